@@ -1,0 +1,96 @@
+"""The events of the ledger.  Facts in the past tense, never edited, only added to.
+
+Each class has an explicit TOPIC, so that stored events do not know import paths.  Evolution is
+additive: a new field has a default; a changed meaning is a new version with its upcast.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+
+from domain.identifiers import Identifier
+from domain.message import MessageKind
+
+NIL = UUID(int=0)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A domain event.  Its stream and version are in the ledger's header, not in its state."""
+
+    TOPIC: ClassVar[str]
+
+    originator_id: UUID = NIL
+    originator_version: int = 0
+
+    id: UUID
+    """Deterministic: the keyed digest of the message id (or of the fact itself)."""
+
+
+class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An event that records one message."""
+
+    message_id: str
+    kind: MessageKind
+    name: str
+    subject: Identifier | None = None
+    """The identifier whose stream this is; None for a system event."""
+
+    occurred_at: datetime
+    sent_at: datetime | None = None
+    received_at: datetime
+    source: str
+    payload: bytes
+    raw: bytes = b""
+    absorbed: tuple[Identifier, ...] = ()
+    """Of an alias: the identifiers that the source says are the same person."""
+
+
+class Tracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A person did something: a track, page, screen or group call."""
+
+    TOPIC: ClassVar[str] = "profile.tracked.v1"
+
+
+class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A source said what a person is like: an identify call."""
+
+    TOPIC: ClassVar[str] = "profile.attributes_changed.v1"
+
+
+class Merged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A source said that other identifiers are the same person: an alias call."""
+
+    TOPIC: ClassVar[str] = "profile.merged.v1"
+
+
+class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Two identifiers were shown together for the first time, or at an earlier time than known."""
+
+    TOPIC: ClassVar[str] = "profile.identifiers_linked.v1"
+
+    left: Identifier
+    right: Identifier
+    occurred_at: datetime
+    received_at: datetime
+    shown_by: UUID
+    """The event whose message showed them."""
+
+
+class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """Something happened that concerns no single person."""
+
+    TOPIC: ClassVar[str] = "system.occurred.v1"
+
+
+EVENTS: tuple[type[Event], ...] = (
+    Tracked,
+    AttributesChanged,
+    Merged,
+    IdentifiersLinked,
+    SystemOccurred,
+)
+"""Every event class that the ledger can hold.  A new one is a class above and its name here."""
