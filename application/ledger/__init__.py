@@ -1,0 +1,1 @@
+"""The append-only ledger: the one place that writes what happened, and all the SQL it takes."""

@@ -1,0 +1,257 @@
+"""The append: one transaction that writes a flush, or nothing of it.
+
+Locks are taken in one order by everybody, sorted within each table: messages seen, what was rejected,
+links seen, stream heads, and last the head of the ledger.  The head is the one point where writers
+queue; it is held until the commit, so positions are dense and in commit order, and a rollback gives
+them back.  There is no NOTIFY here (it takes a lock of the whole server until commit) and no ON CONFLICT
+on events: a conflict there must abort.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+
+from application.ledger.binary import (
+    EVENT_COLUMNS,
+    BigintArray,
+    TimestampArray,
+    UuidArray,
+    copy_rows,
+)
+from application.ledger.entries import Entry, LinkEntry, Rejection, Row
+from application.ledger.evidence import leaf
+
+_REJECT = """
+INSERT INTO ledger.rejected AS known
+    (workspace, digest, received_at, source, code, message, message_id, raw)
+VALUES (%b, %b, %b, %b, %b, %b, %b, %b)
+ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + 1
+"""
+
+_SEE_MESSAGES = """
+INSERT INTO ledger.message_seen (workspace, digest, content)
+SELECT %b, digest, content FROM unnest(%b, %b) AS sent (digest, content)
+ON CONFLICT DO NOTHING
+RETURNING uuid_send(digest)
+"""
+
+_CONTENT_OF = """
+SELECT uuid_send(digest), content FROM ledger.message_seen
+WHERE workspace = %b AND digest = ANY (%b)
+"""
+
+_SEE_LINKS = """
+INSERT INTO ledger.link_seen AS known (workspace, digest, occurred_at)
+SELECT %b, digest, occurred_at FROM unnest(%b, %b) AS shown (digest, occurred_at)
+ON CONFLICT (workspace, digest) DO UPDATE SET occurred_at = excluded.occurred_at
+WHERE excluded.occurred_at < known.occurred_at
+RETURNING uuid_send(digest)
+"""
+
+_GROW_STREAMS = """
+INSERT INTO ledger.stream_head AS head (stream_id, version)
+SELECT stream_id, n FROM unnest(%b, %b) AS grown (stream_id, n)
+ON CONFLICT (stream_id) DO UPDATE SET version = head.version + excluded.version
+RETURNING uuid_send(stream_id), version
+"""
+
+_RAISE_STREAMS = """
+INSERT INTO ledger.stream_head AS head (stream_id, version)
+SELECT stream_id, version FROM unnest(%b, %b) AS given (stream_id, version)
+ON CONFLICT (stream_id) DO UPDATE SET version = greatest(head.version, excluded.version)
+"""
+
+_MOVE_HEAD = """
+UPDATE ledger.ledger_head
+SET last_position = last_position + %b, recorded_at = greatest(recorded_at, clock_timestamp())
+WHERE workspace = %b
+RETURNING last_position, (extract(epoch FROM recorded_at) * 1000000)::bigint
+"""
+
+_HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %b"
+
+_COPY = f"COPY ledger.event ({EVENT_COLUMNS}) FROM STDIN (FORMAT binary)"
+
+
+class Appended(NamedTuple):
+    """What a committed flush added."""
+
+    position: int
+    """The ledger's last position after it."""
+
+    fresh: frozenset[bytes]
+    """Digests of the messages that were recorded; the others had been recorded before."""
+
+
+def append(
+    connection: Connection[Any],
+    workspace: int,
+    secret: bytes,
+    entries: Sequence[Entry],
+    rejections: Sequence[Rejection],
+) -> Appended:
+    """Write a flush of one workspace, whose secret keys its digests; durable when it returns.
+
+    Any error means that nothing was written, except that a connection lost during the commit leaves
+    it open whether it was: append the same flush again, and the digests tell.
+    """
+    with connection.transaction(), connection.cursor(binary=True) as cursor:
+        first = _first_of_each(entries)
+        fresh = _see_messages(cursor, workspace, first) if first else frozenset()
+        clashes = _clashes(cursor, workspace, entries, first, fresh)
+        _reject(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
+        recorded = [first[digest] for digest in first if digest in fresh]
+        rows = _new_links(cursor, workspace, recorded) + [entry.row for entry in recorded]
+        if rows:
+            versions = _grow_streams(cursor, rows)
+            position = _write(cursor, workspace, rows, versions)
+        else:
+            position = _last_position(cursor, workspace)
+    return Appended(position, fresh)
+
+
+def append_versioned(
+    connection: Connection[Any], workspace: int, rows: Sequence[tuple[Row, int]]
+) -> Sequence[int]:
+    """Write events whose versions were decided by the caller; return their positions.
+
+    Raises psycopg's UniqueViolation if a stream already has one of the versions.
+    """
+    heads: dict[bytes, int] = {}
+    for row, version in rows:
+        heads[row.stream] = max(version, heads.get(row.stream, version))
+    streams = sorted(heads)
+    with connection.transaction(), connection.cursor(binary=True) as cursor:
+        cursor.execute(_RAISE_STREAMS, (UuidArray(streams), BigintArray(heads[s] for s in streams)))
+        last = _write(cursor, workspace, [row for row, _ in rows], [v for _, v in rows])
+    return range(last - len(rows) + 1, last + 1)
+
+
+def _first_of_each(entries: Iterable[Entry]) -> dict[bytes, Entry]:
+    first: dict[bytes, Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.digest, entry)
+    return first
+
+
+def _reject(
+    cursor: Cursor[Any], workspace: int, secret: bytes, rejections: Sequence[Rejection]
+) -> None:
+    if rejections:
+        rows = sorted(
+            (
+                *(workspace, UUID(bytes=it.digest(secret)), it.received_at, it.source, it.code),
+                *(_storable(it.message), _storable(it.message_id), it.raw),
+            )
+            for it in rejections
+        )
+        cursor.executemany(_REJECT, rows)
+
+
+def _clash(entry: Entry) -> Rejection:
+    message = entry.message
+    return Rejection(
+        code="id_used_before",
+        message=f"a message {message.message_id!r} with other content was recorded before;"
+        f" the first one stays (this one's fingerprint is {message.content & (1 << 64) - 1:016x})",
+        raw=message.raw or message.payload,
+        source=message.source,
+        received_at=message.received_at,
+        message_id=message.message_id,
+    )
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds neither NUL nor lone surrogates; the raw bytes beside it do."""
+    if text is None:
+        return None
+    return text.replace("\0", "�").encode("utf-8", "replace").decode()
+
+
+def _see_messages(
+    cursor: Cursor[Any], workspace: int, first: dict[bytes, Entry]
+) -> frozenset[bytes]:
+    digests = sorted(first)
+    contents = BigintArray(first[digest].content for digest in digests)
+    cursor.execute(_SEE_MESSAGES, (workspace, UuidArray(digests), contents))
+    return frozenset(digest for (digest,) in cursor.fetchall())
+
+
+def _clashes(
+    cursor: Cursor[Any],
+    workspace: int,
+    entries: Sequence[Entry],
+    first: dict[bytes, Entry],
+    fresh: frozenset[bytes],
+) -> tuple[Entry, ...]:
+    known = {digest: first[digest].content for digest in fresh}
+    repeated = UuidArray(sorted(first.keys() - fresh))
+    if repeated:
+        cursor.execute(_CONTENT_OF, (workspace, repeated))
+        known.update(cursor.fetchall())
+    elif len(first) == len(entries):
+        return ()
+    return tuple(entry for entry in entries if entry.content != known[entry.digest])
+
+
+def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) -> list[Row]:
+    earliest: dict[bytes, LinkEntry] = {}
+    for entry in entries:
+        for link in entry.links:
+            known = earliest.get(link.digest)
+            if known is None or link.occurred_us < known.occurred_us:
+                earliest[link.digest] = link
+    if not earliest:
+        return []
+    digests = sorted(earliest)
+    times = TimestampArray(earliest[digest].occurred_us for digest in digests)
+    cursor.execute(_SEE_LINKS, (workspace, UuidArray(digests), times))
+    return [earliest[digest].row for (digest,) in cursor.fetchall()]
+
+
+def _grow_streams(cursor: Cursor[Any], rows: Sequence[Row]) -> list[int]:
+    """Return the version of each row: dense within its stream, in the order of the rows."""
+    grown = Counter(row.stream for row in rows)
+    streams = sorted(grown)
+    cursor.execute(
+        _GROW_STREAMS, (UuidArray(streams), BigintArray(grown[stream] for stream in streams))
+    )
+    before = {stream: version - grown[stream] for stream, version in cursor.fetchall()}
+    versions = []
+    for row in rows:
+        version = before[row.stream] = before[row.stream] + 1
+        versions.append(version)
+    return versions
+
+
+def _write(
+    cursor: Cursor[Any], workspace: int, rows: Sequence[Row], versions: Sequence[int]
+) -> int:
+    cursor.execute(_MOVE_HEAD, (len(rows), workspace))
+    last, recorded_us = cursor.fetchone() or _no_such(workspace)
+    numbered = (
+        (
+            *(topic, position, stream, version, recorded_us, salt, committed),
+            *(leaf(workspace, stream, version, recorded_us, topic, committed), state),
+        )
+        for position, version, (stream, topic, state, salt, committed) in zip(
+            range(last - len(rows) + 1, last + 1), versions, rows, strict=True
+        )
+    )
+    with cursor.copy(_COPY) as copy:
+        copy.write(copy_rows(workspace, numbered))
+    return int(last)
+
+
+def _last_position(cursor: Cursor[Any], workspace: int) -> int:
+    cursor.execute(_HEAD, (workspace,))
+    return int((cursor.fetchone() or _no_such(workspace))[0])
+
+
+def _no_such(workspace: int) -> Any:
+    raise LookupError(f"there is no workspace {workspace}")

@@ -1,0 +1,142 @@
+"""The ledger of every workspace: messages in, recorded events out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from threading import Lock
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.application import Repository
+from eventsourcing.persistence import EventStore
+
+from application.ledger import rejected as rejects
+from application.ledger.append import Appended, append
+from application.ledger.entries import Entry, Preparation, Receipt, Rejection
+from application.ledger.group_commit import GroupCommit, Limits
+from application.ledger.mapper import EventMapper, event_from
+from application.ledger.recorder import LedgerRecorder
+from application.ledger.store import LedgerDatastore
+from application.ledger.workspaces import Workspaces
+from domain.identifiers import Identifier
+from domain.message import Message
+from domain.profile import Profile, replay
+from domain.recorded import Recorded
+
+_READ = """
+SELECT position, originator_id, originator_version, recorded_at, topic, state
+FROM ledger.event WHERE workspace = %s AND position > %s ORDER BY position LIMIT %s
+"""
+
+_HEADS = "SELECT workspace, last_position FROM ledger.ledger_head"
+
+
+class Ledger:
+    """Append and read, for all workspaces of one database."""
+
+    def __init__(
+        self,
+        store: LedgerDatastore,
+        workspaces: Workspaces,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        writers: int = 2,
+        on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
+    ) -> None:
+        self._store, self._workspaces = store, workspaces
+        self._preparations: dict[int, Preparation] = {}
+        self._lock = Lock()
+        self._commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
+
+    def record(
+        self,
+        workspace: int,
+        messages: Sequence[Message],
+        rejections: Sequence[Rejection] = (),
+    ) -> Future[Receipt]:
+        """Record messages of one request; the future is done once they are durable.
+
+        A message whose id is known adds nothing.  Raises Overloaded; the future may raise
+        LedgerUnavailable, and then it is open whether they were recorded: sending them again is safe.
+        """
+        entries = self._preparation(workspace).entries(messages)
+        return self._commits.submit(workspace, entries, rejections)
+
+    def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
+        """Return what follows a position, in order, at most ``limit`` events."""
+        with self._store.writing() as connection, connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(_READ, (workspace, after, limit)).fetchall()
+        return [_recorded(row) for row in rows]
+
+    def at(self, workspace: int, position: int) -> Recorded | None:
+        """Return the event at a position, or None past the end."""
+        found = self.read(workspace, position - 1, 1)
+        return found[0] if found and found[0].position == position else None
+
+    def heads(self) -> Mapping[int, int]:
+        """Return the last position of each workspace."""
+        with self._store.writing() as connection:
+            return dict(connection.execute(_HEADS).fetchall())
+
+    def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
+        """Return the id of an identifier's stream, whether or not it has events."""
+        return UUID(bytes=self._preparation(workspace).stream_of(identifier))
+
+    def profile(self, workspace: int, stream: UUID, version: int | None = None) -> Profile:
+        """Return what a stream adds up to, from the ledger alone.
+
+        Raises the library's AggregateNotFoundError for a stream without events.
+        """
+        events: EventStore[Any] = EventStore(EventMapper(), LedgerRecorder(self._store, workspace))
+        repository: Repository[Any] = Repository(events)
+        found: Any = repository.get(stream, version=version, projector_func=replay)
+        assert isinstance(found, Profile)
+        return found
+
+    def rejected(
+        self,
+        workspace: int,
+        *,
+        code: str | None = None,
+        source: str | None = None,
+        before: tuple[datetime, UUID] | None = None,
+        limit: int = 50,
+    ) -> Sequence[rejects.RejectedRow]:
+        """Return what could not be accepted, newest first."""
+        return rejects.rejected(
+            self._store, workspace, code=code, source=source, before=before, limit=limit
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were taken in but are not yet durable."""
+        return self._commits.waiting
+
+    def close(self) -> None:
+        """Write what is waiting, then stop writing."""
+        self._commits.close()
+
+    def _preparation(self, workspace: int) -> Preparation:
+        found = self._preparations.get(workspace)
+        if found is None:
+            with self._lock:
+                secret = self._workspaces.secret(workspace)
+                found = self._preparations.setdefault(workspace, Preparation(secret))
+        return found
+
+    def _append(
+        self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
+    ) -> Appended:
+        preparation = self._preparation(workspace)
+        with self._store.writing() as connection:
+            appended = append(connection, workspace, preparation.secret, entries, rejections)
+        preparation.recorded(entries)
+        return appended
+
+
+def _recorded(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> Recorded:
+    position, stream, version, recorded_at, topic, state = row
+    event = None if state is None else event_from(stream, version, topic, state)
+    return Recorded(position, stream, version, recorded_at, event)

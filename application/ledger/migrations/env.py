@@ -1,0 +1,27 @@
+"""Runs migrations on the connection that `application.ledger.migrate` hands over."""
+
+from alembic import context
+from sqlalchemy import text
+
+MIGRATING = 4_602_110
+"""Advisory lock key, so that two deployers cannot collide."""
+
+connection = context.config.attributes["connection"]
+connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATING})
+connection.execute(text("SET lock_timeout = '4s'"))
+connection.execute(text("SET statement_timeout = '60s'"))
+connection.execute(text("CREATE SCHEMA IF NOT EXISTS ledger"))
+connection.commit()
+context.configure(
+    connection=connection,
+    version_table="schema_version",
+    version_table_schema="ledger",
+    transaction_per_migration=True,
+)
+try:
+    with context.begin_transaction():
+        context.run_migrations()
+finally:
+    connection.rollback()
+    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATING})
+    connection.commit()
