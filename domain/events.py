@@ -18,7 +18,7 @@ from domain.message import MessageKind
 NIL = UUID(int=0)
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A domain event.  Its stream and version are in the ledger's header, not in its state."""
 
     TOPIC: ClassVar[str]
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Deterministic: the keyed digest of the message id (or of the fact itself)."""
 
 
-class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An event that records one message."""
 
     message_id: str
@@ -49,25 +49,25 @@ class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Of an alias: the identifiers that the source says are the same person."""
 
 
-class Tracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+class Tracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A person did something: a track, page, screen or group call."""
 
     TOPIC: ClassVar[str] = "profile.tracked.v1"
 
 
-class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A source said what a person is like: an identify call."""
 
     TOPIC: ClassVar[str] = "profile.attributes_changed.v1"
 
 
-class Merged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+class Merged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A source said that other identifiers are the same person: an alias call."""
 
     TOPIC: ClassVar[str] = "profile.merged.v1"
 
 
-class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True):
+class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Two identifiers were shown together for the first time, or at an earlier time than known."""
 
     TOPIC: ClassVar[str] = "profile.identifiers_linked.v1"
@@ -80,7 +80,7 @@ class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The event whose message showed them."""
 
 
-class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True):
+class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something happened that concerns no single person."""
 
     TOPIC: ClassVar[str] = "system.occurred.v1"

@@ -232,8 +232,7 @@ def _grow_streams(cursor: Cursor[Any], rows: Sequence[Row]) -> list[int]:
 def _write(
     cursor: Cursor[Any], workspace: int, rows: Sequence[Row], versions: Sequence[int]
 ) -> int:
-    cursor.execute(_MOVE_HEAD, (len(rows), workspace))
-    last, recorded_us = cursor.fetchone() or _no_such(workspace)
+    last, recorded_us = _move_head(cursor, workspace, len(rows))
     numbered = (
         (
             *(topic, position, stream, version, recorded_us, salt, committed),
@@ -245,7 +244,14 @@ def _write(
     )
     with cursor.copy(_COPY) as copy:
         copy.write(copy_rows(workspace, numbered))
-    return int(last)
+    return last
+
+
+def _move_head(cursor: Cursor[Any], workspace: int, by: int) -> tuple[int, int]:
+    """Take the next positions, and with them the ledger's only queue, until the commit."""
+    cursor.execute(_MOVE_HEAD, (by, workspace))
+    last, recorded_us = cursor.fetchone() or _no_such(workspace)
+    return last, recorded_us
 
 
 def _last_position(cursor: Cursor[Any], workspace: int) -> int:

@@ -1,0 +1,35 @@
+"""The library's own contract of a recorder holds on our tables, role and triggers."""
+
+from __future__ import annotations
+
+import pytest
+from eventsourcing.tests.persistence import (
+    ApplicationRecorderTestCase,
+    NonInterleavingNotificationIDsBaseCase,
+)
+
+from application.ledger.recorder import LedgerRecorder
+from application.ledger.store import LedgerDatastore
+from application.ledger.workspaces import Workspaces
+
+pytestmark = pytest.mark.storage
+
+
+class OnOurTables:
+    @pytest.fixture(autouse=True)
+    def _database(self, database: str):
+        self.store = LedgerDatastore(database, connections=12)
+        self.workspace = Workspaces(self.store).create("default").id
+        yield
+        self.store.close()
+
+    def create_recorder(self) -> LedgerRecorder:
+        return LedgerRecorder(self.store, self.workspace)
+
+
+class TestApplicationRecorder(OnOurTables, ApplicationRecorderTestCase[LedgerRecorder]):
+    pass
+
+
+class TestNonInterleavingNotificationIDs(OnOurTables, NonInterleavingNotificationIDsBaseCase):
+    pass

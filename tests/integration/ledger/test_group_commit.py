@@ -1,0 +1,123 @@
+"""One flush, many requests: a bad message fails alone, and no answer is given too early."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from threading import Event
+
+import psycopg
+import pytest
+
+from application.ledger.append import Appended
+from application.ledger.entries import Preparation
+from application.ledger.group_commit import GroupCommit, Limits
+from application.ledger.ledger import Ledger
+from domain.errors import LedgerUnavailable, Overloaded
+from tests.builders import tracked, user
+from tests.fix_ledger import Bench
+
+pytestmark = pytest.mark.storage
+
+POISON = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF position('poison'::bytea IN NEW.state) > 0 THEN RAISE EXCEPTION 'poisonous'; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER poison BEFORE INSERT ON ledger.event FOR EACH ROW EXECUTE FUNCTION refuse();
+"""
+
+
+def test_a_poisonous_message_fails_alone_and_is_kept(bench: Bench) -> None:
+    bench.sql(POISON)
+    messages = [tracked("poison" if n in (3, 17) else "fine", user(f"u-{n}")) for n in range(40)]
+
+    assert bench.record(*messages) == (38, 38, 0, 2)
+    assert [r.event.name for r in bench.all()] == ["fine"] * 38
+    assert [r.position for r in bench.all()] == list(range(1, 39))
+    kept = bench.ledger.rejected(bench.workspace)
+    assert {row.code for row in kept} == {"not_storable"}
+    assert {row.raw for row in kept} == {messages[3].payload, messages[17].payload}
+
+
+def test_requests_of_one_flush_are_told_apart(bench: Bench) -> None:
+    with psycopg.connect(bench.dsn) as blocker:
+        blocker.execute("SELECT FROM ledger.ledger_head FOR UPDATE")
+        first = bench.ledger.record(bench.workspace, [tracked(message_id="a")])
+        second = bench.ledger.record(bench.workspace, [tracked(message_id=m) for m in "ab"])
+        third = bench.ledger.record(bench.workspace, [tracked(message_id=m) for m in "bc"])
+        assert not any(it.done() for it in (first, second, third)), "nothing is durable yet"
+        blocker.rollback()
+    receipts = [it.result(10) for it in (first, second, third)]
+    assert [r.recorded for r in receipts] == [1, 1, 1]
+    assert [r.duplicates for r in receipts] == [0, 1, 1]
+
+
+def test_a_head_that_stays_locked_is_unavailable_and_nothing_is_promised(bench: Bench) -> None:
+    with psycopg.connect(bench.dsn) as blocker:
+        blocker.execute("SELECT FROM ledger.ledger_head FOR UPDATE")
+        future = bench.ledger.record(bench.workspace, [tracked()])
+        with pytest.raises(LedgerUnavailable, match="send it again"):
+            future.result(15)
+    assert bench.all() == []
+
+
+def test_a_lost_connection_is_replaced_and_the_flush_sent_again(bench: Bench) -> None:
+    bench.record(tracked())
+    bench.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'foldline' AND datname = current_database()"
+    )
+    assert bench.record(tracked()).recorded == 1
+
+
+def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) -> None:
+    lost: list[Appended] = []
+    genuine = bench.ledger._append
+
+    def commits_but_loses_the_reply(workspace, entries, rejections):
+        appended = genuine(workspace, entries, rejections)
+        if not lost:
+            lost.append(appended)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return appended
+
+    commits = GroupCommit(commits_but_loses_the_reply)
+    entries = Preparation(bench.workspaces.secret(bench.workspace)).entries([tracked(), tracked()])
+    receipt = commits.submit(bench.workspace, entries).result(10)
+    commits.close()
+    assert receipt.position == 2
+    assert len(bench.all()) == 2
+
+
+def test_more_than_may_wait_is_refused_at_once() -> None:
+    started, go_on = Event(), Event()
+
+    def slow(_workspace, entries, _rejections) -> Appended:
+        started.set()
+        go_on.wait(10)
+        return Appended(len(entries), frozenset(entry.digest for entry in entries))
+
+    commits = GroupCommit(slow, limits=Limits(flush=10, waiting=20), writers=1)
+    entries = Preparation(bytes(32)).entries([tracked() for _ in range(10)])
+    answers: list[Future] = [commits.submit(1, entries)]
+    assert started.wait(10)
+    answers += [commits.submit(1, entries), commits.submit(1, entries)]
+    with pytest.raises(Overloaded):
+        commits.submit(1, entries)
+    go_on.set()
+    assert all(it.result(10).position == 10 for it in answers)
+    commits.close()
+
+
+def test_closing_writes_what_is_waiting_and_takes_no_more(bench: Bench) -> None:
+    ledger = Ledger(bench.store, bench.workspaces)
+    futures = [ledger.record(bench.workspace, [tracked()]) for _ in range(50)]
+    ledger.close()
+    assert sum(future.result(0).recorded for future in futures) == 50
+    with pytest.raises(LedgerUnavailable):
+        ledger.record(bench.workspace, [tracked()])
+
+
+def test_an_empty_request_is_answered(bench: Bench) -> None:
+    assert bench.record() == (0, 0, 0, 0)
