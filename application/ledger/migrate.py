@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 SCHEMA = "ledger"
+VERSION_TABLE = "schema_version"
 
 
 def migrate(dsn: str) -> None:
@@ -36,7 +37,9 @@ def pending(dsn: str) -> tuple[str, ...]:
     engine = _engine(dsn)
     try:
         with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+            context = MigrationContext.configure(
+                connection, opts={"version_table": VERSION_TABLE, "version_table_schema": SCHEMA}
+            )
             current = context.get_current_revision()
     finally:
         engine.dispose()

@@ -3,6 +3,8 @@
 from alembic import context
 from sqlalchemy import text
 
+from application.ledger.migrate import SCHEMA, VERSION_TABLE
+
 MIGRATING = 4_602_110
 """Advisory lock key, so that two deployers cannot collide."""
 
@@ -10,12 +12,12 @@ connection = context.config.attributes["connection"]
 connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATING})
 connection.execute(text("SET lock_timeout = '4s'"))
 connection.execute(text("SET statement_timeout = '60s'"))
-connection.execute(text("CREATE SCHEMA IF NOT EXISTS ledger"))
+connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
 connection.commit()
 context.configure(
     connection=connection,
-    version_table="schema_version",
-    version_table_schema="ledger",
+    version_table=VERSION_TABLE,
+    version_table_schema=SCHEMA,
     transaction_per_migration=True,
 )
 try:
