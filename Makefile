@@ -1,0 +1,50 @@
+# One definition of each developer command; CI calls the same.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+##@ Start
+.PHONY: help setup demo serve
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(BIN)/foldline ## make the virtualenv with everything a developer needs
+$(BIN)/foldline: pyproject.toml
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## sample customers on an embedded database, and the server
+	$(BIN)/foldline demo
+
+serve: setup ## the server on an embedded database
+	$(BIN)/foldline serve
+
+##@ Check
+.PHONY: check format lint types layers test test-storage bench
+check: format-check lint types layers test ## everything that CI checks, but for the older PostgreSQL
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: format-check
+format-check: setup
+	$(BIN)/ruff format --check .
+
+lint: setup ## look for mistakes
+	$(BIN)/ruff check .
+
+types: setup ## check types
+	$(BIN)/mypy
+
+layers: setup ## check that imports follow the one direction
+	$(BIN)/lint-imports
+
+test: setup ## run the tests on the embedded PostgreSQL
+	$(BIN)/pytest
+
+test-storage: setup ## run the storage tests on the server of FOLDLINE_TEST_DSN
+	$(BIN)/pytest -m storage
+
+bench: setup ## measure ours against its yardsticks; prints a table, writes bench.json
+	$(BIN)/pytest -m benchmark tests/benchmarks -q -s
