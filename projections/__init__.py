@@ -1,0 +1,12 @@
+"""Read models.  A new one is one module here, and its name in PROJECTIONS."""
+
+from __future__ import annotations
+
+from projections import event_catalogue, timeline
+from projections.base import Projection
+
+PROJECTIONS: tuple[Projection, ...] = (
+    timeline.projection,
+    event_catalogue.projection,
+)
+"""Every read model.  Workers, routes, CLI and tests go by this list."""

@@ -1,0 +1,92 @@
+"""What a read model is: a name, a version, its own tables, how it folds events, what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, MetaData
+
+from domain.identifiers import Identifier
+from domain.recorded import Recorded
+from projections.batch import Batch
+
+
+class Feed(Protocol):
+    """Where projections read the ledger."""
+
+    def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
+        """Return up to ``limit`` events of the workspace that follow position ``after``."""
+        ...
+
+    def heads(self) -> Mapping[int, int]:
+        """Return the last position of each workspace that has events."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """What a query may use: one workspace, seen through one connection."""
+
+    tx: Connection
+    workspace: int
+    stream_of: Callable[[Identifier], UUID]
+    """The id of an identifier's stream in this workspace."""
+
+    recorded: Callable[[int], Recorded | None]
+    """The ledger's event at a position, with the payload as it was received."""
+
+    projected_to: int
+    """Position up to which the query's read model has taken this workspace's events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """One question that a read model answers; the HTTP layer makes a route of it."""
+
+    path: str
+    """Below ``/v1``, with path parameters in braces: ``/profiles/{ref}/timeline``."""
+
+    params: type[BaseModel]
+    """Path and query parameters; a repeated one is a list."""
+
+    answers: type[BaseModel]
+    """Shape of the answer, for the published schema only."""
+
+    answer: Callable[[Reader, Any], Mapping[str, Any]]
+    """Return the answer as ``msgspec.json`` encodes it: it may hold ``msgspec.Raw``, already JSON."""
+
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """One read model.  Raise ``version`` whenever tables or fold change: it is built anew."""
+
+    name: str
+    version: int
+    metadata: MetaData
+    apply: Callable[[Connection, Batch], None]
+    """Fold one batch of one workspace.  Its writes commit together with the checkpoint."""
+
+    queries: tuple[Query, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.metadata.schema != self.schema:
+            raise ValueError(f"{self}: tables are in {self.metadata.schema}, not {self.schema}")
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    @property
+    def schema(self) -> str:
+        """The PostgreSQL schema of this version's tables."""
+        return schema(self.name, self.version)
+
+
+def schema(name: str, version: int) -> str:
+    """Return the PostgreSQL schema in which that version of a read model keeps its tables."""
+    return f"read_{name}_v{version}"

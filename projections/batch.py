@@ -1,0 +1,55 @@
+"""A run of one workspace's events, decoded once for all the read models that take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from domain.events import MessageEvent
+from domain.recorded import Recorded
+from projections import payload
+
+
+class Message(NamedTuple):
+    """A recorded message and what its payload says."""
+
+    recorded: Recorded
+    event: MessageEvent
+    document: payload.Document
+
+
+class Batch:
+    """Events that follow one another in a workspace's ledger, never empty."""
+
+    def __init__(self, workspace: int, records: Sequence[Recorded]) -> None:
+        self.workspace = workspace
+        self.records = records
+        self._decoded: list[Message] = []
+        self._next = 0
+
+    @property
+    def after(self) -> int:
+        """The position before the first event."""
+        return self.records[0].position - 1
+
+    @property
+    def position(self) -> int:
+        """The position of the last event."""
+        return self.records[-1].position
+
+    def messages(self) -> Iterator[Message]:
+        """Give out the messages among the events, in order; erased ones are left out.
+
+        Each is decoded when it is first asked for: while the next is decoded here, the server
+        is already busy with the ones that were copied to it.
+        """
+        yield from self._decoded
+        for recorded in self.records[self._next :]:
+            event = recorded.event
+            if not isinstance(event, MessageEvent):
+                self._next += 1
+                continue
+            message = Message(recorded, event, payload.read(event))
+            self._decoded.append(message)
+            self._next += 1
+            yield message

@@ -1,0 +1,130 @@
+"""How far each read model has come in each workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.schema import CreateSchema
+
+from projections.base import Projection
+
+SCHEMA = "projections"
+_PREPARING = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
+
+checkpoint = Table(
+    "checkpoint",
+    MetaData(schema=SCHEMA),
+    Column("workspace", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("recorded_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("failure", Text),
+    Column("failed_at", DateTime(timezone=True)),
+)
+"""``recorded_at`` is that of the last event taken; ``failure`` is why the next was not."""
+
+
+def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
+    """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
+    tx.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
+    tx.execute(CreateSchema(SCHEMA, if_not_exists=True))
+    checkpoint.create(tx, checkfirst=True)
+    for projection in projections:
+        tx.execute(CreateSchema(projection.schema, if_not_exists=True))
+        projection.metadata.create_all(tx)
+
+
+def enter(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
+    """Begin at position 0 for the read models that have never seen the workspace."""
+    rows = [
+        {"workspace": workspace, "name": it.name, "version": it.version, "position": 0}
+        for it in sorted(projections, key=str)
+    ]
+    tx.execute(insert(checkpoint).values(rows).on_conflict_do_nothing())
+
+
+def positions(
+    tx: Connection, workspace: int, projections: Sequence[Projection]
+) -> Mapping[Projection, int | None]:
+    """Return where each read model stands in the workspace; None where it has not begun."""
+    key = (checkpoint.c.name, checkpoint.c.version)
+    found = {
+        (row.name, row.version): row.position
+        for row in tx.execute(
+            select(*key, checkpoint.c.position).where(
+                checkpoint.c.workspace == workspace,
+                tuple_(*key).in_([(it.name, it.version) for it in projections]),
+            )
+        )
+    }
+    return {it: found.get((it.name, it.version)) for it in projections}
+
+
+def position_of(tx: Connection, workspace: int, projection: Projection) -> int:
+    """Return the last position that the read model has taken of the workspace, 0 if none."""
+    row = select(checkpoint.c.position).where(_of(workspace, projection))
+    return tx.execute(row).scalar_one_or_none() or 0
+
+
+def move(
+    tx: Connection,
+    workspace: int,
+    projection: Projection,
+    *,
+    after: int,
+    to: int,
+    recorded_at: datetime,
+) -> bool:
+    """Move the checkpoint if it still stands where the caller read it; say whether it did.
+
+    Holds the checkpoint until commit, so of two workers one waits here and then applies nothing.
+    """
+    moved = tx.execute(
+        update(checkpoint)
+        .where(_of(workspace, projection), checkpoint.c.position == after)
+        .values(
+            position=to,
+            recorded_at=recorded_at,
+            updated_at=func.clock_timestamp(),
+            failure=None,
+            failed_at=None,
+        )
+    )
+    return moved.rowcount == 1
+
+
+def mark_failed(tx: Connection, workspace: int, projection: Projection, failure: str) -> None:
+    """Note for all to see why the read model does not move.  Moving on clears it."""
+    tx.execute(
+        update(checkpoint)
+        .where(_of(workspace, projection))
+        .values(failure=failure, failed_at=func.clock_timestamp())
+    )
+
+
+def _of(workspace: int, projection: Projection) -> ColumnElement[bool]:
+    return and_(
+        checkpoint.c.workspace == workspace,
+        checkpoint.c.name == projection.name,
+        checkpoint.c.version == projection.version,
+    )

@@ -1,0 +1,53 @@
+"""Cursors: where a page ended, opaque to whoever carries them to the next."""
+
+from __future__ import annotations
+
+from base64 import b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+from domain.errors import InvalidRequest
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def after_event(occurred_at: datetime, position: int) -> str:
+    """Return the cursor of a page whose last event is this one."""
+    return after_text(f"{(occurred_at - _EPOCH) // _MICROSECOND}.{position}")
+
+
+def event(cursor: str) -> tuple[datetime, int]:
+    """Return what :func:`after_event` was given, or raise InvalidRequest."""
+    try:
+        moment, position = (int(part) for part in text(cursor).split("."))
+        if not 0 <= position < 2**63:
+            _refuse(cursor)
+        return _EPOCH + moment * _MICROSECOND, position
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def after_text(last: str) -> str:
+    """Return the cursor of a page that ended at this text."""
+    return urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def text(cursor: str) -> str:
+    """Return what :func:`after_text` was given, or raise InvalidRequest."""
+    try:
+        raw = cursor.encode("ascii")
+        padded = raw + b"=" * (-len(raw) % 4)
+        decoded = b64decode(padded, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        _refuse(cursor)
+    if "\0" in decoded:
+        _refuse(cursor)
+    return decoded
+
+
+def _refuse(cursor: str) -> NoReturn:
+    raise InvalidRequest(
+        "cursor is none of ours; send the `next` of the page before, unchanged, or none",
+        cursor=cursor[:100],
+    )

@@ -1,0 +1,16 @@
+"""The event catalogue: which events there are, how often, and what their properties look like."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.event_catalogue import tables
+from projections.event_catalogue.fold import apply
+from projections.event_catalogue.queries import event_types
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(event_types,),
+)

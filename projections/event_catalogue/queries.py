@@ -1,0 +1,133 @@
+"""What the catalogue answers: the event names of a workspace and what is known of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+
+from projections import cursors
+from projections.base import Query, Reader
+from projections.event_catalogue.survey import sample
+from projections.event_catalogue.tables import TYPES, day, event_type, property_
+from projections.instants import shown
+
+DAYS = 30
+"""Days shown of an event: the latest on which it occurred."""
+
+
+class EventTypesParams(BaseModel):
+    """Which event names."""
+
+    q: str | None = Field(None, description="Beginning of the name, in any case")
+    cursor: str | None = Field(None, description="`next` of the page before")
+    limit: int = Field(50, ge=1, le=500)
+
+
+class PropertySeen(BaseModel):
+    """What has been seen at one path of an event's properties."""
+
+    path: str = Field(description="As in `where=`, such as properties.items[].type")
+    types: dict[str, int] = Field(description="JSON types, and how many values were of each")
+    samples: list[Any] = Field(description="Up to 10 short values")
+    count: int = Field(description="How many values were seen")
+
+
+class EventType(BaseModel):
+    """One event name."""
+
+    name: str
+    kind: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+    days: dict[date, int] = Field(description="Events a day (UTC), the latest 30 days with any")
+    properties: list[PropertySeen]
+
+
+class EventTypes(BaseModel):
+    """A page of event names, in their order."""
+
+    event_types: list[EventType]
+    next: str | None = Field(description="Cursor of the next page; null on the last")
+    projected_to: int
+
+
+def answer_event_types(reader: Reader, params: EventTypesParams) -> dict[str, Any]:
+    """Answer a page of the event names of the workspace."""
+    wanted = select(event_type).where(event_type.c.workspace == reader.workspace)
+    if params.q is not None:
+        prefix = params.q.replace("\0", "\ufffd")
+        wanted = wanted.where(func.starts_with(func.lower(event_type.c.name), func.lower(prefix)))
+    if params.cursor is not None:
+        wanted = wanted.where(event_type.c.name > cursors.text(params.cursor))
+    rows = (
+        reader.tx.execute(wanted.order_by(event_type.c.name).limit(params.limit + 1))
+        .mappings()
+        .all()
+    )
+    names = [row["name"] for row in rows[: params.limit]]
+    days, properties = _days(reader, names), _properties(reader, names)
+    return {
+        "event_types": [
+            {
+                "name": row["name"],
+                "kind": row["kind"],
+                "count": row["count"],
+                "first_seen": shown(row["first_seen"]),
+                "last_seen": shown(row["last_seen"]),
+                "days": days[row["name"]],
+                "properties": properties[row["name"]],
+            }
+            for row in rows[: params.limit]
+        ],
+        "next": cursors.after_text(names[-1]) if len(rows) > params.limit else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def _days(reader: Reader, names: Sequence[str]) -> dict[str, dict[str, int]]:
+    place = func.row_number().over(partition_by=day.c.name, order_by=day.c.day.desc())
+    ranked = (
+        select(day.c.name, day.c.day, day.c.count.label("events"), place.label("place"))
+        .where(day.c.workspace == reader.workspace, day.c.name.in_(names))
+        .subquery()
+    )
+    latest = select(ranked).where(ranked.c.place <= DAYS).order_by(ranked.c.name, ranked.c.day)
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in reader.tx.execute(latest):
+        found[row.name][row.day.isoformat()] = row.events
+    return found
+
+
+def _properties(reader: Reader, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    wanted = (
+        select(property_)
+        .where(property_.c.workspace == reader.workspace, property_.c.name.in_(names))
+        .order_by(property_.c.name, property_.c.path)
+    )
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in reader.tx.execute(wanted).mappings():
+        types = {kind: row[kind] for kind in TYPES if row[kind]}
+        found[row["name"]].append(
+            {
+                "path": "properties" + row["path"],
+                "types": types,
+                "samples": [sample(it) for it in row["samples"]],
+                "count": sum(types.values()),
+            }
+        )
+    return found
+
+
+event_types = Query(
+    path="/event-types",
+    params=EventTypesParams,
+    answers=EventTypes,
+    answer=answer_event_types,
+    summary="List the event names seen, with their properties, types and sample values",
+)

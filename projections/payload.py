@@ -1,0 +1,207 @@
+"""What the payload of a message says, in the words that read models share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from domain.events import MessageEvent
+from projections import repair
+
+NAME_LENGTH = 256
+"""Longest event name, session id and channel in read models, in characters.
+
+An index entry of PostgreSQL holds at most 2,704 bytes; the ledger keeps the full text.
+"""
+
+_SPEAKS_FOR = {
+    "mobile": {"android", "flutter", "ios", "kotlin", "native", "swift"},
+    "server": {"go", "java", "net", "node", "php", "python", "ruby", "rust"},
+    "web": {"browser", "javascript", "js", "web"},
+}
+"""Words in the name of a library and the channel that it speaks for; the first that fits."""
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """One message as read models see it.  Everything in it is fit for PostgreSQL."""
+
+    name: str
+    properties: dict[str, Any]
+    properties_json: bytes
+    """The same as JSON text, numbers as they were written."""
+
+    channel: str | None
+    session_id: str | None
+
+
+class _Context(msgspec.Struct, gc=False):
+    sessionId: Any = None  # noqa: N815  # as on the wire
+    session_id: Any = None
+    session: Any = None
+    library: Any = None
+    traits: Raw = Raw(b"")
+
+
+class _Parts(msgspec.Struct, gc=False):
+    """The parts of the canonical layout that read models look at."""
+
+    properties: Raw = Raw(b"")
+    traits: Raw = Raw(b"")
+    context: _Context | None = None
+    channel: Any = None
+    name: Any = None
+    category: Any = None
+    groupId: Any = None  # noqa: N815  # as on the wire
+    previousId: Any = None  # noqa: N815  # as on the wire
+
+
+_SAYABLE = (str, int, float, Decimal)
+_NO_CONTEXT = _Context()
+_parts = msgspec.json.Decoder(_Parts).decode
+_decode = msgspec.json.Decoder().decode
+
+_UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+
+
+def read(event: MessageEvent) -> Document:
+    """Read the payload.  Never fails: what cannot be stored is repaired, in this event alone."""
+    try:
+        return _document(event, _parts(event.payload))
+    except _UNREADABLE:
+        return _repaired(event)
+
+
+def _repaired(event: MessageEvent) -> Document:
+    try:
+        return _document(event, _lenient_parts(event.payload))
+    except _UNREADABLE:
+        return _document(event, _Parts())
+
+
+def _document(event: MessageEvent, parts: _Parts) -> Document:
+    context = parts.context or _NO_CONTEXT
+    properties, document = _properties(event, parts, context)
+    return Document(
+        name_of(event.name),
+        properties,
+        document,
+        _channel(parts, context, properties),
+        _session(context, properties),
+    )
+
+
+def name_of(name: str) -> str:
+    """Return an event name as read models keep it."""
+    return repair.text(name)[:NAME_LENGTH]
+
+
+def _properties(
+    event: MessageEvent, parts: _Parts, context: _Context
+) -> tuple[dict[str, Any], bytes]:
+    document = bytes(_own_properties(event.kind, parts, context))
+    properties = _decode(document) if document[:1] == b"{" else None
+    if properties is None:
+        document, properties = b"{}", {}
+    if event.kind != "track":
+        for key, value in _from_top_level(event.kind, parts):
+            if properties.get(key) is None:
+                document = _with(document, key, value, empty=not properties)
+                properties[key] = value
+    if repair.is_storable(document):
+        return properties, document
+    document = repair.dump(repair.parse(document))
+    return _decode(document), document
+
+
+def _own_properties(kind: str, parts: _Parts, context: _Context) -> Raw:
+    if kind == "identify":
+        traits = bytes(parts.traits)
+        # RudderStack's SDKs send the traits in the context and an empty object, or none, outside.
+        return context.traits if traits in (b"", b"{}", b"null") else parts.traits
+    return parts.traits if kind == "group" else parts.properties
+
+
+def _from_top_level(kind: str, parts: _Parts) -> Iterator[tuple[str, Any]]:
+    if kind in ("page", "screen"):
+        if parts.name is not None:
+            yield "name", parts.name
+        if parts.category is not None:
+            yield "category", parts.category
+    elif kind == "group" and parts.groupId is not None:
+        yield "group_id", parts.groupId
+    elif kind == "alias" and parts.previousId is not None:
+        yield "previous_id", parts.previousId
+
+
+def _with(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
+    """Add a member to the text of an object, so that its own numbers stay as they were written."""
+    head = b"{" if empty else document.rstrip()[:-1] + b","
+    return b"".join((head, repair.dump(key), b":", repair.dump(value), b"}"))
+
+
+def _channel(parts: _Parts, context: _Context, properties: dict[str, Any]) -> str | None:
+    for said in (parts.channel, properties.get("channel")):
+        if isinstance(said, str) and said:
+            return repair.text(said)[:NAME_LENGTH]
+    library = context.library
+    name = library.get("name") if isinstance(library, dict) else library
+    return _spoken_by(name) if isinstance(name, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _spoken_by(library: str) -> str | None:
+    words = set(re.split("[^a-z]+", library.lower()))
+    return next((channel for channel, known in _SPEAKS_FOR.items() if words & known), None)
+
+
+def _session(context: _Context, properties: dict[str, Any]) -> str | None:
+    session = context.session
+    for said in (
+        context.sessionId,
+        context.session_id,
+        properties.get("session_id"),
+        session.get("id") if isinstance(session, dict) else None,
+    ):
+        if said is None or said == "" or isinstance(said, bool):
+            continue
+        if isinstance(said, _SAYABLE):
+            return repair.text(str(said))[:NAME_LENGTH]
+    return None
+
+
+def _lenient_parts(document: bytes) -> _Parts:
+    """Read a payload with wrong types, lone surrogates or worse: take from it what can be taken."""
+    parsed = repair.parse(document)
+    if not isinstance(parsed, dict):
+        return _Parts()
+    context = parsed.get("context")
+    return _Parts(
+        properties=_raw(parsed.get("properties")),
+        traits=_raw(parsed.get("traits")),
+        context=_lenient_context(context) if isinstance(context, dict) else None,
+        channel=parsed.get("channel"),
+        name=parsed.get("name"),
+        category=parsed.get("category"),
+        groupId=parsed.get("groupId"),
+        previousId=parsed.get("previousId"),
+    )
+
+
+def _lenient_context(context: dict[str, Any]) -> _Context:
+    return _Context(
+        sessionId=context.get("sessionId"),
+        session_id=context.get("session_id"),
+        session=context.get("session"),
+        library=context.get("library"),
+        traits=_raw(context.get("traits")),
+    )
+
+
+def _raw(value: Any) -> Raw:
+    return Raw(repair.dump(value)) if isinstance(value, dict) else Raw(b"")

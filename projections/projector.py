@@ -1,0 +1,221 @@
+"""Feeds the ledger to read models: a batch and its checkpoint commit together, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event
+
+from sqlalchemy import Engine, select
+
+from domain.errors import FoldlineError, HoleInLedger
+from domain.recorded import Recorded
+from projections import checkpoint
+from projections.base import Feed, Projection
+from projections.batch import Batch
+from projections.worker import work
+
+BATCH = 2_000
+"""Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
+
+
+class Overtaken(FoldlineError):
+    """Another worker has moved the checkpoint; what this one did was rolled back."""
+
+    code = "overtaken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A read model that could not take a batch."""
+
+    projection: Projection
+    error: Exception
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one round over a workspace came to."""
+
+    applied: int = 0
+    """Events taken, counted once for each group of read models that stood together."""
+
+    reached: int = 0
+    """Position that all of them have taken, as far as this worker knows."""
+
+    overtaken: bool = False
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where one read model stands in one workspace."""
+
+    workspace: int
+    name: str
+    version: int
+    position: int
+    head: int
+    recorded_at: datetime | None
+    """When the ledger took the last event that the read model has."""
+
+    updated_at: datetime
+    """When the read model last moved."""
+
+    failure: str | None
+    failed_at: datetime | None
+
+    @property
+    def lag(self) -> int:
+        """Events that the ledger has and the read model has not."""
+        return max(0, self.head - self.position)
+
+
+class Projector:
+    """Brings read models up to the head of the ledger, in batches."""
+
+    def __init__(self, feed: Feed, engine: Engine, projections: Sequence[Projection]) -> None:
+        self.feed = feed
+        self.projections = tuple(projections)
+        self._engine = engine
+
+    def prepare(self) -> None:
+        """Create the schemas and tables that are missing; safe to call at every start."""
+        with self._engine.begin() as tx:
+            checkpoint.prepare(tx, self.projections)
+
+    def advance(self, workspace: int, limit: int = BATCH) -> int:
+        """Apply one batch to each read model and return how many events were taken.
+
+        0 means that nothing was left, or that another worker was quicker.  Each read model has had
+        its turn before the first error, if there was one, is raised.
+        """
+        return self._advance(workspace, limit).applied
+
+    def catch_up(self, workspace: int | None = None, limit: int = BATCH) -> int:
+        """Apply batches until nothing is left, and return how many events were taken."""
+        applied = 0
+        for each in [workspace] if workspace is not None else sorted(self.feed.heads()):
+            while (step := self._advance(each, limit)).applied or step.overtaken:
+                applied += step.applied
+        return applied
+
+    def run(self, stop: Event) -> None:
+        """Follow the ledger until told to stop.  Errors are logged, marked and tried again."""
+        work(self, stop)
+
+    def status(self) -> list[Standing]:
+        """Return where every read model of this registry stands in every workspace."""
+        heads = self.feed.heads()
+        with self._engine.connect() as tx:
+            rows = tx.execute(select(checkpoint.checkpoint)).mappings().all()
+        found = {(row["workspace"], row["name"], row["version"]): row for row in rows}
+        standings = []
+        for workspace, head in sorted(heads.items()):
+            for projection in self.projections:
+                row = found.get((workspace, projection.name, projection.version))
+                if row is not None:
+                    standings.append(Standing(**row, head=head))
+        return standings
+
+    def step(self, workspace: int, projections: Sequence[Projection], limit: int = BATCH) -> Step:
+        """Apply one batch to each of these read models; those at one position share its decode."""
+        applied, overtaken = 0, False
+        reached: list[int] = []
+        failures: list[Failure] = []
+        for position, group in self._standing(workspace, projections).items():
+            taken, failed = position, []
+            try:
+                batch = self._read(workspace, position, limit)
+                if batch is not None:
+                    failed = self._apply_each(batch, group)
+                    if len(failed) < len(group):
+                        applied += len(batch.records)
+                    taken = position if failed else batch.position
+            except Overtaken:
+                overtaken = True
+            except HoleInLedger as hole:
+                failed = [Failure(projection=it, error=hole) for it in group]
+            reached.append(taken)
+            failures += failed
+        return Step(
+            applied=applied,
+            reached=min(reached, default=0),
+            overtaken=overtaken,
+            failures=tuple(failures),
+        )
+
+    def mark_failed(self, workspace: int, failure: Failure) -> None:
+        """Write the failure where the status of every process shows it."""
+        error = failure.error
+        with self._engine.begin() as tx:
+            text = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:1000]
+            checkpoint.mark_failed(tx, workspace, failure.projection, text)
+
+    def _advance(self, workspace: int, limit: int) -> Step:
+        step = self.step(workspace, self.projections, limit)
+        if step.failures:
+            raise step.failures[0].error
+        return step
+
+    def _standing(
+        self, workspace: int, projections: Sequence[Projection]
+    ) -> dict[int, list[Projection]]:
+        with self._engine.begin() as tx:
+            found = checkpoint.positions(tx, workspace, projections)
+            new = [it for it, position in found.items() if position is None]
+            if new:
+                checkpoint.enter(tx, workspace, new)
+        groups: dict[int, list[Projection]] = {}
+        for projection, position in found.items():
+            groups.setdefault(position or 0, []).append(projection)
+        return dict(sorted(groups.items()))
+
+    def _read(self, workspace: int, after: int, limit: int) -> Batch | None:
+        records = self.feed.read(workspace, after, limit)
+        _refuse_holes(workspace, after, records)
+        return Batch(workspace, records) if records else None
+
+    def _apply_each(self, batch: Batch, group: Sequence[Projection]) -> list[Failure]:
+        """Apply to all at once; if that fails, to each alone, so that one does not hold the rest."""
+        try:
+            self._apply(batch, group)
+        except Overtaken:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a fold raises, the others go on
+            if len(group) == 1:
+                return [Failure(projection=group[0], error=error)]
+            return [failure for it in group for failure in self._apply_each(batch, [it])]
+        return []
+
+    def _apply(self, batch: Batch, group: Sequence[Projection]) -> None:
+        with self._engine.begin() as tx:
+            # In the order of the registry: workers who lock in one order never wait in a circle.
+            for projection in group:
+                if not checkpoint.move(
+                    tx,
+                    batch.workspace,
+                    projection,
+                    after=batch.after,
+                    to=batch.position,
+                    recorded_at=batch.records[-1].recorded_at,
+                ):
+                    raise Overtaken(
+                        f"{projection} has moved on from position {batch.after}",
+                        workspace=batch.workspace,
+                        projection=str(projection),
+                    )
+            for projection in group:
+                projection.apply(tx, batch)
+
+
+def _refuse_holes(workspace: int, after: int, records: Sequence[Recorded]) -> None:
+    for expected, recorded in enumerate(records, after + 1):
+        if recorded.position != expected:
+            raise HoleInLedger(
+                f"position {expected} is missing from workspace {workspace}; {recorded.position} came",
+                workspace=workspace,
+                expected=expected,
+                found=recorded.position,
+            )

@@ -1,0 +1,17 @@
+"""The timeline: every message that was recorded, by time, for a person and for the workspace."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.timeline import tables
+from projections.timeline.detail import event
+from projections.timeline.fold import apply
+from projections.timeline.lists import events, profile_timeline
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(events, event, profile_timeline),
+)

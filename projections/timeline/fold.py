@@ -1,0 +1,40 @@
+"""How a batch of messages becomes rows of the timeline."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from projections import repair
+from projections.batch import Batch
+from projections.copying import copy, jsonb
+from projections.timeline.tables import timeline
+
+
+def apply(tx: Connection, batch: Batch) -> None:
+    """Copy one row for each message into the timeline."""
+    workspace, text = batch.workspace, repair.text
+    copy(
+        tx,
+        timeline,
+        (
+            (
+                workspace,
+                recorded.position,
+                recorded.stream,
+                event.id,
+                event.occurred_at,
+                event.sent_at,
+                event.received_at,
+                recorded.recorded_at,
+                event.kind,
+                document.name,
+                event.subject.kind if event.subject is not None else None,
+                text(event.message_id),
+                text(event.source),
+                document.channel,
+                document.session_id,
+                jsonb(document.properties_json),
+            )
+            for recorded, event, document in batch.messages()
+        ),
+    )

@@ -1,0 +1,58 @@
+"""Where the timeline is kept: one row for each message."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from projections.base import schema
+
+NAME, VERSION = "timeline", 1
+metadata = MetaData(schema=schema(NAME, VERSION))
+
+timeline = Table(
+    "event",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    # In the key only because a table spread over machines must be distributed by it.
+    Column("stream", Uuid, primary_key=True),
+    Column("id", Uuid, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("subject", Text),
+    Column("message_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("channel", Text),
+    Column("session_id", Text),
+    Column("properties", JSONB, nullable=False),
+)
+"""``subject`` is the kind of identifier that owns the stream; null for a system event."""
+
+_c = timeline.c
+_newest_first = (_c.occurred_at.desc(), _c.position.desc())
+Index("event_by_time", _c.workspace, *_newest_first)
+Index("event_by_name", _c.workspace, _c.name, *_newest_first)
+Index("event_by_stream", _c.workspace, _c.stream, *_newest_first)
+Index("event_by_id", _c.workspace, _c.id)
+Index(
+    "event_by_session",
+    _c.workspace,
+    _c.session_id,
+    *_newest_first,
+    postgresql_where=_c.session_id.is_not(None),
+)

@@ -1,0 +1,113 @@
+"""The loop that keeps read models up to date while the service runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:  # the projector starts this loop
+    from projections.base import Projection
+    from projections.projector import Failure, Projector
+
+BUSY = 0.025
+"""Seconds between two looks at the ledger while events come in."""
+
+IDLE = 0.1
+"""Seconds between two looks at an idle ledger."""
+
+FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+"""Seconds to wait after a failure: doubled each time, from the first to the last."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Hold:
+    """How long something that failed is left alone."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def failed(self) -> None:
+        """Wait twice as long as the last time."""
+        self.until = monotonic() + min(FIRST_RETRY * 2 ** min(self.failures, 16), LAST_RETRY)
+        self.failures += 1
+
+
+@dataclass
+class Follower:
+    """What the loop remembers between two looks.  Nothing here is needed for correctness."""
+
+    projector: Projector
+    reached: dict[int, int] = field(default_factory=dict)
+    """Head of each workspace up to which every read model has been brought."""
+
+    holds: dict[tuple[int, Projection], Hold] = field(default_factory=dict)
+
+    def look(self) -> float | None:
+        """Take a batch of what is new in every workspace.
+
+        Returns the seconds after which another look is due, or None if nothing was new.
+        """
+        heads = self.projector.feed.heads()
+        moved = [self._follow(it) for it, head in heads.items() if head > self._reached(it)]
+        if not any(moved):
+            return None
+        behind = any(head > self._reached(it) for it, head in heads.items())
+        return 0.0 if behind else BUSY
+
+    def _reached(self, workspace: int) -> int:
+        return self.reached.get(workspace, 0)
+
+    def _follow(self, workspace: int) -> bool:
+        """Take one batch; say whether there was anything to take."""
+        now = monotonic()
+        free = [
+            it
+            for it in self.projector.projections
+            if (workspace, it) not in self.holds or self.holds[workspace, it].until <= now
+        ]
+        if not free:
+            return False
+        step = self.projector.step(workspace, free)
+        failed = {failure.projection for failure in step.failures}
+        for failure in step.failures:
+            self._hold(workspace, failure)
+        for projection in free:
+            if projection not in failed:
+                self.holds.pop((workspace, projection), None)
+        if len(free) == len(self.projector.projections) and not (failed or step.overtaken):
+            self.reached[workspace] = step.reached
+        return bool(step.applied or step.overtaken)
+
+    def _hold(self, workspace: int, failure: Failure) -> None:
+        hold = self.holds.setdefault((workspace, failure.projection), Hold())
+        hold.failed()
+        log.error(
+            "projection_failed",
+            workspace=workspace,
+            projection=str(failure.projection),
+            failures=hold.failures,
+            retry_in_seconds=round(hold.until - monotonic(), 1),
+            exc_info=failure.error,
+        )
+        self.projector.mark_failed(workspace, failure)
+
+
+def work(projector: Projector, stop: Event) -> None:
+    """Follow the ledger until ``stop`` is set."""
+    follower, whole, pause = Follower(projector), Hold(), IDLE
+    while not stop.is_set():
+        try:
+            due = follower.look()
+            pause = min(max(pause, BUSY) * 1.5, IDLE) if due is None else due
+            whole = Hold()
+        except Exception:  # the server went away, say: nothing is lost, the ledger is still there
+            whole.failed()
+            pause = max(BUSY, whole.until - monotonic())
+            log.exception("projector_failed", failures=whole.failures, retry_in_seconds=pause)
+        stop.wait(pause)

@@ -1,0 +1,76 @@
+"""Given these messages, when this is asked, then that is the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine, text
+
+from domain.message import Message
+from domain.recorded import Recorded
+from projections import PROJECTIONS, checkpoint
+from projections.base import Projection, Reader
+from projections.projector import Projector
+from tests.integration.projections.history import ListFeed, recorded, stream_of
+
+
+class Given:
+    """A projector over a list, and the questions that its read models answer."""
+
+    def __init__(self, engine: Engine, projections: Sequence[Projection] = PROJECTIONS) -> None:
+        self.engine = engine
+        self.feed = ListFeed()
+        self.projector = Projector(self.feed, engine, projections)
+        self.projector.prepare()
+
+    def messages(self, *messages: Message, workspace: int = 1) -> list[Recorded]:
+        """Record the messages after those that are there, and bring the read models up to them."""
+        history = self.feed.workspaces.setdefault(workspace, [])
+        new = recorded(messages, after=len(history))
+        history.extend(new)
+        self.projector.catch_up(workspace)
+        return new
+
+    def ask(self, path: str, *, workspace: int = 1, **params: Any) -> Any:
+        """Return the answer as its reader sees it, once it fits the published schema."""
+        [(projection, query)] = [
+            (it, query)
+            for it in self.projector.projections
+            for query in it.queries
+            if query.path == path
+        ]
+        history = self.feed.workspaces.get(workspace, [])
+        with self.engine.connect() as tx:
+            reader = Reader(
+                tx=tx,
+                workspace=workspace,
+                stream_of=stream_of,
+                recorded=lambda position: history[position - 1],
+                projected_to=checkpoint.position_of(tx, workspace, projection),
+            )
+            answer = query.answer(reader, query.params.model_validate(params))
+        document = json.loads(msgspec.json.encode(answer))
+        query.answers.model_validate(document)
+        return document
+
+    def names(self, **params: Any) -> list[str]:
+        """Return the names of the events in a page of the event list."""
+        return [it["name"] for it in self.ask("/events", **params)["events"]]
+
+    def tables(self, *, workspace: int = 1, without: Sequence[str] = ()) -> dict[str, list[str]]:
+        """Return the rows of every table, in an order that depends on nothing but the rows."""
+        rows = {}
+        with self.engine.connect() as tx:
+            for projection in self.projector.projections:
+                for table in projection.metadata.sorted_tables:
+                    found = tx.execute(
+                        text(
+                            f"SELECT (to_jsonb(t) - :without)::text FROM {table} t WHERE workspace = :it"
+                        ),
+                        {"it": workspace, "without": ["workspace", *without]},
+                    )
+                    rows[str(table)] = sorted(found.scalars())
+        return rows

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from domain.errors import InvalidRequest
+from projections import instants
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "utc"),
+    [
+        ("2026-01-31", "UTC", "2026-01-31T00:00:00.000000Z"),
+        ("2026-01-31", "Europe/Berlin", "2026-01-30T23:00:00.000000Z"),
+        ("2026-07-31", "Europe/Berlin", "2026-07-30T22:00:00.000000Z"),
+        ("2026-01-31T10:00", "America/New_York", "2026-01-31T15:00:00.000000Z"),
+        ("2026-01-31 10:00:00.25", "UTC", "2026-01-31T10:00:00.250000Z"),
+        ("2026-01-31T10:00:00Z", "Europe/Berlin", "2026-01-31T10:00:00.000000Z"),
+        ("2026-01-31T10:00:00+02:00", "Europe/Berlin", "2026-01-31T08:00:00.000000Z"),
+        ("2026-01-31T10:00:00 02:00", "UTC", "2026-01-31T08:00:00.000000Z"),
+        (" 2026-01-31 ", "UTC", "2026-01-31T00:00:00.000000Z"),
+    ],
+)
+def test_a_time_is_an_instant_or_local_to_the_zone(text, zone, utc):
+    assert instants.shown(instants.instant(text, instants.zone(zone), "from")) == utc
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01", "0001-01-01T00:00:00+14:00", "1767225600"]
+)
+def test_what_is_no_time_is_refused_with_what_to_write(text):
+    with pytest.raises(InvalidRequest, match="from is neither a date nor a time") as refused:
+        instants.instant(text, UTC, "from")
+    assert refused.value.details == {"from": text}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "a\0b", "Europe"]
+)
+def test_what_is_no_zone_is_refused(name):
+    with pytest.raises(InvalidRequest, match="IANA name"):
+        instants.zone(name)
+
+
+def test_instants_are_shown_in_utc_with_microseconds():
+    moment = datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))
+    assert instants.shown(moment) == "2026-01-31T08:00:00.000000Z"
+    assert instants.shown_if_any(None) is None
