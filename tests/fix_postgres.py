@@ -1,0 +1,123 @@
+"""A real PostgreSQL for the tests: embedded, or the server of FOLDLINE_TEST_DSN; a database of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded_account import embedded_version
+
+_HOME_PREFIX = "foldline-tests-"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A database that has every table and no row, and the address of the server that copies it."""
+
+    server: str
+    name: str
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """The address of a server on which databases may be made."""
+    if external := os.environ.get("FOLDLINE_TEST_DSN"):
+        yield external
+        return
+    _remove_left_behind()
+    # Not pytest's own folder: its path may be too long for a socket, and a next session of pytest takes
+    # away the right to pass through it from the user that the server runs as.
+    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX))
+    try:
+        with EmbeddedPostgres(home) as dsn:
+            yield dsn
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def template(postgres_dsn: str) -> Iterator[Template]:
+    """What `database` and `clone` copy."""
+    name = f"foldline_template_{uuid4().hex[:12]}"
+    _execute(postgres_dsn, "CREATE DATABASE {}", name)
+    try:
+        prepare(database_dsn(postgres_dsn, name))
+        # A connection left open would make every copy fail, so let there be none from here on.
+        _execute(postgres_dsn, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
+        yield Template(postgres_dsn, name)
+    finally:
+        _execute(postgres_dsn, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def database(template: Template) -> Iterator[str]:
+    """The address of a migrated, empty database that only this test knows."""
+    with clone(template) as dsn:
+        yield dsn
+
+
+@contextmanager
+def clone(template: Template) -> Iterator[str]:
+    """Lend a fresh copy of the template; cheap enough for every example of a property test."""
+    name = f"foldline_test_{uuid4().hex[:12]}"
+    _execute(template.server, "CREATE DATABASE {} TEMPLATE {}", name, template.name)
+    try:
+        yield database_dsn(template.server, name)
+    finally:
+        _execute(template.server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def prepare(dsn: str) -> None:
+    """Make all that a fresh database needs; what every test should find there goes here."""
+    from application.ledger.migrate import migrate
+
+    migrate(dsn)
+
+
+def database_dsn(server: str, name: str) -> str:
+    """The address of another database on the same server, as a URI whatever the spelling was."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(server).items()}
+    parts.pop("dbname", None)
+    who = ":".join(quote(parts.pop(key), safe="") for key in ("user", "password") if key in parts)
+    return f"postgresql://{who}{'@' * bool(who)}/{name}?{urlencode(parts, quote_via=quote)}"
+
+
+def pytest_report_header() -> str:
+    if external := os.environ.get("FOLDLINE_TEST_DSN"):
+        try:
+            with psycopg.connect(external, connect_timeout=10) as connection:
+                return f"postgresql: {connection.info.parameter_status('server_version')} (FOLDLINE_TEST_DSN)"
+        except psycopg.OperationalError as error:
+            raise pytest.UsageError(f"FOLDLINE_TEST_DSN does not answer: {error}") from error
+    return f"postgresql: {embedded_version()} (embedded)"
+
+
+def _execute(server: str, statement: str, *names: str) -> None:
+    query = sql.SQL(statement).format(*map(sql.Identifier, names))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(query)
+
+
+def _remove_left_behind() -> None:
+    """Stop and remove the servers of test sessions that were killed."""
+    for home in Path(tempfile.gettempdir()).glob(f"{_HOME_PREFIX}*"):
+        if time.time() - home.stat().st_mtime < 3_600 or home.stat().st_uid != os.geteuid():
+            continue
+        server = EmbeddedPostgres(home)
+        server.open()
+        if server.close():
+            shutil.rmtree(home)
