@@ -1,0 +1,65 @@
+"""Bodies as clients send them, and how they are read in these tests."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from domain.message import Message
+from interfaces.wire.base import Limits, Parsed, Rejected
+from interfaces.wire.segment import parse_batch, parse_single
+
+RECEIVED = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LIMITS = Limits()
+
+
+def track(**fields: Any) -> dict[str, Any]:
+    """A track message that is accepted, unless told otherwise."""
+    message = {"type": "track", "event": "Viewed", "userId": "u-1", "messageId": "m-1"} | fields
+    return {key: value for key, value in message.items() if value is not ...}
+
+
+def written(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def read_batch(body: bytes, limits: Limits = LIMITS) -> Parsed:
+    ids = count(1)
+    return parse_batch(
+        body, received_at=RECEIVED, limits=limits, default_id=lambda: f"server-{next(ids)}"
+    )
+
+
+def batch(*items: Any, **around: Any) -> Parsed:
+    """Read a batch of these messages; bytes stand for JSON as they are."""
+    rest = b"".join(b",%b:%b" % (written(key), written(value)) for key, value in around.items())
+    return read_batch(b'{"batch":[' + b",".join(map(written, items)) + b"]" + rest + b"}")
+
+
+def single(item: Any, kind: Any = "track") -> Parsed:
+    return parse_single(
+        written(item),
+        kind,
+        received_at=RECEIVED,
+        limits=LIMITS,
+        default_id=lambda: "server-1",
+    )
+
+
+def accepted(item: Any, **around: Any) -> Message:
+    """Read a batch of one, which must be accepted."""
+    parsed = batch(item, **around)
+    assert not parsed.rejections, parsed.rejections
+    (message,) = parsed.messages
+    return message
+
+
+def rejected(item: Any, **around: Any) -> Rejected:
+    """Read a batch of one, which must be rejected, and as it was sent."""
+    parsed = batch(item, **around)
+    assert not parsed.messages, parsed.messages
+    (rejection,) = parsed.rejections
+    assert rejection.raw == written(item)
+    return rejection

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interfaces.wire import json_scan
+from interfaces.wire.base import Refused
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=15,
+)
+layouts = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n\t", " : "), ("\r\n,", ":\n")])
+
+
+def as_written(value, layout, ascii_only):
+    return json.dumps(value, separators=layout, ensure_ascii=ascii_only).encode()
+
+
+@given(st.lists(values), layouts, st.booleans())
+def test_elements_are_the_same_slices_that_a_json_reader_finds(elements, layout, ascii_only):
+    data = as_written(elements, layout, ascii_only)
+    slices = [data[start:end] for start, end in json_scan.parts(data)]
+    assert slices == [bytes(it) for it in msgspec.json.decode(data, type=list[msgspec.Raw])]
+
+
+@given(st.dictionaries(st.text(), values), layouts, st.booleans())
+def test_members_are_the_same_slices_that_a_json_reader_finds(fields, layout, ascii_only):
+    data = as_written(fields, layout, ascii_only)
+    slices = {
+        json.loads(b'"%b"' % it.key): data[it.start : it.end] for it in json_scan.members(data)
+    }
+    found = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    assert slices == {key: bytes(value) for key, value in found.items()}
+
+
+@given(st.binary() | st.text('{}[]",:\\ a0').map(str.encode))
+def test_any_bytes_are_taken_apart_or_malformed(data):
+    for scan in (json_scan.parts, json_scan.members):
+        with suppress(json_scan.Malformed):
+            scan(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"1", b"[", b"{", b"[1", b'["a', b'["a\\"]', b'["\\', b"[1]]", b"[1] x", b"[}", b"[{]}",
+     b"]", b'{"a":[}]}', b'["]', b"[1]["],
+)  # fmt: skip
+def test_what_does_not_match_is_malformed(data):
+    with pytest.raises(json_scan.Malformed):
+        json_scan.parts(data)
+
+
+@pytest.mark.parametrize("data", [b"{1:2}", b'{"a"}', b"{,}", b'{"a":1,}', b'{"a" 1}', b"{a:1}"])
+def test_a_member_needs_a_key(data):
+    with pytest.raises(json_scan.Malformed):
+        json_scan.members(data)
+
+
+HOSTILE = [
+    b"[" * 500_000,
+    b"[" + b'{"a":' * 100_000,
+    b"[" + b"a" * 500_000,
+    b"{" + b"a" * 500_000,
+    b'["' + b'\\"' * 250_000,
+    b'{"' + b'\\"' * 250_000,
+    b'["' + b"\\" * 499_999,
+    b'[{"a' + b'\\"' * 250_000,
+    b"[" + b'"",' * 160_000,
+    b'{"a"' + b" " * 500_000,
+    b'[{"a"' + b'"' * 500_000,
+    b"[" + b" " * 500_000 + b"]",
+    b"[" + b"," * 300_000 + b"]",
+    b"[" + b"[]" * 250_000 + b"]",
+    b'["' + b"\\ud83d" * 80_000 + b'"]',
+]
+
+
+@pytest.mark.parametrize("data", HOSTILE, ids=lambda it: repr(it[:8] + b".." + it[-4:]))
+def test_nothing_takes_more_than_a_time_in_proportion_to_its_length(data):
+    begun = time.process_time()
+    for scan in (json_scan.parts, json_scan.members, json_scan.check_shape):
+        with suppress(json_scan.Malformed, Refused):
+            scan(data)
+    json_scan.lone_surrogates_as_nul(data)
+    assert time.process_time() - begun < 5  # quadratic would be minutes
+
+
+@given(st.text(st.characters(), max_size=30), st.text(max_size=5))
+def test_only_half_surrogate_pairs_read_as_nul(text, end):
+    data = json.dumps(text + "\\" + end + "\\ud800").encode()
+    readable = json_scan.lone_surrogates_as_nul(data)
+    assert len(readable) == len(data)
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if "\ufffd" not in whole:  # no half
+        assert readable == data
+
+
+@pytest.mark.parametrize(
+    ("data", "readable"),
+    [
+        (rb'"\ud83d\ude00"', rb'"\ud83d\ude00"'),
+        (rb'"\ud83d"', rb'"\u0000"'),
+        (rb'"\ude00\ud83d"', rb'"\u0000\u0000"'),
+        (rb'"\uD83D\ud83d\udE00"', rb'"\u0000\ud83d\udE00"'),
+        (rb'"\\ud83d"', rb'"\\ud83d"'),
+        (rb'"\\\ud83d"', rb'"\\\u0000"'),
+        (rb'"\ud83"', rb'"\ud83"'),
+    ],
+)
+def test_halves_are_told_from_pairs_and_from_escaped_backslashes(data, readable):
+    assert json_scan.lone_surrogates_as_nul(data) == readable
+
+
+def refused(data):
+    with pytest.raises(Refused) as caught:
+        json_scan.check_shape(data)
+    return caught.value.code
+
+
+def nested(depth):
+    return b'{"a":' * (depth - 1) + b"{}" + b"}" * (depth - 1)
+
+
+@pytest.mark.parametrize("wrap", [b"%b", b'[1,"}{][",%b]', b'{"\\"}{":"\\\\","b":%b}'])
+def test_32_levels_are_allowed_and_33_are_not(wrap):
+    around = 0 if wrap == b"%b" else 1
+    json_scan.check_shape(wrap % nested(32 - around))
+    assert refused(wrap % nested(33 - around)) == "too_deep"
+
+
+def test_brackets_in_texts_hide_no_depth_and_make_none():
+    json_scan.check_shape(b'{"a":"' + b"[{" * 500 + b'"}')
+    json_scan.check_shape(b'{"a":"\\"' + b"[{" * 500 + b'"}')
+    hiding = b'{"}":' * 40 + b"1" + b',"{":1}' * 40
+    assert refused(hiding) == "too_deep"
+
+
+def test_many_small_objects_are_not_deep():
+    json_scan.check_shape(json.dumps({"items": [{"sku": [1]} for _ in range(300)]}).encode())
+
+
+def test_1000_keys_are_allowed_and_1001_are_not():
+    wide = {f"k{number}": number for number in range(1000)}
+    json_scan.check_shape(json.dumps(wide).encode())
+    json_scan.check_shape(json.dumps({"a": wide, "b": wide}).encode())
+    assert refused(json.dumps(wide | {"one": 1}).encode()) == "too_many_keys"
+    assert refused(json.dumps({"a": [wide | {"one": {}}]}).encode()) == "too_many_keys"
+    json_scan.check_shape(json.dumps({"a": "x:" * 2000}).encode())
+
+
+@pytest.mark.parametrize("before", ["", '"', "\\", "x" * 300, '"' * 7 + "," + '"'])
+@pytest.mark.parametrize("layout", [(",", ":"), (" , ", "  :\n ")])
+def test_a_key_of_512_bytes_is_allowed_and_513_are_not(before, layout):
+    def message(length):
+        fields = {"a": before, "k" * length: 1, "b": "y" * 800}
+        return json.dumps(fields, separators=layout).encode()
+
+    json_scan.check_shape(message(512))
+    assert refused(message(513)) == "key_too_long"
+
+
+def test_escaped_quotes_hide_no_long_key():
+    key = '"'.join("k" * 90 for _ in range(7))
+    assert refused(json.dumps({key: 1}).encode()) == "key_too_long"
+
+
+def test_long_texts_and_long_gaps_are_no_keys():
+    json_scan.check_shape(json.dumps({"a": "x" * 20_000, "b": ["y" * 3000, ":"]}).encode())
+    json_scan.check_shape(b'{"a":[' + b"1," * 600 + b'":b",":"]}')
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b'{"a":"\xff"}', "invalid_utf8"), (b'{"a":"\xed\xa0\x80"}', "invalid_utf8"),
+     (b'{"a":"\xc0\x80"}', "invalid_utf8"), (b"\xef\xbb\xbf{}", "invalid_json")],
+)  # fmt: skip
+def test_text_is_strict_utf8(data, code):
+    assert refused(data) == code
