@@ -1,0 +1,68 @@
+"""What Segment's browser SDK asks for before and beside its events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_SETTINGS = re.compile(r"/v1/projects/([^/]+)/settings/?")
+_METRICS = ("/v1/m", "/v1/m/")
+
+
+def asks(path: str) -> bool:
+    """Say whether the path is one that only browser SDKs ask for."""
+    return path in _METRICS or _SETTINGS.fullmatch(path) is not None
+
+
+def key_in(path: str) -> str | None:
+    """Return the write key in the path of a project's settings."""
+    found = _SETTINGS.fullmatch(path)
+    return found[1] if found else None
+
+
+def answer(
+    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, known: bool
+) -> tuple[int, bytes]:
+    """Return status and body: a project's settings, or a word of thanks for the SDK's own metrics.
+
+    The settings send the SDK back to the host that it asked, by the scheme that it used.
+    """
+    if scope["path"] in _METRICS:
+        return 200, b'{"success":true}'
+    key = key_in(scope["path"])
+    if not known or key is None:
+        return 404, msgspec.json.encode(
+            {"code": "invalid_write_key", "message": "there is no such write key"}
+        )
+    host = headers.get(b"host", b"").decode("latin-1")
+    scheme = headers.get(b"x-forwarded-proto", scope["scheme"].encode()).decode("latin-1")
+    return 200, msgspec.json.encode(_settings(key, f"{host}/v1", scheme))
+
+
+def _settings(key: str, api: str, protocol: str) -> dict[str, Any]:
+    """The least that analytics-next 1.84 and its Customer.io fork start with (seen on the wire)."""
+    destination = {
+        "apiKey": key,
+        "apiHost": api,
+        "protocol": protocol,
+        "unbundledIntegrations": [],
+        "addBundledMetadata": True,
+    }
+    everything = {"__default": {"enabled": True, "integrations": {}}}
+    return {
+        "integrations": {
+            "Segment.io": destination,
+            "Customer.io Data Pipelines": destination,
+        },
+        "plan": {"track": everything, "identify": everything, "group": everything},
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "middlewareSettings": {},
+        "enabledMiddleware": {},
+        "metrics": {"sampleRate": 0, "host": api},
+        "legacyVideoPluginsEnabled": False,
+        "remotePlugins": [],
+    }

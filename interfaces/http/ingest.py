@@ -1,0 +1,224 @@
+"""Takes in what SDKs send.  Plain ASGI: a framework would cost as much again as parsing and recording.
+
+What real SDKs need, seen on the wire: exactly 200 (some re-send a batch on 201 or 202), 400 and never 401,
+404 or 422 for what is wrong for good (some retry all but 400), a JSON body with ``code`` and ``message``
+(some fail to read anything else, and retry), never a redirect (they would send a GET and lose the data).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from application.ledger.entries import Receipt, Rejection
+from application.ledger.keys import Key
+from domain.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
+from interfaces.http import browser
+from interfaces.http.credentials import key_in_header, key_in_query
+from interfaces.http.metrics import observe_ingest
+from interfaces.http.replies import Replies
+from interfaces.service import Service
+from interfaces.wire import FORMATS
+from interfaces.wire.base import BadBody, Format, Limits, Parse, Parsed, Rejected
+from interfaces.wire.body import decode_body
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_JSON = (b"content-type", b"application/json")
+_RETRY = (b"retry-after", b"1")
+_ALLOW = (
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, content-encoding, x-retry-count, x-strict-mode, anonymousid, sentat",
+    ),
+    (b"access-control-max-age", b"86400"),
+)
+
+
+class InvalidWriteKey(InvalidRequest):
+    """The request brought no key that may write."""
+
+    code = "invalid_write_key"
+
+
+class Ingest:
+    """Answers the paths of every wire format; both slash forms, any Content-Type."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        settings = service.settings
+        self._limits = Limits(
+            body_bytes=settings.max_batch_bytes,
+            message_bytes=settings.max_message_bytes,
+            batch_messages=settings.max_batch_messages,
+        )
+        self._replies = Replies()
+        self._formats: Mapping[str, tuple[Format, Parse]] = {
+            path + slash: (fmt, parse)
+            for fmt in FORMATS.values()
+            for path, parse in fmt.routes.items()
+            for slash in ("", "/")
+        }
+
+    @property
+    def paths(self) -> Ingest:
+        """The paths it answers: those of the formats, and what browser SDKs ask for besides."""
+        return self
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._formats or (isinstance(path, str) and browser.asks(path))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request whose path is among ``paths``."""
+        headers = dict(scope["headers"])
+        cors = _cors(headers)
+        if scope["method"] == "OPTIONS":
+            await _answer(send, 200, b"", (*cors, *_ALLOW))
+        elif scope["path"] in self._formats:
+            await self._ingest(scope, headers, cors, receive, send)
+        else:
+            key = await self._key(browser.key_in(scope["path"]))
+            status, body = browser.answer(scope, headers, known=key is not None)
+            await _answer(send, status, body, (_JSON, *cors))
+
+    async def _ingest(
+        self, scope: Any, headers: Mapping[bytes, bytes], cors: Headers, receive: Any, send: Any
+    ) -> None:
+        fmt, parse = self._formats[scope["path"]]
+        try:
+            if scope["method"] != "POST":
+                raise InvalidRequest(f"send it as a POST to {scope['path']}")
+            status, body = await self._take(scope, headers, receive, fmt, parse)
+        except (Overloaded, LedgerUnavailable) as error:
+            status, body = 503, _refusal(error.code, str(error))
+            cors = (*cors, _RETRY)
+        except FoldlineError as error:
+            status, body = 400, _refusal(error.code, str(error))
+        if status != 200:
+            observe_ingest(fmt.name, status)
+        await _answer(send, status, body, (_JSON, *cors))
+
+    async def _take(
+        self, scope: Any, headers: Mapping[bytes, bytes], receive: Any, fmt: Format, parse: Parse
+    ) -> tuple[int, bytes]:
+        received = await _body(receive, self._limits.body_bytes)
+        at = datetime.now(UTC)
+        text = key_in_header(headers) or key_in_query(scope["query_string"])
+        key = await self._key(text) if text else None
+        try:
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+            body = decode_body(received, encoding or None, self._limits.body_bytes)
+            parsed = parse(body, received_at=at, limits=self._limits, default_id=_new_id)
+        except BadBody as error:
+            if key is not None:
+                kept = Rejection(error.code, str(error), received, fmt.name, at)
+                await self._record(key, (), [kept])
+            raise
+        key = key or await self._key(parsed.write_key)
+        if key is None:
+            raise InvalidWriteKey(
+                "send the write key as the user of HTTP Basic authentication, or as writeKey in the"
+                " body; `foldline keys create --kind write` makes one"
+            )
+        receipt = await self._record(key, parsed.messages, _kept(parsed.rejections, fmt, at))
+        observe_ingest(
+            fmt.name,
+            200,
+            recorded=receipt.recorded,
+            duplicates=receipt.duplicates,
+            rejected=receipt.rejected,
+        )
+        if _nothing_accepted(parsed, headers):
+            first = parsed.rejections[0]
+            return 400, _refusal(first.code, first.message)
+        return 200, _accepted(receipt, parsed.rejections)
+
+    async def _record(self, key: Key, messages: Any, rejections: list[Rejection]) -> Receipt:
+        future = self._service.ledger.record(key.workspace, messages, rejections)
+        return await self._replies.wait(future)
+
+    async def _key(self, text: str | None) -> Key | None:
+        if not text:
+            return None
+        known, key = self._service.keys.recognised(text)
+        if not known:
+            key = await asyncio.to_thread(self._service.keys.authenticate, text)
+        return key if key is not None and key.kind != "read" else None
+
+
+def _new_id() -> str:
+    return f"foldline-{uuid4()}"
+
+
+async def _body(receive: Any, limit: int) -> bytes:
+    """Read the request's body; stop as soon as it is longer than allowed, packed or not."""
+    message = await receive()
+    if not message.get("more_body"):
+        chunk: bytes = message.get("body", b"")
+        if len(chunk) <= limit:
+            return chunk
+    chunks, size = [message.get("body", b"")], len(message.get("body", b""))
+    while message.get("more_body") and size <= limit:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("the connection closed before the whole body had come")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    if size > limit:
+        raise BadBody("body_too_large", f"a body has at most {limit} bytes: send smaller batches")
+    return b"".join(chunks)
+
+
+def _kept(rejections: Iterable[Rejected], fmt: Format, at: datetime) -> list[Rejection]:
+    return [
+        Rejection(it.code, it.message, it.raw, fmt.name, at, it.message_id) for it in rejections
+    ]
+
+
+def _nothing_accepted(parsed: Parsed, headers: Mapping[bytes, bytes]) -> bool:
+    """Say whether to answer 400: a lone message that was rejected, or nothing good in strict mode."""
+    if parsed.messages or not parsed.rejections:
+        return False
+    return parsed.single or headers.get(b"x-strict-mode") == b"1"
+
+
+def _accepted(receipt: Receipt, rejections: list[Rejected]) -> bytes:
+    answer: dict[str, Any] = {"success": True, "position": receipt.position}
+    if receipt.duplicates:
+        answer["duplicates"] = receipt.duplicates
+    if receipt.rejected:
+        answer["rejected"] = [
+            {"index": it.index, "code": it.code, "message": it.message} for it in rejections
+        ]
+    return msgspec.json.encode(answer)
+
+
+def _refusal(code: str, message: str) -> bytes:
+    return msgspec.json.encode({"success": False, "code": code, "message": message})
+
+
+def _cors(headers: Mapping[bytes, bytes]) -> Headers:
+    """Let any page send: a write key can only add.  `*` would be refused beside credentials."""
+    origin = headers.get(b"origin")
+    if origin is None:
+        return ()
+    return (
+        (b"access-control-allow-origin", origin),
+        (b"access-control-allow-credentials", b"true"),
+        (b"access-control-expose-headers", b"retry-after"),
+        (b"vary", b"origin"),
+    )
+
+
+async def _answer(
+    send: Any, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

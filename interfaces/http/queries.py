@@ -1,0 +1,123 @@
+"""The read models' questions as routes: each `Query` of the registry becomes ``GET /v1…``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Security
+from pydantic import Field, create_model
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import NotProjectedYet, Overloaded
+from interfaces.http.auth import allow, key_of
+from interfaces.http.errors import documented
+from interfaces.http.requests import parameters, reader
+from interfaces.reading import AT_ONCE
+from interfaces.service import Service
+from projections.base import Projection, Query, Reader
+from projections.checkpoint import position_of
+
+MOST_WAITING = 256
+"""Questions that may wait for their turn; one more is turned away at once."""
+
+FIRST_POLL, LAST_POLL = 0.01, 0.1
+"""Seconds between two looks at a read model that is behind: longer each time, from first to last."""
+
+MinPosition = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=2**63 - 1,
+        description="Wait until the read model has reached this position of the ledger, such as the"
+        " one that an ingest reply carries.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behind:
+    """The read model has not come as far as was asked for."""
+
+    position: int
+
+
+def add_queries(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
+    """Add a route for each query.  ``min_position`` waits at most ``wait_seconds``."""
+    limiter = CapacityLimiter(AT_ONCE)
+    for projection in service.projector.projections:
+        for query in projection.queries:
+            params = create_model(
+                query.params.__name__, __base__=query.params, min_position=(MinPosition, None)
+            )
+            answer = partial(_answer, service, projection, query)
+            api.add_api_route(
+                f"/v1{query.path}",
+                _endpoint(reader(params, query.path), answer, limiter, wait_seconds),
+                methods=["GET"],
+                summary=query.summary,
+                operation_id=re.sub(r"\W+", "_", f"get{query.path}").strip("_"),
+                tags=[projection.name],
+                response_model=query.answers,
+                responses=documented(400, 401, 403, 404, 503),
+                dependencies=[Security(allow(service.keys, "read", "admin"))],
+                openapi_extra=parameters(params, query.path),
+            )
+
+
+def _endpoint(
+    read: Callable[[Request], Any],
+    answer: Callable[[int, Any], bytes | Behind],
+    limiter: CapacityLimiter,
+    wait_seconds: float,
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        asked = read(request)
+        workspace = key_of(request).workspace
+        until, pause = time.monotonic() + wait_seconds, FIRST_POLL
+        while True:
+            if limiter.statistics().tasks_waiting >= MOST_WAITING:
+                raise Overloaded(
+                    "too many questions are waiting; ask again shortly", waiting=MOST_WAITING
+                )
+            found = await to_thread.run_sync(answer, workspace, asked, limiter=limiter)
+            if isinstance(found, bytes):
+                return Response(found, media_type="application/json")
+            if time.monotonic() > until:
+                raise NotProjectedYet(
+                    f"the read model is at position {found.position}, not yet at"
+                    f" {asked.min_position}; ask again shortly",
+                    position=found.position,
+                    min_position=asked.min_position,
+                    waited_seconds=wait_seconds,
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LAST_POLL)
+
+    return endpoint
+
+
+def _answer(
+    service: Service, projection: Projection, query: Query, workspace: int, asked: Any
+) -> bytes | Behind:
+    """Answer from one snapshot, so that the position is looked at together with the rows."""
+    with service.engine.connect() as tx:
+        projected_to = position_of(tx, workspace, projection)
+        if projected_to < (asked.min_position or 0):
+            return Behind(position=projected_to)
+        asker = Reader(
+            tx=tx,
+            workspace=workspace,
+            stream_of=partial(service.ledger.stream_of, workspace),
+            recorded=partial(service.ledger.at, workspace),
+            projected_to=projected_to,
+        )
+        return msgspec.json.encode(query.answer(asker, asked), enc_hook=str)

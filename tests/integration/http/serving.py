@@ -1,0 +1,158 @@
+"""Puts a Foldline together for tests: everything real but the socket, and one read model more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+from pydantic import BaseModel, Field
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    select,
+)
+from starlette.testclient import TestClient
+
+from application.ledger.entries import Receipt, Rejection
+from application.ledger.keys import KINDS, Keys
+from application.ledger.ledger import Ledger
+from application.ledger.store import LedgerDatastore
+from application.ledger.workspaces import Workspaces
+from domain.message import Message
+from interfaces.bootstrap import check_server
+from interfaces.http.app import Application, create_app
+from interfaces.reading import reading_engine
+from interfaces.service import Service
+from interfaces.settings import Settings
+from projections import PROJECTIONS
+from projections.base import Projection, Query, Reader
+from projections.batch import Batch
+from projections.projector import Projector
+
+seen = Table(
+    "seen",
+    MetaData(schema="read_seen_v1"),
+    Column("workspace", Integer, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+)
+
+
+class SeenParams(BaseModel):
+    ref: str
+    limit: int = Field(50, ge=1, le=100)
+    name: list[str] | None = None
+
+
+class Names(BaseModel):
+    names: list[str]
+    next: str | None
+    projected_to: int
+
+
+def _take(tx, batch: Batch) -> None:
+    rows = [
+        {"workspace": batch.workspace, "position": it.recorded.position, "name": it.event.name}
+        for it in batch.messages()
+    ]
+    if rows:
+        tx.execute(insert(seen), rows)
+
+
+def _answer(reader: Reader, params: SeenParams):
+    names = select(seen.c.name).where(seen.c.workspace == reader.workspace)
+    if params.name:
+        names = names.where(seen.c.name.in_(params.name))
+    if params.ref == "slow":
+        reader.tx.execute(select(func.pg_sleep(30)))
+    if params.ref == "broken":
+        raise RuntimeError("a secret of the server")
+    found = [row.name for row in reader.tx.execute(names.order_by(seen.c.position))]
+    return {
+        "ref": params.ref,
+        "names": found[: params.limit],
+        "next": None,
+        "projected_to": reader.projected_to,
+    }
+
+
+SEEN = Projection(
+    name="seen",
+    version=1,
+    metadata=seen.metadata,
+    apply=_take,
+    queries=(
+        Query(
+            path="/seen/{ref}/names",
+            params=SeenParams,
+            answers=Names,
+            answer=_answer,
+            summary="Names as they came",
+        ),
+    ),
+)
+"""A read model that has no other purpose than to be asked."""
+
+
+@dataclass
+class Served:
+    service: Service
+    app: Application
+    client: TestClient
+    workspace: int
+    keys: dict[str, str]
+
+    def get(self, path: str, kind: str = "read", **more):
+        return self.client.get(path, headers={"Authorization": f"Bearer {self.keys[kind]}"}, **more)
+
+    def record(self, *messages: Message, rejections: tuple[Rejection, ...] = ()) -> Receipt:
+        return self.service.ledger.record(self.workspace, messages, rejections).result(10)
+
+    def project(self) -> None:
+        self.service.projector.catch_up()
+
+
+@contextmanager
+def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
+    store = LedgerDatastore(dsn)
+    workspaces = Workspaces(store)
+    ledger = Ledger(store, workspaces)
+    writing = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
+    reading = reading_engine(dsn, longest_seconds=longest_seconds)
+    try:
+        yield Service(
+            settings=Settings.from_environment({}),
+            ledger=ledger,
+            keys=Keys(store),
+            workspaces=workspaces,
+            engine=reading,
+            feed=ledger,
+            projector=Projector(ledger, writing, (*PROJECTIONS, SEEN)),
+            gate=partial(check_server, dsn),
+        )
+    finally:
+        ledger.close()
+        store.close()
+        writing.dispose()
+        reading.dispose()
+
+
+@contextmanager
+def served_on(dsn: str) -> Iterator[Served]:
+    with serving(dsn, longest_seconds=0.5) as service:
+        service.projector.prepare()
+        workspace = service.workspaces.create("default").id
+        keys = {kind: service.keys.create(workspace, kind).text for kind in KINDS}
+        app = create_app(service, wait_seconds=0.3)
+        with TestClient(app, follow_redirects=False) as client:
+            yield Served(service, app, client, workspace, keys)

@@ -1,0 +1,67 @@
+"""What the folders promise: every plug-in module is registered, every room has its sign, modules stay small."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import projections
+from domain.events import EVENTS, Event
+from interfaces import wire
+from projections.base import Projection
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("domain", "application", "projections", "interfaces")
+
+
+def test_the_top_level_is_the_customers() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages == set(PACKAGES)
+
+
+def test_every_read_model_is_registered() -> None:
+    found = set()
+    for module in pkgutil.iter_modules(projections.__path__, "projections."):
+        namespace = vars(__import__(module.name, fromlist=["_"]))
+        found |= {it.name for it in namespace.values() if isinstance(it, Projection)}
+    assert found == {it.name for it in projections.PROJECTIONS}
+
+
+def test_every_wire_format_is_registered() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(wire.__path__)}
+    assert modules - wire.MACHINERY == set(wire.FORMATS)
+
+
+def test_every_event_is_registered_under_a_topic_of_its_own() -> None:
+    def kinds(cls: type) -> set[type]:
+        return {cls} | {each for sub in cls.__subclasses__() for each in kinds(sub)}
+
+    with_topic = {cls for cls in kinds(Event) if "TOPIC" in vars(cls)}
+    assert with_topic == set(EVENTS)
+    assert len({event.TOPIC for event in EVENTS}) == len(EVENTS)
+    assert all(event.TOPIC.rpartition(".v")[2].isdigit() for event in EVENTS)
+
+
+def test_no_dependency_claims_our_names() -> None:
+    """Our packages have plain names; one in site-packages would win over an editable install."""
+    owners = packages_distributions()
+    for name in PACKAGES:
+        assert set(owners.get(name, ())) <= {"foldline"}
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "tests"])
+def test_every_room_has_a_sign_of_at_most_forty_lines(folder: str) -> None:
+    assert len((ROOT / folder / "README.md").read_text().splitlines()) <= 40
+
+
+def test_no_module_is_longer_than_three_hundred_lines() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 300
+    }
+    assert long == {}
