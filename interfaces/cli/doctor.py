@@ -1,0 +1,33 @@
+"""`foldline doctor`: is everything as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+import typer
+
+from interfaces.cli.options import ANY_COMMAND, AsJson, takes
+from interfaces.cli.output import say_json
+from interfaces.settings import Settings
+
+
+@takes(*ANY_COMMAND)
+def doctor(*, settings: Settings, as_json: AsJson = False) -> None:
+    """Say what is wrong, and what to do about it.
+
+    Looks at this machine, the settings and the database. Exits 1 if something fails; what is only advised does not count. Nothing is changed, except that the embedded
+    database is started, and made if there is none: that it can be is one of the checks.
+    """
+    from interfaces.cli.checks import examine
+
+    checks = examine(settings)
+    healthy = all(check.status != "fail" for check in checks)
+    if as_json:
+        say_json({"ok": healthy, "checks": [check._asdict() for check in checks]})
+    else:
+        for check in checks:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
+            status = typer.style(f"{check.status:<4}", fg=colour)
+            typer.echo(f"{status}  {check.name:<16}  {check.found}")
+            if check.advice:
+                typer.echo(f"{'':<24}→ {check.advice}")
+    if not healthy:
+        raise typer.Exit(1)

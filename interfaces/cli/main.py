@@ -1,0 +1,65 @@
+"""The entry point: which commands there are, and how an error is told."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from domain.errors import FoldlineError, LedgerUnavailable
+from interfaces.cli import (
+    demo,
+    doctor,
+    import_file,
+    keys,
+    migrate,
+    serve,
+    worker,
+    workspaces,
+)
+from interfaces.cli.output import say_error
+
+_DATABASE = {"psycopg", "psycopg_pool", "sqlalchemy", "alembic", "eventsourcing"}
+"""The libraries whose errors are the database's."""
+
+app = typer.Typer(
+    name="foldline",
+    help="Foldline keeps what your customers do, for ever and exactly once, and answers from it.\n\n"
+    "Start with `foldline demo` to look around, or with `foldline serve` to take events in."
+    " No database is needed: unless --dsn names a PostgreSQL server, Foldline runs its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command()(serve.serve)
+app.command()(worker.worker)
+app.command()(demo.demo)
+app.command("import")(import_file.import_file)
+app.add_typer(keys.app, name="keys")
+app.add_typer(workspaces.app, name="workspaces")
+app.command()(migrate.migrate)
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run one command; exits 0 if it went well, 1 if it was refused, 2 if it was not understood.
+
+    130 after Ctrl-C, as shells expect.
+    """
+    try:
+        app()
+    except FoldlineError as error:
+        say_error(error)
+        sys.exit(1)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _DATABASE:
+            raise
+        # A missing right, say, or a server that was stopped meanwhile: not a fault of the program.
+        say_error(LedgerUnavailable(f"the database refused: {str(error).strip()}"))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

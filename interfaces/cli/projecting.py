@@ -1,0 +1,54 @@
+"""Brings read models up to date: beside a server until it stops, or once, to the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from interfaces.cli.output import progress
+from interfaces.service import Service
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 30.0
+"""How long a batch may take to finish after the stop; it would be rolled back, not lost."""
+
+
+@contextmanager
+def projecting(svc: Service) -> Iterator[None]:
+    """Keep the read models up to date in a thread of its own while inside."""
+    stop = threading.Event()
+    worker = threading.Thread(target=svc.projector.run, args=(stop,), name="projector", daemon=True)
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join(STOP_SECONDS)
+        if worker.is_alive():
+            log.warning("the projector did not stop in time; its batch is rolled back")
+
+
+def project_to_the_end(svc: Service, workspace: int) -> None:
+    """Bring a workspace's read models up to the head of its ledger, with a progress bar.
+
+    A worker may run at the same time: whoever takes a batch first applies it, the other waits.
+    """
+    head = svc.ledger.heads().get(workspace, 0)
+    with progress() as bar:
+        task = bar.add_task("Updating read models", total=head)
+        while (reached := _reached(svc, workspace)) < head:
+            bar.update(task, completed=reached)
+            if not svc.projector.advance(workspace):
+                time.sleep(0.05)
+        bar.update(task, completed=head)
+
+
+def _reached(svc: Service, workspace: int) -> int:
+    """Return the position that all read models have taken; 0 while one of them has not begun."""
+    found = [it.position for it in svc.projector.status() if it.workspace == workspace]
+    return min(found) if len(found) == len(svc.projector.projections) else 0

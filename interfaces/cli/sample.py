@@ -1,0 +1,218 @@
+"""Sample customers of a small shop, for `foldline demo`: the same every time, day for day.
+
+All that a person does follows from the day on which they first came and their number on that day, never from
+the time at which it is asked for.  So asking again later gives the same messages with the same ids, and those of
+the days since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+
+Message = dict[str, Any]
+
+DAYS = 30
+NEW_A_DAY = 10
+
+_FIRST = ("Ada", "Ben", "Chloé", "Elif", "Farid", "Grace", "Hugo", "Ines", "Kofi", "Nora", "Priya")
+_LAST = ("Almeida", "Brandt", "Costa", "Dubois", "Eriksen", "Haddad", "Ito", "Kaya", "Moreau")
+_CITIES = ("Berlin", "Lisbon", "Łódź", "Malmö", "Izmir", "Nairobi", "Osaka", "Toronto")
+_PLANS = ("free", "free", "plus", "pro")
+_SOURCES = ("search", "newsletter", "social", "direct", "partner")
+_PRODUCTS = (
+    ("sku-101", "27-inch monitor", "monitor", 249.0),
+    ("sku-102", "34-inch monitor", "monitor", 529.5),
+    ("sku-201", "Mechanical keyboard", "keyboard", 119.0),
+    ("sku-202", "Quiet keyboard", "keyboard", 59.9),
+    ("sku-301", "Trackball", "mouse", 74.25),
+    ("sku-302", "Travel mouse", "mouse", 24.9),
+    ("sku-401", "Standing desk", "desk", 689.0),
+    ("sku-501", "Desk lamp", "lamp", 45.0),
+)
+_CHANNELS = ("email", "email", "push", "whatsapp")
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class _Person:
+    key: str
+    chance: Random
+    day: date
+    name: str
+    anonymous_id: str
+    mobile: bool
+    signs_up_in: int | None
+    """The visit in which they say who they are; None if they never do."""
+
+
+def messages(now: datetime) -> list[Message]:
+    """Return what happened in the last 30 days, oldest first, in Segment's layout."""
+    today = now.astimezone(UTC).date()
+    days = [today - timedelta(days=back) for back in range(DAYS)]
+    happened = [
+        message
+        for day in days
+        for number in range(NEW_A_DAY)
+        for message in _life(_person(day, number))
+        if message["timestamp"] <= now
+    ]
+    happened.sort(key=lambda it: (it["timestamp"], it["messageId"]))
+    return happened
+
+
+def _person(day: date, number: int) -> _Person:
+    key = f"{day:%Y%m%d}-{number}"
+    chance = Random(f"foldline demo {key}")  # noqa: S311 - the same every time is the point
+    return _Person(
+        key=key,
+        chance=chance,
+        day=day,
+        name=f"{chance.choice(_FIRST)} {chance.choice(_LAST)}",
+        anonymous_id=f"{chance.getrandbits(128):032x}",
+        mobile=chance.random() < 0.3,
+        signs_up_in=chance.choices((0, 1, 2, None), (4, 2, 1, 3))[0],
+    )
+
+
+def _life(person: _Person) -> list[Message]:
+    """Return everything that the person does in 30 days, and what is sent to them."""
+    visits = [0, *(day for day in range(1, DAYS) if person.chance.random() < 2 / (day + 3))]
+    done: list[Message] = []
+    signed_up: date | None = None
+    for visit, days in enumerate(visits):
+        day = person.day + timedelta(days=days)
+        signs_up = visit == person.signs_up_in
+        done += _visit(person, visit, day, known=signed_up is not None, signs_up=signs_up)
+        signed_up = signed_up or (day if signs_up else None)
+    if signed_up is not None:
+        for week in range(1, 5):
+            done += _campaign(person, signed_up + timedelta(days=7 * week - signed_up.weekday()))
+    numbers = count()
+    return [it | {"messageId": f"demo-{person.key}-{next(numbers)}"} for it in done]
+
+
+def _visit(
+    person: _Person, visit: int, day: date, *, known: bool, signs_up: bool
+) -> Iterator[Message]:
+    chance = person.chance
+    at = datetime.combine(day, time(chance.randint(6, 22), chance.randint(0, 59)), UTC)
+    session = f"{person.key}-s{visit}"
+
+    def said(kind: str, **facts: Any) -> Message:
+        nonlocal at
+        at += chance.randint(5, 90) * _SECOND
+        who = {"userId": _user_id(person)} if known else {}
+        return _message(person, session, kind, at, who | facts)
+
+    view = "screen" if person.mobile else "page"
+    yield said(view, name="Home", properties=_where(person, "/", chance.choice(_SOURCES)))
+    cart: list[tuple[str, str, str, float]] = []
+    for product in chance.sample(_PRODUCTS, chance.randint(1, 3)):
+        sku, name, category, price = product
+        yield said(view, name=name, properties=_where(person, f"/{category}/{sku}", None))
+        seen = {"product_id": sku, "name": name, "category": category, "price": price}
+        yield said("track", event="product_viewed", properties=seen)
+        if chance.random() < 0.3:
+            cart.append(product)
+            yield said("track", event="added_to_cart", properties=seen | {"quantity": 1})
+    if signs_up:
+        known = True
+        yield said("identify", traits=_traits(person, day))
+    if cart and known and chance.random() < 0.6:
+        yield said("track", event="order_completed", properties=_order(session, cart, chance))
+
+
+def _campaign(person: _Person, day: date) -> Iterator[Message]:
+    chance = person.chance
+    campaign, channel = f"weekly-{day:%G-w%V}", chance.choice(_CHANNELS)
+    at = datetime.combine(day, time(9), UTC)
+    facts = {
+        "campaign_id": campaign,
+        "channel": channel,
+        "template_id": "weekly-picks",
+        "message_id": f"{campaign}-{person.key}",
+    }
+    for name, likely in (
+        ("message_sent", 1.0),
+        ("message_delivered", 0.97),
+        ("message_read", 0.5),
+        ("link_clicked", 0.35),
+    ):
+        if chance.random() >= likely:
+            return
+        own = {"url": "https://shop.example/picks"} if name == "link_clicked" else {}
+        yield {
+            "type": "track",
+            "event": name,
+            "userId": _user_id(person),
+            "timestamp": at,
+            "properties": facts | own,
+            "context": {"library": {"name": "messaging-node"}},
+        }
+        at += chance.randint(2, 7200) * _SECOND
+
+
+def _message(
+    person: _Person, session: str, kind: str, at: datetime, facts: dict[str, Any]
+) -> Message:
+    library = "analytics-ios" if person.mobile else "analytics.js"
+    return {
+        "type": kind,
+        "anonymousId": person.anonymous_id,
+        "timestamp": at,
+        "context": {"sessionId": session, "library": {"name": library}},
+        **facts,
+    }
+
+
+def _where(person: _Person, path: str, referrer: str | None) -> dict[str, Any]:
+    if person.mobile:
+        return {"path": path}
+    return {"url": f"https://shop.example{path}", "path": path, "referrer": referrer}
+
+
+def _order(session: str, cart: list[tuple[str, str, str, float]], chance: Random) -> dict[str, Any]:
+    items = []
+    cents = 0
+    for sku, name, category, price in cart:
+        quantity = chance.choice((1, 1, 1, 2))
+        cents += round(100 * price) * quantity
+        items.append(
+            {
+                "product_id": sku,
+                "name": name,
+                "type": category,
+                "price": price,
+                "quantity": quantity,
+            }
+        )
+    return {
+        "order_id": f"order-{session}",
+        "total": cents / 100,
+        "currency": "EUR",
+        "coupon": chance.choice((None, None, "WELCOME10")),
+        "items": items,
+        "shipping": {
+            "method": chance.choice(("post", "courier")),
+            "express": chance.random() < 0.2,
+        },
+    }
+
+
+def _traits(person: _Person, day: date) -> dict[str, Any]:
+    return {
+        "name": person.name,
+        "email": f"{_user_id(person)}@mail.example",
+        "city": person.chance.choice(_CITIES),
+        "plan": person.chance.choice(_PLANS),
+        "signed_up": f"{day}",
+    }
+
+
+def _user_id(person: _Person) -> str:
+    return f"customer-{person.key}"

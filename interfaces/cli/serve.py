@@ -1,0 +1,42 @@
+"""`foldline serve`: the API and the projection worker, in one process or several."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from interfaces.cli.options import EVERY, takes
+from interfaces.settings import Settings
+
+NoWorker = Annotated[
+    bool,
+    typer.Option(
+        "--no-worker",
+        help="Serve the API alone; `foldline worker` keeps the read models up to date.",
+    ),
+]
+
+
+@takes(*EVERY)
+def serve(*, settings: Settings, no_worker: NoWorker = False) -> None:
+    """Take events in and answer questions.
+
+    Runs until Ctrl-C or SIGTERM. Starts the embedded PostgreSQL unless --dsn names a server, brings the tables up to date, makes the workspace
+    `default` with its keys at the very first start (they are printed once), and prints the address as soon as
+    requests are answered. When it is stopped, requests under way are answered and what was acknowledged is on disk.
+    """
+    from interfaces.bootstrap import database, first_keys, service
+    from interfaces.cli import server
+    from interfaces.cli.signals import exit_on_signals
+    from interfaces.cli.welcome import show_first_keys
+    from interfaces.http.metrics import observe_flush
+
+    with (
+        exit_on_signals(),
+        server.bound(settings.host, settings.port) as listener,
+        database(settings) as reachable,
+        service(reachable, on_flush=observe_flush) as svc,
+    ):
+        show_first_keys(first_keys(svc), server.url_of(listener))
+        server.run(svc, listener, worker=not no_worker)

@@ -1,0 +1,177 @@
+"""Serves HTTP: the socket, uvicorn around the application, the line that says ready, the clean stop."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import typer
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from domain.errors import FoldlineError
+from interfaces.bootstrap import settle
+from interfaces.cli.projecting import projecting
+from interfaces.http.app import create_app
+from interfaces.http.ingest import Ingest
+from interfaces.service import Service
+from interfaces.settings import SETTINGS, Settings
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted, while the process is busy or starting."""
+
+READY_SECONDS = 60.0
+"""How long a server process may take to start before the others are announced without it."""
+
+SWITCH_SECONDS = 0.001
+"""How long the event loop keeps the interpreter when a ledger writer wants it.  Python's own 5 ms, times the
+several turns that a flush takes, would be most of the time that a request waits for its commit."""
+
+_HTTP: dict[str, Any] = {
+    "loop": "uvloop",
+    "http": "httptools",
+    "ws": "none",
+    "log_config": None,  # ours is set up already
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": 75,  # longer than load balancers keep an idle connection, usually 60
+    "timeout_graceful_shutdown": 10,
+    "backlog": BACKLOG,
+}
+
+
+class CannotListen(FoldlineError):
+    """The address to listen on cannot be had."""
+
+    code = "cannot_listen"
+
+
+class ServerFailed(FoldlineError):
+    """A server process did not come up."""
+
+    code = "server_failed"
+
+
+@contextmanager
+def bound(host: str, port: int, *, or_any: bool = False) -> Iterator[socket.socket]:
+    """Give a socket bound to the address, not yet listening; port 0 takes any free one.
+
+    A port that is taken is replaced by a free one with ``or_any``, else it raises CannotListen, before
+    anything else has been started.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+    with listener:
+        # A restart must not wait for the connections of the process before to be forgotten.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            try:
+                listener.bind(address)
+            except OSError:
+                if not or_any:
+                    raise
+                listener.bind((address[0], 0, *address[2:]))
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
+        yield listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the address at which this machine reaches the socket."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(svc: Service, listener: socket.socket, *, worker: bool) -> None:
+    """Serve until stopped, with the projection worker beside it if wanted."""
+    host, port = listener.getsockname()[:2]
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:  # another process bound the same address at the same time
+        raise _cannot_listen(host, port, error) from error
+    with projecting(svc) if worker else nullcontext():
+        if svc.settings.workers == 1:
+            _run_here(svc, listener)
+        else:
+            _run_processes(svc.settings, listener)
+
+
+def announce(listener: socket.socket) -> None:
+    """Say where requests are answered from now on, in one line that scripts can wait for."""
+    typer.echo(f"Foldline is ready at {url_of(listener)}")
+
+
+def prepare_process() -> None:
+    """Set up the interpreter of a process that serves, once everything is loaded."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    settle()
+
+
+class _Server(uvicorn.Server):
+    """Calls back once requests are accepted."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+class _Supervisor(Multiprocess):
+    """Calls back once every server process accepts requests."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], started: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._on_started = started
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(it.wait_until_ready(READY_SECONDS, self.should_exit) for it in self.processes):
+            self._on_started()
+
+
+def _run_here(svc: Service, listener: socket.socket) -> None:
+    config = uvicorn.Config(create_app(svc, Ingest(svc)), lifespan="off", **_HTTP)
+    config.load()
+    prepare_process()
+    _Server(config, lambda: announce(listener)).run(sockets=[listener])
+
+
+def _run_processes(settings: Settings, listener: socket.socket) -> None:
+    for setting in SETTINGS:  # the processes read their settings from the environment, as anyone
+        os.environ[setting.env] = str(getattr(settings, setting.field))
+    config = uvicorn.Config(
+        "interfaces.cli.serving:app",
+        factory=True,
+        lifespan="on",
+        workers=settings.workers,
+        **_HTTP,
+    )
+    supervisor = _Supervisor(config, [listener], lambda: announce(listener))
+    settle()
+    supervisor.run()
+    if any(it.exitcode == STARTUP_FAILURE for it in supervisor.processes):
+        raise ServerFailed("a server process did not start; its lines above say why")
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    return CannotListen(
+        f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --host and --port;"
+        " --port 0 takes any free one"
+    )

@@ -1,0 +1,53 @@
+"""One of several server processes: what `foldline serve --workers N` starts N times."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import ExitStack
+from multiprocessing import connection, parent_process
+from typing import Any
+
+from interfaces.bootstrap import service, set_up_logging
+from interfaces.cli.server import prepare_process
+from interfaces.http.app import create_app
+from interfaces.http.ingest import Ingest
+from interfaces.http.metrics import observe_flush
+from interfaces.settings import Settings
+
+
+def app() -> Any:
+    """Return the ASGI application of a process of its own, with settings from the environment."""
+    settings = Settings.from_environment()
+    set_up_logging(settings.log_level)
+    _end_with_parent()
+    parts = ExitStack()
+    svc = parts.enter_context(service(settings, on_flush=observe_flush))
+    http = create_app(svc, Ingest(svc))
+    prepare_process()
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await http(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        parts.close()  # writes what is still waiting for its flush
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return serve
+
+
+def _end_with_parent() -> None:
+    """Stop when the parent is gone, killed say: it owns the database, and nobody else would stop us."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -1,0 +1,31 @@
+"""How a process that serves is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an ordinary exit with code 0, so that everything open is closed.
+
+    Being told to stop is how a server ends well; a supervisor would take any other code for a crash.
+    """
+    before = {number: signal.signal(number, _exit) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _exit:  # not while stopping: see below
+                signal.signal(number, handler)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    for number in STOPPING:  # once is enough; a second would break off the clean stop
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(0)
