@@ -1,0 +1,40 @@
+"""The README tells the truth: its settings are the settings, its commands exist, its two commands end as promised."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from interfaces.settings import SETTINGS
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_every_setting_is_in_the_table_as_it_is() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `FOLDLINE_")]
+    assert rows == [
+        f"| `{it.env}` | `{it.flag}` | {f'`{it.default}`' if it.default else ''} | {it.help} |"
+        for it in SETTINGS
+    ]
+
+
+def test_the_two_commands_end_in_demo_and_pytest() -> None:
+    commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert [command.split("/")[-1] for command in commands] == ["foldline demo", "pytest"]
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`?foldline ([a-z]+)\b", README))))
+def test_every_command_of_the_readme_exists(command: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "interfaces.cli.main", command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert "Usage" in told.stdout
