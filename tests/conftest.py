@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_ledger"]
+pytest_plugins = ["tests.fix_embedded", "tests.fix_postgres", "tests.fix_ledger"]
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)

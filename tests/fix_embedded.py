@@ -1,0 +1,148 @@
+"""Homes of the embedded database, processes that open them, and ways to look at what happened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded_account import binaries
+from interfaces.embedded_cluster import Cluster
+
+ROOT = Path(__file__).parents[1]
+IS_ROOT = os.geteuid() == 0
+
+OPEN = """
+import os, sys, time
+from pathlib import Path
+from interfaces.embedded import EmbeddedPostgres
+database = EmbeddedPostgres(Path(sys.argv[1]))
+print(database.open(), flush=True)
+"""
+UNTIL_TOLD = OPEN + "sys.stdin.readline()\n"
+UNTIL_TOLD_THEN_CLOSES = UNTIL_TOLD + "database.close()\n"
+SERVES = """
+import sys
+from pathlib import Path
+import uvicorn
+from interfaces.embedded import EmbeddedPostgres
+
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    print("ready", flush=True)
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+with EmbeddedPostgres(Path(sys.argv[1])):
+    uvicorn.run(app, port=0, log_level="error")
+"""
+FORKS = (
+    OPEN
+    + """
+if os.fork() == 0:
+    database.close()
+    sys.exit()
+os.wait()
+print("forked", flush=True)
+sys.stdin.readline()
+"""
+)
+
+
+@contextmanager
+def lent_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="foldline-home-"))
+    try:
+        yield folder
+    finally:
+        Cluster(folder / "postgres").stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder: a home before its first start."""
+    with lent_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def used() -> Iterator[Path]:
+    with lent_folder() as folder:
+        with EmbeddedPostgres(folder):
+            pass
+        yield folder
+
+
+@pytest.fixture
+def home(folder: Path, used: Path) -> Path:
+    """A home that was started before, copied since that is quicker than another first start."""
+    subprocess.run(["cp", "-a", used / "postgres", folder], check=True)
+    return folder
+
+
+def started(code: str, home: Path) -> subprocess.Popen[str]:
+    """Start the code in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(home)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def process(code: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """Lend a process that runs the code, from its first line of output on."""
+    child = started(code, home)
+    try:
+        assert child.stdout.readline(), "it ended before it had said anything"
+        yield child
+    finally:
+        child.kill()
+        child.communicate(timeout=30)
+
+
+def tell(child: subprocess.Popen[str]) -> int:
+    child.stdin.write("\n")
+    child.stdin.flush()
+    return child.wait(60)
+
+
+def postmaster(home: Path) -> int | None:
+    return Cluster(home / "postgres").postmaster()
+
+
+def was_stopped_cleanly(home: Path) -> bool:
+    said = subprocess.check_output(
+        [binaries() / "pg_controldata", home / "postgres"], text=True, env={"LC_ALL": "C"}
+    )
+    return postmaster(home) is None and "cluster state:               shut down\n" in said
+
+
+def execute(dsn: str, statement: str) -> list[tuple]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,222 @@
+"""The embedded database is set up safely, or says why it cannot be."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import stat
+import tempfile
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from interfaces import embedded, embedded_configuration
+from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded_account import EmbeddedUnavailable, embedded_version
+from interfaces.embedded_cluster import Cluster
+from tests.fix_embedded import IS_ROOT, execute, postmaster
+
+
+def test_it_is_postgresql_18_and_keeps_what_was_acknowledged(folder):
+    with EmbeddedPostgres(folder) as dsn:
+        settings = dict(execute(dsn, "SELECT name, setting FROM pg_settings"))
+
+    assert settings["server_version"] == embedded_version()
+    assert settings["server_version"].startswith("18.")
+    durable = ("fsync", "full_page_writes", "synchronous_commit", "data_checksums")
+    assert {name: settings[name] for name in durable} == dict.fromkeys(durable, "on")
+    assert settings["server_encoding"] == "UTF8"
+    assert settings["listen_addresses"] == ""
+    assert settings["max_wal_size"] == "4096"
+    assert settings["log_min_error_statement"] == "panic"
+
+
+def test_it_is_set_up_alike_whatever_the_environment_says(folder, monkeypatch):
+    for name, value in {"PGPORT": "6543", "LC_ALL": "tlh_KX.UTF-8", "PGDATA": "/nowhere"}.items():
+        monkeypatch.setenv(name, value)
+    with EmbeddedPostgres(folder) as dsn:
+        found = execute(
+            dsn,
+            "SELECT datlocprovider, datlocale, current_setting('TimeZone'), upper('é')"
+            " FROM pg_database WHERE datname = current_database()",
+        )
+
+    assert found == [("b", "C.UTF-8", "UTC", "É")]
+
+
+def test_only_the_user_it_runs_as_may_connect(home):
+    with EmbeddedPostgres(home):
+        for path in (home / "postgres", home / "postgres" / ".s.PGSQL.5432"):
+            assert path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) == 0
+
+
+def test_a_path_too_long_for_a_socket_gets_one_elsewhere_that_nobody_else_may_enter(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    deep = folder / ("a" * 120)
+    try:
+        with EmbeddedPostgres(deep) as dsn:
+            assert execute(dsn, "SELECT 1") == [(1,)]
+            socket_folder = Path(psycopg.conninfo.conninfo_to_dict(dsn)["host"])
+            assert socket_folder != deep / "postgres"
+            assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
+    finally:
+        Cluster(deep / "postgres").stop()
+
+
+def test_a_path_with_blanks_and_quotes_will_do(folder):
+    spelt = folder / "it's my café"
+
+    with EmbeddedPostgres(spelt) as dsn:
+        assert execute(dsn, "SELECT 1") == [(1,)]
+
+
+def refusal(folder: Path) -> str:
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    with pytest.raises(EmbeddedUnavailable) as refused:
+        EmbeddedPostgres(folder).open()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == handlers
+    assert "FOLDLINE_HOME" in str(refused.value)
+    return str(refused.value)
+
+
+def test_no_room_for_a_socket_anywhere_is_refused(folder, monkeypatch):
+    deep = folder / ("a" * 120)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    assert "too long for a socket" in refusal(deep)
+
+
+def test_a_spare_socket_folder_that_is_not_ours_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    (folder / "elsewhere").mkdir()
+    (folder / f"foldline-{os.geteuid()}").symlink_to(folder / "elsewhere")
+
+    with pytest.raises(
+        EmbeddedUnavailable, match="belongs to another user; remove it or set TMPDIR"
+    ):
+        EmbeddedPostgres(folder / ("a" * 90)).open()
+
+
+@pytest.mark.parametrize("name", ['a"b', "a$b", "a`b", "a\\b", "a\nb", "a,b"])
+def test_a_path_that_a_shell_would_read_otherwise_is_refused(folder, name):
+    assert "its path holds one of" in refusal(folder / name)
+
+
+def test_a_home_that_cannot_be_made_is_refused(folder):
+    (folder / "file").write_text("")
+
+    assert f"{folder / 'file'}" in refusal(folder / "file" / "home")
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root may write anywhere")
+def test_a_home_that_cannot_be_written_is_refused(folder):
+    folder.chmod(0o500)
+
+    assert "Permission denied" in refusal(folder)
+
+
+def test_the_data_of_another_version_is_refused_and_left_alone(folder):
+    data = folder / "postgres"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("15\n")
+
+    assert "was made by PostgreSQL 15; this Foldline brings PostgreSQL 18" in refusal(folder)
+    assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(folder):
+    data = folder / "postgres"
+    data.mkdir()
+    (data / "holiday.jpg").write_text("")
+
+    assert "holds files but no PostgreSQL database" in refusal(folder)
+    assert [path.name for path in data.iterdir()] == ["holiday.jpg"]
+
+
+def test_why_a_server_would_not_start_is_told_and_set_right_it_starts(home):
+    with EmbeddedPostgres(home) as dsn:
+        execute(dsn, "ALTER SYSTEM SET huge_pages = 'try'")
+    override = home / "postgres" / "postgresql.auto.conf"
+    override.write_text("max_connections = 'many'\n")
+
+    with pytest.raises(EmbeddedUnavailable, match=r'(?s)server\.log says:.*"max_connections"'):
+        EmbeddedPostgres(home).open()
+
+    override.write_text("max_connections = 7\n")
+    with EmbeddedPostgres(home) as dsn:
+        assert execute(dsn, "SHOW max_connections") == [("7",)]
+
+
+def test_waiting_for_another_process_comes_to_an_end(folder, monkeypatch):
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
+    with (folder / "postgres.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(
+            EmbeddedUnavailable, match="Another process has been starting or stopping"
+        ):
+            EmbeddedPostgres(folder).open()
+
+
+def test_a_log_grown_large_is_put_aside_at_the_next_start(home):
+    log = home / "postgres" / "server.log"
+    with EmbeddedPostgres(home):
+        pass
+    with log.open("a") as file:
+        file.write("x" * 11_000_000)
+
+    with EmbeddedPostgres(home):
+        assert log.stat().st_size < 100_000
+    assert log.with_name("server.log.1").stat().st_size > 11_000_000
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root starts it as another user")
+def test_as_root_the_folders_above_are_opened_for_passing_but_not_for_listing(folder):
+    inner = folder / "private" / "home"
+    inner.parent.mkdir(mode=0o700)
+    with EmbeddedPostgres(inner) as dsn:
+        assert execute(dsn, "SELECT 1") == [(1,)]
+        server = psutil.Process(Cluster(inner / "postgres").postmaster())
+        assert 0 not in (*server.uids(), *server.gids())
+
+    assert stat.S_IMODE(inner.parent.stat().st_mode) == 0o701
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may give a folder away")
+def test_as_root_the_database_of_an_ordinary_user_stays_theirs(home):
+    data = home / "postgres"
+    with EmbeddedPostgres(home):
+        pass
+    nobody = 65_534
+    for path in (data, *data.rglob("*")):
+        os.chown(path, nobody, nobody)
+
+    with EmbeddedPostgres(home) as dsn:
+        assert execute(dsn, "SELECT 1") == [(1,)]
+        assert psutil.Process(postmaster(home)).uids().real == nobody
+    assert {path.stat().st_uid for path in data.rglob("*")} - {0} == {nobody}
+
+
+@pytest.mark.parametrize(
+    ("memory", "shared_buffers"),
+    [(256, "128MB"), (2_048, "256MB"), (4_096, "512MB"), (65_536, "1024MB")],
+)
+def test_shared_buffers_are_an_eighth_of_the_memory_within_bounds(
+    monkeypatch, memory, shared_buffers
+):
+    monkeypatch.setattr(embedded_configuration, "_memory", lambda: memory * 1_048_576)
+    text = embedded_configuration.configuration(Path("/x"), 5432, lz4=False)
+
+    assert f"\nshared_buffers = {shared_buffers}\n" in text
+
+
+@pytest.mark.parametrize(("lz4", "compression"), [(True, "lz4"), (False, "off")])
+def test_the_log_is_compressed_where_that_is_cheap(lz4, compression):
+    text = embedded_configuration.configuration(Path("/x"), 5432, lz4=lz4)
+
+    assert f"\nwal_compression = {compression}\n" in text
