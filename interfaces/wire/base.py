@@ -152,4 +152,5 @@ def content_fingerprint(
     for of, value in identifiers:
         said = f"{said}\0{of}\0{value}"
     digest = blake2b(b"\0".join((said.encode(), *parts)), digest_size=8).digest()
-    return _signed(digest)[0]  # type: ignore[no-any-return]  # struct cannot tell what it unpacks
+    fingerprint: int = _signed(digest)[0]
+    return fingerprint

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from interfaces.wire import FORMATS
+from tests.unit.wire.given import LIMITS, RECEIVED, track, written
+
+
+def test_a_format_bears_the_name_of_its_module():
+    assert list(FORMATS) == ["segment", "ndjson", "csv"]
+    assert all(name == format_.name for name, format_ in FORMATS.items())
+
+
+def test_a_format_has_routes_or_reads_files():
+    assert all(it.routes or it.read for it in FORMATS.values())
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [("t", "track"), ("i", "identify"), ("p", "page"), ("s", "screen"), ("g", "group"),
+     ("a", "alias")],
+)  # fmt: skip
+def test_long_and_short_paths_are_the_same(short, long):
+    body = written(track(groupId="g", previousId="p"))
+    parsed = [
+        FORMATS["segment"].routes[f"/v1/{it}"](
+            body, received_at=RECEIVED, limits=LIMITS, default_id=lambda: "none needed"
+        )
+        for it in (short, long)
+    ]
+    assert parsed[0] == parsed[1]
+    assert parsed[0].messages[0].kind == long
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"])
+def test_every_path_for_batches_takes_one(path):
+    ids = count()
+    parsed = FORMATS["segment"].routes[path](
+        b'{"batch":[%b]}' % written(track(messageId=None)),
+        received_at=RECEIVED,
+        limits=LIMITS,
+        default_id=lambda: f"server-{next(ids)}",
+    )
+    assert [it.message_id for it in parsed.messages] == ["server-0"]
