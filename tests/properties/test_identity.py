@@ -1,0 +1,69 @@
+"""Resolution is a function of the set of facts: order and repeats do not matter, and facts far away neither."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.identifiers import Identifier
+from domain.identity import Absorbed, Fact, Linked, Separated, resolve
+from tests.builders import NOON
+
+identifiers = st.builds(
+    Identifier,
+    st.sampled_from(["user_id", "email", "anonymous_id"]),
+    st.sampled_from(["a", "b", "c", "null"]),
+)
+instants = st.integers(0, 6).map(lambda minutes: NOON + timedelta(minutes=minutes))
+facts = st.lists(
+    st.one_of(
+        st.builds(Linked, instants, identifiers, identifiers),
+        st.builds(Absorbed, instants, identifiers, identifiers),
+        st.builds(Separated, instants, identifiers),
+    ),
+    max_size=12,
+)
+
+
+@given(facts, st.randoms())
+def test_order_and_repeats_do_not_matter(said: list[Fact], chance) -> None:
+    again = said + [fact for fact in said if chance.random() < 0.5]
+    chance.shuffle(again)
+    assert resolve(again) == resolve(said)
+
+
+@given(facts)
+def test_it_is_a_partition_with_a_member_as_its_name(said: list[Fact]) -> None:
+    for identifier, component in resolve(said).items():
+        assert identifier in component.members
+        assert component.canonical in component.members
+        assert all(resolve(said)[it] == component for it in component.members)
+
+
+@given(facts)
+def test_two_users_share_a_person_only_through_merges(said: list[Fact]) -> None:
+    merges = [fact for fact in said if not isinstance(fact, Linked)]
+    by_merges = resolve(merges)
+    for identifier, component in resolve(said).items():
+        for other in component.members:
+            if identifier.kind == other.kind == "user_id" and identifier != other:
+                joined = {identifier} | set().union(
+                    *(c.members for c in by_merges.values() if identifier in c.members)
+                )
+                weak = {it for it in component.members if it.kind != "user_id"}
+                assert other in joined or weak
+
+
+@given(facts, facts)
+def test_facts_about_others_change_nothing(said: list[Fact], others: list[Fact]) -> None:
+    def elsewhere(identifier: Identifier) -> Identifier:
+        return Identifier(identifier.kind, identifier.value + "-elsewhere")
+
+    moved = [
+        type(fact)(*(elsewhere(it) if isinstance(it, Identifier) else it for it in fact))
+        for fact in others
+    ]
+    together = resolve(said + moved)
+    assert all(together[identifier] == component for identifier, component in resolve(said).items())
