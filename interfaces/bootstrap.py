@@ -110,10 +110,11 @@ def projecting_engine(dsn: str) -> Engine:
 
 
 def first_keys(service: Service) -> list[NewKey]:
-    """Make the default workspace with a key of each kind, if there is no workspace yet."""
-    if service.workspaces.list():
+    """Make the default workspace, and a key of each kind, if it is not there or has none."""
+    names = {it.name: it for it in service.workspaces.list()}
+    workspace = names.get(DEFAULT_WORKSPACE) or service.workspaces.create(DEFAULT_WORKSPACE)
+    if service.keys.list(workspace.id):
         return []
-    workspace = service.workspaces.create(DEFAULT_WORKSPACE)
     return [service.keys.create(workspace.id, kind) for kind in KINDS]
 
 

@@ -28,6 +28,6 @@ def doctor(*, settings: Settings, as_json: AsJson = False) -> None:
             status = typer.style(f"{check.status:<4}", fg=colour)
             typer.echo(f"{status}  {check.name:<16}  {check.found}")
             if check.advice:
-                typer.echo(f"{'':<24}→ {check.advice}")
+                typer.echo(f"{'':<24}-> {check.advice}")
     if not healthy:
         raise typer.Exit(1)

@@ -121,6 +121,6 @@ def _report(summary: Summary, *, as_json: bool) -> None:
     for refused in summary.refused[:SHOWN]:
         say(f"  line {refused.line}: {refused.message} ({refused.code})")
     if summary.rejected > SHOWN:
-        say(f"  … and {summary.rejected - SHOWN:,} more")
+        say(f"  ... and {summary.rejected - SHOWN:,} more")
     if summary.rejected:
         say("All rejected lines are kept, with the reason: GET /v1/rejected")

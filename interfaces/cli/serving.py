@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import ExitStack
 from multiprocessing import connection, parent_process
 from typing import Any
 
+from uvicorn.config import STARTUP_FAILURE
+
+from domain.errors import FoldlineError
 from interfaces.bootstrap import service, set_up_logging
+from interfaces.cli.output import say_error
 from interfaces.cli.server import prepare_process
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
@@ -23,7 +28,11 @@ def app() -> Any:
     set_up_logging(settings.log_level)
     _end_with_parent()
     parts = ExitStack()
-    svc = parts.enter_context(service(settings, on_flush=observe_flush))
+    try:
+        svc = parts.enter_context(service(settings, on_flush=observe_flush))
+    except FoldlineError as error:
+        say_error(error)
+        sys.exit(STARTUP_FAILURE)  # any other code would be tried again for ever
     http = create_app(svc, Ingest(svc))
     prepare_process()
 

@@ -114,6 +114,8 @@ class Ingest:
         try:
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
             body = decode_body(received, encoding or None, self._limits.body_bytes)
+            if key is None and b"writeKey" not in body:
+                raise _no_key()  # before any work is done for a stranger
             parsed = parse(body, received_at=at, limits=self._limits, default_id=_new_id)
         except BadBody as error:
             if key is not None:
@@ -122,10 +124,7 @@ class Ingest:
             raise
         key = key or await self._key(parsed.write_key)
         if key is None:
-            raise InvalidWriteKey(
-                "send the write key as the user of HTTP Basic authentication, or as writeKey in the"
-                " body; `foldline keys create --kind write` makes one"
-            )
+            raise _no_key()
         receipt = await self._record(key, parsed.messages, _kept(parsed.rejections, fmt, at))
         observe_ingest(
             fmt.name,
@@ -150,6 +149,13 @@ class Ingest:
         if not known:
             key = await asyncio.to_thread(self._service.keys.authenticate, text)
         return key if key is not None and key.kind != "read" else None
+
+
+def _no_key() -> InvalidWriteKey:
+    return InvalidWriteKey(
+        "send the write key as the user of HTTP Basic authentication, or as writeKey in the body;"
+        " `foldline keys create --kind write` makes one"
+    )
 
 
 def _new_id() -> str:

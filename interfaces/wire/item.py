@@ -69,7 +69,7 @@ def read_item(raw: bytes) -> Item:
     """Return the fields of one message whose shape has been checked.
 
     Raises Refused if it is not JSON or not an object.  A number where a text belongs is taken as
-    written for ids and times; for the name, type and message id it counts as absent.
+    written for ids and times; for the name and type it counts as absent.
     """
     try:
         return _decode(raw)
@@ -117,6 +117,12 @@ def text(raw: Raw | bytes) -> str | None:
         return None
 
 
+def _text_or_number(raw: Raw) -> str | None:
+    """Return an id that may be a number: a retry has the same one, so it must be recognised."""
+    value = literal(raw)
+    return None if value == UNUSABLE else value
+
+
 def _read_with_care(raw: bytes) -> Item:
     readable = json_scan.lone_surrogates_as_nul(raw)
     try:
@@ -132,7 +138,7 @@ def _read_with_care(raw: bytes) -> Item:
         anonymous_id=literal(found.anonymous_id),
         previous_id=literal(found.previous_id),
         group_id=literal(found.group_id),
-        message_id=text(found.message_id),
+        message_id=_text_or_number(found.message_id),
         timestamp=literal(found.timestamp),
         original_timestamp=literal(found.original_timestamp),
         sent_at=literal(found.sent_at),

@@ -9,10 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 
 from tests.integration.cli.running import PATIENCE, Serving, client, status
@@ -155,6 +157,35 @@ def test_several_server_processes_share_the_port_and_end_together(
     assert server.stop() == 0
     assert "Traceback" not in server.said
     assert psutil.wait_procs(processes, timeout=10)[1] == []
+
+
+def test_a_server_process_that_died_is_replaced_unless_it_cannot_serve(
+    start: Start, database: str
+) -> None:
+    server = start("serve", "--port", "0", "--workers", "2", FOLDLINE_DSN=database)
+    url = server.url()
+    first = _answering(server)
+    os.kill(min(first), signal.SIGKILL)
+    eventually(lambda: len(_answering(server) - {min(first)}) == 2)
+    assert status(url, server.key("read"))["head"] == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    os.kill(min(_answering(server)), signal.SIGKILL)
+    assert server.ended() == 1
+    assert "synchronous_commit is off" in server.said
+    assert "error: a server process did not start" in server.said
+    assert "Traceback" not in server.said
+
+
+def _answering(server: Serving) -> set[int]:
+    """The processes that serve, beside the one that Python itself starts to look after them."""
+    serving = set()
+    for each in psutil.Process(server.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            if "spawn_main" in " ".join(each.cmdline()):
+                serving.add(each.pid)
+    return serving
 
 
 def test_server_processes_do_not_outlive_a_killed_parent(start: Start, database: str) -> None:

@@ -1,0 +1,99 @@
+"""What the command says about itself, and how quickly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from interfaces.cli.main import app
+from interfaces.cli.options import EVERY
+from interfaces.settings import SETTINGS
+
+ROOT = Path(__file__).parents[3]
+
+
+def paths(group: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
+    """Every command there is, by what one types for it."""
+    yield before
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield (*before, command.name or command.callback.__name__)
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from paths(inner.typer_instance, *before, str(inner.name))
+
+
+@pytest.mark.parametrize("path", [*paths(app)], ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    asked = CliRunner().invoke(app, [*path, "--help"])
+    assert asked.exit_code == 0
+    text = " ".join(asked.output.split())
+    assert text.startswith("Usage: ")
+    assert "--help" in text
+
+
+def test_the_design_s_commands_are_there() -> None:
+    known = {" ".join(path) for path in paths(app)}
+    assert known >= {
+        "serve",
+        "worker",
+        "demo",
+        "import",
+        "migrate",
+        "doctor",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "workspaces create",
+        "workspaces list",
+    }
+
+
+def test_serve_has_a_flag_for_every_setting_and_names_its_variable() -> None:
+    text = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
+    assert len(EVERY) == len(SETTINGS)
+    for setting in SETTINGS:
+        assert f"{setting.flag} VALUE" in text
+        assert f"[env {setting.env}" in text
+
+
+def test_help_loads_neither_server_nor_database() -> None:
+    script = """
+import sys
+from interfaces.cli.main import main
+try:
+    main()
+finally:
+    print([it for it in ("sqlalchemy", "psycopg", "fastapi", "uvicorn", "alembic") if it in sys.modules])
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", script, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert said.stdout.endswith("[]\n")
+
+
+def test_what_is_not_understood_exits_2_and_what_is_refused_exits_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert CliRunner().invoke(app, ["serve", "--no-such-flag"]).exit_code == 2
+    refused = subprocess.run(
+        [sys.executable, "-m", "interfaces.cli.main", "serve", "--port", "many"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: --port must be a whole number from 0 to 65535")

@@ -1,0 +1,57 @@
+"""Flags that are made from settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+import typer
+from typer.testing import CliRunner
+
+from domain.errors import InvalidRequest
+from interfaces.cli.options import takes
+from interfaces.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command sets up logging for its process; here that is everybody's."""
+    configuration, handlers = structlog.get_config(), [*logging.root.handlers]
+    yield
+    structlog.configure(**configuration)
+    logging.root.handlers[:] = handlers
+
+
+def called_with(*arguments: str, env: dict[str, str] | None = None) -> Settings:
+    app = typer.Typer()
+    seen: list[Settings] = []
+
+    @app.command()
+    @takes("port", "host")
+    def command(*, settings: Settings, loud: bool = False) -> None:
+        seen.append(settings)
+
+    ran = CliRunner().invoke(app, [*arguments], env=env)
+    if ran.exception is not None:
+        raise ran.exception
+    [settings] = seen
+    return settings
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_default() -> None:
+    assert called_with().port == 8080
+    assert called_with(env={"FOLDLINE_PORT": "81"}).port == 81
+    assert called_with("--port", "82", "--loud", env={"FOLDLINE_PORT": "81"}).port == 82
+
+
+def test_a_setting_without_a_flag_here_is_read_from_the_environment() -> None:
+    assert called_with(env={"FOLDLINE_WORKERS": "3"}).workers == 3
+
+
+def test_a_bad_value_is_refused_by_the_name_it_was_given_under() -> None:
+    with pytest.raises(InvalidRequest, match=r"^--port must be"):
+        called_with("--port", "x")
+    with pytest.raises(InvalidRequest, match=r"^FOLDLINE_PORT must be"):
+        called_with(env={"FOLDLINE_PORT": "x"})
