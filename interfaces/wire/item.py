@@ -119,8 +119,7 @@ def text(raw: Raw | bytes) -> str | None:
 
 def _text_or_number(raw: Raw) -> str | None:
     """Return an id that may be a number: a retry has the same one, so it must be recognised."""
-    value = literal(raw)
-    return None if value == UNUSABLE else value
+    return None if bytes(raw)[:1] in (b"t", b"f", b"{", b"[") else literal(raw)
 
 
 def _read_with_care(raw: bytes) -> Item:
