@@ -88,18 +88,18 @@ class Keys:
         key_id = _random(12)
         secret = _random(_SECRET_CHARACTERS)
         body = f"cdp_live_{kind}_{key_id}_{secret}"
-        with self._store.writing() as connection:
+        with self._store.asking() as connection:
             connection.execute(_CREATE, (key_id, workspace, kind, _hash(secret)))
         return NewKey(key_id, workspace, kind, f"{body}_{_checksum(body)}")
 
     def list(self, workspace: int) -> Sequence[KeyRow]:
         """Return a workspace's keys, oldest first, revoked ones too."""
-        with self._store.writing() as connection:
+        with self._store.asking() as connection:
             return [KeyRow(*row) for row in connection.execute(_LIST, (workspace,)).fetchall()]
 
     def revoke(self, workspace: int, key_id: str) -> None:
         """Make a key useless within five seconds, here and in other processes."""
-        with self._store.writing() as connection:
+        with self._store.asking() as connection:
             found = connection.execute(_REVOKE, (workspace, key_id)).rowcount
         with self._lock:
             self._remembered.clear()
@@ -122,7 +122,7 @@ class Keys:
         if known:
             return key
         key_id, secret = parse(text) or ("", "")
-        with self._store.writing() as connection:
+        with self._store.asking() as connection:
             row = connection.execute(_FIND, (key_id,)).fetchone()
         if row is not None and compare_digest(bytes(row[2]), _hash(secret)):
             key = Key(key_id, row[0], row[1])

@@ -66,7 +66,7 @@ class Ledger:
 
     def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
         """Return what follows a position, in order, at most ``limit`` events."""
-        with self._store.writing() as connection, connection.cursor(binary=True) as cursor:
+        with self._store.asking() as connection, connection.cursor(binary=True) as cursor:
             rows = cursor.execute(_READ, (workspace, after, limit)).fetchall()
         return [_recorded(row) for row in rows]
 
@@ -77,7 +77,7 @@ class Ledger:
 
     def heads(self) -> Mapping[int, int]:
         """Return the last position of each workspace."""
-        with self._store.writing() as connection:
+        with self._store.asking() as connection:
             return dict(connection.execute(_HEADS).fetchall())
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:

@@ -51,5 +51,5 @@ def rejected(
         params.extend(before)
     sql += " ORDER BY received_at DESC, digest DESC LIMIT %s"
     params.append(limit)
-    with store.writing() as connection:
+    with store.asking() as connection:
         return [RejectedRow(*row) for row in connection.execute(sql, params).fetchall()]

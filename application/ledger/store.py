@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ConnStatus
 
 from application.ledger import binary, gate
 from domain.errors import LedgerUnavailable
@@ -52,26 +53,63 @@ class LedgerDatastore(PostgresDatastore):
         given = {name: value for name, value in self.pool.kwargs.items() if value != ""}
         limits = {"connect_timeout": 2, "application_name": "foldline", "keepalives_idle": 5}
         self.pool.kwargs = limits | parts | given | {"row_factory": psycopg.rows.tuple_row}
+        # The pool waits ever longer between its attempts to connect; giving up at once lets the next
+        # request try afresh, so that writing goes on as soon as the server is back.
+        self.pool.reconnect_timeout = 0.1
 
     def after_connect_func(self) -> Callable[[psycopg.Connection[Any]], None]:
         """Return what prepares each new connection of the pool."""
         return prepare_session
 
     @contextmanager
+    def asking(self) -> Iterator[psycopg.Connection[Any]]:
+        """Give a connection for a statement of its own; LedgerUnavailable if it is lost meanwhile."""
+        try:
+            with self.writing() as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise _unavailable(error) from error
+
+    @contextmanager
     def writing(self) -> Iterator[psycopg.Connection[Any]]:
         """Give a connection, with psycopg's own errors; LedgerUnavailable if there is none."""
         self.pool.open()
-        try:
-            connection = self.pool.getconn()
-        except psycopg.OperationalError as error:
-            raise LedgerUnavailable(
-                "the database does not answer, so nothing was recorded; send it again shortly",
-                reason=str(error),
-            ) from error
+        connection = self._alive()
         try:
             yield connection
         finally:
             self.pool.putconn(connection)
+
+    def _alive(self) -> psycopg.Connection[Any]:
+        """Return a connection, past those that died while nobody used them.
+
+        The pool's own check would wait a second and more after each dead one.
+        """
+        try:
+            while True:
+                connection: psycopg.Connection[Any] = self.pool.getconn()
+                if _is_alive(connection):
+                    return connection
+                connection.close()
+                self.pool.putconn(connection)
+        except psycopg.OperationalError as error:
+            raise _unavailable(error) from error
+
+
+def _is_alive(connection: psycopg.Connection[Any]) -> bool:
+    """Look whether the server has hung up: the socket says so, without asking the server."""
+    try:
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return connection.pgconn.status == ConnStatus.OK
+
+
+def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
+    return LedgerUnavailable(
+        "the database does not answer, so nothing was recorded; send it again shortly",
+        reason=str(error),
+    )
 
 
 def prepare_session(connection: psycopg.Connection[Any]) -> None:
