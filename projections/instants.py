@@ -42,9 +42,10 @@ def instant(text: str, where: tzinfo, parameter: str) -> datetime:
 
 def shown(moment: datetime) -> str:
     """Return the instant in RFC 3339, UTC, with microseconds and a Z."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    text = moment.isoformat(timespec="microseconds")
+    if not text.endswith("+00:00"):
+        text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text[:-6] + "Z"
 
 
 def shown_if_any(moment: datetime | None) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -61,7 +60,6 @@ class _Parts(msgspec.Struct, gc=False):
     previousId: Any = None  # noqa: N815  # as on the wire
 
 
-_SAYABLE = (str, int, float, Decimal)
 _NO_CONTEXT = _Context()
 _parts = msgspec.json.Decoder(_Parts).decode
 _decode = msgspec.json.Decoder().decode
@@ -170,7 +168,7 @@ def _session(context: _Context, properties: dict[str, Any]) -> str | None:
     ):
         if said is None or said == "" or isinstance(said, bool):
             continue
-        if isinstance(said, _SAYABLE):
+        if isinstance(said, (str, int, float)):
             return repair.text(str(said))[:NAME_LENGTH]
     return None
 
@@ -180,26 +178,28 @@ def _lenient_parts(document: bytes) -> _Parts:
     parsed = repair.parse(document)
     if not isinstance(parsed, dict):
         return _Parts()
-    context = parsed.get("context")
+    plain = _decode(repair.dump(parsed))
     return _Parts(
         properties=_raw(parsed.get("properties")),
         traits=_raw(parsed.get("traits")),
-        context=_lenient_context(context) if isinstance(context, dict) else None,
-        channel=parsed.get("channel"),
-        name=parsed.get("name"),
-        category=parsed.get("category"),
-        groupId=parsed.get("groupId"),
-        previousId=parsed.get("previousId"),
+        context=_lenient_context(plain.get("context"), parsed.get("context")),
+        channel=plain.get("channel"),
+        name=plain.get("name"),
+        category=plain.get("category"),
+        groupId=plain.get("groupId"),
+        previousId=plain.get("previousId"),
     )
 
 
-def _lenient_context(context: dict[str, Any]) -> _Context:
+def _lenient_context(context: Any, exact: Any) -> _Context | None:
+    if not isinstance(context, dict):
+        return None
     return _Context(
         sessionId=context.get("sessionId"),
         session_id=context.get("session_id"),
         session=context.get("session"),
         library=context.get("library"),
-        traits=_raw(context.get("traits")),
+        traits=_raw(exact.get("traits")),
     )
 
 

@@ -16,7 +16,7 @@ from projections.base import Feed, Projection
 from projections.batch import Batch
 from projections.worker import work
 
-BATCH = 2_000
+BATCH = 4_000
 """Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
 
 
@@ -55,16 +55,18 @@ class Standing:
     workspace: int
     name: str
     version: int
-    position: int
     head: int
-    recorded_at: datetime | None
+    position: int = 0
+    recorded_at: datetime | None = None
     """When the ledger took the last event that the read model has."""
 
-    updated_at: datetime
-    """When the read model last moved."""
+    updated_at: datetime | None = None
+    """When the read model last moved; None if it has never seen the workspace."""
 
-    failure: str | None
-    failed_at: datetime | None
+    failure: str | None = None
+    """Why it does not take the next event, if it has tried."""
+
+    failed_at: datetime | None = None
 
     @property
     def lag(self) -> int:
@@ -113,10 +115,10 @@ class Projector:
         found = {(row["workspace"], row["name"], row["version"]): row for row in rows}
         standings = []
         for workspace, head in sorted(heads.items()):
-            for projection in self.projections:
-                row = found.get((workspace, projection.name, projection.version))
-                if row is not None:
-                    standings.append(Standing(**row, head=head))
+            for it in self.projections:
+                key = {"workspace": workspace, "name": it.name, "version": it.version}
+                row = found.get((workspace, it.name, it.version), key)
+                standings.append(Standing(**row, head=head))
         return standings
 
     def step(self, workspace: int, projections: Sequence[Projection], limit: int = BATCH) -> Step:

@@ -68,7 +68,7 @@ class Given:
                 for table in projection.metadata.sorted_tables:
                     found = tx.execute(
                         text(
-                            f"SELECT (to_jsonb(t) - :without)::text FROM {table} t WHERE workspace = :it"
+                            f"SELECT (to_jsonb(t) - CAST(:without AS text[]))::text FROM {table} t WHERE workspace = :it"
                         ),
                         {"it": workspace, "without": ["workspace", *without]},
                     )

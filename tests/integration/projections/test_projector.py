@@ -18,6 +18,9 @@ ALL = len(PROJECTIONS)
 
 def test_a_batch_moves_every_read_model_and_its_checkpoint(given):
     given.feed.workspaces[1] = recorded([tracked("Viewed"), tracked("Bought")])
+    assert [(it.position, it.lag, it.updated_at) for it in given.projector.status()] == [
+        (0, 2, None)
+    ] * ALL
 
     assert given.projector.advance(1) == 2
     assert given.projector.advance(1) == 0
