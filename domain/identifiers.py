@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -59,7 +59,8 @@ def is_blocked(identifier: Identifier) -> bool:
     return value in BLOCKED or not value.strip("0-")
 
 
-def strongest(identifiers: Iterable[Identifier]) -> Identifier | None:
+@lru_cache(maxsize=65_536)  # the same people come again and again
+def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
     """Return the identifier whose stream takes the message, or None if there is none.
 
     A blocked value is used only when nothing better is there.

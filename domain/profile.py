@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 from uuid import UUID
@@ -74,7 +75,8 @@ def decide(message: Message, event_id: UUID) -> Decision:
     return Decision(subject, event, links)
 
 
-def links_shown(identifiers: Iterable[Identifier]) -> tuple[Link, ...]:
+@lru_cache(maxsize=65_536)  # the same people come again and again
+def links_shown(identifiers: tuple[Identifier, ...]) -> tuple[Link, ...]:
     """Return each pair of the identifiers that may link; blocked values never do."""
     usable = sorted({it for it in identifiers if not is_blocked(it)})
     return tuple(Link(left, right) for left, right in combinations(usable, 2))
