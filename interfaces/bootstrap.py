@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -23,13 +24,19 @@ from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.errors import LedgerUnavailable
 from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded_account import EmbeddedUnavailable
 from interfaces.reading import reading_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
 from projections.projector import Projector
 
+log = structlog.get_logger(__name__)
+
 DEFAULT_WORKSPACE = "default"
+
+WATCH_SECONDS = 1.0
+"""How often to look whether the embedded database is there."""
 
 
 @contextmanager
@@ -38,8 +45,32 @@ def database(settings: Settings) -> Iterator[Settings]:
     if settings.dsn is not None:
         yield settings
     else:
-        with EmbeddedPostgres(settings.home) as dsn:
+        postgres = EmbeddedPostgres(settings.home)
+        with postgres as dsn, _kept_running(postgres):
             yield replace(settings, dsn=dsn)
+
+
+@contextmanager
+def _kept_running(postgres: EmbeddedPostgres) -> Iterator[None]:
+    """Start the embedded server again if it dies: nobody else looks after it."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            if postgres.cluster.postmaster() is None:
+                log.warning("the embedded database died and is started again")
+                try:
+                    postgres.ensure_running()
+                except EmbeddedUnavailable as error:
+                    log.exception("the embedded database cannot be started", reason=str(error))
+
+    watcher = threading.Thread(target=watch, name="embedded-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 @contextmanager

@@ -36,6 +36,7 @@ def reading_engine(dsn: str, *, longest_seconds: float = LONGEST_SECONDS) -> Eng
         pool_size=AT_ONCE,
         max_overflow=2,  # readiness and metrics do not wait behind questions
         pool_timeout=2,
+        pool_pre_ping=True,  # the first question after a restart is as good as any
         hide_parameters=True,  # they name people, and errors end in logs
     )
 

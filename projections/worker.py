@@ -19,7 +19,7 @@ BUSY = 0.025
 IDLE = 0.1
 """Seconds between two looks at an idle ledger."""
 
-FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+FIRST_RETRY, LAST_RETRY = 0.5, 2.0
 """Seconds to wait after a failure: doubled each time, from the first to the last."""
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 Append = Callable[[int, Sequence[Entry], Sequence[Rejection]], Appended]
 """Writes one flush of one workspace; raises psycopg's errors, or LedgerUnavailable."""
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
 """How long a flush is tried again when the connection or a lock was lost, before 503."""
 
 

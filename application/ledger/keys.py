@@ -139,9 +139,10 @@ def parse(text: str) -> tuple[str, str] | None:
     parts = body.split("_")
     if len(parts) != 5 or parts[:2] != ["cdp", "live"] or not text.isascii():
         return None
-    if len(parts[4]) != _SECRET_CHARACTERS or checksum != _checksum(body):
+    _, _, _, key_id, secret = parts
+    if not (key_id.isalnum() and secret.isalnum() and len(secret) == _SECRET_CHARACTERS):
         return None
-    return parts[3], parts[4]
+    return (key_id, secret) if checksum == _checksum(body) else None
 
 
 def _random(characters: int) -> str:

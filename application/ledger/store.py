@@ -36,7 +36,7 @@ class LedgerDatastore(PostgresDatastore):
     Never in the library's db-functions mode: followers lose events in it (2.4 % measured).
     """
 
-    def __init__(self, dsn: str, *, connections: int = 4, wait_seconds: float = 1.0) -> None:
+    def __init__(self, dsn: str, *, connections: int = 6, wait_seconds: float = 0.5) -> None:
         parts = conninfo_to_dict(dsn)
         super().__init__(
             dbname=str(parts.pop("dbname", "")),
@@ -99,7 +99,8 @@ class LedgerDatastore(PostgresDatastore):
 def _is_alive(connection: psycopg.Connection[Any]) -> bool:
     """Look whether the server has hung up: the socket says so, without asking the server."""
     try:
-        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()  # reads the server's parting words, if there are any
+        connection.pgconn.consume_input()  # and then that it has hung up
     except psycopg.OperationalError:
         return False
     return connection.pgconn.status == ConnStatus.OK

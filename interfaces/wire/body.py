@@ -29,12 +29,10 @@ def decode_body(body: bytes | Iterable[bytes], content_encoding: str | None, lim
     """
     packed = body if isinstance(body, bytes) else b"".join(_within(body, limit))
     encoding = _named(content_encoding)
-    wrapping = _wrapping(packed, encoding)
-    if wrapping is not None:
-        return _unpack(packed, wrapping, limit)
-    if len(packed) > limit:
+    if len(packed) > limit:  # packed or not: unpacking makes nothing smaller that is JSON
         raise _too_large(limit)
-    return packed
+    wrapping = _wrapping(packed, encoding)
+    return packed if wrapping is None else _unpack(packed, wrapping, limit)
 
 
 def _within(chunks: Iterable[bytes], limit: int) -> Iterable[bytes]:

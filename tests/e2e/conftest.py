@@ -1,0 +1,88 @@
+"""One served Foldline for all tests that do not break it, with a workspace of its own for each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+
+from interfaces.embedded import EmbeddedPostgres
+from tests.e2e.tenants import Tenant, tenant
+from tests.fix_postgres import Template, clone
+from tests.serving import Server
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Served:
+    server: Server
+    dsn: str
+
+
+@pytest.fixture(scope="session")
+def served(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A running server that tests share: they may send it anything, but not stop it."""
+    with (
+        clone(template) as dsn,
+        Server.on(tmp_path_factory.mktemp("served"), dsn) as server,
+    ):
+        yield Served(server, dsn)
+
+
+@pytest.fixture
+def shop(served: Served) -> Tenant:
+    """An empty workspace of the shared server."""
+    return tenant(served.server, served.dsn, f"shop-{next(_numbers)}")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL of this test's own, which may be killed."""
+
+    embedded: EmbeddedPostgres
+    dsn: str
+
+    @property
+    def postmaster(self) -> psutil.Process:
+        recorded = (self.embedded.cluster.data / "postmaster.pid").read_text().split()[0]
+        return psutil.Process(int(recorded))
+
+    def kill(self) -> None:
+        """End the server and all its processes, as loss of power would."""
+        postmaster = self.postmaster
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(family, timeout=10)
+
+    def kill_postmaster(self) -> None:
+        """End the server alone; its sessions notice that they are orphans when they next look."""
+        postmaster = self.postmaster
+        postmaster.kill()
+        psutil.wait_procs([postmaster], timeout=10)
+
+    def kill_session(self) -> None:
+        """End one session, upon which PostgreSQL ends all others and recovers by itself."""
+        sessions = [it for it in self.postmaster.children() if "[local]" in " ".join(it.cmdline())]
+        sessions[0].kill()
+
+    def start(self) -> None:
+        self.embedded.ensure_running()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    # Not pytest's own folder: its path may be too long for a socket, and closed to PostgreSQL's user.
+    with tempfile.TemporaryDirectory(prefix="foldline-tests-") as home:
+        embedded = EmbeddedPostgres(Path(home))
+        with embedded as dsn:
+            yield Cluster(embedded, dsn)

@@ -1,0 +1,168 @@
+"""Messages that break others: those that are odd but JSON, and those that cannot be accepted."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+
+_ids = count(1)
+
+
+def item(properties: bytes = b"{}", **fields: bytes) -> bytes:
+    """A track message with an id of its own, of which every part may be anything."""
+    said = {
+        "type": b'"track"',
+        "event": b'"Viewed"',
+        "userId": b'"u-1"',
+        "messageId": b'"odd-%d"' % next(_ids),
+        "properties": properties,
+    }
+    members = (said | fields).items()
+    return b"{" + b",".join(b'"%b":%b' % (k.encode(), v) for k, v in members) + b"}"
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+ACCEPTED = {
+    "NUL in a text": item(b'{"a":"x\\u0000y"}'),
+    "NUL in a key": item(b'{"x\\u0000y":1}'),
+    "NUL in the name": item(event=b'"a\\u0000b"'),
+    "a lone high surrogate": item(b'{"a":"\\ud83d"}'),
+    "a lone low surrogate": item(b'{"a":"\\ude00 x"}'),
+    "a lone surrogate as key": item(b'{"\\ud83d":1}'),
+    "surrogates the wrong way round": item(b'{"a":"\\ude00\\ud83d"}'),
+    "a lone surrogate in the name": item(event=b'"cut \\ud83d"'),
+    "2^53 - 1": item(b'{"a":9007199254740991}'),
+    "2^53 + 1": item(b'{"a":9007199254740993}'),
+    "2^63": item(b'{"a":9223372036854775808}'),
+    "-2^63 - 1": item(b'{"a":-9223372036854775809}'),
+    "2^64": item(b'{"a":18446744073709551616}'),
+    "10,000 digits": item(b'{"a":%b}' % (b"9" * 10_000)),
+    "10,000 decimals": item(b'{"a":0.%b}' % (b"3" * 10_000)),
+    "1e400": item(b'{"a":1e400}'),
+    "1e-400": item(b'{"a":-1e-400}'),
+    "1e131071": item(b'{"a":1e131071}'),
+    "1e999999999": item(b'{"a":1e999999999}'),
+    "-0.0": item(b'{"a":-0.0}'),
+    "keys that come twice": item(b'{"a":1,"a":2}', userId=b'"u-1","userId":"u-2"'),
+    "__proto__": item(b'{"__proto__":{"admin":true},"constructor":1}'),
+    "an empty key": item(b'{"":1}'),
+    "numbers as text": item(b'{"a":"1e5","b":"0x10","c":"NaN"}'),
+    "times that are none": item(b'{"a":"2026-02-30T24:61:61+99:00"}'),
+    "timestamp 24:00": item(timestamp=b'"2026-01-01T24:00:00Z"'),
+    "timestamp with a leap second": item(timestamp=b'"2016-12-31T23:59:60Z"'),
+    "timestamp in year 0": item(timestamp=b'"0000-01-01T00:00:00Z"'),
+    "timestamp in year 10000": item(timestamp=b'"10000-01-01T00:00:00Z"'),
+    "timestamp at +99:00": item(timestamp=b'"2026-01-01T00:00:00+99:00"'),
+    "timestamp of the last instant": item(timestamp=b'"9999-12-31T23:59:59-14:00"'),
+    "timestamp as an object": item(timestamp=b'{"a":1}'),
+    "timestamp as 1e400": item(timestamp=b"1e400"),
+    "timestamp as a big number": item(timestamp=b"9" * 400),
+    "sentAt that is none": item(sentAt=b"[1]"),
+    "properties as text": item(b'"text"'),
+    "properties as a number": item(b"5"),
+    "properties as a list": item(b'[1,{"a":2}]'),
+    "properties as null": item(b"null"),
+    "context as a list": item(context=b"[1]"),
+    "context.page as text": item(context=b'{"page":"x","library":7,"sessionId":{}}'),
+    "context.sessionId as 2^64": item(context=b'{"sessionId":18446744073709551616,"channel":[1]}'),
+    "integrations as true": item(integrations=b"true"),
+    "traits as false": item(traits=b"false", type=b'"identify"'),
+    "traits of odd e-mail": item(traits=b'{"email":{"a":1}}', type=b'"identify"'),
+    "unknown fields": item(unknown=b'{"a":[1,2,{"b":null}]}', constructor=b"1"),
+    "userId as a number": item(userId=b"12345678901234567890"),
+    "anonymousId as a number": item(userId=b"null", anonymousId=b"7.50"),
+    "userId with an emoji": item(userId='"ann \U0001f600"'.encode()),
+    "32 deep": item(nested(30)),
+    "1,000 keys": item(json.dumps(dict.fromkeys(map(str, range(1000)), 0)).encode()),
+    "white space everywhere": b' {\n"type" :\t"track" , "event":"V","userId": "u" }\r\n ',
+    "escapes in the names of members": item().replace(b'"event"', b'"\\u0065vent"'),
+    "every control character": item(json.dumps({"a": "".join(map(chr, range(0x20)))}).encode()),
+    "what PostgreSQL reads as an escape": item(rb'{"a":"\\x41\\\\u0000 \\N \\."}'),
+    "the highest code point": item('{"a":"\U0010ffff\ufffe\uffff"}'.encode()),
+}
+
+REJECTED = {
+    "NaN": (item(b'{"a":NaN}'), "invalid_json"),
+    "Infinity": (item(b'{"a":-Infinity}'), "invalid_json"),
+    "a word": (item(b'{"a":tru}'), "invalid_json"),
+    "a plus": (item(b'{"a":+1}'), "invalid_json"),
+    "a leading zero": (item(b'{"a":01}'), "invalid_json"),
+    "a comma too many": (item(b'{"a":1,}'), "invalid_json"),
+    "a missing value": (item(b'{"a":}'), "invalid_json"),
+    "a key without quotes": (item(b"{a:1}"), "invalid_json"),
+    "single quotes": (item(b"{'a':1}"), "invalid_json"),
+    "an escape that is none": (item(b'{"a":"\\x41"}'), "invalid_json"),
+    "half an escape": (item(b'{"a":"\\u12"}'), "invalid_json"),
+    "a comment": (item(b'{"a":1/* so */}'), "invalid_json"),
+    "a control character as it is": (item(b'{"a":"x\ny"}'), "invalid_json"),
+    "NUL as it is": (item(b'{"a":"x\0y"}'), "invalid_json"),
+    "a byte order mark": (b"\xef\xbb\xbf" + item(), "invalid_json"),
+    "Latin-1": (item(b'{"a":"\xe4"}'), "invalid_utf8"),
+    "an overlong slash": (item(b'{"a":"\xc0\xaf"}'), "invalid_utf8"),
+    "a surrogate as UTF-8": (item(b'{"a":"\xed\xa0\x80"}'), "invalid_utf8"),
+    "half a character": (item(b'{"a":"\xf0\x9f"}'), "invalid_utf8"),
+    "two messages in one": (item() + b" " + item(), "invalid_json"),
+    "a number": (b"5", "not_an_object"),
+    "a text": (b'"text"', "not_an_object"),
+    "null": (b"null", "not_an_object"),
+    "a list": (b"[[],{}]", "not_an_object"),
+    "33 deep": (item(nested(33)), "too_deep"),
+    "10,000 brackets": (item(b"[" * 10_000 + b"]" * 10_000), "too_deep"),
+    "100,000 deep": (item(nested(100_000 // 3)), "message_too_large"),
+    "1,001 keys": (
+        item(json.dumps(dict.fromkeys(map(str, range(1001)), 0)).encode()),
+        "too_many_keys",
+    ),
+    "a key of 30 KB": (item(b'{"%b":1}' % (b"k" * 30_000)), "key_too_long"),
+    "a text of 33 KB": (item(b'{"a":"%b"}' % (b"x" * 33_000)), "message_too_large"),
+    "userId as an object": (item(userId=b'{"a":1}'), "invalid_id"),
+    "userId as true": (item(userId=b"true"), "invalid_id"),
+    "userId with NUL": (item(userId=b'"a\\u0000b"'), "invalid_id"),
+    "userId with a line break": (item(userId=b'"a\\nb"'), "invalid_id"),
+    "userId of 1,025 bytes": (item(userId=b'"%b"' % (b"u" * 1025)), "invalid_id"),
+    "messageId with NUL": (item(messageId=b'"a\\u0000b"'), "invalid_message_id"),
+    "nobody": (item(userId=b"null"), "no_user_anon_id"),
+    "nobody by empty texts": (item(userId=b'""', anonymousId=b'""'), "no_user_anon_id"),
+    "no name": (item(event=b"null"), "missing_event"),
+    "a name of blanks": (item(event=b'"  \\t "'), "missing_event"),
+    "a name that is an object": (item(event=b'{"a":1}'), "missing_event"),
+    "a name of 2 KB": (item(event=b'"%b"' % (b"e" * 2000)), "event_name_too_long"),
+    "no type": (item(type=b"null"), "unknown_type"),
+    "a type that is none": (item(type=b'"buy"'), "unknown_type"),
+    "a type that is a number": (item(type=b"5"), "unknown_type"),
+    "a group without one": (item(type=b'"group"'), "missing_group_id"),
+    "an alias without a previous id": (item(type=b'"alias"'), "missing_previous_id"),
+}
+
+
+BODIES = {
+    "nothing": b"",
+    "blanks": b" \n",
+    "a byte order mark": b"\xef\xbb\xbf" + b'{"batch":[]}',
+    "trailing data": b'{"batch":[]} x',
+    "two bodies": b'{"batch":[]}{"batch":[]}',
+    "a list": b"[]",
+    "a text": b'"batch"',
+    "a number": b"5",
+    "null": b"null",
+    "no batch": b"{}",
+    "batch as an object": b'{"batch":{}}',
+    "batch as null": b'{"batch":null}',
+    "not closed": b'{"batch":[{"type":"track"',
+    "closed too often": b'{"batch":[]}}',
+    "the wrong bracket": b'{"batch":[}]',
+    "a text not closed": b'{"batch":["]}',
+    "deep": b"[" * 200_000,
+    "deep objects": b'{"a":' * 90_000,
+    "deep beside the batch": b'{"batch":[],"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "deep context": b'{"batch":[],"context":' + nested(5_000) + b"}",
+    "invalid UTF-8": b'{"batch":[],"x":"\xff"}',
+    "UTF-16": '{"batch":[]}'.encode("utf-16"),
+    "NUL": b"\0" * 100,
+    "half a gzip header": b"\x1f\x8b",
+    "a form": b"batch=%5B%5D&writeKey=x",
+    "random": bytes(range(256)) * 4,
+}

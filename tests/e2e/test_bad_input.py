@@ -1,0 +1,172 @@
+"""Input that breaks others, against a running server: never a 5xx, neighbours land, the reason is to be seen."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.events import MessageEvent
+from tests.e2e.odd_messages import ACCEPTED, BODIES, REJECTED, item
+from tests.e2e.tenants import Tenant
+from tests.serving import Answer
+
+
+def in_a_batch(shop: Tenant, odd: bytes) -> Answer:
+    """Send it between two good messages, which have to land whatever it is."""
+    first, last = item(event=b'"First"'), item(event=b'"Last"')
+    answer = shop.post("/v1/batch", b'{"batch":[' + b",".join((first, odd, last)) + b"]}")
+    assert answer.status == 200, answer
+    names = [it.event.name for it in shop.recorded() if isinstance(it.event, MessageEvent)]
+    assert (names[0], names[-1]) == ("First", "Last")
+    return answer
+
+
+def as_received(shown: dict[str, Any]) -> bytes:
+    raw = shown["raw"]
+    return b64decode(raw) if shown["raw_encoding"] == "base64" else raw.encode()
+
+
+@pytest.mark.parametrize("odd", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_is_odd_but_json_is_kept_byte_for_byte(shop: Tenant, odd: bytes) -> None:
+    assert "rejected" not in in_a_batch(shop, odd).json
+    listed = shop.events()
+    assert len(listed) == 3
+    shown = [shop.get(f"/v1/events/{it['id']}") for it in listed]
+    assert [as_received(it) for it in sorted(shown, key=lambda it: it["position"])][
+        1
+    ] == odd.strip()
+    shop.get("/v1/event-types")
+
+
+@pytest.mark.parametrize(("odd", "code"), REJECTED.values(), ids=REJECTED)
+def test_what_cannot_be_accepted_is_shown_with_the_reason(
+    shop: Tenant, odd: bytes, code: str
+) -> None:
+    told = in_a_batch(shop, odd).json["rejected"]
+    assert [(it["index"], it["code"]) for it in told] == [(1, code)]
+    (kept,) = shop.rejected()
+    assert (kept["code"], kept["times"], kept["source"]) == (code, 1, "segment")
+    assert kept["message"] == told[0]["message"]
+    assert as_received(kept) == odd
+    assert len(shop.events()) == 2
+
+
+@pytest.mark.parametrize(("odd", "code"), REJECTED.values(), ids=REJECTED)
+def test_alone_it_is_refused_with_400_and_kept(shop: Tenant, odd: bytes, code: str) -> None:
+    answer = shop.post("/v1/track", odd)
+    if answer.status == 200:  # the path says what the body did not
+        assert code in {"unknown_type", "missing_group_id", "missing_previous_id"}
+        return
+    assert answer.status == 400
+    assert isinstance(answer.json["code"], str)
+    assert isinstance(answer.json["message"], str)
+    (kept,) = shop.rejected()
+    assert kept["code"] == answer.json["code"]
+    assert as_received(kept) == odd
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/track"])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_body_that_is_none_is_refused_and_kept(shop: Tenant, body: bytes, path: str) -> None:
+    answer = shop.post(path, body)
+    if answer.status == 200:
+        assert "invalid" not in answer.body.decode()
+        return
+    assert answer.status == 400, answer
+    assert answer.json["code"]
+    assert answer.json["message"]
+    kept = shop.rejected()
+    assert [it["code"] for it in kept] == [answer.json["code"]]
+    assert as_received(kept[0]) == body
+    assert shop.recorded() == []
+
+
+def test_a_batch_that_is_too_large_is_refused_whole(shop: Tenant) -> None:
+    for body in (
+        item(b'{"%b":1}' % (b"k" * 1_000_000)),  # a key of 1 MB
+        item(json.dumps(dict.fromkeys(map(str, range(1_000_000)), 0)).encode()),  # a million keys
+        b'{"batch":[' + b",".join(item() for _ in range(6_000)) + b"]}",
+    ):
+        answer = shop.post("/v1/batch", body)
+        assert (answer.status, answer.json["code"]) == (400, "body_too_large")
+    assert shop.recorded() == []
+
+
+def test_of_too_many_messages_the_first_land_and_the_rest_are_shown(shop: Tenant) -> None:
+    lean = b",".join(b'{"type":"track","event":"V","userId":"u"}' for _ in range(2_502))
+    answer = shop.post("/v1/batch", b'{"batch":[' + lean + b"]}")
+    assert answer.status == 200
+    assert [it["index"] for it in answer.json["rejected"]] == [2_500, 2_501]
+    assert shop.head() == 2_500
+    (kept,) = shop.rejected()
+    assert (kept["code"], kept["times"]) == ("too_many_messages", 2)
+
+
+json_texts = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.integers(min_value=-(2**70), max_value=2**70),
+        st.floats(),
+        st.text(st.characters(), max_size=30),
+        st.sampled_from(
+            ["\0", "\ud800", "\udfff\ud800", "__proto__", "1e400", "24:00", "2016-12-31T23:59:60Z"]
+        ),
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=15,
+).map(json.dumps)
+
+FIELDS = (
+    *("type", "event", "userId", "anonymousId", "previousId", "groupId", "messageId", "name"),
+    *("timestamp", "originalTimestamp", "sentAt", "properties", "traits", "context", "category"),
+    *("integrations", "writeKey", "batch", "channel"),
+)
+messages = st.dictionaries(st.sampled_from(FIELDS), json_texts, max_size=6).map(
+    lambda said: item(**{k: v.encode("utf-8", "surrogatepass") for k, v in said.items()})
+)
+damage = st.lists(
+    st.tuples(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 3)), max_size=3
+)
+
+
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(odd=messages, damages=damage)
+def test_whatever_comes_neighbours_land_and_nothing_vanishes(
+    shop: Tenant, odd: bytes, damages: list[tuple[int, bytes, int]]
+) -> None:
+    for at, inserted, removed in damages:
+        odd = odd[:at] + inserted + odd[at + removed :]
+    first, last = item(), item()
+    answer = shop.post("/v1/batch", b'{"batch":[' + b",".join((first, odd, last)) + b"]}")
+    assert answer.status in {200, 400}, answer
+    if (
+        answer.status == 400
+    ):  # brackets or quotes do not match: there is no telling what is a message
+        assert answer.json["code"] in {"invalid_json", "too_deep", "body_too_large"}, answer
+        return
+    told = answer.json
+    assert len(told.get("rejected", ())) <= 1 or b"},{" in odd.replace(b" ", b"")
+    again = shop.post("/v1/batch", b'{"batch":[' + first + b"," + last + b"]}")
+    assert again.json["duplicates"] == 2, "both had landed"
+
+
+def test_after_all_that_the_read_models_have_everything(shop: Tenant) -> None:
+    """The odd ones together: one that a read model could not take would hold up all that follow."""
+    for odd in ACCEPTED.values():
+        assert shop.post("/v1/batch", b'{"batch":[' + odd + b"]}").status == 200
+    listed = shop.events()
+    assert len(listed) == len(ACCEPTED)
+    status = shop.get("/v1/status")
+    assert {(it["lag"], it["failure"]) for it in status["projections"]} == {(0, None)}
+    for each in listed:
+        detail = shop.get(f"/v1/events/{each['id']}")
+        assert as_received(detail) in {it.strip() for it in ACCEPTED.values()}

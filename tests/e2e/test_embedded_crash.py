@@ -1,0 +1,40 @@
+"""The embedded database dies under the server: it is started again by itself, with everything in it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from interfaces.embedded import EmbeddedPostgres
+from tests.serving import Server, basic, wait_until
+
+MESSAGE = b'{"userId": "u-1", "event": "Viewed"}'
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    # Not pytest's own folder: its path may be too long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="foldline-tests-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_an_embedded_database_that_dies_is_started_again(home: Path, tmp_path: Path) -> None:
+    with Server(tmp_path, {"FOLDLINE_HOME": str(home)}) as server:
+        key = server.output().split("write  ")[1].split()[0]
+        assert server.ask("POST", "/v1/track", MESSAGE, basic(key)).status == 200
+        postmaster = EmbeddedPostgres(home).cluster.postmaster()
+        assert postmaster is not None
+        family = [psutil.Process(postmaster), *psutil.Process(postmaster).children(recursive=True)]
+        for process in family:
+            process.kill()
+
+        def taken() -> bool:
+            return server.ask("POST", "/v1/track", MESSAGE, basic(key)).status == 200
+
+        wait_until(taken, 20, "the database is back")

@@ -1,0 +1,48 @@
+"""The server is killed at any moment, again and again: what it acknowledged is there, once."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.checker import History, check
+from tests.e2e.load import Load
+from tests.e2e.tenants import tenant
+from tests.serving import Server
+
+pytestmark = pytest.mark.storage
+
+CYCLES = int(os.environ.get("E2E_CYCLES", "20"))
+READY_SECONDS = 3.0
+
+
+def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
+    database: str, tmp_path: Path
+) -> None:
+    server, history, chance = Server.on(tmp_path, database), History(), random.Random(CYCLES)
+    shop = tenant(server, database)
+    server.start()
+    try:
+        with Load(server, shop.write, history) as load:
+            for _ in range(CYCLES):
+                time.sleep(chance.uniform(0.1, 1.0))  # the moment of the kill, not a wait
+                server.kill()
+                server.start()
+        report = check(database, shop.workspace, history)
+        listed = {it["message_id"] for it in shop.events()}
+    finally:
+        server.kill()
+    print(f"{CYCLES} kills: {report.sentence}; {load.unanswered} requests cut off")
+    print(f"ready in {median(server.started_in):.2f} s, at most {max(server.started_in):.2f} s")
+    assert not list(report.problems())
+    assert set(load.statuses) == {200}
+    assert history.count("fail") == 0
+    assert load.unanswered >= CYCLES, "kills that hit no request prove nothing"
+    acknowledged = {message_id for message_id, it in history.sent.items() if it.outcome == "ok"}
+    assert acknowledged <= listed, "the read model has them too"
+    assert median(server.started_in) < READY_SECONDS

@@ -1,0 +1,222 @@
+"""A served Foldline as users have it: a process of its own, to be started, asked, stopped and killed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+FOLDLINE = (sys.executable, "-m", "interfaces.cli.main")
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Keeps one connection, and sends what it is told to, byte for byte."""
+
+    def __init__(self, port: int, *, timeout: float = 15.0) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request.  Raises OSError or HTTPException when nobody knows what became of it.
+
+        A body that is an iterable goes out in chunks, without a Content-Length.
+        """
+        try:
+            self._connection.request(method, target, body, dict(headers or {}))
+            answered = self._connection.getresponse()
+            content = answered.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+        return Answer(answered.status, {k.lower(): v for k, v in answered.getheaders()}, content)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def basic(key: str) -> dict[str, str]:
+    """The way in which most SDKs send their write key."""
+    return {"Authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}"}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@dataclass
+class Server:
+    """`foldline serve` on a free port that stays the same from one start to the next."""
+
+    folder: Path
+    """Where its output goes."""
+
+    environment: dict[str, str]
+    """FOLDLINE_DSN or FOLDLINE_HOME, and whatever else it is to be told."""
+
+    command: tuple[str, ...] = FOLDLINE
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    started_in: list[float] = field(default_factory=list)
+    """Seconds from each start to ready."""
+
+    @classmethod
+    def on(cls, folder: Path, dsn: str, **more: Any) -> Self:
+        return cls(folder, {"FOLDLINE_DSN": dsn} | more.pop("environment", {}), **more)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> float:
+        """Start it and wait until it is ready; return the seconds that it took."""
+        self.launch()
+        return self.wait_ready()
+
+    def launch(self) -> None:
+        """Start it, and return while it is still starting."""
+        assert self.process is None, "it runs already"
+        self.port = self.port or free_port()
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FOLDLINE_")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.command, "serve", "--port", str(self.port)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=inherited | {"PYTHONUNBUFFERED": "1"} | self.environment,
+                start_new_session=True,  # so that it can be killed with all its processes
+            )
+        self._launched = time.monotonic()
+
+    def wait_ready(self, within: float = START_SECONDS) -> float:
+        while not self.is_ready():
+            process = self.process
+            assert process is not None
+            assert process.poll() is None, f"it ended with {process.poll()}:\n{self.output()}"
+            if time.monotonic() - self._launched > within:
+                self.kill()
+                raise TimeoutError(f"not ready after {within:.0f} s:\n{self.output()}")
+            time.sleep(0.02)
+        self.started_in.append(time.monotonic() - self._launched)
+        return self.started_in[-1]
+
+    def is_ready(self) -> bool:
+        try:
+            return self.ask("GET", "/healthz/ready", timeout=5.0).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def stop(self) -> int:
+        """Ask it to end, as a service manager does; return its exit code."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.terminate()
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does, with all its processes."""
+        process, self.process = self.process, None
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def memory(self) -> int:
+        """Bytes of memory that it and its children hold, without a database that it started."""
+        assert self.process is not None
+        own = psutil.Process(self.process.pid)
+        family = [own, *own.children(recursive=True)]
+        return sum(it.memory_info().rss for it in family if it.name() != "postgres")
+
+    def client(self, *, timeout: float = 15.0) -> Client:
+        return Client(self.port, timeout=timeout)
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 15.0,
+    ) -> Answer:
+        """Send one request on a connection of its own."""
+        client = self.client(timeout=timeout)
+        try:
+            return client.send(method, target, body, headers)
+        finally:
+            client.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "serve.log"
+
+    def output(self) -> str:
+        """What it wrote so far, over all its starts."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(happened: Any, within: float, what: str) -> float:
+    """Look until something is true; return the seconds that it took.  Raises TimeoutError."""
+    started = time.monotonic()
+    while not happened():
+        if time.monotonic() - started > within:
+            raise TimeoutError(f"not within {within:g} s: {what}")
+        time.sleep(0.01)
+    return time.monotonic() - started
