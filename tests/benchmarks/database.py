@@ -1,0 +1,77 @@
+"""Databases for benchmarks, all on one server, each with a workspace and its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from application.ledger.keys import Keys
+from application.ledger.migrate import migrate
+from application.ledger.store import LedgerDatastore
+from application.ledger.workspaces import Workspaces
+from interfaces.bootstrap import DEFAULT_WORKSPACE
+from tests.fix_postgres import database_dsn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A migrated database with one workspace."""
+
+    dsn: str
+    workspace: int
+    secret: bytes
+    write_key: str
+    read_key: str
+
+    def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
+        """Run SQL as the owner; each statement is a transaction of its own."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(query, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def head(self) -> int:
+        """Return the workspace's last position."""
+        head = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
+        return self.sql(head, self.workspace)[0][0]
+
+    def projected(self) -> int:
+        """Return the position that every read model has reached."""
+        reached = (
+            "SELECT coalesce(min(position), 0) FROM projections.checkpoint WHERE workspace = %s"
+        )
+        return self.sql(reached, self.workspace)[0][0]
+
+
+@contextmanager
+def lent(server: str) -> Iterator[Database]:
+    """Lend a database on the server."""
+    name = f"foldline_bench_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield _prepared(database_dsn(server, name))
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _prepared(dsn: str) -> Database:
+    migrate(dsn)
+    store = LedgerDatastore(dsn)
+    try:
+        workspaces, keys = Workspaces(store), Keys(store)
+        workspace = workspaces.create(DEFAULT_WORKSPACE).id
+        return Database(
+            dsn=dsn,
+            workspace=workspace,
+            secret=workspaces.secret(workspace),
+            write_key=keys.create(workspace, "write").text,
+            read_key=keys.create(workspace, "read").text,
+        )
+    finally:
+        store.close()

@@ -1,0 +1,116 @@
+"""What was measured: one table for people, one file for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.scale import SCALE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Ours against its yardstick.  ``at_least`` or ``at_most`` bounds the ratio ours / yardstick."""
+
+    name: str
+    ours: float
+    yardstick: float
+    ratio: float
+    unit: str
+    against: str
+    at_least: float | None = None
+    at_most: float | None = None
+    most: float | None = None
+    """Bounds ours itself, in its unit."""
+
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return (
+            (self.at_least is None or self.ratio >= self.at_least)
+            and (self.at_most is None or self.ratio <= self.at_most)
+            and (self.most is None or self.ours <= self.most)
+        )
+
+    @property
+    def bar(self) -> str:
+        bounds = [
+            f"≥ {self.at_least:g}" if self.at_least is not None else "",
+            f"≤ {self.at_most:g}" if self.at_most is not None else "",
+            f"≤ {self.most:g} {self.unit}" if self.most is not None else "",
+        ]
+        return ", ".join(it for it in bounds if it) or "for information"
+
+
+@dataclass
+class Report:
+    """Collects what the benchmarks of one run measured."""
+
+    rows: list[Measured] = field(default_factory=list)
+
+    def rounds(
+        self, name: str, pairs: Sequence[tuple[float, float]], *, unit: str, against: str, **more
+    ) -> Measured:
+        """Add rounds of (ours, yardstick): medians, and the median of the rounds' ratios."""
+        measured = Measured(
+            name=name,
+            ours=median(ours for ours, _ in pairs),
+            yardstick=median(yardstick for _, yardstick in pairs),
+            ratio=median(ours / yardstick for ours, yardstick in pairs),
+            unit=unit,
+            against=against,
+            **more,
+        )
+        self.rows.append(measured)
+        return measured
+
+    def table(self, width: int) -> str:
+        """Return the table as text."""
+        title = "Benchmarks" if SCALE == 1 else f"Benchmarks at scale {SCALE:g}: no bar is asserted"
+        table = Table(title=title, title_justify="left")
+        table.add_column("benchmark", no_wrap=True)
+        for name in ("ours", "yardstick", "ratio"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for name in ("unit", "bar", "", "yardstick is", "note"):
+            table.add_column(name)
+        for it in self.rows:
+            bounded = it.bar != "for information"
+            verdict = ("yes" if it.holds else "NO") if bounded else ""
+            figures = (_figure(it.ours), _figure(it.yardstick), f"{it.ratio:.2f}")
+            table.add_row(it.name, *figures, it.unit, it.bar, verdict, it.against, it.note)
+        console = Console(width=max(width, 160), no_color=True)
+        with console.capture() as captured:
+            console.print(table)
+        return captured.get()
+
+    def write(self, path: Path) -> None:
+        """Write the file: name to ours, yardstick, ratio and unit."""
+        content = {
+            it.name: {
+                "ours": round(it.ours, 3),
+                "yardstick": round(it.yardstick, 3),
+                "ratio": round(it.ratio, 4),
+                "unit": it.unit,
+            }
+            for it in self.rows
+        }
+        path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def hold(*measured: Measured) -> None:
+    """Fail if one of them misses its bar; a scaled run proves nothing and is let off."""
+    missed = [
+        f"{it.name}: {it.ratio:.2f}, {it.ours:.1f} {it.unit}" for it in measured if not it.holds
+    ]
+    assert SCALE != 1 or not missed, f"below the bar: {'; '.join(missed)}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"

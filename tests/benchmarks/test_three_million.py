@@ -1,0 +1,160 @@
+"""What a ledger of three million events costs: questions against hand-written SQL, ingest against an empty one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psycopg
+import pytest
+import uvloop
+
+from tests.benchmarks.client import Connection, get
+from tests.benchmarks.database import Database, lent
+from tests.benchmarks.handwritten import ask
+from tests.benchmarks.load import Load, send
+from tests.benchmarks.process import free_port, running
+from tests.benchmarks.questions import KINDS, Question, handwritten_path, places, same
+from tests.benchmarks.report import hold
+from tests.benchmarks.scale import ROUNDS, scaled
+from tests.benchmarks.seed import seed
+from tests.benchmarks.server import serving
+from tests.benchmarks.test_ingest import BATCH, settle, told
+from tests.benchmarks.times import percentile
+
+pytestmark = pytest.mark.benchmark
+
+EVENTS = scaled(3_000_000, least=20_000)
+QUESTIONS = scaled(500, least=50)
+INGESTED = scaled(50_000, least=2 * BATCH)
+MOST_MS = 25
+
+
+@pytest.fixture(scope="module")
+def full(postgres_dsn, say) -> Iterator[Database]:
+    """A database with three million events."""
+    with lent(postgres_dsn) as database:
+        seed(database, EVENTS, say)
+        yield database
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_questions_within_twice_the_hand_written_sql(kind, full, report, say):
+    pairs, bare = [], []
+    with serving(dsn=full.dsn) as server, handwritten_server(full.dsn) as port, still():
+        settle(full, wait=True)
+        for number in range(-1, ROUNDS):  # the first only warms both up
+            asked = questions(kind, full)
+            took = uvloop.run(answered(asked, server.port, full.read_key, port))
+            sides = [[one[side] * 1000 for one in took] for side in (0, 1)]
+            if number < 0:
+                continue
+            pairs.append(tuple(percentile(side, 99) for side in sides))
+            bare.append(percentile(bare_sql(full.dsn, asked), 99))
+            medians = ", ".join(f"{percentile(side, 50):.1f}" for side in sides)
+            say(
+                f"{kind} round {number + 1}: p99 {pairs[-1][0]:.1f} ms, by hand {pairs[-1][1]:.1f} ms,"
+                f" bare SQL {bare[-1]:.1f} ms (p50 {medians})"
+            )
+    hold(
+        report.rounds(
+            kind,
+            pairs,
+            unit="ms",
+            against="p99 of hand-written SQL over HTTP",
+            at_most=2,
+            most=MOST_MS,
+            note=f"p99 of {len(asked)}; bare SQL {sorted(bare)[len(bare) // 2]:.1f} ms",
+        )
+    )
+
+
+def test_ingest_at_3m_is_as_fast_as_into_an_empty_ledger(full, fresh, report, say):
+    empty = fresh()
+    pairs = []
+    with (
+        serving("--no-worker", dsn=full.dsn) as ours,
+        serving("--no-worker", dsn=empty.dsn) as other,
+    ):
+        sides = ((full, ours), (empty, other))
+        for number in range(-1, 2 * ROUNDS):
+            rates = {}
+            for database, server in sides if number % 2 else sides[::-1]:
+                load = Load(port=server.port, key=database.write_key, events=INGESTED)
+                one = send(load)
+                rates[database.dsn] = one.rate
+                say(f"ingest_at_3m round {number + 1}, {database.head():,} events: {told(one)}")
+            # No CHECKPOINT in between: the first write to each page after one logs the page whole,
+            # which is the price of minutes, not of the few seconds of a round.  The first round pays it.
+            if number >= 0:
+                pairs.append((rates[full.dsn], rates[empty.dsn]))
+    against = "the same into an empty ledger"
+    hold(report.rounds("ingest_at_3m", pairs, unit="events/s", against=against, at_least=0.8))
+
+
+def questions(kind: str, database: Database) -> list[Question]:
+    """Return what both sides are asked in one round."""
+    return [KINDS[kind](it, database.workspace) for it in places(database, QUESTIONS, EVENTS)]
+
+
+@contextmanager
+def handwritten_server(dsn: str) -> Iterator[int]:
+    """Run the yardstick's server while inside; give its port."""
+    port = free_port()
+    with running([sys.executable, "-m", "tests.benchmarks.handwritten", dsn, str(port)]):
+        uvloop.run(up(port))
+        yield port
+
+
+async def up(port: int) -> None:
+    """Wait until somebody listens."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                async with Connection.several(port):
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def answered(
+    asked: Sequence[Question], port: int, key: str, handwritten_port: int
+) -> list[tuple[float, float]]:
+    """Ask both sides each question, in turns; return the seconds that each took."""
+    took = []
+    async with Connection.several(port, handwritten_port) as connections:
+        for number, question in enumerate(asked):
+            requests = get(question.path, key), get(handwritten_path(question), key)
+            seconds, bodies = [0.0, 0.0], [b"", b""]
+            for side in (0, 1) if number % 2 else (1, 0):
+                started = time.perf_counter()
+                bodies[side] = await connections[side].expect(requests[side])
+                seconds[side] = time.perf_counter() - started
+            assert same(*bodies), question
+            took.append((seconds[0], seconds[1]))
+    return took
+
+
+def bare_sql(dsn: str, asked: Sequence[Question]) -> list[float]:
+    """Return the milliseconds that each question's SQL takes without any server."""
+    took = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for question in asked:
+            started = time.perf_counter()
+            ask(connection, question.asked)
+            took.append((time.perf_counter() - started) * 1000)
+    return took
+
+
+@contextmanager
+def still() -> Iterator[None]:
+    """Keep this process from collecting garbage in the middle of a measurement."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,110 @@
+"""How soon an acknowledged event can be seen, while 2,000 more come in every second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from tests.benchmarks.database import Database
+from tests.benchmarks.load import Load, send
+from tests.benchmarks.paced import Acknowledged, Pace, Paced
+from tests.benchmarks.process import Worker
+from tests.benchmarks.report import hold
+from tests.benchmarks.scale import scaled
+from tests.benchmarks.server import serving
+from tests.benchmarks.times import percentile
+
+pytestmark = pytest.mark.benchmark
+
+BAR_MS = 250
+SECONDS = scaled(20, least=2)
+EVENTS_A_SECOND = 2_000
+
+_POSITION = """
+SELECT position FROM projections.checkpoint WHERE name = 'timeline' AND workspace = %s
+"""
+
+
+def test_visible_within_a_quarter_of_a_second(fresh, report, say):
+    database = fresh()
+    with serving(dsn=database.dsn) as server:
+        send(Load(port=server.port, key=database.write_key, events=5_000))
+        pace = Pace(
+            port=server.port,
+            write_key=database.write_key,
+            read_key=database.read_key,
+            seconds=SECONDS,
+        )
+        assert pace.per_batch * pace.batches_a_second == EVENTS_A_SECOND
+        with (
+            watched(database) as looks,
+            Worker("tests.benchmarks.paced", pace, Paced) as sender,
+        ):
+            paced = sender.go()
+    took = visible_after(paced.acknowledged, looks)
+    say(
+        f"visible: {paced.rate:,.0f} events/s; p50 {percentile(took, 50):.0f} ms,"
+        f" p99 {percentile(took, 99):.0f} ms, max {max(took):.0f} ms"
+    )
+    measured = report.rounds(
+        "visible",
+        [(percentile(took, 99), BAR_MS)],
+        unit="ms",
+        against="the bar",
+        at_most=1,
+        note=f"p99 at {paced.rate:,.0f} events/s; p50 {percentile(took, 50):.0f} ms",
+    )
+    seen = [it * 1000 for it in paced.seen_after]
+    report.rounds(
+        "visible_by_http",
+        [(percentile(seen, 99), BAR_MS)],
+        unit="ms",
+        against="the bar",
+        note=f"the same by asking the timeline of {len(seen)} profiles; p50 {percentile(seen, 50):.0f} ms",
+    )
+    hold(measured)
+    assert paced.rate > 0.95 * EVENTS_A_SECOND, "the sender did not keep its pace"
+
+
+@contextmanager
+def watched(database: Database) -> Iterator[list[tuple[int, float]]]:
+    """Give a list that grows by (position of the timeline, monotonic seconds) every 5 ms while inside.
+
+    On leaving, waits until everything is visible.
+    """
+    looks: list[tuple[int, float]] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            while not stop.wait(0.005):
+                row = connection.execute(_POSITION, (database.workspace,)).fetchone()
+                looks.append((row[0] if row else 0, time.monotonic()))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield looks
+        deadline = time.monotonic() + 60
+        head = database.head()
+        while not looks or looks[-1][0] < head:
+            assert time.monotonic() < deadline, "the worker did not catch up"
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def visible_after(acknowledged: list[Acknowledged], looks: list[tuple[int, float]]) -> list[float]:
+    """Return the milliseconds from each answer to the first look that saw its events; at least 0."""
+    positions = [position for position, _ in looks]
+    return [
+        max(0.0, looks[bisect_left(positions, it.position)][1] - it.at) * 1000
+        for it in acknowledged
+    ]

@@ -1,0 +1,101 @@
+"""What ours is measured against: PostgreSQL's own COPY, and the library's own way to save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from psycopg.conninfo import conninfo_to_dict
+
+
+class Copy:
+    """Binary COPY of rows of a table into an empty one like it, in batches, a transaction each.
+
+    It grows with each round as the original does.
+    """
+
+    def __init__(self, dsn: str, source: str) -> None:
+        self._source = source
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._connection.execute("DROP TABLE IF EXISTS yardstick")
+        self._connection.execute(f"CREATE TABLE yardstick (LIKE {source} INCLUDING ALL)")
+        self._columns = self._connection.execute(
+            "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+            " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (source,),
+        ).fetchall()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.close()
+
+    def rows(self, after: int) -> list[tuple[Any, ...]]:
+        """Return the original's rows that follow a position, as the copy will send them."""
+        # The text of a jsonb is sent as it is: to parse it and write it again is not COPY's work.
+        shown = [
+            f"'\\x01'::bytea || convert_to({name}::text, 'UTF8')" if kind == "jsonb" else name
+            for name, kind in self._columns
+        ]
+        with self._connection.cursor(binary=True) as cursor:
+            return cursor.execute(
+                f"SELECT {', '.join(shown)} FROM {self._source}"
+                " WHERE position > %s ORDER BY position",
+                (after,),
+            ).fetchall()
+
+    def copy(self, rows: Sequence[tuple[Any, ...]], batch: int) -> float:
+        """Copy the rows; return the seconds that it took until all were durable."""
+        sql = f"COPY yardstick ({', '.join(name for name, _ in self._columns)}) FROM STDIN (FORMAT BINARY)"
+        types = ["bytea" if kind == "jsonb" else kind for _, kind in self._columns]
+        started = time.perf_counter()
+        with self._connection.cursor() as cursor:
+            for first in range(0, len(rows), batch):
+                with cursor.copy(sql) as copy:
+                    copy.set_types(types)
+                    for row in rows[first : first + batch]:
+                        copy.write_row(row)
+        return time.perf_counter() - started
+
+
+class Visit(Aggregate):
+    """An aggregate with the one event that records a message."""
+
+    @event("Recorded")
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.message = message
+
+
+class Saves:
+    """The library's application, as its documentation sets it up: one save after the other."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = conninfo_to_dict(dsn)
+        self._application: Application[Any] = Application(
+            env={
+                "PERSISTENCE_MODULE": "eventsourcing.postgres",
+                "POSTGRES_DBNAME": str(parts["dbname"]),
+                "POSTGRES_HOST": str(parts.get("host", "")),
+                "POSTGRES_PORT": str(parts.get("port", "")),
+                "POSTGRES_USER": str(parts.get("user", "")),
+                "POSTGRES_PASSWORD": str(parts.get("password", "")),
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._application.close()
+
+    def save(self, messages: Sequence[dict[str, Any]]) -> float:
+        """Save an aggregate with one event for each message; return the seconds that it took."""
+        started = time.perf_counter()
+        for message in messages:
+            self._application.save(Visit(message))
+        return time.perf_counter() - started
