@@ -46,4 +46,4 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     raw: bytes = b""
 
     content: int = 0
-    """What a second message with the same id is compared by: a signed 64-bit fingerprint."""
+    """What a second message with the same id is compared by: a fingerprint of at most 64 bits."""

@@ -10,7 +10,7 @@ on events: a conflict there must abort.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,7 +24,6 @@ from application.ledger.binary import (
     copy_rows,
 )
 from application.ledger.entries import Entry, LinkEntry, Rejection, Row
-from application.ledger.evidence import leaf
 
 _REJECT = """
 INSERT INTO ledger.rejected AS known
@@ -37,12 +36,11 @@ _SEE_MESSAGES = """
 INSERT INTO ledger.message_seen (workspace, digest, content)
 SELECT %b, digest, content FROM unnest(%b, %b) AS sent (digest, content)
 ON CONFLICT DO NOTHING
-RETURNING uuid_send(digest)
 """
 
-_CONTENT_OF = """
+_SEEN_BEFORE = """
 SELECT uuid_send(digest), content FROM ledger.message_seen
-WHERE workspace = %b AND digest = ANY (%b)
+WHERE workspace = %b AND digest = ANY (%b) AND xmin <> pg_current_xact_id()::xid
 """
 
 _SEE_LINKS = """
@@ -102,17 +100,18 @@ def append(
     """
     with connection.transaction(), connection.cursor(binary=True) as cursor:
         first = _first_of_each(entries)
-        fresh = _see_messages(cursor, workspace, first) if first else frozenset()
-        clashes = _clashes(cursor, workspace, entries, first, fresh)
+        before = _see_messages(cursor, workspace, first) if first else {}
+        fresh = first.keys() - before.keys() if before else first.keys()
+        clashes = _clashes(entries, first, before)
         _reject(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
-        recorded = [first[digest] for digest in first if digest in fresh]
+        recorded = [entry for digest, entry in first.items() if digest not in before]
         rows = _new_links(cursor, workspace, recorded) + [entry.row for entry in recorded]
         if rows:
             versions = _grow_streams(cursor, rows)
             position = _write(cursor, workspace, rows, versions)
         else:
             position = _last_position(cursor, workspace)
-    return Appended(position, fresh)
+    return Appended(position, frozenset(fresh))
 
 
 def append_versioned(
@@ -175,28 +174,30 @@ def _storable(text: str | None) -> str | None:
 
 def _see_messages(
     cursor: Cursor[Any], workspace: int, first: dict[bytes, Entry]
-) -> frozenset[bytes]:
+) -> Mapping[bytes, int]:
+    """Remember the messages; return those that had been seen before, with their content then.
+
+    Nearly always there are none, and the number of rows says so: what the others are is asked only
+    when it is needed, of the rows that this transaction did not write.
+    """
     digests = sorted(first)
+    sent = UuidArray(digests)
     contents = BigintArray(first[digest].content for digest in digests)
-    cursor.execute(_SEE_MESSAGES, (workspace, UuidArray(digests), contents))
-    return frozenset(digest for (digest,) in cursor.fetchall())
+    if cursor.execute(_SEE_MESSAGES, (workspace, sent, contents)).rowcount == len(digests):
+        return {}
+    return dict(cursor.execute(_SEEN_BEFORE, (workspace, sent)).fetchall())
 
 
 def _clashes(
-    cursor: Cursor[Any],
-    workspace: int,
-    entries: Sequence[Entry],
-    first: dict[bytes, Entry],
-    fresh: frozenset[bytes],
+    entries: Sequence[Entry], first: Mapping[bytes, Entry], before: Mapping[bytes, int]
 ) -> tuple[Entry, ...]:
-    known = {digest: first[digest].content for digest in fresh}
-    repeated = UuidArray(sorted(first.keys() - fresh))
-    if repeated:
-        cursor.execute(_CONTENT_OF, (workspace, repeated))
-        known.update(cursor.fetchall())
-    elif len(first) == len(entries):
+    if not before and len(first) == len(entries):
         return ()
-    return tuple(entry for entry in entries if entry.content != known[entry.digest])
+    return tuple(
+        entry
+        for entry in entries
+        if entry.content != before.get(entry.digest, first[entry.digest].content)
+    )
 
 
 def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) -> list[Row]:
@@ -233,17 +234,8 @@ def _write(
     cursor: Cursor[Any], workspace: int, rows: Sequence[Row], versions: Sequence[int]
 ) -> int:
     last, recorded_us = _move_head(cursor, workspace, len(rows))
-    numbered = (
-        (
-            *(topic, position, stream, version, recorded_us, salt, committed),
-            *(leaf(workspace, stream, version, recorded_us, topic, committed), state),
-        )
-        for position, version, (stream, topic, state, salt, committed) in zip(
-            range(last - len(rows) + 1, last + 1), versions, rows, strict=True
-        )
-    )
     with cursor.copy(_COPY) as copy:
-        copy.write(copy_rows(workspace, numbered))
+        copy.write(copy_rows(workspace, last - len(rows), recorded_us, rows, versions))
     return last
 
 

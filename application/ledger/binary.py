@@ -8,12 +8,14 @@ Source: PostgreSQL manual, "COPY, Binary Format"; array_send in arrayfuncs.c.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+
+from application.ledger.entries import Row
+from application.ledger.evidence import leaf
 
 UNIX_TO_PG_US = 946_684_800_000_000
 """Microseconds from 1970-01-01 to PostgreSQL's own epoch, 2000-01-01."""
@@ -64,7 +66,8 @@ class _TimestampArrayDumper(Dumper):
 
 def register(context: AdaptContext) -> None:
     """Teach a connection to send the arrays of this module."""
-    adapters: Any = context.adapters
+    adapters = context.adapters
+    assert adapters is not None
     adapters.register_dumper(UuidArray, _UuidArrayDumper)
     adapters.register_dumper(BigintArray, _BigintArrayDumper)
     adapters.register_dumper(TimestampArray, _TimestampArrayDumper)
@@ -79,25 +82,29 @@ _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 
 
-def copy_rows(workspace: int, rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return the COPY stream of events.
+def copy_rows(
+    workspace: int, after: int, recorded_us: int, rows: Sequence[Row], versions: Sequence[int]
+) -> bytes:
+    """Return the COPY stream of events, each with its leaf.
 
-    Each row is (topic, position, stream, version, recorded_us, salt, commitment, leaf, state), with
-    ``recorded_us`` in microseconds since 1970 and ids as 16 bytes.
+    They take the positions that follow ``after``; ``recorded_us`` counts microseconds since 1970.
     """
     parts = [_COPY_HEADER]
     add, pack = parts.append, _ROW.pack
     prefixes: dict[bytes, bytes] = {}
-    for topic, position, stream, version, recorded_us, salt, committed, leaf, state in rows:
+    recorded = recorded_us - UNIX_TO_PG_US
+    for position, (row, version) in enumerate(zip(rows, versions, strict=True), after + 1):
+        topic, stream, committed = row.topic, row.stream, row.commitment
         prefix = prefixes.get(topic)
         if prefix is None:
             prefix = prefixes[topic] = struct.pack(">hi", 10, len(topic)) + topic
         add(prefix)
-        recorded = recorded_us - UNIX_TO_PG_US
+        its_leaf = leaf(workspace, stream, version, recorded_us, topic, committed)
+        state = row.state
         add(
             pack(
                 *(4, workspace, 8, position, 16, stream, 8, version, 8, recorded),
-                *(32, salt, 32, committed, 32, leaf, len(state)),
+                *(32, row.salt, 32, committed, 32, its_leaf, len(state)),
             )
         )
         add(state)

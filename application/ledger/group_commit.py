@@ -117,7 +117,8 @@ class GroupCommit:
             queue.waiting.append(submission)
             queue.size += submission.size
             self._size += submission.size
-            self._changed.notify()
+            if self._may_be_written(queue):  # else a writer would wake only to sleep again
+                self._changed.notify()
         return submission.answer
 
     def close(self) -> None:
@@ -169,9 +170,12 @@ class GroupCommit:
 
     def _ready(self) -> int | None:
         for workspace, queue in self._queues.items():
-            if queue.waiting and (not queue.writers or queue.size >= self._limits.second_writer_at):
+            if queue.waiting and self._may_be_written(queue):
                 return workspace
         return None
+
+    def _may_be_written(self, queue: _Queue) -> bool:
+        return not queue.writers or queue.size >= self._limits.second_writer_at
 
     def _flush(self, workspace: int, batch: list[Submission]) -> None:
         started = time.monotonic()

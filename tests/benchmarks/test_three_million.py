@@ -22,7 +22,7 @@ from tests.benchmarks.questions import KINDS, Question, handwritten_path, places
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.seed import seed
-from tests.benchmarks.server import serving
+from tests.benchmarks.server import Server, serving
 from tests.benchmarks.test_ingest import BATCH, settle, told
 from tests.benchmarks.times import percentile
 
@@ -75,25 +75,44 @@ def test_questions_within_twice_the_hand_written_sql(kind, full, report, say):
 
 def test_ingest_at_3m_is_as_fast_as_into_an_empty_ledger(full, fresh, report, say):
     empty = fresh()
-    pairs = []
     with (
         serving("--no-worker", dsn=full.dsn) as ours,
         serving("--no-worker", dsn=empty.dsn) as other,
     ):
         sides = ((full, ours), (empty, other))
-        for number in range(-1, 2 * ROUNDS):
-            rates = {}
-            for database, server in sides if number % 2 else sides[::-1]:
-                load = Load(port=server.port, key=database.write_key, events=INGESTED)
-                one = send(load)
-                rates[database.dsn] = one.rate
-                say(f"ingest_at_3m round {number + 1}, {database.head():,} events: {told(one)}")
-            # No CHECKPOINT in between: the first write to each page after one logs the page whole,
-            # which is the price of minutes, not of the few seconds of a round.  The first round pays it.
-            if number >= 0:
-                pairs.append((rates[full.dsn], rates[empty.dsn]))
-    against = "the same into an empty ledger"
-    hold(report.rounds("ingest_at_3m", pairs, unit="events/s", against=against, at_least=0.8))
+        against = "the same into an empty ledger"
+        # The first write to a page after a checkpoint logs the whole page, and a large ledger has many
+        # pages.  Both are measured: a while after a checkpoint, and at its worst, right after one.
+        name, count = "ingest_at_3m", 1 + 2 * ROUNDS
+        pairs = ingested(name, sides, count, say)[1:]
+        steady = report.rounds(name, pairs, unit="events/s", against=against, at_least=0.8)
+        name = "ingest_at_3m_after_checkpoint"
+        pairs = ingested(name, sides, ROUNDS, say, checkpoint=True)
+        report.rounds(name, pairs, unit="events/s", against=against, note="one before each round")
+    hold(steady)
+
+
+def ingested(
+    name: str,
+    sides: Sequence[tuple[Database, Server]],
+    rounds: int,
+    say,
+    *,
+    checkpoint: bool = False,
+) -> list[tuple[float, float]]:
+    """Return the rates of both sides in each round; they take turns at being first."""
+    pairs = []
+    for number in range(rounds):
+        rates = {}
+        for database, server in sides if number % 2 else sides[::-1]:
+            if checkpoint:
+                settle(database, wait=False)
+            one = send(Load(port=server.port, key=database.write_key, events=INGESTED))
+            rates[database.dsn] = one.rate
+            say(f"{name} round {number + 1}, {database.head():,} events: {told(one)}")
+        first, second = (rates[database.dsn] for database, _ in sides)
+        pairs.append((first, second))
+    return pairs
 
 
 def questions(kind: str, database: Database) -> list[Question]:
