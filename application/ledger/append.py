@@ -107,8 +107,7 @@ def append(
         recorded = [entry for digest, entry in first.items() if digest not in before]
         rows = _new_links(cursor, workspace, recorded) + [entry.row for entry in recorded]
         if rows:
-            versions = _grow_streams(cursor, rows)
-            position = _write(cursor, workspace, rows, versions)
+            position = _write_next(connection, cursor, workspace, rows)
         else:
             position = _last_position(cursor, workspace)
     return Appended(position, frozenset(fresh))
@@ -127,7 +126,9 @@ def append_versioned(
     streams = sorted(heads)
     with connection.transaction(), connection.cursor(binary=True) as cursor:
         cursor.execute(_RAISE_STREAMS, (UuidArray(streams), BigintArray(heads[s] for s in streams)))
-        last = _write(cursor, workspace, [row for row, _ in rows], [v for _, v in rows])
+        last, recorded_us = _move_head(cursor, workspace, len(rows))
+        written, versions = [row for row, _ in rows], [version for _, version in rows]
+        _copy(cursor, workspace, written, versions, last, recorded_us)
     return range(last - len(rows) + 1, last + 1)
 
 
@@ -215,25 +216,35 @@ def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) ->
     return [earliest[digest].row for (digest,) in cursor.fetchall()]
 
 
-def _grow_streams(cursor: Cursor[Any], rows: Sequence[Row]) -> list[int]:
-    """Return the version of each row: dense within its stream, in the order of the rows."""
+def _write_next(
+    connection: Connection[Any], cursor: Cursor[Any], workspace: int, rows: Sequence[Row]
+) -> int:
+    """Write rows as the next of their streams, in order, and return the last position.
+
+    The head is asked for in the same breath as the streams: from the first of them on, others wait.
+    """
     grown = Counter(row.stream for row in rows)
     streams = sorted(grown)
-    cursor.execute(
-        _GROW_STREAMS, (UuidArray(streams), BigintArray(grown[stream] for stream in streams))
-    )
+    by = BigintArray(grown[stream] for stream in streams)
+    with connection.pipeline(), connection.cursor(binary=True) as head:
+        cursor.execute(_GROW_STREAMS, (UuidArray(streams), by))
+        last, recorded_us = _move_head(head, workspace, len(rows))
     before = {stream: version - grown[stream] for stream, version in cursor.fetchall()}
     versions = []
     for row in rows:
         version = before[row.stream] = before[row.stream] + 1
         versions.append(version)
-    return versions
+    return _copy(cursor, workspace, rows, versions, last, recorded_us)
 
 
-def _write(
-    cursor: Cursor[Any], workspace: int, rows: Sequence[Row], versions: Sequence[int]
+def _copy(  # noqa: PLR0917 - what a row needs, in the order in which it became known
+    cursor: Cursor[Any],
+    workspace: int,
+    rows: Sequence[Row],
+    versions: Sequence[int],
+    last: int,
+    recorded_us: int,
 ) -> int:
-    last, recorded_us = _move_head(cursor, workspace, len(rows))
     with cursor.copy(_COPY) as copy:
         copy.write(copy_rows(workspace, last - len(rows), recorded_us, rows, versions))
     return last

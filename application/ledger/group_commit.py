@@ -40,7 +40,7 @@ class Limits(NamedTuple):
 
     flush: int = 2000
     waiting: int = 20_000
-    second_writer_at: int = 400
+    second_writer_at: int = 1500
     """Messages waiting before a second writer starts beside a busy one: smaller flushes in parallel
     would only queue for the head of the ledger, each with a disk flush of its own."""
 
