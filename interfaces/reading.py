@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, exc
+
+from application.ledger.store import has_hung_up
 
 AT_ONCE = 8
 """Questions that are put to the database at the same time; more wait their turn."""
@@ -36,12 +38,16 @@ def reading_engine(dsn: str, *, longest_seconds: float = LONGEST_SECONDS) -> Eng
         pool_size=AT_ONCE,
         max_overflow=2,  # readiness and metrics do not wait behind questions
         pool_timeout=2,
-        pool_pre_ping=True,  # the first question after a restart is as good as any
         hide_parameters=True,  # they name people, and errors end in logs
     )
 
     @event.listens_for(engine, "do_connect")
     def address(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
         arguments[:] = [dsn]  # as it is: libpq knows spellings that SQLAlchemy's URLs do not
+
+    @event.listens_for(engine, "checkout")
+    def alive(connection: Any, _record: Any, _proxy: Any) -> None:
+        if has_hung_up(connection):  # so that the first question after a restart is as good as any
+            raise exc.DisconnectionError
 
     return engine

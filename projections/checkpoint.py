@@ -44,6 +44,12 @@ checkpoint = Table(
 """``recorded_at`` is that of the last event taken; ``failure`` is why the next was not."""
 
 
+_POSITION = f"""
+SELECT position FROM {checkpoint.fullname} WHERE workspace = %s AND name = %s AND version = %s
+"""
+"""Asked with every question, so not put together anew each time."""
+
+
 def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
     """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
     tx.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
@@ -82,8 +88,8 @@ def positions(
 
 def position_of(tx: Connection, workspace: int, projection: Projection) -> int:
     """Return the last position that the read model has taken of the workspace, 0 if none."""
-    row = select(checkpoint.c.position).where(_of(workspace, projection))
-    return tx.execute(row).scalar_one_or_none() or 0
+    key = (workspace, projection.name, projection.version)
+    return tx.exec_driver_sql(_POSITION, key).scalar_one_or_none() or 0
 
 
 def move(

@@ -88,7 +88,7 @@ class LedgerDatastore(PostgresDatastore):
         try:
             while True:
                 connection: psycopg.Connection[Any] = self.pool.getconn()
-                if _is_alive(connection):
+                if not has_hung_up(connection):
                     return connection
                 connection.close()
                 self.pool.putconn(connection)
@@ -96,14 +96,14 @@ class LedgerDatastore(PostgresDatastore):
             raise _unavailable(error) from error
 
 
-def _is_alive(connection: psycopg.Connection[Any]) -> bool:
-    """Look whether the server has hung up: the socket says so, without asking the server."""
+def has_hung_up(connection: psycopg.Connection[Any]) -> bool:
+    """Look whether the server has ended an idle connection: the socket says so, without asking it."""
     try:
         connection.pgconn.consume_input()  # reads the server's parting words, if there are any
         connection.pgconn.consume_input()  # and then that it has hung up
     except psycopg.OperationalError:
-        return False
-    return connection.pgconn.status == ConnStatus.OK
+        return True
+    return connection.pgconn.status != ConnStatus.OK
 
 
 def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
