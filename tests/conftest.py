@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -23,3 +24,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for name in [*os.environ]:
         if name.startswith("FOLDLINE_") and name != "FOLDLINE_TEST_DSN":
             del os.environ[name]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            # As in the background of a shell, or under nohup: processes of tests would inherit it.
+            signal.signal(number, _interrupted)
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(signal.strsignal(number))

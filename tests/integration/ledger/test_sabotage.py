@@ -11,6 +11,7 @@ import pytest
 
 from application.ledger import append as appending
 from application.ledger.binary import BigintArray, UuidArray
+from application.ledger.group_commit import Limits
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
@@ -46,7 +47,8 @@ def unsorted_dedup(monkeypatch) -> Callable[[], None]:
         chance.shuffle(digests)
         contents = BigintArray(first[digest].content for digest in digests)
         cursor.execute(appending._SEE_MESSAGES, (workspace, UuidArray(digests), contents))
-        return frozenset(digest for (digest,) in cursor.fetchall())
+        cursor.execute(appending._SEEN_BEFORE, (workspace, UuidArray(digests)))
+        return dict(cursor.fetchall())
 
     return lambda: monkeypatch.setattr(appending, "_see_messages", seen_as_they_came)
 
@@ -72,21 +74,20 @@ def test_overlapping_writers_record_each_message_once_and_never_deadlock(bench: 
 
 def test_with_unsorted_dedup_they_deadlock(bench: Bench, unsorted_dedup) -> None:
     unsorted_dedup()
-    _, deadlocks = overlap(bench, rounds=6)
+    _, deadlocks = overlap(bench, rounds=12)
     assert deadlocks
 
 
 def lose_connections(bench: Bench, monkeypatch) -> Report:
     """Record messages while every other append loses its connection before it wrote an event."""
-    write, calls = appending._write, iter(range(1_000_000))
+    write, calls = appending._write_next, iter(range(1_000_000))
 
-    def cut_off(cursor, workspace, rows, versions):
+    def cut_off(connection, cursor, workspace, rows):
         if next(calls) % 2 == 0:
-            pid = cursor.connection.info.backend_pid
-            bench.sql("SELECT pg_terminate_backend(%s)", pid)
-        return write(cursor, workspace, rows, versions)
+            bench.sql("SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
+        return write(connection, cursor, workspace, rows)
 
-    monkeypatch.setattr(appending, "_write", cut_off)
+    monkeypatch.setattr(appending, "_write_next", cut_off)
     history = History()
     for turn in range(10):
         batch = [_message(f"m-{turn}-{n}") for n in range(5)]
@@ -110,7 +111,8 @@ def overlap(bench: Bench, rounds: int) -> tuple[Report, int]:
     with psycopg.connect(bench.dsn, autocommit=True) as watching:
         before = _deadlocks(watching)
         stores = [LedgerDatastore(bench.dsn) for _ in range(2)]
-        ledgers = [Ledger(store, Workspaces(store)) for store in stores]
+        eager = Limits(second_writer_at=1)  # as many appends at the same time as there can be
+        ledgers = [Ledger(store, Workspaces(store), limits=eager) for store in stores]
         with ThreadPoolExecutor(6) as threads:
             futures = [
                 threads.submit(_record, ledgers[n % 2], bench.workspace, batch, history)
