@@ -28,7 +28,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     per_request: int = 500
     """1 uses the path for single messages."""
 
-    connections: int = 8
+    connections: int = 16
     two_ids: bool = False
 
 
