@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domain.identifiers import Identifier
-from domain.message import MessageKind
+from domain.message import MessageKind, Policy
 
 NIL = UUID(int=0)
 
@@ -46,7 +46,7 @@ class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     payload: bytes
     raw: bytes = b""
     absorbed: tuple[Identifier, ...] = ()
-    """Of an alias: the identifiers that the source says are the same person."""
+    """Of an alias or merge: the identifiers that are said to be the same person."""
 
 
 class Tracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -62,9 +62,23 @@ class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Merged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A source said that other identifiers are the same person: an alias call."""
+    """Somebody said that other identifiers are the same person: an alias call, or a merge."""
 
     TOPIC: ClassVar[str] = "profile.merged.v1"
+
+    policy: Policy = "latest"
+    actor: str = ""
+    reason: str = ""
+
+
+class Unmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Somebody decided that the subject is not the same person as some other identifiers."""
+
+    TOPIC: ClassVar[str] = "profile.unmerged.v1"
+
+    apart_from: tuple[Identifier, ...]
+    actor: str = ""
+    reason: str = ""
 
 
 class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -80,6 +94,22 @@ class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     """The event whose message showed them."""
 
 
+class Erased(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A person was erased: what these streams held at lower positions has been blanked.
+
+    It holds no name of the person.  Its stream is the person's canonical one.
+    """
+
+    TOPIC: ClassVar[str] = "profile.erased.v1"
+
+    streams: tuple[UUID, ...]
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+    suppressed: bool = False
+    """Whether later messages of these streams are ignored."""
+
+
 class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something happened that concerns no single person."""
 
@@ -90,7 +120,9 @@ EVENTS: tuple[type[Event], ...] = (
     Tracked,
     AttributesChanged,
     Merged,
+    Unmerged,
     IdentifiersLinked,
+    Erased,
     SystemOccurred,
 )
 """Every event class that the ledger can hold.  A new one is a class above and its name here."""

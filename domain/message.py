@@ -9,7 +9,10 @@ import msgspec
 
 from domain.identifiers import Identifier
 
-MessageKind = Literal["track", "page", "screen", "identify", "group", "alias"]
+MessageKind = Literal["track", "page", "screen", "identify", "group", "alias", "merge", "unmerge"]
+
+Policy = Literal["latest", "primary"]
+"""Whose word counts after a merge: the latest said, or the primary's, gaps filled by the other's."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -34,7 +37,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether the dialect says that the identifiers belong to one person."""
 
     absorbs: tuple[Identifier, ...] = ()
-    """For an alias: the names that the previous id may stand for."""
+    """For an alias: the names that the previous id may stand for; for a merge: the secondary."""
+
+    apart_from: tuple[Identifier, ...] = ()
+    """For an unmerge: the identifiers that the subject is to be no longer one person with."""
+
+    policy: Policy = "latest"
+    actor: str = ""
+    """Who decided on a merge or unmerge: the id of a key, never a person's name."""
+
+    reason: str = ""
 
     occurred_at: datetime
     sent_at: datetime | None = None

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.events import (
     NIL,
     AttributesChanged,
+    Erased,
     Event,
     IdentifiersLinked,
     Merged,
     MessageEvent,
     SystemOccurred,
     Tracked,
+    Unmerged,
 )
 from domain.identifiers import Identifier, is_blocked, strongest
 from domain.message import Message
@@ -46,6 +48,8 @@ _RECORDED_AS: dict[str, type[MessageEvent]] = {
     "group": Tracked,
     "identify": AttributesChanged,
     "alias": Merged,
+    "merge": Merged,
+    "unmerge": Unmerged,
 }
 
 
@@ -57,6 +61,7 @@ def decide(message: Message, event_id: UUID) -> Decision:
     identifiers = message.identifiers
     subject = identifiers[0] if len(identifiers) == 1 else strongest(identifiers)
     recorded_as = SystemOccurred if subject is None else _RECORDED_AS[message.kind]
+    decided = _decided(message) if message.kind in _DECIDED else {}
     event = recorded_as(
         id=event_id,
         message_id=message.message_id,
@@ -70,9 +75,20 @@ def decide(message: Message, event_id: UUID) -> Decision:
         payload=message.payload,
         raw=message.raw,
         absorbed=message.absorbs,
+        **decided,
     )
     links = links_shown(identifiers) if message.linked and len(identifiers) > 1 else ()
     return Decision(subject, event, links)
+
+
+_DECIDED = frozenset(("merge", "unmerge"))
+
+
+def _decided(message: Message) -> dict[str, Any]:
+    decided: dict[str, Any] = {"actor": message.actor, "reason": message.reason}
+    if message.kind == "merge":
+        return decided | {"policy": message.policy}
+    return decided | {"apart_from": message.apart_from}
 
 
 @lru_cache(maxsize=65_536)  # the same people come again and again
@@ -138,5 +154,7 @@ _FOLDS: dict[type[Event], Callable[[Profile, Event], Profile]] = {
     AttributesChanged: _seen,
     SystemOccurred: _seen,
     Merged: _merged,
+    Unmerged: _seen,
+    Erased: lambda profile, _event: profile,
     IdentifiersLinked: _linked,
 }

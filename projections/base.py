@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, MetaData
 
 from domain.identifiers import Identifier
+from domain.person import Person
 from domain.recorded import Recorded
 from projections.batch import Batch
 
@@ -35,6 +36,12 @@ class Reader:
     workspace: int
     stream_of: Callable[[Identifier], UUID]
     """The id of an identifier's stream in this workspace."""
+
+    person: Callable[[UUID], Person]
+    """The person whose stream it is; a stream that nothing joins to others is one by itself."""
+
+    people: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
+    """The id of each stream's person, for many streams at once."""
 
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""

@@ -42,3 +42,18 @@ def tracked(name: str = "Viewed", *identifiers: Identifier, **facts: Any) -> Mes
         }
         | facts
     )
+
+
+def merged(primary: Identifier, secondary: Identifier, **facts: Any) -> Message:
+    """A person's decision that two identifiers are one profile's."""
+    return _decided("merge", primary, facts | {"absorbs": (secondary,)})
+
+
+def unmerged(identifier: Identifier, *apart_from: Identifier, **facts: Any) -> Message:
+    """A person's decision that an identifier is somebody else than the others."""
+    return _decided("unmerge", identifier, facts | {"apart_from": apart_from})
+
+
+def _decided(kind: str, subject: Identifier, facts: dict[str, Any]) -> Message:
+    said = {"kind": kind, "source": "foldline", "actor": "key-1", "reason": "a test"}
+    return tracked(kind, subject, **said | facts)

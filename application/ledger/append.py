@@ -1,7 +1,7 @@
 """The append: one transaction that writes a flush, or nothing of it.
 
 Locks are taken in one order by everybody, sorted within each table: messages seen, what was rejected,
-links seen, stream heads, and last the head of the ledger.  The head is the one point where writers
+links seen, joined streams, stream heads, and last the head of the ledger.  The head is the one point where writers
 queue; it is held until the commit, so positions are dense and in commit order, and a rollback gives
 them back.  There is no NOTIFY here (it takes a lock of the whole server until commit) and no ON CONFLICT
 on events: a conflict there must abort.
@@ -49,6 +49,12 @@ SELECT %b, digest, occurred_at FROM unnest(%b, %b) AS shown (digest, occurred_at
 ON CONFLICT (workspace, digest) DO UPDATE SET occurred_at = excluded.occurred_at
 WHERE excluded.occurred_at < known.occurred_at
 RETURNING uuid_send(digest)
+"""
+
+_JOIN_STREAMS = """
+INSERT INTO ledger.stream_link (workspace, stream, other)
+SELECT %b, stream, other FROM unnest(%b, %b) AS joined (stream, other)
+ON CONFLICT DO NOTHING
 """
 
 _GROW_STREAMS = """
@@ -105,7 +111,9 @@ def append(
         clashes = _clashes(entries, first, before)
         _reject(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
         recorded = [entry for digest, entry in first.items() if digest not in before]
-        rows = _new_links(cursor, workspace, recorded) + [entry.row for entry in recorded]
+        links = _new_links(cursor, workspace, recorded)
+        _join_streams(cursor, workspace, links, recorded)
+        rows = [link.row for link in links] + [entry.row for entry in recorded]
         if rows:
             position = _write_next(connection, cursor, workspace, rows)
         else:
@@ -201,7 +209,7 @@ def _clashes(
     )
 
 
-def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) -> list[Row]:
+def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) -> list[LinkEntry]:
     earliest: dict[bytes, LinkEntry] = {}
     for entry in entries:
         for link in entry.links:
@@ -213,7 +221,18 @@ def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) ->
     digests = sorted(earliest)
     times = TimestampArray(earliest[digest].occurred_us for digest in digests)
     cursor.execute(_SEE_LINKS, (workspace, UuidArray(digests), times))
-    return [earliest[digest].row for (digest,) in cursor.fetchall()]
+    return [earliest[digest] for (digest,) in cursor.fetchall()]
+
+
+def _join_streams(
+    cursor: Cursor[Any], workspace: int, links: Iterable[LinkEntry], entries: Iterable[Entry]
+) -> None:
+    """Remember, both ways round, which streams links, aliases and merges put together."""
+    pairs = {link.streams for link in links} | {pair for entry in entries for pair in entry.joins}
+    if pairs:
+        both = sorted(pairs | {(right, left) for left, right in pairs})
+        streams, others = zip(*both, strict=True)
+        cursor.execute(_JOIN_STREAMS, (workspace, UuidArray(streams), UuidArray(others)))
 
 
 def _write_next(

@@ -13,7 +13,7 @@ import msgspec
 
 from application.ledger.evidence import SALT_BYTES, commitment, salts
 from application.ledger.mapper import state_of
-from domain.events import IdentifiersLinked
+from domain.events import IdentifiersLinked, MessageEvent
 from domain.identifiers import (
     Identifier,
     link_digest,
@@ -22,6 +22,7 @@ from domain.identifiers import (
     strongest,
     system_stream,
 )
+from domain.identity import facts_of, joined
 from domain.message import Message
 from domain.profile import Link, decide
 
@@ -47,6 +48,7 @@ class LinkEntry(NamedTuple):
     digest: bytes
     occurred_us: int
     row: Row
+    streams: tuple[bytes, bytes]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +59,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     row: Row
     links: tuple[LinkEntry, ...]
     message: Message
+    joins: tuple[tuple[bytes, bytes], ...] = ()
+    """Pairs of streams that the message itself says are one person: of an alias or merge."""
 
 
 class Rejection(NamedTuple):
@@ -119,7 +123,7 @@ class Preparation:
             self._known_links.clear()
         known = self._known_links
         for entry in entries:
-            for link, _, at, _ in entry.links:
+            for link, _, at, *_ in entry.links:
                 known[link] = min(at, known.get(link, at))
 
     def _entry(self, message: Message, salt: bytes) -> Entry:
@@ -128,7 +132,12 @@ class Preparation:
         stream = self._system if subject is None else self.stream_of(subject)
         row = _row(stream, event.TOPIC.encode(), state_of(event), salt)
         shown = tuple(self._links(message, links, digest)) if links else ()
-        return Entry(digest, message.content, row, shown, message)
+        joins = self._joins(event) if message.absorbs else ()
+        return Entry(digest, message.content, row, shown, message, joins)
+
+    def _joins(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
+        pairs = filter(None, map(joined, facts_of(event)))
+        return tuple((self.stream_of(left), self.stream_of(right)) for left, right in pairs)
 
     def _links(
         self, message: Message, links: tuple[Link, ...], digest: bytes
@@ -149,7 +158,8 @@ class Preparation:
             owner = strongest(link)
             assert owner is not None
             row = _row(self.stream_of(owner), _LINKED, state_of(event), salts(1))
-            yield LinkEntry(link, pair, at, row)
+            streams = self.stream_of(link.left), self.stream_of(link.right)
+            yield LinkEntry(link, pair, at, row, streams)
 
 
 def _row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from threading import Lock
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from eventsourcing.application import Repository
 from eventsourcing.persistence import EventStore
 
+from application.ledger import people
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
 from application.ledger.entries import Entry, Preparation, Receipt, Rejection
@@ -22,6 +24,7 @@ from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.identifiers import Identifier
 from domain.message import Message
+from domain.person import Person
 from domain.profile import Profile, replay
 from domain.recorded import Recorded
 
@@ -83,6 +86,12 @@ class Ledger:
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
         return UUID(bytes=self._preparation(workspace).stream_of(identifier))
+
+    def person(self, workspace: int, stream: UUID, until: int = people.LATEST) -> Person:
+        """Return the person whose stream it is, as known at position ``until``: now, unless said."""
+        stream_of = partial(self.stream_of, workspace)
+        with self._store.asking() as connection:
+            return people.person(connection, workspace, stream, stream_of, until)
 
     def profile(self, workspace: int, stream: UUID, version: int | None = None) -> Profile:
         """Return what a stream adds up to, from the ledger alone.

@@ -113,10 +113,13 @@ def _answer(
         projected_to = position_of(tx, workspace, projection)
         if projected_to < (asked.min_position or 0):
             return Behind(position=projected_to)
+        person = partial(service.ledger.person, workspace)
         asker = Reader(
             tx=tx,
             workspace=workspace,
             stream_of=partial(service.ledger.stream_of, workspace),
+            person=person,
+            people=lambda streams: {it: person(it).id for it in streams},
             recorded=partial(service.ledger.at, workspace),
             projected_to=projected_to,
         )

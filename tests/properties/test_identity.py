@@ -20,8 +20,15 @@ instants = st.integers(0, 6).map(lambda minutes: NOON + timedelta(minutes=minute
 facts = st.lists(
     st.one_of(
         st.builds(Linked, instants, identifiers, identifiers),
-        st.builds(Absorbed, instants, identifiers, identifiers),
-        st.builds(Separated, instants, identifiers),
+        st.builds(
+            Absorbed,
+            instants,
+            identifiers,
+            identifiers,
+            st.sampled_from(["latest", "primary"]),
+            st.booleans(),
+        ),
+        st.builds(Separated, instants, identifiers, st.frozensets(identifiers, max_size=3)),
     ),
     max_size=12,
 )
@@ -58,12 +65,11 @@ def test_two_users_share_a_person_only_through_merges(said: list[Fact]) -> None:
 
 @given(facts, facts)
 def test_facts_about_others_change_nothing(said: list[Fact], others: list[Fact]) -> None:
-    def elsewhere(identifier: Identifier) -> Identifier:
-        return Identifier(identifier.kind, identifier.value + "-elsewhere")
+    def elsewhere(part):
+        if isinstance(part, Identifier):
+            return Identifier(part.kind, part.value + "-elsewhere")
+        return frozenset(map(elsewhere, part)) if isinstance(part, frozenset) else part
 
-    moved = [
-        type(fact)(*(elsewhere(it) if isinstance(it, Identifier) else it for it in fact))
-        for fact in others
-    ]
+    moved = [type(fact)(*map(elsewhere, fact)) for fact in others]
     together = resolve(said + moved)
     assert all(together[identifier] == component for identifier, component in resolve(said).items())

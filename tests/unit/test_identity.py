@@ -51,20 +51,54 @@ def test_an_alias_to_oneself_is_nothing() -> None:
     assert people(Absorbed(at(0), ANN, ANN)) == {frozenset({ANN})}
 
 
-def test_an_unmerge_undoes_what_was_before_it_and_not_what_comes_after() -> None:
-    before, undo = Absorbed(at(0), ANN, BOB), Separated(at(5), BOB)
+def apart(minutes: int, identifier: Identifier, *others: Identifier) -> Separated:
+    return Separated(at(minutes), identifier, frozenset(others))
+
+
+def test_an_unmerge_undoes_the_merges_before_it_and_not_those_after() -> None:
+    before, undo = Absorbed(at(0), ANN, BOB), apart(5, BOB, ANN)
     assert people(before, undo) == {frozenset({ANN}), frozenset({BOB})}
     assert people(before, undo, Absorbed(at(6), ANN, BOB)) == {frozenset({ANN, BOB})}
     assert people(Absorbed(at(5), ANN, BOB), undo) == {frozenset({ANN}), frozenset({BOB})}
 
 
+def test_an_unmerge_leaves_each_side_its_own_links() -> None:
+    links = (Linked(at(0), anonymous("a"), ANN), Linked(at(1), anonymous("b"), BOB))
+    merged = (*links, Absorbed(at(2), ANN, BOB))
+    assert len(people(*merged)) == 1
+    sides = {frozenset({anonymous("a"), ANN}), frozenset({anonymous("b"), BOB})}
+    assert people(*merged, apart(3, BOB, ANN)) == sides
+
+
+def test_a_pair_that_was_taken_apart_is_not_linked_again_by_the_next_event() -> None:
+    facts = (Linked(at(1), anonymous(), ANN), apart(3, anonymous(), ANN))
+    assert people(*facts, Linked(at(5), anonymous(), ANN)) == {
+        frozenset({ANN}),
+        frozenset({anonymous()}),
+    }
+
+
 def test_a_device_goes_to_the_next_claimant_once_it_is_taken_out() -> None:
     facts = (
         Linked(at(1), anonymous(), ANN),
-        Separated(at(3), anonymous()),
+        apart(3, anonymous(), ANN),
         Linked(at(5), anonymous(), BOB),
     )
     assert people(*facts) == {frozenset({ANN}), frozenset({anonymous(), BOB})}
+
+
+def test_a_name_that_an_alias_only_may_have_meant_never_names_the_person() -> None:
+    either = (user("1"), anonymous("1"))
+    facts = [Absorbed(at(0), anonymous("z"), it, certain=False) for it in either]
+    assert resolve(facts)[user("1")].canonical == anonymous("z")
+    assert resolve(facts)[user("1")].guessed == frozenset(either)
+    seen = resolve([*facts, Linked(at(1), user("1"), anonymous("y"))])
+    assert seen[user("1")].guessed == frozenset({anonymous("1")})
+
+
+def test_a_merge_with_policy_primary_demotes_what_the_secondary_said_before() -> None:
+    facts = [Absorbed(at(0), ANN, BOB, "primary"), Absorbed(at(4), ANN, BOB, "primary")]
+    assert resolve(facts)[ANN].demoted == {BOB: at(4)}
 
 
 def test_blocked_values_never_make_a_person_of_many() -> None:

@@ -22,7 +22,7 @@ def test_several_deployers_do_not_collide(postgres_dsn: str) -> None:
         connection.execute(f"CREATE DATABASE {name}")
         fresh = database_dsn(postgres_dsn, name)
         try:
-            assert pending(fresh) == ("0001",)
+            assert pending(fresh)[0] == "0001"
             command = (
                 "import sys; from application.ledger.migrate import migrate; migrate(sys.argv[1])"
             )

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, text
 
+from domain.identity import facts_of
 from domain.message import Message
+from domain.person import find
 from domain.recorded import Recorded
 from projections import PROJECTIONS, checkpoint
 from projections.base import Projection, Reader
@@ -43,11 +45,14 @@ class Given:
             if query.path == path
         ]
         history = self.feed.workspaces.get(workspace, [])
+        facts = [it for one in history if one.event for it in facts_of(one.event)]
         with self.engine.connect() as tx:
             reader = Reader(
                 tx=tx,
                 workspace=workspace,
                 stream_of=stream_of,
+                person=lambda stream: find(stream, facts, stream_of),
+                people=lambda streams: {it: find(it, facts, stream_of).id for it in streams},
                 recorded=lambda position: history[position - 1],
                 projected_to=checkpoint.position_of(tx, workspace, projection),
             )
