@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from domain import payload
 from domain.events import MessageEvent
 from domain.recorded import Recorded
-from projections import payload
 
 
 class Message(NamedTuple):

@@ -23,8 +23,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast, func, literal, not_
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
+from domain import repair
 from domain.errors import InvalidRequest
-from projections import repair
 
 LONGEST = 1_000
 """Characters that one filter may have."""

@@ -11,9 +11,9 @@ from msgspec import Raw
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
+from domain import repair
 from domain.errors import NotFound
 from domain.events import MessageEvent
-from projections import repair
 from projections.base import Query, Reader
 from projections.instants import shown, shown_if_any
 from projections.timeline import answers, listing

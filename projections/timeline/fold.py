@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from projections import repair
+from domain import repair
 from projections.batch import Batch
 from projections.copying import copy, jsonb
 from projections.timeline.tables import timeline

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, select
 
+from domain import payload
 from domain.errors import NotFound
-from projections import instants, payload, references, where
+from projections import instants, references, where
 from projections.base import Query, Reader
 from projections.timeline import answers, listing
 from projections.timeline.tables import timeline

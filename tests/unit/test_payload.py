@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from domain import payload
 from domain.profile import decide
-from projections import payload
 from tests.builders import tracked
 
 

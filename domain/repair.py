@@ -1,7 +1,7 @@
-"""Make text and JSON fit for PostgreSQL, one bad event at a time.
+"""Make text and JSON fit to be stored and shown, one bad event at a time.
 
-The ledger keeps what was received, whatever it was.  Read models keep what ``text`` and ``jsonb``
-can hold: NUL and lone surrogates become U+FFFD; integers beyond ±2^53, exponents beyond ±308 and
+The ledger keeps what was received, whatever it was.  What is made of it keeps what ``text`` and
+``jsonb`` can hold, and every reader of JSON can read: NUL and lone surrogates become U+FFFD; integers beyond ±2^53, exponents beyond ±308 and
 numbers too long to be numbers become text.
 """
 

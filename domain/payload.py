@@ -1,4 +1,4 @@
-"""What the payload of a message says, in the words that read models share."""
+"""What the payload of a message says, in the words that profiles and read models share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from domain import repair
 from domain.events import MessageEvent
-from projections import repair
 
 NAME_LENGTH = 256
 """Longest event name, session id and channel in read models, in characters.
@@ -28,7 +28,7 @@ _SPEAKS_FOR = {
 
 
 class Document(msgspec.Struct, frozen=True, gc=False):
-    """One message as read models see it.  Everything in it is fit for PostgreSQL."""
+    """One message as read models see it.  Everything but ``parts`` is fit to be stored."""
 
     name: str
     properties: dict[str, Any]
@@ -37,22 +37,27 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 
     channel: str | None
     session_id: str | None
+    parts: Parts
 
 
-class _Context(msgspec.Struct, gc=False):
+class Context(msgspec.Struct, gc=False):
+    """What a message says of its circumstances."""
+
     sessionId: Any = None  # noqa: N815  # as on the wire
     session_id: Any = None
     session: Any = None
     library: Any = None
+    active: Any = None
     traits: Raw = Raw(b"")
+    device: Raw = Raw(b"")
 
 
-class _Parts(msgspec.Struct, gc=False):
-    """The parts of the canonical layout that read models look at."""
+class Parts(msgspec.Struct, gc=False):
+    """The parts of the canonical layout that are looked at, as they were received."""
 
     properties: Raw = Raw(b"")
     traits: Raw = Raw(b"")
-    context: _Context | None = None
+    context: Context | None = None
     channel: Any = None
     name: Any = None
     category: Any = None
@@ -60,9 +65,10 @@ class _Parts(msgspec.Struct, gc=False):
     previousId: Any = None  # noqa: N815  # as on the wire
 
 
-_NO_CONTEXT = _Context()
-_parts = msgspec.json.Decoder(_Parts).decode
+_NO_CONTEXT = Context()
+_parts = msgspec.json.Decoder(Parts).decode
 _decode = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
@@ -79,10 +85,10 @@ def _repaired(event: MessageEvent) -> Document:
     try:
         return _document(event, _lenient_parts(event.payload))
     except _UNREADABLE:
-        return _document(event, _Parts())
+        return _document(event, Parts())
 
 
-def _document(event: MessageEvent, parts: _Parts) -> Document:
+def _document(event: MessageEvent, parts: Parts) -> Document:
     context = parts.context or _NO_CONTEXT
     properties, document = _properties(event, parts, context)
     return Document(
@@ -91,7 +97,27 @@ def _document(event: MessageEvent, parts: _Parts) -> Document:
         document,
         _channel(parts, context, properties),
         _session(context, properties),
+        parts,
     )
+
+
+def members(document: bytes) -> dict[str, bytes]:
+    """Return the members of a JSON object, each as JSON fit to be stored; none if it is no object.
+
+    Never fails.  Numbers stay as they were written, unless not every reader could read them.
+    """
+    if document[:1] != b"{":
+        return {}
+    try:
+        _decode(document)  # looks into every string, which taking it apart does not
+        if not repair.is_storable(document):
+            document = repair.dump(repair.parse(document))
+    except _UNREADABLE:
+        try:
+            document = repair.dump(repair.parse(document))
+        except _UNREADABLE:
+            return {}
+    return {key: bytes(value) for key, value in _members(document).items()}
 
 
 def name_of(name: str) -> str:
@@ -100,7 +126,7 @@ def name_of(name: str) -> str:
 
 
 def _properties(
-    event: MessageEvent, parts: _Parts, context: _Context
+    event: MessageEvent, parts: Parts, context: Context
 ) -> tuple[dict[str, Any], bytes]:
     document = bytes(_own_properties(event.kind, parts, context))
     properties = _decode(document) if document[:1] == b"{" else None
@@ -117,7 +143,7 @@ def _properties(
     return _decode(document), document
 
 
-def _own_properties(kind: str, parts: _Parts, context: _Context) -> Raw:
+def _own_properties(kind: str, parts: Parts, context: Context) -> Raw:
     if kind == "identify":
         traits = bytes(parts.traits)
         # RudderStack's SDKs send the traits in the context and an empty object, or none, outside.
@@ -125,7 +151,7 @@ def _own_properties(kind: str, parts: _Parts, context: _Context) -> Raw:
     return parts.traits if kind == "group" else parts.properties
 
 
-def _from_top_level(kind: str, parts: _Parts) -> Iterator[tuple[str, Any]]:
+def _from_top_level(kind: str, parts: Parts) -> Iterator[tuple[str, Any]]:
     if kind in ("page", "screen"):
         if parts.name is not None:
             yield "name", parts.name
@@ -143,7 +169,7 @@ def _with(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
     return b"".join((head, repair.dump(key), b":", repair.dump(value), b"}"))
 
 
-def _channel(parts: _Parts, context: _Context, properties: dict[str, Any]) -> str | None:
+def _channel(parts: Parts, context: Context, properties: dict[str, Any]) -> str | None:
     for said in (parts.channel, properties.get("channel")):
         if isinstance(said, str) and said:
             return repair.text(said)[:NAME_LENGTH]
@@ -158,7 +184,7 @@ def _spoken_by(library: str) -> str | None:
     return next((channel for channel, known in _SPEAKS_FOR.items() if words & known), None)
 
 
-def _session(context: _Context, properties: dict[str, Any]) -> str | None:
+def _session(context: Context, properties: dict[str, Any]) -> str | None:
     session = context.session
     for said in (
         context.sessionId,
@@ -173,13 +199,13 @@ def _session(context: _Context, properties: dict[str, Any]) -> str | None:
     return None
 
 
-def _lenient_parts(document: bytes) -> _Parts:
+def _lenient_parts(document: bytes) -> Parts:
     """Read a payload with wrong types, lone surrogates or worse: take from it what can be taken."""
     parsed = repair.parse(document)
     if not isinstance(parsed, dict):
-        return _Parts()
+        return Parts()
     plain = _decode(repair.dump(parsed))
-    return _Parts(
+    return Parts(
         properties=_raw(parsed.get("properties")),
         traits=_raw(parsed.get("traits")),
         context=_lenient_context(plain.get("context"), parsed.get("context")),
@@ -191,15 +217,17 @@ def _lenient_parts(document: bytes) -> _Parts:
     )
 
 
-def _lenient_context(context: Any, exact: Any) -> _Context | None:
+def _lenient_context(context: Any, exact: Any) -> Context | None:
     if not isinstance(context, dict):
         return None
-    return _Context(
+    return Context(
         sessionId=context.get("sessionId"),
         session_id=context.get("session_id"),
         session=context.get("session"),
         library=context.get("library"),
+        active=context.get("active"),
         traits=_raw(exact.get("traits")),
+        device=_raw(exact.get("device")),
     )
 
 
