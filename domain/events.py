@@ -94,20 +94,39 @@ class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     """The event whose message showed them."""
 
 
-class Erased(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A person was erased: what these streams held at lower positions has been blanked.
+class Decree(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What was decided about the streams of a person.  It is never erased, so it holds no name.
 
-    It holds no name of the person.  Its stream is the person's canonical one.
+    Its stream is the person's canonical one.
     """
-
-    TOPIC: ClassVar[str] = "profile.erased.v1"
 
     streams: tuple[UUID, ...]
     occurred_at: datetime
     actor: str = ""
+    """Who decided: the id of a key, never a person's name."""
+
     reason: str = ""
-    suppressed: bool = False
-    """Whether later messages of these streams are ignored."""
+
+
+class Erased(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A person was erased: what these streams held at lower positions has been blanked.
+
+    So have the facts of other streams that named this person.
+    """
+
+    TOPIC: ClassVar[str] = "profile.erased.v1"
+
+
+class Suppressed(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """From here on messages about any of these streams are ignored."""
+
+    TOPIC: ClassVar[str] = "profile.suppressed.v1"
+
+
+class SuppressionLifted(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """From here on messages about these streams are recorded again."""
+
+    TOPIC: ClassVar[str] = "profile.suppression_lifted.v1"
 
 
 class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -123,6 +142,8 @@ EVENTS: tuple[type[Event], ...] = (
     Unmerged,
     IdentifiersLinked,
     Erased,
+    Suppressed,
+    SuppressionLifted,
     SystemOccurred,
 )
 """Every event class that the ledger can hold.  A new one is a class above and its name here."""

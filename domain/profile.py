@@ -18,6 +18,8 @@ from domain.events import (
     IdentifiersLinked,
     Merged,
     MessageEvent,
+    Suppressed,
+    SuppressionLifted,
     SystemOccurred,
     Tracked,
     Unmerged,
@@ -156,5 +158,7 @@ _FOLDS: dict[type[Event], Callable[[Profile, Event], Profile]] = {
     Merged: _merged,
     Unmerged: _seen,
     Erased: lambda profile, _event: profile,
+    Suppressed: lambda profile, _event: profile,
+    SuppressionLifted: lambda profile, _event: profile,
     IdentifiersLinked: _linked,
 }

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy import Connection, MetaData
 
+from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
 from domain.person import Person
 from domain.recorded import Recorded
@@ -80,6 +81,12 @@ class Projection:
     """Fold one batch of one workspace.  Its writes commit together with the checkpoint."""
 
     queries: tuple[Query, ...] = ()
+    forget: Callable[[Connection, Forgotten], None] | None = None
+    """Remove an erased person, so that what stays is what the blanked ledger adds up to.
+
+    A read model kept by stream drops the rows of `Forgotten.cleared` (`forgetting.rows`).  None: it
+    cannot subtract, so that it is emptied and built anew from the start.
+    """
 
     def __post_init__(self) -> None:
         if self.metadata.schema != self.schema:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateSchema
 
+from domain.errors import FoldlineError
 from projections.base import Projection
 
 SCHEMA = "projections"
@@ -48,6 +49,28 @@ _POSITION = f"""
 SELECT position FROM {checkpoint.fullname} WHERE workspace = %s AND name = %s AND version = %s
 """
 """Asked with every question, so not put together anew each time."""
+
+_ERASING = 0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
+
+
+class ErasureUnderWay(FoldlineError):
+    """A person of the workspace is being erased; read models move again in a moment."""
+
+    code = "erasure_under_way"
+
+
+def keep_out_erasures(tx: Connection, workspace: int) -> None:
+    """Let nothing be blanked until commit.  Raises ErasureUnderWay instead of waiting.
+
+    Taken before a batch is read: else one read before the blanking would bring it all back after.
+    """
+    if not tx.execute(select(func.pg_try_advisory_xact_lock_shared(_ERASING, workspace))).scalar():
+        raise ErasureUnderWay("a person of this workspace is being erased", workspace=workspace)
+
+
+def keep_out_projectors(tx: Connection, workspace: int) -> None:
+    """Let no read model of the workspace move until commit; wait for those that are about to."""
+    tx.execute(select(func.pg_advisory_xact_lock(_ERASING, workspace)))
 
 
 def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
@@ -84,6 +107,36 @@ def positions(
         )
     }
     return {it: found.get((it.name, it.version)) for it in projections}
+
+
+def standing(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
+    """Return where each read model stands, by name and version, known to this process or not."""
+    found = select(checkpoint.c.name, checkpoint.c.version, checkpoint.c.position).where(
+        checkpoint.c.workspace == workspace
+    )
+    return {(row.name, row.version): row.position for row in tx.execute(found)}
+
+
+def restart(tx: Connection, workspace: int, name: str, version: int) -> None:
+    """Put a read model back to the start, for its rows are gone."""
+    tx.execute(
+        update(checkpoint)
+        .where(
+            checkpoint.c.workspace == workspace,
+            checkpoint.c.name == name,
+            checkpoint.c.version == version,
+        )
+        .values(position=0, recorded_at=None, updated_at=func.clock_timestamp())
+    )
+
+
+def forget_failures(tx: Connection, workspace: int) -> None:
+    """Clear why read models failed: an error may quote what it failed at."""
+    tx.execute(
+        update(checkpoint)
+        .where(checkpoint.c.workspace == workspace, checkpoint.c.failure.is_not(None))
+        .values(failure=None, failed_at=None)
+    )
 
 
 def position_of(tx: Connection, workspace: int, projection: Projection) -> int:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from domain.errors import FoldlineError, HoleInLedger
 from domain.recorded import Recorded
 from projections import checkpoint
 from projections.base import Feed, Projection
 from projections.batch import Batch
+from projections.forgetting import Forgetting
 from projections.worker import work
 
 BATCH = 4_000
@@ -107,6 +109,14 @@ class Projector:
         """Follow the ledger until told to stop.  Errors are logged, marked and tried again."""
         work(self, stop)
 
+    @contextmanager
+    def erasing(self, workspace: int) -> Iterator[Forgetting]:
+        """Give the transaction in which a person is erased; meanwhile no read model moves."""
+        with self._engine.begin() as tx:
+            checkpoint.keep_out_projectors(tx, workspace)
+            checkpoint.forget_failures(tx, workspace)
+            yield Forgetting(tx, workspace, self.projections)
+
     def status(self) -> list[Standing]:
         """Return where every read model of this registry stands in every workspace."""
         heads = self.feed.heads()
@@ -127,20 +137,11 @@ class Projector:
         reached: list[int] = []
         failures: list[Failure] = []
         for position, group in self._standing(workspace, projections).items():
-            taken, failed = position, []
-            try:
-                batch = self._read(workspace, position, limit)
-                if batch is not None:
-                    failed = self._apply_each(batch, group)
-                    if len(failed) < len(group):
-                        applied += len(batch.records)
-                    taken = position if failed else batch.position
-            except Overtaken:
-                overtaken = True
-            except HoleInLedger as hole:
-                failed = [Failure(projection=it, error=hole) for it in group]
-            reached.append(taken)
-            failures += failed
+            turn = self._take(workspace, position, group, limit)
+            applied += turn.applied
+            overtaken = overtaken or turn.overtaken
+            reached.append(turn.reached)
+            failures += turn.failures
         return Step(
             applied=applied,
             reached=min(reached, default=0),
@@ -174,42 +175,59 @@ class Projector:
             groups.setdefault(position or 0, []).append(projection)
         return dict(sorted(groups.items()))
 
+    def _take(self, workspace: int, position: int, group: Sequence[Projection], limit: int) -> Step:
+        """Take one batch for all; if that fails, for each alone, so that one does not hold the rest."""
+        try:
+            with self._engine.begin() as tx:
+                checkpoint.keep_out_erasures(tx, workspace)
+                batch = self._read(workspace, position, limit)
+                if batch is None:
+                    return Step(reached=position)
+                self._apply(tx, batch, group)
+        except (Overtaken, checkpoint.ErasureUnderWay):
+            return Step(reached=position, overtaken=True)
+        except HoleInLedger as hole:
+            failures = tuple(Failure(projection=it, error=hole) for it in group)
+            return Step(reached=position, failures=failures)
+        except Exception as error:  # noqa: BLE001 - whatever a fold raises, the others go on
+            if len(group) == 1:
+                return Step(reached=position, failures=(Failure(projection=group[0], error=error),))
+            return _together([self._take(workspace, position, [it], limit) for it in group])
+        return Step(applied=len(batch.records), reached=batch.position)
+
     def _read(self, workspace: int, after: int, limit: int) -> Batch | None:
         records = self.feed.read(workspace, after, limit)
         _refuse_holes(workspace, after, records)
         return Batch(workspace, records) if records else None
 
-    def _apply_each(self, batch: Batch, group: Sequence[Projection]) -> list[Failure]:
-        """Apply to all at once; if that fails, to each alone, so that one does not hold the rest."""
-        try:
-            self._apply(batch, group)
-        except Overtaken:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever a fold raises, the others go on
-            if len(group) == 1:
-                return [Failure(projection=group[0], error=error)]
-            return [failure for it in group for failure in self._apply_each(batch, [it])]
-        return []
+    def _apply(self, tx: Connection, batch: Batch, group: Sequence[Projection]) -> None:
+        # In the order of the registry: workers who lock in one order never wait in a circle.
+        for projection in group:
+            if not checkpoint.move(
+                tx,
+                batch.workspace,
+                projection,
+                after=batch.after,
+                to=batch.position,
+                recorded_at=batch.records[-1].recorded_at,
+            ):
+                raise Overtaken(
+                    f"{projection} has moved on from position {batch.after}",
+                    workspace=batch.workspace,
+                    projection=str(projection),
+                )
+        for projection in group:
+            projection.apply(tx, batch)
 
-    def _apply(self, batch: Batch, group: Sequence[Projection]) -> None:
-        with self._engine.begin() as tx:
-            # In the order of the registry: workers who lock in one order never wait in a circle.
-            for projection in group:
-                if not checkpoint.move(
-                    tx,
-                    batch.workspace,
-                    projection,
-                    after=batch.after,
-                    to=batch.position,
-                    recorded_at=batch.records[-1].recorded_at,
-                ):
-                    raise Overtaken(
-                        f"{projection} has moved on from position {batch.after}",
-                        workspace=batch.workspace,
-                        projection=str(projection),
-                    )
-            for projection in group:
-                projection.apply(tx, batch)
+
+def _together(steps: Sequence[Step]) -> Step:
+    """Return what the turns of read models that stood together came to."""
+    return Step(
+        applied=max(it.applied for it in steps),
+        reached=min(it.reached for it in steps),
+        overtaken=any(it.overtaken for it in steps),
+        failures=tuple(failure for it in steps for failure in it.failures),
+    )
 
 
 def _refuse_holes(workspace: int, after: int, records: Sequence[Recorded]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projections import forgetting
 from projections.base import Projection
 from projections.timeline import tables
 from projections.timeline.detail import event
@@ -14,4 +15,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(events, event, profile_timeline),
+    forget=forgetting.rows(tables.timeline),
 )

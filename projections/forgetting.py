@@ -1,0 +1,78 @@
+"""What erasing a person does to read models: rows go, in the transaction that blanks the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from psycopg import Connection as Driver
+from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal, text
+
+from domain.forgotten import Forgotten
+from domain.recorded import Recorded
+from projections import checkpoint
+from projections.base import Projection, schema
+from projections.batch import Batch
+
+_TABLES = text("""
+SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)
+FROM information_schema.tables WHERE table_schema = :schema AND table_type = 'BASE TABLE'
+ORDER BY 1
+""")
+
+
+def rows(*tables: Table) -> Callable[[Connection, Forgotten], None]:
+    """Return the `forget` of a read model whose tables have the columns workspace and stream."""
+
+    def forget(tx: Connection, forgotten: Forgotten) -> None:
+        streams = any_(literal(forgotten.cleared, ARRAY(Uuid)))
+        for table in tables:
+            mine = table.c.workspace == forgotten.workspace
+            tx.execute(delete(table).where(mine, table.c.stream == streams))
+
+    return forget
+
+
+class Forgetting:
+    """The transaction of an erasure, in which no projector moves in the workspace."""
+
+    def __init__(self, tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
+        self._tx, self._workspace = tx, workspace
+        self._projections = {(it.name, it.version): it for it in projections}
+
+    @property
+    def connection(self) -> Driver[Any]:
+        """The driver's own connection: what is written on it commits with the rest."""
+        driver = self._tx.connection.driver_connection
+        assert isinstance(driver, Driver)
+        return driver
+
+    def forget(self, forgotten: Forgotten, remaining: Iterable[Sequence[Recorded]]) -> None:
+        """Remove the person from every read model that there is.
+
+        ``remaining`` are the events that are left of the streams that were mended.  A read model
+        that cannot forget is emptied, as is one of another version than this process knows: the
+        worker that keeps it fills it again, from a ledger that no longer has the person.
+        """
+        moved = checkpoint.standing(self._tx, self._workspace)
+        known = [(self._projections.get(key), at) for key, at in moved.items()]
+        able = [(it, at) for it, at in known if it is not None and it.forget is not None]
+        for projection, _ in able:
+            assert projection.forget is not None
+            projection.forget(self._tx, forgotten)
+        for records in remaining:
+            for projection, position in able:
+                taken = [it for it in records if it.position <= position]
+                if taken:
+                    projection.apply(self._tx, Batch(self._workspace, taken))
+        for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
+            self._empty(name, version)
+
+    def _empty(self, name: str, version: int) -> None:
+        of = {"schema": schema(name, version)}
+        for table in self._tx.execute(_TABLES, of).scalars():
+            self._tx.execute(
+                text(f"DELETE FROM {table} WHERE workspace = :workspace"),
+                {"workspace": self._workspace},
+            )
+        checkpoint.restart(self._tx, self._workspace, name, version)
