@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from projections import event_catalogue, timeline
+from projections import event_catalogue, identity, timeline
 from projections.base import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
+    identity.projection,
     timeline.projection,
     event_catalogue.projection,
 )

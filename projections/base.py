@@ -28,6 +28,10 @@ class Feed(Protocol):
         """Return the last position of each workspace that has events."""
         ...
 
+    def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
+        """Return the id of an identifier's stream, whether or not it has events."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
@@ -48,7 +52,7 @@ class Reader:
     """The ledger's event at a position, with the payload as it was received."""
 
     projected_to: int
-    """Position up to which the query's read model has taken this workspace's events."""
+    """Position up to which the query's read model and that of who is who have taken the events."""
 
 
 @dataclass(frozen=True, kw_only=True)

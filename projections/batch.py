@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from domain import payload
 from domain.events import MessageEvent
+from domain.identifiers import Identifier
 from domain.recorded import Recorded
 
 
@@ -21,9 +23,15 @@ class Message(NamedTuple):
 class Batch:
     """Events that follow one another in a workspace's ledger, never empty."""
 
-    def __init__(self, workspace: int, records: Sequence[Recorded]) -> None:
+    def __init__(
+        self,
+        workspace: int,
+        records: Sequence[Recorded],
+        stream_of: Callable[[Identifier], UUID],
+    ) -> None:
         self.workspace = workspace
         self.records = records
+        self.stream_of = stream_of
         self._decoded: list[Message] = []
         self._next = 0
 

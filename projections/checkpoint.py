@@ -45,8 +45,9 @@ checkpoint = Table(
 """``recorded_at`` is that of the last event taken; ``failure`` is why the next was not."""
 
 
-_POSITION = f"""
-SELECT position FROM {checkpoint.fullname} WHERE workspace = %s AND name = %s AND version = %s
+_REACHED = f"""
+SELECT position FROM {checkpoint.fullname}
+WHERE workspace = %s AND (name = %s AND version = %s OR name = %s AND version = %s)
 """
 """Asked with every question, so not put together anew each time."""
 
@@ -139,10 +140,11 @@ def forget_failures(tx: Connection, workspace: int) -> None:
     )
 
 
-def position_of(tx: Connection, workspace: int, projection: Projection) -> int:
-    """Return the last position that the read model has taken of the workspace, 0 if none."""
-    key = (workspace, projection.name, projection.version)
-    return tx.exec_driver_sql(_POSITION, key).scalar_one_or_none() or 0
+def reached(tx: Connection, workspace: int, one: Projection, other: Projection) -> int:
+    """Return the last position of the workspace that both read models have taken, 0 if none."""
+    asked = (workspace, one.name, one.version, other.name, other.version)
+    found = tx.exec_driver_sql(_REACHED, asked).scalars().all()
+    return min(found) if len(found) == len({one, other}) else 0
 
 
 def move(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
+from uuid import UUID
 
 from domain.errors import InvalidRequest
 
@@ -25,6 +26,22 @@ def event(cursor: str) -> tuple[datetime, int]:
             _refuse(cursor)
         return _EPOCH + moment * _MICROSECOND, position
     except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def after_sized(size: int, id_: UUID) -> str:
+    """Return the cursor of a page, by size, whose last row is this one."""
+    return after_text(f"{size}.{id_}")
+
+
+def sized(cursor: str) -> tuple[int, UUID]:
+    """Return what :func:`after_sized` was given, or raise InvalidRequest."""
+    size, _, id_ = text(cursor).partition(".")
+    try:
+        if not 0 <= int(size) < 2**31:
+            _refuse(cursor)
+        return int(size), UUID(id_)
+    except ValueError:
         _refuse(cursor)
 
 

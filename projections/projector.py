@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from threading import Event
 
 from sqlalchemy import Connection, Engine, select
@@ -198,7 +199,8 @@ class Projector:
     def _read(self, workspace: int, after: int, limit: int) -> Batch | None:
         records = self.feed.read(workspace, after, limit)
         _refuse_holes(workspace, after, records)
-        return Batch(workspace, records) if records else None
+        stream_of = partial(self.feed.stream_of, workspace)
+        return Batch(workspace, records, stream_of) if records else None
 
     def _apply(self, tx: Connection, batch: Batch, group: Sequence[Projection]) -> None:
         # In the order of the registry: workers who lock in one order never wait in a circle.

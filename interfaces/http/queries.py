@@ -23,8 +23,9 @@ from interfaces.http.errors import documented
 from interfaces.http.requests import parameters, reader
 from interfaces.reading import AT_ONCE
 from interfaces.service import Service
+from projections import identity
 from projections.base import Projection, Query, Reader
-from projections.checkpoint import position_of
+from projections.checkpoint import reached
 
 MOST_WAITING = 256
 """Questions that may wait for their turn; one more is turned away at once."""
@@ -110,16 +111,15 @@ def _answer(
 ) -> bytes | Behind:
     """Answer from one snapshot, so that the position is looked at together with the rows."""
     with service.engine.connect() as tx:
-        projected_to = position_of(tx, workspace, projection)
+        projected_to = reached(tx, workspace, projection, identity.projection)
         if projected_to < (asked.min_position or 0):
             return Behind(position=projected_to)
-        person = partial(service.ledger.person, workspace)
         asker = Reader(
             tx=tx,
             workspace=workspace,
             stream_of=partial(service.ledger.stream_of, workspace),
-            person=person,
-            people=lambda streams: {it: person(it).id for it in streams},
+            person=partial(identity.person, tx, workspace),
+            people=partial(identity.people, tx, workspace),
             recorded=partial(service.ledger.at, workspace),
             projected_to=projected_to,
         )

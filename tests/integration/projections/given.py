@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Engine, text
 
-from domain.identity import facts_of
 from domain.message import Message
-from domain.person import find
 from domain.recorded import Recorded
-from projections import PROJECTIONS, checkpoint
+from projections import PROJECTIONS, checkpoint, identity
 from projections.base import Projection, Reader
 from projections.projector import Projector
 from tests.integration.projections.history import ListFeed, recorded, stream_of
@@ -45,16 +44,15 @@ class Given:
             if query.path == path
         ]
         history = self.feed.workspaces.get(workspace, [])
-        facts = [it for one in history if one.event for it in facts_of(one.event)]
         with self.engine.connect() as tx:
             reader = Reader(
                 tx=tx,
                 workspace=workspace,
                 stream_of=stream_of,
-                person=lambda stream: find(stream, facts, stream_of),
-                people=lambda streams: {it: find(it, facts, stream_of).id for it in streams},
+                person=partial(identity.person, tx, workspace),
+                people=partial(identity.people, tx, workspace),
                 recorded=lambda position: history[position - 1],
-                projected_to=checkpoint.position_of(tx, workspace, projection),
+                projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),
             )
             answer = query.answer(reader, query.params.model_validate(params))
         document = json.loads(msgspec.json.encode(answer))

@@ -38,6 +38,9 @@ class ListFeed:
     def heads(self) -> Mapping[int, int]:
         return {it: history[-1].position for it, history in self.workspaces.items() if history}
 
+    def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
+        return stream_of(identifier)
+
 
 def recorded(messages: Iterable[Message], *, after: int = 0) -> list[Recorded]:
     """Record the messages, and the links that they show, at the positions that follow."""

@@ -1,0 +1,19 @@
+"""Who is who: the person behind each stream, and all the names and streams of a person."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.identity import tables
+from projections.identity.fold import apply
+from projections.identity.persons import count_large, people, person
+from projections.identity.queries import large_profiles
+
+__all__ = ["count_large", "people", "person", "projection"]
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(large_profiles,),
+)

@@ -1,0 +1,82 @@
+"""The profiles that have more names than anybody has: a shared device, or a client's mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import select, tuple_
+
+from projections import cursors
+from projections.base import Query, Reader
+from projections.identity.tables import large, member
+
+SAMPLE = 10
+"""Identifiers that are shown of each."""
+
+
+class LargeParams(BaseModel):
+    """A page of them."""
+
+    cursor: str | None = Field(None, description="`next` of the page before")
+    limit: int = Field(50, ge=1, le=100)
+
+
+class ShownIdentifier(BaseModel):
+    """One name of a person."""
+
+    kind: str
+    value: str
+
+
+class LargeProfile(BaseModel):
+    """A profile that is more than one person, most likely."""
+
+    id: UUID
+    identifiers: int = Field(description="How many it has")
+    sample: list[ShownIdentifier]
+
+
+class LargeProfiles(BaseModel):
+    """The largest first."""
+
+    profiles: list[LargeProfile]
+    next: str | None
+    projected_to: int
+
+
+def answer_large(reader: Reader, params: LargeParams) -> dict[str, Any]:
+    """Answer a page of large profiles.  Raises InvalidRequest for a cursor that is none of ours."""
+    place = (large.c.identifiers, large.c.person)
+    wanted = select(*place).where(large.c.workspace == reader.workspace)
+    if params.cursor is not None:
+        wanted = wanted.where(tuple_(*place) < tuple_(*cursors.sized(params.cursor)))
+    largest_first = wanted.order_by(*(it.desc() for it in place)).limit(params.limit + 1)
+    rows = reader.tx.execute(largest_first).all()
+    page = rows[: params.limit]
+    return {
+        "profiles": [
+            {"id": id_, "identifiers": count, "sample": _sample(reader, id_)} for count, id_ in page
+        ],
+        "next": cursors.after_sized(*page[-1]) if len(rows) > len(page) else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def _sample(reader: Reader, person: UUID) -> list[dict[str, str]]:
+    names = (
+        select(member.c.kind, member.c.value)
+        .where(member.c.workspace == reader.workspace, member.c.person == person)
+        .limit(SAMPLE)
+    )
+    return [{"kind": it.kind, "value": it.value} for it in reader.tx.execute(names)]
+
+
+large_profiles = Query(
+    path="/profiles/large",
+    params=LargeParams,
+    answers=LargeProfiles,
+    answer=answer_large,
+    summary="List profiles with more identifiers than a person has: shared devices, broken clients",
+)
