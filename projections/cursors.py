@@ -45,6 +45,19 @@ def sized(cursor: str) -> tuple[int, UUID]:
         _refuse(cursor)
 
 
+def after_position(position: int) -> str:
+    """Return the cursor of a page that ended at this position of the ledger."""
+    return after_text(f"{position}")
+
+
+def position(cursor: str) -> int:
+    """Return what :func:`after_position` was given, or raise InvalidRequest."""
+    said = text(cursor)
+    if not (said.isascii() and said.isdigit() and len(said) <= 18):
+        _refuse(cursor)
+    return int(said)
+
+
 def after_text(last: str) -> str:
     """Return the cursor of a page that ended at this text."""
     return urlsafe_b64encode(last.encode()).decode().rstrip("=")

@@ -51,3 +51,13 @@ def shown(moment: datetime) -> str:
 def shown_if_any(moment: datetime | None) -> str | None:
     """Return the instant as :func:`shown` does, or None."""
     return None if moment is None else shown(moment)
+
+
+def place(text: str, parameter: str) -> int | datetime:
+    """Return a position of the ledger, or an instant as :func:`instant` reads it in UTC.
+
+    Raises InvalidRequest for anything else.
+    """
+    if text.isascii() and text.isdigit():
+        return min(int(text), 2**63 - 1)
+    return instant(text, UTC, parameter)

@@ -12,6 +12,7 @@ from interfaces.http import errors
 from interfaces.http.access import access
 from interfaces.http.health import health
 from interfaces.http.operations import operations
+from interfaces.http.past import past
 from interfaces.http.progress import Watch
 from interfaces.http.queries import add_queries
 from interfaces.service import Service
@@ -75,6 +76,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     driver = service.engine.dialect.loaded_dbapi
     errors.install(api, driver.Error)
     add_queries(api, service, wait_seconds=wait_seconds)
+    api.include_router(past(service))
     api.include_router(operations(service, watch))
     api.include_router(access(service))
     api.include_router(health(service, watch))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from msgspec import Raw
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
-from domain import repair
 from domain.errors import NotFound
 from domain.events import MessageEvent
+from projections import received
 from projections.base import Query, Reader
 from projections.instants import shown, shown_if_any
 from projections.timeline import answers, listing
@@ -41,40 +38,9 @@ def answer_event(reader: Reader, params: EventDetailParams) -> dict[str, Any]:
         "sent_at": shown_if_any(event.sent_at),
         "version": recorded.version,
         "session": _session(reader, row.session_id, row.channel),
-        **_received(event),
+        **received.shown(event),
         "projected_to": reader.projected_to,
     }
-
-
-def _received(event: MessageEvent) -> dict[str, Any]:
-    """Return what was received: readable as JSON, and exactly as it came."""
-    received = event.raw or event.payload
-    try:
-        raw, encoding = received.decode(), "utf-8"
-    except UnicodeDecodeError:
-        raw, encoding = b64encode(received).decode(), "base64"
-    document = _json(received)
-    return {
-        "payload": _json(event.payload) if document is None else document,
-        "raw": raw,
-        "raw_encoding": encoding,
-    }
-
-
-def _json(document: bytes) -> Raw | None:
-    """Return the document as strict JSON, number for number; None if it is no JSON at all."""
-    try:
-        msgspec.json.decode(document)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _repaired(document)
-    return Raw(document)
-
-
-def _repaired(document: bytes) -> Raw | None:
-    try:
-        return Raw(repair.dump(repair.parse(document)))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _session(reader: Reader, session: str | None, channel: str | None) -> dict[str, Any] | None:

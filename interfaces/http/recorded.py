@@ -1,0 +1,73 @@
+"""Events of the ledger as they are, for people and programs to read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.events import Erased, Event, IdentifiersLinked, Merged, MessageEvent, Unmerged
+from domain.identifiers import Identifier
+from domain.recorded import Recorded
+from projections import received
+from projections.instants import shown
+
+_HEADER = frozenset(("originator_id", "originator_version", "id"))
+_CAUSE = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
+_RECEIVED = frozenset(("payload", "raw"))
+
+
+def place_of(recorded: Recorded) -> dict[str, Any]:
+    """Return where an event is in the ledger, and what it is."""
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "recorded_at": shown(recorded.recorded_at),
+        "topic": None if event is None else event.TOPIC,
+        "id": None if event is None else event.id,
+    }
+
+
+def cause_of(event: Event) -> dict[str, Any]:
+    """Return what made the event: a message, the event that showed a link, somebody's decision."""
+    if isinstance(event, IdentifiersLinked):
+        return {"event": event.shown_by}
+    cause: dict[str, Any] = {}
+    if isinstance(event, MessageEvent):
+        cause = {"message_id": event.message_id, "source": event.source}
+    if isinstance(event, Merged | Unmerged | Erased) and event.actor:
+        cause |= {"actor": event.actor, "reason": event.reason}
+    return cause
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """Return what the event says, but for its place, its cause and what was received."""
+    return {
+        name: _shown(getattr(event, name))
+        for name in event.__struct_fields__
+        if name not in _HEADER | _CAUSE | _RECEIVED
+    }
+
+
+def received_of(event: Event) -> dict[str, Any]:
+    """Return what was received, if the event records a message."""
+    return received.shown(event) if isinstance(event, MessageEvent) else {}
+
+
+def encode(answer: Any) -> bytes:
+    """Return an answer as JSON."""
+    return msgspec.json.encode(answer, enc_hook=str)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Identifier):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return [_shown(it) for it in value]
+    if isinstance(value, datetime):
+        return shown(value)
+    return str(value) if isinstance(value, UUID) else value

@@ -1,0 +1,206 @@
+"""History, differences and the export of one person, from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+
+
+def identified(traits, *identifiers, **facts):
+    payload = facts.pop("payload", None) or msgspec.json.encode(
+        {"type": "identify", "traits": traits}
+    )
+    return tracked("identify", *identifiers or (user(),), kind="identify", payload=payload, **facts)
+
+
+def test_a_history_tells_places_causes_and_what_was_said(served):
+    shown = tracked("Viewed", user(), anonymous(), properties={"price": 1.50})
+    served.record(shown)
+    served.record(merged(user(), user("u-2"), reason="the same"))
+    answer = served.get("/v1/profiles/user_id:u-1/history").json()
+
+    link, viewed, merge = answer["history"]
+    assert [it["position"] for it in answer["history"]] == [1, 2, 3]
+    assert [it["version"] for it in answer["history"]] == [1, 2, 3]
+    assert (answer["next"], answer["projected_to"]) == (None, 3)
+    assert link["topic"] == "profile.identifiers_linked.v1"
+    assert link["cause"] == {"event": viewed["id"]}
+    assert link["data"]["right"] == {"kind": "user_id", "value": "u-1"}
+    assert viewed["cause"] == {"message_id": shown.message_id, "source": "segment"}
+    assert viewed["data"]["occurred_at"] == "2026-01-01T12:00:00.000000Z"
+    assert viewed["data"]["payload"]["properties"] == {"price": 1.5}
+    assert merge["cause"]["actor"] == "key-1"
+    assert merge["cause"]["reason"] == "the same"
+    assert merge["data"]["absorbed"] == [{"kind": "user_id", "value": "u-2"}]
+
+
+def test_a_history_is_of_all_streams_of_the_person_page_by_page(served):
+    for number in range(5):
+        served.record(
+            tracked(f"u{number}"), tracked(f"a{number}", anonymous()), tracked("x", user("x"))
+        )
+    served.record(tracked("joined", user(), anonymous()))
+    names, query = [], "?limit=4"
+    while query:
+        answer = served.get(f"/v1/profiles/anonymous_id:a-1/history{query}").json()
+        names += [it["data"].get("name") for it in answer["history"]]
+        query = answer["next"] and f"?limit=4&cursor={answer['next']}"
+    assert names == [f"{who}{n}" for n in range(5) for who in "ua"] + [None, "joined"]
+
+
+def test_an_erased_event_is_there_without_what_it_said(served, database):
+    import psycopg
+
+    served.record(tracked(), tracked())
+    with psycopg.connect(database) as owner:
+        owner.execute("SET ROLE foldline_eraser")
+        owner.execute("UPDATE ledger.event SET state = NULL, salt = NULL WHERE position = 1")
+    erased, kept = served.get("/v1/profiles/user_id:u-1/history").json()["history"]
+    assert (erased["position"], erased["topic"], erased["data"]) == (1, None, None)
+    assert kept["position"] == 2
+    first, *_ = exported(served, "user_id:u-1", "erased")
+    assert first["position"] == 1
+
+
+def test_a_diff_tells_what_was_added_changed_and_removed(served):
+    first = served.record(
+        identified(
+            {"plan": "free", "seats": 1, "city": "Bern", "email": "a@example.com", "tags": ["old"]}
+        )
+    ).position
+    last = served.record(
+        identified(
+            {"plan": "pro", "seats": 1, "city": None, "tags": ["new"]},
+            user(),
+            anonymous(),
+            occurred_at=NOON + timedelta(1),
+        )
+    ).position
+    diff = served.get(f"/v1/profiles/user_id:u-1/diff?from={first}&to={last}").json()
+    assert (diff["from"]["position"], diff["to"]["position"]) == (first, last)
+    assert diff["attributes"] == [
+        {"key": "city", "change": "removed", "before": "Bern", "after": None},
+        {"key": "plan", "change": "changed", "before": "free", "after": "pro"},
+    ]
+    assert [(it["key"], it["change"]) for it in diff["tags"]] == [
+        ("new", "added"),
+        ("old", "removed"),
+    ]
+    assert [it["key"] for it in diff["identifiers"]] == ["anonymous_id:a-1"]
+    assert diff["contacts"] == diff["groups"] == diff["devices"] == []
+
+
+def test_a_diff_of_instants_from_before_the_first_event_until_now_shows_everything(served):
+    served.record(identified({"plan": "pro"}))
+    diff = served.get("/v1/profiles/user_id:u-1/diff?from=2001-01-01").json()
+    assert diff["from"] is None
+    assert [it["change"] for it in diff["attributes"]] == ["added"]
+    same = served.get(
+        "/v1/profiles/user_id:u-1/diff?from=2999-01-01&to=99999999999999999999"
+    ).json()
+    assert same["attributes"] == []
+
+
+def test_the_same_value_written_with_other_blanks_has_not_changed(served):
+    served.record(identified({}, payload=b'{"traits":{"address":{"zip": "3000"},"n":1}}'))
+    later = {"occurred_at": NOON + timedelta(1)}
+    served.record(
+        identified({}, payload=b'{"traits":{"address":{"zip":"3000"},"n":true}}', **later)
+    )
+    diff = served.get("/v1/profiles/user_id:u-1/diff?from=1").json()
+    assert [it["key"] for it in diff["attributes"]] == ["n"], "1 and true are not the same"
+
+
+def exported(served, ref: str, kind: str | None = None):
+    answer = served.get(f"/v1/profiles/{ref}/export")
+    assert answer.status_code == 200, answer.text
+    lines = [json.loads(line) for line in answer.text.removesuffix("\n").split("\n")]
+    return [it for it in lines if kind in {None, it["type"]}]
+
+
+def test_an_export_has_all_that_is_known_one_object_a_line(served):
+    served.record(identified({"plan": "free"}))
+    served.record(identified({"plan": "pro"}, occurred_at=NOON + timedelta(1)))
+    served.record(identified({"plan": "late"}, occurred_at=NOON + timedelta(hours=1)))
+    served.record(tracked("Viewed", user(), anonymous()))
+    served.record(
+        merged(user(), user("u-2")), unmerged(user("u-2"), user(), occurred_at=NOON + timedelta(1))
+    )
+    lines = exported(served, "user_id:u-1")
+    assert [it["type"] for it in lines] == [
+        *("profile", "event", "attribute_change", "event", "attribute_change", "event"),
+        *("link", "event", "merge", "end"),
+    ]
+    assert lines[0]["attributes"] == {"plan": "pro"}
+    assert [(it["before"], it["after"]) for it in lines if it["type"] == "attribute_change"] == [
+        (None, "free"),
+        ("free", "pro"),
+    ]
+    assert lines[-1]["lines"] == len(lines) - 1
+
+
+def test_an_export_has_every_payload_exactly_as_it_came(served):
+    payloads = [
+        b'{\r\n "a": 12345678901234567890,\n "b": 1.10 }',
+        b'{"lone": "\\ud800", "nan": NaN}',
+        b'{"line": "a\\nb\xe2\x80\xa8"}',
+        b"\xff\xfe no JSON",
+    ]
+    served.record(*(tracked(payload=it) for it in payloads))
+    events = exported(served, "user_id:u-1", "event")
+    assert [it["raw"].encode() for it in events[:3]] == payloads[:3]
+    assert events[3]["raw_encoding"] == "base64"
+    assert events[0]["payload"] == {"a": 12345678901234567890, "b": 1.1}
+
+
+def test_a_long_export_has_every_event_once(served):
+    served.record(*(tracked(f"{number}") for number in range(450)))
+    answer = served.get("/v1/profiles/user_id:u-1/export")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert answer.headers["content-disposition"].startswith('attachment; filename="profile-')
+    names = [it["name"] for it in exported(served, "user_id:u-1", "event")]
+    assert names == [f"{number}" for number in range(450)]
+
+
+@pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
+def test_nobody_is_404(served, what):
+    for _ in range(2):
+        for ref in ("user_id:nobody", str(uuid4())):
+            answer = served.get(f"/v1/profiles/{ref}/{what}")
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        served.record(tracked())
+
+
+@pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
+def test_the_past_of_another_workspace_is_not_seen(served, what):
+    served.record(tracked())
+    stream = served.service.ledger.stream_of(served.workspace, user())
+    assert served.get(f"/v1/profiles/{stream}/{what}").status_code == 200
+    other = served.service.workspaces.create("other").id
+    served.service.ledger.record(other, [tracked()]).result(10)
+    served.keys["read"] = served.service.keys.create(other, "read").text
+    assert served.get(f"/v1/profiles/{stream}/{what}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("history?cursor=x", "history?cursor=LTE", "history?limit=0", "history?limit=x"),
+        *("diff", "diff?from=yesterday", "diff?from=1&to=", "diff?from=-1", "export?limit=1"),
+        "diff?from=%C2%B2",
+    ],
+)
+def test_a_wrong_question_is_400(asked, what):
+    answer = asked.get(f"/v1/profiles/user_id:u-1/{what}")
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
+def test_a_write_key_cannot_look_into_the_past(asked, what):
+    assert asked.get(f"/v1/profiles/user_id:u-1/{what}", kind="write").status_code == 403
