@@ -6,26 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
-from threading import Lock
-from typing import Any
+from threading import Event, Lock
 from uuid import UUID
 
-from eventsourcing.application import Repository
-from eventsourcing.persistence import EventStore
-
-from application.ledger import people
+from application.ledger import history, past, people, places
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
 from application.ledger.entries import Entry, Preparation, Receipt, Rejection
 from application.ledger.group_commit import GroupCommit, Limits
-from application.ledger.mapper import EventMapper, event_from
-from application.ledger.recorder import LedgerRecorder
+from application.ledger.keeper import Keeper
+from application.ledger.people import LATEST
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.identifiers import Identifier
 from domain.message import Message
+from domain.past import Past, Place
 from domain.person import Person
-from domain.profile import Profile, replay
 from domain.recorded import Recorded
 
 _READ = """
@@ -71,7 +67,7 @@ class Ledger:
         """Return what follows a position, in order, at most ``limit`` events."""
         with self._store.asking() as connection, connection.cursor(binary=True) as cursor:
             rows = cursor.execute(_READ, (workspace, after, limit)).fetchall()
-        return [_recorded(row) for row in rows]
+        return [history.recorded(row) for row in rows]
 
     def at(self, workspace: int, position: int) -> Recorded | None:
         """Return the event at a position, or None past the end."""
@@ -87,22 +83,39 @@ class Ledger:
         """Return the id of an identifier's stream, whether or not it has events."""
         return UUID(bytes=self._preparation(workspace).stream_of(identifier))
 
-    def person(self, workspace: int, stream: UUID, until: int = people.LATEST) -> Person:
+    def person(self, workspace: int, stream: UUID, until: int = LATEST) -> Person:
         """Return the person whose stream it is, as known at position ``until``: now, unless said."""
         stream_of = partial(self.stream_of, workspace)
         with self._store.asking() as connection:
             return people.person(connection, workspace, stream, stream_of, until)
 
-    def profile(self, workspace: int, stream: UUID, version: int | None = None) -> Profile:
-        """Return what a stream adds up to, from the ledger alone.
+    def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
+        """Return the last place that is not after a position or instant; None before the first."""
+        with self._store.asking() as connection:
+            return places.place(connection, workspace, when)
 
-        Raises the library's AggregateNotFoundError for a stream without events.
+    def past(self, workspace: int, stream: UUID, when: int | datetime) -> Past | None:
+        """Return the person whose stream it is, as they were at a position or instant.
+
+        None of somebody nothing was known of by then.
         """
-        events: EventStore[Any] = EventStore(EventMapper(), LedgerRecorder(self._store, workspace))
-        repository: Repository[Any] = Repository(events)
-        found: Any = repository.get(stream, version=version, projector_func=replay)
-        assert isinstance(found, Profile)
-        return found
+        stream_of = partial(self.stream_of, workspace)
+        with self._store.asking() as connection:
+            place = places.place(connection, workspace, when)
+            return place and past.past(connection, workspace, stream, stream_of, place)
+
+    def history(
+        self, workspace: int, streams: Sequence[UUID], *, after: int, until: int, limit: int
+    ) -> Sequence[Recorded]:
+        """Return the streams' events between two positions, the latter included, in order."""
+        with self._store.asking() as connection:
+            return history.history(
+                connection, workspace, streams, after=after, until=until, limit=limit
+            )
+
+    def keep_snapshots(self, stop: Event) -> None:
+        """Take snapshots of long streams as the ledger grows, until told to stop."""
+        Keeper(self._store, self.heads).run(stop)
 
     def rejected(
         self,
@@ -143,9 +156,3 @@ class Ledger:
             appended = append(connection, workspace, preparation.secret, entries, rejections)
         preparation.recorded(entries)
         return appended
-
-
-def _recorded(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> Recorded:
-    position, stream, version, recorded_at, topic, state = row
-    event = None if state is None else event_from(stream, version, topic, state)
-    return Recorded(position, stream, version, recorded_at, event)

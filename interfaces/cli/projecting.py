@@ -20,17 +20,22 @@ STOP_SECONDS = 30.0
 
 @contextmanager
 def projecting(svc: Service) -> Iterator[None]:
-    """Keep the read models up to date in a thread of its own while inside."""
+    """Keep the read models up to date, and the ledger's snapshots, in threads of their own while inside."""
     stop = threading.Event()
-    worker = threading.Thread(target=svc.projector.run, args=(stop,), name="projector", daemon=True)
-    worker.start()
+    followers = [
+        threading.Thread(target=run, args=(stop,), name=name, daemon=True)
+        for name, run in (("projector", svc.projector.run), ("keeper", svc.ledger.keep_snapshots))
+    ]
+    for follower in followers:
+        follower.start()
     try:
         yield
     finally:
         stop.set()
-        worker.join(STOP_SECONDS)
-        if worker.is_alive():
-            log.warning("the projector did not stop in time; its batch is rolled back")
+        for follower in followers:
+            follower.join(STOP_SECONDS)
+            if follower.is_alive():
+                log.warning("did not stop in time; what it does is rolled back", name=follower.name)
 
 
 def project_to_the_end(svc: Service, workspace: int) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from eventsourcing.persistence import EventStore
 
 from application.ledger.entries import Rejection, microseconds
 from application.ledger.evidence import commitment, leaf
+from application.ledger.mapper import EventMapper
+from application.ledger.recorder import LedgerRecorder
 from domain.events import AttributesChanged, IdentifiersLinked, Merged, SystemOccurred, Tracked
 from tests.builders import NOON, anonymous, tracked, user
 from tests.fix_ledger import Bench
@@ -180,8 +184,9 @@ def test_what_was_rejected_is_kept_once_and_counted(bench: Bench) -> None:
     assert (row.code, row.raw, row.times) == ("no_user", b"\0\xff", 3)
 
 
-def test_a_profile_is_replayed_by_the_library(bench: Bench) -> None:
+def test_the_library_reads_a_stream(bench: Bench) -> None:
     bench.record(tracked("A"), tracked("B"), tracked("A", user(), anonymous()))
-    profile = bench.ledger.profile(1, bench.ledger.stream_of(1, user()))
-    assert (profile.version, profile.messages) == (4, {"A": 2, "B": 1})
-    assert profile.linked == {user(), anonymous()}
+    events: EventStore[Any] = EventStore(EventMapper(), LedgerRecorder(bench.store, 1))
+    read = list(events.get(bench.ledger.stream_of(1, user())))
+    assert read == [it.event for it in bench.all()]
+    assert [it.originator_version for it in read] == [1, 2, 3, 4]

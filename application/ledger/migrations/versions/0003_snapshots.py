@@ -1,0 +1,50 @@
+"""Snapshots: what a stream's first events add up to, so that loading does not grow with its history.
+
+They can be taken anew at any time.  They hold what their stream's events say of a person, so erasing a
+person deletes them.
+"""
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+TABLES = """
+CREATE TABLE ledger.snapshot (
+    workspace integer NOT NULL,
+    stream    uuid NOT NULL,
+    format    integer NOT NULL,
+    version   bigint NOT NULL,
+    state     bytea NOT NULL,
+    PRIMARY KEY (workspace, stream, format, version)
+);
+
+-- One row a workspace and format: up to where snapshots have been taken.
+CREATE TABLE ledger.snapshot_progress (
+    workspace integer NOT NULL,
+    format    integer NOT NULL,
+    position  bigint NOT NULL,
+    PRIMARY KEY (workspace, format)
+);
+
+CREATE INDEX snapshot_due ON ledger.event (workspace, position)
+WHERE originator_version % 200 = 0 AND topic <> 'system.occurred.v1';
+"""
+
+ROLES = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'foldline_service') THEN
+        GRANT SELECT, INSERT, DELETE ON ledger.snapshot TO foldline_service;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.snapshot_progress TO foldline_service;
+    END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'foldline_eraser') THEN
+        GRANT SELECT, DELETE ON ledger.snapshot TO foldline_eraser;
+    END IF;
+END $$;
+"""
+
+
+def upgrade() -> None:
+    for script in (TABLES, ROLES):
+        op.execute(script)
