@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection as Driver
 from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal, text
 
 from domain.forgotten import Forgotten
+from domain.identifiers import Identifier
 from domain.recorded import Recorded
 from projections import checkpoint
 from projections.base import Projection, schema
@@ -36,8 +38,14 @@ def rows(*tables: Table) -> Callable[[Connection, Forgotten], None]:
 class Forgetting:
     """The transaction of an erasure, in which no projector moves in the workspace."""
 
-    def __init__(self, tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
-        self._tx, self._workspace = tx, workspace
+    def __init__(
+        self,
+        tx: Connection,
+        workspace: int,
+        projections: Sequence[Projection],
+        stream_of: Callable[[Identifier], UUID],
+    ) -> None:
+        self._tx, self._workspace, self._stream_of = tx, workspace, stream_of
         self._projections = {(it.name, it.version): it for it in projections}
 
     @property
@@ -64,7 +72,7 @@ class Forgetting:
             for projection, position in able:
                 taken = [it for it in records if it.position <= position]
                 if taken:
-                    projection.apply(self._tx, Batch(self._workspace, taken))
+                    projection.apply(self._tx, Batch(self._workspace, taken, self._stream_of))
         for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
             self._empty(name, version)
 

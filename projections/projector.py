@@ -116,7 +116,8 @@ class Projector:
         with self._engine.begin() as tx:
             checkpoint.keep_out_projectors(tx, workspace)
             checkpoint.forget_failures(tx, workspace)
-            yield Forgetting(tx, workspace, self.projections)
+            stream_of = partial(self.feed.stream_of, workspace)
+            yield Forgetting(tx, workspace, self.projections, stream_of)
 
     def status(self) -> list[Standing]:
         """Return where every read model of this registry stands in every workspace."""

@@ -10,10 +10,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, TextClause, text
 
+from domain import repair
 from domain.events import IdentifiersLinked, Merged, Unmerged
 from domain.identifiers import Identifier
 from domain.identity import Absorbed, Fact, Linked, Separated, facts_of, joined, named
-from projections import repair
 from projections.batch import Batch
 from projections.identity.tables import decision, link, member
 
