@@ -26,6 +26,8 @@ _SPEAKS_FOR = {
 }
 """Words in the name of a library and the channel that it speaks for; the first that fits."""
 
+_ABOUT_SESSIONS = {"sessionstarted", "sessionstart", "sessionended", "sessionend"}
+
 
 class Document(msgspec.Struct, frozen=True, gc=False):
     """One message as read models see it.  Everything but ``parts`` is fit to be stored."""
@@ -48,8 +50,12 @@ class Context(msgspec.Struct, gc=False):
     session: Any = None
     library: Any = None
     active: Any = None
+    userAgent: Any = None  # noqa: N815  # as on the wire
+    locale: Any = None
     traits: Raw = Raw(b"")
     device: Raw = Raw(b"")
+    page: Raw = Raw(b"")
+    campaign: Raw = Raw(b"")
 
 
 class Parts(msgspec.Struct, gc=False):
@@ -96,7 +102,7 @@ def _document(event: MessageEvent, parts: Parts) -> Document:
         properties,
         document,
         _channel(parts, context, properties),
-        _session(context, properties),
+        _session(event.name, context, properties),
         parts,
     )
 
@@ -184,19 +190,27 @@ def _spoken_by(library: str) -> str | None:
     return next((channel for channel, known in _SPEAKS_FOR.items() if words & known), None)
 
 
-def _session(context: Context, properties: dict[str, Any]) -> str | None:
+def _session(name: str, context: Context, properties: dict[str, Any]) -> str | None:
     session = context.session
     for said in (
         context.sessionId,
         context.session_id,
         properties.get("session_id"),
+        properties.get("sessionId"),
         session.get("id") if isinstance(session, dict) else None,
+        properties.get("id") if is_about_session(name) else None,
     ):
         if said is None or said == "" or isinstance(said, bool):
             continue
         if isinstance(said, (str, int, float)):
             return repair.text(str(said))[:NAME_LENGTH]
     return None
+
+
+@lru_cache(maxsize=4096)
+def is_about_session(name: str) -> bool:
+    """Say whether the name is one of Session Started, session_ended, sessionStart and the like."""
+    return re.sub("[^a-z]", "", name.lower()) in _ABOUT_SESSIONS
 
 
 def _lenient_parts(document: bytes) -> Parts:
@@ -226,8 +240,12 @@ def _lenient_context(context: Any, exact: Any) -> Context | None:
         session=context.get("session"),
         library=context.get("library"),
         active=context.get("active"),
+        userAgent=context.get("userAgent"),
+        locale=context.get("locale"),
         traits=_raw(exact.get("traits")),
         device=_raw(exact.get("device")),
+        page=_raw(exact.get("page")),
+        campaign=_raw(exact.get("campaign")),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from projections import event_catalogue, identity, timeline
+from projections import event_catalogue, identity, sessions, timeline
 from projections.base import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
     identity.projection,
     timeline.projection,
     event_catalogue.projection,
+    sessions.projection,
 )
 """Every read model.  Workers, routes, CLI and tests go by this list."""

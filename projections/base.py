@@ -48,6 +48,9 @@ class Reader:
     people: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
     """The id of each stream's person, for many streams at once."""
 
+    session: Callable[[str, Person], Mapping[str, Any] | None]
+    """A person's session by its id, as the sessions read model has it."""
+
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""
 

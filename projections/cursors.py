@@ -13,18 +13,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def after_event(occurred_at: datetime, position: int) -> str:
-    """Return the cursor of a page whose last event is this one."""
-    return after_text(f"{(occurred_at - _EPOCH) // _MICROSECOND}.{position}")
+def after_event(occurred_at: datetime, *place: int) -> str:
+    """Return the cursor of a page whose last event has this time and place in the ledger."""
+    return after_text(".".join(map(str, (_microseconds(occurred_at), *place))))
 
 
-def event(cursor: str) -> tuple[datetime, int]:
-    """Return what :func:`after_event` was given, or raise InvalidRequest."""
+def event(cursor: str) -> tuple[datetime, int, int]:
+    """Return time, position and ordinal as :func:`after_event` was given, or raise InvalidRequest."""
     try:
-        moment, position = (int(part) for part in text(cursor).split("."))
-        if not 0 <= position < 2**63:
+        moment, position, ordinal = (int(part) for part in text(cursor).split("."))
+        if not (0 <= position < 2**63 and 0 <= ordinal < 2**31):
             _refuse(cursor)
-        return _EPOCH + moment * _MICROSECOND, position
+        return _instant(moment), position, ordinal
     except (ValueError, OverflowError):
         _refuse(cursor)
 
@@ -56,6 +56,28 @@ def position(cursor: str) -> int:
     if not (said.isascii() and said.isdigit() and len(said) <= 18):
         _refuse(cursor)
     return int(said)
+
+
+def after_session(started_at: datetime, stream: UUID, session: str) -> str:
+    """Return the cursor of a page that ended at what this stream did under this session id."""
+    return after_text(f"{_microseconds(started_at)}.{stream}.{session}")
+
+
+def session(cursor: str) -> tuple[datetime, UUID, str]:
+    """Return what :func:`after_session` was given, or raise InvalidRequest."""
+    try:
+        moment, stream, session = text(cursor).split(".", 2)
+        return _instant(int(moment)), UUID(stream), session
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def after_text(last: str) -> str:

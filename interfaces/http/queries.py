@@ -26,6 +26,7 @@ from interfaces.service import Service
 from projections import identity
 from projections.base import Projection, Query, Reader
 from projections.checkpoint import reached
+from projections.sessions import find as find_session
 
 MOST_WAITING = 256
 """Questions that may wait for their turn; one more is turned away at once."""
@@ -120,6 +121,7 @@ def _answer(
             stream_of=partial(service.ledger.stream_of, workspace),
             person=partial(identity.person, tx, workspace),
             people=partial(identity.people, tx, workspace),
+            session=partial(find_session, tx, workspace),
             recorded=partial(service.ledger.at, workspace),
             projected_to=projected_to,
         )

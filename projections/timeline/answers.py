@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from domain.message import MessageKind
+from projections.answers import Session
+from projections.user_agent import DeviceType
 
 
 class ListedEvent(BaseModel):
@@ -16,8 +18,8 @@ class ListedEvent(BaseModel):
 
     id: UUID
     position: int = Field(description="Place in the workspace's ledger, from 1")
-    message_id: str
-    kind: MessageKind
+    message_id: str = Field(description="Of a derived event: its own id, for nobody sent it")
+    kind: MessageKind | Literal["derived"]
     name: str
     profile_id: UUID | None = Field(description="Null for a system event")
     occurred_at: datetime
@@ -45,22 +47,32 @@ class Timeline(BaseModel):
     projected_to: int
 
 
-class Session(BaseModel):
-    """The visit that an event was part of, as far as it is known."""
+class PageView(BaseModel):
+    """What a page view shows beyond what was sent."""
 
-    id: str
-    channel: str | None
-    started_at: datetime = Field(description="Time of its first event")
-    ended_at: datetime = Field(description="Time of its last event")
-    events: int
+    title: str | None
+    url: str | None = Field(description="Cut at 1,500 characters")
+    domain: str | None
+    path: str | None = Field(description="Begins with /")
+    referrer: str | None
+    device_type: DeviceType = Field(description="By the User-Agent")
+    browser_name: str | None
+    browser_version: str | None
+    os: str | None = Field(description="With its version")
+    browser_language: str | None
+    website_language: str | None
 
 
 class EventDetail(ListedEvent):
     """One event with all that was received."""
 
+    caused_by: UUID | None = Field(
+        description="Of a derived event: the one that it is derived from"
+    )
     sent_at: datetime | None
     version: int = Field(description="Place in the profile's own stream, from 1")
     session: Session | None = Field(description="Null for an event without a session")
+    page_view: PageView | None = Field(description="Null for an event that is no page view")
     payload: Any = Field(description="The message as received, as JSON")
     raw: str = Field(description="The message as received, byte for byte")
     raw_encoding: Literal["utf-8", "base64"]

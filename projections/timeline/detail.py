@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from msgspec import Raw
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast
 
 from domain.errors import NotFound
 from domain.events import MessageEvent
 from projections import received
 from projections.base import Query, Reader
-from projections.instants import shown, shown_if_any
+from projections.instants import shown_if_any
 from projections.timeline import answers, listing
-from projections.timeline.tables import timeline
+from projections.timeline.tables import MESSAGE, timeline
 
 _c = timeline.c
+_SHOWN = listing.SHOWN.add_columns(cast(_c.page_view, Text).label("page_view"))
 
 
 class EventDetailParams(BaseModel):
@@ -27,37 +29,23 @@ class EventDetailParams(BaseModel):
 
 def answer_event(reader: Reader, params: EventDetailParams) -> dict[str, Any]:
     """Answer one event.  Raises NotFound for one that is not there or has been erased."""
-    wanted = listing.SHOWN.where(_c.workspace == reader.workspace, _c.id == params.id)
-    row: listing.AnyRow | None = reader.tx.execute(wanted).first()
+    row: listing.AnyRow | None = reader.tx.execute(
+        _SHOWN.where(_c.workspace == reader.workspace, _c.id == params.id)
+    ).first()
     recorded = None if row is None else reader.recorded(row.position)
     if row is None or recorded is None or not isinstance(recorded.event, MessageEvent):
         raise NotFound(f"no event {params.id} is known in this workspace", id=str(params.id))
     event = recorded.event
+    person = reader.person(row.stream)
     return {
-        **listing.event(row),
+        **listing.event(row, {row.stream: person.id}),
+        "caused_by": None if row.ordinal == MESSAGE else event.id,
         "sent_at": shown_if_any(event.sent_at),
         "version": recorded.version,
-        "session": _session(reader, row.session_id, row.channel),
+        "session": None if row.session_id is None else reader.session(row.session_id, person),
+        "page_view": None if row.page_view is None else Raw(row.page_view.encode()),
         **received.shown(event),
         "projected_to": reader.projected_to,
-    }
-
-
-def _session(reader: Reader, session: str | None, channel: str | None) -> dict[str, Any] | None:
-    """Return the session as its events in the timeline show it."""
-    if session is None:
-        return None
-    started_at, ended_at, events = reader.tx.execute(
-        select(func.min(_c.occurred_at), func.max(_c.occurred_at), func.count()).where(
-            _c.workspace == reader.workspace, _c.session_id == session
-        )
-    ).one()
-    return {
-        "id": session,
-        "channel": channel,
-        "started_at": shown(started_at),
-        "ended_at": shown(ended_at),
-        "events": events,
     }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from domain import repair
+from domain.payload import Document
 from projections.batch import Batch
 from projections.copying import copy, jsonb
-from projections.timeline.tables import timeline
+from projections.timeline import page_view
+from projections.timeline.tables import MESSAGE, timeline
 
 
 def apply(tx: Connection, batch: Batch) -> None:
@@ -21,6 +23,7 @@ def apply(tx: Connection, batch: Batch) -> None:
                 workspace,
                 recorded.position,
                 recorded.stream,
+                MESSAGE,
                 event.id,
                 event.occurred_at,
                 event.sent_at,
@@ -34,7 +37,13 @@ def apply(tx: Connection, batch: Batch) -> None:
                 document.channel,
                 document.session_id,
                 jsonb(document.properties_json),
+                _page_view(event.kind, document),
             )
             for recorded, event, document in batch.messages()
         ),
     )
+
+
+def _page_view(kind: str, document: Document) -> bytes | None:
+    derived = page_view.of(kind, document)
+    return None if derived is None else jsonb(repair.dump(derived))

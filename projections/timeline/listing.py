@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+from uuid import UUID
 
 from msgspec import Raw
-from sqlalchemy import ColumnElement, Row, Text, cast, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    Uuid,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from projections import cursors
 from projections.base import Reader
@@ -32,38 +48,75 @@ SHOWN = select(
     _c.source,
     # As text: it goes out as the server wrote it, with no round through Python.
     cast(_c.properties, Text).label("document"),
+    _c.ordinal,
 )
+_PLACE = (_c.occurred_at, _c.position, _c.ordinal)
+
+
+class Paged(Protocol):
+    """What was asked about the page."""
+
+    cursor: str | None
+    limit: int
 
 
 def page(
     reader: Reader,
     noun: str,
     conditions: Sequence[ColumnElement[bool]],
-    cursor: str | None,
-    limit: int,
+    params: Paged,
+    streams: Sequence[UUID] | None = None,
 ) -> dict[str, Any]:
-    """Answer one page of events that meet the conditions, newest first.
+    """Answer one page of events that meet the conditions, newest first; of these streams, or of all.
 
     Raises InvalidRequest for a cursor that is none of ours.
     """
-    wanted = SHOWN.where(_c.workspace == reader.workspace, *conditions)
-    if cursor is not None:
-        place = (literal(it) for it in cursors.event(cursor))
-        wanted = wanted.where(tuple_(_c.occurred_at, _c.position) < tuple_(*place))
-    newest_first = wanted.order_by(_c.occurred_at.desc(), _c.position.desc())
-    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
-    rows: Sequence[AnyRow] = reader.tx.execute(
-        newest_first.limit(literal_column(str(limit + 1)))
-    ).all()
+    limit = params.limit
+    rows = reader.tx.execute(_newest(reader, conditions, params, streams)).all()
+    people = reader.people({row.stream for row in rows[:limit]})
     return {
-        noun: [event(row) for row in rows[:limit]],
+        noun: [event(row, people) for row in rows[:limit]],
         "next": _next(rows, limit),
         "projected_to": reader.projected_to,
     }
 
 
-def event(row: AnyRow) -> dict[str, Any]:
-    """Return one row as lists show it."""
+def _newest(
+    reader: Reader,
+    conditions: Sequence[ColumnElement[bool]],
+    params: Paged,
+    streams: Sequence[UUID] | None,
+) -> Select[Any]:
+    """Return the query of the newest events, one more than the page will show."""
+    wanted = SHOWN.where(_c.workspace == reader.workspace, *conditions)
+    if params.cursor is not None:
+        place = (literal(it) for it in cursors.event(params.cursor))
+        wanted = wanted.where(tuple_(*_PLACE) < tuple_(*place))
+    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
+    most: ColumnElement[int] = literal_column(str(params.limit + 1))
+    if streams is None:
+        return wanted.order_by(*_newest_first(_c)).limit(most)
+    if len(streams) == 1:
+        return wanted.where(_c.stream == streams[0]).order_by(*_newest_first(_c)).limit(most)
+    # The newest of each stream, by its index; all at once they would have to be sorted.
+    theirs = select(func.unnest(cast(list(streams), ARRAY(Uuid))).label("stream")).subquery()
+    of_one = wanted.where(_c.stream == theirs.c.stream).order_by(*_newest_first(_c)).limit(most)
+    each = of_one.lateral("each")
+    return (
+        select(*each.c)
+        .select_from(theirs)
+        .join(each, true())
+        .order_by(*_newest_first(each.c))
+        .limit(most)
+    )
+
+
+def _newest_first(columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
+    return [columns[it.key].desc() for it in _PLACE]
+
+
+def event(row: AnyRow, people: Mapping[UUID, UUID]) -> dict[str, Any]:
+    """Return one row as lists show it; ``people`` has the id of the person whose stream it is."""
     (
         id_,
         position,
@@ -79,6 +132,7 @@ def event(row: AnyRow) -> dict[str, Any]:
         session_id,
         source,
         document,
+        *_,
     ) = row
     return {
         "id": id_,
@@ -86,7 +140,7 @@ def event(row: AnyRow) -> dict[str, Any]:
         "message_id": message_id,
         "kind": kind,
         "name": name,
-        "profile_id": None if subject is None else stream,
+        "profile_id": None if subject is None else people[stream],
         "occurred_at": shown(occurred_at),
         "received_at": shown(received_at),
         "recorded_at": shown(recorded_at),
@@ -101,4 +155,4 @@ def _next(rows: Sequence[AnyRow], limit: int) -> str | None:
     if len(rows) <= limit:
         return None
     last = rows[limit - 1]
-    return cursors.after_event(last.occurred_at, last.position)
+    return cursors.after_event(last.occurred_at, last.position, last.ordinal)

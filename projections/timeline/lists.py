@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, select
@@ -12,7 +14,7 @@ from domain.errors import NotFound
 from projections import instants, references, where
 from projections.base import Query, Reader
 from projections.timeline import answers, listing
-from projections.timeline.tables import timeline
+from projections.timeline.tables import MESSAGE, timeline
 
 _c = timeline.c
 
@@ -41,6 +43,11 @@ class TimelineParams(BaseModel):
         '`properties.items[].type=monitor`, `properties["a b"]="x"`, `properties.coupon exists`',
     )
     orphaned: bool | None = Field(None, description="True: only events without a session")
+    derived: bool | None = Field(
+        None,
+        description="True: only what Foldline derived, such as `email_changed`; false: only what"
+        " was received. By default a timeline shows both, and so does a list by `name`",
+    )
     cursor: str | None = Field(None, description="`next` of the page before")
     limit: int = Field(50, ge=1, le=500)
 
@@ -58,7 +65,7 @@ class EventParams(TimelineParams):
         None, description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`"
     )
     anonymous: bool | None = Field(
-        None, description="True: only of profiles known by an anonymous id alone; false: of others"
+        None, description="True: only what came in under an anonymous id alone; false: the rest"
     )
 
 
@@ -77,39 +84,43 @@ def _conditions(params: TimelineParams) -> list[ColumnElement[bool]]:
         met.append(_c.session_id == payload.name_of(params.session))
     if params.orphaned is not None:
         met.append(_c.session_id.is_(None) if params.orphaned else _c.session_id.is_not(None))
+    if params.derived is not None:
+        met.append(_c.ordinal != MESSAGE if params.derived else _c.ordinal == MESSAGE)
     return met + [where.condition(_c.properties, each) for each in params.where]
 
 
-def _of_profile(reader: Reader, reference: str) -> list[ColumnElement[bool]]:
-    stream = references.stream(reference, reader.stream_of)
-    return [_c.stream == stream, _c.subject.is_not(None)]
+def _streams(reader: Reader, reference: str) -> Sequence[UUID]:
+    return reader.person(references.stream(reference, reader.stream_of)).streams
 
 
 def answer_events(reader: Reader, params: EventParams) -> dict[str, Any]:
     """Answer a page of the workspace's events."""
     met = _conditions(params)
-    if params.profile is not None:
-        met += _of_profile(reader, params.profile)
+    if params.derived is None and params.name is None:
+        met.append(_c.ordinal == MESSAGE)
     if params.anonymous is not None:
         met.append(
             _c.subject == "anonymous_id" if params.anonymous else _c.subject != "anonymous_id"
         )
-    return listing.page(reader, "events", met, params.cursor, params.limit)
+    if params.profile is None:
+        return listing.page(reader, "events", met, params)
+    met.append(_c.subject.is_not(None))
+    return listing.page(reader, "events", met, params, _streams(reader, params.profile))
 
 
 def answer_profile_timeline(reader: Reader, params: ProfileTimelineParams) -> dict[str, Any]:
     """Answer a page of one profile's events.  Raises NotFound for a profile never heard of."""
-    whose = _of_profile(reader, params.ref)
-    met = whose + _conditions(params)
-    answer = listing.page(reader, "timeline", met, params.cursor, params.limit)
-    if not answer["timeline"] and not _has_any(reader, whose):
+    streams = _streams(reader, params.ref)
+    met = [_c.subject.is_not(None), *_conditions(params)]
+    answer = listing.page(reader, "timeline", met, params, streams)
+    if not answer["timeline"] and not _has_any(reader, streams):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
     return answer
 
 
-def _has_any(reader: Reader, whose: list[ColumnElement[bool]]) -> bool:
-    one = select(_c.position).where(_c.workspace == reader.workspace, *whose).limit(1)
-    return reader.tx.execute(one).first() is not None
+def _has_any(reader: Reader, streams: Sequence[UUID]) -> bool:
+    theirs = (_c.workspace == reader.workspace, _c.stream.in_(streams), _c.subject.is_not(None))
+    return reader.tx.execute(select(_c.position).where(*theirs).limit(1)).first() is not None
 
 
 events = Query(

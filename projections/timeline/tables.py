@@ -1,4 +1,4 @@
-"""Where the timeline is kept: one row for each message."""
+"""Where the timeline is kept: one row for each message, and for each event derived from one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.base import schema
 
-NAME, VERSION = "timeline", 1
+NAME, VERSION = "timeline", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
+
+MESSAGE = 0
+"""The ordinal of a message's own row."""
 
 timeline = Table(
     "event",
@@ -27,6 +30,7 @@ timeline = Table(
     Column("position", BigInteger, primary_key=True),
     # In the key only because a table spread over machines must be distributed by it.
     Column("stream", Uuid, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
     Column("id", Uuid, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("sent_at", DateTime(timezone=True)),
@@ -40,11 +44,14 @@ timeline = Table(
     Column("channel", Text),
     Column("session_id", Text),
     Column("properties", JSONB, nullable=False),
+    Column("page_view", JSONB),
 )
-"""``subject`` is the kind of identifier that owns the stream; null for a system event."""
+"""``ordinal`` is 0 for a message; the events derived from it are numbered from 1.  ``subject`` is the
+kind of identifier that owns the stream; null for a system event.
+"""
 
 _c = timeline.c
-_newest_first = (_c.occurred_at.desc(), _c.position.desc())
+_newest_first = (_c.occurred_at.desc(), _c.position.desc(), _c.ordinal.desc())
 Index("event_by_time", _c.workspace, *_newest_first)
 Index("event_by_name", _c.workspace, _c.name, *_newest_first)
 Index("event_by_stream", _c.workspace, _c.stream, *_newest_first)

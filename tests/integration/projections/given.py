@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from domain.message import Message
 from domain.recorded import Recorded
-from projections import PROJECTIONS, checkpoint, identity
+from projections import PROJECTIONS, checkpoint, identity, sessions
 from projections.base import Projection, Reader
 from projections.projector import Projector
 from tests.integration.projections.history import ListFeed, recorded, stream_of
@@ -51,6 +51,7 @@ class Given:
                 stream_of=stream_of,
                 person=partial(identity.person, tx, workspace),
                 people=partial(identity.people, tx, workspace),
+                session=partial(sessions.find, tx, workspace),
                 recorded=lambda position: history[position - 1],
                 projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),
             )

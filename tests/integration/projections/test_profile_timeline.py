@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import InvalidRequest, NotFound
 from domain.identifiers import Identifier, system_stream
-from tests.builders import NOON, anonymous, tracked, user
+from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import SECRET, stream_of
 
 PATH = "/profiles/{ref}/timeline"
@@ -38,6 +38,35 @@ def test_a_timeline_takes_the_filters_of_the_event_list(given):
     given.messages(tracked("Viewed", properties={"a": 1}), tracked("Bought"))
     assert names(given, "user_id:u-1", name="Bought") == ["Bought"]
     assert names(given, "user_id:u-1", where=["properties.a=1"]) == ["Viewed"]
+
+
+def test_a_timeline_sees_through_links_merges_and_unmerges(given):
+    def at(minutes, name, *who, **facts):
+        return tracked(name, *who, occurred_at=NOON + timedelta(minutes=minutes), **facts)
+
+    given.messages(
+        at(0, "a", anonymous()),
+        at(1, "b", user("u-2")),
+        at(2, "c", user("u-1"), anonymous()),
+        at(3, "d", user("u-2")),
+    )
+    assert names(given, "anonymous_id:a-1", derived=False) == ["c", "a"]
+    whose = given.ask(PATH, ref="anonymous_id:a-1")["timeline"]
+    assert {it["profile_id"] for it in whose} == {str(stream_of(user("u-1")))}
+
+    given.messages(merged(user("u-1"), user("u-2"), occurred_at=NOON + timedelta(minutes=4)))
+    for ref in ("user_id:u-1", "user_id:u-2", "anonymous_id:a-1"):
+        assert names(given, ref, derived=False) == ["merge", "d", "c", "b", "a"]
+        first = given.ask(PATH, ref=ref, derived=False, limit=3)
+        rest = given.ask(PATH, ref=ref, derived=False, limit=3, cursor=first["next"])
+        assert [it["name"] for it in first["timeline"]] == ["merge", "d", "c"]
+        assert [it["name"] for it in rest["timeline"]] == ["b", "a"]
+
+    given.messages(
+        unmerged(user("u-2"), user("u-1"), occurred_at=NOON + timedelta(minutes=5)),
+    )
+    assert names(given, "user_id:u-1", derived=False) == ["merge", "c", "a"]
+    assert names(given, "user_id:u-2", derived=False) == ["unmerge", "d", "b"]
 
 
 def test_a_profile_nobody_has_heard_of_is_not_found(given):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,26 @@ from hypothesis import strategies as st
 from domain.errors import InvalidRequest
 from projections import cursors
 
+instants = st.datetimes(timezones=st.just(UTC))
 
-@given(st.datetimes(timezones=st.just(UTC)), st.integers(1, 2**63 - 1))
-def test_a_cursor_brings_back_the_place_where_the_page_ended(moment: datetime, position: int):
-    assert cursors.event(cursors.after_event(moment, position)) == (moment, position)
+
+@given(instants, st.integers(1, 2**63 - 1), st.integers(0, 2**31 - 1))
+def test_a_cursor_brings_back_the_place_where_the_page_ended(
+    moment: datetime, position: int, ordinal: int
+):
+    cursor = cursors.after_event(moment, position, ordinal)
+    assert cursors.event(cursor) == (moment, position, ordinal)
+
+
+@given(instants, st.uuids(), st.text(st.characters(exclude_categories=["Cs", "Cc"])))
+def test_a_cursor_brings_back_the_session_where_the_page_ended(
+    moment: datetime, stream: UUID, session: str
+):
+    assert cursors.session(cursors.after_session(moment, stream, session)) == (
+        moment,
+        stream,
+        session,
+    )
 
 
 def forged(text: str) -> str:
@@ -30,23 +47,30 @@ def forged(text: str) -> str:
         "%%%",
         "AAAA",
         forged("1"),
-        forged("1.2.3"),
-        forged("1.-1"),
-        forged("9" * 30 + ".1"),
-        forged(f"1.{2**63}"),
-        forged("a.b"),
+        forged("1.2"),
+        forged("1.2.3.4"),
+        forged("1.-1.0"),
+        forged("1.1.-1"),
+        forged("9" * 30 + ".1.0"),
+        forged(f"1.{2**63}.0"),
+        forged(f"1.1.{2**31}"),
+        forged("a.b.c"),
         "9" * 1_000,
     ],
 )
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
-    with pytest.raises(InvalidRequest, match="send the `next` of the page before"):
-        cursors.event(cursor)
+    for read in (cursors.event, cursors.session):
+        with pytest.raises(InvalidRequest, match="send the `next` of the page before"):
+            read(cursor)
 
 
 @given(st.text())
 def test_any_text_can_be_a_cursor_and_is_read_or_refused(text: str):
     with suppress(InvalidRequest):
         cursors.event(text)
+    with suppress(InvalidRequest):
+        cursors.session(text)
+    with suppress(InvalidRequest):
         cursors.text(text)
 
 

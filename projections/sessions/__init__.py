@@ -1,0 +1,19 @@
+"""Sessions: the visits that messages with a session id were part of."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.sessions import tables
+from projections.sessions.fold import apply
+from projections.sessions.joining import find
+from projections.sessions.queries import profile_sessions, session, sessions
+
+__all__ = ["find", "projection"]
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(sessions, session, profile_sessions),
+)

@@ -1,0 +1,54 @@
+"""Which campaign a visit came from: the five utm parameters, wherever a source puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from domain.payload import Context, is_about_session
+from projections import visit
+from projections.visit import first_text
+
+PARTS = ("source", "medium", "campaign", "term", "content")
+DIRECT = "direct"
+"""The source of a visit that names none."""
+
+LONGEST = 256
+"""Characters of each that are kept."""
+
+_MOST_PARAMETERS = 100
+
+
+def utm(name: str, properties: Mapping[str, Any], context: Context) -> dict[str, str] | None:
+    """Return what an event says of the campaign, None if it says nothing."""
+    sent, query = visit.members(context.campaign), _query(properties, context)
+    said = {
+        part: first_text(
+            sent.get("name" if part == "campaign" else part),
+            properties.get(f"utm_{part}"),
+            query.get(f"utm_{part}"),
+        )
+        for part in PARTS
+    }
+    if said["source"] is None and is_about_session(name):
+        said["source"] = first_text(properties.get("source"))
+    return {part: value[:LONGEST] for part, value in said.items() if value} or None
+
+
+def _query(properties: Mapping[str, Any], context: Context) -> Mapping[str, str]:
+    """Return the query of the first URL, or search part, that has utm parameters."""
+    for url in _urls(properties, context):
+        if isinstance(url, str) and "utm_" in url:
+            try:
+                return dict(parse_qsl(urlsplit(url).query, max_num_fields=_MOST_PARAMETERS))
+            except ValueError:
+                continue
+    return {}
+
+
+def _urls(properties: Mapping[str, Any], context: Context) -> Iterator[Any]:
+    page = visit.members(context.page)
+    for part in ("url", "search"):
+        yield properties.get(part)
+        yield page.get(part)

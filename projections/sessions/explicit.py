@@ -1,0 +1,59 @@
+"""Events that say themselves when a session began or ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from domain.events import MessageEvent
+from domain.payload import is_about_session
+
+_STARTS = ("start", "started_at", "startedAt", "start_time", "startTime", "startDate", "begin")
+_ENDS = ("end", "ended_at", "endedAt", "end_time", "endTime", "endDate")
+
+LONGEST = timedelta(days=7)
+"""A start or end that is further from its event is a broken clock's."""
+
+_MILLISECONDS = 10**11
+"""Seconds since 1970 are below this until the year 5138, and milliseconds above it since 1973."""
+
+
+class Bounds(NamedTuple):
+    """The earliest and the latest instant that an event knows of its session."""
+
+    start: datetime
+    end: datetime
+
+
+def bounds(event: MessageEvent, properties: Mapping[str, Any]) -> Bounds:
+    """Return when the event occurred, widened by the start and end that it names."""
+    at = event.occurred_at
+    if not is_about_session(event.name):
+        return Bounds(at, at)
+    named = [it for it in _named(properties) if abs(it - at) <= LONGEST and it <= event.received_at]
+    return Bounds(min([at, *named]), max([at, *named]))
+
+
+def _named(properties: Mapping[str, Any]) -> list[datetime]:
+    said = (next((properties[it] for it in names if it in properties), None) for names in _BOTH)
+    return [moment for it in said if (moment := _instant(it)) is not None]
+
+
+_BOTH = (_STARTS, _ENDS)
+
+
+def _instant(said: Any) -> datetime | None:
+    try:
+        if isinstance(said, (int, float)) and not isinstance(said, bool):
+            return datetime.fromtimestamp(said / 1000 if said >= _MILLISECONDS else said, UTC)
+        return _written(said.strip()) if isinstance(said, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _written(said: str) -> datetime:
+    if "/" in said:
+        return datetime.strptime(f"{said} +0000", "%d/%m/%Y %H:%M:%S %z")
+    moment = datetime.fromisoformat(said)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -1,0 +1,63 @@
+"""A session as it is shown: what all streams of one person did under one session id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from domain.person import Person
+from projections.instants import shown
+from projections.sessions.campaign import DIRECT, PARTS
+from projections.sessions.tables import session
+
+AnyRow = Row[*tuple[Any, ...]]
+
+_c = session.c
+ROWS = select(
+    _c.id,
+    _c.stream,
+    _c.started_at,
+    _c.ended_at,
+    _c.events,
+    _c.pages,
+    _c.channel,
+    _c.device,
+    _c.utm,
+)
+
+
+def find(tx: Connection, workspace: int, session_id: str, person: Person) -> dict[str, Any] | None:
+    """Return what the person did under the session id, None if nothing is known of that."""
+    wanted = ROWS.where(
+        _c.workspace == workspace, _c.id == session_id, _c.stream.in_(person.streams)
+    )
+    rows = tx.execute(wanted).all()
+    return joined(rows, person.id) if rows else None
+
+
+def joined(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
+    """Return one session from the rows of one person and session id, at least one."""
+    started_at, ended_at = min(it.started_at for it in rows), max(it.ended_at for it in rows)
+    utm = msgspec.json.decode(_first(it.utm for it in rows) or "{}")
+    return {
+        "id": rows[0].id,
+        "profile_id": profile_id,
+        "channel": _first(it.channel for it in rows),
+        "source": utm.setdefault("source", DIRECT),
+        "device": _first(it.device for it in rows),
+        "started_at": shown(started_at),
+        "ended_at": shown(ended_at),
+        "length_seconds": int((ended_at - started_at).total_seconds()),
+        **{f"utm_{part}": utm.get(part) for part in PARTS},
+        "events": sum(it.events for it in rows),
+        "pages": sum(it.pages for it in rows),
+    }
+
+
+def _first(said: Iterable[list[str] | None]) -> str | None:
+    earliest = min((it for it in said if it is not None), default=None)
+    return None if earliest is None else earliest[-1]
