@@ -15,7 +15,7 @@ Facts are weighed in the order in which they occurred:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -77,6 +77,19 @@ class Component(NamedTuple):
 Fact = Linked | Absorbed | Separated
 
 
+class Resolution(NamedTuple):
+    """What a set of facts comes to."""
+
+    components: Mapping[Identifier, Component]
+    """The component of each identifier that the facts name."""
+
+    idle: frozenset[Linked]
+    """Links that found a ``user_id`` on either side, so that they join nothing.
+
+    More links and merges can only make those meet earlier, so nothing but an unmerge can wake one.
+    """
+
+
 def facts_of(event: Event) -> tuple[Fact, ...]:
     """Return what an event says about who is who."""
     if isinstance(event, IdentifiersLinked):
@@ -97,6 +110,11 @@ def resolve(facts: Iterable[Fact]) -> Mapping[Identifier, Component]:
 
     An identifier that no fact names is a person by itself.
     """
+    return resolution(facts).components
+
+
+def resolution(facts: Iterable[Fact]) -> Resolution:
+    """Return what the facts come to, and which of them came to nothing."""
     known = set(facts)
     apart = _apart(known)
     merges = sorted(it for it in known if isinstance(it, Absorbed) and _holds(it, apart))
@@ -105,10 +123,14 @@ def resolve(facts: Iterable[Fact]) -> Mapping[Identifier, Component]:
     groups = _Groups({identifier for fact in known for identifier in named(fact)})
     for merge in merges:
         groups.join(merge.primary, merge.secondary)
+    idle = set()
     for link in links:
-        if groups.users(link.left) == 0 or groups.users(link.right) == 0:
+        if groups.users(link.left) and groups.users(link.right):
+            idle.add(link)
+        else:
             groups.join(link.left, link.right)
-    return _components(groups, merges, _guessed(known))
+    sides = _sides(groups, (it for it in links if it not in idle), merges)
+    return Resolution(_components(groups, sides, _guessed(known)), frozenset(idle))
 
 
 def named(fact: Fact) -> tuple[Identifier, ...]:
@@ -175,46 +197,79 @@ class _Groups:
         self._parent = {it: it for it in identifiers}
         self._users = {it: int(it.kind == "user_id") for it in self._parent}
 
+    def apart(self) -> _Groups:
+        """Return the same identifiers, each by itself."""
+        return _Groups(self._parent)
+
     def users(self, identifier: Identifier) -> int:
         """Return how many user ids are in the identifier's group."""
-        return self._users[self._root(identifier)]
+        return self._users[self.root(identifier)]
 
     def join(self, left: Identifier, right: Identifier) -> None:
         """Make one group of two."""
-        one, other = sorted((self._root(left), self._root(right)))
+        one, other = sorted((self.root(left), self.root(right)))
         if one != other:
             self._parent[other] = one
             self._users[one] += self._users[other]
 
-    def all(self) -> Iterable[set[Identifier]]:
-        """Return the groups."""
+    def all(self) -> dict[Identifier, set[Identifier]]:
+        """Return the groups, by the member that stands for each."""
         members: dict[Identifier, set[Identifier]] = {}
         for identifier in self._parent:
-            members.setdefault(self._root(identifier), set()).add(identifier)
-        return members.values()
+            members.setdefault(self.root(identifier), set()).add(identifier)
+        return members
 
-    def _root(self, identifier: Identifier) -> Identifier:
+    def root(self, identifier: Identifier) -> Identifier:
+        """Return the member that stands for the identifier's group."""
         while (parent := self._parent[identifier]) != identifier:
             self._parent[identifier] = self._parent[parent]
             identifier = parent
         return identifier
 
 
-def _components(
-    groups: _Groups, merges: Iterable[Absorbed], guessed: set[Identifier]
-) -> Mapping[Identifier, Component]:
-    absorbed: set[Identifier] = set()
-    demoted: dict[Identifier, datetime] = {}
+class _Sides(NamedTuple):
+    """Who was absorbed by merges, and who was so with the policy that the primary's word counts."""
+
+    absorbed: set[Identifier]
+    demoted: dict[Identifier, datetime]
+
+
+def _sides(everybody: _Groups, links: Iterable[Linked], merges: Sequence[Absorbed]) -> _Sides:
+    """Return what each merge absorbed: all that was one with the secondary by then.
+
+    That is what links join with it, whenever they were shown, and what earlier merges did.
+    """
+    sides = _Sides(set(), {})
+    if not merges:
+        return sides
+    groups = everybody.apart()
+    for link in links:
+        groups.join(link.left, link.right)
+    members = groups.all()
     for merge in merges:
-        absorbed.add(merge.secondary)
+        one, other = groups.root(merge.primary), groups.root(merge.secondary)
+        side = {merge.secondary}
+        if one != other:
+            side = members.pop(other)
+            sides.absorbed.update(side)
+            groups.join(one, other)
+            whole = members.pop(one)
+            whole |= side
+            members[groups.root(one)] = whole
         if merge.policy == "primary":
-            demoted[merge.secondary] = max(merge.at, demoted.get(merge.secondary, merge.at))
+            sides.demoted.update(dict.fromkeys(side, merge.at))  # in order of time: the last counts
+    return sides
+
+
+def _components(
+    groups: _Groups, sides: _Sides, guessed: set[Identifier]
+) -> Mapping[Identifier, Component]:
     found: dict[Identifier, Component] = {}
-    for group in groups.all():
+    for group in groups.all().values():
         component = Component(
-            _canonical(group - guessed or group, absorbed),
+            _canonical(group - guessed or group, sides.absorbed),
             frozenset(group),
-            {it: demoted[it] for it in sorted(group) if it in demoted},
+            {it: sides.demoted[it] for it in sorted(group) if it in sides.demoted},
             frozenset(group & guessed),
         )
         found.update(dict.fromkeys(group, component))

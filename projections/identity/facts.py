@@ -1,8 +1,8 @@
-"""What was said about who is who: read from a batch, kept, and found again from any name in it."""
+"""What was said about who is who: kept, and found again from any name in it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,12 +10,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, TextClause, text
 
-from domain import repair
-from domain.events import IdentifiersLinked, Merged, Unmerged
 from domain.identifiers import Identifier
-from domain.identity import Absorbed, Fact, Linked, Separated, facts_of, joined, named
-from projections.batch import Batch
+from domain.identity import Absorbed, Separated
 from projections.identity.tables import decision, link, member
+
+Pair = tuple[UUID, UUID]
 
 
 class Member(NamedTuple):
@@ -37,124 +36,67 @@ class Member(NamedTuple):
 class Known(NamedTuple):
     """All that is kept about some streams and whoever they may be joined to."""
 
-    facts: frozenset[Fact]
-    members: tuple[Member, ...]
+    members: Collection[Member]
+    links: Mapping[Pair, tuple[datetime, bool]]
+    """When each was first shown, and whether it is idle."""
+
+    decisions: Collection[Absorbed | Separated]
 
 
-class Said(NamedTuple):
-    """What a batch says."""
+_LED_TO = f"""
+    SELECT other FROM {link} WHERE workspace = :workspace AND stream = near.of {{awake}}
+    UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = near.of {{awake}}
+    UNION ALL SELECT other FROM {decision} WHERE workspace = :workspace AND stream = near.of AND joins
+    UNION ALL SELECT stream FROM {decision} WHERE workspace = :workspace AND other = near.of AND joins
+"""
 
-    facts: frozenset[Fact]
-    links: dict[tuple[UUID, UUID], datetime]
-    decisions: tuple[tuple[Any, ...], ...]
-    """Rows of `decision`, without their workspace."""
-
-    streams: dict[Identifier, UUID]
-    """The streams of all who are named."""
-
-
-_TELLING = (IdentifiersLinked, Merged, Unmerged)
-
-
-def said_in(batch: Batch) -> Said:
-    """Return what the batch's events say.  What names an impossible identifier says nothing."""
-    told = [
-        (recorded.event.id, fact)
-        for recorded in batch.records
-        if isinstance(recorded.event, _TELLING)
-        for fact in facts_of(recorded.event)
-        if _is_storable(fact)
-    ]
-    names = {identifier for _, fact in told for identifier in named(fact)}
-    streams = {it: batch.stream_of(it) for it in names}
-    links: dict[tuple[UUID, UUID], datetime] = {}
-    decisions: list[tuple[Any, ...]] = []
-    for event, fact in told:
-        if isinstance(fact, Linked):
-            pair = joined(fact)
-            if pair is not None:
-                left, right = sorted(pair)
-                between = streams[left], streams[right]
-                links[between] = min(fact.at, links.get(between, fact.at))
-        else:
-            decisions.extend(_decisions(event, fact, streams))
-    return Said(frozenset(fact for _, fact in told), links, tuple(decisions), streams)
-
-
-def _is_storable(fact: Fact) -> bool:
-    return all(repair.text(it.value) == it.value for it in named(fact))
-
-
-def _decisions(
-    event: UUID, fact: Absorbed | Separated, streams: dict[Identifier, UUID]
-) -> Iterable[tuple[Any, ...]]:
-    if isinstance(fact, Separated):
-        subject, joins, policy, certain = fact.identifier, False, "", True
-        others: Iterable[Identifier] = sorted(fact.apart_from)
-    else:
-        subject, joins, policy, certain = fact.primary, True, fact.policy, fact.certain
-        # A name that never joins is nobody's: the subject was heard of, no more.
-        others = (fact.secondary if joined(fact) else subject,)
-    for other in others:
-        yield (
-            *(streams[subject], streams[other], event, fact.at, joins, policy, certain),
-            *(*subject, *other),
-        )
-
-
-_NEAR = text(f"""
+_NEAR = f"""
 WITH RECURSIVE near (of) AS (
     SELECT stream FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)
     UNION
-    SELECT next.of FROM near CROSS JOIN LATERAL (
-        SELECT other FROM {link} WHERE workspace = :workspace AND stream = near.of
-        UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = near.of
-        UNION ALL SELECT other FROM {decision}
-            WHERE workspace = :workspace AND stream = near.of AND joins
-        UNION ALL SELECT stream FROM {decision}
-            WHERE workspace = :workspace AND other = near.of AND joins
-    ) AS next (of)
+    SELECT next.of FROM near CROSS JOIN LATERAL ({_LED_TO}) AS next (of)
 )
 SELECT stream, kind, value, person, guessed, demoted_at AT TIME ZONE 'UTC'
 FROM near CROSS JOIN LATERAL (
     SELECT * FROM {member} WHERE workspace = :workspace AND stream = near.of OFFSET 0
 ) AS known
-""")
+"""
 
-_LINKS = text(f"""
-SELECT stream, other, at AT TIME ZONE 'UTC' FROM {link}
-WHERE workspace = :workspace AND stream = ANY(:streams)
-""")
+_LINKS = f"""
+SELECT stream, other, at AT TIME ZONE 'UTC', idle FROM {link}
+WHERE workspace = :workspace AND stream = ANY(:streams) {{awake}}
+"""
 
 _DECISIONS = text(f"""
 SELECT at AT TIME ZONE 'UTC', joins, policy, certain, kind, value, other_kind, other_value
 FROM {decision} WHERE workspace = :workspace AND stream = ANY(:streams)
 """)
 
+_AWAKE = {
+    whole: (text(_NEAR.format(awake=awake)), text(_LINKS.format(awake=awake)))
+    for whole, awake in ((False, "AND NOT idle"), (True, ""))
+}
 
-def near(tx: Connection, workspace: int, streams: Collection[UUID]) -> Known:
-    """Return what is kept of the streams, and of all that facts lead to from there."""
-    asked: dict[str, Any] = {"workspace": workspace, "streams": sorted(streams)}
-    members = tuple(_member(*row) for row in tx.execute(_NEAR, asked))
+
+def near(tx: Connection, workspace: int, streams: Collection[UUID], *, whole: bool) -> Known:
+    """Return what is kept of the streams, and of all that facts lead to from there.
+
+    Idle links lead nowhere, and are left out, unless the ``whole`` is asked for.
+    """
+    lead, links = _AWAKE[whole]
+    asked: dict[str, Any] = {"workspace": workspace, "streams": list(streams)}
+    members = [_member(*row) for row in tx.execute(lead, asked)]
     if not members:
-        return Known(frozenset(), ())
-    names = {it.stream: it.identifier for it in members}
-    asked |= {"streams": list(names)}
-    links = {
-        Linked(at.replace(tzinfo=UTC), names[stream], names[other])
-        for stream, other, at in tx.execute(_LINKS, asked)
-    }
-    decisions = {_fact(*row) for row in tx.execute(_DECISIONS, asked)}
-    return Known(frozenset(links | decisions), members)
-
-
-def _fact(  # noqa: PLR0917 - the columns of a row
-    at: datetime, joins: bool, policy: Any, certain: bool, kind: str, value: str, *other: str
-) -> Fact:
-    at, subject = at.replace(tzinfo=UTC), Identifier(kind, value)
-    if joins:
-        return Absorbed(at, subject, Identifier(*other), policy, certain)
-    return Separated(at, subject, frozenset((Identifier(*other),)))
+        return Known((), {}, ())
+    asked |= {"streams": [it.stream for it in members]}
+    return Known(
+        members,
+        {
+            (stream, other): (at.replace(tzinfo=UTC), idle)
+            for stream, other, at, idle in tx.execute(links, asked)
+        },
+        [_decision(*row) for row in tx.execute(_DECISIONS, asked)],
+    )
 
 
 def _member(  # noqa: PLR0917 - the columns of a row
@@ -164,41 +106,54 @@ def _member(  # noqa: PLR0917 - the columns of a row
     return Member(stream, kind, value, person, guessed, at)
 
 
-_ADD_LINKS = text(f"""
+def _decision(  # noqa: PLR0917 - the columns of a row
+    at: datetime, joins: bool, policy: Any, certain: bool, kind: str, value: str, *other: str
+) -> Absorbed | Separated:
+    at, subject = at.replace(tzinfo=UTC), Identifier(kind, value)
+    if joins:
+        return Absorbed(at, subject, Identifier(*other), policy, certain)
+    return Separated(at, subject, frozenset((Identifier(*other),)))
+
+
+_PUT_LINKS = text(f"""
 INSERT INTO {link} AS known
-SELECT :workspace, stream, other, at FROM json_to_recordset(:rows)
-    AS new (stream uuid, other uuid, at timestamptz)
-ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at WHERE excluded.at < known.at
+SELECT :workspace, new.* FROM json_to_recordset(:rows)
+    AS new (stream uuid, other uuid, at timestamptz, idle boolean) ORDER BY stream, other
+ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at, idle = excluded.idle
+WHERE excluded.at <= known.at
 """)
 
-_ADD_DECISIONS = text(f"""
+_PUT_DECISIONS = text(f"""
 INSERT INTO {decision}
 SELECT :workspace, new.* FROM json_to_recordset(:rows) AS new (
     stream uuid, other uuid, event uuid, at timestamptz, joins boolean, policy text,
     certain boolean, kind text, value text, other_kind text, other_value text
-) ON CONFLICT DO NOTHING
+) ORDER BY stream, other, event
+ON CONFLICT DO NOTHING
 """)
 
-_DECISION = [it.name for it in decision.columns][1:]
+_DECISION = tuple(it.name for it in decision.columns)[1:]
 
 
-def add(tx: Connection, workspace: int, said: Said) -> None:
-    """Keep what a batch says."""
-    if said.links:
-        links = sorted((*pair, at) for pair, at in said.links.items())
-        write(tx, _ADD_LINKS, workspace, ("stream", "other", "at"), links)
-    if said.decisions:
-        write(tx, _ADD_DECISIONS, workspace, _DECISION, sorted(said.decisions))
+def put_links(tx: Connection, workspace: int, links: Mapping[Pair, tuple[datetime, bool]]) -> None:
+    """Keep links that are new, or other than they were."""
+    rows = [(*pair, *told) for pair, told in links.items()]
+    write(tx, _PUT_LINKS, workspace, ("stream", "other", "at", "idle"), rows)
+
+
+def put_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Keep rows of `decision`, given without their workspace."""
+    write(tx, _PUT_DECISIONS, workspace, _DECISION, rows)
 
 
 def write(
     tx: Connection,
     statement: TextClause,
     workspace: int,
-    columns: Iterable[str],
+    columns: tuple[str, ...],
     rows: Iterable[tuple[Any, ...]],
 ) -> None:
     """Run a statement that takes all its rows as one JSON parameter: one plan, whatever the batch."""
-    names = tuple(columns)
-    document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
-    tx.execute(statement, {"workspace": workspace, "rows": document.decode()})
+    document = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows])
+    if document != b"[]":
+        tx.execute(statement, {"workspace": workspace, "rows": document.decode()})

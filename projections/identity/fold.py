@@ -7,17 +7,28 @@ resolved anew together with what was said, and what came out differently is writ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, text
 
 from domain.identifiers import Identifier
-from domain.identity import LARGE, Component, Fact, joined, named, resolve
+from domain.identity import (
+    LARGE,
+    Absorbed,
+    Component,
+    Fact,
+    Linked,
+    joined,
+    named,
+    resolution,
+)
 from projections.batch import Batch
 from projections.identity import facts
-from projections.identity.facts import Member
+from projections.identity.facts import Known, Member, Pair
+from projections.identity.said import Said, rows, said_in
 from projections.identity.tables import large, member
 
 log = structlog.get_logger(__name__)
@@ -25,21 +36,48 @@ log = structlog.get_logger(__name__)
 
 def apply(tx: Connection, batch: Batch) -> None:
     """Take in what the batch says.  A batch that says nothing costs nothing."""
-    said = facts.said_in(batch)
-    if not said.facts:
+    said = said_in(batch)
+    if not said.streams:
         return
-    known = facts.near(tx, batch.workspace, set(said.streams.values()))
-    facts.add(tx, batch.workspace, said)
+    known = facts.near(tx, batch.workspace, said.streams.values(), whole=said.parts)
     streams = {it.identifier: it.stream for it in known.members} | said.streams
-    after = _members(known.facts | said.facts, streams)
-    _write(tx, batch.workspace, known.members, after)
+    names = {stream: identifier for identifier, stream in streams.items()}
+    shown = _earliest(known, said)
+    links = {pair: Linked(at, names[pair[0]], names[pair[1]]) for pair, at in shown.items()}
+    told: set[Fact] = {*links.values(), *known.decisions, *(fact for _, fact in said.decisions)}
+    told.update(_attested(known))
+    resolved = resolution(told)
+
+    now = {pair: (link.at, link in resolved.idle) for pair, link in links.items()}
+    changed = {pair: link for pair, link in now.items() if known.links.get(pair) != link}
+    facts.put_links(tx, batch.workspace, changed)
+    facts.put_decisions(tx, batch.workspace, rows(said))
+    _write(tx, batch.workspace, known.members, _members(told, resolved.components, streams))
 
 
-def _members(said: Collection[Fact], streams: Mapping[Identifier, UUID]) -> list[Member]:
-    components = resolve(said)
+def _earliest(known: Known, said: Said) -> Mapping[Pair, datetime]:
+    shown = {pair: at for pair, (at, _) in known.links.items()}
+    for pair, at in said.links.items():
+        shown[pair] = min(at, shown.get(pair, at))
+    return shown
+
+
+def _attested(known: Known) -> Iterator[Linked]:
+    """Return that names exist which an alias may have guessed: an idle link may have shown so."""
+    exist = {it.identifier for it in known.members if not it.guessed}
+    for fact in known.decisions:
+        if isinstance(fact, Absorbed) and not fact.certain and fact.secondary in exist:
+            yield Linked(fact.at, fact.secondary, fact.secondary)
+
+
+def _members(
+    told: Iterable[Fact],
+    components: Mapping[Identifier, Component],
+    streams: Mapping[Identifier, UUID],
+) -> list[Member]:
     return [
         _member(identifier, components[identifier], streams)
-        for identifier in {it for fact in said for it in _heard_of(fact)}
+        for identifier in {it for fact in told for it in _heard_of(fact)}
     ]
 
 
@@ -64,7 +102,7 @@ _PUT_MEMBERS = text(f"""
 INSERT INTO {member} AS known
 SELECT :workspace, new.* FROM json_to_recordset(:rows) AS new (
     stream uuid, kind text, value text, person uuid, guessed boolean, demoted_at timestamptz
-)
+) ORDER BY stream
 ON CONFLICT (workspace, stream) DO UPDATE
 SET person = excluded.person, guessed = excluded.guessed, demoted_at = excluded.demoted_at
 """)
@@ -74,7 +112,7 @@ def _write(
     tx: Connection, workspace: int, before: Collection[Member], after: Iterable[Member]
 ) -> None:
     known = set(before)
-    changed = sorted(it for it in after if it not in known)
+    changed = [it for it in after if it not in known]
     if not changed:
         return
     facts.write(tx, _PUT_MEMBERS, workspace, Member._fields, changed)

@@ -16,8 +16,13 @@ link = Table(
     Column("stream", Uuid, primary_key=True),
     Column("other", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("idle", Boolean, nullable=False),
 )
-"""Two identifiers, by their streams, that were shown together, and when they first were."""
+"""Two identifiers, by their streams, that were shown together, and when they first were.
+
+``idle`` is as `domain.identity.Resolution` says: ten thousand users of one device are not ten thousand
+names to be looked at whenever one of them does something.
+"""
 
 decision = Table(
     "decision",
@@ -64,5 +69,6 @@ large = Table(
 """The persons that have more names than anybody has: see `domain.identity.LARGE`."""
 
 Index("link_by_other", link.c.workspace, link.c.other)
+Index("link_awake", link.c.workspace, link.c.stream, postgresql_where=~link.c.idle)
 Index("decision_by_other", decision.c.workspace, decision.c.other)
 Index("member_by_person", member.c.workspace, member.c.person)

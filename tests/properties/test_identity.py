@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.identifiers import Identifier
-from domain.identity import Absorbed, Fact, Linked, Separated, resolve
+from domain.identity import Absorbed, Fact, Linked, Separated, resolution, resolve
 from tests.builders import NOON
 
 identifiers = st.builds(
@@ -73,3 +73,14 @@ def test_facts_about_others_change_nothing(said: list[Fact], others: list[Fact])
     moved = [type(fact)(*map(elsewhere, fact)) for fact in others]
     together = resolve(said + moved)
     assert all(together[identifier] == component for identifier, component in resolve(said).items())
+
+
+@given(facts, facts)
+def test_an_idle_link_changes_nothing_whatever_links_and_merges_follow(
+    said: list[Fact], more: list[Fact]
+) -> None:
+    idle = resolution(said).idle
+    later = [it for it in more if not isinstance(it, Separated)]
+    awake = [it for it in said if it not in idle]
+    heard_of = [Linked(NOON, it, it) for link in idle for it in (link.left, link.right)]
+    assert resolve(awake + heard_of + later) == resolve(said + later)

@@ -101,6 +101,30 @@ def test_a_merge_with_policy_primary_demotes_what_the_secondary_said_before() ->
     assert resolve(facts)[ANN].demoted == {BOB: at(4)}
 
 
+def test_a_merge_absorbs_all_that_is_one_with_the_secondary() -> None:
+    phone = anonymous("phone")
+    facts = [
+        Linked(at(0), phone, BOB),
+        Linked(at(0), MAIL, BOB),
+        Absorbed(at(1), anonymous(), phone, "primary"),
+    ]
+    person = resolve(facts)[anonymous()]
+    assert person.canonical == anonymous()
+    assert person.demoted == dict.fromkeys([phone, MAIL, BOB], at(1))
+
+
+def test_what_an_earlier_merge_brought_is_absorbed_with_it() -> None:
+    zed = user("zed")
+    facts = [Absorbed(at(1), BOB, ANN), Absorbed(at(2), zed, BOB, "primary")]
+    assert resolve(facts)[ANN].canonical == zed
+    assert resolve(facts)[ANN].demoted == {ANN: at(2), BOB: at(2)}
+
+
+def test_an_alias_the_other_way_round_changes_nothing() -> None:
+    facts = [Absorbed(at(1), BOB, ANN), Absorbed(at(2), ANN, BOB)]
+    assert resolve(facts)[ANN].canonical == BOB
+
+
 def test_blocked_values_never_make_a_person_of_many() -> None:
     nobody = user("null")
     facts = (Linked(at(0), nobody, anonymous("a")), Linked(at(1), nobody, anonymous("b")))
