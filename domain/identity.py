@@ -96,10 +96,11 @@ def facts_of(event: Event) -> tuple[Fact, ...]:
         return (Linked(event.occurred_at, event.left, event.right),)
     if isinstance(event, Merged) and event.subject is not None:
         certain = len(event.absorbed) == 1
-        return tuple(
+        said = (
             Absorbed(event.occurred_at, event.subject, it, event.policy, certain)
             for it in event.absorbed
         )
+        return tuple(it for it in said if joined(it))
     if isinstance(event, Unmerged) and event.subject is not None:
         return (Separated(event.occurred_at, event.subject, frozenset(event.apart_from)),)
     return ()

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain import repair
 from domain.events import IdentifiersLinked, Merged, Unmerged
 from domain.identifiers import Identifier
 from domain.identity import Absorbed, Fact, Linked, Separated, facts_of, joined, named
-from projections import repair
 from projections.batch import Batch
 from projections.identity.facts import Pair
 
