@@ -76,7 +76,7 @@ class Unmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
     TOPIC: ClassVar[str] = "profile.unmerged.v1"
 
-    apart_from: tuple[Identifier, ...]
+    apart_from: tuple[Identifier, ...] = ()
     actor: str = ""
     reason: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -59,7 +59,6 @@ def is_blocked(identifier: Identifier) -> bool:
     return value in BLOCKED or not value.strip("0-")
 
 
-@lru_cache(maxsize=65_536)  # the same people come again and again
 def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
     """Return the identifier whose stream takes the message, or None if there is none.
 
@@ -92,8 +91,19 @@ def message_digest(secret: bytes, message_id: str) -> bytes:
 
     It is also the id of the event that records the message.
     """
-    text = message_id.encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=16, key=secret, person=b"message").digest()
+    return message_digests(secret)(message_id)
+
+
+def message_digests(secret: bytes) -> Callable[[str], bytes]:
+    """Return `message_digest` with its secret taken in once: half of what each digest costs."""
+    keyed = blake2b(digest_size=16, key=secret, person=b"message").copy
+
+    def digest(message_id: str) -> bytes:
+        hasher = keyed()
+        hasher.update(message_id.encode("utf-8", "surrogatepass"))
+        return hasher.digest()
+
+    return digest
 
 
 def link_digest(secret: bytes, left: Identifier, right: Identifier) -> bytes:

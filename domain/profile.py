@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from domain.events import (
     AttributesChanged,
@@ -24,6 +25,16 @@ class Link(NamedTuple):
 
     left: Identifier
     right: Identifier
+
+
+class Concern(NamedTuple):
+    """What the identifiers of a message alone say."""
+
+    subject: Identifier | None
+    """The one in whose stream the message is recorded: the strongest."""
+
+    links: tuple[Link, ...]
+    """Each pair that may link; blocked values never do."""
 
 
 class Decision(NamedTuple):
@@ -46,15 +57,14 @@ _RECORDED_AS: dict[str, type[MessageEvent]] = {
 }
 
 
-def decide(message: Message, event_id: UUID) -> Decision:
+def decide(message: Message, event_id: UUID, about: Concern | None = None) -> Decision:
     """Say which event records the message, in whose stream, and which links it shows.
 
     Needs no look-up: the stream is that of the strongest identifier, whatever else is known.
+    ``about`` is the concern of its identifiers, if it is at hand: the same people come again and again.
     """
-    identifiers = message.identifiers
-    subject = identifiers[0] if len(identifiers) == 1 else strongest(identifiers)
+    subject, links = about or concern(message.identifiers)
     recorded_as = SystemOccurred if subject is None else _RECORDED_AS[message.kind]
-    decided = _decided(message) if message.kind in _DECIDED else {}
     event = recorded_as(
         id=event_id,
         message_id=message.message_id,
@@ -68,10 +78,10 @@ def decide(message: Message, event_id: UUID) -> Decision:
         payload=message.payload,
         raw=message.raw,
         absorbed=message.absorbs,
-        **decided,
     )
-    links = links_shown(identifiers) if message.linked and len(identifiers) > 1 else ()
-    return Decision(subject, event, links)
+    if message.kind in _DECIDED:
+        event = msgspec.structs.replace(event, **_decided(message))
+    return Decision(subject, event, links if message.linked else ())
 
 
 _DECIDED = frozenset(("merge", "unmerge"))
@@ -84,8 +94,8 @@ def _decided(message: Message) -> dict[str, Any]:
     return decided | {"apart_from": message.apart_from}
 
 
-@lru_cache(maxsize=65_536)  # the same people come again and again
-def links_shown(identifiers: tuple[Identifier, ...]) -> tuple[Link, ...]:
-    """Return each pair of the identifiers that may link; blocked values never do."""
+def concern(identifiers: tuple[Identifier, ...]) -> Concern:
+    """Return whom a message with these identifiers is about."""
     usable = sorted({it for it in identifiers if not is_blocked(it)})
-    return tuple(Link(left, right) for left, right in combinations(usable, 2))
+    links = tuple(Link(left, right) for left, right in combinations(usable, 2))
+    return Concern(strongest(identifiers), links)

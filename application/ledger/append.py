@@ -23,7 +23,7 @@ from application.ledger.binary import (
     UuidArray,
     copy_rows,
 )
-from application.ledger.entries import Entry, LinkEntry, Rejection, Row
+from application.ledger.entries import Entry, LinkEntry, Rejection, Row, microseconds
 
 _REJECT = """
 INSERT INTO ledger.rejected AS known
@@ -91,6 +91,9 @@ class Appended(NamedTuple):
     fresh: frozenset[bytes]
     """Digests of the messages that were recorded; the others had been recorded before."""
 
+    links: Sequence[LinkEntry] = ()
+    """Links that are now known to be there, from that time on or earlier."""
+
 
 def append(
     connection: Connection[Any],
@@ -111,14 +114,15 @@ def append(
         clashes = _clashes(entries, first, before)
         _reject(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
         recorded = [entry for digest, entry in first.items() if digest not in before]
-        links = _new_links(cursor, workspace, recorded)
+        shown = _earliest_links(recorded)
+        links = _new_links(cursor, workspace, shown)
         _join_streams(cursor, workspace, links, recorded)
         rows = [link.row for link in links] + [entry.row for entry in recorded]
         if rows:
             position = _write_next(connection, cursor, workspace, rows)
         else:
             position = _last_position(cursor, workspace)
-    return Appended(position, frozenset(fresh))
+    return Appended(position, frozenset(fresh), tuple(shown.values()))
 
 
 def append_versioned(
@@ -209,26 +213,34 @@ def _clashes(
     )
 
 
-def _new_links(cursor: Cursor[Any], workspace: int, entries: Iterable[Entry]) -> list[LinkEntry]:
+def _earliest_links(entries: Iterable[Entry]) -> dict[bytes, LinkEntry]:
     earliest: dict[bytes, LinkEntry] = {}
     for entry in entries:
         for link in entry.links:
-            known = earliest.get(link.digest)
-            if known is None or link.occurred_us < known.occurred_us:
-                earliest[link.digest] = link
-    if not earliest:
+            known = earliest.setdefault(link.pair.digest, link)
+            if link.occurred_at < known.occurred_at:
+                earliest[link.pair.digest] = link
+    return earliest
+
+
+def _new_links(
+    cursor: Cursor[Any], workspace: int, shown: Mapping[bytes, LinkEntry]
+) -> list[LinkEntry]:
+    if not shown:
         return []
-    digests = sorted(earliest)
-    times = TimestampArray(earliest[digest].occurred_us for digest in digests)
+    digests = sorted(shown)
+    times = TimestampArray(microseconds(shown[digest].occurred_at) for digest in digests)
     cursor.execute(_SEE_LINKS, (workspace, UuidArray(digests), times))
-    return [earliest[digest] for (digest,) in cursor.fetchall()]
+    return [shown[digest] for (digest,) in cursor.fetchall()]
 
 
 def _join_streams(
     cursor: Cursor[Any], workspace: int, links: Iterable[LinkEntry], entries: Iterable[Entry]
 ) -> None:
     """Remember, both ways round, which streams links, aliases and merges put together."""
-    pairs = {link.streams for link in links} | {pair for entry in entries for pair in entry.joins}
+    pairs = {link.pair.joins for link in links} | {
+        pair for entry in entries for pair in entry.joins
+    }
     if pairs:
         both = sorted(pairs | {(right, left) for left, right in pairs})
         streams, others = zip(*both, strict=True)

@@ -17,14 +17,14 @@ from domain.events import IdentifiersLinked, MessageEvent
 from domain.identifiers import (
     Identifier,
     link_digest,
-    message_digest,
+    message_digests,
     stream_id,
     strongest,
     system_stream,
 )
 from domain.identity import facts_of, joined
 from domain.message import Message
-from domain.profile import Link, decide
+from domain.profile import Concern, Link, concern, decide
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -41,14 +41,32 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     commitment: bytes
 
 
-class LinkEntry(NamedTuple):
-    """A link that a message shows; recorded only if it is new, or earlier than known."""
+class Pair(msgspec.Struct, gc=False):
+    """A link that messages show, and since when the ledger is known to have it."""
 
     link: Link
     digest: bytes
-    occurred_us: int
+    stream: bytes
+    """In which it is recorded: that of the stronger identifier."""
+
+    joins: tuple[bytes, bytes]
+    since: datetime = datetime.max.replace(tzinfo=UTC)
+
+
+class LinkEntry(NamedTuple):
+    """A link that a message shows; recorded only if it is new, or earlier than known."""
+
+    pair: Pair
+    occurred_at: datetime
     row: Row
-    streams: tuple[bytes, bytes]
+
+
+class _People(NamedTuple):
+    """What the identifiers of a message say, however many messages have them."""
+
+    concern: Concern
+    stream: bytes
+    pairs: tuple[Pair, ...]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -98,14 +116,14 @@ def microseconds(instant: datetime) -> int:
 class Preparation:
     """Makes entries of one workspace's messages, and remembers which links are known already."""
 
-    def __init__(self, secret: bytes, *, remembered_links: int = 200_000) -> None:
+    def __init__(self, secret: bytes, *, remembered: int = 65_536) -> None:
         self.secret = secret
-        self.stream_of: Callable[[Identifier], bytes] = lru_cache(maxsize=65_536)(
+        self.stream_of: Callable[[Identifier], bytes] = lru_cache(maxsize=remembered)(
             lambda identifier: stream_id(secret, identifier)
         )
+        self._people = lru_cache(maxsize=remembered)(self._met)
         self._system = system_stream(secret)
-        self._known_links: dict[Link, int] = {}
-        self._remembered_links = remembered_links
+        self._digest = message_digests(secret)
 
     def entries(self, messages: Sequence[Message]) -> list[Entry]:
         """Return one entry a message, in order."""
@@ -117,58 +135,70 @@ class Preparation:
             )
         ]
 
-    def recorded(self, entries: Iterable[Entry]) -> None:
-        """Remember the links of entries that are durable, so that repeats are not sent again."""
-        if len(self._known_links) > self._remembered_links:
-            self._known_links.clear()
-        known = self._known_links
-        for entry in entries:
-            for link, _, at, *_ in entry.links:
-                known[link] = min(at, known.get(link, at))
-
     def _entry(self, message: Message, salt: bytes) -> Entry:
-        digest = message_digest(self.secret, message.message_id)
-        subject, event, links = decide(message, _uuid(digest))
-        stream = self._system if subject is None else self.stream_of(subject)
+        digest = self._digest(message.message_id)
+        concern, stream, pairs = self._people(message.identifiers)
+        _, event, links = decide(message, _uuid(digest), concern)
         row = _row(stream, event.TOPIC.encode(), state_of(event), salt)
-        shown = tuple(self._links(message, links, digest)) if links else ()
+        shown = _shown(message, pairs, digest) if links else ()
         joins = self._joins(event) if message.absorbs else ()
         return Entry(digest, message.content, row, shown, message, joins)
+
+    def _met(self, identifiers: tuple[Identifier, ...]) -> _People:
+        about = concern(identifiers)
+        stream = self._system if about.subject is None else self.stream_of(about.subject)
+        return _People(about, stream, tuple(map(self._pair, about.links)))
+
+    def _pair(self, link: Link) -> Pair:
+        owner = strongest(link)
+        assert owner is not None
+        streams = self.stream_of(link.left), self.stream_of(link.right)
+        return Pair(link, link_digest(self.secret, *link), self.stream_of(owner), streams)
 
     def _joins(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
         pairs = filter(None, map(joined, facts_of(event)))
         return tuple((self.stream_of(left), self.stream_of(right)) for left, right in pairs)
 
-    def _links(
-        self, message: Message, links: tuple[Link, ...], digest: bytes
-    ) -> Iterable[LinkEntry]:
-        at = microseconds(message.occurred_at)
-        for link in links:
-            if self._known_links.get(link, at + 1) <= at:
-                continue
-            pair = link_digest(self.secret, *link)
-            event = IdentifiersLinked(
-                id=UUID(bytes=blake2b(pair + at.to_bytes(8, signed=True), digest_size=16).digest()),
-                left=link.left,
-                right=link.right,
-                occurred_at=message.occurred_at,
-                received_at=message.received_at,
-                shown_by=UUID(bytes=digest),
-            )
-            owner = strongest(link)
-            assert owner is not None
-            row = _row(self.stream_of(owner), _LINKED, state_of(event), salts(1))
-            streams = self.stream_of(link.left), self.stream_of(link.right)
-            yield LinkEntry(link, pair, at, row, streams)
+
+def known_from_now_on(links: Iterable[LinkEntry]) -> None:
+    """Remember links that are durable, so that they are not sent again with every message."""
+    for pair, occurred_at, _ in links:
+        pair.since = min(pair.since, occurred_at)
+
+
+def _shown(message: Message, pairs: Iterable[Pair], digest: bytes) -> tuple[LinkEntry, ...]:
+    shown: tuple[LinkEntry, ...] = ()
+    for pair in pairs:  # nearly always the one, and known: no more than this for it
+        if message.occurred_at < pair.since:
+            shown = (*shown, _link(message, pair, digest))
+    return shown
+
+
+def _link(message: Message, pair: Pair, shown_by: bytes) -> LinkEntry:
+    at = microseconds(message.occurred_at).to_bytes(8, signed=True)
+    event = IdentifiersLinked(
+        id=UUID(bytes=blake2b(pair.digest + at, digest_size=16).digest()),
+        left=pair.link.left,
+        right=pair.link.right,
+        occurred_at=message.occurred_at,
+        received_at=message.received_at,
+        shown_by=UUID(bytes=shown_by),
+    )
+    row = _row(pair.stream, _LINKED, state_of(event), salts(1))
+    return LinkEntry(pair, message.occurred_at, row)
 
 
 def _row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> Row:
     return Row(stream, topic, state, salt, commitment(salt, state))
 
 
+_set_int, _set_safety = vars(UUID)["int"].__set__, vars(UUID)["is_safe"].__set__
+_UNKNOWN = SafeUUID.unknown
+
+
 def _uuid(value: bytes) -> UUID:
-    """Return ``UUID(bytes=value)``, without its checks: they cost twice what it does (measured)."""
+    """Return ``UUID(bytes=value)``, without its checks: they cost thrice what it does (measured)."""
     made = object.__new__(UUID)
-    object.__setattr__(made, "int", int.from_bytes(value))
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    _set_int(made, int.from_bytes(value))
+    _set_safety(made, _UNKNOWN)
     return made

@@ -12,7 +12,7 @@ from uuid import UUID
 from application.ledger import history, past, people, places
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
-from application.ledger.entries import Entry, Preparation, Receipt, Rejection
+from application.ledger.entries import Entry, Preparation, Receipt, Rejection, known_from_now_on
 from application.ledger.group_commit import GroupCommit, Limits
 from application.ledger.keeper import Keeper
 from application.ledger.people import LATEST
@@ -151,8 +151,8 @@ class Ledger:
     def _append(
         self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> Appended:
-        preparation = self._preparation(workspace)
+        secret = self._preparation(workspace).secret
         with self._store.writing() as connection:
-            appended = append(connection, workspace, preparation.secret, entries, rejections)
-        preparation.recorded(entries)
+            appended = append(connection, workspace, secret, entries, rejections)
+        known_from_now_on(appended.links)
         return appended

@@ -94,6 +94,14 @@ def test_a_link_shown_only_by_a_duplicate_is_not_recorded(bench: Bench) -> None:
     assert not any(isinstance(r.event, IdentifiersLinked) for r in bench.all())
 
 
+def test_a_link_shown_only_by_a_duplicate_is_still_new_to_the_next_message(bench: Bench) -> None:
+    both = (user(), anonymous())
+    bench.record(tracked("V", user(), message_id="m"))
+    bench.record(tracked("V", *both, message_id="m"))
+    bench.record(tracked("V", *both))
+    assert sum(isinstance(r.event, IdentifiersLinked) for r in bench.all()) == 1
+
+
 def test_positions_and_versions_are_dense_and_time_never_goes_back(bench: Bench) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(
