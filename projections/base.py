@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, MetaData
 
 from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
+from domain.past import Past
 from domain.person import Person
 from domain.recorded import Recorded
 from projections.batch import Batch
@@ -53,6 +55,9 @@ class Reader:
 
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""
+
+    past: Callable[[UUID, int | datetime], Past | None]
+    """The person whose stream it is, as the ledger knew them at a position or instant, if it did."""
 
     projected_to: int
     """Position up to which the query's read model and that of who is who have taken the events."""

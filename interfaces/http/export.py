@@ -17,6 +17,8 @@ from domain.events import (
     IdentifiersLinked,
     Merged,
     MessageEvent,
+    Suppressed,
+    SuppressionLifted,
     Unmerged,
 )
 from domain.past import Past
@@ -34,6 +36,8 @@ _TYPES: dict[type[Event], str] = {
     Merged: "merge",
     Unmerged: "unmerge",
     Erased: "erasure",
+    Suppressed: "suppression",
+    SuppressionLifted: "suppression_lifted",
 }
 """What lines are called; all other events are of type ``event``, and ``erased`` once they were."""
 

@@ -123,6 +123,7 @@ def _answer(
             people=partial(identity.people, tx, workspace),
             session=partial(find_session, tx, workspace),
             recorded=partial(service.ledger.at, workspace),
+            past=partial(service.ledger.past, workspace),
             projected_to=projected_to,
         )
         return msgspec.json.encode(query.answer(asker, asked), enc_hook=str)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.events import Erased, Event, IdentifiersLinked, Merged, MessageEvent, Unmerged
+from domain.events import Decree, Event, IdentifiersLinked, Merged, MessageEvent, Unmerged
 from domain.identifiers import Identifier
 from domain.recorded import Recorded
 from projections import received
@@ -39,7 +39,7 @@ def cause_of(event: Event) -> dict[str, Any]:
     cause: dict[str, Any] = {}
     if isinstance(event, MessageEvent):
         cause = {"message_id": event.message_id, "source": event.source}
-    if isinstance(event, Merged | Unmerged | Erased) and event.actor:
+    if isinstance(event, Merged | Unmerged | Decree) and event.actor:
         cause |= {"actor": event.actor, "reason": event.reason}
     return cause
 

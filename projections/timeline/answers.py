@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from domain.message import MessageKind
 from projections.answers import Session
+from projections.profiles import ShownProfile
 from projections.user_agent import DeviceType
 
 
@@ -73,6 +74,9 @@ class EventDetail(ListedEvent):
     version: int = Field(description="Place in the profile's own stream, from 1")
     session: Session | None = Field(description="Null for an event without a session")
     page_view: PageView | None = Field(description="Null for an event that is no page view")
+    profile: ShownProfile | None = Field(
+        description="The profile as it was once this event was recorded; null for a system event"
+    )
     payload: Any = Field(description="The message as received, as JSON")
     raw: str = Field(description="The message as received, byte for byte")
     raw_encoding: Literal["utf-8", "base64"]

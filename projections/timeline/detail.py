@@ -11,7 +11,8 @@ from sqlalchemy import Text, cast
 
 from domain.errors import NotFound
 from domain.events import MessageEvent
-from projections import received
+from domain.recorded import Recorded
+from projections import profiles, received
 from projections.base import Query, Reader
 from projections.instants import shown_if_any
 from projections.timeline import answers, listing
@@ -44,9 +45,16 @@ def answer_event(reader: Reader, params: EventDetailParams) -> dict[str, Any]:
         "version": recorded.version,
         "session": None if row.session_id is None else reader.session(row.session_id, person),
         "page_view": None if row.page_view is None else Raw(row.page_view.encode()),
+        "profile": None if event.subject is None else _profile(reader, recorded),
         **received.shown(event),
         "projected_to": reader.projected_to,
     }
+
+
+def _profile(reader: Reader, recorded: Recorded) -> dict[str, Any] | None:
+    """Return the profile as the ledger knew it once it had the event."""
+    past = reader.past(recorded.stream, recorded.position)
+    return None if past is None else profiles.profile(past.person, past.state)
 
 
 event = Query(

@@ -15,7 +15,7 @@ from domain.recorded import Recorded
 from projections import PROJECTIONS, checkpoint, identity, sessions
 from projections.base import Projection, Reader
 from projections.projector import Projector
-from tests.integration.projections.history import ListFeed, recorded, stream_of
+from tests.integration.projections.history import ListFeed, past, recorded, stream_of
 
 
 class Given:
@@ -53,6 +53,7 @@ class Given:
                 people=partial(identity.people, tx, workspace),
                 session=partial(sessions.find, tx, workspace),
                 recorded=lambda position: history[position - 1],
+                past=lambda stream, when: past(history, stream, when),
                 projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),
             )
             answer = query.answer(reader, query.params.model_validate(params))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from domain.events import Event, IdentifiersLinked
+from domain import payload, profile_state
+from domain.events import Event, IdentifiersLinked, MessageEvent
 from domain.identifiers import Identifier, message_digest, stream_id, system_stream
+from domain.identity import facts_of
 from domain.message import Message
+from domain.past import Past, Place
+from domain.person import find
 from domain.profile import decide
+from domain.profile_state import ProfileState
 from domain.recorded import Recorded
 from tests.builders import NOON
 
@@ -69,6 +74,24 @@ def recorded(messages: Iterable[Message], *, after: int = 0) -> list[Recorded]:
             )
             add(stream, link)
     return history
+
+
+def past(history: Sequence[Recorded], stream: UUID, when: int | datetime) -> Past | None:
+    """Return a person as the history shows them at a position or instant, without any snapshot."""
+    known = [
+        it for it in history if when >= (it.position if isinstance(when, int) else it.recorded_at)
+    ]
+    person = find(
+        stream, [fact for it in known if it.event for fact in facts_of(it.event)], stream_of
+    )
+    states: dict[UUID, ProfileState] = {}
+    for it in known:
+        if it.stream in person.streams and isinstance(it.event, MessageEvent):
+            state = states.setdefault(it.stream, ProfileState())
+            profile_state.add(state, it.event, payload.read(it.event))
+    state = profile_state.join(states, person)
+    place = Place(known[-1].position, known[-1].recorded_at) if known else None
+    return Past(place, person, state) if place and state.identifiers else None
 
 
 def with_payload(message: Message, payload: Any) -> Message:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from domain.errors import NotFound
-from tests.builders import NOON, tracked, user
+from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.history import with_payload
 
 
@@ -64,6 +64,30 @@ def test_an_event_without_session_has_none(given):
     [recorded] = given.messages(tracked())
     assert detail(given, recorded)["session"] is None
     assert detail(given, recorded)["sent_at"] is None
+
+
+def test_an_event_shows_the_profile_as_it_was_then(given):
+    def says(plan, *identifiers):
+        message = tracked("identify", *identifiers, kind="identify")
+        return with_payload(message, {"traits": {"plan": plan}})
+
+    first, *_ = given.messages(
+        says("free", user()),
+        tracked("Viewed", user(), anonymous()),
+        says("pro", user()),
+    )
+    [late] = given.messages(tracked("Seen", anonymous()))
+    then = detail(given, first)["profile"]
+    assert (then["attributes"], then["counts"]) == ({"plan": "free"}, {"identify": 1})
+    assert then["identifiers"] == [{"kind": "user_id", "value": "u-1"}]
+    now = detail(given, late)["profile"]
+    assert now["counts"] == {"Seen": 1, "Viewed": 1, "identify": 2}
+    assert [it["kind"] for it in now["identifiers"]] == ["user_id", "anonymous_id"]
+
+
+def test_a_system_event_has_no_profile(given):
+    [recorded] = given.messages(tracked(identifiers=()))
+    assert detail(given, recorded)["profile"] is None
 
 
 @pytest.mark.parametrize(
