@@ -25,7 +25,7 @@ from application.ledger.workspaces import Workspaces
 from domain.errors import LedgerUnavailable
 from interfaces.embedded import EmbeddedPostgres
 from interfaces.embedded_account import EmbeddedUnavailable
-from interfaces.reading import reading_engine
+from interfaces.reading import AT_ONCE, reading_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
@@ -92,6 +92,8 @@ def service(
     with ExitStack() as stack:
         store = LedgerDatastore(settings.dsn)
         stack.callback(store.close)
+        asked = LedgerDatastore(settings.dsn, connections=AT_ONCE, wait_seconds=2)
+        stack.callback(asked.close)
         engine, projecting = reading_engine(settings.dsn), projecting_engine(settings.dsn)
         stack.callback(engine.dispose)
         stack.callback(projecting.dispose)
@@ -99,6 +101,7 @@ def service(
         ledger = Ledger(
             store,
             workspaces,
+            asked=asked,
             limits=Limits(flush=settings.flush_events, waiting=settings.queue_events),
             writers=writers,
             on_flush=on_flush,

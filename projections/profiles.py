@@ -52,7 +52,8 @@ class ShownProfile(BaseModel):
 
     id: UUID
     identifiers: list[ShownIdentifier] = Field(description="Strongest kind first")
-    attributes: dict[str, Any]
+    name: str | None
+    attributes: dict[str, Any] = Field(description="The latest word on each top-level trait")
     tags: list[str]
     contacts: list[ShownContact]
     groups: list[ShownGroup]
@@ -68,6 +69,7 @@ def profile(person: Person, state: ProfileState) -> dict[str, Any]:
     return {
         "id": person.id,
         "identifiers": [it._asdict() for it in state.identifiers],
+        "name": profile_view.name(state),
         "attributes": profile_view.attributes(state),
         "tags": profile_view.tags(state),
         "contacts": [

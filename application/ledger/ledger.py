@@ -33,18 +33,23 @@ _HEADS = "SELECT workspace, last_position FROM ledger.ledger_head"
 
 
 class Ledger:
-    """Append and read, for all workspaces of one database."""
+    """Append and read, for all workspaces of one database.
+
+    ``asked`` are the connections that questions about people are answered on, so that none of them
+    keeps a flush waiting; those of ``store`` if there are no others.
+    """
 
     def __init__(
         self,
         store: LedgerDatastore,
         workspaces: Workspaces,
         *,
+        asked: LedgerDatastore | None = None,
         limits: Limits = Limits(),  # noqa: B008 - immutable
         writers: int = 2,
         on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
     ) -> None:
-        self._store, self._workspaces = store, workspaces
+        self._store, self._asked, self._workspaces = store, asked or store, workspaces
         self._preparations: dict[int, Preparation] = {}
         self._lock = Lock()
         self._commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
@@ -86,12 +91,12 @@ class Ledger:
     def person(self, workspace: int, stream: UUID, until: int = LATEST) -> Person:
         """Return the person whose stream it is, as known at position ``until``: now, unless said."""
         stream_of = partial(self.stream_of, workspace)
-        with self._store.asking() as connection:
+        with self._asked.asking() as connection:
             return people.person(connection, workspace, stream, stream_of, until)
 
     def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
         """Return the last place that is not after a position or instant; None before the first."""
-        with self._store.asking() as connection:
+        with self._asked.asking() as connection:
             return places.place(connection, workspace, when)
 
     def past(self, workspace: int, stream: UUID, when: int | datetime) -> Past | None:
@@ -100,7 +105,7 @@ class Ledger:
         None of somebody nothing was known of by then.
         """
         stream_of = partial(self.stream_of, workspace)
-        with self._store.asking() as connection:
+        with self._asked.asking() as connection:
             place = places.place(connection, workspace, when)
             return place and past.past(connection, workspace, stream, stream_of, place)
 
@@ -108,7 +113,7 @@ class Ledger:
         self, workspace: int, streams: Sequence[UUID], *, after: int, until: int, limit: int
     ) -> Sequence[Recorded]:
         """Return the streams' events between two positions, the latter included, in order."""
-        with self._store.asking() as connection:
+        with self._asked.asking() as connection:
             return history.history(
                 connection, workspace, streams, after=after, until=until, limit=limit
             )

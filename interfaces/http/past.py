@@ -11,7 +11,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Security
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -29,6 +28,7 @@ from interfaces.http.auth import allow, key_of
 from interfaces.http.errors import documented
 from interfaces.http.export import export
 from interfaces.http.requests import parameters, reader
+from interfaces.http.turns import Turns
 from interfaces.service import Service
 from projections import cursors, instants, received, references
 
@@ -125,6 +125,7 @@ def past(service: Service) -> APIRouter:
         dependencies=[Security(allow(service.keys, "read", "admin"))],
         redirect_slashes=False,
     )
+    turns = Turns()
 
     def add(
         path: str,
@@ -138,7 +139,7 @@ def past(service: Service) -> APIRouter:
 
         async def endpoint(request: Request) -> Response:
             asked = read(request)
-            return await run_in_threadpool(answer, service.ledger, key_of(request).workspace, asked)
+            return await turns.take(answer, service.ledger, key_of(request).workspace, asked)
 
         routes.add_api_route(
             f"/v1{path}",

@@ -11,25 +11,21 @@ from functools import partial
 from typing import Annotated, Any
 
 import msgspec
-from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Security
 from pydantic import Field, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.errors import NotProjectedYet, Overloaded
+from domain.errors import NotProjectedYet
 from interfaces.http.auth import allow, key_of
 from interfaces.http.errors import documented
 from interfaces.http.requests import parameters, reader
-from interfaces.reading import AT_ONCE
+from interfaces.http.turns import Turns
 from interfaces.service import Service
 from projections import identity
 from projections.base import Projection, Query, Reader
 from projections.checkpoint import reached
 from projections.sessions import find as find_session
-
-MOST_WAITING = 256
-"""Questions that may wait for their turn; one more is turned away at once."""
 
 FIRST_POLL, LAST_POLL = 0.01, 0.1
 """Seconds between two looks at a read model that is behind: longer each time, from first to last."""
@@ -54,7 +50,7 @@ class Behind:
 
 def add_queries(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
     """Add a route for each query.  ``min_position`` waits at most ``wait_seconds``."""
-    limiter = CapacityLimiter(AT_ONCE)
+    turns = Turns()
     for projection in service.projector.projections:
         for query in projection.queries:
             params = create_model(
@@ -63,7 +59,7 @@ def add_queries(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
             answer = partial(_answer, service, projection, query)
             api.add_api_route(
                 f"/v1{query.path}",
-                _endpoint(reader(params, query.path), answer, limiter, wait_seconds),
+                _endpoint(reader(params, query.path), answer, turns, wait_seconds),
                 methods=["GET"],
                 summary=query.summary,
                 operation_id=re.sub(r"\W+", "_", f"get{query.path}").strip("_"),
@@ -78,7 +74,7 @@ def add_queries(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
 def _endpoint(
     read: Callable[[Request], Any],
     answer: Callable[[int, Any], bytes | Behind],
-    limiter: CapacityLimiter,
+    turns: Turns,
     wait_seconds: float,
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
@@ -86,11 +82,7 @@ def _endpoint(
         workspace = key_of(request).workspace
         until, pause = time.monotonic() + wait_seconds, FIRST_POLL
         while True:
-            if limiter.statistics().tasks_waiting >= MOST_WAITING:
-                raise Overloaded(
-                    "too many questions are waiting; ask again shortly", waiting=MOST_WAITING
-                )
-            found = await to_thread.run_sync(answer, workspace, asked, limiter=limiter)
+            found = await turns.take(answer, workspace, asked)
             if isinstance(found, bytes):
                 return Response(found, media_type="application/json")
             if time.monotonic() > until:
