@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections import event_catalogue, identity, sessions, timeline
+from projections import event_catalogue, identity, profile, sessions, timeline
 from projections.base import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -10,5 +10,6 @@ PROJECTIONS: tuple[Projection, ...] = (
     timeline.projection,
     event_catalogue.projection,
     sessions.projection,
+    profile.projection,
 )
 """Every read model.  Workers, routes, CLI and tests go by this list."""

@@ -53,6 +53,9 @@ class Reader:
     session: Callable[[str, Person], Mapping[str, Any] | None]
     """A person's session by its id, as the sessions read model has it."""
 
+    persons: Callable[[Iterable[UUID]], Mapping[UUID, Person]]
+    """Each stream's person, for many streams at once."""
+
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""
 

@@ -72,6 +72,20 @@ def session(cursor: str) -> tuple[datetime, UUID, str]:
         _refuse(cursor)
 
 
+def after_stream(at: datetime, stream: UUID) -> str:
+    """Return the cursor of a page whose last row has this time and stream."""
+    return after_text(f"{_microseconds(at)}.{stream}")
+
+
+def stream(cursor: str) -> tuple[datetime, UUID]:
+    """Return what :func:`after_stream` was given, or raise InvalidRequest."""
+    try:
+        moment, stream = text(cursor).split(".")
+        return _instant(int(moment)), UUID(stream)
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
 def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 

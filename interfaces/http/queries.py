@@ -114,6 +114,7 @@ def _answer(
             person=partial(identity.person, tx, workspace),
             people=partial(identity.people, tx, workspace),
             session=partial(find_session, tx, workspace),
+            persons=partial(identity.persons, tx, workspace),
             recorded=partial(service.ledger.at, workspace),
             past=partial(service.ledger.past, workspace),
             projected_to=projected_to,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from projections.base import Projection
 from projections.identity import tables
 from projections.identity.fold import apply
-from projections.identity.persons import count_large, people, person
+from projections.identity.persons import count_large, people, person, persons
 from projections.identity.queries import large_profiles
 
-__all__ = ["count_large", "people", "person", "projection"]
+__all__ = ["count_large", "people", "person", "persons", "projection"]
 
 projection = Projection(
     name=tables.NAME,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from domain.identifiers import Identifier
 from domain.person import Person, alone, strongest_first
 from projections.identity.tables import large, member
 
-_PERSON = f"""
+_PERSONS = f"""
 SELECT stream, kind, value, person, guessed, demoted_at FROM {member}
 WHERE workspace = %s
-    AND person = (SELECT person FROM {member} WHERE workspace = %s AND stream = %s)
+    AND person IN (SELECT person FROM {member} WHERE workspace = %s AND stream = ANY(%s))
 """
 
 _PEOPLE = f"SELECT stream, person FROM {member} WHERE workspace = %s AND stream = ANY(%s)"
@@ -22,15 +24,28 @@ _PEOPLE = f"SELECT stream, person FROM {member} WHERE workspace = %s AND stream 
 
 def person(tx: Connection, workspace: int, stream: UUID) -> Person:
     """Return the person whose stream it is; one of whom nothing is known is alone."""
-    rows = tx.exec_driver_sql(_PERSON, (workspace, workspace, stream)).all()
-    if not rows:
-        return alone(stream)
-    canonical = rows[0].person
+    return persons(tx, workspace, (stream,))[stream]
+
+
+def persons(tx: Connection, workspace: int, streams: Iterable[UUID]) -> Mapping[UUID, Person]:
+    """Return the person of each stream; one of whom nothing is known is alone."""
+    asked = set(streams)
+    members: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for row in tx.exec_driver_sql(_PERSONS, (workspace, workspace, sorted(asked))):
+        members[row.person].append(row)
+    found: dict[UUID, Person] = {}
+    for rows in members.values():
+        found.update(dict.fromkeys((it.stream for it in rows), _person(rows)))
+    return {it: found.get(it) or alone(it) for it in asked}
+
+
+def _person(members: Sequence[Row[Any]]) -> Person:
+    canonical = members[0].person
     return Person(
         canonical,
-        strongest_first(Identifier(it.kind, it.value) for it in rows if not it.guessed),
-        (canonical, *sorted(it.stream for it in rows if it.stream != canonical)),
-        {it.stream: it.demoted_at for it in rows if it.demoted_at is not None},
+        strongest_first(Identifier(it.kind, it.value) for it in members if not it.guessed),
+        (canonical, *sorted(it.stream for it in members if it.stream != canonical)),
+        {it.stream: it.demoted_at for it in members if it.demoted_at is not None},
     )
 
 

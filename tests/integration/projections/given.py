@@ -52,6 +52,7 @@ class Given:
                 person=partial(identity.person, tx, workspace),
                 people=partial(identity.people, tx, workspace),
                 session=partial(sessions.find, tx, workspace),
+                persons=partial(identity.persons, tx, workspace),
                 recorded=lambda position: history[position - 1],
                 past=lambda stream, when: past(history, stream, when),
                 projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),

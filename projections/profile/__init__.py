@@ -1,0 +1,16 @@
+"""Profiles: what each person is like, and the search for them."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.profile import tables
+from projections.profile.fold import apply
+from projections.profile.queries import profile, profiles
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(profiles, profile),
+)

@@ -1,0 +1,75 @@
+"""Questions about profiles: one person, or those that a search finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from domain import profile_state
+from domain.errors import NotFound
+from projections import cursors, references
+from projections.base import Query, Reader
+from projections.profile import answers
+from projections.profile.listing import Place, everybody, matching, page
+from projections.profile.states import states
+from projections.profile.words import folded, pattern
+
+
+class ProfilesParams(BaseModel):
+    """Which persons."""
+
+    q: str | None = Field(
+        None,
+        description="Part of a name, e-mail address, phone number or identifier, in any case; one"
+        " or two letters are the beginning of one",
+    )
+    cursor: str | None = Field(None, description="`next` of the page before")
+    limit: int = Field(50, ge=1, le=500)
+
+
+class ProfileParams(BaseModel):
+    """Which person."""
+
+    ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
+
+
+def answer_profiles(reader: Reader, params: ProfilesParams) -> dict[str, Any]:
+    """Answer a page of persons: those last seen first, or of a search those first seen last."""
+    after = None if params.cursor is None else Place(*cursors.stream(params.cursor))
+    asked = folded(params.q or "")
+    found, rest = page(
+        reader, matching(pattern(asked)) if asked else everybody(), after, params.limit
+    )
+    return {
+        "profiles": [answers.listed(it.person, it.state) for it in found],
+        "next": cursors.after_stream(*found[-1].place) if rest else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def answer_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
+    """Answer what is known of one person.  Raises NotFound for one never heard of."""
+    person = reader.person(references.stream(params.ref, reader.stream_of))
+    known = states(reader.tx, reader.workspace, person.streams)
+    if not known and not person.identifiers:
+        raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
+    state = profile_state.join(known, person)
+    return answers.profile(person, state) | {"projected_to": reader.projected_to}
+
+
+profiles = Query(
+    path="/profiles",
+    params=ProfilesParams,
+    answers=answers.Profiles,
+    answer=answer_profiles,
+    summary="List persons, or search them by name, e-mail address, phone number or identifier",
+)
+
+profile = Query(
+    path="/profiles/{ref}",
+    params=ProfileParams,
+    answers=answers.Profile,
+    answer=answer_profile,
+    summary="Show what is known of a person",
+)
