@@ -16,7 +16,7 @@ from domain.registers import NULL, Register, Registers
 TAGS = "tags"
 """The trait whose list is the person's tags."""
 
-_CONTACTS: Mapping[str, tuple[str, ...]] = {
+CONTACTS: Mapping[str, tuple[str, ...]] = {
     "email": ("email",),
     "phone": ("phone",),
     "facebook": ("facebook", "facebook_id", "facebookId"),
@@ -82,7 +82,7 @@ def tags(state: ProfileState) -> list[str]:
 def contacts(state: ProfileState) -> list[Contact]:
     """Return the ways to reach the person."""
     found = []
-    for kind, traits in _CONTACTS.items():
+    for kind, traits in CONTACTS.items():
         said = max((state.attributes[it] for it in traits if it in state.attributes), default=None)
         value = text(said)
         if said is not None and value is not None:

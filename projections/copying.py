@@ -35,4 +35,7 @@ def copy(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
 
 def _wire_type(tx: Connection, kind: Any) -> str:
     # Declared as bytea, bytes go out as they are; the server reads them by the column's own type.
-    return "bytea" if isinstance(kind, JSONB) else kind.compile(tx.dialect).lower()
+    if isinstance(kind, JSONB):
+        return "bytea"
+    name: str = kind.compile(tx.dialect).lower()
+    return name.partition(" collate ")[0]

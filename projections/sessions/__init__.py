@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projections import forgetting
 from projections.base import Projection
 from projections.sessions import tables
 from projections.sessions.fold import apply
@@ -16,4 +17,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(sessions, session, profile_sessions),
+    forget=forgetting.rows(tables.session),
 )

@@ -104,10 +104,3 @@ def _device(properties: dict[str, Any], context: Context) -> str | None:
 def _utm(name: str, properties: dict[str, Any], context: Context) -> str | None:
     said = campaign.utm(name, properties, context)
     return None if said is None else msgspec.json.encode(said, order="sorted").decode()
-
-
-def forget(tx: Connection, workspace: int, streams: list[UUID]) -> None:
-    """Remove what the streams did."""
-    tx.execute(
-        session.delete().where(session.c.workspace == workspace, session.c.stream.in_(streams))
-    )

@@ -15,5 +15,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(events, event, profile_timeline),
-    forget=forgetting.rows(tables.timeline),
+    forget=forgetting.rows(tables.timeline, tables.first_message, tables.observation),
 )

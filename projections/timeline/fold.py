@@ -9,11 +9,12 @@ from domain.payload import Document
 from projections.batch import Batch
 from projections.copying import copy, jsonb
 from projections.timeline import page_view
+from projections.timeline.deriving import derive
 from projections.timeline.tables import MESSAGE, timeline
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Copy one row for each message into the timeline."""
+    """Copy one row for each message into the timeline, and bring what follows from them up to it."""
     workspace, text = batch.workspace, repair.text
     copy(
         tx,
@@ -42,6 +43,7 @@ def apply(tx: Connection, batch: Batch) -> None:
             for recorded, event, document in batch.messages()
         ),
     )
+    derive(tx, batch)
 
 
 def _page_view(kind: str, document: Document) -> bytes | None:

@@ -20,8 +20,10 @@ from projections.base import schema
 NAME, VERSION = "timeline", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
 
-MESSAGE = 0
-"""The ordinal of a message's own row."""
+MESSAGE, CREATED, DECIDED, FIRST_OBSERVATION = 0, 1, 2, 3
+"""Ordinals: of a message's own row, of person_created, of a merge or unmerge, and from which on of
+what it says.
+"""
 
 timeline = Table(
     "event",
@@ -46,7 +48,7 @@ timeline = Table(
     Column("properties", JSONB, nullable=False),
     Column("page_view", JSONB),
 )
-"""``ordinal`` is 0 for a message; the events derived from it are numbered from 1.  ``subject`` is the
+"""``ordinal`` tells a message from the events derived from it, which have its position.  ``subject`` is the
 kind of identifier that owns the stream; null for a system event.
 """
 
@@ -63,3 +65,30 @@ Index(
     *_newest_first,
     postgresql_where=_c.session_id.is_not(None),
 )
+
+first_message = Table(
+    "first_message",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+"""Of each stream: what person_created follows from."""
+
+observation = Table(
+    "observation",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    # Compared byte by byte, as Python does, whatever the database's own order is.
+    Column("field", Text(collation="C"), primary_key=True),
+    Column("occurred_at", DateTime(timezone=True), primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("how", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("value", JSONB, nullable=False),
+)
+"""What each message said of the person: see :mod:`projections.timeline.observations`."""
