@@ -17,7 +17,7 @@ from tests.benchmarks.messages import KINDS_OF_GOODS
 
 _SAMPLE = """
 SELECT e.occurred_at, e.position, e.stream, e.name, e.channel, p.kind || ':' || p.value AS ref
-FROM read_timeline_v1.event AS e JOIN seed_person AS p USING (stream)
+FROM read_timeline_v2.event AS e JOIN seed_person AS p USING (stream)
 WHERE e.position = ANY(%s)
 """
 
@@ -105,7 +105,7 @@ def _question(
 ) -> Question:
     theirs = theirs | {"limit": str(LIMIT)}
     if paged:
-        theirs["cursor"] = cursors.after_event(place.occurred_at, place.position)
+        theirs["cursor"] = cursors.after_event(place.occurred_at, place.position, 0)
         asked = asked | {"before": place.occurred_at, "position": place.position}
     return Question(f"{path}?{urlencode(theirs)}", asked)
 

@@ -45,9 +45,9 @@ FROM committed
 """
 
 TIMELINE = """
-INSERT INTO read_timeline_v1.event (workspace, position, stream, id, occurred_at, sent_at, received_at,
+INSERT INTO read_timeline_v2.event (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
     recorded_at, kind, name, subject, message_id, source, channel, session_id, properties)
-SELECT %(workspace)s, position, stream, digest, occurred_at, NULL, recorded_at, recorded_at, 'track', name,
+SELECT %(workspace)s, position, stream, 0, digest, occurred_at, NULL, recorded_at, recorded_at, 'track', name,
     kind, digest::text, 'segment', (ARRAY['web', 'web', 'mobile', 'server'])[1 + position %% 4],
     CASE WHEN position %% 9 > 0 THEN 's-' || n || '-' || version / 5 END,
     jsonb_build_object(

@@ -18,8 +18,8 @@ class Copy:
     It grows with each round as the original does.
     """
 
-    def __init__(self, dsn: str, source: str) -> None:
-        self._source = source
+    def __init__(self, dsn: str, source: str, *, only: str = "true") -> None:
+        self._source, self._only = source, only
         self._connection = psycopg.connect(dsn, autocommit=True)
         self._connection.execute("DROP TABLE IF EXISTS yardstick")
         self._connection.execute(f"CREATE TABLE yardstick (LIKE {source} INCLUDING ALL)")
@@ -45,7 +45,7 @@ class Copy:
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(
                 f"SELECT {', '.join(shown)} FROM {self._source}"
-                " WHERE position > %s ORDER BY position",
+                f" WHERE position > %s AND {self._only} ORDER BY position",
                 (after,),
             ).fetchall()
 

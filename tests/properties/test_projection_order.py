@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
+from domain import profile_facts
 from domain.message import Message
 from projections import PROJECTIONS
 from projections.projector import Projector
@@ -37,7 +38,9 @@ def models(database: str) -> Iterator[Given]:
     engine.dispose()
 
 
-words = st.sampled_from(["a", "b", "a b", "total", "items", "", "ä", "session_id", "name"])
+words = st.sampled_from(
+    ["a", "b", "a b", "total", "", "ä", "session_id", "name", "email", "tags", "tag", "token"]
+)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -57,7 +60,9 @@ payloads = st.fixed_dictionaries(
         "properties": st.dictionaries(words, values, max_size=4) | scalars,
         "traits": st.dictionaries(words, values, max_size=2),
         "context": st.dictionaries(
-            st.sampled_from(["sessionId", "library", "traits"]), values, max_size=2
+            st.sampled_from(["sessionId", "library", "traits", "device", "campaign"]),
+            values,
+            max_size=2,
         ),
         "channel": scalars,
         "name": scalars,
@@ -72,12 +77,15 @@ def messages(draw: st.DrawFn) -> Message:
         st.sampled_from([(), (user(),), (user("u-2"),), (anonymous(),), (user(), anonymous())])
     )
     message = tracked(
-        draw(st.sampled_from(["Viewed", "Bought", "page_view", "\0"])),
+        draw(
+            st.sampled_from(["Viewed", "Bought", "page_view", "session_started", "\0"])
+            | st.sampled_from(sorted(profile_facts.ACTS))
+        ),
         identifiers=who,
         kind=draw(
-            st.sampled_from(["track", "track", "page", "screen", "identify", "group", "alias"])
+            st.sampled_from(["track", "track", "page", "identify", "identify", "group", "alias"])
         ),
-        occurred_at=NOON + timedelta(hours=draw(st.integers(-50, 50))),
+        occurred_at=NOON + timedelta(hours=draw(st.integers(-9, 9))),
     )
     return with_payload(message, draw(payloads))
 

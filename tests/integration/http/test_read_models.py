@@ -65,10 +65,10 @@ def test_an_event_is_shown_as_it_was_received(served, known):
 
 
 def test_a_profile_is_found_by_a_name_with_a_slash_and_by_its_id(served, known):
-    by_name = served.get("/v1/profiles/user_id:u%2F1/timeline").json()
+    by_name = served.get("/v1/profiles/user_id:u%2F1/timeline?derived=false").json()
     assert [it["message_id"] for it in by_name["timeline"]] == ["m-2", "m-1"]
     profile_id = by_name["timeline"][0]["profile_id"]
-    assert served.get(f"/v1/profiles/{profile_id}/timeline").json() == by_name
+    assert served.get(f"/v1/profiles/{profile_id}/timeline?derived=false").json() == by_name
 
 
 def test_event_types_are_listed(served, known):
