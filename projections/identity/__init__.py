@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from projections.base import Projection
 from projections.identity import tables
-from projections.identity.fold import apply
+from projections.identity.fold import apply, forget
 from projections.identity.persons import count_large, people, person, persons
 from projections.identity.queries import large_profiles
 
@@ -15,5 +15,6 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    forget=forget,
     queries=(large_profiles,),
 )

@@ -10,11 +10,14 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, TextClause, text
 
+from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
 from domain.identity import Absorbed, Separated
 from projections.identity.tables import decision, link, member
 
 Pair = tuple[UUID, UUID]
+Links = Mapping[Pair, tuple[datetime, bool]]
+"""When each was first shown, and whether it is idle."""
 
 
 class Member(NamedTuple):
@@ -37,9 +40,7 @@ class Known(NamedTuple):
     """All that is kept about some streams and whoever they may be joined to."""
 
     members: Collection[Member]
-    links: Mapping[Pair, tuple[datetime, bool]]
-    """When each was first shown, and whether it is idle."""
-
+    links: Links
     decisions: Collection[Absorbed | Separated]
 
 
@@ -50,7 +51,7 @@ _LED_TO = f"""
     UNION ALL SELECT stream FROM {decision} WHERE workspace = :workspace AND other = near.of AND joins
 """
 
-_NEAR = f"""
+_LEADING = f"""
 WITH RECURSIVE near (of) AS (
     SELECT stream FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)
     UNION
@@ -62,7 +63,7 @@ FROM near CROSS JOIN LATERAL (
 ) AS known
 """
 
-_LINKS = f"""
+_SHOWN = f"""
 SELECT stream, other, at AT TIME ZONE 'UTC', idle FROM {link}
 WHERE workspace = :workspace AND stream = ANY(:streams) {{awake}}
 """
@@ -72,31 +73,32 @@ SELECT at AT TIME ZONE 'UTC', joins, policy, certain, kind, value, other_kind, o
 FROM {decision} WHERE workspace = :workspace AND stream = ANY(:streams)
 """)
 
-_AWAKE = {
-    whole: (text(_NEAR.format(awake=awake)), text(_LINKS.format(awake=awake)))
-    for whole, awake in ((False, "AND NOT idle"), (True, ""))
-}
+_NEAR = {False: text(_LEADING.format(awake="AND NOT idle")), True: text(_LEADING.format(awake=""))}
+_LINKS = {False: text(_SHOWN.format(awake="AND NOT idle")), True: text(_SHOWN.format(awake=""))}
 
 
-def near(tx: Connection, workspace: int, streams: Collection[UUID], *, whole: bool) -> Known:
+def near(tx: Connection, workspace: int, streams: Iterable[UUID], *, whole: bool) -> Known:
     """Return what is kept of the streams, and of all that facts lead to from there.
 
     Idle links lead nowhere, and are left out, unless the ``whole`` is asked for.
     """
-    lead, links = _AWAKE[whole]
-    asked: dict[str, Any] = {"workspace": workspace, "streams": list(streams)}
-    members = [_member(*row) for row in tx.execute(lead, asked)]
+    asked = {"workspace": workspace, "streams": list(streams)}
+    members = [_member(*row) for row in tx.execute(_NEAR[whole], asked)]
+    return Known(members, *kept(tx, workspace, members, whole=whole))
+
+
+def kept(
+    tx: Connection, workspace: int, members: Collection[Member], *, whole: bool = True
+) -> tuple[Links, Collection[Absorbed | Separated]]:
+    """Return the links between these members, and the decisions about them."""
     if not members:
-        return Known((), {}, ())
-    asked |= {"streams": [it.stream for it in members]}
-    return Known(
-        members,
-        {
-            (stream, other): (at.replace(tzinfo=UTC), idle)
-            for stream, other, at, idle in tx.execute(links, asked)
-        },
-        [_decision(*row) for row in tx.execute(_DECISIONS, asked)],
-    )
+        return {}, ()
+    asked = {"workspace": workspace, "streams": [it.stream for it in members]}
+    links = {
+        (stream, other): (at.replace(tzinfo=UTC), idle)
+        for stream, other, at, idle in tx.execute(_LINKS[whole], asked)
+    }
+    return links, [_decision(*row) for row in tx.execute(_DECISIONS, asked)]
 
 
 def _member(  # noqa: PLR0917 - the columns of a row
@@ -144,6 +146,28 @@ def put_links(tx: Connection, workspace: int, links: Mapping[Pair, tuple[datetim
 def put_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:
     """Keep rows of `decision`, given without their workspace."""
     write(tx, _PUT_DECISIONS, workspace, _DECISION, rows)
+
+
+_FORGET = (
+    text(f"""
+DELETE FROM {link} WHERE workspace = :workspace AND (stream = ANY(:gone) OR other = ANY(:gone))
+"""),
+    text(f"""
+DELETE FROM {decision}
+WHERE workspace = :workspace AND (stream = ANY(:cleared) OR other = ANY(:gone))
+"""),
+)
+
+
+def drop(tx: Connection, forgotten: Forgotten) -> None:
+    """Remove what names an erased person, and the decisions of streams that are given anew."""
+    asked = {
+        "workspace": forgotten.workspace,
+        "gone": list(forgotten.streams),
+        "cleared": list(forgotten.cleared),
+    }
+    for statement in _FORGET:
+        tx.execute(statement, asked)
 
 
 def write(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, text
 
+from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
 from domain.identity import (
     LARGE,
@@ -40,19 +42,41 @@ def apply(tx: Connection, batch: Batch) -> None:
     if not said.streams:
         return
     known = facts.near(tx, batch.workspace, said.streams.values(), whole=said.parts)
-    streams = {it.identifier: it.stream for it in known.members} | said.streams
-    names = {stream: identifier for identifier, stream in streams.items()}
-    shown = _earliest(known, said)
-    links = {pair: Linked(at, names[pair[0]], names[pair[1]]) for pair, at in shown.items()}
-    told: set[Fact] = {*links.values(), *known.decisions, *(fact for _, fact in said.decisions)}
-    told.update(_attested(known))
-    resolved = resolution(told)
-
-    now = {pair: (link.at, link in resolved.idle) for pair, link in links.items()}
-    changed = {pair: link for pair, link in now.items() if known.links.get(pair) != link}
-    facts.put_links(tx, batch.workspace, changed)
     facts.put_decisions(tx, batch.workspace, rows(said))
-    _write(tx, batch.workspace, known.members, _members(told, resolved.components, streams))
+    streams = {it.identifier: it.stream for it in known.members} | said.streams
+    decisions = {*known.decisions, *_attested(known), *(fact for _, fact in said.decisions)}
+    _settle(tx, batch.workspace, known, _Facts(streams, _earliest(known, said), decisions))
+
+
+def forget(tx: Connection, forgotten: Forgotten) -> None:
+    """Remove the names of an erased person, and say anew who those are that they were shown with."""
+    workspace, gone = forgotten.workspace, set(forgotten.streams)
+    known = facts.near(tx, workspace, forgotten.cleared, whole=True)
+    facts.drop(tx, forgotten)
+    left = Known(known.members, *facts.kept(tx, workspace, known.members))
+    streams = {it.identifier: it.stream for it in known.members if it.stream not in gone}
+    shown = {pair: at for pair, (at, _) in left.links.items()}
+    _settle(tx, workspace, left, _Facts(streams, shown, {*left.decisions}))
+
+
+class _Facts(NamedTuple):
+    streams: Mapping[Identifier, UUID]
+    shown: Mapping[Pair, datetime]
+    others: Collection[Fact]
+
+
+def _settle(tx: Connection, workspace: int, known: Known, told: _Facts) -> None:
+    """Resolve what is told, and write what that makes different from what is known."""
+    names = {stream: identifier for identifier, stream in told.streams.items()}
+    links = {pair: Linked(at, names[pair[0]], names[pair[1]]) for pair, at in told.shown.items()}
+    said: set[Fact] = {*links.values(), *told.others}
+    components, idle = resolution(said)
+    now = {pair: (link.at, link in idle) for pair, link in links.items()}
+    changed = {pair: link for pair, link in now.items() if known.links.get(pair) != link}
+    facts.put_links(tx, workspace, changed)
+    heard_of = {it for fact in said for it in _heard_of(fact)}
+    after = [_member(it, components[it], told.streams) for it in heard_of]
+    _write(tx, workspace, known.members, after)
 
 
 def _earliest(known: Known, said: Said) -> Mapping[Pair, datetime]:
@@ -68,17 +92,6 @@ def _attested(known: Known) -> Iterator[Linked]:
     for fact in known.decisions:
         if isinstance(fact, Absorbed) and not fact.certain and fact.secondary in exist:
             yield Linked(fact.at, fact.secondary, fact.secondary)
-
-
-def _members(
-    told: Iterable[Fact],
-    components: Mapping[Identifier, Component],
-    streams: Mapping[Identifier, UUID],
-) -> list[Member]:
-    return [
-        _member(identifier, components[identifier], streams)
-        for identifier in {it for fact in told for it in _heard_of(fact)}
-    ]
 
 
 def _heard_of(fact: Fact) -> Iterable[Identifier]:
@@ -108,14 +121,19 @@ SET person = excluded.person, guessed = excluded.guessed, demoted_at = excluded.
 """)
 
 
+_DROP_MEMBERS = text(f"DELETE FROM {member} WHERE workspace = :workspace AND stream = ANY(:gone)")
+
+
 def _write(
-    tx: Connection, workspace: int, before: Collection[Member], after: Iterable[Member]
+    tx: Connection, workspace: int, before: Collection[Member], after: Collection[Member]
 ) -> None:
     known = set(before)
-    changed = [it for it in after if it not in known]
-    if not changed:
-        return
-    facts.write(tx, _PUT_MEMBERS, workspace, Member._fields, changed)
+    facts.write(
+        tx, _PUT_MEMBERS, workspace, Member._fields, (it for it in after if it not in known)
+    )
+    gone = {it.stream for it in before} - {it.stream for it in after}
+    if gone:
+        tx.execute(_DROP_MEMBERS, {"workspace": workspace, "gone": sorted(gone)})
     _watch_sizes(tx, workspace, _sizes(before), _sizes(after))
 
 
