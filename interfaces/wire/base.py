@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Protocol
 from zlib import crc32
 
@@ -133,20 +134,19 @@ def event_name(value: str | None) -> str:
     return name.replace("\0", "\ufffd") if "\0" in name else name
 
 
+def told(identifiers: Iterable[Identifier]) -> str:
+    """Return the identifiers as a text that no others give: none of them holds a NUL."""
+    return "\0".join(chain.from_iterable(identifiers))
+
+
 def content_fingerprint(
-    kind: str,
-    name: str,
-    identifiers: tuple[Identifier, ...],
-    parts: tuple[bytes | msgspec.Raw, ...],
+    kind: str, name: str, who: str, parts: tuple[bytes | msgspec.Raw, ...]
 ) -> int:
     """Return the number (32 bits) by which a second message with the same id is compared.
 
     It shows a clash, it does not prove that there is none; a stronger one costs a tenth of parsing.
-    ``parts`` are the slices of JSON that the message is about.  What a client changes when it
+    ``who`` is whom it tells of, ``parts`` are the slices of JSON that it is about.  What a client changes when it
     sends the same message again (``sentAt``, ``_metadata``, ``context``) is not among them.
     """
     # No part holds a NUL byte, so two different messages never give the same text.
-    said = f"{kind}\0{name}"
-    for of, value in identifiers:
-        said = f"{said}\0{of}\0{value}"
-    return crc32(b"\0".join((said.encode(), *parts)))
+    return crc32(b"\0".join((f"{kind}\0{name}\0{who}".encode(), *parts)))

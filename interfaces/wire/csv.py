@@ -25,6 +25,7 @@ from interfaces.wire.base import (
     content_fingerprint,
     event_name,
     is_identifier,
+    told,
 )
 from interfaces.wire.files import RowIds, refusing_bad_gzip, unpacked
 from interfaces.wire.times import corrected, parse_time
@@ -172,7 +173,7 @@ class _Table:
             source="csv",
             payload=payload,
             raw=row.raw,
-            content=content_fingerprint("track", name, identifiers, (payload,)),
+            content=content_fingerprint("track", name, told(identifiers), (payload,)),
         )
 
     def _cell(self, cells: list[str], column: str | None) -> str | None:

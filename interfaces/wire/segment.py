@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from domain.identifiers import Identifier, normalise
 from domain.message import Message, MessageKind
@@ -22,6 +22,7 @@ from interfaces.wire.base import (
     content_fingerprint,
     event_name,
     is_identifier,
+    told,
 )
 from interfaces.wire.envelope import Shared, merged, object_members, read_envelope
 from interfaces.wire.item import Item, email_in, read_item, write_key_in
@@ -45,8 +46,13 @@ _NAMES = {
 """How calls without a name of their own are named; their own name and category are properties."""
 
 
-People = tuple[tuple[Identifier, ...], tuple[Identifier, ...]]
-"""Whom a message is about, and whom they absorb."""
+class People(NamedTuple):
+    """Whom a message is about, and whom they absorb."""
+
+    identifiers: tuple[Identifier, ...]
+    absorbs: tuple[Identifier, ...]
+    told: str
+    """All of them, as the message's fingerprint wants it."""
 
 
 class Reading:
@@ -91,7 +97,7 @@ class Reading:
             message_id = _message_id(item)
             kind = kind or _KINDS.get(item.type) or _kind(item.type)
             name = event_name(item.event) if kind == "track" else _NAMES[kind]
-            identifiers, absorbs = _people(item, kind)
+            people = _people(item, kind)
         except Refused as refused:
             return Rejected(
                 index=index,
@@ -108,15 +114,15 @@ class Reading:
             kind=kind,
             name=name,
             message_id=message_id or self.default_id(),
-            identifiers=identifiers,
-            absorbs=absorbs,
+            identifiers=people.identifiers,
+            absorbs=people.absorbs,
             occurred_at=occurred_at,
             sent_at=self._sent,
             received_at=self.received_at,
             source=self.source,
             payload=payload,
             raw=b"" if payload is raw else raw,
-            content=content_fingerprint(kind, name, identifiers + absorbs, said),
+            content=content_fingerprint(kind, name, people.told, said),
         )
 
     def _occurred_at(self, item: Item) -> datetime:
@@ -216,31 +222,40 @@ def _kind(text: str | None) -> MessageKind:
 
 
 def _people(item: Item, kind: MessageKind) -> People:
-    user = _identifier("user_id", item.user_id)
-    anonymous = _identifier("anonymous_id", item.anonymous_id)
+    people = _named(item.user_id, item.anonymous_id)
     if kind == "alias":
-        return _aliased(item, user, anonymous)
+        return _aliased(item)
     if kind == "group" and _identifier("group_id", item.group_id) is None:
         raise Refused("missing_group_id", "a group message needs a groupId")
-    if user is not None:
-        return ((user,) if anonymous is None else (user, anonymous)), ()
-    if anonymous is not None:
-        return (anonymous,), ()
+    if people.identifiers:
+        return people
     email = _identifier("email", email_in(item.traits)) if kind == "identify" else None
     if email is None or not email.value.strip():
         raise Refused("no_user_anon_id", "a message needs a userId or an anonymousId")
-    return (normalise(*email),), ()
+    return _told(normalise(*email))
 
 
-def _aliased(item: Item, user: Identifier | None, anonymous: Identifier | None) -> People:
+@lru_cache(maxsize=65_536)  # the same people come again and again
+def _named(user_id: str | None, anonymous_id: str | None) -> People:
+    return _told(_identifier("user_id", user_id), _identifier("anonymous_id", anonymous_id))
+
+
+def _told(*names: Identifier | None, absorbs: tuple[Identifier, ...] = ()) -> People:
+    identifiers = tuple(it for it in names if it is not None)
+    return People(identifiers, absorbs, told(identifiers + absorbs))
+
+
+def _aliased(item: Item) -> People:
+    user = _identifier("user_id", item.user_id)
+    anonymous = _identifier("anonymous_id", item.anonymous_id)
     previous = _identifier("user_id", item.previous_id)
     if user is None or previous is None:
         raise Refused("missing_previous_id", "an alias message needs a previousId and a userId")
     # The previous id is a user's or a visitor's; the wire does not say which.
     absorbs = () if previous == user else (previous, Identifier("anonymous_id", previous.value))
-    if anonymous is None or anonymous.value == previous.value:
-        return (user,), absorbs
-    return (user, anonymous), absorbs
+    if anonymous is not None and anonymous.value == previous.value:
+        anonymous = None
+    return _told(user, anonymous, absorbs=absorbs)
 
 
 def _identifier(kind: str, value: str | None) -> Identifier | None:
