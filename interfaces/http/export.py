@@ -25,7 +25,7 @@ from domain.past import Past
 from domain.profile_state import ProfileState
 from domain.recorded import Recorded
 from interfaces.http.recorded import cause_of, data_of, encode, place_of, received_of
-from projections import profiles
+from projections import shown_profile
 from projections.instants import shown
 
 AT_ONCE = 200
@@ -49,7 +49,7 @@ def export(ledger: Ledger, workspace: int, past: Past) -> Iterator[bytes]:
     line says how many there were before it, so that an export that broke off shows.
     """
     count = 1
-    yield _line("profile", profiles.profile(past.person, past.state))
+    yield _line("profile", shown_profile.profile(past.person, past.state))
     states: dict[UUID, ProfileState] = {}
     after, until = 0, past.place.position
     while page := ledger.history(

@@ -30,7 +30,8 @@ from interfaces.http.export import export
 from interfaces.http.requests import parameters, reader
 from interfaces.http.turns import Turns
 from interfaces.service import Service
-from projections import cursors, instants, received, references
+from projections import cursors, instants, received, references, shown_profile
+from projections.shown_profile import ShownPlace
 
 NDJSON = "application/x-ndjson"
 
@@ -83,13 +84,6 @@ class History(Listed):
     history: list[RawEvent]
 
 
-class PlaceShown(BaseModel):
-    """A position, and when the ledger reached it."""
-
-    position: int
-    instant: Instant
-
-
 class Change(BaseModel):
     """One thing that was added, changed or removed."""
 
@@ -105,8 +99,8 @@ class Diff(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     id: UUID
-    from_: PlaceShown | None = Field(alias="from", description="Null: before the first event.")
-    to: PlaceShown
+    from_: ShownPlace | None = Field(alias="from", description="Null: before the first event.")
+    to: ShownPlace
     identifiers: list[Change]
     attributes: list[Change]
     tags: list[Change]
@@ -243,9 +237,7 @@ def _state(past: Past | None) -> ProfileState:
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:
-    if place is None:
-        return None
-    return {"position": place.position, "instant": instants.shown(place.recorded_at)}
+    return None if place is None else shown_profile.place(place)
 
 
 def _answered(answer: dict[str, Any]) -> Response:

@@ -9,43 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from domain import profile_view
-from domain.identifiers import Identifier
 from domain.person import Person
 from domain.profile_state import ProfileState
-from projections.instants import shown, shown_if_any
-
-
-class ShownIdentifier(BaseModel):
-    """A name that the person goes by."""
-
-    kind: str = Field(description="user_id, email, phone, external_id or anonymous_id")
-    value: str
-
-
-class Contact(BaseModel):
-    """A way to reach the person."""
-
-    kind: str = Field(description="email, phone, facebook or push")
-    value: str
-    since: datetime = Field(description="When it was last said")
-
-
-class Device(BaseModel):
-    """A device with a push token."""
-
-    token: str
-    type: str | None
-    last_used: datetime = Field(description="When it was last heard of")
-    attributes: dict[str, Any]
-
-
-class Group(BaseModel):
-    """A group, account or other object that the person is related to."""
-
-    object_type_id: str
-    id: str
-    traits: dict[str, Any] = Field(description="What this person's calls said of it")
-    relationship: dict[str, Any] = Field(description="What the person is to it")
+from projections.instants import shown_if_any
+from projections.shown_profile import ShownIdentifier, ShownPlace, ShownProfile, identifiers
 
 
 class ListedProfile(BaseModel):
@@ -68,21 +35,13 @@ class Profiles(BaseModel):
     projected_to: int
 
 
-class Profile(BaseModel):
-    """What is known of one person."""
+class Profile(ShownProfile):
+    """What is known of one person, or was."""
 
-    id: UUID
-    identifiers: list[ShownIdentifier] = Field(description="Strongest kind first")
-    name: str | None
-    attributes: dict[str, Any] = Field(description="The latest word on each top-level trait")
-    tags: list[str]
-    contacts: list[Contact]
-    groups: list[Group]
-    devices: list[Device]
-    counts: dict[str, int] = Field(description="Messages of each name")
-    first_seen: datetime | None
-    last_seen: datetime | None
-    absorbed: list[UUID] = Field(description="Other ids of the person; they answer, too")
+    as_of: ShownPlace | None = Field(
+        description="The last place of the ledger that the answer accounts for, if `as_of` asked for"
+        " one; null: the profile as it is"
+    )
     projected_to: int
 
 
@@ -90,37 +49,10 @@ def listed(person: Person, state: ProfileState) -> dict[str, Any]:
     """Return a person's joined state as lists show it."""
     return {
         "id": person.id,
-        "identifiers": _identifiers(state.identifiers),
+        "identifiers": identifiers(state.identifiers),
         "name": profile_view.name(state),
         "email": profile_view.text(state.attributes.get("email")),
         "phone": profile_view.text(state.attributes.get("phone")),
         "first_seen": shown_if_any(state.first_seen),
         "last_seen": shown_if_any(state.last_seen),
     }
-
-
-def profile(person: Person, state: ProfileState) -> dict[str, Any]:
-    """Return all that a person's joined state shows, for `msgspec.json` to encode."""
-    return {
-        "id": person.id,
-        "identifiers": _identifiers(state.identifiers),
-        "name": profile_view.name(state),
-        "attributes": profile_view.attributes(state),
-        "tags": profile_view.tags(state),
-        "contacts": [
-            {"kind": it.kind, "value": it.value, "since": shown(it.since)}
-            for it in profile_view.contacts(state)
-        ],
-        "groups": [it._asdict() for it in profile_view.groups(state)],
-        "devices": [
-            it._asdict() | {"last_used": shown(it.last_used)} for it in profile_view.devices(state)
-        ],
-        "counts": dict(sorted(state.counts.items())),
-        "first_seen": shown_if_any(state.first_seen),
-        "last_seen": shown_if_any(state.last_seen),
-        "absorbed": person.absorbed,
-    }
-
-
-def _identifiers(identifiers: tuple[Identifier, ...]) -> list[dict[str, str]]:
-    return [it._asdict() for it in identifiers]

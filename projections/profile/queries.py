@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from domain import profile_state
 from domain.errors import NotFound
-from projections import cursors, references
+from projections import cursors, instants, references, shown_profile
 from projections.base import Query, Reader
 from projections.profile import answers
 from projections.profile.listing import Place, everybody, matching, page
@@ -32,6 +34,12 @@ class ProfileParams(BaseModel):
     """Which person."""
 
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
+    as_of: str | None = Field(
+        None,
+        max_length=100,
+        description="As the ledger knew it at this position or instant (a date or time without"
+        " offset is UTC)",
+    )
 
 
 def answer_profiles(reader: Reader, params: ProfilesParams) -> dict[str, Any]:
@@ -49,13 +57,35 @@ def answer_profiles(reader: Reader, params: ProfilesParams) -> dict[str, Any]:
 
 
 def answer_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
-    """Answer what is known of one person.  Raises NotFound for one never heard of."""
-    person = reader.person(references.stream(params.ref, reader.stream_of))
+    """Answer what is known of one person, or was.  Raises NotFound for one not heard of by then."""
+    stream = references.stream(params.ref, reader.stream_of)
+    if params.as_of is None:
+        found = _as_it_is(reader, stream)
+    else:
+        found = _as_it_was(reader, stream, instants.place(params.as_of, "as_of"))
+    if found is None:
+        then = "is" if params.as_of is None else f"was as of {params.as_of}"
+        raise NotFound(
+            f"no profile {params.ref!r} {then} known in this workspace", profile=params.ref
+        )
+    return found | {"projected_to": reader.projected_to}
+
+
+def _as_it_is(reader: Reader, stream: UUID) -> dict[str, Any] | None:
+    person = reader.person(stream)
     known = states(reader.tx, reader.workspace, person.streams)
     if not known and not person.identifiers:
-        raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
+        return None
     state = profile_state.join(known, person)
-    return answers.profile(person, state) | {"projected_to": reader.projected_to}
+    return shown_profile.profile(person, state) | {"as_of": None}
+
+
+def _as_it_was(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
+    past = reader.past(stream, when)
+    if past is None:
+        return None
+    shown = shown_profile.profile(past.person, past.state)
+    return shown | {"as_of": shown_profile.place(past.place)}
 
 
 profiles = Query(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from domain.message import MessageKind
 from projections.answers import Session
-from projections.profiles import ShownProfile
+from projections.shown_profile import ShownProfile
 from projections.user_agent import DeviceType
 
 

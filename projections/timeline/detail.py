@@ -12,7 +12,7 @@ from sqlalchemy import Text, cast
 from domain.errors import NotFound
 from domain.events import MessageEvent
 from domain.recorded import Recorded
-from projections import profiles, received
+from projections import received, shown_profile
 from projections.base import Query, Reader
 from projections.instants import shown_if_any
 from projections.timeline import answers, listing
@@ -54,7 +54,7 @@ def answer_event(reader: Reader, params: EventDetailParams) -> dict[str, Any]:
 def _profile(reader: Reader, recorded: Recorded) -> dict[str, Any] | None:
     """Return the profile as the ledger knew it once it had the event."""
     past = reader.past(recorded.stream, recorded.position)
-    return None if past is None else profiles.profile(past.person, past.state)
+    return None if past is None else shown_profile.profile(past.person, past.state)
 
 
 event = Query(

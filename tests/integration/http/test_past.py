@@ -68,6 +68,66 @@ def test_an_erased_event_is_there_without_what_it_said(served, database):
     assert first["position"] == 1
 
 
+def test_a_profile_as_of_any_position_is_what_was_shown_then(served):
+    def later(days):
+        return {"occurred_at": NOON + timedelta(days)}
+
+    told = [
+        identified({"plan": "free", "tags": ["new"]}),
+        tracked("Viewed", anonymous()),
+        tracked("Viewed", user(), anonymous()),
+        identified({"plan": "late"}, **later(-1)),
+        identified({"plan": "pro", "tags": []}, user("u-2"), **later(2)),
+        merged(user("u-2"), user(), policy="primary", **later(3)),
+        identified({"plan": None, "city": "Bern"}, user("u-2"), anonymous("a-2"), **later(4)),
+        unmerged(user(), user("u-2"), **later(5)),
+        tracked("Viewed", user(), **later(6)),
+    ]
+    places = [served.record(it).position for it in told]
+    shown = {}
+    for position in places:  # the read models take no more than what was recorded by then
+        served.service.projector.advance(served.workspace, position - max(shown, default=0))
+        shown[position] = profile_of(served)
+    for position in places:
+        past = profile_of(served, f"?as_of={position}")
+        assert past.pop("as_of")["position"] == position
+        for it in (past, shown[position]):
+            it.pop("projected_to")
+        shown[position].pop("as_of")
+        assert past == shown[position]
+
+
+def profile_of(served, query: str = ""):
+    answer = served.get(f"/v1/profiles/user_id:u-1{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_profile_as_of_an_instant_is_what_was_recorded_by_then(served):
+    first = served.record(identified({"plan": "free"})).position
+    second = served.record(identified({"plan": "pro"}, occurred_at=NOON + timedelta(1))).position
+    served.project()
+    then, since = (profile_of(served, f"?as_of={it}")["as_of"] for it in (first, second))
+    assert (then["position"], since["position"]) == (first, second)
+    assert profile_of(served, f"?as_of={then['instant']}")["attributes"] == {"plan": "free"}
+    now = profile_of(served, "?as_of=2999-01-01")
+    assert (now["attributes"], now["as_of"]) == ({"plan": "pro"}, since)
+    before = served.get("/v1/profiles/user_id:u-1?as_of=2001-01-01")
+    assert (before.status_code, before.json()["code"]) == (404, "not_found")
+
+
+def test_the_past_needs_no_read_model(served):
+    position = served.record(identified({"plan": "free"})).position
+    assert served.get("/v1/profiles/user_id:u-1").status_code == 404
+    assert profile_of(served, f"?as_of={position}")["attributes"] == {"plan": "free"}
+
+
+@pytest.mark.parametrize("as_of", ["", "x", "-1", "%C2%B2", "2026-13-01", "1e3"])
+def test_a_place_that_is_none_is_400(asked, as_of):
+    answer = asked.get(f"/v1/profiles/user_id:u-1?as_of={as_of}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
 def test_a_diff_tells_what_was_added_changed_and_removed(served):
     first = served.record(
         identified(

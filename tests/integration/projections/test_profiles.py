@@ -67,6 +67,7 @@ def test_a_profile_shows_what_is_known_of_the_person(given):
         "first_seen": "2026-01-01T12:00:00.000000Z",
         "last_seen": "2026-01-01T12:04:00.000000Z",
         "absorbed": [str(stream_of(anonymous()))],
+        "as_of": None,
         "projected_to": 5,
     }
     assert given.ask("/profiles/{ref}", ref="user_id:u-1") == expected

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from domain import profile_view
+from domain.identifiers import Identifier
+from domain.past import Place
 from domain.person import Person
 from domain.profile_state import ProfileState
 from projections.instants import shown, shown_if_any
@@ -17,58 +19,65 @@ from projections.instants import shown, shown_if_any
 class ShownIdentifier(BaseModel):
     """A name that the person goes by."""
 
-    kind: str
+    kind: str = Field(description="user_id, email, phone, external_id or anonymous_id")
     value: str
 
 
-class ShownContact(BaseModel):
+class Contact(BaseModel):
     """A way to reach the person."""
 
-    kind: Literal["email", "phone", "facebook", "push"]
+    kind: str = Field(description="email, phone, facebook or push")
     value: str
     since: datetime = Field(description="When it was last said")
 
 
-class ShownGroup(BaseModel):
-    """A group, account or other object that the person is related to."""
-
-    object_type_id: str
-    id: str
-    traits: dict[str, Any]
-    relationship: dict[str, Any]
-
-
-class ShownDevice(BaseModel):
+class Device(BaseModel):
     """A device with a push token."""
 
     token: str
     type: str | None
-    last_used: datetime
+    last_used: datetime = Field(description="When it was last heard of")
     attributes: dict[str, Any]
 
 
+class Group(BaseModel):
+    """A group, account or other object that the person is related to."""
+
+    object_type_id: str
+    id: str
+    traits: dict[str, Any] = Field(description="What this person's calls said of it")
+    relationship: dict[str, Any] = Field(description="What the person is to it")
+
+
 class ShownProfile(BaseModel):
-    """What is known of a person."""
+    """What is known of one person."""
 
     id: UUID
     identifiers: list[ShownIdentifier] = Field(description="Strongest kind first")
     name: str | None
     attributes: dict[str, Any] = Field(description="The latest word on each top-level trait")
     tags: list[str]
-    contacts: list[ShownContact]
-    groups: list[ShownGroup]
-    devices: list[ShownDevice]
+    contacts: list[Contact]
+    groups: list[Group]
+    devices: list[Device]
     counts: dict[str, int] = Field(description="Messages of each name")
     first_seen: datetime | None
     last_seen: datetime | None
-    absorbed: list[UUID] = Field(description="Other ids under which the profile is found")
+    absorbed: list[UUID] = Field(description="Other ids of the person; they answer, too")
+
+
+class ShownPlace(BaseModel):
+    """A position of the ledger, and when it was reached."""
+
+    position: int
+    instant: datetime
 
 
 def profile(person: Person, state: ProfileState) -> dict[str, Any]:
-    """Return a person with their joined state, as answers show it."""
+    """Return all that a person's joined state shows, for `msgspec.json` to encode."""
     return {
         "id": person.id,
-        "identifiers": [it._asdict() for it in state.identifiers],
+        "identifiers": identifiers(state.identifiers),
         "name": profile_view.name(state),
         "attributes": profile_view.attributes(state),
         "tags": profile_view.tags(state),
@@ -84,3 +93,13 @@ def profile(person: Person, state: ProfileState) -> dict[str, Any]:
         "last_seen": shown_if_any(state.last_seen),
         "absorbed": person.absorbed,
     }
+
+
+def identifiers(known: tuple[Identifier, ...]) -> list[dict[str, str]]:
+    """Return identifiers as answers show them."""
+    return [it._asdict() for it in known]
+
+
+def place(known: Place) -> dict[str, Any]:
+    """Return a place of the ledger as answers show it."""
+    return {"position": known.position, "instant": shown(known.recorded_at)}
