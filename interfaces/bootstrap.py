@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
 
+from application.erasing import Erasing
 from application.ledger import gate
 from application.ledger.group_commit import Limits
 from application.ledger.keys import KINDS, Keys, NewKey
@@ -117,6 +118,7 @@ def service(
             engine=engine,
             feed=ledger,
             projector=projector,
+            erasing=Erasing(ledger, projector.erasing),
             gate=check,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from application.erasing import Erasing
 from application.ledger.keys import Keys
 from application.ledger.ledger import Ledger
 from application.ledger.workspaces import Workspaces
@@ -30,6 +31,8 @@ class Service:
     feed: Feed
     projector: Projector
     """Asked how far the read models are, also where another process moves them."""
+
+    erasing: Erasing
 
     gate: Callable[[], None]
     """Asks the database whether it is safe to write to.  Raises UnsafeServer or LedgerUnavailable."""

@@ -23,13 +23,13 @@ from application.ledger.binary import (
     UuidArray,
     copy_rows,
 )
-from application.ledger.entries import Entry, LinkEntry, Rejection, Row, microseconds
+from application.ledger.entries import Entry, LinkEntry, Outdated, Rejection, Row, microseconds
 
 _REJECT = """
 INSERT INTO ledger.rejected AS known
-    (workspace, digest, received_at, source, code, message, message_id, raw)
-VALUES (%b, %b, %b, %b, %b, %b, %b, %b)
-ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + 1
+    (workspace, digest, received_at, source, code, message, message_id, raw, times)
+VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b)
+ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + excluded.times
 """
 
 _SEE_MESSAGES = """
@@ -74,7 +74,7 @@ _MOVE_HEAD = """
 UPDATE ledger.ledger_head
 SET last_position = last_position + %b, recorded_at = greatest(recorded_at, clock_timestamp())
 WHERE workspace = %b
-RETURNING last_position, (extract(epoch FROM recorded_at) * 1000000)::bigint
+RETURNING last_position, (extract(epoch FROM recorded_at) * 1000000)::bigint, erasures
 """
 
 _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %b"
@@ -94,15 +94,21 @@ class Appended(NamedTuple):
     links: Sequence[LinkEntry] = ()
     """Links that are now known to be there, from that time on or earlier."""
 
+    suppressed: frozenset[bytes] = frozenset()
+    """Digests of the messages that were ignored, for what they are about."""
 
-def append(
+
+def append(  # noqa: PLR0917 - called once a flush, by one caller
     connection: Connection[Any],
     workspace: int,
     secret: bytes,
     entries: Sequence[Entry],
     rejections: Sequence[Rejection],
+    erasures: int = 0,
 ) -> Appended:
     """Write a flush of one workspace, whose secret keys its digests; durable when it returns.
+
+    Raises Outdated unless the workspace has had as many erasures as the caller knows of.
 
     Any error means that nothing was written, except that a connection lost during the commit leaves
     it open whether it was: append the same flush again, and the digests tell.
@@ -119,10 +125,16 @@ def append(
         _join_streams(cursor, workspace, links, recorded)
         rows = [link.row for link in links] + [entry.row for entry in recorded]
         if rows:
-            position = _write_next(connection, cursor, workspace, rows)
+            position = _write_next(connection, cursor, workspace, rows, erasures)
         else:
             position = _last_position(cursor, workspace)
     return Appended(position, frozenset(fresh), tuple(shown.values()))
+
+
+def append_events(connection: Connection[Any], workspace: int, rows: Sequence[Row]) -> int:
+    """Write events of the ledger's own, in a transaction of the caller; return the last position."""
+    with connection.transaction(), connection.cursor(binary=True) as cursor:
+        return _write_next(connection, cursor, workspace, rows, None)
 
 
 def append_versioned(
@@ -138,7 +150,7 @@ def append_versioned(
     streams = sorted(heads)
     with connection.transaction(), connection.cursor(binary=True) as cursor:
         cursor.execute(_RAISE_STREAMS, (UuidArray(streams), BigintArray(heads[s] for s in streams)))
-        last, recorded_us = _move_head(cursor, workspace, len(rows))
+        last, recorded_us, _ = _move_head(cursor, workspace, len(rows))
         written, versions = [row for row, _ in rows], [version for _, version in rows]
         _copy(cursor, workspace, written, versions, last, recorded_us)
     return range(last - len(rows) + 1, last + 1)
@@ -158,7 +170,7 @@ def _reject(
         rows = sorted(
             (
                 *(workspace, UUID(bytes=it.digest(secret)), it.received_at, it.source, it.code),
-                *(_storable(it.message), _storable(it.message_id), it.raw),
+                *(_storable(it.message), _storable(it.message_id), it.raw, it.times),
             )
             for it in rejections
         )
@@ -167,14 +179,10 @@ def _reject(
 
 def _clash(entry: Entry) -> Rejection:
     message = entry.message
-    return Rejection(
-        code="id_used_before",
-        message=f"a message {message.message_id!r} with other content was recorded before;"
+    return entry.rejected(
+        "id_used_before",
+        f"a message {message.message_id!r} with other content was recorded before;"
         f" the first one stays (this one's fingerprint is {message.content & (1 << 64) - 1:016x})",
-        raw=message.raw or message.payload,
-        source=message.source,
-        received_at=message.received_at,
-        message_id=message.message_id,
     )
 
 
@@ -248,7 +256,11 @@ def _join_streams(
 
 
 def _write_next(
-    connection: Connection[Any], cursor: Cursor[Any], workspace: int, rows: Sequence[Row]
+    connection: Connection[Any],
+    cursor: Cursor[Any],
+    workspace: int,
+    rows: Sequence[Row],
+    erasures: int | None,
 ) -> int:
     """Write rows as the next of their streams, in order, and return the last position.
 
@@ -259,7 +271,9 @@ def _write_next(
     by = BigintArray(grown[stream] for stream in streams)
     with connection.pipeline(), connection.cursor(binary=True) as head:
         cursor.execute(_GROW_STREAMS, (UuidArray(streams), by))
-        last, recorded_us = _move_head(head, workspace, len(rows))
+        last, recorded_us, now = _move_head(head, workspace, len(rows))
+    if erasures not in {None, now}:
+        raise Outdated(now)
     before = {stream: version - grown[stream] for stream, version in cursor.fetchall()}
     versions = []
     for row in rows:
@@ -281,11 +295,11 @@ def _copy(  # noqa: PLR0917 - what a row needs, in the order in which it became 
     return last
 
 
-def _move_head(cursor: Cursor[Any], workspace: int, by: int) -> tuple[int, int]:
+def _move_head(cursor: Cursor[Any], workspace: int, by: int) -> tuple[int, int, int]:
     """Take the next positions, and with them the ledger's only queue, until the commit."""
     cursor.execute(_MOVE_HEAD, (by, workspace))
-    last, recorded_us = cursor.fetchone() or _no_such(workspace)
-    return last, recorded_us
+    last, recorded_us, erasures = cursor.fetchone() or _no_such(workspace)
+    return last, recorded_us, erasures
 
 
 def _last_position(cursor: Cursor[Any], workspace: int) -> int:

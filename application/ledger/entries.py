@@ -13,7 +13,7 @@ import msgspec
 
 from application.ledger.evidence import SALT_BYTES, commitment, salts
 from application.ledger.mapper import state_of
-from domain.events import IdentifiersLinked, MessageEvent
+from domain.events import Event, IdentifiersLinked, MessageEvent
 from domain.identifiers import (
     Identifier,
     link_digest,
@@ -28,7 +28,6 @@ from domain.profile import Concern, Link, concern, decide
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LINKED = IdentifiersLinked.TOPIC.encode()
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +79,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     joins: tuple[tuple[bytes, bytes], ...] = ()
     """Pairs of streams that the message itself says are one person: of an alias or merge."""
 
+    erasures: int = 0
+    """How many erasures were known of when links that are known already were left out."""
+
+    def rejected(self, code: str, why: str) -> Rejection:
+        """Return the message as one that could not be accepted after all."""
+        message = self.message
+        return Rejection(
+            code=code,
+            message=why,
+            raw=message.raw or message.payload,
+            source=message.source,
+            received_at=message.received_at,
+            message_id=message.message_id,
+        )
+
 
 class Rejection(NamedTuple):
     """Something that could not be accepted, kept as it came with the reason."""
@@ -90,6 +104,7 @@ class Rejection(NamedTuple):
     source: str
     received_at: datetime
     message_id: str | None = None
+    times: int = 1
 
     def digest(self, secret: bytes) -> bytes:
         """Return what the same refusal of the same bytes is recognised by."""
@@ -106,6 +121,8 @@ class Receipt(NamedTuple):
     recorded: int
     duplicates: int
     rejected: int
+    suppressed: int = 0
+    """Messages about people whose messages are ignored."""
 
 
 def microseconds(instant: datetime) -> int:
@@ -113,11 +130,31 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-class Preparation:
-    """Makes entries of one workspace's messages, and remembers which links are known already."""
+class Outdated(Exception):
+    """Somebody was erased or suppressed that the flush knows nothing of; it was not written."""
 
-    def __init__(self, secret: bytes, *, remembered: int = 65_536) -> None:
+    def __init__(self, erasures: int) -> None:
+        super().__init__(f"the workspace is at erasure {erasures}")
+        self.erasures = erasures
+
+
+class Preparation:
+    """Makes entries of one workspace's messages, and remembers which links are known already.
+
+    Good for as long as nobody is erased, suppressed or freed: then another takes its place, which
+    remembers nothing.  ``erasures`` counts those times; ``suppresses`` says whether anybody is ignored.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        erasures: int = 0,
+        suppresses: bool = False,
+        remembered: int = 65_536,
+    ) -> None:
         self.secret = secret
+        self.erasures, self.suppresses = erasures, suppresses
         self.stream_of: Callable[[Identifier], bytes] = lru_cache(maxsize=remembered)(
             lambda identifier: stream_id(secret, identifier)
         )
@@ -135,6 +172,12 @@ class Preparation:
             )
         ]
 
+    def renewed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries with all links that may have been erased since they were made."""
+        if all(entry.erasures == self.erasures for entry in entries):
+            return entries
+        return self.entries([entry.message for entry in entries])
+
     def _entry(self, message: Message, salt: bytes) -> Entry:
         digest = self._digest(message.message_id)
         concern, stream, pairs = self._people(message.identifiers)
@@ -142,7 +185,7 @@ class Preparation:
         row = _row(stream, event.TOPIC.encode(), state_of(event), salt)
         shown = _shown(message, pairs, digest) if links else ()
         joins = self._joins(event) if message.absorbs else ()
-        return Entry(digest, message.content, row, shown, message, joins)
+        return Entry(digest, message.content, row, shown, message, joins, self.erasures)
 
     def _met(self, identifiers: tuple[Identifier, ...]) -> _People:
         about = concern(identifiers)
@@ -184,8 +227,13 @@ def _link(message: Message, pair: Pair, shown_by: bytes) -> LinkEntry:
         received_at=message.received_at,
         shown_by=UUID(bytes=shown_by),
     )
-    row = _row(pair.stream, _LINKED, state_of(event), salts(1))
+    row = row_of(pair.stream, event)
     return LinkEntry(pair, message.occurred_at, row)
+
+
+def row_of(stream: bytes, event: Event) -> Row:
+    """Return an event of that stream, ready to be written."""
+    return _row(stream, event.TOPIC.encode(), state_of(event), salts(1))
 
 
 def _row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> Row:

@@ -204,13 +204,15 @@ class GroupCommit:
         except POISON as error:
             if len(entries) <= 1:
                 log.warning("the database refused a message", workspace=workspace, error=str(error))
-                refused = [*rejections, *(_refusal(entry, error) for entry in entries)]
+                why = f"the database refused it: {error}"
+                refused = [*rejections, *(it.rejected("not_storable", why) for it in entries)]
                 appended = self._append_patiently(workspace, (), refused)
                 return appended, frozenset(entry.digest for entry in entries)
         middle = len(entries) // 2
         left, left_refused = self._append_or_halve(workspace, entries[:middle], rejections)
         right, right_refused = self._append_or_halve(workspace, entries[middle:], ())
-        both = Appended(right.position, left.fresh | right.fresh)
+        suppressed = left.suppressed | right.suppressed
+        both = Appended(right.position, left.fresh | right.fresh, suppressed)
         return both, left_refused | right_refused
 
     def _append_patiently(
@@ -238,31 +240,22 @@ class GroupCommit:
                     ) from error
 
 
-def _refusal(entry: Entry, error: psycopg.Error) -> Rejection:
-    message = entry.message
-    return Rejection(
-        code="not_storable",
-        message=f"the database refused it: {error}",
-        raw=message.raw or message.payload,
-        source=message.source,
-        received_at=message.received_at,
-        message_id=message.message_id,
-    )
-
-
 def _receipt(
     submission: Submission, appended: Appended, fresh: set[bytes], refused: frozenset[bytes]
 ) -> Receipt:
-    recorded = rejected = 0
+    recorded = rejected = suppressed = 0
     for entry in submission.entries:
         if entry.digest in refused:
             rejected += 1
+        elif entry.digest in appended.suppressed:
+            suppressed += 1
         elif entry.digest in fresh:
             fresh.remove(entry.digest)  # the first to send it recorded it; the next repeats it
             recorded += 1
     return Receipt(
         position=appended.position,
         recorded=recorded,
-        duplicates=len(submission.entries) - recorded - rejected,
+        duplicates=len(submission.entries) - recorded - rejected - suppressed,
         rejected=rejected + len(submission.rejections),
+        suppressed=suppressed,
     )

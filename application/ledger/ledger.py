@@ -7,16 +7,34 @@ from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from threading import Event, Lock
+from typing import Any
 from uuid import UUID
+
+from psycopg import Connection
 
 from application.ledger import history, past, people, places
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
-from application.ledger.entries import Entry, Preparation, Receipt, Rejection, known_from_now_on
+from application.ledger.entries import (
+    Entry,
+    Outdated,
+    Preparation,
+    Receipt,
+    Rejection,
+    known_from_now_on,
+)
+from application.ledger.erasure import Trace, trace
 from application.ledger.group_commit import GroupCommit, Limits
 from application.ledger.keeper import Keeper
 from application.ledger.people import LATEST
 from application.ledger.store import LedgerDatastore
+from application.ledger.suppression import (
+    Sifted,
+    Suppression,
+    any_suppressed,
+    sift,
+    suppressions,
+)
 from application.ledger.workspaces import Workspaces
 from domain.identifiers import Identifier
 from domain.message import Message
@@ -94,6 +112,11 @@ class Ledger:
         with self._asked.asking() as connection:
             return people.person(connection, workspace, stream, stream_of, until)
 
+    def trace(self, connection: Connection[Any], workspace: int, stream: UUID) -> Trace:
+        """Return, in a transaction of the caller, all by which the stream's person can be found."""
+        secret = self._preparation(workspace).secret
+        return trace(connection, workspace, stream, secret, partial(self.stream_of, workspace))
+
     def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
         """Return the last place that is not after a position or instant; None before the first."""
         with self._asked.asking() as connection:
@@ -136,6 +159,13 @@ class Ledger:
             self._store, workspace, code=code, source=source, before=before, limit=limit
         )
 
+    def suppressions(
+        self, workspace: int, after: UUID, limit: int
+    ) -> tuple[int, Sequence[Suppression]]:
+        """Return how many people are suppressed, and those that follow ``after``."""
+        with self._store.asking() as connection:
+            return suppressions(connection, workspace, after, limit)
+
     @property
     def waiting(self) -> int:
         """Messages that were taken in but are not yet durable."""
@@ -156,8 +186,22 @@ class Ledger:
     def _append(
         self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
     ) -> Appended:
-        secret = self._preparation(workspace).secret
+        """Write a flush.  If somebody was erased since it was put together, put it together anew."""
         with self._store.writing() as connection:
-            appended = append(connection, workspace, secret, entries, rejections)
-        known_from_now_on(appended.links)
-        return appended
+            while True:
+                preparation = self._preparation(workspace)
+                secret, erasures = preparation.secret, preparation.erasures
+                sifted = Sifted(preparation.renewed(entries), frozenset(), ())
+                if preparation.suppresses:
+                    sifted = sift(connection, workspace, sifted.entries, preparation.stream_of)
+                refused = (*rejections, *sifted.counted)
+                try:
+                    done = append(connection, workspace, secret, sifted.entries, refused, erasures)
+                except Outdated as outdated:
+                    suppresses = any_suppressed(connection, workspace)
+                    self._preparations[workspace] = Preparation(
+                        secret, erasures=outdated.erasures, suppresses=suppresses
+                    )
+                    continue
+                known_from_now_on(done.links)
+                return done._replace(suppressed=sifted.suppressed)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
 from application.ledger.mapper import event_from
+from domain.events import Event
 from domain.identifiers import Identifier
 from domain.identity import Fact, facts_of
 from domain.person import Person, find
@@ -20,7 +21,7 @@ WITH RECURSIVE near (stream) AS (
     SELECT link.other FROM near JOIN ledger.stream_link AS link
         ON link.workspace = %(workspace)s AND link.stream = near.stream
 )
-SELECT originator_id, originator_version, topic, state
+SELECT position, originator_id, originator_version, topic, state
 FROM ledger.event JOIN near ON originator_id = near.stream
 WHERE topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.unmerged.v1')
     AND position <= %(until)s AND state IS NOT NULL
@@ -29,14 +30,22 @@ WHERE topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.u
 LATEST = 2**63 - 1
 
 
+def attested(
+    connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
+) -> Mapping[int, Event]:
+    """Return, by position, the events that say who the stream's person may be."""
+    asked = {"workspace": workspace, "stream": stream, "until": until}
+    with connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(_FACTS, asked).fetchall()
+    return {position: event_from(*row) for position, *row in rows}
+
+
 def facts(
     connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
 ) -> Sequence[Fact]:
     """Return all that was said by position ``until`` about who the stream's person may be."""
-    asked = {"workspace": workspace, "stream": stream, "until": until}
-    with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_FACTS, asked).fetchall()
-    return [fact for row in rows for fact in facts_of(event_from(*row))]
+    events = attested(connection, workspace, stream, until).values()
+    return [fact for event in events for fact in facts_of(event)]
 
 
 def person(

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from interfaces.http import errors
 from interfaces.http.access import access
+from interfaces.http.erasing import erasing
 from interfaces.http.health import health
 from interfaces.http.operations import operations
 from interfaces.http.past import past
@@ -79,5 +80,6 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(past(service))
     api.include_router(operations(service, watch))
     api.include_router(access(service))
+    api.include_router(erasing(service))
     api.include_router(health(service, watch))
     return api

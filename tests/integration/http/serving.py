@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from starlette.testclient import TestClient
 
+from application.erasing import Erasing
 from application.ledger.entries import Receipt, Rejection
 from application.ledger.keys import KINDS, Keys
 from application.ledger.ledger import Ledger
@@ -130,6 +131,7 @@ def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
     writing = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
     reading = reading_engine(dsn, longest_seconds=longest_seconds)
     try:
+        projector = Projector(ledger, writing, (*PROJECTIONS, SEEN))
         yield Service(
             settings=Settings.from_environment({}),
             ledger=ledger,
@@ -137,7 +139,8 @@ def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
             workspaces=workspaces,
             engine=reading,
             feed=ledger,
-            projector=Projector(ledger, writing, (*PROJECTIONS, SEEN)),
+            projector=projector,
+            erasing=Erasing(ledger, projector.erasing),
             gate=partial(check_server, dsn),
         )
     finally:

@@ -107,7 +107,7 @@ def _head_moved_without_lock(bench: Bench):
     """Give a `_move_head` that commits at once, on a connection of its own."""
     local, opened = threading.local(), []
 
-    def move(_cursor, workspace: int, by: int) -> tuple[int, int]:
+    def move(_cursor, workspace: int, by: int) -> tuple[int, int, int]:
         if not hasattr(local, "connection"):
             local.connection = psycopg.connect(bench.dsn, autocommit=True)
             opened.append(local.connection)

@@ -32,7 +32,7 @@ def test_a_poisonous_message_fails_alone_and_is_kept(bench: Bench) -> None:
     bench.sql(POISON)
     messages = [tracked("poison" if n in (3, 17) else "fine", user(f"u-{n}")) for n in range(40)]
 
-    assert bench.record(*messages) == (38, 38, 0, 2)
+    assert bench.record(*messages) == (38, 38, 0, 2, 0)
     assert [r.event.name for r in bench.all()] == ["fine"] * 38
     assert [r.position for r in bench.all()] == list(range(1, 39))
     kept = bench.ledger.rejected(bench.workspace)
@@ -120,4 +120,4 @@ def test_closing_writes_what_is_waiting_and_takes_no_more(bench: Bench) -> None:
 
 
 def test_an_empty_request_is_answered(bench: Bench) -> None:
-    assert bench.record() == (0, 0, 0, 0)
+    assert bench.record() == (0, 0, 0, 0, 0)

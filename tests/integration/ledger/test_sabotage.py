@@ -82,10 +82,10 @@ def lose_connections(bench: Bench, monkeypatch) -> Report:
     """Record messages while every other append loses its connection before it wrote an event."""
     write, calls = appending._write_next, iter(range(1_000_000))
 
-    def cut_off(connection, cursor, workspace, rows):
+    def cut_off(connection, *rest):
         if next(calls) % 2 == 0:
             bench.sql("SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
-        return write(connection, cursor, workspace, rows)
+        return write(connection, *rest)
 
     monkeypatch.setattr(appending, "_write_next", cut_off)
     history = History()

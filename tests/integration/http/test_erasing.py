@@ -1,0 +1,233 @@
+"""Erasing a person over HTTP: done when it is answered, everywhere, and nobody else's loss."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from application.ledger.entries import Rejection
+from domain.events import Erased, Suppressed, SuppressionLifted
+from domain.identifiers import Identifier
+from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+from tests.canary import places
+from tests.integration.http.serving import Served
+
+ANN, BOB = user("ann-canary"), user("bob-canary")
+PHONE, SHARED = anonymous("phone-canary"), anonymous("shared-canary")
+
+
+def erase(served: Served, who: Identifier, kind: str = "admin", **params):
+    return served.client.delete(
+        f"/v1/profiles/{who}",
+        headers={"Authorization": f"Bearer {served.keys[kind]}"},
+        params=params,
+    )
+
+
+def post(served: Served, path: str, **body):
+    headers = {"Authorization": f"Bearer {served.keys['admin']}"}
+    return served.client.post(f"/v1/profiles/{path}", headers=headers, json=body)
+
+
+def names(served: Served, who: Identifier) -> list[str]:
+    answer = served.get(f"/v1/profiles/{who}/timeline")
+    return [it["name"] for it in answer.json()["timeline"]] if answer.status_code == 200 else []
+
+
+def rows(served: Served) -> dict[str, list[str]]:
+    """Every row of every read model, of this workspace."""
+    with served.service.projector._engine.connect() as tx:
+        return {
+            str(table): sorted(
+                tx.exec_driver_sql(
+                    f"SELECT to_jsonb(t)::text FROM {table} t WHERE workspace = {served.workspace}"
+                ).scalars()
+            )
+            for projection in served.service.projector.projections
+            for table in projection.metadata.sorted_tables
+        }
+
+
+def rebuild(served: Served) -> None:
+    with served.service.projector.erasing(served.workspace) as unit:
+        for projection in served.service.projector.projections:
+            unit._empty(projection.name, projection.version)
+    served.project()
+
+
+def evidence(served: Served) -> list[tuple]:
+    with served.service.projector._engine.connect() as tx:
+        found = tx.exec_driver_sql(
+            "SELECT position, originator_id, originator_version, commitment, leaf"
+            " FROM ledger.event ORDER BY position"
+        )
+        return [tuple(row) for row in found]
+
+
+def test_an_erased_person_is_nowhere_and_the_ledger_is_whole(served: Served, database: str) -> None:
+    served.record(
+        tracked("Opened canary", PHONE, properties={"secret": "canary-value"}),
+        tracked("Viewed", ANN, PHONE, kind="identify"),
+        tracked("Viewed", BOB, anonymous("bobs")),
+        rejections=(
+            Rejection("too_large", "m", b'{"userId": "ANN-canary"}', "segment", NOON, "canary-id"),
+            Rejection("too_large", "m", b'{"userId": "joann-canary"}', "segment", NOON, "other"),
+        ),
+    )
+    served.project()
+    before = evidence(served)
+
+    answer = erase(served, PHONE, reason="asked for it")
+    assert answer.status_code == 200
+    receipt = answer.json()
+    assert (receipt["events"], receipt["rejected"], receipt["suppressed"]) == (3, 1, False)
+    assert receipt["position"] == len(before) + 1
+    assert len(receipt["streams"]) == 2
+
+    mine = ["Opened canary", "phone-canary", "canary-value", "canary-id", '"ann-canary"']
+    assert places(database, mine) == {}
+    assert evidence(served)[:-1] == before
+    assert names(served, BOB) == ["Viewed"]
+    [record] = served.service.ledger.read(served.workspace, len(before), 9)
+    last = record.event
+    assert isinstance(last, Erased)
+    assert (last.reason, [str(it) for it in last.streams]) == ("asked for it", receipt["streams"])
+
+    live = rows(served)
+    assert served.get("/v1/event-types").json()["event_types"] == []
+    served.project()
+    assert [it["name"] for it in served.get("/v1/event-types").json()["event_types"]] == ["Viewed"]
+    live = rows(served)
+    rebuild(served)
+    assert rows(served) == live
+
+
+def test_what_was_recorded_before_stays_out_and_what_is_new_begins_anew(served: Served) -> None:
+    old = tracked("Viewed", ANN, PHONE)
+    served.record(old)
+    erase(served, ANN)
+    assert served.record(old).duplicates == 1
+    served.record(tracked("Back", ANN, PHONE))
+    served.project()
+    assert names(served, ANN) == ["Back"]
+    ledger, workspace = served.service.ledger, served.workspace
+    assert len(ledger.person(workspace, ledger.stream_of(workspace, PHONE)).streams) == 2
+
+
+def test_a_link_is_recorded_again_by_a_process_that_remembers_it(served: Served) -> None:
+    """The repeat of an erased message must not make the link seem known, either."""
+    old = tracked("Viewed", ANN, PHONE)
+    served.record(old)
+    served.record(tracked("Viewed", ANN, PHONE))
+    assert erase(served, ANN).json()["events"] == 3
+    served.record(old)
+    assert served.record(tracked("Viewed", ANN, PHONE)).recorded == 1
+    assert erase(served, PHONE).json()["events"] == 2
+
+
+def test_a_device_shared_with_somebody_else_loses_its_name_and_they_lose_nothing(
+    served: Served, database: str
+) -> None:
+    served.record(
+        tracked("Viewed", ANN, SHARED, occurred_at=NOON),
+        tracked("Alone", SHARED, occurred_at=NOON),
+        tracked("Viewed", BOB, SHARED, occurred_at=NOON + timedelta(hours=1)),
+    )
+    served.project()
+    assert erase(served, ANN).json()["events"] == 4
+    served.project()
+    assert names(served, BOB) == ["Viewed"]
+    # Of the shared device nothing says any more that it was seen with anybody.
+    assert set(places(database, ["shared-canary"])) <= {"ledger.event"}
+    events = served.service.ledger.read(served.workspace, 0, 9)
+    assert [it.event.name for it in events if hasattr(it.event, "name")] == ["Viewed"]
+
+
+@pytest.mark.parametrize("gone", [ANN, BOB])
+def test_after_a_merge_was_undone_either_can_go_and_the_other_stays(
+    served: Served, database: str, gone: Identifier
+) -> None:
+    stays = BOB if gone == ANN else ANN
+    served.record(tracked("Mine", ANN), tracked("Mine", BOB))
+    served.record(merged(ANN, BOB, occurred_at=NOON))
+    served.record(unmerged(BOB, ANN, occurred_at=NOON + timedelta(seconds=1)))
+    served.project()
+
+    assert erase(served, gone).status_code == 200
+    served.project()
+    assert names(served, stays) == ["Mine"]
+    assert places(database, [gone.value]) == {}
+    live = rows(served)
+    rebuild(served)
+    assert rows(served) == live
+
+
+def test_merged_people_are_erased_together(served: Served, database: str) -> None:
+    served.record(tracked("A", ANN), tracked("B", BOB), merged(ANN, BOB))
+    served.project()
+    assert len(erase(served, BOB).json()["streams"]) == 2
+    assert places(database, ["canary"]) == {}
+
+
+def test_who_is_not_known_cannot_be_erased(served: Served) -> None:
+    assert erase(served, ANN).status_code == 404
+    served.record(tracked("Viewed", ANN))
+    assert erase(served, ANN).status_code == 200
+    assert erase(served, ANN).status_code == 404
+    assert served.service.ledger.heads()[served.workspace] == 2
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_only_an_admin_key_erases(served: Served, kind: str) -> None:
+    served.record(tracked("Viewed", ANN))
+    assert erase(served, ANN, kind).status_code == 403
+
+
+def test_a_reason_that_names_the_person_is_refused_for_it_is_kept(served: Served) -> None:
+    served.record(tracked("Viewed", ANN))
+    answer = erase(served, ANN, reason="Ann-Canary asked")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert erase(served, ANN, reason="Ann asked").status_code == 200
+
+
+def test_messages_about_the_suppressed_are_ignored_and_counted(
+    served: Served, database: str
+) -> None:
+    served.record(tracked("Viewed", ANN, PHONE))
+    assert post(served, "suppress", profile=str(ANN), reason="asked").json()["suppressed"]
+    told = served.record(
+        tracked("Viewed", PHONE, anonymous("new")),
+        tracked("Viewed", ANN),
+        tracked("alias", BOB, kind="alias", absorbs=(PHONE,)),
+        tracked("Viewed", BOB),
+    )
+    assert (told.recorded, told.suppressed, told.duplicates, told.rejected) == (1, 3, 0, 0)
+    assert places(database, ["ann-canary", "phone-canary"]) == {}
+    [row] = served.get("/v1/rejected").json()["rejected"]
+    assert (row["code"], row["times"], row["raw"]) == ("suppressed", 3, "")
+
+    [listed] = served.get("/v1/suppressions", "admin").json()["suppressions"]
+    assert listed["streams"] == 2
+    assert post(served, "unsuppress", profile=str(PHONE)).status_code == 200
+    assert post(served, "unsuppress", profile=str(PHONE)).status_code == 404
+    assert served.record(tracked("Viewed", ANN)).recorded == 1
+    kinds = [type(it.event) for it in served.service.ledger.read(served.workspace, 0, 99)]
+    assert [it for it in kinds if it in {Erased, Suppressed, SuppressionLifted}] == [
+        Erased,
+        Suppressed,
+        SuppressionLifted,
+    ]
+
+
+def test_suppressing_alone_keeps_what_is_recorded(served: Served) -> None:
+    served.record(tracked("Viewed", ANN))
+    post(served, "suppress", profile=str(ANN), erase=False)
+    served.project()
+    assert names(served, ANN) == ["Viewed"]
+    assert served.record(tracked("Viewed", ANN)).suppressed == 1
+
+
+def test_somebody_never_heard_of_can_be_suppressed(served: Served) -> None:
+    assert post(served, "suppress", profile=str(ANN)).status_code == 200
+    assert served.record(tracked("Viewed", ANN)).suppressed == 1
