@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from psycopg import Connection, Cursor
 
@@ -24,13 +23,7 @@ from application.ledger.binary import (
     copy_rows,
 )
 from application.ledger.entries import Entry, LinkEntry, Outdated, Rejection, Row, microseconds
-
-_REJECT = """
-INSERT INTO ledger.rejected AS known
-    (workspace, digest, received_at, source, code, message, message_id, raw, times)
-VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b)
-ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + excluded.times
-"""
+from application.ledger.rejected import keep
 
 _SEE_MESSAGES = """
 INSERT INTO ledger.message_seen (workspace, digest, content)
@@ -118,7 +111,7 @@ def append(  # noqa: PLR0917 - called once a flush, by one caller
         before = _see_messages(cursor, workspace, first) if first else {}
         fresh = first.keys() - before.keys() if before else first.keys()
         clashes = _clashes(entries, first, before)
-        _reject(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
+        keep(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
         recorded = [entry for digest, entry in first.items() if digest not in before]
         shown = _earliest_links(recorded)
         links = _new_links(cursor, workspace, shown)
@@ -163,20 +156,6 @@ def _first_of_each(entries: Iterable[Entry]) -> dict[bytes, Entry]:
     return first
 
 
-def _reject(
-    cursor: Cursor[Any], workspace: int, secret: bytes, rejections: Sequence[Rejection]
-) -> None:
-    if rejections:
-        rows = sorted(
-            (
-                *(workspace, UUID(bytes=it.digest(secret)), it.received_at, it.source, it.code),
-                *(_storable(it.message), _storable(it.message_id), it.raw, it.times),
-            )
-            for it in rejections
-        )
-        cursor.executemany(_REJECT, rows)
-
-
 def _clash(entry: Entry) -> Rejection:
     message = entry.message
     return entry.rejected(
@@ -184,13 +163,6 @@ def _clash(entry: Entry) -> Rejection:
         f"a message {message.message_id!r} with other content was recorded before;"
         f" the first one stays (this one's fingerprint is {message.content & (1 << 64) - 1:016x})",
     )
-
-
-def _storable(text: str | None) -> str | None:
-    """PostgreSQL's text holds neither NUL nor lone surrogates; the raw bytes beside it do."""
-    if text is None:
-        return None
-    return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
 def _see_messages(

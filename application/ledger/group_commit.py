@@ -211,8 +211,11 @@ class GroupCommit:
         middle = len(entries) // 2
         left, left_refused = self._append_or_halve(workspace, entries[:middle], rejections)
         right, right_refused = self._append_or_halve(workspace, entries[middle:], ())
-        suppressed = left.suppressed | right.suppressed
-        both = Appended(right.position, left.fresh | right.fresh, suppressed)
+        both = Appended(
+            right.position,
+            left.fresh | right.fresh,
+            suppressed=left.suppressed | right.suppressed,
+        )
         return both, left_refused | right_refused
 
     def _append_patiently(

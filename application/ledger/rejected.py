@@ -11,10 +11,18 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
+from application.ledger.entries import Rejection
 from application.ledger.store import LedgerDatastore
 from domain.identifiers import Identifier
+
+_KEEP = """
+INSERT INTO ledger.rejected AS known
+    (workspace, digest, received_at, source, code, message, message_id, raw, times)
+VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b)
+ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + excluded.times
+"""
 
 _LIST = """
 SELECT digest, received_at, source, code, message, message_id, raw, times
@@ -81,6 +89,28 @@ def rejected(
     params.append(limit)
     with store.asking() as connection:
         return [RejectedRow(*row) for row in connection.execute(sql, params).fetchall()]
+
+
+def keep(
+    cursor: Cursor[Any], workspace: int, secret: bytes, rejections: Sequence[Rejection]
+) -> None:
+    """Keep what is refused; of what was refused before, only count that it came again."""
+    if rejections:
+        rows = sorted(
+            (
+                *(workspace, UUID(bytes=it.digest(secret)), it.received_at, it.source, it.code),
+                *(_storable(it.message), _storable(it.message_id), it.raw, it.times),
+            )
+            for it in rejections
+        )
+        cursor.executemany(_KEEP, rows)
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds neither NUL nor lone surrogates; the raw bytes beside it do."""
+    if text is None:
+        return None
+    return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
 def forget_rejected(
