@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger import history, past, people, places
+from application.ledger import history, past, people, places, snapshots
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
 from application.ledger.entries import (
@@ -37,9 +37,11 @@ from application.ledger.suppression import (
 )
 from application.ledger.workspaces import Workspaces
 from domain.identifiers import Identifier
+from domain.identity import Fact
 from domain.message import Message
 from domain.past import Past, Place
 from domain.person import Person
+from domain.profile_state import ProfileState
 from domain.recorded import Recorded
 
 _READ = """
@@ -116,6 +118,17 @@ class Ledger:
         """Return, in a transaction of the caller, all by which the stream's person can be found."""
         secret = self._preparation(workspace).secret
         return trace(connection, workspace, stream, secret, partial(self.stream_of, workspace))
+
+    def facts(self, workspace: int, stream: UUID) -> Sequence[Fact]:
+        """Return all that was said about who the stream's person may be."""
+        with self._asked.asking() as connection:
+            return people.facts(connection, workspace, stream)
+
+    def states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
+        """Return what the events of each stream add up to, of those that have any."""
+        with self._asked.asking() as connection:
+            versions = places.versions_at(connection, workspace, streams, LATEST)
+            return snapshots.states_at(connection, workspace, versions)
 
     def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
         """Return the last place that is not after a position or instant; None before the first."""

@@ -12,6 +12,7 @@ from interfaces.http import errors
 from interfaces.http.access import access
 from interfaces.http.erasing import erasing
 from interfaces.http.health import health
+from interfaces.http.merging import merging
 from interfaces.http.operations import operations
 from interfaces.http.past import past
 from interfaces.http.progress import Watch
@@ -78,6 +79,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     errors.install(api, driver.Error)
     add_queries(api, service, wait_seconds=wait_seconds)
     api.include_router(past(service))
+    api.include_router(merging(service))
     api.include_router(operations(service, watch))
     api.include_router(access(service))
     api.include_router(erasing(service))

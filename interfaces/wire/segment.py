@@ -251,8 +251,9 @@ def _aliased(item: Item) -> People:
     previous = _identifier("user_id", item.previous_id)
     if user is None or previous is None:
         raise Refused("missing_previous_id", "an alias message needs a previousId and a userId")
-    # The previous id is a user's or a visitor's; the wire does not say which.
-    absorbs = () if previous == user else (previous, Identifier("anonymous_id", previous.value))
+    # Either id is a user's or a visitor's: the wire does not say, and SDKs disagree on which is first.
+    visitors = (Identifier("anonymous_id", it.value) for it in (previous, user))
+    absorbs = () if previous == user else (previous, *visitors)
     if anonymous is not None and anonymous.value == previous.value:
         anonymous = None
     return _told(user, anonymous, absorbs=absorbs)

@@ -132,16 +132,20 @@ def test_a_group_needs_a_group_id():
     assert accepted(group | {"groupId": 7}).kind == "group"
 
 
-def test_an_alias_absorbs_whoever_the_previous_id_stands_for():
+def visitor(value: str) -> Identifier:
+    return Identifier("anonymous_id", value)
+
+
+def test_an_alias_absorbs_whoever_its_ids_stand_for():
     message = accepted(track(type="alias", previousId="old", anonymousId="a-1"))
     assert message.identifiers == (USER, ANONYMOUS)
-    assert message.absorbs == (Identifier("user_id", "old"), Identifier("anonymous_id", "old"))
+    assert message.absorbs == (Identifier("user_id", "old"), visitor("old"), visitor("u-1"))
 
 
 def test_an_alias_of_an_anonymous_id_is_about_the_user_alone():
     message = accepted(track(type="alias", previousId="a-1", anonymousId="a-1"))
     assert message.identifiers == (USER,)
-    assert message.absorbs == (Identifier("user_id", "a-1"), ANONYMOUS)
+    assert message.absorbs == (Identifier("user_id", "a-1"), ANONYMOUS, visitor("u-1"))
 
 
 def test_an_alias_to_oneself_is_recorded_and_absorbs_nobody():
