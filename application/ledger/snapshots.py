@@ -17,7 +17,7 @@ from domain import payload, profile_state
 from domain.events import MessageEvent
 from domain.profile_state import ProfileState
 
-EVERY = 200
+EVERY = 100
 """Events of a stream between two snapshots; the index `snapshot_due` says the same."""
 
 _AT_ONCE = 1_000
@@ -60,7 +60,7 @@ FOR UPDATE SKIP LOCKED
 _DUE = """
 SELECT position, originator_id, originator_version FROM ledger.event
 WHERE workspace = %s AND position > %s
-    AND originator_version %% 200 = 0 AND topic <> 'system.occurred.v1'
+    AND originator_version %% 100 = 0 AND topic <> 'system.occurred.v1'
 ORDER BY position LIMIT %s
 """
 

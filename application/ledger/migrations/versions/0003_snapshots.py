@@ -28,7 +28,7 @@ CREATE TABLE ledger.snapshot_progress (
 );
 
 CREATE INDEX snapshot_due ON ledger.event (workspace, position)
-WHERE originator_version % 200 = 0 AND topic <> 'system.occurred.v1';
+WHERE originator_version % 100 = 0 AND topic <> 'system.occurred.v1';
 """
 
 ROLES = """
