@@ -71,7 +71,7 @@ def object_members(body: bytes) -> list[json_scan.Member]:
     try:
         return json_scan.members(body)
     except json_scan.Malformed as error:
-        raise BadBody("invalid_json", f"the body is not JSON: {error}") from None
+        raise _not_json(error) from None
 
 
 def merged(raw: bytes, shared: Shared) -> bytes:
@@ -99,14 +99,17 @@ def _read_with_care(body: bytes) -> Envelope:
     batch = found.get("batch")
     if batch is None or body[batch.start : batch.start + 1] != b"[":
         raise BadBody("missing_batch", "the body needs a list of messages: batch")
-    spans = json_scan.parts(body, batch.start, batch.end)
+    try:
+        spans = json_scan.parts(body, batch.start, batch.end)
+    except json_scan.Malformed as error:
+        raise _not_json(error) from None
     # With a 0 for each message, what is left must be JSON, by the same reader as any other batch.
     zeros = b",".join(b"0" if start < end else b"" for start, end in spans)
     around = body[: batch.start] + b"[" + zeros + b"]" + body[batch.end :]
     try:
         _decode(json_scan.lone_surrogates_as_nul(around))
     except msgspec.DecodeError as error:
-        raise BadBody("invalid_json", f"the body is not JSON: {error}") from None
+        raise _not_json(error) from None
     except RecursionError:
         raise BadBody("too_deep", "the body is nested too deep") from None
 
@@ -119,6 +122,10 @@ def _read_with_care(body: bytes) -> Envelope:
         text(value("writeKey")),
         _shared(context=value("context"), integrations=value("integrations")),
     )
+
+
+def _not_json(error: Exception) -> BadBody:
+    return BadBody("invalid_json", f"the body is not JSON: {error}")
 
 
 def _shared(**values: bytes) -> Shared:

@@ -66,6 +66,7 @@ def good(number):
 
 @given(st.binary())
 @example(b'{"batch":[{"a":"\\')
+@example(b"][")
 def test_any_bytes_are_read_or_a_bad_body(body):
     for read in (read_batch, single, lambda it: read_batch(b'{"batch":[' + it + b"]}")):
         with suppress(BadBody):
