@@ -32,7 +32,9 @@ def post(served: Served, path: str, **body):
 
 def names(served: Served, who: Identifier) -> list[str]:
     answer = served.get(f"/v1/profiles/{who}/timeline")
-    return [it["name"] for it in answer.json()["timeline"]] if answer.status_code == 200 else []
+    if answer.status_code != 200:
+        return []
+    return [it["name"] for it in answer.json()["timeline"] if it["kind"] != "derived"]
 
 
 def rows(served: Served) -> dict[str, list[str]]:
