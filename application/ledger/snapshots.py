@@ -7,10 +7,12 @@ with the history.  They are taken off the ingest path, by whoever follows the le
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
 from application.ledger.mapper import event_from
 from domain import payload, profile_state
@@ -64,9 +66,11 @@ WHERE workspace = %s AND position > %s
 ORDER BY position LIMIT %s
 """
 
+_DROP_OLD = "DELETE FROM ledger.snapshot WHERE workspace = %s AND format < %s"
+
 # Before anything is read: an erasure that locks the table later waits for this snapshot and deletes
-# it; one that locked it earlier has committed by then, and the events read as erased.
-_BEFORE_READING = "LOCK TABLE ledger.snapshot IN ROW EXCLUSIVE MODE"
+# it.  Of one that is under way there is no telling which events it will have blanked.
+_BEFORE_READING = "LOCK TABLE ledger.snapshot IN ROW EXCLUSIVE MODE NOWAIT"
 _BEFORE_FORGETTING = "LOCK TABLE ledger.snapshot IN SHARE ROW EXCLUSIVE MODE"
 
 _KEEP = """
@@ -100,22 +104,26 @@ def states_at(
 def take(connection: Connection[Any], workspace: int, limit: int = 10) -> int:
     """Take the snapshots that are due, at most ``limit``, and return how many that were.
 
-    0 means that none is due, or that somebody else is at it.
+    0 means that none is due, or that now is not the time: somebody else is at it, or a person is
+    being erased.
     """
     place = workspace, profile_state.FORMAT
     connection.execute(_FOLLOW, place)
-    with connection.transaction():
+    with suppress(LockNotAvailable), connection.transaction():
         progress = connection.execute(_PROGRESS, place).fetchone()
         if progress is None:
             return 0
         connection.execute(_BEFORE_READING)
+        if progress == (0,):
+            connection.execute(_DROP_OLD, place)
         due = connection.execute(_DUE, (workspace, *progress, limit)).fetchall()
         for position, stream, version in due:
             state = states_at(connection, workspace, {stream: version})[stream]
             row = workspace, stream, profile_state.FORMAT, version, profile_state.encode(state)
             connection.execute(_KEEP, row)
             connection.execute(_MOVE, (position, *place))
-    return len(due)
+        return len(due)
+    return 0
 
 
 def forget(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -212,3 +213,20 @@ def test_the_identifier_of_a_stream_is_that_of_its_messages():
     assert state_of([message("track", name="Viewed", who=[anonymous()])]).identifiers == (
         Identifier("anonymous_id", "a-1"),
     )
+
+
+def test_a_changed_fold_has_a_changed_format():
+    """Stored states are made anew only when FORMAT is raised: raise it, then put the digest here."""
+    told = [
+        identified(1, user(), anonymous(), email="ada@example.com", tags=["vip"], n=1.50),
+        identified(0, user(), email="old@example.com", city="Bern"),
+        identified(2, user(), city=None),
+        message("track", 3, "Tag Added", who=[user()], properties={"tag": "new"}),
+        message("track", 3, who=[user()], context={"device": {"token": "t", "type": "ios"}}),
+        message("group", 4, who=[user()], groupId="g-1", traits={"name": "Acme"}),
+        message("page", 5, "page_view", who=[user()], context={"active": False}),
+    ]
+    named = [msgspec.structs.replace(it, message_id=f"{n}") for n, it in enumerate(told)]
+    state = state_of(named)
+    digest = sha256(profile_state.encode(state)).hexdigest()[:16]
+    assert (profile_state.FORMAT, digest) == (1, "86206fb979f91b91")

@@ -10,6 +10,7 @@ import pytest
 
 from application.ledger import snapshots
 from application.ledger.keeper import Keeper
+from domain import profile_state
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 
@@ -96,6 +97,15 @@ def test_a_snapshot_of_another_format_is_not(bench: Bench) -> None:
     assert past_of(bench, stream, 250).state.counts == {"Viewed": 250}
 
 
+def test_a_new_format_takes_the_place_of_the_old(bench: Bench) -> None:
+    fill(bench, 200)
+    keep(bench)
+    bench.sql("UPDATE ledger.snapshot SET format = format - 1")
+    bench.sql("UPDATE ledger.snapshot_progress SET format = format - 1")
+    assert keep(bench) == 2
+    assert bench.sql("SELECT format FROM ledger.snapshot") == [(profile_state.FORMAT,)] * 2
+
+
 def test_events_that_concern_nobody_have_no_snapshots(bench: Bench) -> None:
     bench.record(*(tracked(identifiers=()) for _ in range(200)))
     assert keep(bench) == 0
@@ -121,6 +131,14 @@ def test_forgotten_streams_have_no_snapshots_not_even_one_that_is_being_taken(be
             assert forgotten.is_alive(), "it waits for the snapshot"
         forgotten.join(5)
     assert bench.sql("SELECT count(*) FROM ledger.snapshot") == [(0,)]
+
+
+def test_while_somebody_is_being_forgotten_no_snapshot_is_taken(bench: Bench) -> None:
+    fill(bench, 200)
+    with bench.store.writing() as forgetting, forgetting.transaction():
+        snapshots.forget(forgetting, 1, [])
+        assert keep(bench) == 0
+    assert keep(bench) == 2
 
 
 def test_forgetting_leaves_the_snapshots_of_others(bench: Bench) -> None:
