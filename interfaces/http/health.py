@@ -17,6 +17,7 @@ from interfaces.http import metrics
 from interfaces.http.answers import answered
 from interfaces.http.progress import Progress, Watch
 from interfaces.service import Service
+from projections import identity
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,7 @@ def health(service: Service, watch: Watch) -> APIRouter:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def scrape() -> Response:
-        up = await patiently(lambda: _measure(watch), otherwise=False)
+        up = await patiently(lambda: _measure(service, watch), otherwise=False)
         metrics.DATABASE_UP.set(up)
         metrics.MESSAGES_WAITING.set(service.ledger.waiting)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -113,9 +114,11 @@ def _stuck(model: Progress) -> Reason:
     )
 
 
-def _measure(watch: Watch) -> bool:
+def _measure(service: Service, watch: Watch) -> bool:
     try:
         models = watch.look()
+        with service.engine.connect() as tx:
+            metrics.LARGE_PROFILES.set(identity.count_large(tx))
     except Exception as error:  # noqa: BLE001 - a scrape tells of a broken database, it does not break
         log.warning("not measured", error=str(error))
         return False

@@ -38,6 +38,9 @@ PROJECTION_EVENTS = Gauge(
 PROJECTION_LAG = Gauge(
     "foldline_projection_lag", "Events behind the head, of the worst workspace.", ["projection"]
 )
+LARGE_PROFILES = Gauge(
+    "foldline_large_profiles", "Profiles with more identifiers than a person has."
+)
 
 
 def observe_flush(messages: int, seconds: float) -> None:

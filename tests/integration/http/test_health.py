@@ -9,9 +9,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.errors import UnsafeServer
+from domain.identity import LARGE
 from interfaces.http import progress
 from interfaces.http.app import create_app
-from tests.builders import tracked
+from tests.builders import anonymous, tracked, user
 from tests.integration.http.serving import serving
 
 
@@ -83,6 +84,13 @@ def test_metrics_tell_how_far_the_read_models_are(served):
     text = served.client.get("/metrics").text
     assert 'foldline_projection_lag{projection="seen"} 0.0' in text
     assert f'foldline_projection_events{{projection="seen"}} {head}.0' in text
+
+
+def test_metrics_count_the_profiles_that_are_too_large_to_be_true(served):
+    served.record(*(tracked("Viewed", user(), anonymous(f"a-{n}")) for n in range(LARGE)))
+    assert "foldline_large_profiles 0.0" in served.client.get("/metrics").text
+    served.project()
+    assert "foldline_large_profiles 1.0" in served.client.get("/metrics").text
 
 
 def test_metrics_are_in_the_format_of_prometheus(served):

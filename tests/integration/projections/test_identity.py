@@ -1,0 +1,103 @@
+"""Who is who in the read model: examples, and what is told of profiles too large to be true."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from domain.forgotten import Forgotten
+from domain.identity import LARGE
+from projections import identity
+from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+from tests.integration.projections.history import stream_of
+
+ANN, BOB, KIOSK = user("ann"), user("bob"), anonymous("kiosk")
+
+
+def person(given, who):
+    with given.engine.connect() as tx:
+        return identity.person(tx, 1, stream_of(who))
+
+
+def names(given, who) -> set[str]:
+    return {it.value for it in person(given, who).identifiers}
+
+
+def shown(*who, minutes: int = 0):
+    return tracked("Viewed", *who, occurred_at=NOON + timedelta(minutes=minutes))
+
+
+def test_a_late_link_moves_a_device_to_who_claimed_it_first(given):
+    given.messages(shown(BOB, KIOSK, minutes=5))
+    assert names(given, KIOSK) == {"bob", "kiosk"}
+    given.messages(shown(ANN, KIOSK, minutes=1))
+    assert (names(given, KIOSK), names(given, BOB)) == ({"ann", "kiosk"}, {"bob"})
+
+
+def test_a_stream_that_nothing_is_known_of_is_a_person(given):
+    nobody = stream_of(user("nobody"))
+    with given.engine.connect() as tx:
+        assert identity.person(tx, 1, nobody).streams == (nobody,)
+        assert identity.people(tx, 1, [nobody]) == {nobody: nobody}
+        assert identity.people(tx, 1, []) == {}
+
+
+def test_many_users_of_one_device_stay_many(given):
+    given.messages(*(shown(user(f"u-{n}"), KIOSK, minutes=n) for n in range(200)))
+    assert names(given, user("u-7")) == {"u-7"}
+    assert given.ask("/profiles/large")["profiles"] == []
+
+
+def test_an_unmerge_gives_the_device_to_the_next_of_its_users(given):
+    given.messages(*(shown(user(f"u-{n}"), KIOSK, minutes=n) for n in range(3)))
+    given.messages(unmerged(KIOSK, user("u-0"), occurred_at=NOON + timedelta(minutes=9)))
+    assert names(given, KIOSK) == {"u-1", "kiosk"}
+
+
+def test_a_profile_with_too_many_names_is_told_once(given, capsys):
+    devices = [shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE)]
+    given.messages(*devices[: LARGE - 2])
+    assert given.ask("/profiles/large")["profiles"] == []
+    given.messages(devices[-2])
+    given.messages(devices[-1])
+    [large] = given.ask("/profiles/large")["profiles"]
+    assert (large["id"], large["identifiers"]) == (str(stream_of(ANN)), LARGE + 1)
+    assert len(large["sample"]) == 10
+    told = [it for it in capsys.readouterr().out.splitlines() if "large_profile" in it]
+    assert len(told) == 1
+    assert "ann" not in told[0]
+
+
+def test_large_profiles_are_listed_largest_first_page_by_page(given):
+    for n, who in enumerate((ANN, BOB)):
+        given.messages(*(shown(who, anonymous(f"{who.value}-{it}")) for it in range(LARGE + n)))
+    first = given.ask("/profiles/large", limit=1)
+    second = given.ask("/profiles/large", limit=1, cursor=first["next"])
+    sizes = [it["identifiers"] for it in first["profiles"] + second["profiles"]]
+    assert (sizes, second["next"]) == ([LARGE + 2, LARGE + 1], None)
+
+
+def test_a_profile_that_was_taken_apart_is_large_no_more(given):
+    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE - 1)))
+    given.messages(unmerged(anonymous("a-0"), ANN, occurred_at=NOON + timedelta(days=1)))
+    assert given.ask("/profiles/large")["profiles"] == []
+
+
+ANNS = [shown(ANN, KIOSK, minutes=1), shown(ANN, anonymous("a"))]
+MERGED = merged(BOB, user("rob"))
+
+
+@pytest.mark.parametrize(("erased", "left"), [(BOB, ANNS), (ANN, [MERGED])])
+def test_who_is_forgotten_leaves_others_as_they_are_without_them(given, erased, left):
+    given.messages(*ANNS, shown(BOB, KIOSK, minutes=2), MERGED)
+    given.messages(*left, workspace=2)
+    with given.engine.begin() as tx:
+        gone = person(given, erased).streams
+        identity.projection.forget(tx, Forgotten(1, gone))
+    assert identity_rows(given, 1) == identity_rows(given, 2)
+
+
+def identity_rows(given, workspace: int):
+    tables = given.tables(workspace=workspace)
+    return {name: rows for name, rows in tables.items() if "read_identity" in name}
