@@ -162,23 +162,24 @@ class _Blank(NamedTuple):
         person = trace.person
         _refuse_names(self.decision.reason, trace.identifiers)
         rejections = forget_rejected(connection, workspace, trace.identifiers)
-        events = self._blank(trace)
+        events = self._blank(trace, before)
         if patient:
             erasure.hold_head(connection, workspace, person.id)
             if erasure.changed(connection, workspace, self.stream, before):
                 raise Rollback
-            events += erasure.blank_streams(connection, workspace, person.streams, before)
+            events += erasure.blank_streams(connection, workspace, person.streams, after=before)
         erasure.sever_streams(connection, workspace, person.streams)
         return person, events, rejections
 
     def _trace(self) -> Trace:
         return self.ledger.trace(self.unit.connection, self.workspace, self.stream)
 
-    def _blank(self, trace: Trace) -> int:
+    def _blank(self, trace: Trace, until: int) -> int:
+        """Blank what is there by a position: a link after it, blanked, could not be seen any more."""
         connection, workspace, streams = self.unit.connection, self.workspace, trace.person.streams
         erasure.forget_links(connection, workspace, trace.links)
         events = erasure.blank_at(connection, workspace, trace.outside)
-        events += erasure.blank_streams(connection, workspace, streams)
+        events += erasure.blank_streams(connection, workspace, streams, until=until)
         if events:
             # Links are facts of who is who alone; a merge is a message of its stream as well.
             mended = {

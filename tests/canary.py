@@ -27,3 +27,10 @@ def places(dsn: str, words: Iterable[str]) -> dict[str, list[str]]:
             if seen:
                 found[f"{schema}.{table}"] = seen
     return found
+
+
+def rows(dsn: str, table: str, workspace: int) -> list[str]:
+    """Return a workspace's rows of a read model's table, in an order that depends on them alone."""
+    query = f"SELECT to_jsonb(t)::text FROM {table} AS t WHERE workspace = %s"
+    with psycopg.connect(dsn) as connection:
+        return sorted(row for (row,) in connection.execute(query, (workspace,)))

@@ -15,7 +15,7 @@ from psycopg import Connection
 
 from application.ledger import binary, gate
 from application.ledger.mapper import event_from
-from application.ledger.people import attested
+from application.ledger.people import LATEST, attested
 from domain.events import (
     Erased,
     Event,
@@ -43,7 +43,7 @@ WHERE rolname = %s AND pg_has_role(current_user, rolname, 'MEMBER')
 
 _BLANK = """
 UPDATE ledger.event SET state = NULL, salt = NULL
-WHERE workspace = %s AND originator_id = ANY (%s) AND position > %s
+WHERE workspace = %s AND originator_id = ANY (%s) AND position > %s AND position <= %s
     AND state IS NOT NULL AND topic <> ALL (%s)
 """
 
@@ -148,11 +148,16 @@ def changed(connection: Connection[Any], workspace: int, stream: UUID, since: in
 
 
 def blank_streams(
-    connection: Connection[Any], workspace: int, streams: Iterable[UUID], after: int = 0
+    connection: Connection[Any],
+    workspace: int,
+    streams: Iterable[UUID],
+    *,
+    after: int = 0,
+    until: int = LATEST,
 ) -> int:
-    """Blank the events of streams that follow a position; return how many there were."""
+    """Blank the events of streams between two positions, the latter included; return their number."""
     with _as_eraser(connection):
-        asked = (workspace, sorted(streams), after, DECREES)
+        asked = (workspace, sorted(streams), after, until, DECREES)
         return connection.execute(_BLANK, asked).rowcount
 
 

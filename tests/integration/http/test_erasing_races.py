@@ -1,0 +1,167 @@
+"""Erasing while others read, write and project: what was blanked comes back by no way."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event, Thread
+
+from application import erasing
+from application.ledger import erasure
+from domain.events import Decree, Erased
+from projections import checkpoint
+from projections.projector import Projector
+from tests.builders import NOON, anonymous, tracked, user
+from tests.canary import places
+from tests.integration.http.serving import Served, serving
+from tests.integration.http.test_erasing import ANN, BOB, PHONE, erase, names, post
+
+
+class SlowFeed:
+    """A feed that holds a batch back after it was read."""
+
+    def __init__(self, feed) -> None:
+        self._feed, self.heads, self.stream_of = feed, feed.heads, feed.stream_of
+        self.has_read, self.go_on = Event(), Event()
+
+    def read(self, workspace: int, after: int, limit: int):
+        records = self._feed.read(workspace, after, limit)
+        self.has_read.set()
+        assert self.go_on.wait(20)
+        return records
+
+
+def erase_between_reading_and_applying(served: Served, database: str) -> dict[str, list[str]]:
+    served.record(tracked("Viewed", ANN, PHONE, properties={"a": "canary"}))
+    projector = served.service.projector
+    feed = SlowFeed(projector.feed)
+    slow = Projector(feed, projector._engine, projector.projections)
+    projecting = Thread(target=slow.advance, args=(served.workspace,))
+    projecting.start()
+    assert feed.has_read.wait(10)
+    eraser = Thread(target=erase, args=(served, ANN))
+    eraser.start()
+    eraser.join(1)
+    feed.go_on.set()
+    projecting.join()
+    eraser.join()
+    served.project()
+    return places(database, ["canary"])
+
+
+def test_a_batch_read_before_the_blanking_brings_nothing_back(
+    served: Served, database: str
+) -> None:
+    assert erase_between_reading_and_applying(served, database) == {}
+
+
+def test_without_the_lock_it_does(served: Served, database: str, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoint, "keep_out_erasures", lambda *_: None)
+    assert erase_between_reading_and_applying(served, database)
+
+
+def test_what_is_recorded_during_an_erasure_is_either_erased_or_a_new_beginning(
+    served: Served, database: str
+) -> None:
+    """Messages keep coming, with devices of their own: none is left on the wrong side of Erased."""
+    ann, stop = user("ann"), Event()
+
+    def keep_sending(sender: int) -> int:
+        sent = 0
+        while not stop.is_set():
+            sent += 1
+            device = anonymous(f"device-{sender}-{sent}")
+            served.record(tracked("Viewed", ann, device), tracked("Alone", device))
+        return sent
+
+    with ThreadPoolExecutor(4) as pool:
+        senders = [pool.submit(keep_sending, it) for it in range(3)]
+        statuses = [erase(served, ann).status_code for _ in range(8)]
+        stop.set()
+        assert all(it.result() for it in senders)
+    assert set(statuses) <= {200, 404}
+    events = served.service.ledger.read(served.workspace, 0, 1_000_000)
+    assert [it.position for it in events] == [*range(1, len(events) + 1)]
+    gone = {
+        stream: it.position
+        for it in events
+        if isinstance(it.event, Erased)
+        for stream in it.event.streams
+    }
+    told = [it for it in events if it.event is not None and not isinstance(it.event, Decree)]
+    assert all(it.position > gone.get(it.stream, 0) for it in told)
+    served.project()
+    assert erase(served, ann).status_code in {200, 404}
+
+
+def test_a_link_said_while_blanking_makes_it_begin_again(
+    served: Served, database: str, monkeypatch
+) -> None:
+    served.record(tracked("Viewed", ANN), tracked("Alone", PHONE))
+    severed, late = erasure.forget_links, iter([True])
+
+    def link_meanwhile(*args) -> None:
+        if next(late, False):
+            served.record(tracked("Viewed", ANN, PHONE))
+        severed(*args)
+
+    monkeypatch.setattr(erasing.erasure, "forget_links", link_meanwhile)
+    assert len(erase(served, ANN).json()["streams"]) == 2
+    assert places(database, ["canary"]) == {}
+
+
+def test_when_links_keep_coming_the_others_are_made_to_wait(
+    served: Served, database: str, monkeypatch
+) -> None:
+    served.record(tracked("Viewed", ANN))
+    hold, patient = erasure.hold_head, []
+
+    def link_until_held(connection, workspace: int, stream) -> None:
+        if len(patient) < erasing.PATIENT:
+            patient.append(tracked("Viewed", ANN, anonymous(f"canary-{len(patient)}")))
+            served.record(patient[-1])
+        hold(connection, workspace, stream)
+
+    monkeypatch.setattr(erasing.erasure, "hold_head", link_until_held)
+    assert len(erase(served, ANN).json()["streams"]) == 1 + erasing.PATIENT
+    assert places(database, ["canary"]) == {}
+
+
+def test_every_process_knows_of_a_suppression_at_once(served: Served, database: str) -> None:
+    with serving(database) as other:
+
+        def record(*messages):
+            return other.ledger.record(served.workspace, messages).result(10)
+
+        assert record(tracked("Viewed", ANN, PHONE)).recorded == 1
+        post(served, "suppress", profile=str(ANN))
+        assert record(tracked("Viewed", PHONE)).suppressed == 1
+        post(served, "unsuppress", profile=str(ANN))
+        assert record(tracked("Viewed", ANN, PHONE)).recorded == 1
+        person = served.service.ledger.person(
+            served.workspace, served.service.ledger.stream_of(served.workspace, ANN)
+        )
+        assert len(person.streams) == 2
+
+
+def test_nothing_of_an_erasure_that_failed_stays(served: Served, monkeypatch) -> None:
+    served.record(tracked("Viewed", ANN))
+    served.project()
+
+    def fail(*_args) -> None:
+        raise RuntimeError("the power went")
+
+    monkeypatch.setattr(erasing, "append_events", fail)
+    assert erase(served, ANN).status_code == 500
+    monkeypatch.undo()
+    assert names(served, ANN) == ["Viewed"]
+    assert served.service.ledger.read(served.workspace, 0, 9)[0].event is not None
+    assert erase(served, ANN).status_code == 200
+
+
+def test_other_workspaces_are_left_alone(served: Served) -> None:
+    other = served.service.workspaces.create("other").id
+    served.service.ledger.record(other, [tracked("Viewed", ANN)]).result(10)
+    served.record(tracked("Viewed", ANN), tracked("Viewed", BOB, occurred_at=NOON + timedelta(1)))
+    erase(served, ANN)
+    assert served.service.ledger.read(other, 0, 9)[0].event is not None
