@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
-from domain.payload import NAME_LENGTH, Context
+from domain.events import MessageEvent
+from domain.payload import NAME_LENGTH, Document, is_about_session
 from projections import visit
 from projections.batch import Batch, Message
-from projections.instants import shown
-from projections.sessions import campaign, explicit
+from projections.copying import copy
+from projections.sessions import campaign, explicit, first
 from projections.sessions.tables import session
 from projections.visit import first_text
 
-Said = tuple[str, str, str]
-"""An instant, an event's id, what it said: the least is what was said first."""
-
 _FIRST = ("channel", "device", "utm")
 
-# All rows as one JSON parameter: one plan, whatever the batch; sorted by key, so that two writers
-# can never wait for each other.
+# All rows as one JSON parameter: one plan, whatever the batch.
+_KNOWN = text(f"""
+SELECT id, stream FROM json_to_recordset(:rows) AS new(id text, stream uuid)
+JOIN {session} AS known USING (id, stream) WHERE known.workspace = :workspace
+""")
+
 _ADD = text(f"""
-INSERT INTO {session} AS known (workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)})
-SELECT :workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)}
+UPDATE {session} AS known SET
+    started_at = least(known.started_at, new.started_at),
+    ended_at = greatest(known.ended_at, new.ended_at),
+    events = known.events + new.events,
+    pages = known.pages + new.pages,
+    {", ".join(f"{it} = least(known.{it}, new.{it})" for it in _FIRST)}
 FROM json_to_recordset(:rows) AS new(id text, stream uuid, started_at timestamptz,
-    ended_at timestamptz, events bigint, pages bigint, {" text[], ".join(_FIRST)} text[])
-ON CONFLICT (workspace, id, stream) DO UPDATE SET
-    started_at = least(known.started_at, excluded.started_at),
-    ended_at = greatest(known.ended_at, excluded.ended_at),
-    events = known.events + excluded.events,
-    pages = known.pages + excluded.pages,
-    {", ".join(f"{it} = least(known.{it}, excluded.{it})" for it in _FIRST)}
+    ended_at timestamptz, events bigint, pages bigint, {" text, ".join(_FIRST)} text)
+WHERE known.workspace = :workspace AND known.id = new.id AND known.stream = new.stream
 """)
 
 
@@ -48,22 +49,48 @@ class Visit(msgspec.Struct, gc=False):
     ended_at: datetime
     events: int = 0
     pages: int = 0
-    channel: Said | None = None
-    device: Said | None = None
-    utm: Said | None = None
+    channel: str | None = None
+    device: str | None = None
+    utm: str | None = None
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Add the batch's messages to their sessions; those without a session belong to none."""
+    """Add the batch's messages to their sessions; those without a session belong to none.
+
+    Nobody else adds to a workspace's sessions meanwhile, for the checkpoint is held.
+    """
     visits: dict[tuple[str, UUID], Visit] = {}
     for message in batch.messages():
         session_id = message.document.session_id
         if session_id is not None and message.event.subject is not None:
             _add(visits, session_id, message)
-    if visits:
-        rows = sorted(visits.values(), key=attrgetter("id", "stream"))
-        document = msgspec.json.encode(rows).decode()
-        tx.execute(_ADD, {"workspace": batch.workspace, "rows": document})
+    if not visits:
+        return
+    keys = [{"id": id_, "stream": stream} for id_, stream in visits]
+    known = [visits.pop((id_, stream)) for id_, stream in _execute(tx, _KNOWN, batch, keys)]
+    if known:
+        _execute(tx, _ADD, batch, known)
+    copy(tx, session, (_row(batch.workspace, each) for each in visits.values()))
+
+
+def _execute(tx: Connection, statement: TextClause, batch: Batch, rows: Sequence[Any]) -> Any:
+    document = msgspec.json.encode(rows).decode()
+    return tx.execute(statement, {"workspace": batch.workspace, "rows": document})
+
+
+def _row(workspace: int, it: Visit) -> tuple[Any, ...]:
+    return (
+        workspace,
+        it.stream,
+        it.id,
+        it.started_at,
+        it.ended_at,
+        it.events,
+        it.pages,
+        it.channel,
+        it.device,
+        it.utm,
+    )
 
 
 def _add(visits: dict[tuple[str, UUID], Visit], session_id: str, message: Message) -> None:
@@ -77,20 +104,22 @@ def _add(visits: dict[tuple[str, UUID], Visit], session_id: str, message: Messag
     known.ended_at = max(known.ended_at, end)
     known.events += 1
     known.pages += document.name == "page_view"
-    when = shown(event.occurred_at), event.id.hex
-    context = visit.context(document)
-    for name, said in (
+    for name, value in (
         ("channel", document.channel),
-        ("device", _device(document.properties, context)),
-        ("utm", _utm(document.name, document.properties, context)),
+        ("device", _device(event, document)),
+        ("utm", _utm(event, document)),
     ):
-        if said is not None:
-            before: Said | None = getattr(known, name)
-            now = (*when, said)
-            setattr(known, name, now if before is None else min(before, now))
+        if value is not None:
+            said, before = first.said(event, value), getattr(known, name)
+            if before is None or said < before:
+                setattr(known, name, said)
 
 
-def _device(properties: dict[str, Any], context: Context) -> str | None:
+# Most messages say nothing of these, and a look at the bytes is enough to know.
+def _device(event: MessageEvent, document: Document) -> str | None:
+    context, properties = visit.context(document), document.properties
+    if context.userAgent is None and b"device" not in event.payload:
+        return None
     said = first_text(properties.get("device_type"), properties.get("deviceType"))
     if said is not None:
         return said[:NAME_LENGTH]
@@ -101,6 +130,9 @@ def _device(properties: dict[str, Any], context: Context) -> str | None:
     return "mobile" if isinstance(kind, str) and kind.lower() in ("android", "ios") else None
 
 
-def _utm(name: str, properties: dict[str, Any], context: Context) -> str | None:
-    said = campaign.utm(name, properties, context)
+def _utm(event: MessageEvent, document: Document) -> str | None:
+    context, name = visit.context(document), document.name
+    if not (context.campaign or b"utm_" in event.payload or is_about_session(name)):
+        return None
+    said = campaign.utm(name, document.properties, context)
     return None if said is None else msgspec.json.encode(said, order="sorted").decode()

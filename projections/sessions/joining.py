@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from domain.person import Person
 from projections.instants import shown
+from projections.sessions import first
 from projections.sessions.campaign import DIRECT, PARTS
 from projections.sessions.tables import session
 
@@ -42,13 +43,13 @@ def find(tx: Connection, workspace: int, session_id: str, person: Person) -> dic
 def joined(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
     """Return one session from the rows of one person and session id, at least one."""
     started_at, ended_at = min(it.started_at for it in rows), max(it.ended_at for it in rows)
-    utm = msgspec.json.decode(_first(it.utm for it in rows) or "{}")
+    utm = msgspec.json.decode(first.value(it.utm for it in rows) or "{}")
     return {
         "id": rows[0].id,
         "profile_id": profile_id,
-        "channel": _first(it.channel for it in rows),
+        "channel": first.value(it.channel for it in rows),
         "source": utm.setdefault("source", DIRECT),
-        "device": _first(it.device for it in rows),
+        "device": first.value(it.device for it in rows),
         "started_at": shown(started_at),
         "ended_at": shown(ended_at),
         "length_seconds": int((ended_at - started_at).total_seconds()),
@@ -56,8 +57,3 @@ def joined(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
         "events": sum(it.events for it in rows),
         "pages": sum(it.pages for it in rows),
     }
-
-
-def _first(said: Iterable[list[str] | None]) -> str | None:
-    earliest = min((it for it in said if it is not None), default=None)
-    return None if earliest is None else earliest[-1]

@@ -129,8 +129,8 @@ def _rows(
     wanted = ROWS.where(_c.workspace == reader.workspace, *met)
     if after is not None:
         started_at, stream, session_id = after
-        place = tuple_(literal(started_at), literal(session_id), literal(stream))
-        wanted = wanted.where(tuple_(_c.started_at, _c.id, _c.stream) < place)
+        place = tuple_(literal(started_at), literal(stream), literal(session_id))
+        wanted = wanted.where(tuple_(_c.started_at, _c.stream, _c.id) < place)
     # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
     limited = wanted.order_by(*newest_first).limit(literal_column(str(limit)))
     return reader.tx.execute(limited).all()

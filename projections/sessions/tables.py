@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from projections.base import schema
 
@@ -14,16 +13,16 @@ metadata = MetaData(schema=schema(NAME, VERSION))
 
 
 def _first(name: str) -> Column[Any]:
-    return Column(name, ARRAY(Text(collation="C")))
+    return Column(name, Text(collation="C"))
 
 
 session = Table(
     "session",
     metadata,
     Column("workspace", Integer, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("id", Text(collation="C"), primary_key=True),
-    Column("stream", Uuid, primary_key=True),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True), nullable=False),
     Column("events", BigInteger, nullable=False),
@@ -34,11 +33,9 @@ session = Table(
     # Most updates only add to counts: room on the page keeps the indexes out of them.
     postgresql_with={"fillfactor": 70},
 )
-"""``channel``, ``device`` and ``utm`` are as first said: an instant, an event's id, and the value (of
-``utm`` as JSON).  The least of two such arrays is the one that was said first, whatever came in first.
-"""
+"""``channel``, ``device`` and ``utm`` are as first said: see :mod:`projections.sessions.first`."""
 
 _c = session.c
-newest_first = (_c.started_at.desc(), _c.id.desc(), _c.stream.desc())
-Index("session_by_time", _c.workspace, *newest_first)
-Index("session_by_stream", _c.workspace, _c.stream, _c.started_at.desc(), _c.id.desc())
+newest_first = (_c.started_at.desc(), _c.stream.desc(), _c.id.desc())
+Index("session_by_time", _c.workspace, *newest_first[:2])
+Index("session_by_id", _c.workspace, _c.id)

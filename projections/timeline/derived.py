@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
+from domain import repair
 from domain.events import Merged, MessageEvent, Unmerged
 from domain.identifiers import Identifier
 from domain.profile_view import CONTACTS, TAGS
@@ -100,7 +101,7 @@ def decided(event: MessageEvent) -> Derived | None:
         name = "person_unmerged"
     else:
         return None
-    reason = {"reason": event.reason} if event.reason else {}
+    reason = {"reason": repair.text(event.reason)} if event.reason else {}
     return _derived(event.id, name, "", facts | reason) if others else None
 
 
@@ -165,7 +166,7 @@ def _raw(value: str) -> Raw:
 
 
 def _named(identifiers: Iterable[Identifier]) -> list[dict[str, str]]:
-    return [{"kind": it.kind, "value": it.value} for it in sorted(identifiers)]
+    return [{"kind": it.kind, "value": repair.text(it.value)} for it in sorted(identifiers)]
 
 
 def _derived(cause: UUID, name: str, what: str, properties: Mapping[str, Any]) -> Derived:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -13,11 +13,12 @@ import msgspec
 from sqlalchemy import Connection, TextClause, text
 
 from domain.profile_state import DECISIONS
-from projections.batch import Batch
+from projections.batch import Batch, Message
 from projections.copying import copy, jsonb
 from projections.timeline import derived
 from projections.timeline.derived import Derived, Observed
 from projections.timeline.observations import Observation, observations
+from projections.timeline.rows import Row, of_derived
 from projections.timeline.tables import (
     CREATED,
     DECIDED,
@@ -33,12 +34,10 @@ SELECT stream, occurred_at, id, position FROM {first_message}
 WHERE workspace = :workspace AND stream = ANY(CAST(:streams AS uuid[]))
 """)
 
-_SET_FIRST_MESSAGES = text(f"""
-INSERT INTO {first_message} AS known
-SELECT :workspace, stream, occurred_at, id, position FROM json_to_recordset(:rows)
-    AS new(stream uuid, occurred_at timestamptz, id uuid, position bigint)
-ON CONFLICT (workspace, stream) DO UPDATE SET
-    occurred_at = excluded.occurred_at, id = excluded.id, position = excluded.position
+_MOVE_FIRST_MESSAGES = text(f"""
+UPDATE {first_message} AS known SET occurred_at = new.occurred_at, id = new.id, position = new.position
+FROM json_to_recordset(:rows) AS new(stream uuid, occurred_at timestamptz, id uuid, position bigint)
+WHERE known.workspace = :workspace AND known.stream = new.stream
 """)
 
 # What was observed of a field from the last word before the new ones that said all, to the next such
@@ -79,7 +78,7 @@ WHERE it.workspace = :workspace AND it.position = old.position AND it.stream = o
     AND it.ordinal BETWEEN old.first AND old.last
 """)
 
-# A derived event has its times and circumstances from the message that caused it.
+# What now follows from a message of an earlier batch: like `rows.of_derived`, from its own row.
 _ADD = text(f"""
 INSERT INTO {timeline} (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
     recorded_at, kind, name, subject, message_id, source, channel, session_id, properties)
@@ -93,33 +92,34 @@ JOIN {timeline} AS cause ON cause.workspace = :workspace AND cause.position = ne
 """)
 
 _LAST_ORDINAL = 2**31 - 1
+_JOINING = DECISIONS | {"alias"}
 
 
-class First(msgspec.Struct, frozen=True, order=True, gc=False):
-    """The first message of a stream."""
-
-    occurred_at: datetime
-    id: UUID
-    position: int
-    stream: UUID
-
-
-class _Changes:
+class _Derived:
     """The derived events that go, and those that come."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: int) -> None:
+        self._workspace = workspace
         self.gone: list[dict[str, Any]] = []
-        self.new: list[dict[str, Any]] = []
+        self.copied: list[Row] = []
+        """Of messages of this batch."""
+
+        self.added: list[dict[str, Any]] = []
+        """Of messages that the timeline had before."""
 
     def remove(self, stream: UUID, position: int, first: int, last: int) -> None:
         self.gone.append({"position": position, "stream": stream, "first": first, "last": last})
 
-    def add(self, stream: UUID, position: int, first: int, events: Iterable[Derived]) -> None:
-        for ordinal, (id_, name, properties) in enumerate(events, first):
-            self.new.append(
+    def follow(self, cause: Message, first: int, events: Iterable[Derived]) -> None:
+        for ordinal, event in enumerate(events, first):
+            self.copied.append(of_derived(self._workspace, cause, ordinal, event))
+
+    def follow_earlier(self, cause: Observed, events: Iterable[Derived]) -> None:
+        for ordinal, (id_, name, properties) in enumerate(events, cause.ordinal):
+            self.added.append(
                 {
-                    "position": position,
-                    "stream": stream,
+                    "position": cause.position,
+                    "stream": cause.stream,
                     "ordinal": ordinal,
                     "id": id_,
                     "name": name,
@@ -130,62 +130,85 @@ class _Changes:
 
 def derive(tx: Connection, batch: Batch) -> None:
     """Bring the derived events up to the messages of the batch, which the timeline has already."""
-    firsts: dict[UUID, First] = {}
-    said: list[Observation] = []
-    changes = _Changes()
+    firsts: dict[UUID, Message] = {}
+    said: dict[UUID, tuple[Message, list[Observation]]] = {}
+    following = _Derived(batch.workspace)
     for message in batch.messages():
         recorded, event, _ = message
         if event.subject is None:
             continue
-        said += observations(message)
-        if (following := derived.decided(event)) is not None:
-            changes.add(recorded.stream, recorded.position, DECIDED, [following])
+        if observed := observations(message):
+            said[event.id] = message, observed
+        if event.kind in _JOINING and (joined := derived.decided(event)) is not None:
+            following.follow(message, DECIDED, [joined])
         if event.kind not in DECISIONS:
             known = firsts.get(recorded.stream)
-            if known is None or event.occurred_at <= known.occurred_at:
-                new = First(event.occurred_at, event.id, recorded.position, recorded.stream)
-                firsts[recorded.stream] = new if known is None else min(new, known)
-    _created(tx, batch.workspace, firsts, changes)
-    _observed(tx, batch.workspace, said, changes)
-    _execute(tx, _REMOVE, batch.workspace, changes.gone)
-    _execute(tx, _ADD, batch.workspace, changes.new)
+            if known is None or _place(message) < _place(known):
+                firsts[recorded.stream] = message
+    _created(tx, batch.workspace, firsts, following)
+    _observed(tx, batch.workspace, said, following)
+    _execute(tx, _REMOVE, batch.workspace, following.gone)
+    _execute(tx, _ADD, batch.workspace, following.added)
+    if following.copied:
+        copy(tx, timeline, following.copied)
 
 
-def _created(tx: Connection, workspace: int, firsts: dict[UUID, First], changes: _Changes) -> None:
+def _place(message: Message) -> tuple[datetime, UUID]:
+    return message.event.occurred_at, message.event.id
+
+
+def _created(
+    tx: Connection, workspace: int, firsts: dict[UUID, Message], following: _Derived
+) -> None:
     if not firsts:
         return
+    moved = []
     asked = {"workspace": workspace, "streams": list(firsts)}
     for stream, occurred_at, id_, position in tx.execute(_FIRST_MESSAGES, asked):
-        if First(occurred_at, id_, position, stream) <= firsts[stream]:
-            del firsts[stream]
-        else:
-            changes.remove(stream, position, CREATED, CREATED)
-    new = sorted(firsts.values(), key=attrgetter("stream"))
-    for it in new:
-        changes.add(it.stream, it.position, CREATED, [derived.person_created(it.id)])
-    _execute(tx, _SET_FIRST_MESSAGES, workspace, new)
+        first = firsts.pop(stream)
+        if _place(first) < (occurred_at, id_):
+            following.remove(stream, position, CREATED, CREATED)
+            moved.append(first)
+    for first in (*firsts.values(), *moved):
+        following.follow(first, CREATED, [derived.person_created(first.event.id)])
+    if firsts:
+        copy(tx, first_message, ((workspace, *_first(it)) for it in firsts.values()))
+    names = ("stream", "occurred_at", "id", "position")
+    _execute(
+        tx,
+        _MOVE_FIRST_MESSAGES,
+        workspace,
+        [dict(zip(names, _first(it), strict=True)) for it in moved],
+    )
+
+
+def _first(message: Message) -> tuple[UUID, datetime, UUID, int]:
+    recorded, event, _ = message
+    return recorded.stream, event.occurred_at, event.id, recorded.position
 
 
 def _observed(
-    tx: Connection, workspace: int, said: Sequence[Observation], changes: _Changes
+    tx: Connection,
+    workspace: int,
+    said: Mapping[UUID, tuple[Message, Sequence[Observation]]],
+    following: _Derived,
 ) -> None:
     if not said:
         return
-    copy(tx, observation, ((workspace, *it[:-1], jsonb(it.value)) for it in said))
-    new = {(it.id, it.field) for it in said}
-    touched = _execute(tx, _SERIES, workspace, _touched(said))
-    for _, series in groupby(map(Observed._make, touched), key=attrgetter("stream", "field")):
+    new = [it for _, observed in said.values() for it in observed]
+    copy(tx, observation, ((workspace, *it[:-1], jsonb(it.value)) for it in new))
+    rows = _execute(tx, _SERIES, workspace, _touched(new))
+    for _, series in groupby(map(Observed._make, rows), key=attrgetter("stream", "field")):
         reached = False
-        for each, following in derived.of_series(series):
-            is_new = (each.id, each.field) in new
-            reached = reached or is_new
-            if not reached:
-                continue
-            if not is_new:
+        for each, events in derived.of_series(series):
+            if each.id in said:
+                reached = True
+                following.follow(said[each.id][0], each.ordinal, events)
+            elif reached:
                 # Only of tags may several events follow, and those have the last ordinals.
                 last = _LAST_ORDINAL if each.field == derived.TAGS_FIELD else each.ordinal
-                changes.remove(each.stream, each.position, each.ordinal, last)
-            changes.add(each.stream, each.position, each.ordinal, following)
+                following.remove(each.stream, each.position, each.ordinal, last)
+                following.follow_earlier(each, events)
 
 
 def _touched(said: Sequence[Observation]) -> list[dict[str, Any]]:

@@ -59,27 +59,21 @@ class _Said(NamedTuple):
     value: bytes
 
 
-def observations(message: Message) -> Iterator[Observation]:
-    """Give out what the message says of the person.  Never fails."""
+def observations(message: Message) -> list[Observation]:
+    """Return what the message says of the person.  Never fails."""
     recorded, event, document = message
-    if event.subject is None or event.kind not in ("identify", "track"):
-        return
-    if event.kind == "track" and document.name not in profile_facts.ACTS:
-        return
+    kind = event.kind
+    if kind != "identify" and (kind != "track" or document.name not in profile_facts.ACTS):
+        return []
     # The tags come last: as many events may follow from them as there are tags.
-    said = sorted(_said(event.kind, document), key=attrgetter("field"))
+    said = sorted(_said(kind, document), key=attrgetter("field"))
     said.sort(key=_is_of_tags)
-    for ordinal, (field, how, value) in enumerate(said, FIRST_OBSERVATION):
-        yield Observation(
-            recorded.stream,
-            field,
-            event.occurred_at,
-            event.id,
-            how,
-            recorded.position,
-            ordinal,
-            value,
-        )
+    places = enumerate(said, FIRST_OBSERVATION)
+    stream, position, at, id_ = recorded.stream, recorded.position, event.occurred_at, event.id
+    return [
+        Observation(stream, field, at, id_, how, position, ordinal, value)
+        for ordinal, (field, how, value) in places
+    ]
 
 
 def _is_of_tags(said: _Said) -> bool:
