@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from threading import Event
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
 
+from application.ledger.keeper import Keeper
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+from tests.canary import places
 
 
 def identified(traits, *identifiers, **facts):
@@ -55,8 +59,6 @@ def test_a_history_is_of_all_streams_of_the_person_page_by_page(served):
 
 
 def test_an_erased_event_is_there_without_what_it_said(served, database):
-    import psycopg
-
     served.record(tracked(), tracked())
     with psycopg.connect(database) as owner:
         owner.execute("SET ROLE foldline_eraser")
@@ -264,3 +266,23 @@ def test_a_wrong_question_is_400(asked, what):
 @pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
 def test_a_write_key_cannot_look_into_the_past(asked, what):
     assert asked.get(f"/v1/profiles/user_id:u-1/{what}", kind="write").status_code == 403
+
+
+def test_an_erased_person_has_no_past_but_places(served, database):
+    last = served.record(*(identified({"secret": "canary"}) for _ in range(150))).position
+    ledger = served.service.ledger
+    assert Keeper(ledger._store, ledger.heads).catch_up(Event()) == 1
+    assert "ledger.snapshot" in places(database, ["canary"])
+    served.project()
+    answer = served.client.delete(
+        "/v1/profiles/user_id:u-1", headers={"Authorization": f"Bearer {served.keys['admin']}"}
+    )
+    assert answer.status_code == 200, answer.text
+
+    assert places(database, ["canary"]) == {}
+    for what in (f"?as_of={last}", "/export", f"/diff?from=1&to={last}"):
+        assert served.get(f"/v1/profiles/user_id:u-1{what}").status_code == 404
+    history = served.get("/v1/profiles/user_id:u-1/history?limit=500").json()["history"]
+    assert [it["data"] for it in history[:last]] == [None] * last
+    assert [it["topic"] for it in history[last:]] == ["profile.erased.v1"]
+    assert history[-1]["cause"]["actor"]
