@@ -217,7 +217,7 @@ def _new_links(
 def _join_streams(
     cursor: Cursor[Any], workspace: int, links: Iterable[LinkEntry], entries: Iterable[Entry]
 ) -> None:
-    """Remember, both ways round, which streams links, aliases and merges put together."""
+    """Remember, both ways round, which streams facts name together."""
     pairs = {link.pair.joins for link in links} | {
         pair for entry in entries for pair in entry.joins
     }

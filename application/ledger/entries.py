@@ -22,7 +22,7 @@ from domain.identifiers import (
     strongest,
     system_stream,
 )
-from domain.identity import facts_of, joined
+from domain.identity import facts_of, named
 from domain.message import Message
 from domain.profile import Concern, Link, concern, decide
 
@@ -77,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     links: tuple[LinkEntry, ...]
     message: Message
     joins: tuple[tuple[bytes, bytes], ...] = ()
-    """Pairs of streams that the message itself says are one person: of an alias or merge."""
+    """Pairs of streams that the message itself says something about: of an alias, merge or unmerge."""
 
     erasures: int = 0
     """How many erasures were known of when links that are known already were left out."""
@@ -184,7 +184,7 @@ class Preparation:
         _, event, links = decide(message, _uuid(digest), concern)
         row = _row(stream, event.TOPIC.encode(), state_of(event), salt)
         shown = _shown(message, pairs, digest) if links else ()
-        joins = self._joins(event) if message.absorbs else ()
+        joins = self._joins(event) if message.absorbs or message.apart_from else ()
         return Entry(digest, message.content, row, shown, message, joins, self.erasures)
 
     def _met(self, identifiers: tuple[Identifier, ...]) -> _People:
@@ -199,8 +199,8 @@ class Preparation:
         return Pair(link, link_digest(self.secret, *link), self.stream_of(owner), streams)
 
     def _joins(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
-        pairs = filter(None, map(joined, facts_of(event)))
-        return tuple((self.stream_of(left), self.stream_of(right)) for left, right in pairs)
+        whose = ([self.stream_of(it) for it in named(fact)] for fact in facts_of(event))
+        return tuple((first, other) for first, *others in whose for other in others)
 
 
 def known_from_now_on(links: Iterable[LinkEntry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from projections import forgetting
 from projections.base import Projection
 from projections.profile import tables
 from projections.profile.fold import apply
@@ -13,4 +14,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(profiles, profile),
+    forget=forgetting.rows(tables.state, tables.search),
 )
