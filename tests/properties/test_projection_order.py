@@ -1,9 +1,8 @@
-"""However a history is cut, ordered or raced over, the read models are the same."""
+"""However a history is cut or raced over, the read models are the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from itertools import count
 from threading import Thread
 
@@ -12,15 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from domain import profile_facts
-from domain.message import Message
 from projections import PROJECTIONS
 from projections.projector import Projector
-from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.given import Given
-from tests.integration.projections.history import recorded, with_payload
-
-MOVES_WITH_ORDER = ("position", "recorded_at")
+from tests.integration.projections.history import recorded
+from tests.properties.histories import histories
 
 _workspaces = count(1)
 
@@ -38,61 +33,6 @@ def models(database: str) -> Iterator[Given]:
     engine.dispose()
 
 
-words = st.sampled_from(
-    ["a", "b", "a b", "total", "", "ä", "session_id", "name", "email", "tags", "tag", "token"]
-)
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 3),
-    st.sampled_from([2**53, 2**53 + 1, 2**64 - 1, 0.0, -0.0, 1.0, 1.5, 1e300, 10.0**16]),
-    st.sampled_from(["", "x", "1", "true", "\0", "x" * 65, "\U0001f600", "1234567890123456"]),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
-    max_leaves=6,
-)
-payloads = st.fixed_dictionaries(
-    {},
-    optional={
-        "properties": st.dictionaries(words, values, max_size=4) | scalars,
-        "traits": st.dictionaries(words, values, max_size=2),
-        "context": st.dictionaries(
-            st.sampled_from(["sessionId", "library", "traits", "device", "campaign"]),
-            values,
-            max_size=2,
-        ),
-        "channel": scalars,
-        "name": scalars,
-        "groupId": scalars,
-    },
-)
-
-
-@st.composite
-def messages(draw: st.DrawFn) -> Message:
-    who = draw(
-        st.sampled_from([(), (user(),), (user("u-2"),), (anonymous(),), (user(), anonymous())])
-    )
-    message = tracked(
-        draw(
-            st.sampled_from(["Viewed", "Bought", "page_view", "session_started", "\0"])
-            | st.sampled_from(sorted(profile_facts.ACTS))
-        ),
-        identifiers=who,
-        kind=draw(
-            st.sampled_from(["track", "track", "page", "identify", "identify", "group", "alias"])
-        ),
-        occurred_at=NOON + timedelta(hours=draw(st.integers(-9, 9))),
-    )
-    return with_payload(message, draw(payloads))
-
-
-histories = st.lists(messages(), min_size=1, max_size=25)
-
-
 @on_a_database
 @given(history=histories, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=40))
 def test_the_size_of_batches_makes_no_difference(models, history, sizes):
@@ -105,21 +45,6 @@ def test_the_size_of_batches_makes_no_difference(models, history, sizes):
     models.projector.catch_up(cut, 7)
 
     assert models.tables(workspace=whole) == models.tables(workspace=cut)
-
-
-@on_a_database
-@given(history=histories, data=st.data())
-def test_the_order_of_messages_makes_no_difference(models, history, data):
-    one, other = next(_workspaces), next(_workspaces)
-    shuffled = data.draw(st.permutations(history))
-    models.feed.workspaces |= {one: recorded(history), other: recorded(shuffled)}
-
-    models.projector.catch_up(one, 4)
-    models.projector.catch_up(other, 3)
-
-    assert models.tables(workspace=one, without=MOVES_WITH_ORDER) == models.tables(
-        workspace=other, without=MOVES_WITH_ORDER
-    )
 
 
 @settings(on_a_database, max_examples=15)

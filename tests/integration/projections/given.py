@@ -68,15 +68,26 @@ class Given:
 
     def tables(self, *, workspace: int = 1, without: Sequence[str] = ()) -> dict[str, list[str]]:
         """Return the rows of every table, in an order that depends on nothing but the rows."""
-        rows = {}
-        with self.engine.connect() as tx:
-            for projection in self.projector.projections:
-                for table in projection.metadata.sorted_tables:
-                    found = tx.execute(
-                        text(
-                            f"SELECT (to_jsonb(t) - CAST(:without AS text[]))::text FROM {table} t WHERE workspace = :it"
-                        ),
-                        {"it": workspace, "without": ["workspace", *without]},
-                    )
-                    rows[str(table)] = sorted(found.scalars())
-        return rows
+        return rows_of(self.engine, self.projector.projections, workspace, without)
+
+
+OF_A_WORKSPACE = ("workspace", "grams")
+"""Columns that differ between workspaces: grams are made of the words beside them and its number."""
+
+
+def rows_of(
+    engine: Engine, projections: Sequence[Projection], workspace: int, without: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the rows of every table, in an order that depends on nothing but the rows."""
+    rows = {}
+    with engine.connect() as tx:
+        for projection in projections:
+            for table in projection.metadata.sorted_tables:
+                found = tx.execute(
+                    text(
+                        f"SELECT (to_jsonb(t) - CAST(:without AS text[]))::text FROM {table} t WHERE workspace = :it"
+                    ),
+                    {"it": workspace, "without": [*OF_A_WORKSPACE, *without]},
+                )
+                rows[str(table)] = sorted(found.scalars())
+    return rows
