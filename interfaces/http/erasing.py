@@ -32,10 +32,17 @@ Reason = Annotated[
 ]
 
 
-class EraseParams(BaseModel):
+class Whom(BaseModel):
     """Whom to erase."""
 
     ref: str = Field(max_length=2000)
+
+
+class Erase(BaseModel):
+    """How to erase them."""
+
+    model_config = ConfigDict(extra="forbid")
+
     reason: Reason = ""
     suppress: bool = Field(False, description="Also ignore what is sent about them from now on.")
 
@@ -99,24 +106,22 @@ def erasing(service: Service) -> APIRouter:
         dependencies=[Security(allow(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_erase = reader(EraseParams, "/v1/profiles/{ref}")
+    read_whom = reader(Whom, "/v1/profiles/{ref}")
     read_nothing = reader(Nothing, "/v1/profiles/suppress")
     read_list = reader(ListParams, "/v1/suppressions")
 
     @routes.delete(
-        "/v1/profiles/{ref}",  # noqa: FAST003 - read by `read_erase`
+        "/v1/profiles/{ref}",  # noqa: FAST003 - read by `read_whom`
         summary="Erase a person: from the ledger and every read model, for good",
         operation_id="erase_profile",
         response_model=Done,
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(EraseParams, "/v1/profiles/{ref}"),
+        responses=documented(400, 401, 403, 404, 413, 503),
+        openapi_extra=parameters(Whom, "/v1/profiles/{ref}") | body(Erase),
     )
     async def erase(request: Request) -> Response:
-        asked = read_erase(request)
+        whom, asked = read_whom(request), await body_of(request, Erase)
         act = partial(service.erasing.erase, suppress=asked.suppress)
-        return await run_in_threadpool(
-            _done, service, act, key_of(request), asked.ref, asked.reason
-        )
+        return await run_in_threadpool(_done, service, act, key_of(request), whom.ref, asked.reason)
 
     @routes.post(
         "/v1/profiles/suppress",

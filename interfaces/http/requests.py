@@ -78,7 +78,7 @@ def parameters(model: type[BaseModel], path: str) -> dict[str, Any]:
 
 
 async def body_of(request: Request, model: type[Model]) -> Model:
-    """Read the JSON body, whatever its Content-Type says.
+    """Read the JSON body, whatever its Content-Type says; none at all is an empty object.
 
     Raises BodyTooLarge before more than the limit is held, and InvalidRequest.
     """
@@ -88,7 +88,7 @@ async def body_of(request: Request, model: type[Model]) -> Model:
         if len(held) > MAX_BODY:
             raise BodyTooLarge(f"send at most {MAX_BODY} bytes", limit=MAX_BODY)
     try:
-        return model.model_validate_json(bytes(held))
+        return model.model_validate_json(bytes(held) or b"{}")
     except ValidationError as error:
         raise incorrect(_wrong(error, lambda _: "body")) from error
 
@@ -96,7 +96,10 @@ async def body_of(request: Request, model: type[Model]) -> Model:
 def body(model: type[BaseModel]) -> dict[str, Any]:
     """Return the OpenAPI of a route whose body is read by `body_of`."""
     schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    required = bool(schema.get("required"))
+    return {
+        "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
+    }
 
 
 def _at(place: str, name: str, problem: str) -> dict[str, str]:

@@ -89,7 +89,7 @@ def test_an_erased_person_is_in_no_table_no_answer_and_no_log(shop: Tenant) -> N
     assert [path for path in answers(shop) if CANARY in answers(shop)[path]]
     assert len(places(shop.dsn, [CANARY])) > 8
 
-    erased = ask(shop, "DELETE", f"/v1/profiles/anonymous_id:{DEVICE}?reason=asked")
+    erased = ask(shop, "DELETE", f"/v1/profiles/anonymous_id:{DEVICE}", {"reason": "asked"})
     assert erased.status == 200, erased
     assert places(shop.dsn, [CANARY]) == {}
     assert {path: text for path, text in answers(shop).items() if CANARY in text} == {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 
+from application.ledger import erasure
 from application.ledger.entries import Rejection
 from domain.events import Erased, Suppressed, SuppressionLifted
 from domain.identifiers import Identifier
@@ -17,12 +19,9 @@ ANN, BOB = user("ann-canary"), user("bob-canary")
 PHONE, SHARED = anonymous("phone-canary"), anonymous("shared-canary")
 
 
-def erase(served: Served, who: Identifier, kind: str = "admin", **params):
-    return served.client.delete(
-        f"/v1/profiles/{who}",
-        headers={"Authorization": f"Bearer {served.keys[kind]}"},
-        params=params,
-    )
+def erase(served: Served, who: Identifier, kind: str = "admin", **asked):
+    headers = {"Authorization": f"Bearer {served.keys[kind]}"}
+    return served.client.request("DELETE", f"/v1/profiles/{who}", headers=headers, json=asked)
 
 
 def post(served: Served, path: str, **body):
@@ -186,6 +185,17 @@ def test_only_an_admin_key_erases(served: Served, kind: str) -> None:
     assert erase(served, ANN, kind).status_code == 403
 
 
+def test_what_is_asked_is_in_the_body_and_nowhere_else(served: Served) -> None:
+    served.record(tracked("Viewed", ANN))
+    path, headers = f"/v1/profiles/{ANN}", {"Authorization": f"Bearer {served.keys['admin']}"}
+    assert served.client.delete(f"{path}?suppress=true", headers=headers).status_code == 400
+    assert erase(served, ANN, supress=True).status_code == 400
+    assert served.client.delete(path, headers=headers).status_code == 200
+    assert served.record(tracked("Viewed", ANN)).recorded == 1
+    assert erase(served, ANN, suppress=True).json()["suppressed"]
+    assert served.record(tracked("Viewed", ANN)).suppressed == 1
+
+
 def test_a_reason_that_names_the_person_is_refused_for_it_is_kept(served: Served) -> None:
     served.record(tracked("Viewed", ANN))
     answer = erase(served, ANN, reason="Ann-Canary asked")
@@ -233,3 +243,34 @@ def test_suppressing_alone_keeps_what_is_recorded(served: Served) -> None:
 def test_somebody_never_heard_of_can_be_suppressed(served: Served) -> None:
     assert post(served, "suppress", profile=str(ANN)).status_code == 200
     assert served.record(tracked("Viewed", ANN)).suppressed == 1
+
+
+def test_a_read_model_that_this_process_does_not_know_is_emptied(
+    served: Served, database: str
+) -> None:
+    """An older version that nobody dropped, or a newer one that a newer process is building."""
+    served.record(tracked("Viewed", ANN))
+    served.project()
+    with psycopg.connect(database) as owner:
+        owner.execute("CREATE SCHEMA read_other_v7")
+        owner.execute("CREATE TABLE read_other_v7.names (workspace integer, name text)")
+        owner.execute("INSERT INTO read_other_v7.names VALUES (1, 'ann-canary'), (2, 'somebody')")
+        owner.execute(
+            "INSERT INTO projections.checkpoint (workspace, name, version, position, failure)"
+            " VALUES (1, 'other', 7, 1, 'it failed at ann-canary')"
+        )
+    erase(served, ANN)
+    assert places(database, ["canary"]) == {}
+    with psycopg.connect(database) as owner:
+        assert owner.execute("SELECT name FROM read_other_v7.names").fetchall() == [("somebody",)]
+        at = owner.execute("SELECT position FROM projections.checkpoint WHERE name = 'other'")
+        assert at.fetchall() == [(0,)]
+
+
+def test_where_the_server_has_no_role_for_it_the_owner_erases(
+    served: Served, database: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(erasure, "ERASER_ROLE", "no_such_role")
+    served.record(tracked("Viewed", ANN))
+    assert erase(served, ANN).status_code == 200
+    assert places(database, ["canary"]) == {}

@@ -148,7 +148,7 @@ def test_a_question_that_takes_too_long_is_the_askers_to_narrow(asked):
 @pytest.mark.parametrize(
     ("body", "name"),
     [
-        (b"", ""),
+        (b"", "kind"),
         (b"{", ""),
         (b"[]", ""),
         (b"{}", "kind"),
