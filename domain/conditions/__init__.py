@@ -1,0 +1,90 @@
+"""Conditions on people: what a segment, an audience or a trigger asks.
+
+A new kind is one class in one of the modules here, and its name in CONDITIONS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from domain.conditions.aggregates import Aggregated
+from domain.conditions.base import Condition, Happened, Known, Leaf, Program
+from domain.conditions.events import Occurrence, Performed
+from domain.conditions.groups import All, Any_, Group, None_
+from domain.conditions.people import Attribute, InSegment, Named, Tagged
+from domain.conditions.sequences import InOrder
+from domain.errors import InvalidRequest
+
+CONDITIONS: tuple[type[Condition], ...] = (
+    All,
+    Any_,
+    None_,
+    InOrder,
+    Aggregated,
+    Occurrence,
+    Performed,
+    Attribute,
+    Tagged,
+    Named,
+    InSegment,
+)
+"""Every kind, in the order in which their members are looked for."""
+
+DEPTH = 20
+"""Deepest nesting of groups."""
+
+
+def read(document: Any) -> Condition:
+    """Return the condition that a JSON document spells.
+
+    Raises InvalidRequest with the place, as a JSON pointer, and what to write there.
+    """
+    return _read(document, "", 0)
+
+
+def _read(document: Any, place: str, depth: int) -> Condition:
+    if depth > DEPTH:
+        raise InvalidRequest(f"conditions are nested deeper than {DEPTH}", path=place)
+    kind = _kind(document, place)
+    if issubclass(kind, Group):
+        return _group(kind, document, place, depth)
+    try:
+        return msgspec.convert(document, kind)
+    except (msgspec.ValidationError, InvalidRequest) as error:
+        raise InvalidRequest(f"{error} (in a condition with `{kind.KEY}`)", path=place) from None
+
+
+def _group(kind: type[Group], document: dict[str, Any], place: str, depth: int) -> Condition:
+    parts = document[kind.KEY]
+    if not isinstance(parts, list) or len(document) > 1:
+        raise InvalidRequest(
+            f"`{kind.KEY}` takes a list of conditions and nothing else", path=place
+        )
+    read_each = (
+        _read(part, f"{place}/{kind.KEY}/{at}", depth + 1) for at, part in enumerate(parts)
+    )
+    return kind(tuple(read_each))
+
+
+def _kind(document: Any, place: str) -> type[Condition]:
+    if isinstance(document, dict):
+        for kind in CONDITIONS:
+            if kind.KEY in document:
+                return kind
+    raise InvalidRequest(
+        f"a condition is an object with one of {', '.join(it.KEY for it in CONDITIONS)}",
+        path=place,
+    )
+
+
+__all__ = [
+    "CONDITIONS",
+    "Condition",
+    "Happened",
+    "Known",
+    "Leaf",
+    "Program",
+    "read",
+]

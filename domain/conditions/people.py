@@ -1,0 +1,104 @@
+"""Conditions on what a person is: attributes, tags, names, other segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from domain import paths
+from domain.conditions.base import Condition, Known
+from domain.conditions.values import (
+    OPPOSITES,
+    Operator,
+    check,
+    next_change,
+    tester,
+)
+
+_ROOT = "attributes"
+
+
+class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An attribute compares like this; dots and ``[]`` lead into nested values."""
+
+    KEY: ClassVar[str] = "attribute"
+
+    attribute: str
+    op: Operator
+    value: Any = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        check(self.op, self.value)
+        paths.parse(self._path)
+
+    def holds(self, known: Known, clock: int) -> bool:
+        """Compare the values at the path."""
+        holds = tester(self.op, self.value, clock)
+        return any(map(holds, self._values(known))) != (self.op in OPPOSITES)
+
+    def changes_at(self, known: Known, clock: int) -> int | None:
+        """Return when a time in the attribute passes the clock."""
+        return next_change(self.op, self.value, self._values(known), clock)
+
+    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return the values."""
+        return {"values": list(self._values(known))}
+
+    def _values(self, known: Known) -> Iterator[Any]:
+        if self.attribute in known.attributes:  # a name may hold dots of its own
+            return iter((known.attributes[self.attribute],))
+        return paths.find({_ROOT: known.attributes}, paths.parse(self._path))
+
+    @property
+    def _path(self) -> str:
+        return _ROOT + ("" if self.attribute.startswith("[") else ".") + self.attribute
+
+
+class _Fixed(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    def changes_at(self, known: Known, clock: int) -> int | None:  # noqa: ARG002
+        """Return None: it needs an event to change."""
+        return None
+
+    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return nothing: the answer is all there is."""
+        return {}
+
+
+class Tagged(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The person has the tag, or has not."""
+
+    KEY: ClassVar[str] = "tag"
+
+    tag: str
+    present: bool = True
+
+    def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
+        """Look among the tags."""
+        return (self.tag in known.tags) == self.present
+
+
+class Named(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The person goes by an identifier of this kind, or does not."""
+
+    KEY: ClassVar[str] = "identifier"
+
+    identifier: Literal["user_id", "email", "phone", "external_id", "anonymous_id"]
+    present: bool = True
+
+    def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
+        """Look among the kinds."""
+        return (self.identifier in known.kinds) == self.present
+
+
+class InSegment(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The person is in another segment."""
+
+    KEY: ClassVar[str] = "segment"
+
+    segment: str
+
+    def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
+        """Ask the other segment."""
+        return known.in_segment(self.segment)

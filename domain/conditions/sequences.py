@@ -1,0 +1,127 @@
+"""A, then B, within so long, and no C in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+
+from domain.conditions.base import Happened, Known, Leaf, Summary
+from domain.conditions.events import matcher
+from domain.conditions.times import duration
+from domain.conditions.values import Comparison, shown
+from domain.errors import InvalidRequest
+
+MOST_STEPS = 20
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An event with a name, and perhaps certain properties."""
+
+    event: str
+    where: tuple[Comparison, ...] = ()
+
+
+class Did(NamedTuple):
+    """An event of the person's, and which steps it can be: one bit each, then those of `without`."""
+
+    at: int
+    id: bytes
+    bits: int
+
+
+class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The person did these one after the other, all within a time, without doing certain others.
+
+    A step may carry the same instant as the one before, but is always another event.  ``within`` runs
+    from the first step and may be taken exactly.  What is forbidden is so from the first to the last
+    step, their own instants included.  The summary is every event that can be one of the steps.
+    """
+
+    KEY: ClassVar[str] = "sequence"
+
+    sequence: tuple[Step, ...]
+    within: str | None = None
+    without: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.sequence) <= MOST_STEPS or len(self.without) > MOST_STEPS:
+            raise InvalidRequest(f"a sequence has 2 to {MOST_STEPS} steps")
+        if self.within is not None:
+            duration(self.within)
+
+    @property
+    def watches(self) -> frozenset[str]:
+        """The names of all steps, and of what is forbidden."""
+        return frozenset(it.event for it in (*self.sequence, *self.without))
+
+    def adder(self) -> Callable[[Summary, Happened], Summary]:
+        """Return what notes which of the steps an event can be."""
+        tests = [(it.event, matcher(it.where)) for it in (*self.sequence, *self.without)]
+
+        def add(summary: Summary, happened: Happened) -> Summary:
+            bits = 0
+            for place, (name, matches) in enumerate(tests):
+                if name == happened.name and matches(happened.document):
+                    bits |= 1 << place
+            if not bits:
+                return summary
+            return self.join(summary, [[happened.at, happened.id, bits]])
+
+        return add
+
+    def join(self, one: Summary, other: Summary) -> Summary:
+        """Return the events of both, in order."""
+        return sorted([*(one or ()), *(other or ())])
+
+    def holds(self, known: Known, clock: int) -> bool:
+        """Look for the steps."""
+        return self._found(known, clock) is not None
+
+    def changes_at(self, known: Known, clock: int) -> int | None:  # noqa: ARG002
+        """Return None: only an event can change what was done in which order."""
+        return None
+
+    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+        """Return when the steps were taken."""
+        found = self._found(known, clock) or ()
+        return {"times": [shown(it.at) for it in found]}
+
+    def _found(self, known: Known, clock: int) -> Sequence[Did] | None:
+        events = [Did(*it) for it in known.summaries.get(self.key) or () if it[0] <= clock]
+        span = None if self.within is None else duration(self.within)
+        allowed = len(self.sequence)
+        forbidden = [it.at for it in events if it.bits >> allowed]
+        for first in events:
+            if not first.bits & 1:
+                continue
+            taken = _follow(events, (first,), allowed)
+            if taken is None:
+                continue
+            last = taken[-1].at
+            in_time = span is None or last - first.at <= span
+            if in_time and not any(first.at <= at <= last for at in forbidden):
+                return taken
+        return None
+
+
+def _follow(events: Sequence[Did], taken: tuple[Did, ...], steps: int) -> tuple[Did, ...] | None:
+    """Return the steps, each as early as it can be: no other choice ends sooner.
+
+    Among events of the same instant each is tried, for one may be needed for a later step.
+    """
+    place = len(taken)
+    if place == steps:
+        return taken
+    since, used = taken[-1].at, {it.id for it in taken}
+    able = [it for it in events if it.at >= since and it.bits >> place & 1 and it.id not in used]
+    if not able:
+        return None
+    for each in able:
+        if each.at != able[0].at:
+            break
+        found = _follow(events, (*taken, each), steps)
+        if found is not None:
+            return found
+    return None

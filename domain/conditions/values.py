@@ -1,0 +1,259 @@
+"""What is looked at in an event or a profile, and how it is compared.
+
+Types compare as types: a number never equals its text, and only numbers and strings have an order
+(strings by code point).  The negative operators hold where nothing is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from domain import paths
+from domain.conditions.times import MICROSECOND, duration, instant_us
+from domain.errors import InvalidRequest
+
+Operator = Literal[
+    "eq",
+    "ne",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "in",
+    "not_in",
+    "contains",
+    "not_contains",
+    "starts_with",
+    "ends_with",
+    "exists",
+    "not_exists",
+    "before",
+    "after",
+    "on",
+]
+
+OPPOSITES: dict[str, str] = {
+    "ne": "eq",
+    "not_in": "in",
+    "not_contains": "contains",
+    "not_exists": "exists",
+}
+"""Operators that hold exactly where another does not."""
+
+DAY_US = 86_400_000_000
+
+Test = Callable[[Any], bool]
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One comparison of the values at a path with a value."""
+
+    path: str
+    op: Operator
+    value: Any = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        paths.parse(self.path)
+        if needs_clock(self.value):
+            raise InvalidRequest(
+                "a time relative to the clock is for attributes; compare a property with an instant",
+                path=self.path,
+            )
+        check(self.op, self.value)
+
+    def compiled(self) -> Callable[[Any], bool]:
+        """Return the test of a document such as ``{"properties": {...}}``."""
+        steps = paths.parse(self.path)
+        holds = tester(self.op, self.value, 0)
+        if self.op in OPPOSITES:
+            return lambda document: not any(map(holds, paths.find(document, steps)))
+        return lambda document: any(map(holds, paths.find(document, steps)))
+
+
+def tester(op: str, value: Any, clock: int) -> Test:
+    """Return the test of one value by the positive form of the operator.
+
+    Of a negative operator the caller takes the opposite, over all values at the path.  ``clock`` is
+    in microseconds, for values such as ``{"ago": "7d"}``.
+    """
+    return _TESTS[OPPOSITES.get(op, op)](value, clock)
+
+
+def check(op: str, value: Any) -> None:
+    """Raise InvalidRequest, with what to write, unless the operator can take the value."""
+    if op in {"exists", "not_exists"}:
+        if value is not msgspec.UNSET:
+            raise InvalidRequest(f"{op} takes no value", op=op)
+        return
+    if value is msgspec.UNSET:
+        raise InvalidRequest(f"{op} needs a value", op=op)
+    wants, fits = _WANTS.get(OPPOSITES.get(op, op), ("any value", lambda _value: True))
+    if not fits(value):
+        raise InvalidRequest(f"{op} needs {wants}", op=op)
+
+
+def needs_clock(value: Any) -> bool:
+    """Say whether a value is relative to the clock: ``{"ago": "7d"}``."""
+    return isinstance(value, dict) and set(value) == {"ago"}
+
+
+def time_of(value: Any) -> int | None:
+    """Return the microseconds that a value means, or None if it is no time.
+
+    A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds.
+    """
+    if isinstance(value, str):
+        return instant_us(value)
+    if is_number(value) and abs(value) < 2**40:
+        return int(value * 1_000_000)
+    return None
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a JSON number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def boundary(value: Any, clock: int) -> int:
+    """Return the instant that a condition's value names, in microseconds."""
+    if needs_clock(value):
+        return clock - duration(value["ago"])
+    at = time_of(value)
+    assert at is not None
+    return at
+
+
+def same(one: Any, other: Any) -> bool:
+    """Say whether two JSON values are equal, type for type."""
+    if is_number(one) and is_number(other):
+        return bool(one == other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[it], other[it]) for it in one)
+    return bool(one == other)
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, int], Test]:
+    def make(wanted: Any, _clock: int) -> Test:
+        return lambda it: _comparable(it, wanted) and compare(it, wanted)
+
+    return make
+
+
+def _comparable(one: Any, other: Any) -> bool:
+    both_texts = isinstance(one, str) and isinstance(other, str)
+    return both_texts or (is_number(one) and is_number(other))
+
+
+def _between(bounds: Any, _clock: int) -> Test:
+    low, high = bounds
+    return lambda it: _comparable(it, low) and _comparable(it, high) and low <= it <= high
+
+
+def _in(wanted: Any, _clock: int) -> Test:
+    return lambda it: any(same(it, one) for one in wanted)
+
+
+def _contains(wanted: Any, _clock: int) -> Test:
+    def holds(it: Any) -> bool:
+        if isinstance(it, list):
+            return any(same(one, wanted) for one in it)
+        return isinstance(it, str) and isinstance(wanted, str) and wanted in it
+
+    return holds
+
+
+def _texts(method: Callable[[str, str], bool]) -> Callable[[Any, int], Test]:
+    return lambda wanted, _clock: lambda it: isinstance(it, str) and method(it, wanted)
+
+
+def _times(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Test]:
+    def make(wanted: Any, clock: int) -> Test:
+        bound = boundary(wanted, clock)
+
+        def holds(it: Any) -> bool:
+            at = time_of(it)
+            return at is not None and compare(at, bound)
+
+        return holds
+
+    return make
+
+
+_TESTS: dict[str, Callable[[Any, int], Test]] = {
+    "eq": lambda wanted, _clock: lambda it: same(it, wanted),
+    "gt": _ordered(lambda it, wanted: bool(it > wanted)),
+    "gte": _ordered(lambda it, wanted: bool(it >= wanted)),
+    "lt": _ordered(lambda it, wanted: bool(it < wanted)),
+    "lte": _ordered(lambda it, wanted: bool(it <= wanted)),
+    "between": _between,
+    "in": _in,
+    "contains": _contains,
+    "starts_with": _texts(str.startswith),
+    "ends_with": _texts(str.endswith),
+    "exists": lambda _wanted, _clock: lambda it: it is not None,
+    "before": _times(lambda it, bound: it < bound),
+    "after": _times(lambda it, bound: it > bound),
+    "on": _times(lambda it, bound: it // DAY_US == bound // DAY_US),
+}
+
+
+def _is_time(value: Any) -> bool:
+    if needs_clock(value):
+        duration(value["ago"])
+        return True
+    return time_of(value) is not None
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str) or is_number(value)
+
+
+_TIME = 'an instant such as "2026-01-31T12:00:00Z", or {"ago": "7d"}'
+_WANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("gt", "gte", "lt", "lte"), ("a number or a string", _is_scalar)),
+    "between": (
+        "[low, high], both numbers or both strings",
+        lambda it: isinstance(it, list) and len(it) == 2 and _comparable(*it),
+    ),
+    "in": ("a list of values", lambda it: isinstance(it, list)),
+    "contains": ("a text, number or boolean", lambda it: isinstance(it, (str, int, float))),
+    **dict.fromkeys(("starts_with", "ends_with"), ("a string", lambda it: isinstance(it, str))),
+    **dict.fromkeys(("before", "after", "on"), (_TIME, _is_time)),
+}
+
+
+def next_change(op: str, value: Any, found: Iterator[Any], clock: int) -> int | None:
+    """Return when a comparison relative to the clock may change by itself, or None if never.
+
+    ``found`` are the values that are compared.
+    """
+    if not needs_clock(value):
+        return None
+    span = duration(value["ago"])
+    times = [at for it in found if (at := time_of(it)) is not None]
+    if op == "on":
+        bounds = [b for at in times for b in _day_bounds(at)]
+    else:  # `before` begins one microsecond after the bound has reached the value
+        bounds = [at + (op == "before") for at in times]
+    return min((it + span for it in bounds if it + span > clock), default=None)
+
+
+def _day_bounds(at: int) -> tuple[int, int]:
+    start = at // DAY_US * DAY_US
+    return start, start + DAY_US
+
+
+def shown(at: int) -> str:
+    """Return microseconds as RFC 3339 UTC."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + at * MICROSECOND
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

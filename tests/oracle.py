@@ -1,0 +1,219 @@
+"""What a condition means, said as plainly as can be: over the whole history, at one instant.
+
+Slow, and written without a look at `domain.conditions`: it is what that is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+from itertools import permutations
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Event(NamedTuple):
+    at: int
+    """Microseconds."""
+
+    name: str
+    properties: dict[str, Any]
+
+
+class History(NamedTuple):
+    events: Sequence[Event] = ()
+    attributes: Mapping[str, Any] = MappingProxyType({})
+    tags: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+
+
+def holds(condition: dict[str, Any], history: History, clock: int) -> bool:  # noqa: C901
+    if "all" in condition:
+        return all(holds(it, history, clock) for it in condition["all"])
+    if "any" in condition:
+        return any(holds(it, history, clock) for it in condition["any"])
+    if "none" in condition:
+        return not any(holds(it, history, clock) for it in condition["none"])
+    if "attribute" in condition:
+        found = walk(history.attributes, condition["attribute"].replace("[]", ".[]").split("."))
+        return compares(list(found), condition["op"], condition.get("value"), clock)
+    if "tag" in condition:
+        return (condition["tag"] in history.tags) is condition.get("present", True)
+    if "identifier" in condition:
+        return (condition["identifier"] in history.kinds) is condition.get("present", True)
+    if "segment" in condition:
+        return condition["segment"] in history.segments
+    if "sequence" in condition:
+        return _sequence(condition, [it for it in history.events if it.at <= clock])
+    events = [it for it in history.events if it.at <= clock and fits(it, condition)]
+    if "occurrence" in condition:
+        return _occurrence(condition, events, clock)
+    events = [it for it in events if _in_window(it.at, condition.get("within"), clock)]
+    if "aggregate" in condition:
+        return _aggregate(condition["aggregate"], events)
+    return _counts(condition.get("count", {"at_least": 1}), len(events))
+
+
+def fits(event: Event, step: dict[str, Any]) -> bool:
+    return event.name == step["event"] and all(
+        compares(
+            list(
+                walk({"properties": event.properties}, it["path"].replace("[]", ".[]").split("."))
+            ),
+            it["op"],
+            it.get("value"),
+            0,
+        )
+        for it in step.get("where", ())
+    )
+
+
+def walk(value: Any, steps: list[str]) -> Iterable[Any]:
+    if not steps:
+        yield value
+    elif steps[0] == "[]":
+        for each in value if isinstance(value, list) else ():
+            yield from walk(each, steps[1:])
+    elif isinstance(value, Mapping) and steps[0] in value:
+        yield from walk(value[steps[0]], steps[1:])
+
+
+def compares(found: list[Any], op: str, value: Any, clock: int) -> bool:
+    negative = {"ne": "eq", "not_in": "in", "not_contains": "contains", "not_exists": "exists"}
+    if op in negative:
+        return not compares(found, negative[op], value, clock)
+    return any(_one(it, op, value, clock) for it in found)
+
+
+def _one(it: Any, op: str, value: Any, clock: int) -> bool:  # noqa: C901 - a plain list
+    if op == "exists":
+        return it is not None
+    if op == "eq":
+        return _kind(it) == _kind(value) and it == value
+    if op == "in":
+        return any(_one(it, "eq", one, clock) for one in value)
+    if op == "contains":
+        if isinstance(it, list):
+            return any(_one(one, "eq", value, clock) for one in it)
+        return isinstance(it, str) and isinstance(value, str) and value in it
+    if op in {"starts_with", "ends_with"}:
+        return isinstance(it, str) and (it.startswith if op == "starts_with" else it.endswith)(
+            value
+        )
+    if op == "between":
+        return _one(it, "gte", value[0], clock) and _one(it, "lte", value[1], clock)
+    if op in {"before", "after", "on"}:
+        at = micros(it) if isinstance(it, str) else None
+        bound = clock - span(value["ago"]) if isinstance(value, dict) else micros(value)
+        if at is None or bound is None:
+            return False
+        day = 86_400_000_000
+        return {"before": at < bound, "after": at > bound, "on": at // day == bound // day}[op]
+    if _kind(it) != _kind(value) or _kind(it) not in {"number", "string"}:
+        return False
+    return {"gt": it > value, "gte": it >= value, "lt": it < value, "lte": it <= value}[op]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return repr(type(value))
+    return {int: "number", float: "number", str: "string"}.get(type(value), repr(type(value)))
+
+
+def span(text: str) -> int:
+    return int(text[:-1]) * UNITS[text[-1]] * 1_000_000
+
+
+def micros(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    delta = moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _in_window(at: int, within: dict[str, Any] | None, clock: int) -> bool:
+    if within is None:
+        return True
+    if "last" in within:
+        return clock - span(within["last"]) < at <= clock
+    low, high = (micros(within[it]) if it in within else None for it in ("from", "to"))
+    return (low is None or low <= at) and (high is None or at < high)
+
+
+def _counts(count: dict[str, Any], times: int) -> bool:
+    [(how, wanted)] = count.items()
+    if how == "between":
+        return wanted[0] <= times <= wanted[1]
+    return {"at_least": times >= wanted, "at_most": times <= wanted, "exactly": times == wanted}[
+        how
+    ]
+
+
+def _occurrence(condition: dict[str, Any], events: list[Event], clock: int) -> bool:
+    if not events:
+        return False
+    at = (min if condition["occurrence"] == "first" else max)(it.at for it in events)
+    if "older_than" in condition:
+        return at <= clock - span(condition["older_than"])
+    return at > clock - span(condition["newer_than"])
+
+
+def _aggregate(asked: dict[str, Any], events: list[Event]) -> bool:
+    found = [
+        value
+        for it in events
+        for value in walk(
+            {"properties": it.properties}, asked["path"].replace("[]", ".[]").split(".")
+        )
+    ]
+    numbers = [Fraction(Decimal(str(it))) for it in found if _kind(it) == "number"]
+    if asked["fn"] == "distinct":
+        texts = {it for it in found if isinstance(it, str)}
+        booleans = {it for it in found if isinstance(it, bool)}
+        result = Fraction(len(texts) + len(booleans) + len(set(numbers)))
+    elif asked["fn"] == "sum":
+        result = sum(numbers, Fraction(0))
+    elif not numbers:
+        return False
+    else:
+        result = {
+            "min": min(numbers),
+            "max": max(numbers),
+            "avg": sum(numbers, Fraction(0)) / len(numbers),
+        }[asked["fn"]]
+    bounds = asked["value"] if asked["op"] == "between" else [asked["value"]]
+    low, high = (Fraction(Decimal(str(it))) for it in (bounds[0], bounds[-1]))
+    return {
+        "eq": result == low,
+        "ne": result != low,
+        "gt": result > low,
+        "gte": result >= low,
+        "lt": result < low,
+        "lte": result <= low,
+        "between": low <= result <= high,
+    }[asked["op"]]
+
+
+def _sequence(condition: dict[str, Any], events: list[Event]) -> bool:
+    steps = condition["sequence"]
+    forbidden = [
+        it.at for it in events if any(fits(it, one) for one in condition.get("without", ()))
+    ]
+    for chosen in permutations(range(len(events)), len(steps)):
+        taken = [events[it] for it in chosen]
+        times = [it.at for it in taken]
+        if (
+            times == sorted(times)
+            and all(fits(it, step) for it, step in zip(taken, steps, strict=True))
+            and ("within" not in condition or times[-1] - times[0] <= span(condition["within"]))
+            and not any(times[0] <= at <= times[-1] for at in forbidden)
+        ):
+            return True
+    return False

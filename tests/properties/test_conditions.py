@@ -1,0 +1,280 @@
+"""Conditions mean what the oracle says, whatever the order, the streams, the instant."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.conditions import Happened, Known, Program, read
+from tests import oracle
+
+MINUTE = 60_000_000
+START = oracle.micros("2026-01-01T00:00:00+00:00") or 0
+
+names = st.sampled_from(["a", "b", "c"])
+minutes = st.integers(0, 12)
+scalars = st.sampled_from(
+    [0, 1, 2, 2.5, 0.1, 0.2, True, False, None, "x", "xy", "1", "2026-01-01T00:05:00+00:00"]
+)
+properties = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": scalars,
+        "items": st.lists(st.fixed_dictionaries({"n": scalars}), max_size=2) | scalars,
+    },
+)
+events = st.lists(
+    st.builds(
+        oracle.Event,
+        st.integers(0, 12).map(lambda it: START + it * MINUTE),
+        names,
+        properties,
+    ),
+    max_size=6,
+)
+durations = st.sampled_from(["60s", "2m", "5m", "1h"])
+
+
+def instant(minute: int) -> str:
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)).isoformat()
+
+
+instants = minutes.map(instant)
+
+
+def comparisons(path: st.SearchStrategy[dict[str, Any]], *, relative: bool) -> Any:
+    times = instants | st.builds(lambda it: {"ago": it}, durations) if relative else instants
+    orders = st.sampled_from(["gt", "gte", "lt", "lte"])
+    numbers = st.sampled_from([0, 1, 2, 2.5])
+    operators = [
+        st.fixed_dictionaries({"op": st.sampled_from(["eq", "ne"]), "value": scalars}),
+        st.fixed_dictionaries({"op": orders, "value": numbers | st.sampled_from(["x", "xy"])}),
+        st.fixed_dictionaries(
+            {"op": st.sampled_from(["in", "not_in"]), "value": st.lists(scalars, max_size=2)}
+        ),
+        st.fixed_dictionaries(
+            {"op": st.just("between"), "value": st.lists(numbers, min_size=2, max_size=2)}
+        ),
+        st.fixed_dictionaries(
+            {
+                "op": st.sampled_from(["contains", "not_contains"]),
+                "value": st.sampled_from(["x", 1]),
+            }
+        ),
+        st.fixed_dictionaries(
+            {
+                "op": st.sampled_from(["starts_with", "ends_with"]),
+                "value": st.sampled_from(["x", "y"]),
+            }
+        ),
+        st.fixed_dictionaries({"op": st.sampled_from(["exists", "not_exists"])}),
+        st.fixed_dictionaries({"op": st.sampled_from(["before", "after", "on"]), "value": times}),
+    ]
+    return st.builds(lambda one, other: one | other, path, st.one_of(operators))
+
+
+where = st.lists(
+    comparisons(
+        st.sampled_from(["properties.n", "properties.items[].n"]).map(lambda it: {"path": it}),
+        relative=False,
+    ),
+    max_size=1,
+)
+step = st.builds(lambda name, tests: {"event": name, "where": tests}, names, where)
+small = st.integers(0, 3)
+counts = st.one_of(
+    small.map(lambda it: {"at_least": it}),
+    small.map(lambda it: {"at_most": it}),
+    small.map(lambda it: {"exactly": it}),
+    st.tuples(small, small).map(lambda it: {"between": sorted(it)}),
+)
+windows = st.one_of(
+    st.just({}),
+    durations.map(lambda it: {"within": {"last": it}}),
+    instants.map(lambda it: {"within": {"from": it}}),
+    instants.map(lambda it: {"within": {"to": it}}),
+    st.tuples(instants, instants).map(lambda it: {"within": {"from": it[0], "to": it[1]}}),
+)
+performed = st.builds(
+    lambda it, count, window: it | {"count": count} | window, step, counts, windows
+)
+occurred = st.builds(
+    lambda it, which, how, age: it | {"occurrence": which, how: age},
+    step,
+    st.sampled_from(["first", "last"]),
+    st.sampled_from(["older_than", "newer_than"]),
+    durations,
+)
+aggregated = st.builds(
+    lambda it, fn, path, compared, window: (
+        it | {"aggregate": {"fn": fn, "path": path} | compared} | window
+    ),
+    step,
+    st.sampled_from(["sum", "avg", "min", "max", "distinct"]),
+    st.sampled_from(["properties.n", "properties.items[].n"]),
+    st.one_of(
+        st.fixed_dictionaries(
+            {
+                "op": st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte"]),
+                "value": st.sampled_from([0, 1, 2, 2.5, 0.3, 3]),
+            }
+        ),
+        st.just({"op": "between", "value": [1, 3]}),
+    ),
+    windows,
+)
+in_order = st.builds(
+    lambda steps, within, without: {"sequence": steps} | within | without,
+    st.lists(step, min_size=2, max_size=3),
+    st.one_of(st.just({}), durations.map(lambda it: {"within": it})),
+    st.lists(step, max_size=1).map(lambda it: {"without": it}),
+)
+about = st.one_of(
+    comparisons(
+        st.sampled_from(["n", "deep.n", "items[].n"]).map(lambda it: {"attribute": it}),
+        relative=True,
+    ),
+    st.fixed_dictionaries(
+        {"tag": st.sampled_from(["vip", "new"])}, optional={"present": st.booleans()}
+    ),
+    st.fixed_dictionaries(
+        {"identifier": st.sampled_from(["email", "phone"])}, optional={"present": st.booleans()}
+    ),
+    st.fixed_dictionaries({"segment": st.sampled_from(["s-1", "s-2"])}),
+)
+leaves = st.one_of(performed, occurred, aggregated, in_order, about)
+conditions = st.recursive(
+    leaves,
+    lambda inner: st.builds(
+        lambda kind, parts: {kind: parts},
+        st.sampled_from(["all", "any", "none"]),
+        st.lists(inner, max_size=3),
+    ),
+    max_leaves=4,
+)
+histories = st.builds(
+    oracle.History,
+    events,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "n": scalars | instants,
+            "deep": st.fixed_dictionaries({"n": scalars | instants}),
+            "items": st.lists(st.fixed_dictionaries({"n": scalars}), max_size=2),
+        },
+    ),
+    st.frozensets(st.sampled_from(["vip", "new"])),
+    st.frozensets(st.sampled_from(["email", "phone"])),
+    st.frozensets(st.sampled_from(["s-1", "s-2"])),
+)
+
+
+def known(program: Program, history: oracle.History, streams: list[int], order: list[int]) -> Known:
+    """Fold the events in some order into summaries of several streams, and join those."""
+    kept: dict[tuple[int, str], Any] = {}
+    for place in order:
+        event = history.events[place]
+        happened = Happened(
+            event.at, place.to_bytes(2), event.name, {"properties": event.properties}
+        )
+        for key in program.watchers.get(event.name, ()):
+            where = (streams[place], key)
+            kept[where] = program.adders[key](kept.get(where), happened)
+    joined: dict[str, Any] = {}
+    for (_, key), summary in kept.items():
+        joined[key] = program.leaves[key].join(joined.get(key), summary)
+    return Known(
+        joined,
+        history.attributes,
+        history.tags,
+        history.kinds,
+        lambda it: it in history.segments,
+    )
+
+
+@settings(max_examples=1000)
+@given(conditions, histories, st.data())
+def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data) -> None:
+    agrees_at_every_instant(document, history, data)
+
+
+likely = st.builds(
+    lambda at, n: oracle.Event(START + at * MINUTE, "a", {"n": n}),
+    minutes,
+    st.sampled_from([1, 2, 2.5]),
+)
+moving = durations.map(lambda it: {"within": {"last": it}})
+plain = st.just({"event": "a"})
+KINDS = {
+    "performed": st.builds(
+        lambda it, count, window: it | {"count": count} | window, plain, counts, moving
+    ),
+    "occurred": st.builds(
+        lambda it, which, how, age: it | {"occurrence": which, how: age},
+        plain,
+        st.sampled_from(["first", "last"]),
+        st.sampled_from(["older_than", "newer_than"]),
+        durations,
+    ),
+    "aggregated": st.builds(
+        lambda it, fn, value, window: (
+            it
+            | {"aggregate": {"fn": fn, "path": "properties.n", "op": "gte", "value": value}}
+            | window
+        ),
+        plain,
+        st.sampled_from(["sum", "avg", "min", "max", "distinct"]),
+        st.sampled_from([0, 1, 2, 3]),
+        moving,
+    ),
+    "fixed": st.builds(
+        lambda it, count, window: it | {"count": count} | window, plain, counts, windows
+    ),
+    "relative": st.builds(
+        lambda op, span: {"attribute": "at", "op": op, "value": {"ago": span}},
+        st.sampled_from(["before", "after", "on"]),
+        durations,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=300)
+@given(st.data())
+def test_each_kind_changes_at_the_very_instant(kind, data) -> None:
+    document = data.draw(KINDS[kind])
+    history = oracle.History(
+        data.draw(st.lists(likely, max_size=5)), attributes={"at": data.draw(instants)}
+    )
+    agrees_at_every_instant(document, history, data)
+
+
+def agrees_at_every_instant(document, history, data) -> None:
+    places = list(range(len(history.events)))
+    order = data.draw(st.permutations(places))
+    streams = [data.draw(st.integers(0, 2)) for _ in places]
+    program = Program(read(document))
+    facts = known(program, history, streams, order)
+    # At every instant that can matter (a time, a time and a window), one before it and one after it.
+    spans = (0, MINUTE, 2 * MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE)
+    times = {START + 12 * MINUTE} | {
+        START + minute * MINUTE + span for minute in range(13) for span in spans
+    }
+    last = START + 12 * MINUTE
+    clocks = sorted(it + near for it in times for near in (-1, 0, 1) if it + near >= last)
+    changes = None
+    before = None
+    for clock in clocks:
+        answer = program.condition.holds(facts, clock)
+        assert answer == oracle.holds(document, history, clock)
+        if before is not None and answer != before:
+            assert changes is not None
+            assert changes <= clock
+        if changes is None or changes <= clock:
+            changes = program.condition.changes_at(facts, clock)
+            assert changes is None or changes > clock
+        before = answer
