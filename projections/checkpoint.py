@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     func,
     select,
+    text,
     tuple_,
     update,
 )
@@ -72,6 +73,15 @@ def keep_out_erasures(tx: Connection, workspace: int) -> None:
 def keep_out_projectors(tx: Connection, workspace: int) -> None:
     """Let no read model of the workspace move until commit; wait for those that are about to."""
     tx.execute(select(func.pg_advisory_xact_lock(_ERASING, workspace)))
+
+
+def plan_anew(tx: Connection) -> None:
+    """Have each statement planned for the tables as they are, until commit.
+
+    The driver prepares what it runs often.  A plan that was kept from when a table was small reads all of
+    it once it is large, and a rebuild begins with empty tables.
+    """
+    tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
 def prepare(tx: Connection, projections: Sequence[Projection]) -> None:

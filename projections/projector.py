@@ -204,6 +204,7 @@ class Projector:
         return Batch(workspace, records, stream_of) if records else None
 
     def _apply(self, tx: Connection, batch: Batch, group: Sequence[Projection]) -> None:
+        checkpoint.plan_anew(tx)
         # In the order of the registry: workers who lock in one order never wait in a circle.
         for projection in group:
             if not checkpoint.move(

@@ -14,9 +14,10 @@ from projections.instants import shown
 _WIDTH = len("2026-01-01T12:00:00.000000Z") + len("0123456789abcdef0123456789abcdef")
 
 
-def said(event: MessageEvent, value: str) -> str:
-    """Return the value as this event said it."""
-    return f"{shown(event.occurred_at)}{event.id.hex}{value}"
+def of(known: str | None, event: MessageEvent, value: str) -> str:
+    """Return what was said first: what is known, or the value as this event said it."""
+    said = f"{shown(event.occurred_at)}{event.id.hex}{value}"
+    return said if known is None or said < known else known
 
 
 def value(texts: Iterable[str | None]) -> str | None:

@@ -28,16 +28,19 @@ from projections.timeline.tables import (
     timeline,
 )
 
-# Each statement takes all its rows as one JSON parameter: one plan, whatever the batch.
+# Each statement takes all its rows as one parameter: one plan, whatever the batch.  LATERAL and OFFSET make
+# it one that asks an index for each: on a table that has just grown the planner thinks that reading it
+# all is cheaper.
 _FIRST_MESSAGES = text(f"""
 SELECT stream, occurred_at, id, position FROM {first_message}
 WHERE workspace = :workspace AND stream = ANY(CAST(:streams AS uuid[]))
 """)
 
 _MOVE_FIRST_MESSAGES = text(f"""
-UPDATE {first_message} AS known SET occurred_at = new.occurred_at, id = new.id, position = new.position
+INSERT INTO {first_message} SELECT :workspace, stream, occurred_at, id, position
 FROM json_to_recordset(:rows) AS new(stream uuid, occurred_at timestamptz, id uuid, position bigint)
-WHERE known.workspace = :workspace AND known.stream = new.stream
+ON CONFLICT (workspace, stream) DO UPDATE SET
+    occurred_at = excluded.occurred_at, id = excluded.id, position = excluded.position
 """)
 
 # What was observed of a field from the last word before the new ones that said all, to the next such
@@ -72,10 +75,16 @@ ORDER BY it.stream, it.field, it.occurred_at, it.id
 """)
 
 _REMOVE = text(f"""
-DELETE FROM {timeline} AS it USING json_to_recordset(:rows)
-    AS old(position bigint, stream uuid, first int, last int)
-WHERE it.workspace = :workspace AND it.position = old.position AND it.stream = old.stream
-    AND it.ordinal BETWEEN old.first AND old.last
+DELETE FROM {timeline} WHERE ctid = ANY(ARRAY(
+    SELECT it.place FROM json_to_recordset(:rows)
+        AS old(position bigint, stream uuid, first int, last int)
+    CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM {timeline} AS it
+        WHERE it.workspace = :workspace AND it.position = old.position AND it.stream = old.stream
+            AND it.ordinal BETWEEN old.first AND old.last
+        OFFSET 0
+    ) AS it
+))
 """)
 
 # What now follows from a message of an earlier batch: like `rows.of_derived`, from its own row.
@@ -87,8 +96,12 @@ SELECT cause.workspace, cause.position, cause.stream, new.ordinal, new.id, cause
     new.id::text, cause.source, cause.channel, cause.session_id, new.properties
 FROM json_to_recordset(:rows)
     AS new(position bigint, stream uuid, ordinal int, id uuid, name text, properties jsonb)
-JOIN {timeline} AS cause ON cause.workspace = :workspace AND cause.position = new.position
-    AND cause.stream = new.stream AND cause.ordinal = {MESSAGE}
+CROSS JOIN LATERAL (
+    SELECT * FROM {timeline} AS cause
+    WHERE cause.workspace = :workspace AND cause.position = new.position
+        AND cause.stream = new.stream AND cause.ordinal = {MESSAGE}
+    OFFSET 0
+) AS cause
 """)
 
 _LAST_ORDINAL = 2**31 - 1
@@ -163,7 +176,7 @@ def _created(
     if not firsts:
         return
     moved = []
-    asked = {"workspace": workspace, "streams": list(firsts)}
+    asked = {"workspace": workspace, "streams": f"{{{','.join(it.hex for it in firsts)}}}"}
     for stream, occurred_at, id_, position in tx.execute(_FIRST_MESSAGES, asked):
         first = firsts.pop(stream)
         if _place(first) < (occurred_at, id_):

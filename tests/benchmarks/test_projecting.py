@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
@@ -19,9 +19,9 @@ from application.ledger.workspaces import Workspaces
 from interfaces.bootstrap import settle
 from interfaces.wire import FORMATS
 from interfaces.wire.base import Limits
-from projections import PROJECTIONS
+from projections import PROJECTIONS, event_catalogue, timeline
 from projections.projector import BATCH, Projector
-from projections.timeline.tables import timeline
+from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import batches
 from tests.benchmarks.report import hold
@@ -35,41 +35,52 @@ EVENTS = scaled(100_000, least=2 * BATCH)
 
 def test_projecting_reaches_a_third_of_copy(fresh, report, say):
     database = fresh()
-    pairs = []
-    with over(database) as (ledger, projector), as_a_server_collects():
+    with over(database) as (ledger, engine), as_a_server_collects():
         record(ledger, database.workspace)
-        for number in range(ROUNDS):
-            forget(database)
+        against = f"COPY of the timeline's rows, {BATCH} a transaction"
+        named = (timeline.projection, event_catalogue.projection)
+        pairs = rounds("projecting", Projector(ledger, engine, named), database, say)
+        bar = report.rounds("projecting", pairs, unit="events/s", against=against, at_least=0.30)
+        name = "projecting_all"
+        pairs = rounds(name, Projector(ledger, engine, PROJECTIONS), database, say)
+        note = f"{len(PROJECTIONS)} read models"
+        report.rounds(name, pairs, unit="events/s", against=against, note=note)
+    hold(bar)
+
+
+def rounds(name: str, projector: Projector, database: Database, say) -> list[tuple[float, float]]:
+    """Return the rates of projecting and of COPY in each round, in turns."""
+    pairs = []
+    for number in range(ROUNDS):
+        forget(database)
+        database.sql("CHECKPOINT")
+        started = time.perf_counter()
+        taken = 0
+        while applied := projector.advance(database.workspace):
+            taken += applied
+        seconds = time.perf_counter() - started
+        assert taken == EVENTS
+        with Copy(database.dsn, str(tables.timeline), only="ordinal = 0") as yardstick:
+            rows = yardstick.rows(0)
+            assert len(rows) == EVENTS
             database.sql("CHECKPOINT")
-            started = time.perf_counter()
-            taken = 0
-            while applied := projector.advance(database.workspace):
-                taken += applied
-            seconds = time.perf_counter() - started
-            assert taken == EVENTS
-            with Copy(database.dsn, str(timeline), only="ordinal = 0") as yardstick:
-                rows = yardstick.rows(0)
-                assert len(rows) == EVENTS
-                database.sql("CHECKPOINT")
-                copied = yardstick.copy(rows, BATCH)
-            pairs.append((EVENTS / seconds, EVENTS / copied))
-            say(
-                f"projecting round {number + 1}: {EVENTS / seconds:,.0f} events/s; COPY {EVENTS / copied:,.0f}/s"
-            )
-    against = f"COPY of the timeline's rows, {BATCH} a transaction"
-    hold(report.rounds("projecting", pairs, unit="events/s", against=against, at_least=0.30))
+            copied = yardstick.copy(rows, BATCH)
+        pairs.append((EVENTS / seconds, EVENTS / copied))
+        say(
+            f"{name} round {number + 1}: {EVENTS / seconds:,.0f} events/s; COPY {EVENTS / copied:,.0f}/s"
+        )
+    return pairs
 
 
 @contextmanager
-def over(database: Database) -> Iterator[tuple[Ledger, Projector]]:
-    """A ledger and a projector over the database, in this process."""
+def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
+    """A ledger and an engine for projectors over the database, in this process; the tables are there."""
     store = LedgerDatastore(database.dsn)
     ledger = Ledger(store, Workspaces(store))
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn))
-    projector = Projector(ledger, engine, PROJECTIONS)
     try:
-        projector.prepare()
-        yield ledger, projector
+        Projector(ledger, engine, PROJECTIONS).prepare()
+        yield ledger, engine
     finally:
         engine.dispose()
         ledger.close()
