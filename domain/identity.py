@@ -81,7 +81,7 @@ class Resolution(NamedTuple):
     """What a set of facts comes to."""
 
     components: Mapping[Identifier, Component]
-    """The component of each identifier that the facts name."""
+    """The component of each identifier that the facts show to exist."""
 
     idle: frozenset[Linked]
     """Links that found a ``user_id`` on either side, so that they join nothing.
@@ -101,13 +101,13 @@ def facts_of(event: Event) -> tuple[Fact, ...]:
             for it in event.absorbed
         )
         return tuple(it for it in said if joined(it))
-    if isinstance(event, Unmerged) and event.subject is not None:
+    if isinstance(event, Unmerged) and event.subject is not None and event.apart_from:
         return (Separated(event.occurred_at, event.subject, frozenset(event.apart_from)),)
     return ()
 
 
 def resolve(facts: Iterable[Fact]) -> Mapping[Identifier, Component]:
-    """Return the component of each identifier that the facts name.
+    """Return the component of each identifier that the facts show to exist.
 
     An identifier that no fact names is a person by itself.
     """
@@ -121,7 +121,7 @@ def resolution(facts: Iterable[Fact]) -> Resolution:
     merges = sorted(it for it in known if isinstance(it, Absorbed) and _holds(it, apart))
     links = sorted(it for it in known if isinstance(it, Linked) and _may_link(it, apart))
 
-    groups = _Groups({identifier for fact in known for identifier in named(fact)})
+    groups = _Groups({it for fact in known for it in heard_of(fact)})
     for merge in merges:
         groups.join(merge.primary, merge.secondary)
     idle = set()
@@ -151,6 +151,13 @@ def joined(fact: Fact) -> tuple[Identifier, Identifier] | None:
     if left == right or is_blocked(left) or is_blocked(right):
         return None
     return left, right
+
+
+def heard_of(fact: Fact) -> tuple[Identifier, ...]:
+    """Return whom a fact shows to exist: not those whom somebody is only kept apart from."""
+    if isinstance(fact, Linked):
+        return (fact.left, fact.right)
+    return joined(fact) or named(fact)[:1]
 
 
 _Apart = Mapping[frozenset[Identifier], datetime]

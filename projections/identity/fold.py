@@ -23,8 +23,6 @@ from domain.identity import (
     Component,
     Fact,
     Linked,
-    joined,
-    named,
     resolution,
 )
 from projections.batch import Batch
@@ -74,8 +72,7 @@ def _settle(tx: Connection, workspace: int, known: Known, told: _Facts) -> None:
     now = {pair: (link.at, link in idle) for pair, link in links.items()}
     changed = {pair: link for pair, link in now.items() if known.links.get(pair) != link}
     facts.put_links(tx, workspace, changed)
-    heard_of = {it for fact in said for it in _heard_of(fact)}
-    after = [_member(it, components[it], told.streams) for it in heard_of]
+    after = [_member(it, component, told.streams) for it, component in components.items()]
     _write(tx, workspace, known.members, after)
 
 
@@ -92,11 +89,6 @@ def _attested(known: Known) -> Iterator[Linked]:
     for fact in known.decisions:
         if isinstance(fact, Absorbed) and not fact.certain and fact.secondary in exist:
             yield Linked(fact.at, fact.secondary, fact.secondary)
-
-
-def _heard_of(fact: Fact) -> Iterable[Identifier]:
-    """Return whom a fact is about: not those whom somebody is only kept apart from."""
-    return joined(fact) or named(fact)[:1]
 
 
 def _member(
