@@ -19,8 +19,10 @@ from tests.serving import Server, basic, bearer, wait_until
 
 pytestmark = pytest.mark.storage
 
-HEALED_SECONDS = 5.0
-REFUSED_SECONDS = 2.5
+HEALED_SECONDS = 15.0
+"""Measured: 0.4 s where nothing else runs; the limit tells healing from waiting ever longer."""
+
+REFUSED_SECONDS = 5.0
 """A writer is patient for a second in case the trouble passes, and a connection may take another."""
 
 AMBIGUOUS = 60

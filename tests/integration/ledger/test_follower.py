@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
@@ -16,6 +16,8 @@ from application.ledger import append as appending
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
+from domain.errors import LedgerUnavailable
+from domain.message import Message
 from domain.recorded import Recorded
 from tests.builders import tracked, user
 from tests.fix_ledger import Bench
@@ -88,10 +90,19 @@ def _write(bench: Bench, events: int, seed: int) -> None:
         batch = [tracked("V", user(f"u-{chance.randrange(500)}")) for _ in range(size)]
         if chance.random() < 0.02:
             _roll_back(ledger, store, bench.workspace, batch)
-        ledger.record(bench.workspace, batch).result(30)
+        _record(ledger, bench.workspace, batch)
         left -= size
     ledger.close()
     store.close()
+
+
+def _record(ledger: Ledger, workspace: int, batch: list[Message]) -> None:
+    """Record as a client does: a busy server may say that the ledger is unavailable, so try again."""
+    for _ in range(20):
+        with suppress(LedgerUnavailable):
+            ledger.record(workspace, batch).result(60)
+            return
+    raise AssertionError("the ledger was unavailable twenty times in a row")
 
 
 def _roll_back(ledger: Ledger, store: LedgerDatastore, workspace: int, batch) -> None:
