@@ -129,6 +129,53 @@ class SuppressionLifted(Decree, frozen=True, kw_only=True, omit_defaults=True, g
     TOPIC: ClassVar[str] = "profile.suppression_lifted.v1"
 
 
+class SegmentDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Somebody said who belongs to a segment, from this position on.
+
+    Its stream is the segment's; ``originator_version`` counts what was decided about it.
+    """
+
+    TOPIC: ClassVar[str] = "segment.defined.v1"
+
+    segment: str
+    """The id that people and conditions call it by."""
+
+    name: str
+    description: str = ""
+    condition: bytes = b""
+    """As JSON, see `domain.conditions`; empty: people are put on its list by hand."""
+
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
+class SegmentArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """From here on nobody is in the segment; what was stays known."""
+
+    TOPIC: ClassVar[str] = "segment.archived.v1"
+
+    segment: str
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
+class Listed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Somebody put a person on the list of a segment, or took them off.
+
+    Its stream is one of the person's.
+    """
+
+    TOPIC: ClassVar[str] = "profile.listed.v1"
+
+    segment: str
+    listed: bool
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
 class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something happened that concerns no single person."""
 
@@ -144,6 +191,9 @@ EVENTS: tuple[type[Event], ...] = (
     Erased,
     Suppressed,
     SuppressionLifted,
+    SegmentDefined,
+    SegmentArchived,
+    Listed,
     SystemOccurred,
 )
 """Every event class that the ledger can hold.  A new one is a class above and its name here."""

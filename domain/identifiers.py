@@ -86,6 +86,11 @@ def system_stream(secret: bytes) -> bytes:
     return blake2b(b"", digest_size=16, key=secret, person=b"system").digest()
 
 
+def segment_stream(secret: bytes, segment: str) -> bytes:
+    """Return the stream of what was decided about a segment."""
+    return blake2b(segment.encode(), digest_size=16, key=secret, person=b"segment").digest()
+
+
 def message_digest(secret: bytes, message_id: str) -> bytes:
     """Return the 16 bytes under which a message id is remembered for ever.
 

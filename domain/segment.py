@@ -1,0 +1,176 @@
+"""A segment: people who meet a condition, or who were put on a list; and what was decided about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple, Self
+
+import msgspec
+
+from domain import conditions
+from domain.conditions import Condition
+from domain.conditions.people import InSegment
+from domain.errors import Conflict, InvalidRequest, NotFound
+from domain.events import NIL, Event, SegmentArchived, SegmentDefined
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+NAME_LENGTH, TEXT_LENGTH = 200, 2_000
+CONDITION_BYTES = 100_000
+"""Longest condition, as JSON."""
+
+
+class Definition(NamedTuple):
+    """What somebody wants a segment to be."""
+
+    name: str
+    description: str = ""
+    condition: bytes = b""
+    """As JSON; empty: a list that is kept by hand."""
+
+
+class By(NamedTuple):
+    """Who decided, when and why."""
+
+    actor: str
+    at: datetime
+    reason: str = ""
+
+
+class Segment(NamedTuple):
+    """What was decided about one segment so far."""
+
+    id: str
+    definition: Definition | None = None
+    """None: it was never defined."""
+
+    archived: bool = False
+    version: int = 0
+    """How many decisions that took."""
+
+    def after(self, event: Event) -> Self:
+        """Return the segment as it is after a decision."""
+        match event:
+            case SegmentDefined():
+                said = Definition(event.name, event.description, event.condition)
+                return self._replace(definition=said, archived=False, version=self.version + 1)
+            case SegmentArchived():
+                return self._replace(archived=True, version=self.version + 1)
+        return self
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody can be in it."""
+        return self.definition is not None and not self.archived
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether people are put on its list by hand."""
+        return self.definition is not None and not self.definition.condition
+
+    @property
+    def asks_about(self) -> frozenset[str]:
+        """Ids of the segments that its condition asks about."""
+        if self.definition is None or not self.definition.condition:
+            return frozenset()
+        return references(conditions.read(_decoded(self.definition.condition)))
+
+    def define(
+        self, wanted: Definition, others: Callable[[str], Segment], by: By
+    ) -> SegmentDefined | None:
+        """Return the decision that makes it so; None if it is so already.
+
+        ``others`` gives a segment by its id.  Raises InvalidRequest for what cannot be, Conflict if a
+        list kept by hand would become a condition or the other way round.
+        """
+        _check_id(self.id)
+        _check_texts(wanted)
+        if self.definition is not None and self.is_manual != (not wanted.condition):
+            raise Conflict(
+                "a list kept by hand stays one, and so does a condition; make a new segment",
+                segment=self.id,
+            )
+        if wanted.condition:
+            condition = conditions.read(_decoded(wanted.condition))
+            _check_references(self.id, condition, others)
+        if self.is_there and wanted == self.definition:
+            return None
+        return SegmentDefined(
+            id=NIL,
+            segment=self.id,
+            name=wanted.name,
+            description=wanted.description,
+            condition=wanted.condition,
+            occurred_at=by.at,
+            actor=by.actor,
+            reason=by.reason,
+        )
+
+    def archive(self, used_by: Mapping[str, str], by: By) -> SegmentArchived:
+        """Return the decision that nobody is in it from now on.
+
+        ``used_by`` are the names of segments whose conditions refer to it, by id.  Raises NotFound if it
+        is not there, Conflict if another needs it.
+        """
+        if not self.is_there:
+            raise NotFound(f"there is no segment {self.id!r}", segment=self.id)
+        if used_by:
+            raise Conflict(
+                f"other segments ask who is in {self.id!r}: {', '.join(sorted(used_by))};"
+                " change those first",
+                segment=self.id,
+                used_by=sorted(used_by),
+            )
+        return SegmentArchived(
+            id=NIL, segment=self.id, occurred_at=by.at, actor=by.actor, reason=by.reason
+        )
+
+
+def references(condition: Condition) -> frozenset[str]:
+    """Return the ids of the segments that a condition asks about."""
+    own = {condition.segment} if isinstance(condition, InSegment) else set()
+    return frozenset(own.union(*(references(part) for part in condition.parts)))
+
+
+def _check_id(segment: str) -> None:
+    if not _ID.fullmatch(segment):
+        raise InvalidRequest(
+            f"{segment!r} is no segment id; write 1 to 64 of a-z, 0-9, - and _, such as big-spenders"
+        )
+
+
+def _check_texts(wanted: Definition) -> None:
+    if not wanted.name.strip() or len(wanted.name) > NAME_LENGTH:
+        raise InvalidRequest(f"a segment's name has 1 to {NAME_LENGTH} characters")
+    if len(wanted.description) > TEXT_LENGTH:
+        raise InvalidRequest(f"a segment's description has at most {TEXT_LENGTH} characters")
+    if len(wanted.condition) > CONDITION_BYTES:
+        raise InvalidRequest(f"a condition has at most {CONDITION_BYTES:,} bytes")
+
+
+def _decoded(condition: bytes) -> object:
+    try:
+        return msgspec.json.decode(condition)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the condition is no JSON: {error}") from None
+
+
+def _check_references(segment: str, condition: Condition, others: Callable[[str], Segment]) -> None:
+    """Refuse a condition about a segment that is not there, or one that leads back to itself."""
+    waiting: list[tuple[str, ...]] = [(segment, it) for it in references(condition)]
+    seen: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        other = path[-1]
+        if other == segment:
+            raise InvalidRequest(
+                f"the segment would ask about itself: {' → '.join(path)}", segment=segment
+            )
+        if other in seen:
+            continue
+        seen.add(other)
+        there = others(other)
+        if not there.is_there:
+            raise InvalidRequest(f"there is no segment {other!r}", segment=segment, missing=other)
+        waiting += [(*path, it) for it in there.asks_about]

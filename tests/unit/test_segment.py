@@ -1,0 +1,114 @@
+"""What may be decided about a segment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from domain import conditions
+from domain.errors import Conflict, InvalidRequest, NotFound
+from domain.segment import By, Definition, Segment, references
+
+BY = By("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
+BUYERS = Definition("Buyers", "", b'{"event": "purchase"}')
+LIST = Definition("By hand")
+
+
+def asks(*segments: str) -> Definition:
+    inner = ", ".join(f'{{"segment": "{it}"}}' for it in segments)
+    return Definition("Asks", "", f'{{"all": [{inner}]}}'.encode())
+
+
+def nobody(segment: str) -> Segment:
+    return Segment(segment)
+
+
+def defined(segment: str, definition: Definition, others=nobody) -> Segment:
+    blank = Segment(segment)
+    event = blank.define(definition, others, BY)
+    assert event is not None
+    return blank.after(event)
+
+
+def test_a_definition_is_kept_with_who_when_and_why() -> None:
+    event = Segment("buyers").define(BUYERS, nobody, BY)
+    assert event is not None
+    assert (event.segment, event.name, event.condition) == ("buyers", "Buyers", BUYERS.condition)
+    assert (event.actor, event.occurred_at, event.reason) == ("key-1", BY.at, "a test")
+    segment = Segment("buyers").after(event)
+    assert segment.is_there
+    assert segment.version == 1
+    assert not segment.is_manual
+
+
+def test_saying_the_same_again_decides_nothing() -> None:
+    assert defined("buyers", BUYERS).define(BUYERS, nobody, BY) is None
+
+
+def test_an_archived_segment_is_not_there_and_can_be_defined_again() -> None:
+    segment = defined("buyers", BUYERS)
+    segment = segment.after(segment.archive({}, BY))
+    assert not segment.is_there
+    with pytest.raises(NotFound):
+        segment.archive({}, BY)
+    event = segment.define(BUYERS, nobody, BY)
+    assert event is not None
+    assert segment.after(event).is_there
+
+
+@pytest.mark.parametrize("id_", ["", "Buyers", "a b", "-a", "a" * 65, "é"])
+def test_an_id_is_fit_for_addresses(id_: str) -> None:
+    with pytest.raises(InvalidRequest, match="no segment id"):
+        Segment(id_).define(BUYERS, nobody, BY)
+
+
+@pytest.mark.parametrize(
+    ("definition", "says"),
+    [
+        (Definition(" "), "name has"),
+        (Definition("n" * 201), "name has"),
+        (Definition("n", "d" * 2001), "description has"),
+        (Definition("n", "", b"{"), "no JSON"),
+        (Definition("n", "", b'{"event": 3}'), "event"),
+        (Definition("n", "", b'{"any": [' + b'{"any": [' * 30 + b"]}" * 31), "nested|JSON"),
+    ],
+)
+def test_what_cannot_be_is_refused(definition: Definition, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        Segment("s").define(definition, nobody, BY)
+
+
+def test_a_list_stays_a_list() -> None:
+    with pytest.raises(Conflict, match="by hand"):
+        defined("s", LIST).define(BUYERS, nobody, BY)
+    with pytest.raises(Conflict, match="by hand"):
+        defined("s", BUYERS).define(LIST, nobody, BY)
+
+
+def test_a_segment_may_ask_about_others_that_are_there_and_not_about_itself() -> None:
+    known = {"buyers": defined("buyers", BUYERS), "list": defined("list", LIST)}
+    known["both"] = defined("both", asks("buyers", "list"), lambda it: known[it])
+
+    def others(segment: str) -> Segment:
+        return known.get(segment, Segment(segment))
+
+    assert Segment("top").define(asks("both"), others, BY) is not None
+    with pytest.raises(InvalidRequest, match="no segment 'nowhere'"):
+        Segment("top").define(asks("both", "nowhere"), others, BY)
+    with pytest.raises(InvalidRequest, match="itself: top → top"):
+        Segment("top").define(asks("top"), others, BY)
+    with pytest.raises(InvalidRequest, match="itself: buyers → both → buyers"):
+        known["buyers"].define(asks("both"), others, BY)
+
+
+def test_what_others_ask_about_stays() -> None:
+    with pytest.raises(Conflict, match="vips; change"):
+        defined("buyers", BUYERS).archive({"vips": "VIPs"}, BY)
+
+
+def test_references_are_found_however_deep() -> None:
+    condition = conditions.read(
+        {"any": [{"segment": "a"}, {"none": [{"all": [{"segment": "b"}]}]}]}
+    )
+    assert references(condition) == {"a", "b"}
