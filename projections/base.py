@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy import Connection, MetaData
 
+from domain.events import Event
 from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
 from domain.past import Past
@@ -32,6 +33,10 @@ class Feed(Protocol):
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
+        ...
+
+    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+        """Return, by position, all that was said about who the persons of these streams may be."""
         ...
 
 

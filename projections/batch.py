@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 from domain import payload
-from domain.events import MessageEvent
+from domain.events import Event, MessageEvent
 from domain.identifiers import Identifier
 from domain.recorded import Recorded
 
@@ -28,10 +28,14 @@ class Batch:
         workspace: int,
         records: Sequence[Recorded],
         stream_of: Callable[[Identifier], UUID],
+        attested: Callable[[Iterable[UUID]], Mapping[int, Event]],
     ) -> None:
         self.workspace = workspace
         self.records = records
         self.stream_of = stream_of
+        self.attested = attested
+        """Returns, by position, all that the ledger has about who the persons of streams may be."""
+
         self._decoded: list[Message] = []
         self._next = 0
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection as Driver
 from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal, text
 
 from domain.forgotten import Forgotten
-from domain.identifiers import Identifier
 from domain.recorded import Recorded
 from projections import checkpoint
 from projections.base import Projection, schema
@@ -43,9 +41,9 @@ class Forgetting:
         tx: Connection,
         workspace: int,
         projections: Sequence[Projection],
-        stream_of: Callable[[Identifier], UUID],
+        batch: Callable[[Sequence[Recorded]], Batch],
     ) -> None:
-        self._tx, self._workspace, self._stream_of = tx, workspace, stream_of
+        self._tx, self._workspace, self._batch = tx, workspace, batch
         self._projections = {(it.name, it.version): it for it in projections}
 
     @property
@@ -72,7 +70,7 @@ class Forgetting:
             for projection, position in able:
                 taken = [it for it in records if it.position <= position]
                 if taken:
-                    projection.apply(self._tx, Batch(self._workspace, taken, self._stream_of))
+                    projection.apply(self._tx, self._batch(taken))
         for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
             self._empty(name, version)
 

@@ -116,8 +116,7 @@ class Projector:
         with self._engine.begin() as tx:
             checkpoint.keep_out_projectors(tx, workspace)
             checkpoint.forget_failures(tx, workspace)
-            stream_of = partial(self.feed.stream_of, workspace)
-            yield Forgetting(tx, workspace, self.projections, stream_of)
+            yield Forgetting(tx, workspace, self.projections, partial(self._batch, workspace))
 
     def status(self) -> list[Standing]:
         """Return where every read model of this registry stands in every workspace."""
@@ -200,8 +199,11 @@ class Projector:
     def _read(self, workspace: int, after: int, limit: int) -> Batch | None:
         records = self.feed.read(workspace, after, limit)
         _refuse_holes(workspace, after, records)
+        return self._batch(workspace, records) if records else None
+
+    def _batch(self, workspace: int, records: Sequence[Recorded]) -> Batch:
         stream_of = partial(self.feed.stream_of, workspace)
-        return Batch(workspace, records, stream_of) if records else None
+        return Batch(workspace, records, stream_of, partial(self.feed.attested, workspace))
 
     def _apply(self, tx: Connection, batch: Batch, group: Sequence[Projection]) -> None:
         checkpoint.plan_anew(tx)

@@ -122,7 +122,7 @@ def trace(
     stream_of: Callable[[Identifier], UUID],
 ) -> Trace:
     """Return where the ledger has the person whose stream it is."""
-    events = attested(connection, workspace, stream)
+    events = attested(connection, workspace, [stream])
     facts = {at: facts_of(event) for at, event in events.items()}
     person = find(stream, (it for said in facts.values() for it in said), stream_of)
     streams = set(person.streams)
@@ -144,7 +144,7 @@ def trace(
 
 def changed(connection: Connection[Any], workspace: int, stream: UUID, since: int) -> bool:
     """Say whether anything was said after a position about who the stream's person may be."""
-    return any(at > since for at in attested(connection, workspace, stream))
+    return any(at > since for at in attested(connection, workspace, [stream]))
 
 
 def blank_streams(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
-from threading import Event, Lock
+from threading import Event as Stop
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,7 @@ from application.ledger.suppression import (
     suppressions,
 )
 from application.ledger.workspaces import Workspaces
+from domain.events import Event
 from domain.identifiers import Identifier
 from domain.identity import Fact
 from domain.message import Message
@@ -124,6 +126,11 @@ class Ledger:
         with self._asked.asking() as connection:
             return people.facts(connection, workspace, stream)
 
+    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+        """Return, by position, all that was said about who the persons of these streams may be."""
+        with self._asked.asking() as connection:
+            return people.attested(connection, workspace, streams)
+
     def states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
         """Return what the events of each stream add up to, of those that have any."""
         with self._asked.asking() as connection:
@@ -154,7 +161,7 @@ class Ledger:
                 connection, workspace, streams, after=after, until=until, limit=limit
             )
 
-    def keep_snapshots(self, stop: Event) -> None:
+    def keep_snapshots(self, stop: Stop) -> None:
         """Take snapshots of long streams as the ledger grows, until told to stop."""
         Keeper(self._store, self.heads).run(stop)
 

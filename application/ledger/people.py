@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from domain.person import Person, find
 
 _FACTS = """
 WITH RECURSIVE near (stream) AS (
-    SELECT %(stream)s::uuid
+    SELECT unnest(%(streams)s::uuid[])
     UNION
     SELECT link.other FROM near JOIN ledger.stream_link AS link
         ON link.workspace = %(workspace)s AND link.stream = near.stream
@@ -31,10 +31,10 @@ LATEST = 2**63 - 1
 
 
 def attested(
-    connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
+    connection: Connection[Any], workspace: int, streams: Iterable[UUID], until: int = LATEST
 ) -> Mapping[int, Event]:
-    """Return, by position, the events that say who the stream's person may be."""
-    asked = {"workspace": workspace, "stream": stream, "until": until}
+    """Return, by position, the events that say who the persons of the streams may be."""
+    asked = {"workspace": workspace, "streams": list(streams), "until": until}
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(_FACTS, asked).fetchall()
     return {position: event_from(*row) for position, *row in rows}
@@ -44,7 +44,7 @@ def facts(
     connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
 ) -> Sequence[Fact]:
     """Return all that was said by position ``until`` about who the stream's person may be."""
-    events = attested(connection, workspace, stream, until).values()
+    events = attested(connection, workspace, [stream], until).values()
     return [fact for event in events for fact in facts_of(event)]
 
 

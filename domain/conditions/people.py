@@ -52,6 +52,11 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
         return paths.find({_ROOT: known.attributes}, paths.parse(self._path))
 
     @property
+    def outermost(self) -> str:
+        """The attribute that the path leads into, unless one has the whole path as its name."""
+        return next(it for it in paths.parse(self._path)[1:] if it is not None)
+
+    @property
     def _path(self) -> str:
         return _ROOT + ("" if self.attribute.startswith("[") else ".") + self.attribute
 
@@ -102,3 +107,21 @@ class InSegment(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
         """Ask the other segment."""
         return known.in_segment(self.segment)
+
+
+class Handpicked(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The person is on the list of a segment that is kept by hand.  Nobody can write this condition."""
+
+    KEY: ClassVar[str] = "list"
+
+    segment: str
+
+    @property
+    def key(self) -> str:
+        """What the list is remembered under: the position of the last word, and that word."""
+        return f"list:{self.segment}"
+
+    def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
+        """Look at the last word."""
+        _, listed = known.summaries.get(self.key) or (0, False)
+        return bool(listed)

@@ -32,9 +32,14 @@ def duration(text: Any) -> int:
     return seconds * 1_000_000
 
 
-def microseconds(moment: datetime) -> int:
+def microseconds(instant: datetime) -> int:
     """Return microseconds since 1970-01-01 UTC."""
-    return (moment - _EPOCH) // MICROSECOND
+    return (instant - _EPOCH) // MICROSECOND
+
+
+def moment(at: int) -> datetime:
+    """Return the instant, in UTC, that is so many microseconds after 1970-01-01."""
+    return _EPOCH + at * MICROSECOND
 
 
 @lru_cache(maxsize=65_536)
@@ -43,8 +48,8 @@ def instant_us(text: str) -> int | None:
     if len(text) < 10 or not text[:4].isdigit():
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        instant = datetime.fromisoformat(text)
+        return microseconds(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
 

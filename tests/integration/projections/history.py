@@ -12,7 +12,7 @@ import msgspec
 from domain import payload, profile_state
 from domain.events import Event, IdentifiersLinked, MessageEvent
 from domain.identifiers import Identifier, message_digest, stream_id, system_stream
-from domain.identity import facts_of
+from domain.identity import facts_of, named
 from domain.message import Message
 from domain.past import Past, Place
 from domain.person import find
@@ -45,6 +45,19 @@ class ListFeed:
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         return stream_of(identifier)
+
+    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+        near, found = set(streams), {}
+        told = {
+            it.position: (it.event, {stream_of(name) for fact in facts for name in named(fact)})
+            for it in self.workspaces.get(workspace, [])
+            if it.event is not None and (facts := facts_of(it.event))
+        }
+        while more := {at for at, (_, those) in told.items() if those & near} - found.keys():
+            for at in more:
+                found[at], those = told[at]
+                near |= those
+        return found
 
 
 def recorded(messages: Iterable[Message], *, after: int = 0) -> list[Recorded]:

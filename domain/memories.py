@@ -1,0 +1,199 @@
+"""What is remembered of each stream so that it can be told who is in which segment.
+
+A memory is a small value, kept by stream under a key: events are added to it in any order, and a
+person's is the join of those of their streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import reduce
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from domain import registers
+from domain.conditions import Condition, Happened, Leaf
+from domain.conditions.people import Attribute, Handpicked, Tagged
+from domain.conditions.times import moment
+from domain.profile_facts import TAGGING, tags_named
+from domain.profile_view import TAGS
+from domain.registers import Register, Registers
+
+Value = Any
+"""What is remembered; None: nothing yet."""
+
+Adder = Callable[[Value, Happened], Value]
+Sides = Sequence[tuple[Value, datetime | None]]
+"""The values of a person's streams; those with an instant are demoted: see `domain.identity`."""
+
+IDENTIFY = "identify"
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+_registers = msgspec.msgpack.Decoder(Registers).decode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Memory(Protocol):
+    """One kind of thing that is remembered."""
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of message that it looks at; None: any."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What it is kept under: memories of the same are the same."""
+        ...
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the events that it looks at."""
+        ...
+
+    def adder(self) -> Adder:
+        """Return what adds an event to a value; one that does not matter gives the same value back."""
+        ...
+
+    def join(self, sides: Sides) -> Value:
+        """Return the value of all sides together; none of them is None."""
+        ...
+
+    def encode(self, value: Value, clock: int) -> bytes | None:
+        """Return what has to be kept of a value from the clock on, in bytes; None for nothing."""
+        ...
+
+    def decode(self, stored: bytes) -> Value:
+        """Return the value that was stored."""
+        ...
+
+
+class Did:
+    """What a condition remembers of what a person did."""
+
+    kind = None
+
+    def __init__(self, leaf: Leaf) -> None:
+        self.leaf, self.key, self.names = leaf, leaf.key, leaf.watches
+
+    def adder(self) -> Adder:
+        """Return the condition's own."""
+        return self.leaf.adder()
+
+    def join(self, sides: Sides) -> Value:
+        """Return the condition's own join: whoever did it, the person did."""
+        return reduce(self.leaf.join, (value for value, _ in sides))
+
+    def encode(self, value: Value, clock: int) -> bytes | None:
+        """Leave out what no later clock asks for."""
+        kept = self.leaf.pruned(value, clock)
+        return None if kept is None else _encode(kept)
+
+    def decode(self, stored: bytes) -> Value:
+        """Return plain values."""
+        return _decode(stored)
+
+
+class _Told:
+    """Registers of what was told of a person."""
+
+    def join(self, sides: Sides) -> Value:
+        """Let the latest word count, and that of demoted streams fill gaps only."""
+        return registers.join(sides)
+
+    def encode(self, value: Value, clock: int) -> bytes | None:  # noqa: ARG002 - words do not age
+        """Keep it all."""
+        return _encode(value)
+
+    def decode(self, stored: bytes) -> Value:
+        """Return registers."""
+        return _registers(stored)
+
+
+class Trait(_Told):
+    """The word on one attribute, of identify calls."""
+
+    kind = IDENTIFY
+    names = frozenset((IDENTIFY,))
+
+    def __init__(self, name: str) -> None:
+        self.name, self.key = name, f"attribute:{name}"
+
+    def adder(self) -> Adder:
+        """Return what takes the attribute's value."""
+        name = self.name
+
+        def add(value: Value, happened: Happened) -> Value:
+            traits = happened.document["properties"]
+            if name not in traits:
+                return value
+            return _with(value, name, happened, msgspec.json.encode(traits[name]))
+
+        return add
+
+
+class Tags(_Told):
+    """The words on single tags, of `Tag Added` and `Tag Removed`."""
+
+    kind = "track"
+    key = TAGS
+    names: ClassVar[frozenset[str]] = frozenset(TAGGING)
+
+    def adder(self) -> Adder:
+        """Return what takes a tag's word."""
+
+        def add(value: Value, happened: Happened) -> Value:
+            said = TAGGING[happened.name]
+            for tag in tags_named(happened.document["properties"]):
+                value = _with(value, tag, happened, said)
+            return value
+
+        return add
+
+
+class OnList:
+    """Whether the person is on the list of a segment that is kept by hand: the last word counts."""
+
+    kind = None
+    names: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, segment: str) -> None:
+        self.segment, self.key = segment, Handpicked(segment).key
+
+    def adder(self) -> Adder:
+        """Return what changes nothing: no message puts anybody on a list."""
+        return lambda value, _: value
+
+    def join(self, sides: Sides) -> Value:
+        """Return the word of the highest position."""
+        return max(value for value, _ in sides)
+
+    def encode(self, value: Value, clock: int) -> bytes | None:  # noqa: ARG002 - words do not age
+        """Keep it all."""
+        return _encode(value)
+
+    def decode(self, stored: bytes) -> Value:
+        """Return position and word."""
+        return _decode(stored)
+
+
+def memories(condition: Condition) -> Iterator[Memory]:
+    """Return what has to be remembered for a condition; the same may come more than once."""
+    if isinstance(condition, Leaf):
+        yield Did(condition)
+    elif isinstance(condition, Attribute):
+        # A name may hold dots of its own, or lead into a nested value.
+        yield from map(Trait, sorted({condition.attribute, condition.outermost}))
+    elif isinstance(condition, Tagged):
+        yield from (Tags(), Trait(TAGS))
+    elif isinstance(condition, Handpicked):
+        yield OnList(condition.segment)
+    for part in condition.parts:
+        yield from memories(part)
+
+
+def _with(value: Value, key: str, happened: Happened, said: bytes) -> Value:
+    word = Register(moment(happened.at), happened.id, said)
+    known = None if value is None else value.get(key)
+    return value if known is not None and known >= word else {**(value or {}), key: word}

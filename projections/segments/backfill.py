@@ -1,0 +1,117 @@
+"""What would be remembered by now if it had been looked at from the start: from the timeline's rows.
+
+The timeline has an index of event names, which the ledger has not.  Its rows of messages are written
+once, with their positions, so that what it says up to one of them does not depend on when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Connection
+
+from domain.conditions import Happened
+from domain.conditions.times import moment
+from domain.errors import FoldlineError
+from domain.membership import Since
+from domain.memories import Memory, Value
+from domain.profile_state import DECISIONS
+from projections import checkpoint
+from projections.copying import copy
+from projections.segments.stored import cursor, memory_id
+from projections.segments.tables import memory
+from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
+
+AT_ONCE = 10_000
+"""Rows fetched together."""
+
+_EVENTS = f"""
+SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
+    properties::text
+FROM {timeline}
+WHERE workspace = %(workspace)s AND name = ANY(%(names)s) AND position <= %(position)s
+    AND occurred_at <= %(clock)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
+    AND kind <> ALL(%(decisions)s)
+"""
+
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+_decode = msgspec.json.Decoder().decode
+
+
+class TimelineBehind(FoldlineError):
+    """The timeline has not taken all the events that are to be looked at."""
+
+    code = "timeline_behind"
+
+
+def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) -> None:
+    """Write what is to be remembered of all streams.
+
+    Raises TimelineBehind unless the timeline is at that position: it is tried again then.
+    """
+    wanted = [it for it in memories if it.names]
+    if not wanted:
+        return
+    reached = checkpoint.standing(tx, workspace).get((NAME, VERSION), 0)
+    if reached < at.by:
+        raise TimelineBehind(
+            f"the timeline is at position {reached}, and is needed at {at.by}",
+            workspace=workspace,
+            position=reached,
+        )
+    remembered = recall(tx, workspace, wanted, position=at.by, clock=None)
+    rows = (
+        (workspace, stream, memory_id(it.key), it.encode(value, at.at))
+        for it in wanted
+        for stream, value in remembered[it.key].items()
+    )
+    copy(tx, memory, (row for row in rows if row[3] is not None))
+
+
+def recall(
+    tx: Connection,
+    workspace: int,
+    memories: Iterable[Memory],
+    *,
+    position: int,
+    clock: int | None,
+) -> Mapping[str, Mapping[UUID, Value]]:
+    """Return what is remembered of each stream, by the memory's key.
+
+    Only of events up to a position and, if there is a clock, of those that occurred by then.
+    """
+    found: dict[str, dict[UUID, Value]] = {it.key: {} for it in memories}
+    listeners: dict[str, list[tuple[str | None, Any, dict[UUID, Value]]]] = {}
+    for it in memories:
+        for name in it.names:
+            listeners.setdefault(name, []).append((it.kind, it.adder(), found[it.key]))
+    for stream, kind, happened in _events(tx, workspace, sorted(listeners), position, clock):
+        for wanted, add, values in listeners[happened.name]:
+            if wanted is None or wanted == kind:
+                before = values.get(stream)
+                after = add(before, happened)
+                if after is not before:
+                    values[stream] = after
+    return found
+
+
+def _events(
+    tx: Connection, workspace: int, names: Sequence[str], position: int, clock: int | None
+) -> Iterator[tuple[UUID, str, Happened]]:
+    asked = {
+        "workspace": workspace,
+        "names": list(names),
+        "position": position,
+        "clock": _LAST if clock is None else moment(clock),
+        "decisions": sorted(DECISIONS),
+    }
+    driver = cursor(tx).connection
+    with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
+        rows.itersize = AT_ONCE
+        rows.execute(_EVENTS, asked)
+        for stream, at, id_, kind, name, properties in rows:
+            yield stream, kind, Happened(at, id_, name, {"properties": _decode(properties)})

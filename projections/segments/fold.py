@@ -1,0 +1,142 @@
+"""How a batch changes who is in which segment.
+
+A batch is cut where somebody decided about a segment.  The events between are sorted into households,
+which are gone through one by one; a decision takes effect at its own position.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from domain.conditions.times import microseconds
+from domain.events import Listed, MessageEvent, SegmentArchived, SegmentDefined
+from domain.membership import Step, Stream
+from domain.recorded import Recorded
+from domain.rules import Rules
+from projections.batch import Batch, Message
+from projections.segments import definitions, stored
+from projections.segments.households import Attested, Groups, attested, becoming, steps_of, told_in
+
+_DECISIONS = (SegmentDefined, SegmentArchived)
+
+
+def apply(tx: Connection, batch: Batch) -> None:
+    """Take in a batch."""
+    messages = {it.recorded.position: it for it in batch.messages()}
+    rules = definitions.in_effect(tx, batch.workspace)
+    for run in _runs(batch.records):
+        event = run[0].event
+        if isinstance(event, _DECISIONS):
+            sweep(tx, batch.workspace, microseconds(run[0].recorded_at))
+            rules = definitions.decide(tx, batch.workspace, run[0], event)
+        else:
+            _take(tx, batch, rules, run, messages)
+
+
+def sweep(tx: Connection, workspace: int, clock: int) -> None:
+    """Let time go by until the clock, in microseconds since 1970 UTC."""
+    due = stored.persons_due(tx, workspace, clock)
+    if not due:
+        return
+    rules = definitions.in_effect(tx, workspace)
+    kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), due))
+    households = list(stored.by_person(rules, kept).values())
+    for each in households:
+        each.wait(clock)
+    stored.save(tx, workspace, rules, kept, households)
+
+
+def _runs(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+    """Cut the records before and after each decision about a segment."""
+    start = 0
+    for at, recorded in enumerate(records):
+        if isinstance(recorded.event, _DECISIONS):
+            if start < at:
+                yield records[start:at]
+            yield records[at : at + 1]
+            start = at + 1
+    if start < len(records):
+        yield records[start:]
+
+
+def _take(
+    tx: Connection,
+    batch: Batch,
+    rules: Rules,
+    records: Sequence[Recorded],
+    messages: Mapping[int, Message],
+) -> None:
+    """Go through all households that the events touch, or for whom something is due by then."""
+    workspace, until = batch.workspace, microseconds(records[-1].recorded_at)
+    facts = _facts(batch, records)
+    due = stored.persons_due(tx, workspace, until)
+    named = chain.from_iterable(it.streams for it in facts)
+    streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
+    steps = list(steps_of(records, messages, rules, streams))
+    groups = _groups(facts, streams)
+    by_group: dict[UUID, list[Step]] = {groups.root(it): [] for it in due}
+    for root, told in _by_group(groups, facts, records[0].position).items():
+        by_group[root] = list(becoming(told, _clocks(records), batch.stream_of))
+    for id_, step in steps:
+        by_group.setdefault(groups.root(id_), []).append(step)
+    touched = {id_: it for id_, it in streams.items() if groups.root(id_) in by_group}
+    kept = stored.load(tx, workspace, rules, touched)
+    households = []
+    theirs = groups.sorted(touched)
+    for root, taken in sorted(by_group.items()):
+        household = stored.household(rules, kept, theirs.get(root, ()))
+        household.go_through(sorted(taken, key=_position), until)
+        households.append(household)
+    stored.save(tx, workspace, rules, kept, households)
+
+
+def _position(step: Step) -> int:
+    return step.at.by
+
+
+def _facts(batch: Batch, records: Sequence[Recorded]) -> Sequence[Attested]:
+    """Return all that was said by now about who those may be of whom the events say something."""
+    told = told_in(records, batch.stream_of)
+    if not told:
+        return ()
+    last = records[-1].position
+    events = {at: it for at, it in batch.attested(told).items() if at <= last}
+    return list(attested(events, batch.stream_of))
+
+
+def _met(records: Sequence[Recorded]) -> set[UUID]:
+    """Return the streams of people that the events are of."""
+    return {
+        it.stream
+        for it in records
+        if isinstance(it.event, Listed)
+        or (isinstance(it.event, MessageEvent) and it.event.subject is not None)
+    }
+
+
+def _clocks(records: Sequence[Recorded]) -> Mapping[int, int]:
+    return {it.position: microseconds(it.recorded_at) for it in records}
+
+
+def _groups(facts: Sequence[Attested], streams: Mapping[UUID, Stream]) -> Groups:
+    groups = Groups()
+    for id_, stream in streams.items():
+        groups.join((id_, stream.whose.person))
+    for fact in facts:
+        groups.join(fact.streams)
+    return groups
+
+
+def _by_group(
+    groups: Groups, facts: Sequence[Attested], first: int
+) -> Mapping[UUID, list[Attested]]:
+    """Return the facts of those groups of which something is said from a position on."""
+    found: dict[UUID, list[Attested]] = defaultdict(list)
+    for fact in facts:
+        found[groups.root(next(iter(fact.streams)))].append(fact)
+    return {root: each for root, each in found.items() if each[-1].position >= first}

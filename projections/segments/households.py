@@ -1,0 +1,132 @@
+"""Sorts a run of events into households, each with the steps that it takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from domain import repair
+from domain.conditions import Happened
+from domain.conditions.times import microseconds
+from domain.events import Event, IdentifiersLinked, Listed, Merged, Unmerged
+from domain.identifiers import Identifier
+from domain.identity import Fact, facts_of, named, resolve
+from domain.membership import Became, Did, Said, Since, Stream, Whose
+from domain.profile_state import DECISIONS
+from domain.recorded import Recorded
+from domain.rules import Rules
+from projections.batch import Message
+
+StreamOf = Callable[[Identifier], UUID]
+_TELLING = (IdentifiersLinked, Merged, Unmerged)
+
+
+class Attested(NamedTuple):
+    """A fact about who is who, and where the ledger has it."""
+
+    position: int
+    fact: Fact
+    streams: frozenset[UUID]
+    """Those of all who are named."""
+
+
+def told_in(records: Iterable[Recorded], stream_of: StreamOf) -> frozenset[UUID]:
+    """Return the streams of all who are named by what the events say about who is who."""
+    events = {it.position: it.event for it in records if isinstance(it.event, _TELLING)}
+    return frozenset().union(*(it.streams for it in attested(events, stream_of)))
+
+
+def attested(events: Mapping[int, Event | None], stream_of: StreamOf) -> Iterator[Attested]:
+    """Give out what events say about who is who, in the order of their positions.
+
+    A fact that names an impossible identifier says nothing, as in the read model of identity.
+    """
+    for position, event in sorted(events.items()):
+        for fact in facts_of(event) if event is not None else ():
+            if all(repair.text(it.value) == it.value for it in named(fact)):
+                yield Attested(position, fact, frozenset(map(stream_of, named(fact))))
+
+
+def steps_of(
+    records: Sequence[Recorded],
+    messages: Mapping[int, Message],
+    rules: Rules,
+    known: Mapping[UUID, Stream],
+) -> Iterator[tuple[UUID, Did | Said]]:
+    """Give out what the events do to whom, but for who is who; what changes nothing is left out."""
+    for recorded in records:
+        at = Since(microseconds(recorded.recorded_at), recorded.position)
+        if isinstance(recorded.event, Listed):
+            key = f"list:{recorded.event.segment}"
+            if key in rules.memories:
+                yield recorded.stream, Said(at, recorded.stream, key, recorded.event.listed)
+        elif (message := messages.get(recorded.position)) is not None:
+            event, document = message.event, message.document
+            if event.subject is None or event.kind in DECISIONS:
+                continue
+            occurred, stream = microseconds(event.occurred_at), known.get(recorded.stream)
+            if _adds_nothing(stream, occurred) and not rules.watching(event.kind, document.name):
+                continue
+            happened = Happened(
+                occurred, event.id.bytes, document.name, {"properties": document.properties}
+            )
+            yield (
+                recorded.stream,
+                Did(at, recorded.stream, event.subject.kind, event.kind, happened),
+            )
+
+
+def _adds_nothing(stream: Stream | None, occurred: int) -> bool:
+    return stream is not None and stream.first_at is not None and stream.first_at <= occurred
+
+
+def becoming(
+    facts: Sequence[Attested], clocks: Mapping[int, int], stream_of: StreamOf
+) -> Iterator[Became]:
+    """Give out who is who after each of a household's facts that is among the events at hand.
+
+    ``clocks`` has the time of each event at hand, by position.
+    """
+    for position in sorted({it.position for it in facts} & clocks.keys()):
+        components = resolve(it.fact for it in facts if it.position <= position)
+        yield Became(
+            Since(clocks[position], position),
+            {
+                stream_of(identifier): Whose(
+                    stream_of(component.canonical),
+                    identifier.kind,
+                    identifier in component.guessed,
+                    component.demoted.get(identifier),
+                )
+                for identifier, component in components.items()
+            },
+        )
+
+
+class Groups:
+    """Streams that may come to be one person with each other."""
+
+    def __init__(self) -> None:
+        self._parent: dict[UUID, UUID] = {}
+
+    def join(self, streams: Iterable[UUID]) -> None:
+        """Put streams into one group."""
+        roots = sorted({self.root(it) for it in streams})
+        for root in roots[1:]:
+            self._parent[root] = roots[0]
+
+    def root(self, stream: UUID) -> UUID:
+        """Return the stream that stands for a stream's group."""
+        while (parent := self._parent.setdefault(stream, stream)) != stream:
+            self._parent[stream] = self._parent[parent]
+            stream = parent
+        return stream
+
+    def sorted(self, streams: Iterable[UUID]) -> Mapping[UUID, list[UUID]]:
+        """Return streams by the one that stands for their group."""
+        found: dict[UUID, list[UUID]] = defaultdict(list)
+        for stream in streams:
+            found[self.root(stream)].append(stream)
+        return found

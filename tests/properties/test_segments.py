@@ -1,0 +1,280 @@
+"""Who is in a segment is what the oracle says, at every instant: as events come in, as time goes by,
+and from a definition on that looks back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+from domain import payload, profile_state, profile_view
+from domain.conditions.times import microseconds
+from domain.events import Event, Listed, MessageEvent, SegmentArchived, SegmentDefined
+from domain.identifiers import Identifier
+from domain.identity import facts_of, resolve
+from domain.message import Message
+from domain.person import Person, person_of
+from domain.recorded import Recorded
+from projections import segments, timeline
+from projections.projector import Projector
+from projections.segments import tables
+from tests import oracle
+from tests.builders import merged, tracked, unmerged
+from tests.integration.projections.given import rows_of
+from tests.integration.projections.history import ListFeed, recorded, stream_of
+from tests.properties.test_conditions import conditions, properties, scalars
+
+MINUTE = 60_000_000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LAST = 80
+PROJECTIONS = (timeline.projection, segments.projection)
+NAMES = [
+    Identifier(kind, value) for kind in ("user_id", "email", "anonymous_id") for value in ("a", "b")
+]
+names = st.sampled_from(NAMES)
+LISTS = ("s-1", "s-2")
+
+
+class Decided(NamedTuple):
+    """An event of the ledger's own, at a minute."""
+
+    event: Event
+    stream: UUID
+
+
+class Said(NamedTuple):
+    minute: int
+    """When the ledger takes it; what it tells of happened that long before, or less."""
+
+    what: Message | Decided
+
+
+def at(minute: float) -> datetime:
+    return START + timedelta(minutes=minute)
+
+
+def defined(segment: str, document: Any) -> Decided:
+    said = b"" if document is None else msgspec.json.encode(document)
+    event = SegmentDefined(
+        id=UUID(int=0), segment=segment, name=segment, condition=said, occurred_at=START
+    )
+    return Decided(event, UUID(int=7))
+
+
+def archived(segment: str) -> Decided:
+    return Decided(SegmentArchived(id=UUID(int=0), segment=segment, occurred_at=START), UUID(int=7))
+
+
+@st.composite
+def messages(draw: st.DrawFn, minute: int) -> Message | Decided:
+    kind = draw(
+        st.sampled_from(
+            ["track"] * 5 + ["identify", "identify", "tag", "alias", "merge", "unmerge", "list"]
+        )
+    )
+    who, when = draw(names), at(draw(st.integers(0, minute)))
+    if kind == "merge":
+        policy = draw(st.sampled_from(["latest", "primary"]))
+        return merged(who, draw(names), occurred_at=when, policy=policy)
+    if kind == "unmerge":
+        return unmerged(who, *draw(st.lists(names, max_size=3)), occurred_at=when)
+    if kind == "alias":
+        before = draw(names)
+        either = () if before == who else (before, Identifier("anonymous_id", before.value))
+        return tracked("alias", who, kind="alias", absorbs=either, occurred_at=when)
+    if kind == "list":
+        event = Listed(
+            id=UUID(int=0),
+            segment=draw(st.sampled_from(LISTS)),
+            listed=draw(st.booleans()),
+            occurred_at=when,
+        )
+        return Decided(event, stream_of(who))
+    both = draw(st.lists(names, min_size=1, max_size=2))
+    if kind == "identify":
+        traits = draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "n": scalars,
+                    "deep": st.fixed_dictionaries({"n": scalars}),
+                    "items": st.lists(st.fixed_dictionaries({"n": scalars}), max_size=2),
+                    "tags": st.lists(st.sampled_from(["vip", "new"]), max_size=2),
+                },
+            )
+        )
+        document = {"type": "identify", "traits": traits}
+        said = tracked("identify", *both, kind="identify", occurred_at=when)
+        return msgspec.structs.replace(said, payload=msgspec.json.encode(document))
+    if kind == "tag":
+        name = draw(st.sampled_from(["Tag Added", "Tag Removed"]))
+        tag = {"tag": draw(st.sampled_from(["vip", "new"]))}
+        return tracked(name, *both, properties=tag, occurred_at=when)
+    name = draw(st.sampled_from(["a", "b", "c"]))
+    return tracked(name, *both, properties=draw(properties), occurred_at=when)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Said]:
+    minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=1, max_size=9)))
+    return [Said(minute, draw(messages(minute))) for minute in minutes]
+
+
+def ledger(history: Sequence[Said]) -> list[Recorded]:
+    """Record it: what is said in one minute has one time."""
+    records: list[Recorded] = []
+    for minute, what in history:
+        moment = at(minute)
+        if isinstance(what, Decided):
+            records.append(Recorded(len(records) + 1, what.stream, 1, moment, what.event))
+        else:
+            made = recorded([what], after=len(records))
+            records += [it._replace(recorded_at=moment) for it in made]
+    return records
+
+
+class Kept:
+    def __init__(self, dsn: str) -> None:
+        self.engine = create_engine(
+            dsn.replace("postgresql://", "postgresql+psycopg://", 1),
+            connect_args={"options": "-c synchronous_commit=off"},
+        )
+        self.feed = ListFeed()
+        self.projector = Projector(self.feed, self.engine, PROJECTIONS)
+        self.projector.prepare()
+        self._numbers = count(1)
+
+    def project(self, records: Sequence[Recorded], size: int) -> int:
+        """Project them in batches of that size, let time go by, and return the workspace."""
+        workspace = next(self._numbers)
+        self.feed.workspaces[workspace] = list(records)
+        self.projector.catch_up(workspace, size)
+        with self.engine.begin() as tx:
+            segments.sweep(tx, workspace, microseconds(at(LAST)))
+        return workspace
+
+    def stays(self, workspace: int) -> list[Any]:
+        with self.engine.connect() as tx:
+            found = tables.stay.select().where(tables.stay.c.workspace == workspace)
+            return list(tx.execute(found).all())
+
+    def rows(self, workspace: int) -> Any:
+        return rows_of(self.engine, [segments.projection], workspace, ())
+
+
+@pytest.fixture
+def kept(database: str) -> Iterator[Kept]:
+    made = Kept(database)
+    yield made
+    made.engine.dispose()
+
+
+def members(stays: Sequence[Any], segment: str, clock: int) -> set[UUID]:
+    return {
+        it.person
+        for it in stays
+        if it.segment == segment
+        and it.entered_at <= clock
+        and (it.left_at is None or clock < it.left_at)
+    }
+
+
+def people(records: Sequence[Recorded]) -> Mapping[UUID, Person]:
+    """Return the persons whom the events are about, by their streams."""
+    facts = [fact for it in records if it.event for fact in facts_of(it.event)]
+    persons = [person_of(it, stream_of) for it in resolve(facts).values()]
+    found = {stream: person for person in persons for stream in person.streams}
+    for it in records:
+        if isinstance(it.event, MessageEvent) and it.stream not in found:
+            assert it.event.subject is not None
+            found[it.stream] = Person(it.stream, (it.event.subject,), (it.stream,), {})
+    return found
+
+
+def expected(records: Sequence[Recorded], document: Any, clock: int) -> set[UUID]:
+    """Say who meets the condition, by the oracle, of what the ledger has by the clock."""
+    known = [it for it in records if microseconds(it.recorded_at) <= clock]
+    found = set()
+    for person in {it.id: it for it in people(known).values()}.values():
+        past = _history(known, person)
+        if past is not None and oracle.holds(document, past, clock):
+            found.add(person.id)
+    return found
+
+
+def _history(known: Sequence[Recorded], person: Person) -> oracle.History | None:
+    events, states, lists = [], {}, {}
+    for it in known:
+        if it.stream not in person.streams:
+            continue
+        if isinstance(it.event, Listed):
+            lists[it.event.segment] = it.event.listed
+        elif isinstance(it.event, MessageEvent) and it.event.kind not in profile_state.DECISIONS:
+            said = payload.read(it.event)
+            events.append(
+                oracle.Event(microseconds(it.event.occurred_at), said.name, said.properties)
+            )
+            state = states.setdefault(it.stream, profile_state.ProfileState())
+            profile_state.add(state, it.event, said)
+    if not events:
+        return None
+    whole = profile_state.join(states, person)
+    shown = profile_view.attributes(whole)
+    return oracle.History(
+        events,
+        {key: msgspec.json.decode(value) for key, value in shown.items()},
+        frozenset(profile_view.tags(whole)),
+        frozenset(it.kind for it in person.identifiers),
+        frozenset(it for it, listed in lists.items() if listed),
+    )
+
+
+def instants(records: Sequence[Recorded]) -> list[int]:
+    """Return each minute, and the microseconds before and after it."""
+    return sorted(
+        microseconds(at(minute)) + slip
+        for minute in (*range(30), 60, 62, 65, 70, LAST - 1)
+        for slip in (-1, 0, 1)
+    )
+
+
+alone = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
+
+
+@settings(alone, max_examples=1000)
+@given(
+    document=conditions,
+    history=histories(),
+    place=st.floats(0, 1),
+    size=st.integers(1, 6),
+)
+def test_membership_is_what_the_oracle_says_at_every_instant(
+    kept, document, history, place, size
+) -> None:
+    cut = round(place * len(history))
+    minute = history[cut - 1].minute if cut else 0
+    whole = [
+        *(Said(0, defined(it, None)) for it in LISTS),
+        *history[:cut],
+        Said(minute, defined("asked", document)),
+        *history[cut:],
+    ]
+    records = ledger(whole)
+    workspace = kept.project(records, 4_000)
+    stays = kept.stays(workspace)
+    for clock in instants(records):
+        if clock >= microseconds(at(minute)):
+            assert members(stays, "asked", clock) == expected(records, document, clock), clock
+    other = kept.project(records, size)
+    assert kept.rows(other) == kept.rows(workspace)
