@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections import event_catalogue, identity, profile, sessions, timeline
+from projections import event_catalogue, identity, profile, segments, sessions, timeline
 from projections.base import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -11,5 +11,6 @@ PROJECTIONS: tuple[Projection, ...] = (
     event_catalogue.projection,
     sessions.projection,
     profile.projection,
+    segments.projection,
 )
 """Every read model.  Workers, routes, CLI and tests go by this list."""

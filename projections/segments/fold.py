@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from domain.conditions.times import microseconds
 from domain.events import Listed, MessageEvent, SegmentArchived, SegmentDefined
-from domain.membership import Step, Stream
+from domain.known import Stream
+from domain.membership import Step
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.batch import Batch, Message

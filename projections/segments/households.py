@@ -13,7 +13,8 @@ from domain.conditions.times import microseconds
 from domain.events import Event, IdentifiersLinked, Listed, Merged, Unmerged
 from domain.identifiers import Identifier
 from domain.identity import Fact, facts_of, named, resolve
-from domain.membership import Became, Did, Said, Since, Stream, Whose
+from domain.known import Stream, Whose
+from domain.membership import Became, Did, Said, Since
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rules

@@ -14,7 +14,8 @@ from psycopg import Connection as Driver
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from domain.membership import Household, Since, Stay, Stream, Whose
+from domain.known import Stream, Whose
+from domain.membership import Household, Since, Stay
 from domain.rules import Rules
 from projections.copying import copy
 from projections.segments.tables import memory, stay, stream, timer

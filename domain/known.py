@@ -1,0 +1,98 @@
+"""What is known of a person from the memories of their streams, joined when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain import profile_view
+from domain.conditions import Known
+from domain.memories import Trait, Value
+from domain.profile_state import ProfileState
+from domain.profile_view import TAGS
+from domain.rules import Rules
+
+
+class Whose(NamedTuple):
+    """Which person a stream is of."""
+
+    person: UUID
+    kind: str
+    """Kind of the identifier that owns it."""
+
+    guessed: bool = False
+    demoted: datetime | None = None
+    """See `domain.identity.Component`."""
+
+
+class Stream:
+    """One stream, and what is remembered of it."""
+
+    __slots__ = ("first_at", "memory", "whose")
+
+    def __init__(
+        self, whose: Whose, first_at: int | None = None, memory: dict[str, Value] | None = None
+    ) -> None:
+        self.whose, self.first_at = whose, first_at
+        self.memory = {} if memory is None else memory
+
+
+class KnownOf:
+    """What is known of the person whose streams these are."""
+
+    def __init__(
+        self, rules: Rules, streams: Sequence[Stream], in_segment: Callable[[str], bool]
+    ) -> None:
+        self.is_somebody = any(it.first_at is not None for it in streams)
+        joined = _Joined(rules, streams)
+        self._joined = joined
+        self._rules = rules
+        self.known = Known(
+            joined,
+            kinds=frozenset(it.whose.kind for it in streams if not it.whose.guessed),
+            in_segment=in_segment,
+        )
+        self._tell()
+
+    def forget(self, key: str) -> None:
+        """Look at a memory anew."""
+        self._joined.pop(key, None)
+        if isinstance(self._rules.memories[key], Trait) or key == TAGS:
+            self._tell()
+
+    def _tell(self) -> None:
+        told = self._rules.told
+        if not told:
+            return
+        traits = [self._joined.get(key) for key in told if key != TAGS]
+        attributes = {name: word for each in traits if each for name, word in each.items()}
+        state = ProfileState(attributes=attributes, tags=self._joined.get(TAGS) or {})
+        shown = profile_view.attributes(state)
+        self.known = self.known._replace(
+            attributes={name: msgspec.json.decode(value) for name, value in shown.items()},
+            tags=frozenset(profile_view.tags(state)),
+        )
+
+
+class _Joined(dict[str, Value]):
+    """Memories of a person by key, joined from their streams'."""
+
+    def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
+        super().__init__()
+        self._rules, self._streams = rules, streams
+
+    def get(self, key: str, default: Value = None) -> Value:
+        """Return the joined value."""
+        if key not in self:
+            sides = [
+                (it.memory[key], it.whose.demoted)
+                for it in self._streams
+                if it.memory.get(key) is not None
+            ]
+            self[key] = self._rules.memories[key].join(sides) if sides else None
+        value = self[key]
+        return default if value is None else value
