@@ -16,6 +16,7 @@ from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.events import NIL, Event, SegmentArchived, SegmentDefined
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+_NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 NAME_LENGTH, TEXT_LENGTH = 200, 2_000
 CONDITION_BYTES = 100_000
 """Longest condition, as JSON."""
@@ -129,8 +130,17 @@ class Segment(NamedTuple):
 
 def references(condition: Condition) -> frozenset[str]:
     """Return the ids of the segments that a condition asks about."""
-    own = {condition.segment} if isinstance(condition, InSegment) else set()
-    return frozenset(own.union(*(references(part) for part in condition.parts)))
+    return frozenset(_places(condition))
+
+
+def _places(condition: Condition, place: str = "") -> dict[str, str]:
+    """Return where a condition asks about which segment: a JSON pointer, by the segment's id."""
+    if isinstance(condition, InSegment):
+        return {condition.segment: place}
+    found: dict[str, str] = {}
+    for at, part in enumerate(condition.parts):
+        found = _places(part, f"{place}/{condition.KEY}/{at}") | found
+    return found
 
 
 def _check_id(segment: str) -> None:
@@ -146,31 +156,38 @@ def _check_texts(wanted: Definition) -> None:
     if len(wanted.description) > TEXT_LENGTH:
         raise InvalidRequest(f"a segment's description has at most {TEXT_LENGTH} characters")
     if len(wanted.condition) > CONDITION_BYTES:
-        raise InvalidRequest(f"a condition has at most {CONDITION_BYTES:,} bytes")
+        raise InvalidRequest(f"a condition has at most {CONDITION_BYTES:,} bytes", path="")
+    if "\0" in wanted.name + wanted.description or _NUL.search(wanted.condition):
+        raise InvalidRequest("NUL can be part of no value")
 
 
 def _decoded(condition: bytes) -> object:
     try:
         return msgspec.json.decode(condition)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the condition is no JSON: {error}") from None
+        raise InvalidRequest(f"the condition is no JSON: {error}", path="") from None
 
 
 def _check_references(segment: str, condition: Condition, others: Callable[[str], Segment]) -> None:
     """Refuse a condition about a segment that is not there, or one that leads back to itself."""
-    waiting: list[tuple[str, ...]] = [(segment, it) for it in references(condition)]
+    places = _places(condition)
+    waiting: list[tuple[str, ...]] = [(segment, it) for it in places]
     seen: set[str] = set()
     while waiting:
-        path = waiting.pop()
-        other = path[-1]
+        way = waiting.pop()
+        other, place = way[-1], places[way[1]]
         if other == segment:
             raise InvalidRequest(
-                f"the segment would ask about itself: {' → '.join(path)}", segment=segment
+                f"the segment would ask about itself: {' → '.join(way)}",
+                path=place,
+                segment=segment,
             )
         if other in seen:
             continue
         seen.add(other)
         there = others(other)
         if not there.is_there:
-            raise InvalidRequest(f"there is no segment {other!r}", segment=segment, missing=other)
-        waiting += [(*path, it) for it in there.asks_about]
+            raise InvalidRequest(
+                f"there is no segment {other!r}", path=place, segment=segment, missing=other
+            )
+        waiting += [(*way, it) for it in there.asks_about]

@@ -69,6 +69,10 @@ def test_an_id_is_fit_for_addresses(id_: str) -> None:
         (Definition(" "), "name has"),
         (Definition("n" * 201), "name has"),
         (Definition("n", "d" * 2001), "description has"),
+        (Definition("n\0"), "NUL"),
+        (Definition("n", "d\0"), "NUL"),
+        (Definition("n", "", rb'{"event": "a\u0000"}'), "NUL"),
+        (Definition("n", "", rb'{"event": "\\\u0000"}'), "NUL"),
         (Definition("n", "", b"{"), "no JSON"),
         (Definition("n", "", b'{"event": 3}'), "event"),
         (Definition("n", "", b'{"any": [' + b'{"any": [' * 30 + b"]}" * 31), "nested|JSON"),
@@ -100,6 +104,18 @@ def test_a_segment_may_ask_about_others_that_are_there_and_not_about_itself() ->
         Segment("top").define(asks("top"), others, BY)
     with pytest.raises(InvalidRequest, match="itself: buyers → both → buyers"):
         known["buyers"].define(asks("both"), others, BY)
+
+
+def test_where_a_condition_asks_too_much_is_said() -> None:
+    inner = b'{"any": [{"event": "x"}, {"all": [{"segment": "%b"}]}]}'
+    for wrong in (b"s", b"nowhere"):
+        with pytest.raises(InvalidRequest) as refused:
+            Segment("s").define(Definition("n", "", inner % wrong), nobody, BY)
+        assert refused.value.details["path"] == "/any/1/all/0"
+
+
+def test_a_backslash_before_zeros_is_no_nul() -> None:
+    assert defined("s", Definition("n", "", rb'{"event": "\\u0000"}')).is_there
 
 
 def test_what_others_ask_about_stays() -> None:
