@@ -124,10 +124,15 @@ def append(  # noqa: PLR0917 - called once a flush, by one caller
     return Appended(position, frozenset(fresh), tuple(shown.values()))
 
 
-def append_events(connection: Connection[Any], workspace: int, rows: Sequence[Row]) -> int:
-    """Write events of the ledger's own, in a transaction of the caller; return the last position."""
+def append_events(
+    connection: Connection[Any], workspace: int, rows: Sequence[Row], erasures: int | None = None
+) -> int:
+    """Write events of the ledger's own, in a transaction of the caller; return the last position.
+
+    Raises Outdated unless the workspace has had that many erasures, if it is said how many.
+    """
     with connection.transaction(), connection.cursor(binary=True) as cursor:
-        return _write_next(connection, cursor, workspace, rows, None)
+        return _write_next(connection, cursor, workspace, rows, erasures)
 
 
 def append_versioned(

@@ -15,12 +15,14 @@ from psycopg import Connection
 
 from application.ledger import binary, gate
 from application.ledger.mapper import event_from
-from application.ledger.people import LATEST, attested
+from application.ledger.people import LATEST, MESSAGES, attested
 from domain.events import (
     Erased,
     Event,
     IdentifiersLinked,
     MessageEvent,
+    SegmentArchived,
+    SegmentDefined,
     Suppressed,
     SuppressionLifted,
 )
@@ -31,8 +33,14 @@ from domain.recorded import Recorded
 
 ERASER_ROLE = "foldline_eraser"
 
-DECREES = [Erased.TOPIC, Suppressed.TOPIC, SuppressionLifted.TOPIC]
-"""Events that hold nobody's name and are never blanked: they say why others are."""
+KEPT = [
+    Erased.TOPIC,
+    Suppressed.TOPIC,
+    SuppressionLifted.TOPIC,
+    SegmentDefined.TOPIC,
+    SegmentArchived.TOPIC,
+]
+"""Events that are never blanked: they say why others are, or are about nobody, whatever is asked."""
 
 _LIMITS = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '15min'"
 
@@ -56,8 +64,7 @@ _SUBJECTS = """
 SELECT of.stream, shown.originator_version, shown.topic, shown.state
 FROM unnest(%s::uuid[]) AS of (stream), LATERAL (
     SELECT originator_version, topic, state FROM ledger.event
-    WHERE originator_id = of.stream AND state IS NOT NULL
-        AND topic <> ALL (%s) AND topic <> %s
+    WHERE originator_id = of.stream AND state IS NOT NULL AND topic = ANY (%s)
     LIMIT 1
 ) AS shown
 """
@@ -157,7 +164,7 @@ def blank_streams(
 ) -> int:
     """Blank the events of streams between two positions, the latter included; return their number."""
     with _as_eraser(connection):
-        asked = (workspace, sorted(streams), after, until, DECREES)
+        asked = (workspace, sorted(streams), after, until, KEPT)
         return connection.execute(_BLANK, asked).rowcount
 
 
@@ -201,7 +208,7 @@ def remaining(connection: Connection[Any], streams: Iterable[UUID]) -> Iterator[
 
 def _subjects(connection: Connection[Any], streams: Sequence[UUID]) -> set[Identifier]:
     """Return the identifiers whose streams these are, as far as messages are left that say so."""
-    asked = (list(streams), DECREES, IdentifiersLinked.TOPIC)
+    asked = (list(streams), MESSAGES)
     found = (event_from(*row) for row in connection.execute(_SUBJECTS, asked).fetchall())
     return {it.subject for it in found if isinstance(it, MessageEvent) and it.subject is not None}
 

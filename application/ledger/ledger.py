@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from threading import Event as Stop
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger import history, past, people, places, snapshots
+from application.ledger import history, past, people, places, segments, snapshots
 from application.ledger import rejected as rejects
 from application.ledger.append import Appended, append
 from application.ledger.entries import (
@@ -38,7 +39,7 @@ from application.ledger.suppression import (
 )
 from application.ledger.workspaces import Workspaces
 from domain.events import Event
-from domain.identifiers import Identifier
+from domain.identifiers import Identifier, segment_stream
 from domain.identity import Fact
 from domain.message import Message
 from domain.past import Past, Place
@@ -73,7 +74,7 @@ class Ledger:
     ) -> None:
         self._store, self._asked, self._workspaces = store, asked or store, workspaces
         self._preparations: dict[int, Preparation] = {}
-        self._lock = Lock()
+        self._lock, self._deciding = Lock(), Lock()
         self._commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
 
     def record(
@@ -109,6 +110,18 @@ class Ledger:
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
         return UUID(bytes=self._preparation(workspace).stream_of(identifier))
+
+    def segment_stream(self, workspace: int, segment: str) -> UUID:
+        """Return the id of the stream of what is decided about a segment."""
+        return UUID(bytes=segment_stream(self._preparation(workspace).secret, segment))
+
+    @contextmanager
+    def deciding(self, workspace: int) -> Iterator[Connection[Any]]:
+        """Give a transaction in which nobody else decides about segments of the workspace."""
+        # Who waits here for a turn takes no connection from those who ask about people.
+        with self._deciding, self._asked.asking() as connection, connection.transaction():
+            segments.wait_for_turn(connection, workspace)
+            yield connection
 
     def person(self, workspace: int, stream: UUID, until: int = LATEST) -> Person:
         """Return the person whose stream it is, as known at position ``until``: now, unless said."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
 from application.ledger.mapper import event_from
-from domain.events import Event
+from domain.events import EVENTS, Event, MessageEvent, SystemOccurred
 from domain.identifiers import Identifier
-from domain.identity import Fact, facts_of
-from domain.person import Person, find
+from domain.identity import Fact, facts_of, resolve
+from domain.person import Person, alone, find, person_of
 
 _FACTS = """
 WITH RECURSIVE near (stream) AS (
@@ -28,6 +28,9 @@ WHERE topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.u
 """
 
 LATEST = 2**63 - 1
+
+MESSAGES = [it.TOPIC for it in EVENTS if issubclass(it, MessageEvent) and it is not SystemOccurred]
+"""Events that say whose stream they are in."""
 
 
 def attested(
@@ -57,3 +60,18 @@ def person(
 ) -> Person:
     """Return the person whose stream it is, as known at position ``until``."""
     return find(stream, facts(connection, workspace, stream, until), stream_of)
+
+
+def persons(
+    connection: Connection[Any],
+    workspace: int,
+    streams: Collection[UUID],
+    stream_of: Callable[[Identifier], UUID],
+) -> Mapping[UUID, Person]:
+    """Return the person of each stream, for many at once."""
+    events = attested(connection, workspace, list(streams), LATEST).values()
+    components = resolve(fact for event in events for fact in facts_of(event)).values()
+    whole = {it.canonical: it for it in components}
+    people = [person_of(it, stream_of) for it in whole.values()]
+    found = {stream: person for person in people for stream in person.streams}
+    return {it: found.get(it) or alone(it) for it in streams}

@@ -9,8 +9,11 @@ import pytest
 
 from application.ledger import erasure
 from application.ledger.entries import Rejection
+from application.listing import Wanted
+from application.segments import Decision, Segments
 from domain.events import Erased, Suppressed, SuppressionLifted
 from domain.identifiers import Identifier
+from domain.segment import Definition
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import places
 from tests.integration.http.serving import Served
@@ -265,6 +268,38 @@ def test_a_read_model_that_this_process_does_not_know_is_emptied(
         assert owner.execute("SELECT name FROM read_other_v7.names").fetchall() == [("somebody",)]
         at = owner.execute("SELECT position FROM projections.checkpoint WHERE name = 'other'")
         assert at.fetchall() == [(0,)]
+
+
+def test_that_somebody_was_on_a_list_is_erased_with_them(served: Served, database: str) -> None:
+    segments, by = Segments(served.service.ledger), Decision("key-1")
+    segments.define(served.workspace, "vips", Definition("VIPs"), by)
+    served.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
+    ann, bob = (served.service.ledger.stream_of(served.workspace, it) for it in (ANN, BOB))
+    wanted = [Wanted(it, listed=True) for it in (ann, bob)]
+    segments.list_people(served.workspace, "vips", wanted, by)
+    served.project()
+    assert erase(served, PHONE).json()["events"] == 3
+    assert places(database, ["ann-canary", "phone-canary"]) == {}
+    [blank] = [it for it in served.service.ledger.read(served.workspace, 0, 99) if it.position == 5]
+    assert (blank.stream, blank.event) == (ann, None)
+    done = segments.list_people(served.workspace, "vips", wanted, by)
+    assert done.verdicts == ("unknown", "unchanged")
+    served.record(tracked("Back", ANN))
+    assert segments.list_people(served.workspace, "vips", wanted, by).verdicts[0] == "listed"
+    served.project()
+    live = rows(served)
+    rebuild(served)
+    assert rows(served) == live
+
+
+def test_what_was_decided_about_a_segment_is_nobodys_to_erase(served: Served) -> None:
+    segments = Segments(served.service.ledger)
+    segments.define(served.workspace, "vips", Definition("VIPs"), Decision("key-1"))
+    stream = served.service.ledger.segment_stream(served.workspace, "vips")
+    headers = {"Authorization": f"Bearer {served.keys['admin']}"}
+    answer = served.client.request("DELETE", f"/v1/profiles/{stream}", headers=headers, json={})
+    assert answer.status_code == 404
+    assert segments.segment(served.workspace, "vips").is_there
 
 
 def test_where_the_server_has_no_role_for_it_the_owner_erases(
