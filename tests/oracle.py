@@ -109,6 +109,8 @@ def _one(it: Any, op: str, value: Any, clock: int) -> bool:  # noqa: C901 - a pl
         return _one(it, "gte", value[0], clock) and _one(it, "lte", value[1], clock)
     if op in {"before", "after", "on"}:
         at = micros(it) if isinstance(it, str) else None
+        if _kind(it) == "number":
+            at = int(it * 1_000_000)
         bound = clock - span(value["ago"]) if isinstance(value, dict) else micros(value)
         if at is None or bound is None:
             return False

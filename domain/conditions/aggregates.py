@@ -136,7 +136,7 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return the result."""
         result = self._result(known, clock)
-        return {"result": None if result is None else float(result)}
+        return {"result": None if result is None else _readable(result)}
 
     def _result(self, known: Known, clock: int) -> Fraction | None:
         if self._moves:
@@ -170,6 +170,14 @@ def _canonical(value: float) -> str:
     """Return a number's text, the same for equal numbers."""
     exact = Decimal(repr(value) if isinstance(value, float) else value)
     return str(exact.normalize(_EXACT)) if exact else "0"
+
+
+def _readable(result: Fraction) -> float | str:
+    """Return a number for people; the text of one that no double can hold."""
+    try:
+        return float(result)
+    except OverflowError:
+        return f"{Decimal(round(result)):.6e}"
 
 
 def _exact(value: float) -> Fraction:

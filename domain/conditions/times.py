@@ -20,10 +20,16 @@ LONGEST_DAYS = 36_525
 """A window is at most a hundred years."""
 
 
-@lru_cache(maxsize=4096)
 def duration(text: Any) -> int:
     """Return the microseconds of ``90s``, ``15m``, ``24h`` or ``30d``; a day is 24 hours."""
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        raise InvalidRequest("a duration is a text such as 90s, 15m, 24h or 30d")
+    return _duration(text)
+
+
+@lru_cache(maxsize=4096)
+def _duration(text: str) -> int:
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise InvalidRequest(f"{text!r} is no duration; write one such as 90s, 15m, 24h or 30d")
     seconds = int(found[1]) * _UNITS[found[2]]
@@ -40,6 +46,11 @@ def microseconds(instant: datetime) -> int:
 def moment(at: int) -> datetime:
     """Return the instant, in UTC, that is so many microseconds after 1970-01-01."""
     return _EPOCH + at * MICROSECOND
+
+
+FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
+LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+"""The first and the last instant that can be written down: of the years 1 and 9999."""
 
 
 @lru_cache(maxsize=65_536)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.times import MICROSECOND, duration, instant_us
+from domain.conditions.times import FIRST, LAST, MICROSECOND, duration, instant_us
 from domain.errors import InvalidRequest
 
 Operator = Literal[
@@ -47,6 +47,7 @@ OPPOSITES: dict[str, str] = {
 """Operators that hold exactly where another does not."""
 
 DAY_US = 86_400_000_000
+LARGEST_BITS = 1_024
 
 Test = Callable[[Any], bool]
 
@@ -106,18 +107,22 @@ def needs_clock(value: Any) -> bool:
 def time_of(value: Any) -> int | None:
     """Return the microseconds that a value means, or None if it is no time.
 
-    A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds.
+    A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds of the years 1 to 9999.
     """
     if isinstance(value, str):
         return instant_us(value)
-    if is_number(value) and abs(value) < 2**40:
+    if is_number(value) and FIRST <= value * 1_000_000 <= LAST:
         return int(value * 1_000_000)
     return None
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a JSON number, which true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether a value is a JSON number within the range of a double, which true and false are not."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return value.bit_length() <= LARGEST_BITS
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def boundary(value: Any, clock: int) -> int:
@@ -245,7 +250,7 @@ def next_change(op: str, value: Any, found: Iterator[Any], clock: int) -> int | 
         bounds = [b for at in times for b in _day_bounds(at)]
     else:  # `before` begins one microsecond after the bound has reached the value
         bounds = [at + (op == "before") for at in times]
-    return min((it + span for it in bounds if it + span > clock), default=None)
+    return min((it + span for it in bounds if clock < it + span <= LAST), default=None)
 
 
 def _day_bounds(at: int) -> tuple[int, int]:
