@@ -1,0 +1,72 @@
+"""A person's history in words, asked about at an instant through the public functions of the conditions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from domain.conditions import Happened, Known, Program, read
+from domain.conditions.times import MICROSECOND, microseconds
+from domain.conditions.values import shown
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""When most things here happen."""
+
+
+def days(number: float) -> timedelta:
+    return timedelta(days=number)
+
+
+class Did(NamedTuple):
+    """Something that the person did."""
+
+    name: str
+    at: datetime
+    properties: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    stream: int = 0
+
+
+def did(name: str, at: datetime = NOON, /, **properties: Any) -> Did:
+    return Did(name, at, properties)
+
+
+class Person:
+    """Somebody with a history."""
+
+    def __init__(self, *history: Did, **known: Any) -> None:
+        self.history, self.known = history, known
+
+    def meets(self, document: Any, at: datetime) -> bool:
+        """Say whether the condition holds of the person at the instant."""
+        condition, facts = self._prepared(document)
+        return condition.holds(facts, microseconds(at))
+
+    def around(self, document: Any, at: datetime) -> tuple[bool, bool, bool]:
+        """Return the answers just before, at and just after the instant.
+
+        An answer that differs at the instant itself has been foretold just before.
+        """
+        condition, facts = self._prepared(document)
+        instants = [microseconds(at + near * MICROSECOND) for near in (-1, 0, 1)]
+        before, then, after = (condition.holds(facts, it) for it in instants)
+        if before != then:
+            assert condition.changes_at(facts, instants[0]) == instants[1], shown(instants[1])
+        return before, then, after
+
+    def _prepared(self, document: Any) -> Any:
+        program = Program(read(document))
+        kept: dict[tuple[int, str], Any] = {}
+        for number, event in enumerate(self.history):
+            happened = Happened(
+                microseconds(event.at),
+                number.to_bytes(2),
+                event.name,
+                {"properties": event.properties},
+            )
+            for key in program.watchers.get(event.name, ()):
+                where = event.stream, key
+                kept[where] = program.adders[key](kept.get(where), happened)
+        joined: dict[str, Any] = {}
+        for (_, key), summary in kept.items():
+            joined[key] = program.leaves[key].join(joined.get(key), summary)
+        return program.condition, Known(joined, **self.known)
