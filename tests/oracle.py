@@ -5,6 +5,7 @@ Slow, and written without a look at `domain.conditions`: it is what that is test
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -60,7 +61,7 @@ def holds(condition: dict[str, Any], history: History, clock: int) -> bool:  # n
 
 
 def fits(event: Event, step: dict[str, Any]) -> bool:
-    return event.name == step["event"] and all(
+    return named(event.name, step["event"]) and all(
         compares(
             list(
                 walk({"properties": event.properties}, it["path"].replace("[]", ".[]").split("."))
@@ -71,6 +72,40 @@ def fits(event: Event, step: dict[str, Any]) -> bool:
         )
         for it in step.get("where", ())
     )
+
+
+def named(name: str, wanted: str | dict[str, str]) -> bool:
+    if isinstance(wanted, str):
+        return name == wanted
+    matches = False
+    for sign, expression in terms(wanted["matching"]) or ():
+        if re.fullmatch(expression, name, re.DOTALL):
+            matches = sign == "+"
+    return matches
+
+
+def terms(pattern: str) -> list[tuple[str, str]] | None:
+    """Return each term's sign and its regular expression; None if it is no pattern."""
+    tokens = re.findall(r"\\.|[^\\]", "+" + pattern, re.DOTALL)
+    if "".join(tokens) != "+" + pattern:
+        return None
+    found: list[tuple[str, list[str]]] = []
+    for token in tokens:
+        if token in {"+", "|"}:
+            found.append((token, []))
+        else:
+            found[-1][1].append(token)
+    for _, term in found:
+        while term and term[0] == " ":
+            term.pop(0)
+        while term and term[-1] == " ":
+            term.pop()
+    if not all(term for _, term in found):
+        return None
+    return [
+        (sign, "".join(".*" if it == "*" else re.escape(it[-1]) for it in term))
+        for sign, term in found
+    ]
 
 
 def walk(value: Any, steps: list[str]) -> Iterable[Any]:

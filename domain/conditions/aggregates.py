@@ -13,6 +13,7 @@ import msgspec
 from domain import paths
 from domain.conditions.base import Happened, Known, Leaf, Summary
 from domain.conditions.events import matcher
+from domain.conditions.names import EventName
 from domain.conditions.times import Within
 from domain.conditions.values import Comparison, is_number
 from domain.errors import InvalidRequest
@@ -73,15 +74,15 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     KEY: ClassVar[str] = "aggregate"
 
-    event: str
+    event: EventName
     aggregate: Aggregate
     within: Within | None = None
     where: tuple[Comparison, ...] = ()
 
     @property
-    def watches(self) -> frozenset[str]:
+    def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
-        return frozenset((self.event,))
+        return (self.event,)
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what adds the values of a matching event."""

@@ -8,12 +8,16 @@ are added in any order, and which joins with those of the person's other streams
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
+from domain.conditions.names import EventName, Matching, name_test
 from domain.conditions.values import shown
+
+NAMES_KEPT, LONGEST_KEPT = 4_096, 256
+"""How many names, and how long ones, a program remembers the answer for."""
 
 Summary = Any
 """What a leaf remembers: plain values that MessagePack can hold.  None: nothing yet."""
@@ -91,9 +95,19 @@ class Leaf(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         return msgspec.json.encode(self, order="deterministic").decode()
 
     @property
-    def watches(self) -> frozenset[str]:
-        """Names of the events that it looks at."""
+    def events(self) -> tuple[EventName, ...]:
+        """Which events it looks at: their names, or patterns of names."""
         raise NotImplementedError
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The names of the events that it looks at; None: a pattern says which."""
+        names = frozenset(it for it in self.events if isinstance(it, str))
+        return None if any(isinstance(it, Matching) for it in self.events) else names
+
+    def watches(self, name: str) -> bool:
+        """Say whether it looks at events of this name."""
+        return any(name_test(it)(name) for it in self.events)
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what adds one event, each handed in once, to a summary."""
@@ -120,14 +134,29 @@ class Program:
         """What adds an event to each leaf's summary, by the leaf's key."""
         return {key: leaf.adder() for key, leaf in self.leaves.items()}
 
+    def watching(self, name: str) -> tuple[str, ...]:
+        """Return the keys of the leaves that look at events of this name."""
+        if self._named is not None:
+            return self._named.get(name, ())
+        return self._watching(name) if len(name) <= LONGEST_KEPT else self._look(name)
+
     @cached_property
-    def watchers(self) -> Mapping[str, tuple[str, ...]]:
-        """The keys of the leaves that look at events of a name."""
+    def _named(self) -> Mapping[str, tuple[str, ...]] | None:
+        """The keys by name; None if there is a pattern, so that any name may be looked at."""
         found: dict[str, tuple[str, ...]] = {}
         for key, leaf in self.leaves.items():
-            for name in leaf.watches:
+            if leaf.names is None:
+                return None
+            for name in leaf.names:
                 found[name] = (*found.get(name, ()), key)
         return found
+
+    @cached_property
+    def _watching(self) -> Callable[[str], tuple[str, ...]]:
+        return lru_cache(maxsize=NAMES_KEPT)(self._look)
+
+    def _look(self, name: str) -> tuple[str, ...]:
+        return tuple(key for key, leaf in self.leaves.items() if leaf.watches(name))
 
 
 def _leaves(condition: Condition) -> list[Leaf]:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, ClassVar, Literal
 
 from domain.conditions.base import Happened, Known, Leaf, Summary
+from domain.conditions.names import EventName
 from domain.conditions.times import ONCE, Count, Within, duration
 from domain.conditions.values import Comparison, shown
 from domain.errors import InvalidRequest
@@ -33,15 +34,15 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
     KEY: ClassVar[str] = "event"
 
-    event: str
+    event: EventName
     count: Count = ONCE
     within: Within | None = None
     where: tuple[Comparison, ...] = ()
 
     @property
-    def watches(self) -> frozenset[str]:
+    def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
-        return frozenset((self.event,))
+        return (self.event,)
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what puts a matching event's time into its place."""
@@ -104,7 +105,7 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     KEY: ClassVar[str] = "occurrence"
 
-    event: str
+    event: EventName
     occurrence: Literal["first", "last"]
     older_than: str | None = None
     newer_than: str | None = None
@@ -116,9 +117,9 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         duration(self.older_than or self.newer_than)
 
     @property
-    def watches(self) -> frozenset[str]:
+    def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
-        return frozenset((self.event,))
+        return (self.event,)
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what keeps the earliest, or the latest, matching time."""

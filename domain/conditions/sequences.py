@@ -9,6 +9,7 @@ import msgspec
 
 from domain.conditions.base import Happened, Known, Leaf, Summary
 from domain.conditions.events import matcher
+from domain.conditions.names import EventName, name_test
 from domain.conditions.times import duration
 from domain.conditions.values import Comparison, shown
 from domain.errors import InvalidRequest
@@ -17,9 +18,9 @@ MOST_STEPS = 20
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An event with a name, and perhaps certain properties."""
+    """An event with a name, or a name that matches, and perhaps certain properties."""
 
-    event: str
+    event: EventName
     where: tuple[Comparison, ...] = ()
 
 
@@ -52,18 +53,19 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
             duration(self.within)
 
     @property
-    def watches(self) -> frozenset[str]:
+    def events(self) -> tuple[EventName, ...]:
         """The names of all steps, and of what is forbidden."""
-        return frozenset(it.event for it in (*self.sequence, *self.without))
+        return tuple(it.event for it in (*self.sequence, *self.without))
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what notes which of the steps an event can be."""
-        tests = [(it.event, matcher(it.where)) for it in (*self.sequence, *self.without)]
+        steps = (*self.sequence, *self.without)
+        tests = [(name_test(it.event), matcher(it.where)) for it in steps]
 
         def add(summary: Summary, happened: Happened) -> Summary:
             bits = 0
-            for place, (name, matches) in enumerate(tests):
-                if name == happened.name and matches(happened.document):
+            for place, (named, matches) in enumerate(tests):
+                if named(happened.name) and matches(happened.document):
                     bits |= 1 << place
             if not bits:
                 return summary

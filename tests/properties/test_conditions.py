@@ -10,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.conditions import Happened, Known, Program, read
+from domain.errors import InvalidRequest
 from tests import oracle
 
 MINUTE = 60_000_000
 START = oracle.micros("2026-01-01T00:00:00+00:00") or 0
 
 names = st.sampled_from(["a", "b", "c"])
+odd_names = st.text("ab*+|\\ ", max_size=4)
+pieces = st.sampled_from(["a", "b", "*", "+", "|", " ", "\\*", "\\+", "\\|", "\\\\", "\\ "])
+any_patterns = st.lists(pieces, min_size=1, max_size=6).map("".join)
+patterns = any_patterns.filter(lambda it: oracle.terms(it) is not None)
 minutes = st.integers(0, 12)
 scalars = st.sampled_from(
     [0, 1, 2, 2.5, 0.1, 0.2, True, False, None, "x", "xy", "1", "2026-01-01T00:05:00+00:00"]
@@ -31,7 +36,7 @@ events = st.lists(
     st.builds(
         oracle.Event,
         st.integers(0, 12).map(lambda it: START + it * MINUTE),
-        names,
+        names | odd_names,
         properties,
     ),
     max_size=6,
@@ -84,7 +89,8 @@ where = st.lists(
     ),
     max_size=1,
 )
-step = st.builds(lambda name, tests: {"event": name, "where": tests}, names, where)
+asked_names = names | odd_names | patterns.map(lambda it: {"matching": it})
+step = st.builds(lambda name, tests: {"event": name, "where": tests}, asked_names, where)
 small = st.integers(0, 3)
 counts = st.one_of(
     small.map(lambda it: {"at_least": it}),
@@ -181,7 +187,7 @@ def known(program: Program, history: oracle.History, streams: list[int], order: 
         happened = Happened(
             event.at, place.to_bytes(2), event.name, {"properties": event.properties}
         )
-        for key in program.watchers.get(event.name, ()):
+        for key in program.watching(event.name):
             where = (streams[place], key)
             kept[where] = program.adders[key](kept.get(where), happened)
     joined: dict[str, Any] = {}
@@ -200,6 +206,20 @@ def known(program: Program, history: oracle.History, streams: list[int], order: 
 @given(conditions, histories, st.data())
 def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data) -> None:
     agrees_at_every_instant(document, history, data)
+
+
+@settings(max_examples=1000)
+@given(
+    any_patterns | st.text("a*+|\\ ", max_size=5), st.lists(odd_names | st.text("ab", max_size=5))
+)
+def test_a_pattern_takes_the_names_that_the_oracle_says_or_is_refused(pattern, said) -> None:
+    if oracle.terms(pattern) is None:
+        with pytest.raises(InvalidRequest):
+            read({"event": {"matching": pattern}})
+        return
+    program = Program(read({"event": {"matching": pattern}}))
+    for name in said:
+        assert bool(program.watching(name)) == oracle.named(name, {"matching": pattern})
 
 
 likely = st.builds(

@@ -63,7 +63,7 @@ class Person:
                 event.name,
                 {"properties": event.properties},
             )
-            for key in program.watchers.get(event.name, ()):
+            for key in program.watching(event.name):
                 where = event.stream, key
                 kept[where] = program.adders[key](kept.get(where), happened)
         joined: dict[str, Any] = {}
