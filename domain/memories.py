@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -48,8 +48,12 @@ class Memory(Protocol):
         ...
 
     @property
-    def names(self) -> frozenset[str]:
-        """Names of the events that it looks at."""
+    def names(self) -> frozenset[str] | None:
+        """Names of the events that it looks at; None: a pattern tells them."""
+        ...
+
+    def watches(self, name: str) -> bool:
+        """Say whether it looks at events of a name."""
         ...
 
     def adder(self) -> Adder:
@@ -75,7 +79,7 @@ class Did:
     kind = None
 
     def __init__(self, leaf: Leaf) -> None:
-        self.leaf, self.key, self.names = leaf, leaf.key, leaf.watches
+        self.leaf, self.key, self.names, self.watches = leaf, leaf.key, leaf.names, leaf.watches
 
     def adder(self) -> Adder:
         """Return the condition's own."""
@@ -95,7 +99,17 @@ class Did:
         return _decode(stored)
 
 
-class _Told:
+class _Plain:
+    """A memory that looks at events of known names."""
+
+    names: frozenset[str] = frozenset()
+
+    def watches(self, name: str) -> bool:
+        """Look among the names."""
+        return name in self.names
+
+
+class _Told(_Plain):
     """Registers of what was told of a person."""
 
     def join(self, sides: Sides) -> Value:
@@ -138,7 +152,7 @@ class Tags(_Told):
 
     kind = "track"
     key = TAGS
-    names: ClassVar[frozenset[str]] = frozenset(TAGGING)
+    names = frozenset(TAGGING)
 
     def adder(self) -> Adder:
         """Return what takes a tag's word."""
@@ -152,11 +166,10 @@ class Tags(_Told):
         return add
 
 
-class OnList:
+class OnList(_Plain):
     """Whether the person is on the list of a segment that is kept by hand: the last word counts."""
 
     kind = None
-    names: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, segment: str) -> None:
         self.segment, self.key = segment, Handpicked(segment).key

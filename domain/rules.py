@@ -52,7 +52,7 @@ class Rules:
         return [
             key
             for key, memory in self.memories.items()
-            if name in memory.names and memory.kind in (None, kind)
+            if memory.kind in (None, kind) and memory.watches(name)
         ]
 
     def _holding_of_a_stranger(self) -> frozenset[int]:

@@ -6,9 +6,9 @@ once, with their positions, so that what it says up to one of them does not depe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,7 +18,7 @@ from domain.conditions import Happened
 from domain.conditions.times import moment
 from domain.errors import FoldlineError
 from domain.membership import Since
-from domain.memories import Memory, Value
+from domain.memories import Adder, Memory, Value
 from domain.profile_state import DECISIONS
 from projections import checkpoint
 from projections.copying import copy
@@ -33,11 +33,12 @@ _EVENTS = f"""
 SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
     properties::text
 FROM {timeline}
-WHERE workspace = %(workspace)s AND name = ANY(%(names)s) AND position <= %(position)s
+WHERE workspace = %(workspace)s {{named}} AND position <= %(position)s
     AND occurred_at <= %(clock)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
     AND kind <> ALL(%(decisions)s)
 """
 
+_NAMED = "AND name = ANY(%(names)s)"
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _decode = msgspec.json.Decoder().decode
 
@@ -53,7 +54,7 @@ def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) 
 
     Raises TimelineBehind unless the timeline is at that position: it is tried again then.
     """
-    wanted = [it for it in memories if it.names]
+    wanted = [it for it in memories if it.names is None or it.names]
     if not wanted:
         return
     reached = checkpoint.standing(tx, workspace).get((NAME, VERSION), 0)
@@ -75,7 +76,7 @@ def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) 
 def recall(
     tx: Connection,
     workspace: int,
-    memories: Iterable[Memory],
+    memories: Sequence[Memory],
     *,
     position: int,
     clock: int | None,
@@ -85,26 +86,31 @@ def recall(
     Only of events up to a position and, if there is a clock, of those that occurred by then.
     """
     found: dict[str, dict[UUID, Value]] = {it.key: {} for it in memories}
-    listeners: dict[str, list[tuple[str | None, Any, dict[UUID, Value]]]] = {}
-    for it in memories:
-        for name in it.names:
-            listeners.setdefault(name, []).append((it.kind, it.adder(), found[it.key]))
-    for stream, kind, happened in _events(tx, workspace, sorted(listeners), position, clock):
-        for wanted, add, values in listeners[happened.name]:
-            if wanted is None or wanted == kind:
-                before = values.get(stream)
-                after = add(before, happened)
-                if after is not before:
-                    values[stream] = after
+    adders = {it.key: it.adder() for it in memories}
+
+    @cache
+    def listeners(kind: str, name: str) -> Sequence[tuple[Adder, dict[UUID, Value]]]:
+        heard = [it.key for it in memories if it.kind in (None, kind) and it.watches(name)]
+        return [(adders[key], found[key]) for key in heard]
+
+    names = None
+    if all(it.names is not None for it in memories):
+        names = sorted(frozenset().union(*(it.names or () for it in memories)))
+    for stream, kind, happened in _events(tx, workspace, names, position, clock):
+        for add, values in listeners(kind, happened.name):
+            before = values.get(stream)
+            after = add(before, happened)
+            if after is not before:
+                values[stream] = after
     return found
 
 
 def _events(
-    tx: Connection, workspace: int, names: Sequence[str], position: int, clock: int | None
+    tx: Connection, workspace: int, names: Sequence[str] | None, position: int, clock: int | None
 ) -> Iterator[tuple[UUID, str, Happened]]:
     asked = {
         "workspace": workspace,
-        "names": list(names),
+        "names": names,
         "position": position,
         "clock": _LAST if clock is None else moment(clock),
         "decisions": sorted(DECISIONS),
@@ -112,6 +118,6 @@ def _events(
     driver = cursor(tx).connection
     with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
-        rows.execute(_EVENTS, asked)
+        rows.execute(_EVENTS.format(named="" if names is None else _NAMED), asked)
         for stream, at, id_, kind, name, properties in rows:
             yield stream, kind, Happened(at, id_, name, {"properties": _decode(properties)})
