@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData
 from domain.events import Event
 from domain.forgotten import Forgotten
 from domain.identifiers import Identifier
-from domain.past import Past
+from domain.past import Past, Place
 from domain.person import Person
 from domain.recorded import Recorded
 from projections.batch import Batch
@@ -29,6 +29,10 @@ class Feed(Protocol):
 
     def heads(self) -> Mapping[int, int]:
         """Return the last position of each workspace that has events."""
+        ...
+
+    def clock(self, workspace: int) -> Place:
+        """Return the last position and the time: no later event has an earlier one."""
         ...
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
@@ -91,6 +95,17 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Time:
+    """How a read model changes by itself.  Instants are microseconds since 1970 UTC."""
+
+    due: Callable[[Connection, int], int | None]
+    """Return when it next changes in a workspace, if nothing happens before."""
+
+    passes: Callable[[Connection, int, int], None]
+    """Let time go by in a workspace that has no more events until an instant."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """One read model.  Raise ``version`` whenever tables or fold change: it is built anew."""
 
@@ -101,6 +116,9 @@ class Projection:
     """Fold one batch of one workspace.  Its writes commit together with the checkpoint."""
 
     queries: tuple[Query, ...] = ()
+    time: Time | None = None
+    """How it changes by itself; None: only events change it."""
+
     forget: Callable[[Connection, Forgotten], None] | None = None
     """Remove an erased person, so that what stays is what the blanked ledger adds up to.
 

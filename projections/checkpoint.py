@@ -184,6 +184,12 @@ def move(
     return moved.rowcount == 1
 
 
+def hold(tx: Connection, workspace: int, projection: Projection) -> int:
+    """Return where the read model stands, and let nobody move it until commit."""
+    standing = select(checkpoint.c.position).where(_of(workspace, projection)).with_for_update()
+    return tx.execute(standing).scalar() or 0
+
+
 def mark_failed(tx: Connection, workspace: int, projection: Projection, failure: str) -> None:
     """Note for all to see why the read model does not move.  Moving on clears it."""
     tx.execute(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from threading import Event
 
 from sqlalchemy import Connection, Engine, select
 
+from domain.conditions.times import microseconds
 from domain.errors import FoldlineError, HoleInLedger
 from domain.recorded import Recorded
 from projections import checkpoint
@@ -21,6 +22,9 @@ from projections.worker import work
 
 BATCH = 4_000
 """Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
+
+
+_NEVER = 2**63
 
 
 class Overtaken(FoldlineError):
@@ -149,6 +153,25 @@ class Projector:
             overtaken=overtaken,
             failures=tuple(failures),
         )
+
+    def pass_time(self, workspace: int) -> bool:
+        """Let the time go by for read models that stand at the head; say whether any was due."""
+        waiting = [(it, it.time) for it in self.projections if it.time is not None]
+        with self._engine.connect() as tx:
+            due = [time.due(tx, workspace) for _, time in waiting]
+        if (
+            min((it for it in due if it is not None), default=_NEVER)
+            > datetime.now(UTC).timestamp() * 1e6
+        ):
+            return False
+        clock = self.feed.clock(workspace)
+        with self._engine.begin() as tx:
+            checkpoint.keep_out_erasures(tx, workspace)
+            checkpoint.plan_anew(tx)
+            for projection, time in waiting:
+                if checkpoint.hold(tx, workspace, projection) == clock.position:
+                    time.passes(tx, workspace, microseconds(clock.recorded_at))
+        return True
 
     def mark_failed(self, workspace: int, failure: Failure) -> None:
         """Write the failure where the status of every process shows it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
+
+from projections.checkpoint import ErasureUnderWay
 
 if TYPE_CHECKING:  # the projector starts this loop
     from projections.base import Projection
@@ -55,6 +58,9 @@ class Follower:
         """
         heads = self.projector.feed.heads()
         moved = [self._follow(it) for it, head in heads.items() if head > self._reached(it)]
+        for workspace, head in heads.items():
+            if head == self._reached(workspace):
+                self._pass_time(workspace)
         if not any(moved):
             return None
         behind = any(head > self._reached(it) for it, head in heads.items())
@@ -83,6 +89,10 @@ class Follower:
         if len(free) == len(self.projector.projections) and not (failed or step.overtaken):
             self.reached[workspace] = step.reached
         return bool(step.applied or step.overtaken)
+
+    def _pass_time(self, workspace: int) -> None:
+        with suppress(ErasureUnderWay):  # the next look will do
+            self.projector.pass_time(workspace)
 
     def _hold(self, workspace: int, failure: Failure) -> None:
         hold = self.holds.setdefault((workspace, failure.projection), Hold())

@@ -107,6 +107,14 @@ class Ledger:
         with self._store.asking() as connection:
             return dict(connection.execute(_HEADS).fetchall())
 
+    def clock(self, workspace: int) -> Place:
+        """Return the last position and the time: no later event has an earlier one.
+
+        Moves the ledger's own clock, so it waits for those who are appending.
+        """
+        with self._store.asking() as connection:
+            return places.clock(connection, workspace)
+
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
         return UUID(bytes=self._preparation(workspace).stream_of(identifier))

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.errors import NotFound
 from domain.past import Place
 
 _POSITION_AT = """
@@ -57,6 +58,11 @@ WHERE workspace = %(workspace)s AND position = (
 )
 """
 
+_MOVE_CLOCK = """
+UPDATE ledger.ledger_head SET recorded_at = greatest(recorded_at, clock_timestamp())
+WHERE workspace = %s RETURNING last_position, recorded_at
+"""
+
 
 def place(connection: Connection[Any], workspace: int, when: int | datetime) -> Place | None:
     """Return the last place that is not after a position or instant; None before the first."""
@@ -78,3 +84,11 @@ def _position_at(connection: Connection[Any], workspace: int, instant: datetime)
     asked = {"workspace": workspace, "instant": instant}
     found = connection.execute(_POSITION_AT, asked).fetchone()
     return 0 if found is None else int(found[0])
+
+
+def clock(connection: Connection[Any], workspace: int) -> Place:
+    """Move the clock of a workspace's ledger to now, and return it with the last position."""
+    row = connection.execute(_MOVE_CLOCK, (workspace,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no workspace {workspace}")
+    return Place(*row)

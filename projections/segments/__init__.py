@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from projections.base import Projection
+from projections.base import Projection, Time
 from projections.segments import tables
 from projections.segments.fold import apply, sweep
+from projections.segments.stored import next_due
 
 __all__ = ["projection", "sweep"]
 
@@ -13,5 +14,5 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
-    queries=(),
+    time=Time(due=next_due, passes=sweep),
 )

@@ -41,6 +41,8 @@ WHERE workspace = %s AND person = ANY(%s) AND left_at IS NULL
 
 _TIMERS = f"SELECT person, segment, due FROM {timer} WHERE workspace = %s AND person = ANY(%s)"
 
+_NEXT_DUE = f"SELECT min(due) FROM {timer} WHERE workspace = %s"
+
 _DUE = f"SELECT DISTINCT person FROM {timer} WHERE workspace = %s AND due <= %s"
 
 _DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%s)"
@@ -86,6 +88,12 @@ def cursor(tx: Connection) -> Cursor[Any]:
     driver = tx.connection.driver_connection
     assert isinstance(driver, Driver)
     return driver.cursor(binary=True)
+
+
+def next_due(tx: Connection, workspace: int) -> int | None:
+    """Return when the next answer may change by itself."""
+    due: int | None = tx.exec_driver_sql(_NEXT_DUE, (workspace,)).scalar()
+    return due
 
 
 def persons_due(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:

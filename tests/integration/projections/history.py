@@ -43,6 +43,10 @@ class ListFeed:
     def heads(self) -> Mapping[int, int]:
         return {it: history[-1].position for it, history in self.workspaces.items() if history}
 
+    def clock(self, workspace: int) -> Place:
+        last = self.workspaces[workspace][-1]
+        return Place(last.position, last.recorded_at)
+
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         return stream_of(identifier)
 
