@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain import conditions
+from domain.conditions import Known
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.segment import By, Definition, Segment, references
 
@@ -128,3 +129,13 @@ def test_references_are_found_however_deep() -> None:
         {"any": [{"segment": "a"}, {"none": [{"all": [{"segment": "b"}]}]}]}
     )
     assert references(condition) == {"a", "b"}
+
+
+@pytest.mark.parametrize("digits", ["1e400", "9" * 400, "-" + "9" * 400])
+def test_a_number_beyond_all_floats_is_no_number(digits: str) -> None:
+    condition = b'{"attribute": "a", "op": "gt", "value": %b}' % digits.encode()
+    with pytest.raises(InvalidRequest):
+        Segment("s").define(Definition("n", "", condition), nobody, BY)
+    larger = conditions.read({"attribute": "a", "op": "gt", "value": 1})
+    assert not larger.holds(Known({}, {"a": 10**400}), 0)
+    assert larger.holds(Known({}, {"a": 10**300}), 0)
