@@ -10,13 +10,16 @@ from starlette.types import Receive, Scope, Send
 
 from interfaces.http import errors
 from interfaces.http.access import access
+from interfaces.http.definitions import definitions
 from interfaces.http.erasing import erasing
 from interfaces.http.health import health
+from interfaces.http.lists import lists
 from interfaces.http.merging import merging
 from interfaces.http.operations import operations
 from interfaces.http.past import past
 from interfaces.http.progress import Watch
 from interfaces.http.queries import add_queries
+from interfaces.http.segments import deciding
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
@@ -80,6 +83,9 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     add_queries(api, service, wait_seconds=wait_seconds)
     api.include_router(past(service))
     api.include_router(merging(service))
+    api.include_router(deciding(service))
+    api.include_router(definitions(service))
+    api.include_router(lists(service))
     api.include_router(operations(service, watch))
     api.include_router(access(service))
     api.include_router(erasing(service))

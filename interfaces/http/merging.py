@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from application.merging import Decision, Merging, Outcome
-from domain.errors import InvalidRequest
 from domain.message import Policy
 from domain.person import Person
-from interfaces.http import recorded
+from interfaces.http import idempotency, recorded
 from interfaces.http.auth import allow, key_of
 from interfaces.http.errors import documented
 from interfaces.http.requests import Nothing, body, body_of, reader
@@ -29,14 +28,6 @@ Ref = Annotated[
 ]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Kept with the decision.")]
 DryRun = Annotated[bool, Field(description="Only say what it would come to.")]
-
-IDEMPOTENCY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key again records nothing.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-}
 
 
 class Merge(BaseModel):
@@ -117,7 +108,7 @@ def merging(service: Service) -> APIRouter:
         operation_id="merge_profiles",
         response_model=Decided,
         responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(Merge) | {"parameters": [IDEMPOTENCY]},
+        openapi_extra=body(Merge) | {"parameters": [idempotency.HEADER]},
     )
     async def merge(request: Request) -> Response:
         read_nothing(request)
@@ -141,7 +132,7 @@ def merging(service: Service) -> APIRouter:
         operation_id="unmerge_profile",
         response_model=Decided,
         responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(Unmerge) | {"parameters": [IDEMPOTENCY]},
+        openapi_extra=body(Unmerge) | {"parameters": [idempotency.HEADER]},
     )
     async def unmerge(request: Request) -> Response:
         read_nothing(request)
@@ -182,10 +173,7 @@ async def _decided(
 
 
 def _decision(request: Request, reason: str) -> Decision:
-    message_id = request.headers.get("idempotency-key", str(uuid4()))
-    if not (1 <= len(message_id) <= 200 and message_id.isascii() and message_id.isprintable()):
-        raise InvalidRequest("an Idempotency-Key has 1 to 200 printable ASCII characters")
-    return Decision(key_of(request).id, reason, message_id)
+    return Decision(key_of(request).id, reason, idempotency.key_in(request) or str(uuid4()))
 
 
 def _someone(person: Person) -> dict[str, Any]:

@@ -7,8 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Raw
 
-from domain.events import Decree, Event, IdentifiersLinked, Merged, MessageEvent, Unmerged
+from domain.events import (
+    Decree,
+    Event,
+    IdentifiersLinked,
+    Listed,
+    Merged,
+    MessageEvent,
+    SegmentArchived,
+    SegmentDefined,
+    Unmerged,
+)
 from domain.identifiers import Identifier
 from domain.recorded import Recorded
 from projections import received
@@ -17,6 +28,7 @@ from projections.instants import shown
 _HEADER = frozenset(("originator_id", "originator_version", "id"))
 _CAUSE = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
 _RECEIVED = frozenset(("payload", "raw"))
+_DECIDED = Merged | Unmerged | Decree | Listed | SegmentDefined | SegmentArchived
 
 
 def place_of(recorded: Recorded) -> dict[str, Any]:
@@ -39,7 +51,7 @@ def cause_of(event: Event) -> dict[str, Any]:
     cause: dict[str, Any] = {}
     if isinstance(event, MessageEvent):
         cause = {"message_id": event.message_id, "source": event.source}
-    if isinstance(event, Merged | Unmerged | Decree) and event.actor:
+    if isinstance(event, _DECIDED) and event.actor:
         cause |= {"actor": event.actor, "reason": event.reason}
     return cause
 
@@ -70,4 +82,6 @@ def _shown(value: Any) -> Any:
         return [_shown(it) for it in value]
     if isinstance(value, datetime):
         return shown(value)
+    if isinstance(value, bytes):  # of a segment: its condition
+        return Raw(value) if value else None
     return str(value) if isinstance(value, UUID) else value

@@ -77,18 +77,24 @@ def parameters(model: type[BaseModel], path: str) -> dict[str, Any]:
     return {"parameters": found} if found else {}
 
 
-async def body_of(request: Request, model: type[Model]) -> Model:
-    """Read the JSON body, whatever its Content-Type says; none at all is an empty object.
-
-    Raises BodyTooLarge before more than the limit is held, and InvalidRequest.
-    """
+async def bytes_of(request: Request) -> bytes:
+    """Read the body as it is.  Raises BodyTooLarge before more than the limit is held."""
     held = bytearray()
     async for chunk in request.stream():
         held += chunk
         if len(held) > MAX_BODY:
             raise BodyTooLarge(f"send at most {MAX_BODY} bytes", limit=MAX_BODY)
+    return bytes(held)
+
+
+async def body_of(request: Request, model: type[Model]) -> Model:
+    """Read the JSON body, whatever its Content-Type says; none at all is an empty object.
+
+    Raises BodyTooLarge and InvalidRequest.
+    """
+    held = await bytes_of(request)
     try:
-        return model.model_validate_json(bytes(held) or b"{}")
+        return model.model_validate_json(held or b"{}")
     except ValidationError as error:
         raise incorrect(_wrong(error, lambda _: "body")) from error
 
