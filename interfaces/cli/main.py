@@ -13,6 +13,7 @@ from interfaces.cli import (
     import_file,
     keys,
     migrate,
+    segments,
     serve,
     worker,
     workspaces,
@@ -39,6 +40,7 @@ app.command()(demo.demo)
 app.command("import")(import_file.import_file)
 app.add_typer(keys.app, name="keys")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(segments.app, name="segments")
 app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 

@@ -92,7 +92,11 @@ async def body_of(request: Request, model: type[Model]) -> Model:
 
     Raises BodyTooLarge and InvalidRequest.
     """
-    held = await bytes_of(request)
+    return parsed(await bytes_of(request), model)
+
+
+def parsed(held: bytes, model: type[Model]) -> Model:
+    """Return what a JSON body says.  Raises InvalidRequest."""
     try:
         return model.model_validate_json(held or b"{}")
     except ValidationError as error:

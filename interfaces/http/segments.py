@@ -206,9 +206,14 @@ def _taking(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _answered(made: Outcome, status: int = 200) -> Response:
+    return Response(recorded.encode(shown(made)), status, media_type="application/json")
+
+
+def shown(made: Outcome) -> dict[str, Any]:
+    """Return what a decision came to as answers show it."""
     segment = made.segment
     assert segment.definition is not None
-    answer = {
+    return {
         "id": segment.id,
         **shown_definition(segment.definition),
         "archived": segment.archived,
@@ -216,7 +221,6 @@ def _answered(made: Outcome, status: int = 200) -> Response:
         "changed": made.changed,
         "position": made.position,
     }
-    return Response(recorded.encode(answer), status, media_type="application/json")
 
 
 def shown_definition(definition: Definition) -> dict[str, Any]:
