@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Security
 from msgspec import Raw
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,8 +25,18 @@ from interfaces.service import Service
 PATH = "/v1/segments/{id}"
 
 Id = Annotated[str, Field(description="1 to 64 of a-z, 0-9, - and _, such as `big-spenders`")]
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("NUL can be part of no value")
+    return text
+
+
 Reason = Annotated[
-    str, Field(max_length=500, description="Kept with the decision for ever: name nobody in it.")
+    str,
+    Field(max_length=500, description="Kept with the decision for ever: name nobody in it."),
+    AfterValidator(_without_nul),
 ]
 Version = Annotated[
     int | None,

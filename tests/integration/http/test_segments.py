@@ -89,6 +89,7 @@ def test_a_segment_from_beginning_to_end(served: Served) -> None:
         ({"name": "x", "manual": True, "extra": 1}, None),
         ({"name": "x", "manual": True, "version": -1}, None),
         ({"name": "x", "manual": True, "reason": "r" * 501}, None),
+        ({"name": "x", "manual": True, "reason": "r\0"}, None),
         (b'{"name": "x", "condition": {"attribute": "a", "op": "gt", "value": 1e999}}', ""),
         (b'{"name": "x", "condition": {"attribute": "a", "op": "gt", "value": NaN}}', ""),
         (b'{"name": "x", "condition": {"event": "\\ud800"}}', None),
