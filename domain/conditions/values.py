@@ -6,6 +6,7 @@ Types compare as types: a number never equals its text, and only numbers and str
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
