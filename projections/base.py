@@ -65,6 +65,9 @@ class Reader:
     persons: Callable[[Iterable[UUID]], Mapping[UUID, Person]]
     """Each stream's person, for many streams at once."""
 
+    names: Callable[[Iterable[Person]], Mapping[UUID, tuple[Identifier, ...]]]
+    """All names that each person goes by, by the person's id."""
+
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""
 

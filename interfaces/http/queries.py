@@ -22,7 +22,7 @@ from interfaces.http.errors import documented
 from interfaces.http.requests import parameters, reader
 from interfaces.http.turns import Turns
 from interfaces.service import Service
-from projections import identity
+from projections import identity, profile
 from projections.base import Projection, Query, Reader
 from projections.checkpoint import reached
 from projections.sessions import find as find_session
@@ -115,6 +115,7 @@ def _answer(
             people=partial(identity.people, tx, workspace),
             session=partial(find_session, tx, workspace),
             persons=partial(identity.persons, tx, workspace),
+            names=partial(profile.names, tx, workspace),
             recorded=partial(service.ledger.at, workspace),
             past=partial(service.ledger.past, workspace),
             projected_to=projected_to,

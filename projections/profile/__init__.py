@@ -7,6 +7,9 @@ from projections.base import Projection
 from projections.profile import tables
 from projections.profile.fold import apply
 from projections.profile.queries import profile, profiles
+from projections.profile.states import names
+
+__all__ = ["names", "projection"]
 
 projection = Projection(
     name=tables.NAME,

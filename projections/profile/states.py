@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain import profile_state
+from domain.identifiers import Identifier
+from domain.person import Person, strongest_first
 from domain.profile_state import ProfileState
 from projections.profile.tables import search, state
 
@@ -45,4 +47,20 @@ def rows(tx: Connection, workspace: int, streams: Iterable[UUID]) -> Mapping[UUI
     return {
         stream: Stored(stream, seen_at, profile_state.decode(it), met_at, words)
         for stream, seen_at, it, met_at, words in found
+    }
+
+
+def names(
+    tx: Connection, workspace: int, persons: Iterable[Person]
+) -> Mapping[UUID, tuple[Identifier, ...]]:
+    """Return all names that each person goes by, strongest kind first, by the person's id."""
+    asked = list(persons)
+    known = states(tx, workspace, {stream for it in asked for stream in it.streams})
+    return {
+        it.id: strongest_first(
+            {*it.identifiers}.union(
+                *(known[stream].identifiers for stream in it.streams if stream in known)
+            )
+        )
+        for it in asked
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from projections.base import Projection, Time
 from projections.segments import tables
 from projections.segments.fold import apply, sweep
+from projections.segments.queries import QUERIES
 from projections.segments.stored import next_due
 
 __all__ = ["projection", "sweep"]
@@ -14,5 +15,6 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    queries=QUERIES,
     time=Time(due=next_due, passes=sweep),
 )

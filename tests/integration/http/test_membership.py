@@ -1,0 +1,127 @@
+"""Who is in a segment, as the API tells: now, then, and why."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import anonymous, tracked, user
+from tests.integration.http.serving import Served
+from tests.integration.http.test_segments import send
+
+ANN, BOB, PHONE = user("ann"), user("bob"), anonymous("phone")
+
+
+def bought(who, ago: timedelta = timedelta(0), **properties):
+    now = datetime.now(UTC)
+    return tracked("purchase", who, occurred_at=now - ago, received_at=now, properties=properties)
+
+
+def define(served: Served, segment: str, condition) -> int:
+    body = {"name": segment, "condition": condition}
+    return send(served, "PUT", f"/{segment}", body).json()["position"]
+
+
+def ask(served: Served, path: str, position: int | None = None, **params):
+    if position is not None:
+        params["min_position"] = position
+    served.project()
+    answer = served.get(f"/v1{path}", params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def inside(served: Served, segment: str, **params) -> set[str]:
+    found = ask(served, f"/segments/{segment}/members", **params)["members"]
+    return {it["identifiers"][0]["value"] for it in found}
+
+
+@pytest.fixture
+def shop(served: Served) -> Served:
+    served.record(
+        bought(ANN, timedelta(days=40)), bought(ANN), bought(BOB), tracked("Viewed", PHONE)
+    )
+    define(served, "buyers", {"event": "purchase", "within": {"last": "30d"}})
+    define(served, "regulars", {"event": "purchase", "count": {"at_least": 2}})
+    define(served, "strangers", {"event": "purchase", "count": {"exactly": 0}})
+    return served
+
+
+def test_a_definition_looks_back(shop: Served) -> None:
+    assert inside(shop, "buyers") == {"ann", "bob"}
+    assert inside(shop, "regulars") == {"ann"}
+    assert ask(shop, "/segments/strangers")["members"] == 1
+    assert [it["id"] for it in ask(shop, "/segments")["segments"]] == [
+        "buyers",
+        "regulars",
+        "strangers",
+    ]
+
+
+def test_events_move_people_and_their_positions_say_so(shop: Served) -> None:
+    before = ask(shop, "/segments/regulars")["projected_to"]
+    shop.record(bought(BOB))
+    assert inside(shop, "regulars") == {"ann", "bob"}
+    assert inside(shop, "regulars", as_of=str(before)) == {"ann"}
+    [bob] = [
+        it
+        for it in ask(shop, "/segments/regulars/members")["members"]
+        if it["entered"]["position"] > before
+    ]
+    assert inside(shop, "regulars", as_of=bob["entered"]["at"]) == {"ann", "bob"}
+    theirs = ask(shop, "/profiles/user_id:bob/segments")["segments"]
+    assert [it["segment"] for it in theirs] == ["regulars", "buyers"]
+
+
+def test_a_changed_rule_answers_for_its_own_time_only(shop: Served) -> None:
+    inside(shop, "buyers")
+    changed = define(shop, "buyers", {"event": "purchase", "count": {"at_least": 2}})
+    assert inside(shop, "buyers") == {"ann"}
+    assert inside(shop, "buyers", as_of=str(changed - 1)) == {"ann", "bob"}
+    then = ask(shop, "/segments/buyers/members", as_of=str(changed - 1))
+    assert then["version"] == 1
+    assert [it["left"]["position"] for it in then["members"] if it["left"]] == [changed]
+
+
+def test_somebody_leaves_when_it_is_due_though_nothing_happens(served: Served) -> None:
+    define(served, "now", {"event": "purchase", "within": {"last": "1s"}})
+    served.record(bought(ANN))
+    [entered] = ask(served, "/segments/now/members")["members"]
+    assert entered["left"] is None
+    explained = ask(served, "/segments/now/explain/user_id:ann")["explanation"]
+    until = datetime.fromisoformat(explained["changes_at"])
+    time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 0.05)
+    assert served.service.projector.pass_time(served.workspace)
+    assert inside(served, "now") == set()
+    [stay] = ask(served, "/profiles/user_id:ann/segments", history=True)["segments"]
+    assert stay["left"] == {"at": explained["changes_at"], "position": None}
+
+
+def test_a_list_kept_by_hand_has_whom_somebody_put_on_it(shop: Served) -> None:
+    send(shop, "PUT", "/vips", {"name": "VIPs", "manual": True})
+    send(shop, "POST", "/vips/members", {"add": ["user_id:ann", "user_id:bob"]})
+    send(shop, "POST", "/vips/members", {"remove": ["user_id:bob"]})
+    assert inside(shop, "vips") == {"ann"}
+    define(shop, "vip-buyers", {"all": [{"segment": "vips"}, {"segment": "buyers"}]})
+    assert inside(shop, "vip-buyers") == {"ann"}
+
+
+def test_an_answer_is_explained_part_by_part(shop: Served) -> None:
+    define(shop, "lost", {"all": [{"event": "purchase"}, {"none": [{"segment": "buyers"}]}]})
+    told = ask(shop, "/segments/lost/explain/user_id:ann")
+    assert told["member"] is False
+    assert told["explanation"]["holds"] is False
+    bought_once, not_lately = told["explanation"]["parts"]
+    assert bought_once["holds"]
+    assert bought_once["times"]
+    assert not_lately["holds"] is False
+
+
+@pytest.mark.parametrize(
+    "path", ["/segments/nope", "/segments/nope/members", "/segments/buyers/explain/user_id:nobody"]
+)
+def test_what_is_not_there_is_not_found(shop: Served, path: str) -> None:
+    shop.project()
+    assert shop.get(f"/v1{path}").status_code == 404
