@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from domain.conditions.aggregates import Aggregated
-from domain.conditions.base import Condition, Happened, Known, Leaf, Program
+from domain.conditions.base import Condition, Known, Leaf, Program
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.groups import All, Any_, Group, None_
+from domain.conditions.keeping import Happened
 from domain.conditions.people import Attribute, InSegment, Named, Tagged
 from domain.conditions.sequences import InOrder
 from domain.errors import InvalidRequest

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.base import Happened, Known, Leaf, Summary
+from domain.conditions.base import Leaf
 from domain.conditions.events import matcher
+from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import Within
 from domain.conditions.values import Comparison, is_number
@@ -84,48 +85,46 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The one event's name."""
         return (self.event,)
 
-    def adder(self) -> Callable[[Summary, Happened], Summary]:
-        """Return what adds the values of a matching event."""
+    def noter(self) -> Callable[[Happened], Summary]:
+        """Return what gives the values of a matching event."""
         matches, steps = matcher(self.where), paths.parse(self.aggregate.path)
         window, moves, distinct = self.within, self._moves, self.aggregate.fn == "distinct"
 
-        def add(summary: Summary, happened: Happened) -> Summary:
+        def note(happened: Happened) -> Summary:
             if window is not None and not moves and not window.covers(happened.at):
-                return summary
+                return None
             if not matches(happened.document):
-                return summary
+                return None
             found = list(_texts(paths.find(happened.document, steps), distinct))
             if not found:
-                return summary
+                return None
             if moves:
-                return self.join(summary, [[happened.at, text] for text in found])
-            return self.join(summary, _total(self.aggregate.fn, found))
+                return [[happened.at, text] for text in sorted(found)]
+            return _total(self.aggregate.fn, found)
 
-        return add
+        return note
 
-    def join(self, one: Summary, other: Summary) -> Summary:
+    def joined(self, one: Summary, other: Summary) -> Summary:
         """Return the values, or the totals, of both."""
-        if one is None or other is None:
-            return other if one is None else one
         if self._moves:
             return sorted([*one, *other])
         return _TOTALS[self.aggregate.fn](one, other)
 
-    def pruned(self, summary: Summary, clock: int) -> Summary:
+    def outlived(self, summary: Summary, clock: int) -> Summary:
         """Leave out what has left the window for ever."""
-        if summary is None or not self._moves:
+        if not self._moves:
             return summary
         return [it for it in summary if it[0] > clock - self._span] or None
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare the result with the wanted value."""
-        return self.aggregate.holds(self._result(known, clock))
+        return self.aggregate.holds(self._result(summary, clock))
 
-    def changes_at(self, known: Known, clock: int) -> int | None:
+    def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when a value leaves the window and with it the answer changes."""
         if not self._moves:
             return None
-        kept = self._within(known, clock)
+        kept = self._within(summary, clock)
         holds = self.aggregate.holds(_of_values(self.aggregate.fn, kept))
         leaving = sorted({at for at, _ in kept})
         for at in leaving:
@@ -134,19 +133,18 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
                 return int(at + self._span)
         return None
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""
-        result = self._result(known, clock)
+        result = self._result(summary, clock)
         return {"result": None if result is None else _readable(result)}
 
-    def _result(self, known: Known, clock: int) -> Fraction | None:
+    def _result(self, summary: Summary, clock: int) -> Fraction | None:
         if self._moves:
-            return _of_values(self.aggregate.fn, self._within(known, clock))
-        return _of_total(self.aggregate.fn, known.summaries.get(self.key))
+            return _of_values(self.aggregate.fn, self._within(summary, clock))
+        return _of_total(self.aggregate.fn, summary)
 
-    def _within(self, known: Known, clock: int) -> list[list[Any]]:
-        values = known.summaries.get(self.key) or ()
-        return [it for it in values if clock - self._span < it[0] <= clock]
+    def _within(self, summary: Summary, clock: int) -> list[list[Any]]:
+        return [it for it in summary or () if clock - self._span < it[0] <= clock]
 
     @property
     def _moves(self) -> bool:

@@ -1,8 +1,8 @@
 """What every condition is: something that holds of a person at an instant, and can say why.
 
 Two kinds of leaves.  Some look at what the person *is* (attributes, tags, names, segments).  The others
-look at what the person *did*, through a summary: a small value kept for each stream, to which events
-are added in any order, and which joins with those of the person's other streams.
+look at what the person *did*, through a summary: a small value kept for each stream (`keeping`), which joins
+with those of the person's other streams.
 """
 
 from __future__ import annotations
@@ -13,26 +13,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from domain.conditions.names import EventName, Matching, name_test
+from domain.conditions.keeping import Happened, Kept, Summary
 from domain.conditions.values import shown
 
 NAMES_KEPT, LONGEST_KEPT = 4_096, 256
 """How many names, and how long ones, a program remembers the answer for."""
-
-Summary = Any
-"""What a leaf remembers: plain values that MessagePack can hold.  None: nothing yet."""
-
-
-class Happened(NamedTuple):
-    """An event, as conditions look at it."""
-
-    at: int
-    """When it occurred, in microseconds since 1970 UTC."""
-
-    id: bytes
-    name: str
-    document: Mapping[str, Any]
-    """What is at its paths: ``{"properties": {...}}``."""
 
 
 class Known(NamedTuple):
@@ -86,40 +71,37 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         }
 
 
-class Leaf(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A condition on what a person did."""
 
-    @property
-    def key(self) -> str:
-        """What its summaries are kept under: equal conditions share them."""
-        return msgspec.json.encode(self, order="deterministic").decode()
+    def holds(self, known: Known, clock: int) -> bool:
+        """Say whether it holds of the summary."""
+        return self.holds_of(self._known(known, clock)[0], clock)
 
-    @property
-    def events(self) -> tuple[EventName, ...]:
-        """Which events it looks at: their names, or patterns of names."""
+    def changes_at(self, known: Known, clock: int) -> int | None:
+        """Return when the answer may change: by the clock alone, or as an event's time comes."""
+        summary, comes = self._known(known, clock)
+        changes = self.changes_of(summary, clock)
+        return min((at for at in (changes, comes) if at is not None), default=None)
+
+    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+        """Return what the summary has to say."""
+        return self.evidence_of(self._known(known, clock)[0], clock)
+
+    def holds_of(self, summary: Summary, clock: int) -> bool:
+        """Say whether it holds of a summary of what has happened by the clock."""
         raise NotImplementedError
 
-    @property
-    def names(self) -> frozenset[str] | None:
-        """The names of the events that it looks at; None: a pattern says which."""
-        names = frozenset(it for it in self.events if isinstance(it, str))
-        return None if any(isinstance(it, Matching) for it in self.events) else names
-
-    def watches(self, name: str) -> bool:
-        """Say whether it looks at events of this name."""
-        return any(name_test(it)(name) for it in self.events)
-
-    def adder(self) -> Callable[[Summary, Happened], Summary]:
-        """Return what adds one event, each handed in once, to a summary."""
+    def changes_of(self, summary: Summary, clock: int) -> int | None:
+        """Return when the answer changes if nothing else happens."""
         raise NotImplementedError
 
-    def join(self, one: Summary, other: Summary) -> Summary:
-        """Return the summary of both streams' events."""
+    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
+        """Return what the answer rests on, for people to read."""
         raise NotImplementedError
 
-    def pruned(self, summary: Summary, clock: int) -> Summary:  # noqa: ARG002 - most need all
-        """Return the summary without what no clock from this one on will ask for."""
-        return summary
+    def _known(self, known: Known, clock: int) -> tuple[Summary, int | None]:
+        return self.at(known.summaries.get(self.key), clock)
 
 
 class Program:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from heapq import merge
-from itertools import islice
 from typing import Any, ClassVar, Literal
 
-from domain.conditions.base import Happened, Known, Leaf, Summary
+from domain.conditions.base import Leaf
+from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import ONCE, Count, Within, duration
 from domain.conditions.values import Comparison, shown
@@ -44,60 +43,54 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         """The one event's name."""
         return (self.event,)
 
-    def adder(self) -> Callable[[Summary, Happened], Summary]:
-        """Return what puts a matching event's time into its place."""
-        matches, most, fixed = matcher(self.where), max(self.count.enough, 1), self._fixed
+    def noter(self) -> Callable[[Happened], Summary]:
+        """Return what gives a matching event's time."""
+        matches, fixed = matcher(self.where), self._fixed
 
-        def add(summary: Summary, happened: Happened) -> Summary:
-            at = happened.at
-            if (fixed is not None and not fixed.covers(at)) or not matches(happened.document):
-                return summary
-            return _newest((at,), summary or (), most)
+        def note(happened: Happened) -> Summary:
+            if fixed is not None and not fixed.covers(happened.at):
+                return None
+            return [happened.at] if matches(happened.document) else None
 
-        return add
+        return note
 
-    def join(self, one: Summary, other: Summary) -> Summary:
+    def joined(self, one: Summary, other: Summary) -> Summary:
         """Return the newest of both."""
-        return _newest(one or (), other or (), max(self.count.enough, 1))
+        return sorted([*one, *other], reverse=True)[: max(self.count.enough, 1)]
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds_of(self, summary: Summary, clock: int) -> bool:
         """Count the times within the window."""
-        return self.count.holds(len(self._counted(known, clock)))
+        return self.count.holds(len(self._counted(summary, clock)))
 
-    def changes_at(self, known: Known, clock: int) -> int | None:
+    def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when enough of the counted times will have left the window."""
         span = None if self.within is None else self.within.span
         if span is None:
             return None
-        times = self._counted(known, clock)
+        times = self._counted(summary, clock)
         holds = self.count.holds(len(times))
         for left in range(len(times) - 1, -1, -1):
             if self.count.holds(left) != holds:
                 return int(times[left] + span)
         return None
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the count (no higher than can matter) and the newest of the times."""
-        times = self._counted(known, clock)
+        times = self._counted(summary, clock)
         return {
             "count": len(times),
             "count_is_at_least": len(times) >= max(self.count.enough, 1),
             "times": [shown(at) for at in times[:EVIDENCE]],
         }
 
-    def _counted(self, known: Known, clock: int) -> list[int]:
-        times = known.summaries.get(self.key) or ()
+    def _counted(self, summary: Summary, clock: int) -> list[int]:
         span = None if self.within is None else self.within.span
         since = None if span is None else clock - span
-        return [at for at in times if at <= clock and (since is None or at > since)]
+        return [at for at in summary or () if at <= clock and (since is None or at > since)]
 
     @property
     def _fixed(self) -> Within | None:
         return self.within if self.within is not None and self.within.span is None else None
-
-
-def _newest(one: Any, other: Any, most: int) -> list[int]:
-    return list(islice(merge(one, other, reverse=True), most))
 
 
 class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -121,38 +114,31 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The one event's name."""
         return (self.event,)
 
-    def adder(self) -> Callable[[Summary, Happened], Summary]:
-        """Return what keeps the earliest, or the latest, matching time."""
+    def noter(self) -> Callable[[Happened], Summary]:
+        """Return what gives a matching event's time."""
         matches = matcher(self.where)
+        return lambda happened: happened.at if matches(happened.document) else None
 
-        def add(summary: Summary, happened: Happened) -> Summary:
-            return self.join(summary, happened.at) if matches(happened.document) else summary
-
-        return add
-
-    def join(self, one: Summary, other: Summary) -> Summary:
+    def joined(self, one: Summary, other: Summary) -> Summary:
         """Return the earlier, or the later."""
-        if one is None or other is None:
-            return other if one is None else one
         return min(one, other) if self.occurrence == "first" else max(one, other)
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare its age with the duration; what never happened has no age."""
-        at = known.summaries.get(self.key)
-        if at is None:
+        if summary is None:
             return False
-        is_old = bool(at <= clock - self._age)
+        is_old = bool(summary <= clock - self._age)
         return is_old == (self.older_than is not None)
 
-    def changes_at(self, known: Known, clock: int) -> int | None:
+    def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when it will be that old."""
-        at = known.summaries.get(self.key)
-        return None if at is None or at + self._age <= clock else int(at + self._age)
+        if summary is None or summary + self._age <= clock:
+            return None
+        return int(summary + self._age)
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
+    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
         """Return when it was."""
-        at = known.summaries.get(self.key)
-        return {"times": [] if at is None else [shown(at)]}
+        return {"times": [] if summary is None else [shown(summary)]}
 
     @property
     def _age(self) -> int:

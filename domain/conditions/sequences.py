@@ -7,8 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from domain.conditions.base import Happened, Known, Leaf, Summary
+from domain.conditions.base import Leaf
 from domain.conditions.events import matcher
+from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName, name_test
 from domain.conditions.times import duration
 from domain.conditions.values import Comparison, shown
@@ -57,41 +58,39 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         """The names of all steps, and of what is forbidden."""
         return tuple(it.event for it in (*self.sequence, *self.without))
 
-    def adder(self) -> Callable[[Summary, Happened], Summary]:
+    def noter(self) -> Callable[[Happened], Summary]:
         """Return what notes which of the steps an event can be."""
         steps = (*self.sequence, *self.without)
         tests = [(name_test(it.event), matcher(it.where)) for it in steps]
 
-        def add(summary: Summary, happened: Happened) -> Summary:
+        def note(happened: Happened) -> Summary:
             bits = 0
             for place, (named, matches) in enumerate(tests):
                 if named(happened.name) and matches(happened.document):
                     bits |= 1 << place
-            if not bits:
-                return summary
-            return self.join(summary, [[happened.at, happened.id, bits]])
+            return [[happened.at, happened.id, bits]] if bits else None
 
-        return add
+        return note
 
-    def join(self, one: Summary, other: Summary) -> Summary:
+    def joined(self, one: Summary, other: Summary) -> Summary:
         """Return the events of both, in order."""
-        return sorted([*(one or ()), *(other or ())])
+        return sorted([*one, *other])
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds_of(self, summary: Summary, clock: int) -> bool:
         """Look for the steps."""
-        return self._found(known, clock) is not None
+        return self._found(summary, clock) is not None
 
-    def changes_at(self, known: Known, clock: int) -> int | None:  # noqa: ARG002
+    def changes_of(self, summary: Summary, clock: int) -> int | None:  # noqa: ARG002
         """Return None: only an event can change what was done in which order."""
         return None
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return when the steps were taken."""
-        found = self._found(known, clock) or ()
+        found = self._found(summary, clock) or ()
         return {"times": [shown(it.at) for it in found]}
 
-    def _found(self, known: Known, clock: int) -> Sequence[Did] | None:
-        events = [Did(*it) for it in known.summaries.get(self.key) or () if it[0] <= clock]
+    def _found(self, summary: Summary, clock: int) -> Sequence[Did] | None:
+        events = [Did(*it) for it in summary or () if it[0] <= clock]
         span = None if self.within is None else duration(self.within)
         allowed = len(self.sequence)
         forbidden = [it.at for it in events if it.bits >> allowed]
