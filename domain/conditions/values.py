@@ -242,7 +242,7 @@ def next_change(op: str, value: Any, found: Iterator[Any], clock: int) -> int | 
 
     ``found`` are the values that are compared.
     """
-    if not needs_clock(value):
+    if op not in {"before", "after", "on"} or not needs_clock(value):
         return None
     span = duration(value["ago"])
     times = [at for it in found if (at := time_of(it)) is not None]

@@ -19,6 +19,7 @@ from interfaces.http.operations import operations
 from interfaces.http.past import past
 from interfaces.http.progress import Watch
 from interfaces.http.queries import add_queries
+from interfaces.http.schemas import schemas
 from interfaces.http.segments import deciding
 from interfaces.service import Service
 
@@ -90,4 +91,5 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(access(service))
     api.include_router(erasing(service))
     api.include_router(health(service, watch))
+    api.include_router(schemas())
     return api

@@ -1,0 +1,161 @@
+"""The JSON schema of conditions, made from their classes.
+
+What the classes check beyond their fields' types is in NARROWED, as far as a schema can say it.  It cannot
+say that a path can be read, that a time or a pattern is one, that bounds are in order, how deep groups are
+nested, and what a `where` compares with the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from domain.conditions.base import Condition
+from domain.conditions.names import LONGEST
+from domain.conditions.sequences import MOST_STEPS
+from domain.conditions.times import MOST
+from domain.conditions.values import OPPOSITES
+
+EXAMPLES: tuple[Mapping[str, Any], ...] = (
+    {"event": "page_view", "count": {"at_least": 5}, "within": {"last": "30d"}},
+    {
+        "event": {"matching": "Order*|*Test"},
+        "where": [{"path": "properties.total", "op": "gt", "value": 100}],
+    },
+    {"event": "session_started", "occurrence": "last", "older_than": "45d"},
+    {
+        "event": "order",
+        "aggregate": {"fn": "sum", "path": "properties.total", "op": "gte", "value": 500},
+        "within": {"last": "90d"},
+    },
+    {
+        "sequence": [{"event": "search"}, {"event": "select"}],
+        "within": "1h",
+        "without": [{"event": "checkout"}],
+    },
+    {
+        "all": [
+            {"attribute": "plan", "op": "eq", "value": "pro"},
+            {"none": [{"segment": "churned"}]},
+        ]
+    },
+)
+
+_NULL = {"type": "null"}
+_DURATION = {"type": "string", "pattern": "^[1-9][0-9]{0,8}[smhd]$"}
+_OPTIONAL_DURATION = {"anyOf": [_DURATION, _NULL]}
+_TEXT = {"type": "string"}
+_ORDERED = {"type": ["number", "string"]}
+_PAIRS = [
+    {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
+    for kind in ("number", "string")
+]
+_RELATIVE = {
+    "type": "object",
+    "properties": {"ago": _DURATION},
+    "required": ["ago"],
+    "additionalProperties": False,
+}
+_TIMES = ("before", "after", "on")
+_VALUES: Mapping[str, Any] = {
+    **dict.fromkeys(("gt", "gte", "lt", "lte"), _ORDERED),
+    "between": {"anyOf": _PAIRS},
+    "in": {"type": "array"},
+    "contains": {"type": ["number", "string", "boolean"]},
+    **dict.fromkeys(("starts_with", "ends_with"), _TEXT),
+}
+
+
+def _given(name: str) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"not": _NULL}}}
+
+
+def _exactly_one(names: Iterable[str]) -> dict[str, Any]:
+    return {"oneOf": [_given(it) for it in names]}
+
+
+def _values(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each operator takes as its value."""
+    rules = []
+    for op in operators:
+        if op in {"exists", "not_exists"}:
+            rule: dict[str, Any] = {"not": {"required": ["value"]}}
+        else:
+            wanted = time if op in _TIMES else _VALUES.get(OPPOSITES.get(op, op), True)
+            rule = {"required": ["value"], "properties": {"value": wanted}}
+        rules.append({"if": {"properties": {"op": {"const": op}}}, "then": rule})
+    return rules
+
+
+_INSTANT = {"type": ["string", "number"]}
+_COUNTED = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MOST}, _NULL]}
+_STEPS = {"maxItems": MOST_STEPS}
+_AGGREGATED = {
+    "if": {"properties": {"op": {"const": "between"}}},
+    "then": {"properties": {"value": _PAIRS[0]}},
+    "else": {"properties": {"value": {"type": "number"}}},
+}
+
+PROPERTIES: Mapping[str, Mapping[str, Any]] = {
+    "Matching": {"matching": {"minLength": 1, "maxLength": LONGEST}},
+    "Within": {"last": _OPTIONAL_DURATION},
+    "Occurrence": dict.fromkeys(("older_than", "newer_than"), _OPTIONAL_DURATION),
+    "InOrder": {
+        "sequence": {"minItems": 2} | _STEPS,
+        "without": _STEPS,
+        "within": _OPTIONAL_DURATION,
+    },
+    "Count": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNTED),
+}
+"""What is narrowed of single members."""
+
+NARROWED: Mapping[str, Mapping[str, Any]] = {
+    "Within": {
+        "oneOf": [
+            _given("last") | {"not": {"anyOf": [_given("from"), _given("to")]}},
+            {"anyOf": [_given("from"), _given("to")], "not": _given("last")},
+        ]
+    },
+    "Count": _exactly_one(("at_least", "at_most", "exactly", "between")),
+    "Occurrence": _exactly_one(("older_than", "newer_than")),
+    "Aggregate": _AGGREGATED,
+}
+"""What is narrowed of how members go together."""
+
+_COMPARING: Mapping[str, dict[str, Any]] = {
+    "Comparison": _INSTANT,
+    "Attribute": {"anyOf": [_INSTANT, _RELATIVE]},
+}
+"""What counts as a time where."""
+
+
+def components(kinds: Iterable[type[Condition]], ref: str = "#/$defs/{name}") -> dict[str, Any]:
+    """Return the schemas by name; `Condition` is any of the kinds.  ``ref`` says how they refer to one another."""
+    kinds = tuple(kinds)
+    _, schemas = msgspec.json.schema_components([*kinds, Condition], ref_template=ref)
+    for name, members in PROPERTIES.items():
+        for member, narrowed in members.items():
+            schemas[name]["properties"][member] |= narrowed
+    for name, narrowed in NARROWED.items():
+        schemas[name] |= narrowed
+    for name, time in _COMPARING.items():
+        operators = schemas[name]["properties"]["op"]["enum"]
+        schemas[name]["allOf"] = _values(operators, time)
+    schemas["Condition"] = {
+        "title": "Condition",
+        "description": "Something that holds of a person at an instant, or not.",
+        "anyOf": [{"$ref": ref.format(name=it.__name__)} for it in kinds],
+        "examples": list(EXAMPLES),
+    }
+    return schemas
+
+
+def document(kinds: Iterable[type[Condition]]) -> dict[str, Any]:
+    """Return the schema of a condition as a document by itself."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$ref": "#/$defs/Condition",
+        "$defs": components(kinds),
+    }

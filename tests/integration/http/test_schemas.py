@@ -1,0 +1,14 @@
+"""The published schemas."""
+
+from __future__ import annotations
+
+import json
+
+from domain.conditions import CONDITIONS, schema
+
+
+def test_the_schema_of_conditions_is_served_without_a_key(asked):
+    answer = asked.client.get("/v1/schemas/condition")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.json() == json.loads(json.dumps(schema.document(CONDITIONS)))

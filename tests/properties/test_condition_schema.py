@@ -1,0 +1,90 @@
+"""The published schema accepts what `read` accepts, and refuses what people usually get wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator
+
+from domain.conditions import CONDITIONS, read, schema
+from domain.errors import InvalidRequest
+from tests.properties.test_conditions import conditions
+
+SCHEMA = schema.document(CONDITIONS)
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+E = {"event": "a"}
+TAG = {"tag": "vip"}
+MISTAKES: list[Any] = [
+    None,
+    [],
+    "purchase",
+    {},
+    {"all": TAG},
+    {"all": [TAG], "any": [TAG]},
+    {"all": ["vip"]},
+    {"event": 1},
+    {"event": {"matching": ""}},
+    {"event": {"like": "a*"}},
+    {"events": "a"},
+    E | {"count": 3},
+    E | {"count": {}},
+    E | {"count": {"at_least": 1, "at_most": 2}},
+    E | {"count": {"at_least": -1}},
+    E | {"count": {"at_least": 1.5}},
+    E | {"count": {"between": [1]}},
+    E | {"count": {"at_least": None}},
+    E | {"within": "30d"},
+    E | {"within": {}},
+    E | {"within": {"last": "30 days"}},
+    E | {"within": {"last": "30d", "from": "2026-01-01"}},
+    E | {"where": {"path": "properties.a", "op": "exists"}},
+    E | {"where": [{"path": "properties.a", "op": "="}]},
+    E | {"where": [{"path": "properties.a", "op": "eq"}]},
+    E | {"where": [{"path": "properties.a", "op": "exists", "value": 1}]},
+    E | {"where": [{"path": "properties.a", "op": "in", "value": "x"}]},
+    E | {"where": [{"path": "properties.a", "op": "gt", "value": None}]},
+    E | {"where": [{"path": "properties.a", "op": "between", "value": [1, "2"]}]},
+    E | {"where": [{"path": "properties.a", "op": "before", "value": {"ago": "7d"}}]},
+    E | {"occurrence": "last"},
+    E | {"occurrence": "any", "older_than": "1d"},
+    E | {"occurrence": "last", "older_than": "1d", "newer_than": "2d"},
+    E | {"aggregate": {"fn": "median", "path": "properties.a", "op": "eq", "value": 1}},
+    E | {"aggregate": {"fn": "sum", "path": "properties.a", "op": "eq", "value": "1"}},
+    E | {"aggregate": {"fn": "sum", "path": "properties.a", "op": "between", "value": 1}},
+    {"sequence": [E]},
+    {"sequence": [E, "b"]},
+    {"sequence": [E, E], "within": {"last": "1h"}},
+    {"attribute": "plan", "op": "before", "value": {"ago": "7 days"}},
+    {"attribute": "plan", "value": "pro"},
+    {"tag": "vip", "present": "yes"},
+    {"identifier": "e-mail"},
+]
+
+
+@settings(max_examples=500)
+@given(conditions)
+def test_whatever_can_be_asked_is_valid(document) -> None:
+    read(document)
+    VALIDATOR.validate(document)
+
+
+@pytest.mark.parametrize("document", MISTAKES, ids=repr)
+def test_a_usual_mistake_is_refused_by_both(document) -> None:
+    assert not VALIDATOR.is_valid(document)
+    with pytest.raises(InvalidRequest):
+        read(document)
+
+
+def test_the_schema_is_one_and_its_examples_can_be_read() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    for example in schema.EXAMPLES:
+        read(example)
+        VALIDATOR.validate(example)
+
+
+def test_every_kind_is_described_in_words() -> None:
+    assert {it.__name__ for it in CONDITIONS} < SCHEMA["$defs"].keys()
+    assert all(it["description"] for it in SCHEMA["$defs"].values())
