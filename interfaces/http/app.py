@@ -17,6 +17,7 @@ from interfaces.http.lists import lists
 from interfaces.http.merging import merging
 from interfaces.http.operations import operations
 from interfaces.http.past import past
+from interfaces.http.preview import previewing
 from interfaces.http.progress import Watch
 from interfaces.http.queries import add_queries
 from interfaces.http.schemas import schemas
@@ -84,6 +85,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     add_queries(api, service, wait_seconds=wait_seconds)
     api.include_router(past(service))
     api.include_router(merging(service))
+    api.include_router(previewing(service))
     api.include_router(deciding(service))
     api.include_router(definitions(service))
     api.include_router(lists(service))

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Security
 from pydantic import Field, create_model
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -107,17 +108,22 @@ def _answer(
         projected_to = reached(tx, workspace, projection, identity.projection)
         if projected_to < (asked.min_position or 0):
             return Behind(position=projected_to)
-        asker = Reader(
-            tx=tx,
-            workspace=workspace,
-            stream_of=partial(service.ledger.stream_of, workspace),
-            person=partial(identity.person, tx, workspace),
-            people=partial(identity.people, tx, workspace),
-            session=partial(find_session, tx, workspace),
-            persons=partial(identity.persons, tx, workspace),
-            names=partial(profile.names, tx, workspace),
-            recorded=partial(service.ledger.at, workspace),
-            past=partial(service.ledger.past, workspace),
-            projected_to=projected_to,
-        )
+        asker = reader_of(service, tx, workspace, projected_to)
         return msgspec.json.encode(query.answer(asker, asked), enc_hook=str)
+
+
+def reader_of(service: Service, tx: Connection, workspace: int, projected_to: int) -> Reader:
+    """Return what a question may use."""
+    return Reader(
+        tx=tx,
+        workspace=workspace,
+        stream_of=partial(service.ledger.stream_of, workspace),
+        person=partial(identity.person, tx, workspace),
+        people=partial(identity.people, tx, workspace),
+        session=partial(find_session, tx, workspace),
+        persons=partial(identity.persons, tx, workspace),
+        names=partial(profile.names, tx, workspace),
+        recorded=partial(service.ledger.at, workspace),
+        past=partial(service.ledger.past, workspace),
+        projected_to=projected_to,
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from projections.base import Projection, Time
 from projections.segments import tables
 from projections.segments.fold import apply, sweep
+from projections.segments.preview import preview
 from projections.segments.queries import QUERIES
 from projections.segments.stored import next_due
 
-__all__ = ["projection", "sweep"]
+__all__ = ["preview", "projection", "sweep"]
 
 projection = Projection(
     name=tables.NAME,

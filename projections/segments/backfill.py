@@ -57,13 +57,7 @@ def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) 
     wanted = [it for it in memories if it.names is None or it.names]
     if not wanted:
         return
-    reached = checkpoint.standing(tx, workspace).get((NAME, VERSION), 0)
-    if reached < at.by:
-        raise TimelineBehind(
-            f"the timeline is at position {reached}, and is needed at {at.by}",
-            workspace=workspace,
-            position=reached,
-        )
+    check(tx, workspace, at.by)
     remembered = recall(tx, workspace, wanted, position=at.by, clock=None)
     rows = (
         (workspace, stream, memory_id(it.key), it.encode(value, at.at))
@@ -71,6 +65,17 @@ def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) 
         for stream, value in remembered[it.key].items()
     )
     copy(tx, memory, (row for row in rows if row[3] is not None))
+
+
+def check(tx: Connection, workspace: int, position: int) -> None:
+    """Raise TimelineBehind unless the timeline has taken all events up to a position."""
+    reached = checkpoint.standing(tx, workspace).get((NAME, VERSION), 0)
+    if reached < position:
+        raise TimelineBehind(
+            f"the timeline is at position {reached}, and is needed at {position}",
+            workspace=workspace,
+            position=reached,
+        )
 
 
 def recall(

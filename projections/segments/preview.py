@@ -1,0 +1,102 @@
+"""Who would be in a segment that nobody has made yet, at any instant, over all that is known by now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from domain.conditions import Condition
+from domain.conditions.groups import Group
+from domain.known import KnownOf, Stream, Whose
+from domain.rules import Rule, Rules
+from domain.segment import references
+from projections.segments import backfill, stored
+from projections.segments.tables import stay, stream
+
+SAMPLE = 10
+
+_STREAMS = f"""
+SELECT stream, person, kind, guessed, demoted_at, CASE WHEN first_at <= %s THEN first_at END
+FROM {stream} WHERE workspace = %s
+"""
+
+_STAYS = f"""
+SELECT segment, person FROM {stay}
+WHERE workspace = %s AND entered_at <= %s AND (left_at IS NULL OR left_at > %s)
+    AND segment = ANY(%s)
+"""
+
+
+class Preview(NamedTuple):
+    """What a condition comes to."""
+
+    people: int
+    sample: Sequence[UUID]
+    """Some of them."""
+
+    conditions: Mapping[str, int]
+    """How many each part holds of, by its JSON pointer."""
+
+
+def preview(
+    tx: Connection, workspace: int, condition: Condition, clock: int, position: int
+) -> Preview:
+    """Return who meets a condition at the clock, of the events up to a position of the ledger.
+
+    Nothing after the clock counts, and nobody who was not seen by then.  Raises TimelineBehind.
+    """
+    rules = Rules([Rule("", condition)])
+    backfill.check(tx, workspace, position)
+    recalled = backfill.recall(
+        tx, workspace, list(rules.memories.values()), position=position, clock=clock
+    )
+    inside = _inside(tx, workspace, sorted(references(condition)), clock)
+    parts = dict(_parts(condition, ""))
+    counts = dict.fromkeys(parts, 0)
+    people, sample = 0, list[UUID]()
+    for person, streams in _persons(tx, workspace, clock, recalled):
+        known = KnownOf(rules, streams, inside[person].__contains__).known
+        if condition.holds(known, clock):
+            people += 1
+            if len(sample) < SAMPLE:
+                sample.append(person)
+        for path, part in parts.items():
+            counts[path] += part.holds(known, clock)
+    return Preview(people, sample, counts)
+
+
+def _parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:
+    for at, part in enumerate(condition.parts):
+        place = f"{path}/{condition.KEY}/{at}" if isinstance(condition, Group) else f"{path}/{at}"
+        yield place, part
+        yield from _parts(part, place)
+
+
+def _persons(
+    tx: Connection, workspace: int, clock: int, recalled: Mapping[str, Mapping[UUID, object]]
+) -> Iterator[tuple[UUID, Sequence[Stream]]]:
+    """Give out those who were seen by the clock, with the streams that are theirs by now."""
+    by_person: dict[UUID, list[tuple[UUID, Stream]]] = defaultdict(list)
+    with stored.cursor(tx) as ask:
+        for id_, *whose, first_at in ask.execute(_STREAMS, (clock, workspace)):
+            memory = {key: values[id_] for key, values in recalled.items() if id_ in values}
+            by_person[whose[0]].append((id_, Stream(Whose(*whose), first_at, memory)))
+    for person, streams in sorted(by_person.items()):
+        if any(it.first_at is not None for _, it in streams):
+            yield person, [it for _, it in sorted(streams, key=lambda pair: pair[0])]
+
+
+def _inside(
+    tx: Connection, workspace: int, segments: Sequence[str], clock: int
+) -> Mapping[UUID, set[str]]:
+    """Return in which of the segments each person was at the clock."""
+    found: dict[UUID, set[str]] = defaultdict(set)
+    if segments:
+        rows = tx.exec_driver_sql(_STAYS, (workspace, clock, clock, list(segments)))
+        for segment, person in rows:
+            found[person].add(segment)
+    return found

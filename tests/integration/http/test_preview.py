@@ -1,0 +1,81 @@
+"""What conditions come to, on real shoppers: the counts are those that came with the data."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fix_postgres import clone
+from tests.integration.http.serving import Served, served_on
+from tests.integration.http.test_segments import send
+from tests.integration.http.test_whole_people import pages, shopping
+from tests.integration.http.test_whole_people import send as imported
+
+CLOCK = "2024-04-01T00:00:00Z"
+BOUGHT = {"event": "purchase"}
+
+
+@pytest.fixture(scope="module")
+def shop(template):
+    with clone(template) as dsn, served_on(dsn) as served:
+        imported(served, shopping())
+        yield served
+
+
+def preview(served: Served, condition, **more):
+    body = {"condition": condition} | more
+    answer = send(served, "POST", "/preview", body, kind="read")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("condition", "people"),
+    [
+        (BOUGHT | {"within": {"last": "30d"}}, 51),
+        ({"event": "product_view", "count": {"at_least": 5}, "within": {"last": "7d"}}, 17),
+        ({"event": "search", "count": {"at_least": 3}, "within": {"last": "14d"}}, 43),
+    ],
+)
+def test_at_the_first_of_april_as_many_as_the_data_says(shop, condition, people) -> None:
+    found = preview(shop, condition, as_of=CLOCK)
+    assert found["count"] == people
+    assert len(found["sample"]) == 10
+    assert found["as_of"] == "2024-04-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("condition", "people"),
+    [(BOUGHT, 328), ({"all": [{"event": "add_to_cart"}, {"none": [BOUGHT]}]}, 194)],
+)
+def test_over_the_whole_file_too(shop, condition, people) -> None:
+    assert preview(shop, condition)["count"] == people
+
+
+def test_each_part_is_counted_by_itself(shop) -> None:
+    condition = {"all": [{"event": "add_to_cart"}, {"none": [BOUGHT]}]}
+    told = {it["path"]: it["count"] for it in preview(shop, condition)["conditions"]}
+    assert told["/all/1/none/0"] == 328
+    assert told["/all/1"] == 600 - 328
+    assert told["/all/0"] > 194
+
+
+def test_nobody_was_seen_before_the_first(shop) -> None:
+    assert preview(shop, {"none": [BOUGHT]}, as_of="2000-01-01")["count"] == 0
+    assert preview(shop, {"none": [BOUGHT]})["count"] == 600 - 328
+
+
+def test_a_segment_made_of_it_has_the_same_people(shop) -> None:
+    never = {"all": [{"event": "add_to_cart"}, {"none": [BOUGHT]}]}
+    assert send(shop, "PUT", "/tempted", {"name": "Tempted", "condition": never}).status_code == 200
+    shop.project()
+    assert shop.get("/v1/segments/tempted").json()["members"] == 194
+    inside = pages(shop, "/v1/segments/tempted/members", "members")
+    assert len({it["profile_id"] for it in inside}) == 194
+    of_those = preview(shop, {"all": [{"segment": "tempted"}, {"event": "search"}]})
+    assert 0 < of_those["count"] <= 194
+
+
+def test_a_fault_is_answered_with_its_place(shop) -> None:
+    answer = send(shop, "POST", "/preview", {"condition": {"all": [{"evnt": "x"}]}}, kind="read")
+    assert answer.status_code == 400
+    assert answer.json()["details"]["path"] == "/all/0"
