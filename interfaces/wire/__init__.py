@@ -15,5 +15,17 @@ FORMATS: dict[str, Format] = {
 }
 """Every format, by the name of its module.  A new one is a module here and a line above."""
 
-MACHINERY = frozenset({"base", "body", "envelope", "files", "item", "json_scan", "times"})
+MACHINERY = frozenset(
+    {
+        "base",
+        "body",
+        "envelope",
+        "files",
+        "infobip_events",
+        "infobip_segments",
+        "item",
+        "json_scan",
+        "times",
+    }
+)
 """The modules here that are no format, but what formats are made of."""
