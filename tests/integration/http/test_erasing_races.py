@@ -21,7 +21,8 @@ class SlowFeed:
     """A feed that holds a batch back after it was read."""
 
     def __init__(self, feed) -> None:
-        self._feed, self.heads, self.stream_of = feed, feed.heads, feed.stream_of
+        self._feed, self.heads = feed, feed.heads
+        self.stream_of, self.attested = feed.stream_of, feed.attested
         self.has_read, self.go_on = Event(), Event()
 
     def read(self, workspace: int, after: int, limit: int):
