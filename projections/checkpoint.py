@@ -29,7 +29,7 @@ from domain.errors import FoldlineError
 from projections.base import Projection
 
 SCHEMA = "projections"
-_PREPARING = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
+PREPARING = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
 
 checkpoint = Table(
     "checkpoint",
@@ -86,7 +86,7 @@ def plan_anew(tx: Connection) -> None:
 
 def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
     """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
-    tx.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
+    tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))
     tx.execute(CreateSchema(SCHEMA, if_not_exists=True))
     checkpoint.create(tx, checkfirst=True)
     for projection in projections:

@@ -6,19 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from psycopg import Connection as Driver
-from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal, text
+from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal
 
 from domain.forgotten import Forgotten
 from domain.recorded import Recorded
 from projections import checkpoint
 from projections.base import Projection, schema
 from projections.batch import Batch
-
-_TABLES = text("""
-SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)
-FROM information_schema.tables WHERE table_schema = :schema AND table_type = 'BASE TABLE'
-ORDER BY 1
-""")
+from projections.lifecycle import aside, builds
 
 
 def rows(*tables: Table) -> Callable[[Connection, Forgotten], None]:
@@ -58,7 +53,8 @@ class Forgetting:
 
         ``remaining`` are the events that are left of the streams that were mended.  A read model
         that cannot forget is emptied, as is one of another version than this process knows: the
-        worker that keeps it fills it again, from a ledger that no longer has the person.
+        worker that keeps it fills it again, from a ledger that no longer has the person.  So is what
+        is being built aside.
         """
         moved = checkpoint.standing(self._tx, self._workspace)
         known = [(self._projections.get(key), at) for key, at in moved.items()]
@@ -73,12 +69,8 @@ class Forgetting:
                     projection.apply(self._tx, self._batch(taken))
         for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
             self._empty(name, version)
+        builds.forget(self._tx, self._workspace)
 
     def _empty(self, name: str, version: int) -> None:
-        of = {"schema": schema(name, version)}
-        for table in self._tx.execute(_TABLES, of).scalars():
-            self._tx.execute(
-                text(f"DELETE FROM {table} WHERE workspace = :workspace"),
-                {"workspace": self._workspace},
-            )
+        aside.empty(self._tx, schema(name, version), self._workspace)
         checkpoint.restart(self._tx, self._workspace, name, version)

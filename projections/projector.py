@@ -18,6 +18,7 @@ from projections import checkpoint
 from projections.base import Feed, Projection
 from projections.batch import Batch
 from projections.forgetting import Forgetting
+from projections.lifecycle import builds
 from projections.worker import work
 
 BATCH = 4_000
@@ -89,10 +90,16 @@ class Projector:
         self.projections = tuple(projections)
         self._engine = engine
 
+    @property
+    def engine(self) -> Engine:
+        """The connections that read models are written with."""
+        return self._engine
+
     def prepare(self) -> None:
         """Create the schemas and tables that are missing; safe to call at every start."""
         with self._engine.begin() as tx:
             checkpoint.prepare(tx, self.projections)
+            builds.prepare(tx)
 
     def advance(self, workspace: int, limit: int = BATCH) -> int:
         """Apply one batch to each read model and return how many events were taken.
@@ -119,6 +126,7 @@ class Projector:
         """Give the transaction in which a person is erased; meanwhile no read model moves."""
         with self._engine.begin() as tx:
             checkpoint.keep_out_projectors(tx, workspace)
+            builds.keep_out_switches(tx)
             checkpoint.forget_failures(tx, workspace)
             yield Forgetting(tx, workspace, self.projections, partial(self._batch, workspace))
 
@@ -173,6 +181,12 @@ class Projector:
                     time.passes(tx, workspace, microseconds(clock.recorded_at))
         return True
 
+    def read(self, workspace: int, after: int, limit: int) -> Batch | None:
+        """Return the events that follow a position; None if there are none.  Raises HoleInLedger."""
+        records = self.feed.read(workspace, after, limit)
+        _refuse_holes(workspace, after, records)
+        return self._batch(workspace, records) if records else None
+
     def mark_failed(self, workspace: int, failure: Failure) -> None:
         """Write the failure where the status of every process shows it."""
         error = failure.error
@@ -204,7 +218,7 @@ class Projector:
         try:
             with self._engine.begin() as tx:
                 checkpoint.keep_out_erasures(tx, workspace)
-                batch = self._read(workspace, position, limit)
+                batch = self.read(workspace, position, limit)
                 if batch is None:
                     return Step(reached=position)
                 self._apply(tx, batch, group)
@@ -218,11 +232,6 @@ class Projector:
                 return Step(reached=position, failures=(Failure(projection=group[0], error=error),))
             return _together([self._take(workspace, position, [it], limit) for it in group])
         return Step(applied=len(batch.records), reached=batch.position)
-
-    def _read(self, workspace: int, after: int, limit: int) -> Batch | None:
-        records = self.feed.read(workspace, after, limit)
-        _refuse_holes(workspace, after, records)
-        return self._batch(workspace, records) if records else None
 
     def _batch(self, workspace: int, records: Sequence[Recorded]) -> Batch:
         stream_of = partial(self.feed.stream_of, workspace)

@@ -1,0 +1,169 @@
+"""One worker at one build: batches into the tables aside, then the switch or the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import structlog
+
+from domain.errors import HoleInLedger
+from projections import checkpoint
+from projections.checkpoint import ErasureUnderWay
+from projections.lifecycle import aside, builds, switching
+from projections.lifecycle.builds import Behind, Claim, Withdrawn
+from projections.lifecycle.comparing import compare
+from projections.projector import BATCH, Projector
+
+RENEW_SECONDS = 5.0
+"""How often a claim is renewed while one step takes long."""
+
+FIRST_PATIENCE, LAST_PATIENCE = 0.25, 8.0
+"""Seconds for which read models are held back for questions to end: from the first to the last attempt.
+Twice that goes by before the next."""
+
+log = structlog.get_logger(__name__)
+
+
+class Builder:
+    """Does what was claimed, from where it stands, in transactions that each check the claim."""
+
+    def __init__(
+        self, projector: Projector, claim: Claim, stop: Event, told: Callable[[], None]
+    ) -> None:
+        self._projector, self._engine = projector, projector.engine
+        self._claim, self._stop, self._told = claim, stop, told
+
+    def run(self) -> bool:
+        """Work until it is done or ``stop`` is set; say which.  Raises Withdrawn."""
+        self._begin()
+        analyzed, patience = False, FIRST_PATIENCE
+        while not self._stop.is_set():
+            behind = self._behind()
+            if _events(behind) > BATCH:
+                self._catch_up(behind)
+                continue
+            with self._kept():
+                if not analyzed:
+                    self._analyze()
+                    analyzed = True
+                if self._ended(patience):
+                    return True
+            self._stop.wait(2 * patience)
+            patience = min(2 * patience, LAST_PATIENCE)
+        return False
+
+    def _begin(self) -> None:
+        with self._engine.begin() as tx:
+            builds.keep_out_erasures(tx)
+            if builds.begin(tx, self._claim):
+                aside.create(tx, self._claim.projection)
+
+    def _behind(self) -> list[Behind]:
+        with self._engine.begin() as tx:
+            return builds.behind(tx, self._claim.projection)
+
+    def _catch_up(self, behind: list[Behind]) -> None:
+        """Take a batch in every workspace that is behind; an erasure has the right of way."""
+        for it in behind:
+            if it.built < it.live and not self._stop.is_set():
+                try:
+                    self._take(it)
+                except ErasureUnderWay:
+                    self._stop.wait(0.05)
+                self._told()
+
+    def _take(self, at: Behind) -> int:
+        """Take a batch up to where the live tables are, and return the position after it."""
+        with self._engine.begin() as tx:
+            checkpoint.keep_out_erasures(tx, at.workspace)
+            builds.renew(tx, self._claim)
+            batch = self._projector.read(at.workspace, at.built, min(BATCH, at.live - at.built))
+            if batch is None:
+                raise HoleInLedger(
+                    f"workspace {at.workspace} ends at {at.built}; a read model is at {at.live}",
+                    workspace=at.workspace,
+                    expected=at.built + 1,
+                )
+            builds.move(tx, self._claim, at.workspace, after=at.built, to=batch.position)
+            checkpoint.plan_anew(tx)
+            with aside.written(tx, self._claim.projection):
+                self._claim.projection.apply(tx, batch)
+        return batch.position
+
+    def _analyze(self) -> None:
+        with self._engine.begin() as tx:
+            aside.analyze(tx, self._claim.projection)
+
+    def _ended(self, patience: float) -> bool:
+        """Bring it to its end while no read model moves; False if that must be tried again."""
+        with self._engine.connect() as holder, holder.begin() as held:
+            if not switching.hold(holder) or not self._caught_up():
+                held.rollback()
+                return False
+            if self._claim.kind == "verify":
+                self._verify(held.rollback)
+                return True
+            if not switching.readers_gone(holder, switching.now(holder), patience):
+                held.rollback()
+                return False
+            aside.switch(holder, self._claim.projection)
+            builds.finish(holder, self._claim)
+        if not switching.drop_old(self._engine, self._claim.projection.schema):
+            log.warning("old_tables_stay", projection=str(self._claim.projection))
+        return True
+
+    def _caught_up(self) -> bool:
+        """Take what little is left, while the live tables are held; say whether that is all."""
+        behind = self._behind()
+        if _events(behind) > 2 * BATCH or any(it.built > it.live for it in behind):
+            return False
+        try:
+            for it in behind:
+                at = it
+                while at.built < at.live:
+                    at = at._replace(built=self._take(at))
+        except ErasureUnderWay:  # it waits for us
+            return False
+        return True
+
+    def _verify(self, go_on: Callable[[], None]) -> None:
+        """Compare at leisure what both were at one moment; ``go_on`` lets the read models move again."""
+        projection = self._claim.projection
+        one_moment = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with one_moment.connect() as tx:
+            switching.now(tx)  # from here on it sees this moment
+            go_on()
+            result = compare(tx, projection)
+        with self._engine.begin() as tx:
+            builds.keep_out_erasures(tx)
+            builds.finish(tx, self._claim, result)
+            aside.drop(tx, aside.next_schema(projection.schema))
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Renew the claim now and then while inside, for what takes long in one piece."""
+        over = Event()
+
+        def renew() -> None:
+            while not over.wait(RENEW_SECONDS):
+                try:
+                    with self._engine.begin() as tx:
+                        builds.renew(tx, self._claim)
+                except Withdrawn:
+                    return
+                except Exception:  # it is tried again; should the claim lapse, the fence holds
+                    log.exception("claim_not_renewed")
+
+        renewing = Thread(target=renew, name="claim", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewing.join()
+
+
+def _events(behind: list[Behind]) -> int:
+    return sum(max(0, it.live - it.built) for it in behind)

@@ -1,0 +1,110 @@
+"""Rebuilding and verifying read models: what operators ask for, and the worker that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Event
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from domain.errors import NotFound
+from projections.base import Projection
+from projections.lifecycle import builds
+from projections.lifecycle.builder import Builder
+from projections.lifecycle.builds import Claim, Withdrawn
+from projections.lifecycle.progress import Build, look
+from projections.lifecycle.tables import Kind
+from projections.projector import Projector
+
+LOOK_SECONDS = 1.0
+"""How often a worker looks for builds to do."""
+
+log = structlog.get_logger(__name__)
+
+
+class Lifecycle:
+    """Builds read models aside and puts them in the place of those that answer."""
+
+    def __init__(self, projector: Projector) -> None:
+        self._projector, self._engine = projector, projector.engine
+
+    def named(self, names: Sequence[str]) -> list[Projection]:
+        """Return the read models of these names.  Raises NotFound."""
+        known = {it.name: it for it in self._projector.projections}
+        for name in names:
+            if name not in known:
+                there = ", ".join(known)
+                raise NotFound(f"there is no read model {name!r}; there are {there}", name=name)
+        return [known[name] for name in dict.fromkeys(names)]
+
+    def ask(self, names: Sequence[str], kind: Kind, *, anew: bool = False) -> None:
+        """Have workers rebuild or verify these read models, all of them or, on an error, none.
+
+        What was cancelled or failed goes on where it stood, unless ``anew``.  Raises NotFound, Conflict.
+        """
+        with self._engine.begin() as tx:
+            for projection in sorted(self.named(names), key=str):
+                builds.ask(tx, projection, kind, anew=anew)
+
+    def cancel(self, name: str, *, discard: bool = False) -> bool:
+        """Stop a build; say whether there was one.  What it has built stays, unless to be discarded."""
+        [projection] = self.named([name])
+        with self._engine.begin() as tx:
+            stopped = builds.cancel(tx, projection)
+        if discard:
+            with self._engine.begin() as tx:
+                builds.discard(tx, projection)
+        return stopped
+
+    def look(self) -> dict[str, Build]:
+        """Return the last build of each read model that has had one, by name."""
+        versions = {(it.name, it.version) for it in self._projector.projections}
+        with self._engine.connect() as tx:
+            return {it.name: it for it in look(tx) if (it.name, it.version) in versions}
+
+    def run(self, stop: Event) -> None:
+        """Do what is asked for until told to stop.  Errors are logged and tried again."""
+        while not stop.is_set():
+            try:
+                for name in [it.name for it in self.look().values() if it.unfinished]:
+                    self.work_on(name, stop)
+            except Exception:  # the server went away, say: what was committed is gone on with
+                log.exception("build_interrupted")
+            stop.wait(LOOK_SECONDS)
+
+    def work_on(
+        self, name: str, stop: Event | None = None, told: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Do a read model's build, if there is one and nobody is at it; say whether it is done.
+
+        ``told`` is called after each batch.  A fold that raises ends the build as failed.
+        """
+        [projection] = self.named([name])
+        with self._engine.begin() as tx:
+            claim = builds.take(tx, projection)
+        if claim is None:
+            return False
+        log.info("build_taken", projection=str(projection), kind=claim.kind, fence=claim.fence)
+        try:
+            done = Builder(self._projector, claim, stop or Event(), told).run()
+        except Withdrawn:
+            log.info("build_withdrawn", projection=str(projection), fence=claim.fence)
+            return False
+        except (OperationalError, PoolTimeout):  # the database is at fault, not the fold
+            raise
+        except Exception as error:  # whatever a fold raises
+            log.exception("build_failed", projection=str(projection))
+            self._failed(claim, error)
+            return False
+        finally:
+            with self._engine.begin() as tx:
+                builds.release(tx, claim)
+        log.info("build_ended", projection=str(projection), done=done)
+        return done
+
+    def _failed(self, claim: Claim, error: Exception) -> None:
+        with self._engine.begin() as tx:
+            told = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:1000]
+            builds.fail(tx, claim, told)

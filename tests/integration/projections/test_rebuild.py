@@ -1,0 +1,286 @@
+"""A read model is built anew beside the one that answers, and takes its place."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import count
+from threading import Event, Thread
+from time import monotonic
+
+import pytest
+from sqlalchemy import text
+
+from domain.errors import Conflict, NotFound
+from projections import PROJECTIONS, event_catalogue, timeline
+from projections.event_catalogue.tables import day, event_type
+from projections.lifecycle import builder, builds
+from projections.lifecycle.lifecycle import Lifecycle
+from projections.projector import Projector
+from tests.builders import anonymous, tracked, user
+from tests.integration.projections.history import with_payload
+
+NAMES = [it.name for it in PROJECTIONS]
+
+
+def customers(n: int, first: int = 0):
+    """Messages of a few people that give every read model something to keep."""
+    for at in range(first, first + n):
+        who = (user(f"u-{at % 7}"), anonymous(f"a-{at % 11}"))
+        message = tracked("Viewed", *who, kind="identify" if at % 5 == 0 else "track")
+        said = {
+            "traits": {"plan": f"p-{at % 3}", "email": f"u{at % 7}@example.com"},
+            "properties": {"total": at},
+            "context": {"sessionId": f"s-{at % 13}"},
+        }
+        yield with_payload(message, said)
+
+
+@pytest.fixture
+def filled(given):
+    for workspace, n in ((1, 60), (2, 9)):
+        given.messages(*customers(n), workspace=workspace)
+    return given
+
+
+@pytest.fixture
+def lifecycle(filled):
+    return Lifecycle(filled.projector)
+
+
+def rows(given):
+    return {it: given.tables(workspace=it) for it in (1, 2)}
+
+
+def spoil(given) -> None:
+    """Make every table wrong, as a fault of a fold or of a disk would."""
+    with given.engine.begin() as tx:
+        for projection in PROJECTIONS:
+            for table in projection.metadata.sorted_tables:
+                tx.execute(
+                    text(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 3)")
+                )
+
+
+def aside(given) -> list[str]:
+    with given.engine.connect() as tx:
+        found = tx.execute(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_%'"))
+        return sorted(set(found.scalars()) - {it.schema for it in PROJECTIONS})
+
+
+def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
+    expected = rows(filled)
+    spoil(filled)
+    assert rows(filled) != expected
+
+    lifecycle.ask(NAMES, "rebuild")
+    for name in NAMES:
+        assert lifecycle.work_on(name)
+    assert rows(filled) == expected
+    assert aside(filled) == []
+    assert {it.state for it in lifecycle.look().values()} == {"done"}
+
+    filled.messages(*customers(20, first=60))
+    assert [it.lag for it in filled.projector.status()] == [0] * len(filled.projector.status())
+    assert sum(it["count"] for it in filled.ask("/event-types")["event_types"]) > 0
+
+
+def small_batches(monkeypatch, size: int = 5) -> None:
+    monkeypatch.setattr(builder, "BATCH", size)
+
+
+def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monkeypatch):
+    """Each time it is cancelled after another batch, and goes on from there."""
+    small_batches(monkeypatch, 2)
+    expected, stood = rows(filled), 0
+    spoil(filled)
+    for _ in range(20):
+        lifecycle.ask(["timeline"], "rebuild")
+        assert not lifecycle.work_on("timeline", told=lambda: lifecycle.cancel("timeline"))
+        build = lifecycle.look()["timeline"]
+        assert build.state == "cancelled"
+        assert stood < build.events < build.total
+        stood = build.events
+    lifecycle.ask(NAMES, "rebuild")
+    assert all(lifecycle.work_on(it) for it in NAMES)
+    assert rows(filled) == expected
+
+
+def test_what_was_stopped_is_gone_on_with_by_whoever_comes_next(filled, lifecycle, monkeypatch):
+    small_batches(monkeypatch)
+    stop = Event()
+    lifecycle.ask(["timeline"], "rebuild")
+    assert not lifecycle.work_on("timeline", stop, told=stop.set)
+    build = lifecycle.look()["timeline"]
+    assert (build.state, build.held, build.events) == ("running", False, 5)
+    assert Lifecycle(filled.projector).work_on("timeline")
+
+
+def test_a_build_that_a_worker_holds_is_left_to_it(filled, lifecycle, monkeypatch):
+    small_batches(monkeypatch)
+    lifecycle.ask(["timeline"], "rebuild")
+    others = []
+    done = lifecycle.work_on(
+        "timeline", told=lambda: others.append(Lifecycle(filled.projector).work_on("timeline"))
+    )
+    assert done
+    assert len(others) > 10
+    assert not any(others)
+
+
+def lapse(given) -> None:
+    with given.engine.begin() as tx:
+        tx.execute(text("UPDATE projections.build SET leased_until = now() - interval '1s'"))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_worker_that_was_thought_dead_applies_nothing_any_more(
+    filled, lifecycle, monkeypatch, after
+):
+    """It sleeps between two batches until its lease has lapsed and another has done it all."""
+    small_batches(monkeypatch)
+    expected = rows(filled)
+    lifecycle.ask(["event_catalogue"], "rebuild")
+    looks = []
+
+    def sleeps() -> None:
+        looks.append(lifecycle.look()["event_catalogue"])
+        if len(looks) == after:
+            lapse(filled)
+            assert Lifecycle(filled.projector).work_on("event_catalogue")
+
+    assert not lifecycle.work_on("event_catalogue", told=sleeps)
+    assert len(looks) == after
+    assert rows(filled) == expected
+
+
+def test_without_its_fence_such_a_worker_would_count_twice(filled, lifecycle, monkeypatch):
+    """The check above, with the protection off."""
+    small_batches(monkeypatch)
+    monkeypatch.setattr(builds, "_require", lambda changed, claim: None)
+    lifecycle.ask(["event_catalogue"], "rebuild")
+    zombie = []
+
+    def sleeps() -> None:
+        if not zombie:
+            zombie.append(True)
+            lapse(filled)
+            other = Lifecycle(filled.projector)
+            stop = Event()
+            other.work_on("event_catalogue", stop, told=stop.set)
+            with filled.engine.begin() as tx:  # the other stands elsewhere than the zombie thinks
+                claim = builds.Claim(event_catalogue.projection, "rebuild", 1)
+                at = lifecycle_positions(tx)
+                builds.move(tx, claim, 1, after=at[1], to=at[1] - 5)
+
+    expected = rows(filled)
+    lifecycle.work_on("event_catalogue", told=sleeps)
+    assert rows(filled) != expected
+
+
+def lifecycle_positions(tx) -> dict[int, int]:
+    found = tx.execute(text("SELECT workspace, position FROM projections.build_position"))
+    return {it.workspace: it.position for it in found}
+
+
+def test_builders_at_the_same_work_apply_each_event_once(filled, lifecycle, monkeypatch):
+    """Leases lapse at once here, so that the workers take the build from one another."""
+    small_batches(monkeypatch)
+    monkeypatch.setattr(builds, "LEASE", "0.02 seconds")
+    expected = rows(filled)
+    spoil(filled)
+    lifecycle.ask(["event_catalogue"], "rebuild")
+    deadline = monotonic() + 30
+
+    def work() -> None:
+        own = Lifecycle(filled.projector)
+        while own.look()["event_catalogue"].unfinished and monotonic() < deadline:
+            own.work_on("event_catalogue")
+
+    threads = [Thread(target=work) for _ in range(3)]
+    for it in threads:
+        it.start()
+    for it in threads:
+        it.join(40)
+    assert lifecycle.look()["event_catalogue"].state == "done"
+    tables = [it for it in expected[1] if "event_catalogue" in it]
+    assert {it: rows(filled)[1][it] for it in tables} == {it: expected[1][it] for it in tables}
+
+
+def test_a_fold_that_fails_ends_the_build_and_mended_it_goes_on(filled, lifecycle, monkeypatch):
+    small_batches(monkeypatch)
+    times = count(1)
+
+    def moody(tx, batch):
+        timeline.projection.apply(tx, batch)
+        if next(times) == 3:
+            raise ValueError("not today")
+
+    wrong = dataclasses.replace(timeline.projection, apply=moody)
+    failing = Lifecycle(Projector(filled.feed, filled.engine, (wrong,)))
+    failing.ask(["timeline"], "rebuild")
+    assert not failing.work_on("timeline")
+    build = lifecycle.look()["timeline"]
+    assert (build.state, build.failure) == ("failed", "ValueError: not today")
+    assert build.events == 10, "two batches, nothing of the third"
+    assert filled.names(), "the live one goes on answering"
+
+    lifecycle.ask(["timeline"], "rebuild")
+    assert lifecycle.work_on("timeline")
+    assert lifecycle.look()["timeline"].failure is None
+
+
+def test_asked_for_anew_or_discarded_it_begins_anew(filled, lifecycle, monkeypatch):
+    small_batches(monkeypatch)
+    for begin_anew in (
+        lambda: lifecycle.cancel("timeline", discard=True),
+        lambda: lifecycle.ask(["timeline"], "rebuild", anew=True),
+    ):
+        lifecycle.ask(["timeline"], "rebuild")
+        lifecycle.work_on("timeline", told=lambda: lifecycle.cancel("timeline"))
+        assert lifecycle.look()["timeline"].events == 5
+        begin_anew()
+        assert lifecycle.look()["timeline"].events == 0
+    lifecycle.ask(["timeline"], "rebuild")
+    assert lifecycle.work_on("timeline")
+
+
+def test_what_cannot_be_asked_is_refused(lifecycle):
+    with pytest.raises(NotFound, match="there is no read model 'nobody'; there are identity,"):
+        lifecycle.ask(["timeline", "nobody"], "rebuild")
+    assert lifecycle.look() == {}
+    lifecycle.ask(["timeline"], "verify")
+    lifecycle.ask(["timeline"], "verify")
+    with pytest.raises(Conflict, match="a verify of timeline is under way"):
+        lifecycle.ask(["identity", "timeline"], "rebuild")
+    assert set(lifecycle.look()) == {"timeline"}
+    assert not lifecycle.cancel("identity")
+    assert lifecycle.cancel("timeline")
+
+
+def test_a_verification_finds_nothing_where_nothing_is(filled, lifecycle):
+    lifecycle.ask(NAMES, "verify")
+    assert all(lifecycle.work_on(it) for it in NAMES)
+    for name, build in lifecycle.look().items():
+        assert build.result["same"], (name, build.result)
+    assert aside(filled) == []
+
+
+def test_a_verification_tells_which_rows_are_wrong(filled, lifecycle):
+    before = rows(filled)
+    with filled.engine.begin() as tx:
+        tx.execute(text(f"UPDATE {day} SET count = count + 1 WHERE workspace = 2"))
+        tx.execute(text(f"DELETE FROM {event_type} WHERE workspace = 1"))
+    spoilt = rows(filled)
+    lifecycle.ask(["event_catalogue"], "verify")
+    assert lifecycle.work_on("event_catalogue")
+    result = lifecycle.look()["event_catalogue"].result
+    assert not result["same"]
+    found = {
+        it["table"]: (it["only_live"], it["only_rebuilt"])
+        for it in result["tables"]
+        if "differs" in it
+    }
+    gone = len(before[1][str(event_type)])
+    assert found == {"day": (1, 1), "event_type": (0, gone)}
+    assert rows(filled) == spoilt, "it looks and changes nothing"
+    assert aside(filled) == []
