@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, exc
 
 from application.ledger.store import has_hung_up
+from projections.lifecycle.switching import READERS
 
 AT_ONCE = 8
 """Questions that are put to the database at the same time; more wait their turn."""
@@ -32,7 +33,7 @@ def reading_engine(dsn: str, *, longest_seconds: float = LONGEST_SECONDS) -> Eng
         "postgresql+psycopg://",
         connect_args={
             "connect_timeout": 2,
-            "application_name": "foldline queries",
+            "application_name": READERS,
             "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         },
         pool_size=AT_ONCE,

@@ -34,24 +34,27 @@ class Builder:
     ) -> None:
         self._projector, self._engine = projector, projector.engine
         self._claim, self._stop, self._told = claim, stop, told
+        self._close, self._patience = BATCH, FIRST_PATIENCE
 
     def run(self) -> bool:
         """Work until it is done or ``stop`` is set; say which.  Raises Withdrawn."""
         self._begin()
-        analyzed, patience = False, FIRST_PATIENCE
+        analyzed, before = False, 0
         while not self._stop.is_set():
             behind = self._behind()
-            if _events(behind) > BATCH:
+            left = _events(behind)
+            if left > self._close:
+                # Where events come in as fast as they are built, the last of them are built in the hold.
+                self._close *= 2 if left >= before > 0 else 1
+                before = left
                 self._catch_up(behind)
                 continue
             with self._kept():
                 if not analyzed:
                     self._analyze()
                     analyzed = True
-                if self._ended(patience):
+                if self._ended():
                     return True
-            self._stop.wait(2 * patience)
-            patience = min(2 * patience, LAST_PATIENCE)
         return False
 
     def _begin(self) -> None:
@@ -96,17 +99,20 @@ class Builder:
         with self._engine.begin() as tx:
             aside.analyze(tx, self._claim.projection)
 
-    def _ended(self, patience: float) -> bool:
+    def _ended(self) -> bool:
         """Bring it to its end while no read model moves; False if that must be tried again."""
         with self._engine.connect() as holder, holder.begin() as held:
             if not switching.hold(holder) or not self._caught_up():
                 held.rollback()
+                self._stop.wait(0.05)
                 return False
             if self._claim.kind == "verify":
                 self._verify(held.rollback)
                 return True
-            if not switching.readers_gone(holder, switching.now(holder), patience):
+            if not switching.readers_gone(holder, switching.now(holder), self._patience):
                 held.rollback()
+                self._stop.wait(2 * self._patience)
+                self._patience = min(2 * self._patience, LAST_PATIENCE)
                 return False
             aside.switch(holder, self._claim.projection)
             builds.finish(holder, self._claim)
@@ -117,7 +123,7 @@ class Builder:
     def _caught_up(self) -> bool:
         """Take what little is left, while the live tables are held; say whether that is all."""
         behind = self._behind()
-        if _events(behind) > 2 * BATCH or any(it.built > it.live for it in behind):
+        if _events(behind) > 2 * self._close or any(it.built > it.live for it in behind):
             return False
         try:
             for it in behind:
