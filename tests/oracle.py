@@ -49,6 +49,21 @@ def holds(condition: dict[str, Any], history: History, clock: int) -> bool:  # n
         return (condition["identifier"] in history.kinds) is condition.get("present", True)
     if "segment" in condition:
         return condition["segment"] in history.segments
+    if "score" in condition:
+        points = [
+            Fraction(str(it["points"]))
+            for it in condition["score"]
+            if holds(it["when"], history, clock)
+        ]
+        low = Fraction(str(condition["value"]))
+        total = sum(points, Fraction(0))
+        return {"gte": total >= low, "lt": total < low, "eq": total == low}[condition["op"]]
+    if "computed" in condition:
+        value = computed(condition["computed"], history.events, clock)
+        if isinstance(value, Fraction) and isinstance(condition.get("value"), float):
+            condition = condition | {"value": Fraction(str(condition["value"]))}
+        found = [] if value is None else [value]
+        return compares(found, condition["op"], condition.get("value"), clock)
     if "sequence" in condition:
         return _sequence(condition, [it for it in history.events if it.at <= clock])
     events = [it for it in history.events if it.at <= clock and fits(it, condition)]
@@ -159,7 +174,9 @@ def _one(it: Any, op: str, value: Any, clock: int) -> bool:  # noqa: C901 - a pl
 def _kind(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return repr(type(value))
-    return {int: "number", float: "number", str: "string"}.get(type(value), repr(type(value)))
+    return {int: "number", float: "number", Fraction: "number", str: "string"}.get(
+        type(value), repr(type(value))
+    )
 
 
 def span(text: str) -> int:
@@ -236,6 +253,35 @@ def _aggregate(asked: dict[str, Any], events: list[Event]) -> bool:
         "lte": result <= low,
         "between": low <= result <= high,
     }[asked["op"]]
+
+
+def computed(asked: dict[str, Any], history: Sequence[Event], clock: int) -> Any:
+    events = [
+        it
+        for it in history
+        if it.at <= clock and fits(it, asked) and _in_window(it.at, asked.get("within"), clock)
+    ]
+    if asked["fn"] == "count":
+        return Fraction(len(events))
+    steps = asked["path"].replace("[]", ".[]").split(".")
+    found = [
+        list(walk({"properties": it.properties}, steps))
+        for it in sorted(events, key=lambda it: it.at)
+    ]
+    if asked["fn"] in {"first", "last"}:
+        values = [it[0] for it in found if it and it[0] is not None]
+        return values[0 if asked["fn"] == "first" else -1] if values else None
+    flat = [each for it in found for each in it]
+    numbers = [Fraction(Decimal(str(it))) for it in flat if _kind(it) == "number"]
+    if asked["fn"] == "distinct":
+        others = {(type(it), it) for it in flat if isinstance(it, (str, bool))}
+        return Fraction(len(others) + len(set(numbers)))
+    if asked["fn"] == "sum":
+        return sum(numbers, Fraction(0))
+    if not numbers:
+        return None
+    whole = {"min": min(numbers), "max": max(numbers), "avg": sum(numbers) / len(numbers)}
+    return whole[asked["fn"]]
 
 
 def _sequence(condition: dict[str, Any], events: list[Event]) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.conditions.aggregates import Aggregated
 from domain.conditions.base import Condition, Known, Leaf, Program
+from domain.conditions.computed import Computed, Score, Scored
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.groups import All, Any_, Group, None_
 from domain.conditions.keeping import Happened
@@ -24,6 +25,8 @@ CONDITIONS: tuple[type[Condition], ...] = (
     None_,
     InOrder,
     Aggregated,
+    Computed,
+    Score,
     Occurrence,
     Performed,
     Attribute,
@@ -51,6 +54,8 @@ def _read(document: Any, place: str, depth: int) -> Condition:
     kind = _kind(document, place)
     if issubclass(kind, Group):
         return _group(kind, document, place, depth)
+    if kind is Score:
+        return _score(document, place, depth)
     try:
         return msgspec.convert(document, kind)
     except (msgspec.ValidationError, InvalidRequest) as error:
@@ -67,6 +72,23 @@ def _group(kind: type[Group], document: dict[str, Any], place: str, depth: int) 
         _read(part, f"{place}/{kind.KEY}/{at}", depth + 1) for at, part in enumerate(parts)
     )
     return kind(tuple(read_each))
+
+
+def _score(document: dict[str, Any], place: str, depth: int) -> Condition:
+    scored = []
+    parts = document[Score.KEY]
+    for at, part in enumerate(parts if isinstance(parts, list) else [None]):
+        if not isinstance(part, dict) or part.keys() != {"when", "points"}:
+            raise InvalidRequest("`score` takes a list of {when, points}", path=place)
+        when = _read(part["when"], f"{place}/{Score.KEY}/{at}/when", depth + 1)
+        scored.append((when, part["points"]))
+    try:
+        known = tuple(Scored(when, msgspec.convert(points, int | float)) for when, points in scored)
+        rest = {name: it for name, it in document.items() if name != Score.KEY}
+        compared = msgspec.convert(rest | {Score.KEY: []}, Score)
+    except (msgspec.ValidationError, InvalidRequest) as error:
+        raise InvalidRequest(f"{error} (in a condition with `score`)", path=place) from None
+    return Score(known, compared.op, compared.value)
 
 
 def _kind(document: Any, place: str) -> type[Condition]:

@@ -36,6 +36,12 @@ EXAMPLES: tuple[Mapping[str, Any], ...] = (
         "without": [{"event": "checkout"}],
     },
     {
+        "computed": {"fn": "last", "event": "order", "path": "properties.shop"},
+        "op": "eq",
+        "value": "Split",
+    },
+    {"score": [{"when": {"tag": "vip"}, "points": 10}], "op": "gte", "value": 10},
+    {
         "all": [
             {"attribute": "plan", "op": "eq", "value": "pro"},
             {"none": [{"segment": "churned"}]},
@@ -121,12 +127,19 @@ NARROWED: Mapping[str, Mapping[str, Any]] = {
     "Count": _exactly_one(("at_least", "at_most", "exactly", "between")),
     "Occurrence": _exactly_one(("older_than", "newer_than")),
     "Aggregate": _AGGREGATED,
+    "Score": _AGGREGATED,
+    "Computation": {
+        "if": {"properties": {"fn": {"const": "count"}}},
+        "then": {"not": _given("path")},
+        "else": _given("path"),
+    },
 }
 """What is narrowed of how members go together."""
 
 _COMPARING: Mapping[str, dict[str, Any]] = {
     "Comparison": _INSTANT,
     "Attribute": {"anyOf": [_INSTANT, _RELATIVE]},
+    "Computed": {"anyOf": [_INSTANT, _RELATIVE]},
 }
 """What counts as a time where."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Literal
 
 import msgspec
@@ -122,7 +123,7 @@ def is_number(value: Any) -> bool:
         return False
     if isinstance(value, int):
         return value.bit_length() <= LARGEST_BITS
-    return isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, Fraction) or (isinstance(value, float) and math.isfinite(value))
 
 
 def boundary(value: Any, clock: int) -> int:

@@ -141,6 +141,21 @@ in_order = st.builds(
     st.one_of(st.just({}), durations.map(lambda it: {"within": it})),
     st.lists(step, max_size=1).map(lambda it: {"without": it}),
 )
+computation = st.one_of(
+    st.builds(lambda it, window: it | {"fn": "count"} | window, step, windows),
+    st.builds(
+        lambda it, fn, path, window: it | {"fn": fn, "path": path} | window,
+        step,
+        st.sampled_from(["sum", "avg", "min", "max", "first", "last", "distinct"]),
+        st.sampled_from(["properties.n", "properties.items[].n"]),
+        windows,
+    ),
+)
+computed = st.builds(
+    lambda it, compared: {"computed": it} | compared,
+    computation,
+    comparisons(st.just({}), relative=True),
+)
 about = st.one_of(
     comparisons(
         st.sampled_from(["n", "deep.n", "items[].n"]).map(lambda it: {"attribute": it}),
@@ -154,13 +169,26 @@ about = st.one_of(
     ),
     st.fixed_dictionaries({"segment": st.sampled_from(["s-1", "s-2"])}),
 )
-leaves = st.one_of(performed, occurred, aggregated, in_order, about)
+leaves = st.one_of(performed, occurred, aggregated, computed, in_order, about)
 conditions = st.recursive(
     leaves,
-    lambda inner: st.builds(
-        lambda kind, parts: {kind: parts},
-        st.sampled_from(["all", "any", "none"]),
-        st.lists(inner, max_size=3),
+    lambda inner: (
+        st.builds(
+            lambda kind, parts: {kind: parts},
+            st.sampled_from(["all", "any", "none"]),
+            st.lists(inner, max_size=3),
+        )
+        | st.builds(
+            lambda parts, op, value: {"score": parts, "op": op, "value": value},
+            st.lists(
+                st.fixed_dictionaries(
+                    {"when": inner, "points": st.sampled_from([10, -5, 0.1, 0.2, 5])}
+                ),
+                max_size=3,
+            ),
+            st.sampled_from(["gte", "lt", "eq"]),
+            st.sampled_from([0, 0.3, 5, 10]),
+        )
     ),
     max_leaves=4,
 )
@@ -273,6 +301,20 @@ KINDS = {
         ),
         plain,
         st.sampled_from(["sum", "avg", "min", "max", "distinct"]),
+        st.sampled_from([0, 1, 2, 3]),
+        moving,
+    ),
+    "computed": st.builds(
+        lambda it, fn, value, window: {
+            "computed": it
+            | {"fn": fn}
+            | ({} if fn == "count" else {"path": "properties.n"})
+            | window,
+            "op": "gte",
+            "value": value,
+        },
+        plain,
+        st.sampled_from(["count", "sum", "avg", "min", "max", "first", "last", "distinct"]),
         st.sampled_from([0, 1, 2, 3]),
         moving,
     ),

@@ -1,0 +1,119 @@
+"""A value worked out over a person's events: their number, a sum, the first or last value, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from domain import paths
+from domain.conditions.events import matcher
+from domain.conditions.keeping import Happened, Kept, Summary
+from domain.conditions.names import EventName
+from domain.conditions.times import Within
+from domain.conditions.totals import Function, joined, result_of, texts, total
+from domain.conditions.values import Comparison, same
+from domain.errors import InvalidRequest
+
+
+class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A computed attribute: a function over the events that the person did, ever or within a window.
+
+    ``first`` and ``last`` are the value at the path of the first or last event that has one, by (time, id).
+    A sum, a count and a distinct count over nothing are 0; the others are not there.
+
+    The summary of a window that moves is its values with their times; any other is the smallest that
+    joins: sum and number of them, smallest, largest, the first, or the set.
+    """
+
+    fn: Function
+    event: EventName
+    path: str | None = None
+    within: Within | None = None
+    where: tuple[Comparison, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.path is None) != (self.fn == "count"):
+            raise InvalidRequest(f"{self.fn} {'takes no' if self.path else 'needs a'} path")
+        if self.path is not None:
+            paths.parse(self.path)
+
+    @property
+    def events(self) -> tuple[EventName, ...]:
+        """The one event's name."""
+        return (self.event,)
+
+    def noter(self) -> Callable[[Happened], Summary]:
+        """Return what gives the values of a matching event."""
+        matches, window, moves = matcher(self.where), self.within, self._span is not None
+
+        def note(happened: Happened) -> Summary:
+            if window is not None and not moves and not window.covers(happened.at):
+                return None
+            found = self._found(happened) if matches(happened.document) else []
+            if not found:
+                return None
+            return [[happened.at, it] for it in sorted(found)] if moves else total(self.fn, found)
+
+        return note
+
+    def joined(self, one: Summary, other: Summary) -> Summary:
+        """Return the values, or the totals, of both."""
+        return joined(self.fn, one, other) if self._span is None else sorted([*one, *other])
+
+    def outlived(self, summary: Summary, clock: int) -> Summary:
+        """Leave out what has left the window for ever."""
+        if self._span is None:
+            return summary
+        return [it for it in summary if it[0] > clock - self._span] or None
+
+    def value(self, summary: Summary, clock: int) -> Any:
+        """Return the value at the clock: a number as an exact Fraction, else JSON; None: there is none."""
+        if self._span is None:
+            return result_of(self.fn, summary)
+        kept = self._within(summary, clock)
+        return result_of(self.fn, total(self.fn, [it[1] for it in kept]) if kept else None)
+
+    def changes_at(self, summary: Summary, clock: int) -> int | None:
+        """Return when the value changes if nothing else happens."""
+        now = self.value(summary, clock)
+        return self.changes(summary, clock, lambda value: same(value, now))
+
+    def changes(self, summary: Summary, clock: int, holds: Callable[[Any], bool]) -> int | None:
+        """Return when something that holds of the value, or does not, changes if nothing else happens."""
+        now, changes = holds(self.value(summary, clock)), None
+        for at, value in self._leaving(summary, clock):
+            if holds(value) != now:
+                changes = at
+        return changes
+
+    def _leaving(self, summary: Summary, clock: int) -> Iterator[tuple[int, Any]]:
+        """Give out when values leave the window and the value from then on, the latest first."""
+        if self._span is None:
+            return
+        left: Summary = None
+        for at, leaving in groupby(reversed(self._within(summary, clock)), key=itemgetter(0)):
+            yield at + self._span, result_of(self.fn, left)
+            gone = total(self.fn, [it[1] for it in leaving])
+            left = gone if left is None else joined(self.fn, left, gone)
+
+    def _found(self, happened: Happened) -> list[Any]:
+        if self.path is None:
+            return ["1"]
+        values = paths.find(happened.document, paths.parse(self.path))
+        if self.fn in {"first", "last"}:
+            one = next(values, None)
+            text = msgspec.json.encode(one).decode()
+            return [] if one is None else [[happened.at, happened.id, text]]
+        return list(texts(values, self.fn == "distinct"))
+
+    def _within(self, summary: Summary, clock: int) -> list[list[Any]]:
+        assert self._span is not None
+        return [it for it in summary or () if clock - self._span < it[0] <= clock]
+
+    @property
+    def _span(self) -> int | None:
+        return None if self.within is None else self.within.span

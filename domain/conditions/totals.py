@@ -1,0 +1,125 @@
+"""What values add up to: kept as exact text, so that no order of joining can change a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Context, Decimal
+from fractions import Fraction
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, Literal
+
+import msgspec
+
+from domain.conditions.keeping import Summary
+from domain.conditions.values import is_number
+
+_EXACT = Context(prec=2_000)
+"""Digits enough for a sum of any two doubles, so that no sum is ever rounded."""
+
+Function = Literal["count", "sum", "avg", "min", "max", "first", "last", "distinct"]
+NumberOperator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "between"]
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": eq,
+    "ne": ne,
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+}
+
+
+def is_compared(op: str, value: Any) -> bool:
+    """Say whether a number can be compared like this: with another, or by `between` with two."""
+    numbers = value if op == "between" else [value]
+    wanted = 2 if op == "between" else 1
+    return isinstance(numbers, list) and len(numbers) == wanted and all(map(is_number, numbers))
+
+
+def compares(op: str, result: Fraction, value: Any) -> bool:
+    """Compare a result exactly."""
+    if op == "between":
+        low, high = value
+        return exact(low) <= result <= exact(high)
+    return _COMPARE[op](result, exact(value))
+
+
+def texts(values: Iterable[Any], distinct: bool) -> Iterable[str]:
+    """Give out the numbers; and, to be told apart, texts and booleans too."""
+    for value in values:
+        if is_number(value):
+            yield _canonical(value)
+        elif distinct and isinstance(value, (str, bool)):
+            yield msgspec.json.encode(value).decode()
+
+
+def _canonical(value: float) -> str:
+    """Return a number's text, the same for equal numbers."""
+    exact = Decimal(repr(value) if isinstance(value, float) else value)
+    return str(exact.normalize(_EXACT)) if exact else "0"
+
+
+def readable(result: Fraction) -> float | str:
+    """Return a number for people; the text of one that no double can hold."""
+    try:
+        return float(result)
+    except OverflowError:
+        return f"{Decimal(round(result)):.6e}"
+
+
+def exact(value: float) -> Fraction:
+    """Return the number that is written, not the double next to it."""
+    return Fraction(Decimal(repr(value) if isinstance(value, float) else value))
+
+
+def total(fn: Function, found: list[Any]) -> Summary:
+    """Return what some values, at least one, add up to."""
+    if fn in {"first", "last"}:
+        return min(found) if fn == "first" else max(found)
+    if fn == "distinct":
+        return sorted(set(found))
+    numbers = [Decimal(it) for it in found]
+    if fn in {"min", "max"}:
+        return str(min(numbers) if fn == "min" else max(numbers))
+    return [_sum(numbers), len(numbers)]
+
+
+def _sum(numbers: Iterable[Decimal]) -> str:
+    total = Decimal(0)
+    for each in numbers:
+        total = _EXACT.add(total, each)
+    return str(total.normalize(_EXACT)) if total else "0"
+
+
+def _sums(one: Any, other: Any) -> Any:
+    return [_sum((Decimal(one[0]), Decimal(other[0]))), one[1] + other[1]]
+
+
+_TOTALS: dict[str, Callable[[Any, Any], Any]] = {
+    "count": _sums,
+    "sum": _sums,
+    "avg": _sums,
+    "min": lambda one, other: str(min(Decimal(one), Decimal(other))),
+    "max": lambda one, other: str(max(Decimal(one), Decimal(other))),
+    "first": min,
+    "last": max,
+    "distinct": lambda one, other: sorted({*one, *other}),
+}
+
+
+def joined(fn: Function, one: Summary, other: Summary) -> Summary:
+    """Return what two totals add up to."""
+    return _TOTALS[fn](one, other)
+
+
+def result_of(fn: Function, total: Summary) -> Any:
+    """Return the result of a total; None if there is none.  A number is an exact Fraction."""
+    if fn in {"first", "last"}:
+        return None if total is None else msgspec.json.decode(total[-1])
+    if fn == "distinct":
+        return Fraction(len(total or ()))
+    if fn in {"count", "sum"}:
+        return Fraction(Decimal(total[0])) if total else Fraction(0)
+    if not total:
+        return None
+    return Fraction(Decimal(total[0])) / total[1] if fn == "avg" else Fraction(Decimal(total))
