@@ -282,6 +282,9 @@ likely = st.builds(
 )
 moving = durations.map(lambda it: {"within": {"last": it}})
 plain = st.just({"event": "a"})
+filtered = st.sampled_from([[], [{"path": "properties.n", "op": "gt", "value": 1}]]).map(
+    lambda it: {"event": "a", "where": it}
+)
 KINDS = {
     "performed": st.builds(
         lambda it, count, window: it | {"count": count} | window, plain, counts, moving
@@ -299,7 +302,7 @@ KINDS = {
             | {"aggregate": {"fn": fn, "path": "properties.n", "op": "gte", "value": value}}
             | window
         ),
-        plain,
+        filtered,
         st.sampled_from(["sum", "avg", "min", "max", "distinct"]),
         st.sampled_from([0, 1, 2, 3]),
         moving,
@@ -313,7 +316,7 @@ KINDS = {
             "op": "gte",
             "value": value,
         },
-        plain,
+        filtered,
         st.sampled_from(["count", "sum", "avg", "min", "max", "first", "last", "distinct"]),
         st.sampled_from([0, 1, 2, 3]),
         moving,
