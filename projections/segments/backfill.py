@@ -31,7 +31,7 @@ AT_ONCE = 10_000
 
 _EVENTS = f"""
 SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
-    properties::text
+    properties::text, (extract(epoch FROM recorded_at) * 1000000)::bigint
 FROM {timeline}
 WHERE workspace = %(workspace)s {{named}} AND position <= %(position)s
     AND occurred_at <= %(clock)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
@@ -124,5 +124,6 @@ def _events(
     with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
         rows.execute(_EVENTS.format(named="" if names is None else _NAMED), asked)
-        for stream, at, id_, kind, name, properties in rows:
-            yield stream, kind, Happened(at, id_, name, {"properties": _decode(properties)})
+        for stream, at, id_, kind, name, properties, recorded in rows:
+            document = {"properties": _decode(properties)}
+            yield stream, kind, Happened(at, id_, name, document, clock or recorded)

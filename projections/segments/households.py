@@ -71,7 +71,11 @@ def steps_of(
             if _adds_nothing(stream, occurred) and not rules.watching(event.kind, document.name):
                 continue
             happened = Happened(
-                occurred, event.id.bytes, document.name, {"properties": document.properties}
+                occurred,
+                event.id.bytes,
+                document.name,
+                {"properties": document.properties},
+                at.at,
             )
             yield (
                 recorded.stream,
