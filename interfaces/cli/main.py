@@ -13,6 +13,7 @@ from interfaces.cli import (
     import_file,
     keys,
     migrate,
+    projections,
     segments,
     serve,
     worker,
@@ -41,6 +42,7 @@ app.command("import")(import_file.import_file)
 app.add_typer(keys.app, name="keys")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(segments.app, name="segments")
+app.add_typer(projections.app, name="projections")
 app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 

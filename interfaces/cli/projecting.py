@@ -11,6 +11,7 @@ import structlog
 
 from interfaces.cli.output import progress
 from interfaces.service import Service
+from projections.lifecycle.lifecycle import Lifecycle
 
 log = structlog.get_logger(__name__)
 
@@ -20,11 +21,15 @@ STOP_SECONDS = 30.0
 
 @contextmanager
 def projecting(svc: Service) -> Iterator[None]:
-    """Keep the read models up to date, and the ledger's snapshots, in threads of their own while inside."""
+    """Keep read models up to date, build what is asked for, take snapshots: in threads, while inside."""
     stop = threading.Event()
     followers = [
         threading.Thread(target=run, args=(stop,), name=name, daemon=True)
-        for name, run in (("projector", svc.projector.run), ("keeper", svc.ledger.keep_snapshots))
+        for name, run in (
+            ("projector", svc.projector.run),
+            ("builder", Lifecycle(svc.projector).run),
+            ("keeper", svc.ledger.keep_snapshots),
+        )
     ]
     for follower in followers:
         follower.start()

@@ -19,6 +19,7 @@ from interfaces.http.operations import operations
 from interfaces.http.past import past
 from interfaces.http.preview import previewing
 from interfaces.http.progress import Watch
+from interfaces.http.projections import projections
 from interfaces.http.queries import add_queries
 from interfaces.http.schemas import schemas
 from interfaces.http.segments import deciding
@@ -90,6 +91,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(definitions(service))
     api.include_router(lists(service))
     api.include_router(operations(service, watch))
+    api.include_router(projections(service, watch))
     api.include_router(access(service))
     api.include_router(erasing(service))
     api.include_router(health(service, watch))

@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 import structlog
 
+from domain.conditions.times import microseconds
 from domain.errors import HoleInLedger
 from projections import checkpoint
 from projections.checkpoint import ErasureUnderWay
@@ -132,7 +133,21 @@ class Builder:
                     at = at._replace(built=self._take(at))
         except ErasureUnderWay:  # it waits for us
             return False
+        self._pass_time()
         return True
+
+    def _pass_time(self) -> None:
+        """Let the same time go by in both, up to the next event: an idle ledger moves only the live one."""
+        projection = self._claim.projection
+        for it in self._behind() if projection.time is not None else ():
+            assert projection.time is not None
+            following = self._projector.feed.read(it.workspace, it.live, 1)
+            place = following[0] if following else self._projector.feed.clock(it.workspace)
+            clock = microseconds(place.recorded_at)
+            with self._engine.begin() as tx:
+                projection.time.passes(tx, it.workspace, clock)
+            with self._engine.begin() as tx, aside.written(tx, projection):
+                projection.time.passes(tx, it.workspace, clock)
 
     def _verify(self, go_on: Callable[[], None]) -> None:
         """Compare at leisure what both were at one moment; ``go_on`` lets the read models move again."""

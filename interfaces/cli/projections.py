@@ -1,0 +1,171 @@
+"""`foldline projections`: how far the read models are, building them anew, and comparing them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from interfaces.cli.options import ANY_COMMAND, AsJson, takes
+from interfaces.cli.output import progress, say, say_json, say_table
+from interfaces.settings import Settings
+
+if TYPE_CHECKING:
+    from interfaces.service import Service
+    from projections.lifecycle.lifecycle import Lifecycle
+    from projections.lifecycle.progress import Build
+    from projections.lifecycle.tables import Kind
+
+app = typer.Typer(
+    name="projections",
+    help="List read models, build them anew, verify them.\n\n"
+    "A read model is built anew beside the one that answers, and takes its place once it has caught up."
+    " Nothing is sent or triggered by it.",
+    no_args_is_help=True,
+)
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Read models; see `list`.")]
+
+
+@app.command("list")
+@takes(*ANY_COMMAND)
+def list_projections(*, settings: Settings, as_json: AsJson = False) -> None:
+    """List the read models: how far each is behind the ledger, and its last build."""
+    from interfaces.cli.opening import opened
+    from projections.lifecycle.lifecycle import Lifecycle
+
+    with opened(settings) as svc:
+        builds = Lifecycle(svc.projector).look()
+        rows = [_row(svc, it.name, it.version, builds) for it in svc.projector.projections]
+    if as_json:
+        say_json({"projections": rows})
+        return
+    columns = ("name", "version", "position", "lag", "failure", "build")
+    say_table(columns, [[row[it] for it in columns] for row in rows])
+
+
+@app.command()
+@takes(*ANY_COMMAND)
+def rebuild(
+    *,
+    settings: Settings,
+    names: Names,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Do not go on with what a cancelled build left.")
+    ] = False,
+) -> None:
+    """Build read models anew, and put each in its place once it has caught up.
+
+    The old one answers until then. Ctrl-C stops it; the next `rebuild` goes on where it stood, and so does a worker.
+    """
+    _build(settings, names, "rebuild", anew=anew)
+    say("Done: the new tables answer.")
+
+
+@app.command()
+@takes(*ANY_COMMAND)
+def verify(*, settings: Settings, names: Names, as_json: AsJson = False) -> None:
+    """Build read models anew aside and compare: every row must be the same.  Exits 1 if one is not."""
+    builds = _build(settings, names, "verify")
+    if as_json:
+        say_json({it.name: it.result for it in builds})
+    else:
+        rows = [(it.name, *_compared(table)) for it in builds for table in _tables(it)]
+        say_table(["name", "table", "rows", "only live", "only rebuilt"], rows)
+    if not all(it.result is not None and it.result["same"] for it in builds):
+        say("They differ: `foldline projections rebuild NAME` puts the rebuilt rows in place.")
+        sys.exit(1)
+
+
+@app.command()
+@takes(*ANY_COMMAND)
+def cancel(
+    *,
+    settings: Settings,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which read model's build.")],
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Drop what it has built, too.")
+    ] = False,
+) -> None:
+    """Stop a build, whoever works on it.  What it has built stays for the next, unless --discard."""
+    from interfaces.cli.opening import opened
+    from projections.lifecycle.lifecycle import Lifecycle
+
+    with opened(settings) as svc:
+        stopped = Lifecycle(svc.projector).cancel(name, discard=discard)
+    say(f"The build of {name} is cancelled." if stopped else f"No build of {name} was under way.")
+
+
+def _build(
+    settings: Settings, names: Iterable[str], kind: Kind, *, anew: bool = False
+) -> list[Build]:
+    """Ask for builds and work on them, or watch whoever does, until all are done."""
+    from interfaces.cli.opening import opened
+    from projections.lifecycle.lifecycle import Lifecycle
+
+    asked = list(dict.fromkeys(names))
+    with opened(settings) as svc:
+        lifecycle = Lifecycle(svc.projector)
+        lifecycle.ask(asked, kind, anew=anew)
+        for name in asked:
+            _work(lifecycle, name, kind)
+        builds = [lifecycle.look()[name] for name in asked]
+    for it in builds:
+        if it.state != "done":
+            say(f"The {kind} of {it.name} is {it.state}{f': {it.failure}' if it.failure else ''}.")
+            sys.exit(1)
+    return builds
+
+
+def _work(lifecycle: Lifecycle, name: str, kind: Kind) -> None:
+    from rich.progress import TextColumn
+
+    with progress(TextColumn("{task.fields[pace]}")) as bar:
+        task = bar.add_task(f"{kind} {name}", total=None, pace="")
+
+        def told() -> None:
+            it = lifecycle.look()[name]
+            pace = f"{it.events:,} of {it.total:,} events, {it.events_per_second:,.0f}/s"
+            bar.update(task, total=it.total, completed=it.events, pace=pace)
+
+        while lifecycle.look()[name].unfinished:
+            if not lifecycle.work_on(name, told=_now_and_then(told)):
+                time.sleep(0.2)  # a worker is at it, or has just ended
+            told()
+
+
+def _now_and_then(told: Callable[[], None], seconds: float = 0.25) -> Callable[[], None]:
+    """Return what calls it, but not so often that it costs."""
+    last = 0.0
+
+    def call() -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            last = time.monotonic()
+            told()
+
+    return call
+
+
+def _row(svc: Service, name: str, version: int, builds: dict[str, Build]) -> dict[str, Any]:
+    standing = [it for it in svc.projector.status() if it.name == name]
+    it = builds.get(name)
+    return {
+        "name": name,
+        "version": version,
+        "position": sum(one.position for one in standing),
+        "lag": sum(one.lag for one in standing),
+        "failure": next((one.failure for one in standing if one.failure), None),
+        "build": None if it is None else f"{it.kind} {it.state}, {it.events:,} of {it.total:,}",
+    }
+
+
+def _tables(build: Build) -> list[dict[str, Any]]:
+    return [] if build.result is None else build.result["tables"]
+
+
+def _compared(table: dict[str, Any]) -> tuple[Any, ...]:
+    return table["table"], table["rows"], table.get("only_live", 0), table.get("only_rebuilt", 0)

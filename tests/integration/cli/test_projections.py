@@ -1,0 +1,56 @@
+"""`foldline projections`: listed, rebuilt, verified; and what a damaged read model looks like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import psycopg
+import pytest
+
+pytestmark = pytest.mark.storage
+
+Foldline = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def shop(foldline: Foldline, tmp_path: Path) -> Foldline:
+    file = tmp_path / "events.ndjson"
+    lines = ({"type": "track", "event": "purchase", "userId": f"u-{it}"} for it in range(50))
+    file.write_text("\n".join(json.dumps(it | {"messageId": it["userId"]}) for it in lines))
+    done = foldline("import", str(file))
+    assert done.returncode == 0, done.stderr
+    return foldline
+
+
+def test_read_models_are_listed_rebuilt_and_verified(shop: Foldline) -> None:
+    listed = json.loads(shop("projections", "list", "--json").stdout)["projections"]
+    assert all(it["lag"] == 0 and it["build"] is None for it in listed)
+    built = shop("projections", "rebuild", "timeline", "segments")
+    assert (built.returncode, "new tables answer" in built.stderr) == (0, True), built.stderr
+    same = shop("projections", "verify", "timeline", "--json")
+    assert (same.returncode, json.loads(same.stdout)["timeline"]["same"]) == (0, True)
+    assert "verify done, 50 of 50" in shop("projections", "list").stdout
+
+
+def test_a_damaged_read_model_is_found_out_and_mended(shop: Foldline, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "DELETE FROM read_profile_v1.state WHERE stream = "
+            "(SELECT min(stream::text)::uuid FROM read_profile_v1.state)"
+        )
+    found = shop("projections", "verify", "profile")
+    assert (found.returncode, "rebuild NAME" in found.stderr) == (1, True)
+    assert shop("projections", "rebuild", "profile").returncode == 0
+    assert shop("projections", "verify", "profile").returncode == 0
+
+
+def test_what_cannot_be_done_is_told(shop: Foldline) -> None:
+    refused = shop("projections", "rebuild", "nope")
+    assert (refused.returncode, "there is no read model 'nope'; there are" in refused.stderr) == (
+        1,
+        True,
+    )
+    assert "No build of profile was under way" in shop("projections", "cancel", "profile").stderr
