@@ -18,13 +18,15 @@ from domain.conditions.times import microseconds
 from interfaces.http.auth import allow, key_of
 from interfaces.http.errors import documented
 from interfaces.http.queries import reader_of
-from interfaces.http.requests import body, body_of
+from interfaces.http.requests import Nothing, body, body_of, reader
 from interfaces.http.turns import Turns
 from interfaces.service import Service
 from projections import instants, segments
 from projections.checkpoint import reached
 from projections.identity import projection as identity
 from projections.shown_profile import ShownIdentifier
+
+PATH = "/v1/segments/preview"
 
 
 class Asked(BaseModel):
@@ -73,12 +75,13 @@ class Previewed(BaseModel):
 def previewing(service: Service) -> APIRouter:
     """Return the route that tells what a condition comes to."""
     turns = Turns()
+    read_nothing = reader(Nothing, PATH)
     routes = APIRouter(
         tags=["segments"], dependencies=[Security(allow(service.keys, "read", "admin"))]
     )
 
     @routes.post(
-        "/v1/segments/preview",
+        PATH,
         summary="Count who meets a condition, and each of its parts, now or at any instant",
         operation_id="preview_segment",
         response_model=Previewed,
@@ -86,6 +89,7 @@ def previewing(service: Service) -> APIRouter:
         openapi_extra=body(Asked),
     )
     async def preview(request: Request) -> Response:
+        read_nothing(request)
         asked = await body_of(request, Asked)
         condition = conditions.read(asked.condition)
         clock = datetime.now(UTC)

@@ -14,7 +14,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.recorded import Recorded
-from tests.serving import Answer, Server, basic, bearer
+from tests.serving import Answer, Server, basic, bearer, wait_until
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,8 @@ class Tenant:
 
     def events(self, **filters: Any) -> list[dict[str, Any]]:
         """All events by the public list, once the read model has everything; newest first."""
-        query = "&".join(
-            f"{k}={v}" for k, v in {"min_position": self.head(), "limit": 500, **filters}.items()
-        )
+        self.projected()
+        query = "&".join(f"{k}={v}" for k, v in {"limit": 500, **filters}.items())
         found, cursor = [], None
         while True:
             page = self.get(f"/v1/events?{query}{f'&cursor={cursor}' if cursor else ''}")
@@ -61,6 +60,15 @@ class Tenant:
             cursor = page["next"]
             if cursor is None:
                 return found
+
+    def projected(self, within: float = 60.0) -> None:
+        """Wait until the list of events has everything, asking again as the answer says to."""
+        wanted, headers = f"/v1/events?min_position={self.head()}", bearer(self.read)
+        wait_until(
+            lambda: self.server.ask("GET", wanted, headers=headers).status == 200,
+            within,
+            "the read model has everything",
+        )
 
     def rejected(self) -> list[dict[str, Any]]:
         """All that was not accepted, newest first."""
