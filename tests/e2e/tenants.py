@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.recorded import Recorded
-from tests.serving import Answer, Server, basic, bearer, wait_until
+from tests.serving import Answer, Server, basic, bearer
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,20 @@ class Tenant:
             if cursor is None:
                 return found
 
-    def projected(self, within: float = 60.0) -> None:
-        """Wait until the list of events has everything, asking again as the answer says to."""
-        wanted, headers = f"/v1/events?min_position={self.head()}", bearer(self.read)
-        wait_until(
-            lambda: self.server.ask("GET", wanted, headers=headers).status == 200,
-            within,
-            "the read model has everything",
-        )
+    def projected(self, stuck: float = 60.0) -> None:
+        """Wait until every read model has everything.  Raises TimeoutError if none moves for long."""
+        head, moved, before = self.head(), time.monotonic(), self.positions()
+        while min((now := self.positions()).values(), default=head) < head:
+            if now != before:
+                moved, before = time.monotonic(), now
+            if time.monotonic() - moved > stuck:
+                raise TimeoutError(f"no read model moved for {stuck:g} s towards {head}: {now}")
+            time.sleep(0.05)
+
+    def positions(self) -> dict[str, int]:
+        """How far each read model is, from the database itself."""
+        standing = "SELECT name, position FROM projections.checkpoint WHERE workspace = %s"
+        return dict(query(self.dsn, standing, self.workspace))
 
     def rejected(self) -> list[dict[str, Any]]:
         """All that was not accepted, newest first."""

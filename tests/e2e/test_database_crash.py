@@ -52,7 +52,7 @@ def test_a_killed_postgres_has_lost_nothing_and_the_server_heals(
                 assert server.ask("GET", "/healthz/ready").status == 503
                 down += load.since(mark)
                 cluster.start()
-                stood = _positions(shop)
+                stood = shop.positions()
                 healed.append(
                     wait_until(_served(load, len(load.told)), HEALED_SECONDS, "writes again")
                 )
@@ -150,13 +150,8 @@ def _flushes(shop: Tenant) -> int:
     return int(query(shop.dsn, sql)[0][0])
 
 
-def _positions(shop: Tenant) -> dict[str, int]:
-    standing = "SELECT name, position FROM projections.checkpoint WHERE workspace = %s"
-    return dict(query(shop.dsn, standing, shop.workspace))
-
-
 def _moved(shop: Tenant, stood: dict[str, int]) -> bool:
-    now = _positions(shop)
+    now = shop.positions()
     return all(now[name] > position for name, position in stood.items())
 
 
