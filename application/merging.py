@@ -13,7 +13,8 @@ import msgspec
 
 from application.ledger.ledger import Ledger
 from domain import decisions, profile_state
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound
+from domain.events import Merged, Unmerged
 from domain.identifiers import Identifier
 from domain.identity import Component, Fact, resolve
 from domain.message import Message, MessageKind, Policy
@@ -36,10 +37,10 @@ class Outcome(NamedTuple):
     """What a decision comes to."""
 
     changed: bool
-    """False: it was so already, and nothing was recorded."""
+    """False: it was so already, or was decided before under this id; nothing was recorded."""
 
     position: int | None
-    """The ledger's last position after it; None if nothing was recorded."""
+    """The ledger's last position after it; None if nothing was ever recorded."""
 
     before: tuple[Person, ...]
     """Of a merge, the primary first."""
@@ -78,7 +79,8 @@ class Merging:
     ) -> Outcome:
         """Make one person of two, or say what that would come to.
 
-        Raises NotFound for a stream that nothing is known of, InvalidRequest for one of nobody.
+        Raises NotFound for a stream that nothing is known of, InvalidRequest for one of nobody, and
+        Conflict if one of them is suppressed or the decision's id was used for something else.
         """
         one, other = self._named(workspace, primary), self._named(workspace, secondary)
         facts = {*one.facts, *other.facts}
@@ -103,7 +105,7 @@ class Merging:
     ) -> Outcome:
         """Take the name whose stream it is out of its person, or say what that would come to.
 
-        Raises NotFound for a stream that nothing is known of.
+        Raises NotFound for a stream that nothing is known of, and Conflict as a merge does.
         """
         name, facts = self._named(workspace, stream)
         whole = decisions.component(facts, name)
@@ -132,9 +134,11 @@ class Merging:
             raise NotFound("no such profile is known in this workspace", id=str(stream))
         return _Named(state.identifiers[0], facts)
 
-    def _unchanged(self, workspace: int, component: Component) -> Outcome:
-        [[whole], _] = self._people(workspace, [component])
-        return Outcome(changed=False, position=None, before=(whole,), after=(whole,), changes={})
+    def _unchanged(
+        self, workspace: int, *components: Component, position: int | None = None
+    ) -> Outcome:
+        they, _ = self._people(workspace, components)
+        return Outcome(changed=False, position=position, before=they, after=they, changes={})
 
     def _outcome(
         self,
@@ -149,7 +153,25 @@ class Merging:
         if said is None:
             return Outcome(changed=True, position=None, before=olds, after=news, changes=changes)
         receipt = self._ledger.record(workspace, [said]).result()
-        return Outcome(bool(receipt.recorded), receipt.position, olds, news, changes)
+        if receipt.suppressed:
+            raise Conflict("nothing is recorded about a suppressed person; unsuppress them first")
+        if not receipt.recorded:
+            position = self._decided_before(workspace, said)
+            return self._unchanged(workspace, *before, position=position)
+        return Outcome(True, receipt.position, olds, news, changes)
+
+    def _decided_before(self, workspace: int, said: Message) -> int:
+        """Return where the same was recorded under the same id.  Raises Conflict if it was another."""
+        stream = self._ledger.stream_of(workspace, said.identifiers[0])
+        for position, event in self._ledger.attested(workspace, [stream]).items():
+            if isinstance(event, Merged | Unmerged) and event.message_id == said.message_id:
+                told = event.kind, event.subject, event.absorbed
+                if told == (said.kind, *said.identifiers, said.absorbs):
+                    return position
+        raise Conflict(
+            "this key was used before, for something else; send another, or none",
+            key=said.message_id,
+        )
 
     def _people(
         self, workspace: int, components: Sequence[Component]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from application.merging import Decision, Merging, Outcome
+from domain.errors import NotFound
 from domain.message import Policy
 from domain.person import Person
 from interfaces.http import idempotency, recorded
@@ -83,7 +84,10 @@ class Difference(BaseModel):
 class Decided(BaseModel):
     """What a decision comes to."""
 
-    changed: bool = Field(description="False: it was so already, and nothing was recorded.")
+    changed: bool = Field(
+        description="False: it was so already, or was decided before under this Idempotency-Key;"
+        " nothing was recorded."
+    )
     dry_run: bool
     position: int | None = Field(description="The ledger's last position; null if not recorded.")
     before: list[Someone] = Field(description="Of a merge, the primary first.")
@@ -107,7 +111,7 @@ def merging(service: Service) -> APIRouter:
         summary="Make one profile of two; an unmerge undoes it",
         operation_id="merge_profiles",
         response_model=Decided,
-        responses=documented(400, 401, 403, 404, 413, 503),
+        responses=documented(400, 401, 403, 404, 409, 413, 503),
         openapi_extra=body(Merge) | {"parameters": [idempotency.HEADER]},
     )
     async def merge(request: Request) -> Response:
@@ -131,7 +135,7 @@ def merging(service: Service) -> APIRouter:
         summary="Take an identifier out of the profile that it is a part of",
         operation_id="unmerge_profile",
         response_model=Decided,
-        responses=documented(400, 401, 403, 404, 413, 503),
+        responses=documented(400, 401, 403, 404, 409, 413, 503),
         openapi_extra=body(Unmerge) | {"parameters": [idempotency.HEADER]},
     )
     async def unmerge(request: Request) -> Response:
@@ -159,8 +163,19 @@ async def _decided(
     dry_run: bool,
 ) -> Response:
     workspace = key_of(request).workspace
-    stream_of = partial(references.stream, stream_of=partial(service.ledger.stream_of, workspace))
-    outcome = await run_in_threadpool(act, Merging(service.ledger), workspace, stream_of)
+    asked: dict[str, str] = {}
+
+    def stream_of(reference: str) -> UUID:
+        stream = references.stream(reference, partial(service.ledger.stream_of, workspace))
+        asked[str(stream)] = reference
+        return stream
+
+    try:
+        outcome = await run_in_threadpool(act, Merging(service.ledger), workspace, stream_of)
+    except NotFound as unknown:
+        reference = asked[unknown.details["id"]]
+        told = f"no profile {reference!r} is known in this workspace"
+        raise NotFound(told, profile=reference) from unknown
     answer = {
         "changed": outcome.changed,
         "dry_run": dry_run,

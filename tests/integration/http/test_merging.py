@@ -151,6 +151,56 @@ def test_a_decision_that_is_sent_again_with_its_key_is_recorded_once(couple):
     assert (first["changed"], again["changed"]) == (True, False)
 
 
+def test_a_key_that_was_used_for_something_else_is_refused_and_nothing_is_recorded(couple):
+    couple.record(tracked("Viewed", user("carl")))
+    key = {"Idempotency-Key": "once"}
+    decide(couple, "merge", headers=key, primary="user_id:ann", secondary="user_id:bob")
+    head = couple.service.ledger.heads()
+    for what, body in (
+        ("merge", {"primary": "user_id:ann", "secondary": "user_id:carl"}),
+        ("unmerge", {"identifier": "user_id:bob"}),
+    ):
+        answer = decide(couple, what, headers=key, **body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict"), answer.text
+    assert couple.service.ledger.heads() == head
+
+
+def test_a_key_that_a_message_had_decides_nothing(couple):
+    couple.record(tracked("Viewed", ANN, message_id="m-1"))
+    key = {"Idempotency-Key": "m-1"}
+    answer = decide(couple, "merge", headers=key, primary="user_id:ann", secondary="user_id:bob")
+    assert answer.status_code == 409
+
+
+def test_what_was_decided_before_and_undone_since_is_told_as_it_is_now(couple):
+    key = {"Idempotency-Key": "once"}
+    asked = {"primary": "user_id:ann", "secondary": "user_id:bob"}
+    first = decide(couple, "merge", headers=key, **asked).json()
+    unmerge(couple, "user_id:bob")
+    again = decide(couple, "merge", headers=key, **asked).json()
+    assert (again["changed"], again["position"]) == (False, first["position"])
+    assert [names(it) for it in again["after"]] == [{"ann", "a-laptop"}, {"bob", "b-phone"}]
+    assert again["after"] == again["before"]
+
+
+def test_nothing_is_decided_about_the_suppressed(couple):
+    decide(couple, "suppress", profile="user_id:bob", erase=False)
+    head = couple.service.ledger.heads()
+    answer = decide(couple, "merge", primary="user_id:ann", secondary="user_id:bob")
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert couple.service.ledger.heads() == head
+
+
+def test_who_is_not_known_is_named(couple):
+    for what, body in (
+        ("merge", {"primary": "user_id:ann", "secondary": "user_id:nobody"}),
+        ("unmerge", {"identifier": "user_id:nobody"}),
+    ):
+        answer = decide(couple, what, **body).json()
+        assert answer["message"] == "no profile 'user_id:nobody' is known in this workspace"
+        assert answer["details"] == {"profile": "user_id:nobody"}
+
+
 def test_a_decision_is_an_event_with_its_actor_and_reason(couple):
     position = merge(couple)["position"]
     [recorded] = couple.service.ledger.read(couple.workspace, position - 1, 1)
