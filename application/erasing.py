@@ -12,16 +12,17 @@ from uuid import UUID
 
 from psycopg import Connection, Rollback
 
-from application.ledger import erasure, snapshots, suppression
+from application.ledger import erasure, places, snapshots, suppression
 from application.ledger.append import append_events
 from application.ledger.entries import microseconds, row_of
 from application.ledger.erasure import Trace
 from application.ledger.ledger import Ledger
+from application.ledger.people import LATEST
 from application.ledger.rejected import forget_rejected
+from domain import profile_state, profile_view
 from domain.errors import InvalidRequest, NotFound
 from domain.events import Decree, Erased, MessageEvent, Suppressed, SuppressionLifted
 from domain.forgotten import Forgotten
-from domain.identifiers import Identifier
 from domain.person import Person
 from domain.recorded import Recorded
 
@@ -117,7 +118,7 @@ class Erasing:
             found = self._ledger.trace(connection, workspace, stream)
             erasure.hold_head(connection, workspace, found.person.id)
             trace = self._ledger.trace(connection, workspace, stream)
-            _refuse_names(decision.reason, trace.identifiers)
+            _refuse_names(connection, workspace, trace, decision.reason)
             of, streams = trace.person.id, trace.person.streams
             suppression.add(connection, workspace, of, streams, decision.at)
             position = _record(connection, workspace, streams, decision, [Suppressed])
@@ -131,6 +132,8 @@ class Erasing:
             lifted = suppression.lift(connection, workspace, stream)
             if lifted is None:
                 raise NotFound("this person is not suppressed", id=str(stream))
+            trace = self._ledger.trace(connection, workspace, stream)
+            _refuse_names(connection, workspace, trace, decision.reason)
             of, freed = lifted
             streams = (of, *(it for it in freed if it != of))
             erasure.hold_head(connection, workspace, of)
@@ -160,7 +163,7 @@ class _Blank(NamedTuple):
         before = erasure.head(connection, workspace)
         trace = self._trace()
         person = trace.person
-        _refuse_names(self.decision.reason, trace.identifiers)
+        _refuse_names(connection, workspace, trace, self.decision.reason)
         rejections = forget_rejected(connection, workspace, trace.identifiers)
         events = self._blank(trace, before)
         if patient:
@@ -214,9 +217,18 @@ def _record(
     return append_events(connection, workspace, rows)
 
 
-def _refuse_names(reason: str, identifiers: Iterable[Identifier]) -> None:
-    """Raise InvalidRequest if a reason, which is kept, names whom it is about."""
+def _refuse_names(connection: Connection[Any], workspace: int, trace: Trace, reason: str) -> None:
+    """Raise InvalidRequest if a reason, which is kept, names whom it is about.
+
+    By a name they go by, the name that the profile shows, or a way to reach them.
+    """
+    if not reason:
+        return
+    person = trace.person
+    versions = places.versions_at(connection, workspace, person.streams, LATEST)
+    state = profile_state.join(snapshots.states_at(connection, workspace, versions), person)
+    shown = (profile_view.name(state), *(it.value for it in profile_view.contacts(state)))
     said = reason.casefold()
-    for it in identifiers:
-        if re.search(rf"(?<!\w){re.escape(it.value.casefold())}(?!\w)", said):
+    for name in (*(it.value for it in trace.identifiers), *(it for it in shown if it)):
+        if re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", said):
             raise InvalidRequest("the reason is kept for ever, so it must not name the person")

@@ -17,6 +17,7 @@ from domain.segment import Definition
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import places
 from tests.integration.http.serving import Served
+from tests.integration.projections.history import with_payload
 
 ANN, BOB = user("ann-canary"), user("bob-canary")
 PHONE, SHARED = anonymous("phone-canary"), anonymous("shared-canary")
@@ -204,6 +205,24 @@ def test_a_reason_that_names_the_person_is_refused_for_it_is_kept(served: Served
     answer = erase(served, ANN, reason="Ann-Canary asked")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert erase(served, ANN, reason="Ann asked").status_code == 200
+
+
+@pytest.mark.parametrize("what", ["name", "email", "phone"])
+def test_a_reason_that_tells_what_the_profile_shows_of_the_person_is_refused_too(
+    served: Served, what: str
+) -> None:
+    told = {"name": "Ada Lovelace", "email": "Ada@Example.com", "phone": "+44 20 7946"}
+    who = tracked("identify", ANN, kind="identify")
+    served.record(with_payload(who, {"type": "identify", "traits": told}))
+    reason = f"{told[what].upper()} asked"
+    assert erase(served, ANN, reason=reason).status_code == 400
+    for erases in (True, False):
+        refused = post(served, "suppress", profile=str(ANN), reason=reason, erase=erases)
+        assert refused.status_code == 400
+    assert post(served, "suppress", profile=str(ANN), erase=False).status_code == 200
+    for said in (reason, f"{ANN.value} is back"):
+        assert post(served, "unsuppress", profile=str(ANN), reason=said).status_code == 400
+    assert post(served, "unsuppress", profile=str(ANN), reason="is back").status_code == 200
 
 
 def test_messages_about_the_suppressed_are_ignored_and_counted(
