@@ -24,7 +24,7 @@ from domain.payload import Document, members
 from domain.person import Person, strongest_first
 from domain.registers import Register, Registers
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the meaning or layout of a stored state changes; stored ones are then made anew."""
 
 DECISIONS = frozenset(("merge", "unmerge"))

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from domain.profile_facts import group_of
 from domain.profile_state import ProfileState, Thing, Things
-from domain.registers import NULL, Register, Registers
+from domain.registers import MOST, NULL, Register, Registers
 
 TAGS = "tags"
 """The trait whose list is the person's tags."""
@@ -119,6 +119,12 @@ def name(state: ProfileState) -> str | None:
         return whole
     parts = (_first_text(state, _FIRST), _first_text(state, _LAST))
     return " ".join(it for it in parts if it) or None
+
+
+def full(state: ProfileState) -> list[str]:
+    """Return which parts hold as many entries as are kept, so that others may be missing."""
+    parts = ("attributes", "tags", "groups", "devices", "counts")
+    return [it for it in parts if len(getattr(state, it)) >= MOST]
 
 
 def text(register: Register | None) -> str | None:

@@ -9,10 +9,18 @@ from typing import TypeVar
 import msgspec
 
 MOST = 1_000
-"""Entries kept in one map of a profile: the first in the order of their text.
+"""Entries kept in one map of a profile: those in `FIRST`, then the first in the order of their text.
 
 Of a union, that is the first of what was kept of its parts, so it does not depend on order either.
 """
+
+FIRST = frozenset(
+    (
+        *("name", "firstName", "first_name", "firstname", "lastName", "last_name", "lastname"),
+        *("email", "phone", "facebook", "facebook_id", "facebookId", "tags"),
+    )
+)
+"""Traits that profiles show in a place of their own: none of the others can crowd them out."""
 
 NULL = b"null"
 """What unsets a value.  It is kept, for it still wins over what was said before."""
@@ -44,7 +52,11 @@ def put(registers: Registers, key: str, said: Register) -> None:
 def limit(entries: dict[str, _Value]) -> None:
     """Drop what is beyond the limit."""
     while len(entries) > MOST:
-        del entries[max(entries)]
+        del entries[max(entries, key=_place)]
+
+
+def _place(key: str) -> tuple[bool, str]:
+    return key not in FIRST, key
 
 
 def latest(one: Register | None, other: Register | None) -> Register | None:

@@ -63,6 +63,10 @@ class ShownProfile(BaseModel):
     counts: dict[str, int] = Field(description="Messages of each name")
     first_seen: datetime | None
     last_seen: datetime | None
+    full: list[str] = Field(
+        description="Parts that hold 1,000 entries, null ones counted, which is the most: the name,"
+        " the contacts, then the first in order; the rest are in the timeline and the history"
+    )
     absorbed: list[UUID] = Field(description="Other ids of the person; they answer, too")
 
 
@@ -91,6 +95,7 @@ def profile(person: Person, state: ProfileState) -> dict[str, Any]:
         "counts": dict(sorted(state.counts.items())),
         "first_seen": shown_if_any(state.first_seen),
         "last_seen": shown_if_any(state.last_seen),
+        "full": profile_view.full(state),
         "absorbed": person.absorbed,
     }
 

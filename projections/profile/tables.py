@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from projections.base import schema
 
-NAME, VERSION = "profile", 1
+NAME, VERSION = "profile", 2
 """Raise the version with `domain.profile_state.FORMAT` too."""
 
 metadata = MetaData(schema=schema(NAME, VERSION))

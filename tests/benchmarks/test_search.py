@@ -41,7 +41,7 @@ FIRST = ("Anna", "Bruno", "Chloé", "Dragan", "Elif", "Femi", "Goran", "Hana", "
 SYLLABLES = ("ba", "ko", "vić", "mar", "tin", "son", "lu", "ro", "sen", "ka", "di", "ne")
 
 _BY_HAND = """
-SELECT stream FROM read_profile_v1.search
+SELECT stream FROM read_profile_v2.search
 WHERE workspace = %s AND grams @> %s AND strpos(words, %s) > 0 LIMIT 51
 """
 

@@ -11,7 +11,7 @@ from domain.identifiers import Identifier
 from domain.message import Message
 from domain.person import Person
 from domain.profile_state import ProfileState
-from domain.registers import MOST
+from domain.registers import FIRST, MOST
 from tests.builders import anonymous, user
 from tests.unit.given_profile import at, identified, message, state_of
 
@@ -183,6 +183,26 @@ def test_a_profile_keeps_a_limited_number_of_attributes_the_same_in_any_order():
     forth, back = state_of(calls), state_of(reversed(calls))
     assert forth == back
     assert len(forth.attributes) == MOST
+    assert profile_view.full(forth) == ["attributes"]
+    assert profile_view.full(state_of(calls[:1])) == []
+
+
+@pytest.mark.parametrize("trait", sorted(FIRST))
+def test_what_a_profile_shows_in_a_place_of_its_own_is_not_crowded_out(trait):
+    crowd = [identified(1, **{f"A{n:05}": n for n in range(MOST)})]
+    told = identified(0, **{trait: ["vip"] if trait == "tags" else "Ada"})
+    one, other = state_of([told, *crowd]), state_of([*crowd, told])
+    assert one == other
+    whole = joined([told], crowd)
+    for state in (one, whole):
+        assert len(state.attributes) == MOST
+        shown = profile_view.name(state), profile_view.contacts(state), profile_view.tags(state)
+        assert any(shown)
+
+
+def test_none_of_the_traits_that_a_profile_shows_in_a_place_of_its_own_is_forgotten():
+    told = {trait for traits in profile_view.CONTACTS.values() for trait in traits}
+    assert {*told, profile_view.TAGS, "name", *profile_view._FIRST, *profile_view._LAST} == FIRST
 
 
 @pytest.mark.parametrize(
@@ -229,4 +249,4 @@ def test_a_changed_fold_has_a_changed_format():
     named = [msgspec.structs.replace(it, message_id=f"{n}") for n, it in enumerate(told)]
     state = state_of(named)
     digest = sha256(profile_state.encode(state)).hexdigest()[:16]
-    assert (profile_state.FORMAT, digest) == (1, "86206fb979f91b91")
+    assert (profile_state.FORMAT, digest) == (2, "86206fb979f91b91")

@@ -38,8 +38,8 @@ def test_read_models_are_listed_rebuilt_and_verified(shop: Foldline) -> None:
 def test_a_damaged_read_model_is_found_out_and_mended(shop: Foldline, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
-            "DELETE FROM read_profile_v1.state WHERE stream = "
-            "(SELECT min(stream::text)::uuid FROM read_profile_v1.state)"
+            "DELETE FROM read_profile_v2.state WHERE stream = "
+            "(SELECT min(stream::text)::uuid FROM read_profile_v2.state)"
         )
     found = shop("projections", "verify", "profile")
     assert (found.returncode, "rebuild NAME" in found.stderr) == (1, True)

@@ -66,6 +66,7 @@ def test_a_profile_shows_what_is_known_of_the_person(given):
         "counts": {"Opened": 1, "Viewed": 1, "group": 1, "identify": 1},
         "first_seen": "2026-01-01T12:00:00.000000Z",
         "last_seen": "2026-01-01T12:04:00.000000Z",
+        "full": [],
         "absorbed": [str(stream_of(anonymous()))],
         "as_of": None,
         "projected_to": 5,
