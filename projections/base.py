@@ -19,6 +19,9 @@ from domain.person import Person
 from domain.recorded import Recorded
 from projections.batch import Batch
 
+FOR_QUERIES = {"for": "queries"}
+"""The ``info`` of an index that no fold asks: a rebuild makes it once all rows are there."""
+
 
 class Feed(Protocol):
     """Where projections read the ledger."""

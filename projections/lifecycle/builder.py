@@ -1,20 +1,20 @@
-"""One worker at one build: batches into the tables aside, then the switch or the comparison."""
+"""The end of a build: the last batches into the tables aside, then the switch or the comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 import structlog
+from sqlalchemy import Engine
 
 from domain.conditions.times import microseconds
-from domain.errors import HoleInLedger
-from projections import checkpoint
 from projections.checkpoint import ErasureUnderWay
 from projections.lifecycle import aside, builds, switching
 from projections.lifecycle.builds import Behind, Claim, Withdrawn
 from projections.lifecycle.comparing import compare
+from projections.lifecycle.together import Pace, begin, take
 from projections.projector import BATCH, Projector
 
 RENEW_SECONDS = 5.0
@@ -27,42 +27,58 @@ Twice that goes by before the next."""
 log = structlog.get_logger(__name__)
 
 
+@contextmanager
+def kept(engine: Engine, claims: Sequence[Claim]) -> Iterator[None]:
+    """Renew claims now and then while inside, for what takes long in one piece."""
+    over = Event()
+
+    def renew() -> None:
+        while not over.wait(RENEW_SECONDS):
+            for claim in claims:
+                try:
+                    with suppress(Withdrawn), engine.begin() as tx:
+                        builds.renew(tx, claim)
+                except Exception:  # it is tried again; should the claim lapse, the fence holds
+                    log.exception("claim_not_renewed")
+
+    renewing = Thread(target=renew, name="claims", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join()
+
+
 class Builder:
-    """Does what was claimed, from where it stands, in transactions that each check the claim."""
+    """Brings one build to its end from where it stands, in transactions that each check the claim."""
 
     def __init__(
         self, projector: Projector, claim: Claim, stop: Event, told: Callable[[], None]
     ) -> None:
         self._projector, self._engine = projector, projector.engine
         self._claim, self._stop, self._told = claim, stop, told
-        self._close, self._patience = BATCH, FIRST_PATIENCE
+        self._close, self._patience, self._pace = BATCH, FIRST_PATIENCE, Pace()
 
     def run(self) -> bool:
         """Work until it is done or ``stop`` is set; say which.  Raises Withdrawn."""
-        self._begin()
-        analyzed, before = False, 0
+        begin(self._engine, self._claim)
+        ready, before = False, 0
         while not self._stop.is_set():
             behind = self._behind()
-            left = _events(behind)
+            left = builds.events(behind)
             if left > self._close:
                 # Where events come in as fast as they are built, the last of them are built in the hold.
                 self._close *= 2 if left >= before > 0 else 1
                 before = left
                 self._catch_up(behind)
                 continue
-            with self._kept():
-                if not analyzed:
-                    self._analyze()
-                    analyzed = True
-                if self._ended():
-                    return True
+            if not ready:
+                self._make_ready()
+                ready = True  # meanwhile more may have come in
+            elif self._ended():
+                return True
         return False
-
-    def _begin(self) -> None:
-        with self._engine.begin() as tx:
-            builds.keep_out_erasures(tx)
-            if builds.begin(tx, self._claim):
-                aside.create(tx, self._claim.projection)
 
     def _behind(self) -> list[Behind]:
         with self._engine.begin() as tx:
@@ -80,25 +96,20 @@ class Builder:
 
     def _take(self, at: Behind) -> int:
         """Take a batch up to where the live tables are, and return the position after it."""
-        with self._engine.begin() as tx:
-            checkpoint.keep_out_erasures(tx, at.workspace)
-            builds.renew(tx, self._claim)
-            batch = self._projector.read(at.workspace, at.built, min(BATCH, at.live - at.built))
-            if batch is None:
-                raise HoleInLedger(
-                    f"workspace {at.workspace} ends at {at.built}; a read model is at {at.live}",
-                    workspace=at.workspace,
-                    expected=at.built + 1,
-                )
-            builds.move(tx, self._claim, at.workspace, after=at.built, to=batch.position)
-            checkpoint.plan_anew(tx)
-            with aside.written(tx, self._claim.projection):
-                self._claim.projection.apply(tx, batch)
-        return batch.position
+        with self._pace.limit(at.live - at.built) as limit:
+            return take(self._projector, [self._claim], at.workspace, at.built, limit)
 
-    def _analyze(self) -> None:
+    def _make_ready(self) -> None:
+        """Make the indexes that questions need, and tell the planner what is there."""
+        projection = self._claim.projection
+        for it in aside.to_index(projection) if self._claim.kind == "rebuild" else ():
+            with self._engine.begin() as tx:
+                builds.renew(tx, self._claim)
+            # One after the other: who is erased waits for one at most.
+            with self._engine.begin() as tx:
+                aside.index(tx, projection, it)
         with self._engine.begin() as tx:
-            aside.analyze(tx, self._claim.projection)
+            aside.analyze(tx, projection)
 
     def _ended(self) -> bool:
         """Bring it to its end while no read model moves; False if that must be tried again."""
@@ -124,7 +135,7 @@ class Builder:
     def _caught_up(self) -> bool:
         """Take what little is left, while the live tables are held; say whether that is all."""
         behind = self._behind()
-        if _events(behind) > 2 * self._close or any(it.built > it.live for it in behind):
+        if builds.events(behind) > 2 * self._close or any(it.built > it.live for it in behind):
             return False
         try:
             for it in behind:
@@ -161,30 +172,3 @@ class Builder:
             builds.keep_out_erasures(tx)
             builds.finish(tx, self._claim, result)
             aside.drop(tx, aside.next_schema(projection.schema))
-
-    @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Renew the claim now and then while inside, for what takes long in one piece."""
-        over = Event()
-
-        def renew() -> None:
-            while not over.wait(RENEW_SECONDS):
-                try:
-                    with self._engine.begin() as tx:
-                        builds.renew(tx, self._claim)
-                except Withdrawn:
-                    return
-                except Exception:  # it is tried again; should the claim lapse, the fence holds
-                    log.exception("claim_not_renewed")
-
-        renewing = Thread(target=renew, name="claim", daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            over.set()
-            renewing.join()
-
-
-def _events(behind: list[Behind]) -> int:
-    return sum(max(0, it.live - it.built) for it in behind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -201,6 +201,11 @@ def forget(tx: Connection, workspace: int) -> None:
 def behind(tx: Connection, projection: Projection) -> list[Behind]:
     """Return where the build stands in each workspace in which the read model stands."""
     return [Behind(*row) for row in tx.execute(_BEHIND, _key(projection))]
+
+
+def events(behind: Sequence[Behind]) -> int:
+    """Return how many events are left to be built."""
+    return sum(max(0, it.live - it.built) for it in behind)
 
 
 def _key(projection: Projection) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from domain.errors import NotFound
 from projections.base import Projection
 from projections.lifecycle import builds
-from projections.lifecycle.builder import Builder
+from projections.lifecycle.builder import Builder, kept
 from projections.lifecycle.builds import Claim, Withdrawn
 from projections.lifecycle.progress import Build, look
 from projections.lifecycle.tables import Kind
+from projections.lifecycle.together import Together
 from projections.projector import Projector
 
 LOOK_SECONDS = 1.0
@@ -68,40 +69,51 @@ class Lifecycle:
         """Do what is asked for until told to stop.  Errors are logged and tried again."""
         while not stop.is_set():
             try:
-                for name in [it.name for it in self.look().values() if it.unfinished]:
-                    self.work_on(name, stop)
+                names = [it.name for it in self.look().values() if it.unfinished]
+                if names:
+                    self.work_on(*names, stop=stop)
             except Exception:  # the server went away, say: what was committed is gone on with
                 log.exception("build_interrupted")
             stop.wait(LOOK_SECONDS)
 
     def work_on(
-        self, name: str, stop: Event | None = None, told: Callable[[], None] = lambda: None
+        self, *names: str, stop: Event | None = None, told: Callable[[], None] = lambda: None
     ) -> bool:
-        """Do a read model's build, if there is one and nobody is at it; say whether it is done.
+        """Do the builds of these read models that nobody is at, together; say whether all are done.
 
-        ``told`` is called after each batch.  A fold that raises ends the build as failed.
+        ``told`` is called after each batch.  A fold that raises ends its build as failed.
         """
-        [projection] = self.named([name])
         with self._engine.begin() as tx:
-            claim = builds.take(tx, projection)
-        if claim is None:
-            return False
-        log.info("build_taken", projection=str(projection), kind=claim.kind, fence=claim.fence)
+            taken = [builds.take(tx, it) for it in sorted(self.named(names), key=str)]
+        claims = [it for it in taken if it is not None]
+        for it in claims:
+            log.info("build_taken", projection=str(it.projection), kind=it.kind, fence=it.fence)
+        stop = stop or Event()
         try:
-            done = Builder(self._projector, claim, stop or Event(), told).run()
+            with kept(self._engine, claims):
+                if len(claims) > 1:
+                    Together(self._projector, claims, stop, told).run()
+                done = [self._end(it, stop, told) for it in claims]
+        finally:
+            with self._engine.begin() as tx:
+                for it in claims:
+                    builds.release(tx, it)
+        return all(done) and len(claims) == len(set(names))
+
+    def _end(self, claim: Claim, stop: Event, told: Callable[[], None]) -> bool:
+        """Bring one build to its end; say whether it is done."""
+        try:
+            done = Builder(self._projector, claim, stop, told).run()
         except Withdrawn:
-            log.info("build_withdrawn", projection=str(projection), fence=claim.fence)
+            log.info("build_withdrawn", projection=str(claim.projection), fence=claim.fence)
             return False
         except (OperationalError, PoolTimeout):  # the database is at fault, not the fold
             raise
         except Exception as error:  # whatever a fold raises
-            log.exception("build_failed", projection=str(projection))
+            log.exception("build_failed", projection=str(claim.projection))
             self._failed(claim, error)
             return False
-        finally:
-            with self._engine.begin() as tx:
-                builds.release(tx, claim)
-        log.info("build_ended", projection=str(projection), done=done)
+        log.info("build_ended", projection=str(claim.projection), done=done)
         return done
 
     def _failed(self, claim: Claim, error: Exception) -> None:

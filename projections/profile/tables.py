@@ -15,7 +15,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
 NAME, VERSION = "profile", 2
 """Raise the version with `domain.profile_state.FORMAT` too."""
@@ -49,6 +49,7 @@ search = Table(
 ``met_at`` is when they were first seen; ``words`` and ``grams`` are as `words.py` makes them.
 """
 
-Index("state_by_time", state.c.workspace, state.c.seen_at.desc(), state.c.stream.desc())
-Index("search_by_time", search.c.workspace, search.c.met_at.desc(), search.c.stream.desc())
-Index("search_by_gram", search.c.grams, postgresql_using="gin")
+_s, _f = state.c, search.c
+Index("state_by_time", _s.workspace, _s.seen_at.desc(), _s.stream.desc(), info=FOR_QUERIES)
+Index("search_by_time", _f.workspace, _f.met_at.desc(), _f.stream.desc(), info=FOR_QUERIES)
+Index("search_by_gram", _f.grams, postgresql_using="gin", info=FOR_QUERIES)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
 NAME, VERSION = "sessions", 1
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -37,5 +37,5 @@ session = Table(
 
 _c = session.c
 newest_first = (_c.started_at.desc(), _c.stream.desc(), _c.id.desc())
-Index("session_by_time", _c.workspace, *newest_first[:2])
-Index("session_by_id", _c.workspace, _c.id)
+Index("session_by_time", _c.workspace, *newest_first[:2], info=FOR_QUERIES)
+Index("session_by_id", _c.workspace, _c.id, info=FOR_QUERIES)

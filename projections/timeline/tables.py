@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
 NAME, VERSION = "timeline", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -54,16 +54,17 @@ kind of identifier that owns the stream; null for a system event.
 
 _c = timeline.c
 _newest_first = (_c.occurred_at.desc(), _c.position.desc(), _c.ordinal.desc())
-Index("event_by_time", _c.workspace, *_newest_first)
-Index("event_by_name", _c.workspace, _c.name, *_newest_first)
-Index("event_by_stream", _c.workspace, _c.stream, *_newest_first)
-Index("event_by_id", _c.workspace, _c.id)
+Index("event_by_time", _c.workspace, *_newest_first, info=FOR_QUERIES)
+Index("event_by_name", _c.workspace, _c.name, *_newest_first, info=FOR_QUERIES)
+Index("event_by_stream", _c.workspace, _c.stream, *_newest_first, info=FOR_QUERIES)
+Index("event_by_id", _c.workspace, _c.id, info=FOR_QUERIES)
 Index(
     "event_by_session",
     _c.workspace,
     _c.session_id,
     *_newest_first,
     postgresql_where=_c.session_id.is_not(None),
+    info=FOR_QUERIES,
 )
 
 first_message = Table(

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from projections.lifecycle import builder, builds, switching
+from projections.lifecycle import builder, builds, switching, together
 from projections.lifecycle.lifecycle import Lifecycle
 from tests.builders import tracked
 from tests.canary import places
@@ -18,7 +18,9 @@ NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen
 
 @pytest.fixture
 def lifecycle(served: Served, monkeypatch) -> Lifecycle:
-    monkeypatch.setattr(builder, "BATCH", 3)
+    for it in (builder, together):
+        monkeypatch.setattr(it, "BATCH", 3)
+    monkeypatch.setattr(together, "LARGEST", 3)
     for n in range(6):
         served.record(
             tracked("Viewed", ANN, properties={"a": "unheard-of"}), tracked("Bought", BOB)

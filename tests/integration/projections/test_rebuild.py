@@ -13,7 +13,7 @@ from sqlalchemy import text
 from domain.errors import Conflict, NotFound
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.event_catalogue.tables import day, event_type
-from projections.lifecycle import builder, builds
+from projections.lifecycle import builder, builds, together
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from tests.builders import anonymous, tracked, user
@@ -85,7 +85,9 @@ def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
 
 
 def small_batches(monkeypatch, size: int = 5) -> None:
-    monkeypatch.setattr(builder, "BATCH", size)
+    for it in (builder, together):
+        monkeypatch.setattr(it, "BATCH", size)
+    monkeypatch.setattr(together, "LARGEST", size)
 
 
 def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monkeypatch):
@@ -109,7 +111,7 @@ def test_what_was_stopped_is_gone_on_with_by_whoever_comes_next(filled, lifecycl
     small_batches(monkeypatch)
     stop = Event()
     lifecycle.ask(["timeline"], "rebuild")
-    assert not lifecycle.work_on("timeline", stop, told=stop.set)
+    assert not lifecycle.work_on("timeline", stop=stop, told=stop.set)
     build = lifecycle.look()["timeline"]
     assert (build.state, build.held, build.events) == ("running", False, 5)
     assert Lifecycle(filled.projector).work_on("timeline")
@@ -166,7 +168,7 @@ def test_without_its_fence_such_a_worker_would_count_twice(filled, lifecycle, mo
             lapse(filled)
             other = Lifecycle(filled.projector)
             stop = Event()
-            other.work_on("event_catalogue", stop, told=stop.set)
+            other.work_on("event_catalogue", stop=stop, told=stop.set)
             with filled.engine.begin() as tx:  # the other stands elsewhere than the zombie thinks
                 claim = builds.Claim(event_catalogue.projection, "rebuild", 1)
                 at = lifecycle_positions(tx)

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from interfaces.reading import reading_engine
 from projections import PROJECTIONS, checkpoint, timeline
-from projections.lifecycle import builder, switching
+from projections.lifecycle import builder, switching, together
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from projections.timeline.tables import timeline as rows
@@ -83,7 +83,8 @@ def running(bench, reading, engine):
 
 
 def test_the_old_generation_answers_until_the_new_one_does(bench, reading, engine, monkeypatch):
-    monkeypatch.setattr(builder, "BATCH", 1_000)
+    for it in (builder, together):
+        monkeypatch.setattr(it, "BATCH", 1_000)
     with running(bench, reading, engine) as it:
         lifecycle = Lifecycle(it.projector)
         for _ in range(5):
@@ -142,7 +143,7 @@ def test_a_question_that_takes_long_holds_up_the_switch_and_nobody_else(given, r
     with ExitStack() as stack:
         tx = stack.enter_context(reading.connect())
         tx.execute(POSITION)
-        building = Thread(target=lifecycle.work_on, args=("timeline", stop))
+        building = Thread(target=lifecycle.work_on, args=("timeline",), kwargs={"stop": stop})
         building.start()
         for n in range(5):
             sleep(0.2)

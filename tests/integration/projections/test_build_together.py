@@ -1,0 +1,100 @@
+"""Several read models built at once: their batches are read one time, and none holds up the others."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from sqlalchemy import text
+
+from projections import PROJECTIONS, timeline
+from projections.lifecycle import builder, together
+from projections.lifecycle.lifecycle import Lifecycle
+from projections.projector import Projector
+from tests.integration.projections.test_rebuild import NAMES, customers
+
+INDEXES = text("SELECT indexdef FROM pg_indexes WHERE schemaname LIKE 'read_%' ORDER BY 1")
+SMALL = 7
+
+
+@pytest.fixture
+def filled(given, monkeypatch):
+    given.messages(*customers(60))
+    for it in (builder, together):
+        monkeypatch.setattr(it, "BATCH", SMALL)
+    monkeypatch.setattr(together, "LARGEST", SMALL)
+    return given
+
+
+def lifecycle(given, projections=PROJECTIONS) -> Lifecycle:
+    return Lifecycle(Projector(given.feed, given.engine, projections))
+
+
+def count_reads(given, monkeypatch) -> list[int]:
+    reads, read = [], given.feed.read
+
+    def counted(workspace, after, limit):
+        reads.append(after)
+        return read(workspace, after, limit)
+
+    monkeypatch.setattr(given.feed, "read", counted, raising=False)
+    return reads
+
+
+def states(given) -> dict[str, str]:
+    return {it.name: it.state for it in lifecycle(given).look().values()}
+
+
+def indexes(given) -> list[str]:
+    with given.engine.connect() as tx:
+        return list(tx.execute(INDEXES).scalars())
+
+
+def test_a_batch_is_read_once_for_all(filled, monkeypatch):
+    expected, kept = filled.tables(workspace=1), indexes(filled)
+    reads = count_reads(filled, monkeypatch)
+    them = lifecycle(filled)
+    them.ask(NAMES, "rebuild")
+    assert them.work_on(*NAMES)
+    assert filled.tables(workspace=1) == expected
+    assert indexes(filled) == kept, "those that come late are there too"
+    once = [it for it in reads if it < max(reads) - 2 * SMALL]
+    assert once == sorted(set(once))
+    assert len(once) > 5
+
+
+def test_who_stands_behind_catches_up_with_the_others(filled, monkeypatch):
+    expected = filled.tables(workspace=1)
+    them = lifecycle(filled)
+    them.ask(["timeline"], "rebuild")
+    assert not them.work_on("timeline", told=lambda: them.cancel("timeline"))
+    reads = count_reads(filled, monkeypatch)
+    them.ask(NAMES, "rebuild")
+    assert them.work_on(*NAMES)
+    assert filled.tables(workspace=1) == expected
+    assert reads[:3] == [0, SMALL, 2 * SMALL]
+
+
+def test_one_is_cancelled_and_the_others_are_built(filled):
+    expected = filled.tables(workspace=1)
+    them = lifecycle(filled)
+    them.ask(NAMES, "rebuild")
+    assert not them.work_on(*NAMES, told=lambda: them.cancel("timeline"))
+    assert states(filled) == dict.fromkeys(NAMES, "done") | {"timeline": "cancelled"}
+    assert filled.tables(workspace=1) == expected
+
+
+def test_one_fails_and_the_others_are_built(filled):
+    def wrong(tx, batch):
+        if batch.after:
+            raise ValueError("not today")
+        timeline.projection.apply(tx, batch)
+
+    bad = dataclasses.replace(timeline.projection, apply=wrong)
+    them = lifecycle(filled, [bad if it.name == "timeline" else it for it in PROJECTIONS])
+    expected = filled.tables(workspace=1)
+    them.ask(NAMES, "rebuild")
+    assert not them.work_on(*NAMES)
+    assert states(filled) == dict.fromkeys(NAMES, "done") | {"timeline": "failed"}
+    assert lifecycle(filled).look()["timeline"].failure == "ValueError: not today"
+    assert filled.tables(workspace=1) == expected
