@@ -191,9 +191,11 @@ def _spoken_by(library: str) -> str | None:
 
 
 def _session(name: str, context: Context, properties: dict[str, Any]) -> str | None:
-    session = context.session
+    first, session = context.sessionId, context.session
+    if isinstance(first, str) and first:  # nearly always
+        return repair.text(first)[:NAME_LENGTH]
     for said in (
-        context.sessionId,
+        first,
         context.session_id,
         properties.get("session_id"),
         properties.get("sessionId"),

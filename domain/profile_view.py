@@ -114,6 +114,8 @@ def groups(state: ProfileState) -> list[Group]:
 
 def name(state: ProfileState) -> str | None:
     """Return the person's name: the trait ``name``, or first and last name."""
+    if not state.attributes:
+        return None
     whole = text(state.attributes.get("name"))
     if whole is not None:
         return whole

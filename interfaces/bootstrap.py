@@ -140,7 +140,7 @@ def projecting_engine(dsn: str) -> Engine:
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(dsn, application_name="foldline projector"),
         pool_size=2,
-        max_overflow=2,
+        max_overflow=4,
         pool_pre_ping=True,
     )
 

@@ -121,6 +121,9 @@ class Projection:
     apply: Callable[[Connection, Batch], None]
     """Fold one batch of one workspace.  Its writes commit together with the checkpoint."""
 
+    weight: int = 5
+    """What an event costs, next to other read models: those built at one time are shared out by it."""
+
     queries: tuple[Query, ...] = ()
     time: Time | None = None
     """How it changes by itself; None: only events change it."""

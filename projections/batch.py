@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -38,6 +39,7 @@ class Batch:
 
         self._decoded: list[Message] = []
         self._next = 0
+        self._by_stream: dict[UUID, list[Message]] | None = None
 
     @property
     def after(self) -> int:
@@ -65,3 +67,14 @@ class Batch:
             self._decoded.append(message)
             self._next += 1
             yield message
+
+    def by_stream(self) -> Mapping[UUID, Sequence[Message]]:
+        """Return the messages of persons by the stream they are in, streams in their order."""
+        if self._by_stream is None:
+            found: dict[UUID, list[Message]] = defaultdict(list)
+            for message in self.messages():
+                if message.event.subject is not None:
+                    found[message.recorded.stream].append(message)
+            # By the number: UUIDs compare in Python, a dozen times each.
+            self._by_stream = dict(sorted(found.items(), key=lambda it: it[0].int))
+        return self._by_stream

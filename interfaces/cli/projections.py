@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +28,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Read models; see `list`.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME...]", help="Read models, see `list`; all of them if none is named."
+    ),
+]
 
 
 @app.command("list")
@@ -52,14 +58,15 @@ def list_projections(*, settings: Settings, as_json: AsJson = False) -> None:
 def rebuild(
     *,
     settings: Settings,
-    names: Names,
+    names: Names = None,
     anew: Annotated[
         bool, typer.Option("--anew", help="Do not go on with what a cancelled build left.")
     ] = False,
 ) -> None:
     """Build read models anew, and put each in its place once it has caught up.
 
-    The old one answers until then. Ctrl-C stops it; the next `rebuild` goes on where it stood, and so does a worker.
+    Several are built at the same time, on all cores. The old ones answer until then. Ctrl-C stops it; the next `rebuild` goes on
+    where it stood, and so does a worker.
     """
     _build(settings, names, "rebuild", anew=anew)
     say("Done: the new tables answer.")
@@ -100,41 +107,45 @@ def cancel(
 
 
 def _build(
-    settings: Settings, names: Iterable[str], kind: Kind, *, anew: bool = False
+    settings: Settings, names: Iterable[str] | None, kind: Kind, *, anew: bool = False
 ) -> list[Build]:
     """Ask for builds and work on them, or watch whoever does, until all are done."""
+    from interfaces.cli.building import build
     from interfaces.cli.opening import opened
     from projections.lifecycle.lifecycle import Lifecycle
 
-    asked = list(dict.fromkeys(names))
     with opened(settings) as svc:
         lifecycle = Lifecycle(svc.projector)
+        asked = [it.name for it in lifecycle.named(list(names or ()))]
         lifecycle.ask(asked, kind, anew=anew)
-        for name in asked:
-            _work(lifecycle, name, kind)
+        with _shown(lifecycle, asked, kind) as told:
+            build(svc, asked, told)
         builds = [lifecycle.look()[name] for name in asked]
     for it in builds:
         if it.state != "done":
             say(f"The {kind} of {it.name} is {it.state}{f': {it.failure}' if it.failure else ''}.")
-            sys.exit(1)
+    if any(it.state != "done" for it in builds):
+        sys.exit(1)
     return builds
 
 
-def _work(lifecycle: Lifecycle, name: str, kind: Kind) -> None:
+@contextmanager
+def _shown(lifecycle: Lifecycle, names: Sequence[str], kind: Kind) -> Iterator[Callable[[], None]]:
+    """Show how far each build is; gives what is to be called whenever that may have changed."""
     from rich.progress import TextColumn
 
     with progress(TextColumn("{task.fields[pace]}")) as bar:
-        task = bar.add_task(f"{kind} {name}", total=None, pace="")
+        tasks = {it: bar.add_task(f"{kind} {it}", total=None, pace="") for it in names}
 
         def told() -> None:
-            it = lifecycle.look()[name]
-            pace = f"{it.events:,} of {it.total:,} events, {it.events_per_second:,.0f}/s"
-            bar.update(task, total=it.total, completed=it.events, pace=pace)
+            builds = lifecycle.look()
+            for name, task in tasks.items():
+                it = builds[name]
+                pace = f"{it.events:,} of {it.total:,} events, {it.events_per_second:,.0f}/s"
+                bar.update(task, total=it.total, completed=it.events, pace=pace)
 
-        while lifecycle.look()[name].unfinished:
-            if not lifecycle.work_on(name, told=_now_and_then(told)):
-                time.sleep(0.2)  # a worker is at it, or has just ended
-            told()
+        yield _now_and_then(told)
+        told()
 
 
 def _now_and_then(told: Callable[[], None], seconds: float = 0.25) -> Callable[[], None]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 from contextlib import ExitStack
-from multiprocessing import connection, parent_process
 from typing import Any
 
 from uvicorn.config import STARTUP_FAILURE
@@ -16,6 +12,7 @@ from domain.errors import FoldlineError
 from interfaces.bootstrap import service, set_up_logging
 from interfaces.cli.output import say_error
 from interfaces.cli.server import prepare_process
+from interfaces.cli.signals import end_with_parent
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
 from interfaces.http.metrics import observe_flush
@@ -26,7 +23,7 @@ def app() -> Any:
     """Return the ASGI application of a process of its own, with settings from the environment."""
     settings = Settings.from_environment()
     set_up_logging(settings.log_level)
-    _end_with_parent()
+    end_with_parent()
     parts = ExitStack()
     try:
         svc = parts.enter_context(service(settings, on_flush=observe_flush))
@@ -47,16 +44,3 @@ def app() -> Any:
         await send({"type": "lifespan.shutdown.complete"})
 
     return serve
-
-
-def _end_with_parent() -> None:
-    """Stop when the parent is gone, killed say: it owns the database, and nobody else would stop us."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

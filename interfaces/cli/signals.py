@@ -1,10 +1,13 @@
-"""How a process that serves is told to stop."""
+"""How a process is told to stop."""
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import connection, parent_process
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -23,6 +26,19 @@ def exit_on_signals() -> Iterator[None]:
         for number, handler in before.items():
             if signal.getsignal(number) is _exit:  # not while stopping: see below
                 signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """Stop when the parent is gone, killed say: it owns the database, and nobody else would stop us."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

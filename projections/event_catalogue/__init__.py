@@ -12,5 +12,6 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    weight=2,
     queries=(event_types,),
 )

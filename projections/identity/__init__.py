@@ -15,6 +15,7 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    weight=1,
     forget=forget,
     queries=(large_profiles,),
 )

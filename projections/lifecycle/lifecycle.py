@@ -32,13 +32,21 @@ class Lifecycle:
         self._projector, self._engine = projector, projector.engine
 
     def named(self, names: Sequence[str]) -> list[Projection]:
-        """Return the read models of these names.  Raises NotFound."""
+        """Return the read models of these names, all of them if none is named.  Raises NotFound."""
         known = {it.name: it for it in self._projector.projections}
         for name in names:
             if name not in known:
                 there = ", ".join(known)
                 raise NotFound(f"there is no read model {name!r}; there are {there}", name=name)
-        return [known[name] for name in dict.fromkeys(names)]
+        return [known[name] for name in dict.fromkeys(names or known)]
+
+    def shares(self, names: Sequence[str], workers: int) -> list[list[str]]:
+        """Share read models out among at most so many workers, so that all have about as much to do."""
+        shares: list[list[Projection]] = [[] for _ in range(workers)]
+        for projection in sorted(self.named(names), key=lambda it: (-it.weight, it.name)):
+            least = min(shares, key=lambda share: sum(it.weight for it in share))
+            least.append(projection)
+        return [[it.name for it in share] for share in shares if share]
 
     def ask(self, names: Sequence[str], kind: Kind, *, anew: bool = False) -> None:
         """Have workers rebuild or verify these read models, all of them or, on an error, none.

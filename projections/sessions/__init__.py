@@ -16,6 +16,7 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    weight=4,
     queries=(sessions, session, profile_sessions),
     forget=forgetting.rows(tables.session),
 )

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from domain.events import MessageEvent
-from domain.payload import is_about_session
 
 _STARTS = ("start", "started_at", "startedAt", "start_time", "startTime", "startDate", "begin")
 _ENDS = ("end", "ended_at", "endedAt", "end_time", "endTime", "endDate")
@@ -27,10 +26,8 @@ class Bounds(NamedTuple):
 
 
 def bounds(event: MessageEvent, properties: Mapping[str, Any]) -> Bounds:
-    """Return when the event occurred, widened by the start and end that it names."""
+    """Return when an event about a session occurred, widened by the start and end that it names."""
     at = event.occurred_at
-    if not is_about_session(event.name):
-        return Bounds(at, at)
     named = [it for it in _named(properties) if abs(it - at) <= LONGEST and it <= event.received_at]
     return Bounds(min([at, *named]), max([at, *named]))
 

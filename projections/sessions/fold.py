@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from domain.events import MessageEvent
 from domain.payload import NAME_LENGTH, Context, Document, is_about_session
 from projections import visit
+from projections.arrays import Texts, Uuids
 from projections.batch import Batch, Message
 from projections.copying import copy
 from projections.sessions import campaign, explicit, first
@@ -21,16 +21,17 @@ from projections.visit import first_text
 
 _FIRST = ("channel", "device", "utm")
 
-# All rows as one JSON parameter: one plan, whatever the batch.  LATERAL and OFFSET make it one that asks
-# the index for each: on a table that has just grown the planner thinks that reading it all is cheaper.
-_KNOWN = text(f"""
-SELECT new.id, new.stream FROM json_to_recordset(:rows) AS new(id text, stream uuid)
+# LATERAL and OFFSET make it one that asks the index for each: on a table that has just grown the planner
+# thinks that reading it all is cheaper.
+_KNOWN = f"""
+SELECT new.place FROM unnest(%s, %s) WITH ORDINALITY AS new(stream, id, place)
 CROSS JOIN LATERAL (
     SELECT FROM {session} AS known
-    WHERE known.workspace = :workspace AND known.stream = new.stream AND known.id = new.id OFFSET 0
+    WHERE known.workspace = %s AND known.stream = new.stream AND known.id = new.id OFFSET 0
 ) AS known
-""")
+"""
 
+# All rows as one JSON parameter: one plan, whatever the batch.
 _ADD = text(f"""
 INSERT INTO {session} AS known (workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)})
 SELECT :workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)}
@@ -64,23 +65,26 @@ def apply(tx: Connection, batch: Batch) -> None:
 
     Nobody else adds to a workspace's sessions meanwhile, for the checkpoint is held.
     """
-    visits: dict[tuple[str, UUID], Visit] = {}
-    for message in batch.messages():
-        session_id = message.document.session_id
-        if session_id is not None and message.event.subject is not None:
-            _add(visits, session_id, message)
+    visits: list[Visit] = []
+    for stream, messages in batch.by_stream().items():
+        theirs: dict[str, Visit] = {}
+        for message in messages:
+            if (session_id := message.document.session_id) is not None:
+                _add(theirs, session_id, stream, message)
+        visits += theirs.values()
     if not visits:
         return
-    keys = [{"id": id_, "stream": stream} for id_, stream in visits]
-    known = [visits.pop((id_, stream)) for id_, stream in _execute(tx, _KNOWN, batch, keys)]
-    if known:
-        _execute(tx, _ADD, batch, known)
-    copy(tx, session, (_row(batch.workspace, each) for each in visits.values()))
-
-
-def _execute(tx: Connection, statement: TextClause, batch: Batch, rows: Sequence[Any]) -> Any:
-    document = msgspec.json.encode(rows).decode()
-    return tx.execute(statement, {"workspace": batch.workspace, "rows": document})
+    keys = Uuids([it.stream for it in visits]), Texts([it.id for it in visits])
+    known = set(tx.exec_driver_sql(_KNOWN, (*keys, batch.workspace)).scalars())
+    changed = [it for place, it in enumerate(visits, 1) if place in known]
+    if changed:
+        rows = msgspec.json.encode(changed).decode()
+        tx.execute(_ADD, {"workspace": batch.workspace, "rows": rows})
+    copy(
+        tx,
+        session,
+        (_row(batch.workspace, it) for place, it in enumerate(visits, 1) if place not in known),
+    )
 
 
 def _row(workspace: int, it: Visit) -> tuple[Any, ...]:
@@ -98,13 +102,14 @@ def _row(workspace: int, it: Visit) -> tuple[Any, ...]:
     )
 
 
-def _add(visits: dict[tuple[str, UUID], Visit], session_id: str, message: Message) -> None:
-    recorded, event, document = message
-    start, end = explicit.bounds(event, document.properties)
-    key = session_id, recorded.stream
-    known = visits.get(key)
+def _add(visits: dict[str, Visit], session_id: str, stream: UUID, message: Message) -> None:
+    _, event, document = message
+    start = end = event.occurred_at
+    if is_about_session(event.name):
+        start, end = explicit.bounds(event, document.properties)
+    known = visits.get(session_id)
     if known is None:
-        known = visits[key] = Visit(session_id, recorded.stream, start, end)
+        known = visits[session_id] = Visit(session_id, stream, start, end)
     elif start < known.started_at:
         known.started_at = start
     known.ended_at = max(known.ended_at, end)

@@ -14,6 +14,7 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    weight=6,
     queries=(events, event, profile_timeline),
     forget=forgetting.rows(tables.timeline, tables.first_message, tables.observation),
 )

@@ -12,9 +12,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, TextClause, text
 
+from domain.profile_facts import ACTS
 from domain.profile_state import DECISIONS
+from projections.arrays import Uuids
 from projections.batch import Batch, Message
-from projections.copying import copy, jsonb
+from projections.copying import binary, copy, jsonb
 from projections.timeline import derived
 from projections.timeline.derived import Derived, Observed
 from projections.timeline.observations import Observation, observations
@@ -31,10 +33,10 @@ from projections.timeline.tables import (
 # Each statement takes all its rows as one parameter: one plan, whatever the batch.  LATERAL and OFFSET make
 # it one that asks an index for each: on a table that has just grown the planner thinks that reading it
 # all is cheaper.
-_FIRST_MESSAGES = text(f"""
+_FIRST_MESSAGES = f"""
 SELECT stream, occurred_at, id, position FROM {first_message}
-WHERE workspace = :workspace AND stream = ANY(CAST(:streams AS uuid[]))
-""")
+WHERE workspace = %s AND stream = ANY(%s)
+"""
 
 _MOVE_FIRST_MESSAGES = text(f"""
 INSERT INTO {first_message} SELECT :workspace, stream, occurred_at, id, position
@@ -143,21 +145,21 @@ class _Derived:
 
 def derive(tx: Connection, batch: Batch) -> None:
     """Bring the derived events up to the messages of the batch, which the timeline has already."""
-    firsts: dict[UUID, Message] = {}
     said: dict[UUID, tuple[Message, list[Observation]]] = {}
     following = _Derived(batch.workspace)
-    for message in batch.messages():
-        recorded, event, _ = message
-        if event.subject is None:
-            continue
-        if observed := observations(message):
-            said[event.id] = message, observed
-        if event.kind in _JOINING and (joined := derived.decided(event)) is not None:
-            following.follow(message, DECIDED, [joined])
-        if event.kind not in DECISIONS:
-            known = firsts.get(recorded.stream)
-            if known is None or _place(message) < _place(known):
-                firsts[recorded.stream] = message
+    firsts: dict[UUID, Message] = {}
+    for stream, messages in batch.by_stream().items():
+        for message in messages:
+            event = message.event
+            if event.kind == "track" and message.document.name not in ACTS:
+                continue  # nearly all
+            if observed := observations(message):
+                said[event.id] = message, observed
+            if event.kind in _JOINING and (joined := derived.decided(event)) is not None:
+                following.follow(message, DECIDED, [joined])
+        done = [it for it in messages if it.event.kind not in DECISIONS]
+        if done:
+            firsts[stream] = done[0] if len(done) == 1 else min(done, key=_place)
     _created(tx, batch.workspace, firsts, following)
     _observed(tx, batch.workspace, said, following)
     _execute(tx, _REMOVE, batch.workspace, following.gone)
@@ -176,8 +178,9 @@ def _created(
     if not firsts:
         return
     moved = []
-    asked = {"workspace": workspace, "streams": f"{{{','.join(it.hex for it in firsts)}}}"}
-    for stream, occurred_at, id_, position in tx.execute(_FIRST_MESSAGES, asked):
+    with binary(tx) as cursor:
+        known = cursor.execute(_FIRST_MESSAGES, (workspace, Uuids(firsts))).fetchall()
+    for stream, occurred_at, id_, position in known:
         first = firsts.pop(stream)
         if _place(first) < (occurred_at, id_):
             following.remove(stream, position, CREATED, CREATED)

@@ -30,6 +30,10 @@ def test_read_models_are_listed_rebuilt_and_verified(shop: Foldline) -> None:
     assert all(it["lag"] == 0 and it["build"] is None for it in listed)
     built = shop("projections", "rebuild", "timeline", "segments")
     assert (built.returncode, "new tables answer" in built.stderr) == (0, True), built.stderr
+    built = shop("projections", "rebuild")
+    assert (built.returncode, "new tables answer" in built.stderr) == (0, True), built.stderr
+    listed = json.loads(shop("projections", "list", "--json").stdout)["projections"]
+    assert {it["build"] for it in listed} == {"rebuild done, 50 of 50"}, "all, if none is named"
     same = shop("projections", "verify", "timeline", "--json")
     assert (same.returncode, json.loads(same.stdout)["timeline"]["same"]) == (0, True)
     assert "verify done, 50 of 50" in shop("projections", "list").stdout
