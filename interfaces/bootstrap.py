@@ -79,9 +79,12 @@ def service(
     settings: Settings,
     *,
     writers: int = 2,
+    lanes: int = 1,
     on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
 ) -> Iterator[Service]:
     """Put Foldline together over a database (``settings.dsn``), ready to take events.
+
+    ``lanes`` is for read models: two are for processes that have nobody's requests to answer meanwhile.
 
     Migrates first.  Raises UnsafeServer for a server that could lose events, LedgerUnavailable for
     one that does not answer.
@@ -108,7 +111,7 @@ def service(
             on_flush=on_flush,
         )
         stack.callback(ledger.close)
-        projector = Projector(ledger, projecting, PROJECTIONS)
+        projector = Projector(ledger, projecting, PROJECTIONS, lanes=lanes)
         projector.prepare()
         yield Service(
             settings=settings,

@@ -151,3 +151,12 @@ class Projection:
 def schema(name: str, version: int) -> str:
     """Return the PostgreSQL schema in which that version of a read model keeps its tables."""
     return f"read_{name}_v{version}"
+
+
+def share_out(projections: Sequence[Projection], workers: int) -> list[list[Projection]]:
+    """Share read models out among at most so many workers, so that all have about as much to do."""
+    shares: list[list[Projection]] = [[] for _ in range(workers)]
+    for projection in sorted(projections, key=lambda it: (-it.weight, it.name)):
+        least = min(shares, key=lambda share: sum(it.weight for it in share))
+        least.append(projection)
+    return [share for share in shares if share]

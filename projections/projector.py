@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,16 +14,16 @@ from sqlalchemy import Connection, Engine, select
 from domain.conditions.times import microseconds
 from domain.errors import FoldlineError, HoleInLedger
 from domain.recorded import Recorded
-from projections import checkpoint
+from projections import checkpoint, lanes
 from projections.base import Feed, Projection
 from projections.batch import Batch
 from projections.forgetting import Forgetting
+from projections.lanes import Lane
 from projections.lifecycle import builds
 from projections.worker import work
 
 BATCH = 4_000
 """Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
-
 
 _NEVER = 2**63
 
@@ -83,12 +83,18 @@ class Standing:
 
 
 class Projector:
-    """Brings read models up to the head of the ledger, in batches."""
+    """Brings read models up to the head of the ledger, in batches.
 
-    def __init__(self, feed: Feed, engine: Engine, projections: Sequence[Projection]) -> None:
+    With two ``lanes`` the read models of a large batch are written by two threads on two connections: while
+    the database works for one, the other one goes on.  Each lane is a transaction.
+    """
+
+    def __init__(
+        self, feed: Feed, engine: Engine, projections: Sequence[Projection], *, lanes: int = 1
+    ) -> None:
         self.feed = feed
         self.projections = tuple(projections)
-        self._engine = engine
+        self._engine, self._lanes = engine, lanes
 
     @property
     def engine(self) -> Engine:
@@ -216,12 +222,17 @@ class Projector:
     def _take(self, workspace: int, position: int, group: Sequence[Projection], limit: int) -> Step:
         """Take one batch for all; if that fails, for each alone, so that one does not hold the rest."""
         try:
-            with self._engine.begin() as tx:
-                checkpoint.keep_out_erasures(tx, workspace)
+            with ExitStack() as stack:
+                tx = self._begun(stack, workspace)
                 batch = self.read(workspace, position, limit)
                 if batch is None:
                     return Step(reached=position)
-                self._apply(tx, batch, group)
+                shares = lanes.shares(group, batch, self._lanes)
+                # Each keeps erasures out by itself, from a time on at which the first one does.
+                txs = [tx, *(self._begun(stack, workspace) for _ in shares[1:])]
+                abreast = list(zip(txs, shares, strict=True))
+                self._move(abreast, batch, group)
+                lanes.apply(abreast, batch)
         except (Overtaken, checkpoint.ErasureUnderWay):
             return Step(reached=position, overtaken=True)
         except HoleInLedger as hole:
@@ -237,12 +248,18 @@ class Projector:
         stream_of = partial(self.feed.stream_of, workspace)
         return Batch(workspace, records, stream_of, partial(self.feed.attested, workspace))
 
-    def _apply(self, tx: Connection, batch: Batch, group: Sequence[Projection]) -> None:
-        checkpoint.plan_anew(tx)
-        # In the order of the registry: workers who lock in one order never wait in a circle.
+    def _begun(self, stack: ExitStack, workspace: int) -> Connection:
+        tx = stack.enter_context(self._engine.begin())
+        checkpoint.keep_out_erasures(tx, workspace)
+        return tx
+
+    def _move(self, abreast: Sequence[Lane], batch: Batch, group: Sequence[Projection]) -> None:
+        """Move each checkpoint in the transaction of its lane.  Raises Overtaken."""
+        tx_of = {projection: tx for tx, share in abreast for projection in share}
+        # In the order of the registry, whatever the lane: workers who lock in one order never wait in a circle.
         for projection in group:
             if not checkpoint.move(
-                tx,
+                tx_of[projection],
                 batch.workspace,
                 projection,
                 after=batch.after,
@@ -254,8 +271,6 @@ class Projector:
                     workspace=batch.workspace,
                     projection=str(projection),
                 )
-        for projection in group:
-            projection.apply(tx, batch)
 
 
 def _together(steps: Sequence[Step]) -> Step:

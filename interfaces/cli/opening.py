@@ -13,7 +13,7 @@ from interfaces.settings import Settings
 @contextmanager
 def opened(settings: Settings) -> Iterator[Service]:
     """Give the parts of Foldline over the database of the settings, embedded or not."""
-    with database(settings) as reachable, service(reachable) as svc:
+    with database(settings) as reachable, service(reachable, lanes=2) as svc:
         yield svc
 
 

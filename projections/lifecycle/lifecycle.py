@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import NotFound
-from projections.base import Projection
+from projections.base import Projection, share_out
 from projections.lifecycle import builds
 from projections.lifecycle.builder import Builder, kept
 from projections.lifecycle.builds import Claim, Withdrawn
@@ -42,11 +42,7 @@ class Lifecycle:
 
     def shares(self, names: Sequence[str], workers: int) -> list[list[str]]:
         """Share read models out among at most so many workers, so that all have about as much to do."""
-        shares: list[list[Projection]] = [[] for _ in range(workers)]
-        for projection in sorted(self.named(names), key=lambda it: (-it.weight, it.name)):
-            least = min(shares, key=lambda share: sum(it.weight for it in share))
-            least.append(projection)
-        return [[it.name for it in share] for share in shares if share]
+        return [[it.name for it in share] for share in share_out(self.named(names), workers)]
 
     def ask(self, names: Sequence[str], kind: Kind, *, anew: bool = False) -> None:
         """Have workers rebuild or verify these read models, all of them or, on an error, none.

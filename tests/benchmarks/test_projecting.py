@@ -1,12 +1,15 @@
-"""Projecting recorded events into timeline and event catalogue, against COPY of the timeline's rows."""
+"""Projecting recorded events, and projecting all of them anew, against COPY of the timeline's rows."""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import psycopg
@@ -24,6 +27,7 @@ from projections.projector import BATCH, Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import batches
+from tests.benchmarks.process import ROOT, clean_environment
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.yardsticks import Copy
@@ -33,33 +37,33 @@ pytestmark = pytest.mark.benchmark
 EVENTS = scaled(100_000, least=2 * BATCH)
 
 
-def test_projecting_reaches_a_third_of_copy(fresh, report, say):
+def test_projecting_and_rebuilding_reach_their_part_of_copy(fresh, report, say):
     database = fresh()
+    against = f"COPY of the timeline's rows, {BATCH} a transaction"
+    more = {"unit": "events/s", "against": against}
+    everything = more | {"at_least": 0.20, "note": f"{len(PROJECTIONS)} read models"}
     with over(database) as (ledger, engine), as_a_server_collects():
         record(ledger, database.workspace)
-        against = f"COPY of the timeline's rows, {BATCH} a transaction"
         named = (timeline.projection, event_catalogue.projection)
-        pairs = rounds("projecting", Projector(ledger, engine, named), database, say)
-        bar = report.rounds("projecting", pairs, unit="events/s", against=against, at_least=0.30)
-        name = "projecting_all"
-        pairs = rounds(name, Projector(ledger, engine, PROJECTIONS), database, say)
-        note = f"{len(PROJECTIONS)} read models"
-        report.rounds(name, pairs, unit="events/s", against=against, note=note)
-    hold(bar)
+        project = partial(projected, database, Projector(ledger, engine, named, lanes=2))
+        pairs = rounds("projecting", project, database, say)
+        bars = [report.rounds("projecting", pairs, at_least=0.30, **more)]
+        project = partial(projected, database, Projector(ledger, engine, PROJECTIONS, lanes=2))
+        for name, work in (
+            ("projecting_all", project),
+            ("rebuild_all", partial(rebuilt, database)),
+        ):
+            bars.append(report.rounds(name, rounds(name, work, database, say), **everything))
+    hold(*bars)
 
 
-def rounds(name: str, projector: Projector, database: Database, say) -> list[tuple[float, float]]:
-    """Return the rates of projecting and of COPY in each round, in turns."""
+def rounds(
+    name: str, work: Callable[[], float], database: Database, say
+) -> list[tuple[float, float]]:
+    """Return the rates of the work and of COPY in each round, in turns."""
     pairs = []
     for number in range(ROUNDS):
-        forget(database)
-        database.sql("CHECKPOINT")
-        started = time.perf_counter()
-        taken = 0
-        while applied := projector.advance(database.workspace):
-            taken += applied
-        seconds = time.perf_counter() - started
-        assert taken == EVENTS
+        seconds = work()
         with Copy(database.dsn, str(tables.timeline), only="ordinal = 0") as yardstick:
             rows = yardstick.rows(0)
             assert len(rows) == EVENTS
@@ -70,6 +74,24 @@ def rounds(name: str, projector: Projector, database: Database, say) -> list[tup
             f"{name} round {number + 1}: {EVENTS / seconds:,.0f} events/s; COPY {EVENTS / copied:,.0f}/s"
         )
     return pairs
+
+
+def projected(database: Database, projector: Projector) -> float:
+    """Return the seconds in which emptied read models take all events."""
+    forget(database)
+    database.sql("CHECKPOINT")
+    started = time.perf_counter()
+    assert projector.catch_up(database.workspace) == EVENTS
+    return time.perf_counter() - started
+
+
+def rebuilt(database: Database) -> float:
+    """Return the seconds in which the command rebuilds all, from when its processes have started."""
+    database.sql("CHECKPOINT")
+    command = [sys.executable, "-m", "interfaces.cli.main", "projections", "rebuild"]
+    subprocess.run(command, cwd=ROOT, env=clean_environment(FOLDLINE_DSN=database.dsn), check=True)
+    took = "SELECT extract(epoch FROM max(finished_at) - min(run_at))::float FROM projections.build"
+    return database.sql(took)[0][0]
 
 
 @contextmanager
