@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, Table
 
 from domain.events import Event
 from domain.forgotten import Forgotten
@@ -61,6 +61,12 @@ class Reader:
 
     people: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
     """The id of each stream's person, for many streams at once."""
+
+    whose: Table
+    """Whose each stream is, to be joined with: ``workspace``, ``stream``, ``person``.
+
+    A stream that is not in it is a person by itself.
+    """
 
     session: Callable[[str, Person], Mapping[str, Any] | None]
     """A person's session by its id, as the sessions read model has it."""

@@ -86,6 +86,14 @@ def stream(cursor: str) -> tuple[datetime, UUID]:
         _refuse(cursor)
 
 
+def person(cursor: str) -> UUID:
+    """Return the id that :func:`after_text` was given, or raise InvalidRequest."""
+    try:
+        return UUID(text(cursor))
+    except ValueError:
+        _refuse(cursor)
+
+
 def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 

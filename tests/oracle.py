@@ -300,3 +300,25 @@ def _sequence(condition: dict[str, Any], events: list[Event]) -> bool:
         ):
             return True
     return False
+
+
+def way(events: Sequence[Event], steps: Sequence[dict[str, Any]], window: str | None) -> tuple:
+    """When somebody took as many of a funnel's steps as can be, as early as can be: by trying all."""
+    span = None if window is None else int(window[:-1]) * UNITS[window[-1]] * 1_000_000
+    ways: list[tuple[int, ...]] = [()]
+
+    def go_on(taken: tuple[int, ...]) -> None:
+        ways.append(tuple(events[it].at for it in taken))
+        if len(taken) == len(steps):
+            return
+        for place, each in enumerate(events):
+            if place in taken or not fits(each, steps[len(taken)]):
+                continue
+            if taken and each.at < events[taken[-1]].at:
+                continue
+            if taken and span is not None and each.at - events[taken[0]].at > span:
+                continue
+            go_on((*taken, place))
+
+    go_on(())
+    return min(ways, key=lambda it: (-len(it), it))

@@ -12,6 +12,7 @@ from interfaces.http import errors
 from interfaces.http.access import access
 from interfaces.http.definitions import definitions
 from interfaces.http.erasing import erasing
+from interfaces.http.funnels import funnels
 from interfaces.http.health import health
 from interfaces.http.lists import lists
 from interfaces.http.merging import merging
@@ -87,6 +88,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(past(service))
     api.include_router(merging(service))
     api.include_router(previewing(service))
+    api.include_router(funnels(service, wait_seconds=wait_seconds))
     api.include_router(deciding(service))
     api.include_router(definitions(service))
     api.include_router(lists(service))

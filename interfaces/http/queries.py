@@ -81,23 +81,34 @@ def _endpoint(
     async def endpoint(request: Request) -> Response:
         asked = read(request)
         workspace = key_of(request).workspace
-        until, pause = time.monotonic() + wait_seconds, FIRST_POLL
-        while True:
-            found = await turns.take(answer, workspace, asked)
-            if isinstance(found, bytes):
-                return Response(found, media_type="application/json")
-            if time.monotonic() > until:
-                raise NotProjectedYet(
-                    f"the read model is at position {found.position}, not yet at"
-                    f" {asked.min_position}; ask again shortly",
-                    position=found.position,
-                    min_position=asked.min_position,
-                    waited_seconds=wait_seconds,
-                )
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LAST_POLL)
+        return await when_reached(asked.min_position, wait_seconds, turns, answer, workspace, asked)
 
     return endpoint
+
+
+async def when_reached(
+    position: int | None,
+    wait_seconds: float,
+    turns: Turns,
+    answer: Callable[..., bytes | Behind],
+    *asked: Any,
+) -> Response:
+    """Answer once the read model is there.  Raises NotProjectedYet if that takes too long."""
+    until, pause = time.monotonic() + wait_seconds, FIRST_POLL
+    while True:
+        found = await turns.take(answer, *asked)
+        if isinstance(found, bytes):
+            return Response(found, media_type="application/json")
+        if time.monotonic() > until:
+            raise NotProjectedYet(
+                f"the read model is at position {found.position}, not yet at"
+                f" {position}; ask again shortly",
+                position=found.position,
+                min_position=position,
+                waited_seconds=wait_seconds,
+            )
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, LAST_POLL)
 
 
 def _answer(
@@ -120,6 +131,7 @@ def reader_of(service: Service, tx: Connection, workspace: int, projected_to: in
         stream_of=partial(service.ledger.stream_of, workspace),
         person=partial(identity.person, tx, workspace),
         people=partial(identity.people, tx, workspace),
+        whose=identity.member,
         session=partial(find_session, tx, workspace),
         persons=partial(identity.persons, tx, workspace),
         names=partial(profile.names, tx, workspace),

@@ -7,8 +7,9 @@ from projections.identity import tables
 from projections.identity.fold import apply, forget
 from projections.identity.persons import count_large, people, person, persons
 from projections.identity.queries import large_profiles
+from projections.identity.tables import member
 
-__all__ = ["count_large", "people", "person", "persons", "projection"]
+__all__ = ["count_large", "member", "people", "person", "persons", "projection"]
 
 projection = Projection(
     name=tables.NAME,

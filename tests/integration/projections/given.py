@@ -51,6 +51,7 @@ class Given:
                 stream_of=stream_of,
                 person=partial(identity.person, tx, workspace),
                 people=partial(identity.people, tx, workspace),
+                whose=identity.member,
                 session=partial(sessions.find, tx, workspace),
                 persons=partial(identity.persons, tx, workspace),
                 names=partial(profile.names, tx, workspace),
