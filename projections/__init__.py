@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from projections import event_catalogue, identity, profile, segments, sessions, timeline
+from projections import (
+    channel_funnels,
+    event_catalogue,
+    identity,
+    profile,
+    segments,
+    sessions,
+    timeline,
+)
 from projections.base import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -11,6 +19,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     event_catalogue.projection,
     sessions.projection,
     profile.projection,
+    channel_funnels.projection,
     segments.projection,
 )
 """Every read model.  Workers, routes, CLI and tests go by this list."""

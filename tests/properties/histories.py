@@ -85,6 +85,7 @@ whom = st.one_of(
     st.just(()),
 )
 events = st.sampled_from(["Viewed", "Bought", "page_view", "session_started", "\0"])
+about_messages = st.sampled_from(["Email Sent", "email_opened", "Email Bounced", "link_clicked"])
 kinds = st.sampled_from(["track", "track", "page", "screen", "identify", "identify", "group"])
 clocks = st.integers(-5, 5).map(lambda hours: NOON + timedelta(hours=hours))
 """Few enough that many things happen at the same instant."""
@@ -94,7 +95,7 @@ clocks = st.integers(-5, 5).map(lambda hours: NOON + timedelta(hours=hours))
 def messages(draw: st.DrawFn) -> Message:
     """A call that says what happened or what somebody is like."""
     message = tracked(
-        draw(st.one_of(events, st.sampled_from(sorted(profile_facts.ACTS)))),
+        draw(st.one_of(events, about_messages, st.sampled_from(sorted(profile_facts.ACTS)))),
         identifiers=draw(whom),
         kind=draw(kinds),
         occurred_at=draw(clocks),

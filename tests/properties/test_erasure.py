@@ -72,9 +72,11 @@ def messages(draw: st.DrawFn) -> Message:
         return unmerged(draw(names), draw(names), occurred_at=at)
     who = draw(st.lists(names, min_size=1, max_size=2, unique=True))
     absorbs = (draw(names),) if kind == "alias" else ()
-    message = tracked(kind, *who, kind=kind, occurred_at=at, absorbs=absorbs)
+    name = draw(st.sampled_from(["Email Sent", "Email Opened"])) if kind == "track" else kind
+    message = tracked(name, *who, kind=kind, occurred_at=at, absorbs=absorbs)
     said = {"plan": draw(st.integers(0, 2)), "email": f"{draw(names).value}@example.com"}
-    payload = {"type": kind, "traits": said, "properties": {"n": 1}, "groupId": "g"}
+    about = {"n": 1, "message_id": draw(st.sampled_from(["m-1", "m-2"]))}
+    payload = {"type": kind, "traits": said, "properties": about, "groupId": "g"}
     context = {"sessionId": draw(st.sampled_from(["s-1", "s-2"])), "device": {"token": "t"}}
     return with_payload(message, payload | {"context": context})
 

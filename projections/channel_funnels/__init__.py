@@ -1,0 +1,17 @@
+"""How far messages to people came, by campaign, channel, template and day."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.channel_funnels import tables
+from projections.channel_funnels.fold import apply, forget
+from projections.channel_funnels.queries import channel_funnels, profiles
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(channel_funnels, profiles),
+    forget=forget,
+)

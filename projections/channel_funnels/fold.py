@@ -1,0 +1,166 @@
+"""How a batch of events is added to what is known of messages: minima, so that order cannot matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import Connection as Driver
+from psycopg import Cursor
+from sqlalchemy import Connection
+
+from domain import channels
+from domain.channels import OUTCOMES, STEPS, Touch
+from domain.conditions.times import microseconds
+from domain.forgotten import Forgotten
+from projections.batch import Batch
+from projections.channel_funnels.tables import message
+from projections.copying import copy, jsonb
+
+_STEPS = ", ".join(STEPS)
+
+_KNOWN = f"""
+SELECT known.id, known.stream, known.template, {_STEPS}, outcomes::text
+FROM unnest(%b::uuid[], %b::uuid[]) AS asked (id, stream)
+CROSS JOIN LATERAL (
+    SELECT * FROM {message} AS known
+    WHERE known.workspace = %s AND known.id = asked.id AND known.stream = asked.stream OFFSET 0
+) AS known
+"""
+
+_CHANGE = f"""
+UPDATE {message} AS known
+SET template = new.template, first_at = new.first_at,
+    {", ".join(f"{it} = new.{it}" for it in STEPS)},
+    others = new.others, outcomes = new.outcomes::jsonb
+FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], {"%b::bigint[], " * len(STEPS)}
+    %b::int[], %b::text[]) AS new (id, stream, template, first_at, {_STEPS}, others, outcomes)
+WHERE known.workspace = %s AND known.id = new.id AND known.stream = new.stream
+"""
+
+_OTHER = f"""EXISTS (
+    SELECT FROM {message} AS other
+    WHERE other.workspace = known.workspace AND other.id = known.id
+        AND other.stream <> known.stream
+)"""
+
+_SHARE = f"""
+UPDATE {message} AS known SET shared = true
+WHERE workspace = %s AND id = ANY(%s) AND NOT shared AND {_OTHER}
+"""
+
+_FORGET = f"""
+DELETE FROM {message} WHERE workspace = %s AND stream = ANY(%s) RETURNING id, shared
+"""
+
+_UNSHARE = f"""
+UPDATE {message} AS known SET shared = false
+WHERE workspace = %s AND id = ANY(%s) AND shared AND NOT {_OTHER}
+"""
+
+Key = tuple[UUID, UUID]
+"""Id of the message, and the stream."""
+
+
+class Shown(msgspec.Struct, gc=False):
+    """What one stream shows of a message."""
+
+    template: str | None
+    times: dict[str, int]
+    """When each step, and each other outcome, was seen first."""
+
+    def add(self, template: str | None, times: Mapping[str, int]) -> None:
+        """Add what else is shown; of several templates the least counts."""
+        if template is not None and (self.template is None or template < self.template):
+            self.template = template
+        for step, at in times.items():
+            self.times[step] = min(at, self.times.get(step, at))
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Template, first time, times of the steps, bits of the other outcomes, and their times."""
+        outcomes = {it: self.times[it] for it in OUTCOMES if it in self.times}
+        return (
+            self.template,
+            min(self.times.values()),
+            *(self.times.get(it) for it in STEPS),
+            sum(1 << OUTCOMES.index(it) for it in outcomes),
+            msgspec.json.encode(outcomes),
+        )
+
+
+def apply(tx: Connection, batch: Batch) -> None:
+    """Add what the batch's events say about messages.
+
+    Nobody else adds to a workspace's messages meanwhile, for the checkpoint is held.
+    """
+    shown: dict[Key, Shown] = {}
+    about: dict[UUID, Touch] = {}
+    for recorded, event, document in batch.messages():
+        if event.kind != "track" or event.subject is None:
+            continue
+        touch = channels.read(document.name, document.properties)
+        if touch is not None:
+            id_ = message_id(touch, recorded.stream)
+            about[id_] = touch
+            each = shown.setdefault((id_, recorded.stream), Shown(None, {}))
+            each.add(touch.template, {touch.step: microseconds(event.occurred_at)})
+    if shown:
+        _keep(tx, batch.workspace, shown, about)
+
+
+def message_id(touch: Touch, stream: UUID) -> UUID:
+    """Return the id of a message; what names no message is one of its own for each stream."""
+    own = touch.message if touch.message is not None else f"\0{stream}"
+    text = "\0".join((touch.campaign or "", touch.channel, own))
+    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
+
+
+def forget(tx: Connection, forgotten: Forgotten) -> None:
+    """Remove what an erased person's streams show; what others show of the same messages stays."""
+    with _cursor(tx) as cursor:
+        gone = cursor.execute(_FORGET, (forgotten.workspace, [*forgotten.cleared])).fetchall()
+        left = sorted({id_ for id_, shared in gone if shared})
+        if left:
+            cursor.execute(_UNSHARE, (forgotten.workspace, left))
+
+
+def _keep(
+    tx: Connection, workspace: int, shown: dict[Key, Shown], about: Mapping[UUID, Touch]
+) -> None:
+    keys = sorted(shown)
+    with _cursor(tx) as cursor:
+        asked = [[it[0] for it in keys], [it[1] for it in keys]]
+        known = cursor.execute(_KNOWN, (*asked, workspace)).fetchall()
+        for id_, stream, template, *times, outcomes in known:
+            before = {it: at for it, at in zip(STEPS, times, strict=True) if at is not None}
+            shown[id_, stream].add(template, before | msgspec.json.decode(outcomes))
+        changed = sorted((row[0], row[1]) for row in known)
+        if changed:
+            rows = ((*key, *shown[key].values) for key in changed)
+            columns = [list(it) for it in zip(*rows, strict=True)]
+            columns[-1] = [it.decode() for it in columns[-1]]
+            cursor.execute(_CHANGE, (*columns, workspace))
+        new = sorted(shown.keys() - set(changed))
+        copy(tx, message, _rows(workspace, new, shown, about))
+        if new:
+            named = sorted({id_ for id_, _ in new if about[id_].message is not None})
+            cursor.execute(_SHARE, (workspace, named))
+
+
+def _rows(
+    workspace: int, keys: Iterable[Key], shown: Mapping[Key, Shown], about: Mapping[UUID, Touch]
+) -> Iterable[tuple[Any, ...]]:
+    for id_, stream in keys:
+        touch, (template, *rest, outcomes) = about[id_], shown[id_, stream].values
+        said = (touch.campaign or "", touch.channel, touch.message, template)
+        yield (workspace, id_, stream, *said, False, *rest, jsonb(outcomes))
+
+
+def _cursor(tx: Connection) -> Cursor[Any]:
+    driver = tx.connection.driver_connection
+    assert isinstance(driver, Driver)
+    return driver.cursor(binary=True)

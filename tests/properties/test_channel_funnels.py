@@ -1,0 +1,140 @@
+"""A channel funnel counts what is counted by hand, message by message, in any order, merged or not."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import timedelta
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.channels import STEPS
+from domain.conditions.times import microseconds
+from domain.identity import facts_of
+from domain.person import find
+from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+from tests.integration.projections.given import Given
+from tests.integration.projections.history import recorded, stream_of
+from tests.properties.histories import deliveries
+from tests.properties.test_convergence import each_on_its_workspaces, unsynced
+
+EVENTS = {
+    "message_sent": "sent",
+    "message_delivered": "delivered",
+    "message_read": "read",
+    "link_clicked": "clicked",
+    "message_unsubscribed": "unsubscribed",
+}
+
+who = st.sampled_from([user("ann"), user("bob"), anonymous("x"), anonymous("y")])
+told = st.builds(
+    lambda name, whom, at, campaign, message: tracked(
+        name,
+        *whom,
+        occurred_at=NOON + timedelta(seconds=at),
+        properties={"channel": "email", "campaign_id": campaign} | message,
+    ),
+    st.sampled_from([*EVENTS]),
+    st.one_of(st.tuples(who), st.tuples(st.just(user("ann")), st.just(anonymous("x")))),
+    st.integers(0, 6),
+    st.sampled_from(["c-1", "c-2"]),
+    st.sampled_from([{}, {"message_id": "1"}, {"message_id": "2"}]),
+)
+said = st.one_of(told, told, told, st.builds(merged, who, who), st.builds(unmerged, who, who))
+histories = st.lists(said, min_size=1, max_size=16)
+
+
+@pytest.fixture
+def models(database):
+    engine = unsynced(database)
+    made = Given(engine)
+    made.workspaces = count(1)
+    yield made
+    engine.dispose()
+
+
+def counts_by_hand(models, data, history) -> None:
+    kept = {it.message_id: it for it in reversed(data.draw(deliveries(history)))}
+    workspace = next(models.workspaces)
+    events = recorded(kept.values())
+    models.feed.workspaces[workspace] = events
+    models.projector.catch_up(workspace, data.draw(st.integers(1, 7)))
+    found = models.ask("/channel-funnels", workspace=workspace, by=["campaign"])["channel_funnels"]
+    answered = {
+        it["campaign"]: (
+            [step["messages"] for step in it["steps"]],
+            [step["profiles"] for step in it["steps"]],
+            {each["outcome"]: (each["messages"], each["profiles"]) for each in it["outcomes"]},
+            [step["seconds_p50"] for step in it["steps"]],
+        )
+        for it in found
+    }
+    assert answered == by_hand(events)
+    for campaign, (_, profiles, _, _) in answered.items():
+        for step, number in zip(STEPS, profiles, strict=True):
+            page = models.ask(
+                "/channel-funnels/profiles", workspace=workspace, campaign=campaign, step=step
+            )
+            assert len(page["profiles"]) == number
+
+
+def by_hand(events):
+    facts = [fact for it in events for fact in facts_of(it.event)]
+    whole = defaultdict(lambda: defaultdict(list))
+    for it in events:
+        name = getattr(it.event, "name", None)
+        if name in EVENTS:
+            properties = json.loads(it.event.payload)["properties"]
+            message = properties.get("message_id")
+            person = find(it.stream, facts, stream_of).id
+            own = (person, message) if message else (person, it.stream)
+            key = properties["campaign_id"], message, *own
+            whole[key][EVENTS[name]].append(microseconds(it.event.occurred_at))
+    people_of = defaultdict(set)
+    for campaign, message, person, _ in whole:
+        people_of[campaign, message].add(person)
+    found = {}
+    for campaign in {key[0] for key in whole}:
+        mine = {
+            key: {step: min(at) for step, at in it.items()}
+            for key, it in whole.items()
+            if key[0] == campaign
+        }
+        messages, people = [0] * 4, defaultdict(int)
+        outcomes, waits = [], defaultdict(list)
+        for (_, message, person, _), times in mine.items():
+            taken = [place for place, step in enumerate(STEPS) if step in times]
+            sure = message is not None and len(people_of[campaign, message]) == 1
+            if taken:
+                for place in range(0 if sure else taken[0], taken[-1] + 1):
+                    messages[place] += 1
+                for one, other in pairwise(taken):
+                    waits[other].append(max(0, times[STEPS[other]] - times[STEPS[one]]))
+            people[person] = max(people[person], taken[-1] + 1 if taken else 0)
+            if "unsubscribed" in times:
+                outcomes.append(person)
+        found[campaign] = (
+            messages,
+            [sum(it > place for it in people.values()) for place in range(4)],
+            {"unsubscribed": (len(outcomes), len(set(outcomes)))} if outcomes else {},
+            [median(waits[place]) for place in range(4)],
+        )
+    return found
+
+
+def median(values):
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    if not ordered:
+        return None
+    middle = ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return middle / 1_000_000
+
+
+@settings(each_on_its_workspaces, max_examples=100)
+@given(data=st.data(), history=histories)
+def test_any_delivery_of_the_same_messages_gives_the_same_channel_funnel(models, data, history):
+    counts_by_hand(models, data, history)
