@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain, count
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
 
 from application import listing
+from application.deciding import Decision, Subject, free_id, id_by_key, sent_before
 from application.ledger import segments
-from application.ledger.append import append_versioned
-from application.ledger.entries import row_of
 from application.ledger.ledger import Ledger
 from application.ledger.people import LATEST
 from application.listing import Listing, Wanted
@@ -35,19 +29,7 @@ LONGEST_LIST = 1_000
 _AT_ONCE = 1_000
 """Decisions about one segment that are held in memory at the same time."""
 
-_SLUG = 50
-"""Longest id that is made of a name: there is room for a number."""
-
 Decided = SegmentDefined | SegmentArchived
-
-
-class Decision(NamedTuple):
-    """Who decides and why.  It is kept for ever, so it must name nobody that the ledger tells of."""
-
-    actor: str
-    reason: str = ""
-    key: str | None = None
-    """By which the same decision is recognised if it is sent again."""
 
 
 class Outcome(NamedTuple):
@@ -82,7 +64,7 @@ class Segments:
             if before is not None:
                 return before
             if id_ is None:
-                id_ = _free_id(wanted.name, book.segments)
+                id_ = free_id("segment", wanted.name, book.segments)
             elif id_ in book.segments:
                 raise Conflict(
                     f"there is or was a segment {id_!r}; choose another id, or change that one",
@@ -110,7 +92,7 @@ class Segments:
             before = book.sent_before(decision, id_, wanted)
             if before is not None:
                 return before
-            _check_version(book.segment(id_), version)
+            book.subject(id_).check_version(version)
             return self._define(book, id_, wanted, decision)
 
     def archive(
@@ -127,7 +109,7 @@ class Segments:
                 return before
             segment = book.segment(id_)
             event = segment.archive(book.used_by(id_), self._by(decision))
-            _check_version(segment, version)
+            book.subject(id_).check_version(version)
             return book.write(segment, event, decision.key)
 
     def list_people(
@@ -205,6 +187,11 @@ class _Book:
         """Return a segment; one that never was has version 0."""
         return self.segments.get(id_) or Segment(id_)
 
+    def subject(self, id_: str) -> Subject:
+        """Return a segment as what is decided about."""
+        stream = self._ledger.segment_stream(self._workspace, id_)
+        return Subject("segment", id_, stream, self.segment(id_).version)
+
     def used_by(self, id_: str) -> Mapping[str, str]:
         """Return the names of the segments that ask who is in this one, by their ids."""
         return {
@@ -220,28 +207,18 @@ class _Book:
 
         Raises Conflict if its key was that of another decision.
         """
-        made = self._decisions.get(_id_by_key(decision.key)) if decision.key is not None else None
+        made = self._decisions.get(id_by_key(decision.key)) if decision.key is not None else None
         if made is None:
             return None
         event = decided(made)
         if id_ not in {None, event.segment} or _definition(event) != wanted:
-            raise Conflict(
-                "this idempotency key was that of another decision; send each with a key of its own",
-                segment=event.segment,
-                position=made.position,
-            )
+            raise sent_before("segment", event.segment, made.position)
         return Outcome(self.segments[event.segment], changed=False, position=made.position)
 
     def write(self, segment: Segment, event: Decided, key: str | None) -> Outcome:
         """Append a decision as the next in the segment's stream."""
-        stream = self._ledger.segment_stream(self._workspace, segment.id)
-        version = segment.version + 1
-        id_ = segments.event_id(f"{stream}", f"{version}") if key is None else _id_by_key(key)
-        row = row_of(stream.bytes, msgspec.structs.replace(event, id=id_))
-        try:
-            [position] = append_versioned(self._connection, self._workspace, [(row, version)])
-        except UniqueViolation:
-            raise _decided_since(segment) from None
+        subject = self.subject(segment.id)
+        position = subject.write(self._connection, self._workspace, event, key)
         return Outcome(segment.after(event), changed=True, position=position)
 
 
@@ -258,23 +235,6 @@ def _definition(event: Decided) -> Definition | None:
     return Definition(event.name, event.description, event.condition)
 
 
-def _id_by_key(key: str) -> UUID:
-    return segments.event_id("key", key)
-
-
-def _check_version(segment: Segment, version: int | None) -> None:
-    if version not in {None, segment.version}:
-        raise _decided_since(segment)
-
-
-def _decided_since(segment: Segment) -> Conflict:
-    return Conflict(
-        f"somebody else has decided about {segment.id!r} since you looked; look again, then decide",
-        segment=segment.id,
-        version=segment.version,
-    )
-
-
 def _check_list(segment: Segment) -> None:
     if not segment.is_there:
         raise NotFound(f"there is no segment {segment.id!r}", segment=segment.id)
@@ -283,11 +243,3 @@ def _check_list(segment: Segment) -> None:
             f"who is in {segment.id!r} is up to its condition; only lists kept by hand take people",
             segment=segment.id,
         )
-
-
-def _free_id(name: str, taken: Container[str]) -> str:
-    """Return an id made of a name's letters and digits, with a number if others have it."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    word = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG].strip("-") or "segment"
-    numbered = chain([word], (f"{word}-{n}" for n in count(2)))
-    return next(it for it in numbered if it not in taken)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, Self
-
-import msgspec
 
 from domain import conditions
 from domain.conditions import Condition
 from domain.conditions.people import InSegment
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.events import NIL, Event, SegmentArchived, SegmentDefined
-
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
-_NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
-NAME_LENGTH, TEXT_LENGTH = 200, 2_000
-CONDITION_BYTES = 100_000
-"""Longest condition, as JSON."""
+from domain.naming import check_id, check_texts, decoded
 
 
 class Definition(NamedTuple):
@@ -75,7 +67,7 @@ class Segment(NamedTuple):
         """Ids of the segments that its condition asks about."""
         if self.definition is None or not self.definition.condition:
             return frozenset()
-        return references(conditions.read(_decoded(self.definition.condition)))
+        return references(conditions.read(decoded("condition", self.definition.condition)))
 
     def define(
         self, wanted: Definition, others: Callable[[str], Segment], by: By
@@ -85,15 +77,15 @@ class Segment(NamedTuple):
         ``others`` gives a segment by its id.  Raises InvalidRequest for what cannot be, Conflict if a
         list kept by hand would become a condition or the other way round.
         """
-        _check_id(self.id)
-        _check_texts(wanted)
+        check_id("segment", self.id, "big-spenders")
+        check_texts("segment", *wanted)
         if self.definition is not None and self.is_manual != (not wanted.condition):
             raise Conflict(
                 "a list kept by hand stays one, and so does a condition; make a new segment",
                 segment=self.id,
             )
         if wanted.condition:
-            condition = conditions.read(_decoded(wanted.condition))
+            condition = conditions.read(decoded("condition", wanted.condition))
             _check_references(self.id, condition, others)
         if self.is_there and wanted == self.definition:
             return None
@@ -111,14 +103,14 @@ class Segment(NamedTuple):
     def archive(self, used_by: Mapping[str, str], by: By) -> SegmentArchived:
         """Return the decision that nobody is in it from now on.
 
-        ``used_by`` are the names of segments whose conditions refer to it, by id.  Raises NotFound if it
+        ``used_by`` are the names of segments and rules that refer to it, by id.  Raises NotFound if it
         is not there, Conflict if another needs it.
         """
         if not self.is_there:
             raise NotFound(f"there is no segment {self.id!r}", segment=self.id)
         if used_by:
             raise Conflict(
-                f"other segments ask who is in {self.id!r}: {', '.join(sorted(used_by))};"
+                f"others ask who is in {self.id!r}: {', '.join(sorted(used_by))};"
                 " change those first",
                 segment=self.id,
                 used_by=sorted(used_by),
@@ -141,31 +133,6 @@ def _places(condition: Condition, place: str = "") -> dict[str, str]:
     for at, part in enumerate(condition.parts):
         found = _places(part, f"{place}/{condition.KEY}/{at}") | found
     return found
-
-
-def _check_id(segment: str) -> None:
-    if not _ID.fullmatch(segment):
-        raise InvalidRequest(
-            f"{segment!r} is no segment id; write 1 to 64 of a-z, 0-9, - and _, such as big-spenders"
-        )
-
-
-def _check_texts(wanted: Definition) -> None:
-    if not wanted.name.strip() or len(wanted.name) > NAME_LENGTH:
-        raise InvalidRequest(f"a segment's name has 1 to {NAME_LENGTH} characters")
-    if len(wanted.description) > TEXT_LENGTH:
-        raise InvalidRequest(f"a segment's description has at most {TEXT_LENGTH} characters")
-    if len(wanted.condition) > CONDITION_BYTES:
-        raise InvalidRequest(f"a condition has at most {CONDITION_BYTES:,} bytes", path="")
-    if "\0" in wanted.name + wanted.description or _NUL.search(wanted.condition):
-        raise InvalidRequest("NUL can be part of no value")
-
-
-def _decoded(condition: bytes) -> object:
-    try:
-        return msgspec.json.decode(condition)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the condition is no JSON: {error}", path="") from None
 
 
 def _check_references(segment: str, condition: Condition, others: Callable[[str], Segment]) -> None:

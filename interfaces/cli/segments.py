@@ -43,7 +43,8 @@ def define(
     The file holds {"id": …, "name": …, "condition": …}, or "manual": true for a list kept by hand. With an id a
     segment is made or changed, and left alone if it is so already; without one a new segment is made.
     """
-    from application.segments import Decision, Segments
+    from application.deciding import Decision
+    from application.segments import Segments
     from interfaces.cli.opening import opened, workspace_id
     from interfaces.http.requests import parsed
     from interfaces.http.segments import New
@@ -70,7 +71,8 @@ def archive(
     ] = "",
 ) -> None:
     """Have nobody in a segment from now on, and print what it was; its history stays."""
-    from application.segments import Decision, Segments
+    from application.deciding import Decision
+    from application.segments import Segments
     from interfaces.cli.opening import opened, workspace_id
 
     with opened(settings) as svc:

@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.segments import Decision, Outcome, Segments
+from application.deciding import Decision
+from application.segments import Outcome, Segments
 from domain.errors import InvalidRequest
 from domain.segment import Definition
 from interfaces.http import idempotency, recorded

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.segments import Decision, Segments
+from application.deciding import Decision
+from application.segments import Segments
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.segment import Definition, Segment
 from tests.fix_ledger import Bench

@@ -7,10 +7,11 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from application.deciding import Decision
 from application.ledger import erasure
 from application.ledger.entries import Rejection
 from application.listing import Wanted
-from application.segments import Decision, Segments
+from application.segments import Segments
 from domain.events import Erased, Suppressed, SuppressionLifted
 from domain.identifiers import Identifier
 from domain.segment import Definition

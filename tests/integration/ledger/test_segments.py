@@ -10,11 +10,12 @@ from threading import Barrier
 import pytest
 
 from application import segments as deciding
+from application.deciding import Decision
 from application.ledger import segments as kept
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
-from application.segments import Decision, Segments
+from application.segments import Segments
 from domain.errors import Conflict, FoldlineError, InvalidRequest, NotFound
 from domain.events import SegmentArchived, SegmentDefined
 from domain.segment import Definition, Segment
