@@ -1,0 +1,63 @@
+"""Deliveries are taken in with the event that says why, once each, whatever their actions say."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from application.ledger.outbox import COMMANDS, NewDelivery, enqueue
+from tests.builders import NOON
+from tests.fix_ledger import Bench
+
+pytestmark = pytest.mark.storage
+
+ALL = "SELECT id, lane, state, attempts, due_at FROM ledger.delivery ORDER BY id"
+
+
+def delivery(number: int = 1, **facts: Any) -> NewDelivery:
+    asked = NewDelivery(
+        id=UUID(int=number),
+        rule="welcome",
+        version=1,
+        cause="position 7",
+        person=UUID(int=100),
+        action=b'{"webhook": {"endpoint": "crm"}}',
+        context=b'{"event": {}, "customer": {}}',
+        due=NOON,
+    )
+    return asked._replace(**facts)
+
+
+def test_the_same_delivery_is_taken_in_once(bench: Bench) -> None:
+    with bench.store.writing() as connection:
+        enqueue(connection, bench.workspace, [delivery(1), delivery(2)])
+        enqueue(connection, bench.workspace, [delivery(2), delivery(3, person=None)])
+        enqueue(connection, bench.workspace, [])
+    assert bench.sql(ALL) == [(UUID(int=n), "crm", "waiting", 0, NOON) for n in (1, 2, 3)]
+
+
+def test_none_is_taken_in_if_the_transaction_is_rolled_back(bench: Bench) -> None:
+    with bench.store.writing() as connection, connection.transaction(force_rollback=True):
+        enqueue(connection, bench.workspace, [delivery()])
+    assert bench.sql(ALL) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "lane"),
+    [
+        (b'{"webhook": {"endpoint": "crm", "body": "x"}}', "crm"),
+        (b'{"send_event": {"name": "Welcomed"}}', COMMANDS),
+        (b'{"webhook": {}}', COMMANDS),
+        (b'{"webhook": {"endpoint": 7}}', COMMANDS),
+        (b'{"webhook": {"endpoint": "\\u0000"}}', "\ufffd"),
+        (b"no JSON", COMMANDS),
+        (b"[]", COMMANDS),
+        (b"", COMMANDS),
+    ],
+)
+def test_no_action_keeps_a_trigger_from_being_recorded(bench: Bench, action: bytes, lane) -> None:
+    with bench.store.writing() as connection:
+        enqueue(connection, bench.workspace, [delivery(action=action, cause="a\0b")])
+    assert [row[1] for row in bench.sql(ALL)] == [lane]
