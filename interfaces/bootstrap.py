@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
 
+from application.deliveries.addresses import Network, networks
+from application.deliveries.outgoing import Outgoing
+from application.deliveries.sealing import key_of, new_key
 from application.erasing import Erasing
 from application.ledger import gate
 from application.ledger.group_commit import Limits
@@ -48,7 +53,8 @@ def database(settings: Settings) -> Iterator[Settings]:
     else:
         postgres = EmbeddedPostgres(settings.home)
         with postgres as dsn, _kept_running(postgres):
-            yield replace(settings, dsn=dsn)
+            key = settings.secret_key or secret_key(settings.home)
+            yield replace(settings, dsn=dsn, secret_key=key)
 
 
 @contextmanager
@@ -98,6 +104,8 @@ def service(
         stack.callback(store.close)
         asked = LedgerDatastore(settings.dsn, connections=AT_ONCE, wait_seconds=2)
         stack.callback(asked.close)
+        sending = LedgerDatastore(settings.dsn, connections=3, wait_seconds=2)
+        stack.callback(sending.close)
         engine, projecting = reading_engine(settings.dsn), projecting_engine(settings.dsn)
         stack.callback(engine.dispose)
         stack.callback(projecting.dispose)
@@ -122,8 +130,34 @@ def service(
             feed=ledger,
             projector=projector,
             erasing=Erasing(ledger, projector.erasing),
+            outgoing=Outgoing(
+                sending, ledger, key=key_of(settings.secret_key), allowed=allowed(settings)
+            ),
             gate=check,
         )
+
+
+def secret_key(home: Path) -> str:
+    """Return the key of an embedded database's secrets: made at the first start, readable to us alone."""
+    path = home / "secret.key"
+    if not path.exists():
+        new = home / f"secret.key.{os.getpid()}"
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(new_key())
+        with suppress(FileExistsError):  # another process was first, and its key is the one
+            os.link(new, path)
+        new.unlink()
+    return path.read_text().strip()
+
+
+def allowed(settings: Settings) -> Sequence[Network]:
+    """Return the networks that webhooks may go to beside the public internet; they are logged."""
+    found = networks(settings.webhook_allow)
+    if found:
+        log.warning(
+            "webhooks may go to networks that are not public", networks=settings.webhook_allow
+        )
+    return found
 
 
 def check_server(dsn: str) -> None:

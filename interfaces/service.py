@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from application.deliveries.outgoing import Outgoing
 from application.erasing import Erasing
 from application.ledger.keys import Keys
 from application.ledger.ledger import Ledger
@@ -33,6 +34,7 @@ class Service:
     """Asked how far the read models are, also where another process moves them."""
 
     erasing: Erasing
+    outgoing: Outgoing
 
     gate: Callable[[], None]
     """Asks the database whether it is safe to write to.  Raises UnsafeServer or LedgerUnavailable."""

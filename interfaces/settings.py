@@ -11,6 +11,8 @@ from typing import Any
 
 import platformdirs
 
+from application.deliveries.addresses import networks
+from application.deliveries.sealing import key_of
 from domain.errors import InvalidRequest
 
 
@@ -82,6 +84,19 @@ def _log_level(text: str) -> str:
     return text.lower()
 
 
+def _key(text: str) -> str:
+    key_of(text)
+    return text
+
+
+def _networks(text: str) -> str:
+    try:
+        networks(text)
+    except ValueError:
+        raise ValueError("networks such as 10.1.0.0/16, ::1/128") from None
+    return text
+
+
 def _setting(name: str, default: str, read: Callable[[str], Any], help: str) -> Setting:  # noqa: A002 - typer's word
     return Setting(
         field=name,
@@ -148,6 +163,19 @@ SETTINGS: tuple[Setting, ...] = (
         partial(_whole, least=1, most=1_000_000),
         "Most events that may wait for their transaction; beyond it requests are answered 503",
     ),
+    _setting(
+        "secret_key",
+        "",
+        _key,
+        "32 random bytes in base64 that secrets of endpoints are kept encrypted with; not set: a file in the home folder beside the embedded"
+        " database, and no endpoints on another",
+    ),
+    _setting(
+        "webhook_allow",
+        "",
+        _networks,
+        "Networks, with commas between, that webhooks may go to beside the public internet, at any port and by plain http",
+    ),
 )
 
 
@@ -169,6 +197,8 @@ class Settings:
     max_batch_messages: int
     flush_events: int
     queue_events: int
+    secret_key: str = field(repr=False)
+    webhook_allow: str
 
     @classmethod
     def from_environment(
@@ -195,8 +225,8 @@ def _value(setting: Setting, environ: Mapping[str, str], overrides: Mapping[str,
     try:
         return setting.read(text or setting.default)
     except ValueError as error:
-        # A mistyped address may hold a password, so it is never repeated.
-        was = "" if setting.field == "dsn" else f", not {text!r}"
+        # A mistyped address may hold a password, so it is never repeated; nor is a key.
+        was = "" if setting.field in {"dsn", "secret_key"} else f", not {text!r}"
         raise InvalidSetting(f"{name} must be {error}{was}", setting=setting.field) from None
 
 

@@ -19,6 +19,9 @@ ANY_COMMAND = ("dsn", "home", "log_level")
 WRITING = (*ANY_COMMAND, "flush_events", "queue_events")
 """The settings of a command that records events."""
 
+SENDING = (*ANY_COMMAND, "secret_key", "webhook_allow")
+"""The settings of a command that sends webhooks."""
+
 EVERY = tuple(setting.field for setting in SETTINGS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -21,7 +21,7 @@ STOP_SECONDS = 30.0
 
 @contextmanager
 def projecting(svc: Service) -> Iterator[None]:
-    """Keep read models up to date, build what is asked for, take snapshots: in threads, while inside."""
+    """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
     stop = threading.Event()
     followers = [
         threading.Thread(target=run, args=(stop,), name=name, daemon=True)
@@ -29,6 +29,7 @@ def projecting(svc: Service) -> Iterator[None]:
             ("projector", svc.projector.run),
             ("builder", Lifecycle(svc.projector).run),
             ("keeper", svc.ledger.keep_snapshots),
+            ("courier", svc.outgoing.courier.run),
         )
     ]
     for follower in followers:

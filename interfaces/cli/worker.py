@@ -1,15 +1,15 @@
-"""`foldline worker`: keep the read models up to date, without an API."""
+"""`foldline worker`: keep the read models up to date, and send what is due, without an API."""
 
 from __future__ import annotations
 
-from interfaces.cli.options import ANY_COMMAND, takes
+from interfaces.cli.options import SENDING, takes
 from interfaces.cli.output import say
 from interfaces.settings import Settings
 
 
-@takes(*ANY_COMMAND)
+@takes(*SENDING)
 def worker(*, settings: Settings) -> None:
-    """Keep the read models up to date, without an API.
+    """Keep the read models up to date, and send what is due, without an API.
 
     Runs until Ctrl-C or SIGTERM. For deployments where the API runs as `foldline serve --no-worker`. Several workers may run at once: whoever
     takes a batch first applies it.

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from starlette.testclient import TestClient
 
+from application.deliveries.addresses import networks
+from application.deliveries.outgoing import Outgoing
 from application.erasing import Erasing
 from application.ledger.entries import Receipt, Rejection
 from application.ledger.keys import KINDS, Keys
@@ -141,6 +143,9 @@ def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
             feed=ledger,
             projector=projector,
             erasing=Erasing(ledger, projector.erasing),
+            outgoing=Outgoing(
+                store, ledger, key=bytes(32), allowed=networks("127.0.0.0/8, ::1/128")
+            ),
             gate=partial(check_server, dsn),
         )
     finally:

@@ -1,0 +1,1 @@
+"""Does what rules and streams ask for: sends webhooks, and puts commands back into the ledger."""

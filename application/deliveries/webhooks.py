@@ -1,0 +1,176 @@
+"""One request to an endpoint: signed by Standard Webhooks, limited in time, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
+
+from httpcore2 import (
+    URL,
+    AsyncConnectionPool,
+    NetworkError,
+    ProtocolError,
+    Request,
+    Response,
+    TimeoutException,
+)
+from standardwebhooks.webhooks import Webhook
+
+from application.deliveries.addresses import Guard, Target
+from application.deliveries.connections import GuardedBackend
+from domain.errors import InvalidRequest
+from domain.retrying import retry_after
+
+TOTAL_SECONDS = 15.0
+KEPT = 1_000
+"""Bytes of a reply that are kept for people to look at."""
+
+IDLE_SECONDS = 5.0
+"""For how long a connection is kept for the endpoint's next delivery."""
+
+OURS = frozenset(
+    (
+        *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"),
+        *("te", "trailer", "expect", "proxy-authorization", "user-agent"),
+        *("webhook-id", "webhook-timestamp", "webhook-signature"),
+    )
+)
+"""Headers that nobody else sets."""
+
+
+class Reply(NamedTuple):
+    """What came of one request."""
+
+    status: int | None = None
+    """None: no answer came."""
+
+    error: str | None = None
+    body: bytes = b""
+    """The first of it, as it came."""
+
+    asked: timedelta | None = None
+    """How long the receiver asked to wait until it is tried again."""
+
+    seconds: float = 0.0
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the receiver said that it has it.  The status says so, whatever follows it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Receiver:
+    """One endpoint, and connections that no other endpoint uses."""
+
+    def __init__(
+        self, url: str, concurrency: int, guard: Guard, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.url, self.concurrency = url, concurrency
+        self._refused: str | None = None
+        try:
+            self._target = guard.check(url)
+        except InvalidRequest as error:  # what is allowed has changed since it was saved
+            self._refused = str(error)
+            return
+        self._pool = AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=concurrency,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=GuardedBackend(guard, self._target),
+        )
+
+    async def send(
+        self, message_id: str, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
+    ) -> Reply:
+        """Send one body, signed with each of the secrets.  Never fails: the reply says what happened."""
+        if self._refused is not None:
+            return Reply(error=self._refused)
+        began = monotonic()
+        try:
+            request = _request(self._target, message_id, body, headers, secrets)
+            reply = await self._exchange(request)
+        except TimeoutError:
+            reply = Reply(error=f"no answer within {TOTAL_SECONDS:g} seconds")
+        except (NetworkError, ProtocolError, TimeoutException, OSError, ValueError) as error:
+            reply = Reply(error=f"{type(error).__name__}: {error}"[:KEPT])
+        return reply._replace(seconds=monotonic() - began)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._refused is None:
+            await self._pool.aclose()
+
+    async def _exchange(self, request: Request) -> Reply:
+        status, asked, body = None, None, b""
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                response = await self._pool.handle_async_request(request)
+                try:
+                    status, asked = response.status, _asked(response)
+                    body = await _beginning(response)
+                finally:
+                    await response.aclose()
+        except (TimeoutError, NetworkError, ProtocolError, TimeoutException):
+            if status is None:
+                raise
+        return Reply(status, None, body, asked)
+
+
+def signatures(secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> str:
+    """Return the signature header; ``at`` in UTC, for the library reads any other zone wrong."""
+    text = body.decode()
+    return " ".join(Webhook(it).sign(message_id, at, text) for it in secrets)
+
+
+def _request(
+    target: Target,
+    message_id: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+) -> Request:
+    at = datetime.now(UTC)  # the time of this attempt, by the one clock that the receiver shares
+    sent = {
+        "Host": target.authority,
+        "Content-Type": "application/json",
+        "User-Agent": "Foldline",
+        **{name: value for name, value in headers.items() if name.lower() not in OURS},
+        "Content-Length": str(len(body)),
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": signatures(secrets, message_id, at, body),
+    }
+    return Request(
+        "POST",
+        URL(
+            scheme=target.scheme.encode(),
+            host=target.host.encode(),
+            port=target.port,
+            target=target.path.encode(),
+        ),
+        headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+        content=body,
+        extensions={"timeout": dict.fromkeys(("read", "write", "pool"), TOTAL_SECONDS)},
+    )
+
+
+def _asked(response: Response) -> timedelta | None:
+    for name, value in response.headers:
+        if name.lower() == b"retry-after" and not 200 <= response.status < 300:
+            return retry_after(value.decode("latin-1"), datetime.now(UTC))
+    return None
+
+
+async def _beginning(response: Response) -> bytes:
+    """Read the reply to its end, or as far as it is read; return what of it is kept."""
+    held = bytearray()
+    assert isinstance(response.stream, AsyncIterable)
+    with suppress(NetworkError, ProtocolError, TimeoutException):  # its status has been said
+        async for chunk in response.stream:
+            held += chunk[: KEPT - len(held)]
+    return bytes(held)

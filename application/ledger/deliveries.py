@@ -1,0 +1,307 @@
+"""Deliveries on their way: leased to one worker at a time, finished by whoever holds the lease.
+
+A lease is a fence: a number that grows each time that a delivery is handed out.  Whoever comes back with
+an older one, because the lease lapsed meanwhile, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection
+
+from domain import repair
+
+State = Literal["waiting", "sending", "delivered", "failed"]
+
+LEASE = timedelta(seconds=60)
+"""After so long others may take a delivery that was handed out."""
+
+_TURN = 0x64656C69  # any number of our own: who hands out deliveries waits here for their turn
+
+_LAPSE = """
+UPDATE ledger.delivery SET state = 'waiting', worker = NULL, leased_until = NULL
+WHERE state = 'sending' AND leased_until < %s
+"""
+
+# Goes from lane to lane by the index, whatever waits in each.
+_LANES = """
+WITH RECURSIVE lanes AS (
+    (SELECT workspace, lane FROM ledger.delivery WHERE state = 'waiting'
+        ORDER BY workspace, lane LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM lanes, LATERAL (
+        SELECT workspace, lane FROM ledger.delivery
+        WHERE state = 'waiting' AND (workspace, lane) > (lanes.workspace, lanes.lane)
+        ORDER BY workspace, lane LIMIT 1
+    ) AS following
+)
+SELECT lanes.workspace, lanes.lane FROM lanes
+LEFT JOIN ledger.endpoint AS it ON it.workspace = lanes.workspace AND it.id = lanes.lane
+WHERE it.disabled_at IS NULL AND (it.parked_until IS NULL OR it.parked_until <= %(now)s)
+    AND EXISTS (
+        SELECT FROM ledger.delivery AS due
+        WHERE due.workspace = lanes.workspace AND due.lane = lanes.lane
+            AND due.state = 'waiting' AND due.due_at <= %(now)s
+    )
+    AND NOT EXISTS (
+        SELECT FROM ledger.delivery AS held
+        WHERE held.workspace = lanes.workspace AND held.lane = lanes.lane
+            AND held.state = 'sending' AND held.worker <> %(worker)s
+    )
+"""
+
+_LEASE = """
+UPDATE ledger.delivery AS it
+SET state = 'sending', fence = it.fence + 1, worker = %(worker)s, leased_until = %(until)s
+FROM unnest(%(workspaces)s::integer[], %(lanes)s::text[], %(room)s::integer[])
+    AS asked (workspace, lane, room), LATERAL (
+    SELECT workspace, id FROM ledger.delivery AS due
+    WHERE due.workspace = asked.workspace AND due.lane = asked.lane
+        AND due.state = 'waiting' AND due.due_at <= %(now)s
+    ORDER BY due.due_at LIMIT asked.room
+    FOR UPDATE SKIP LOCKED
+) AS taken
+WHERE it.workspace = taken.workspace AND it.id = taken.id AND it.state = 'waiting'
+RETURNING it.workspace, it.id, it.rule, it.version, it.person, it.lane, it.action, it.context,
+    it.created_at, it.attempts, it.step, it.fence
+"""
+
+_FINISH = """
+WITH told AS (
+    SELECT * FROM unnest(
+        %s::integer[], %s::uuid[], %s::bigint[], %s::text[], %s::integer[], %s::timestamptz[],
+        %s::text[], %s::timestamptz[], %s::integer[], %s::integer[], %s::text[], %s::bytea[]
+    ) AS told (workspace, id, fence, state, step, due_at, reason, at, ms, status, error, reply)
+), done AS (
+    UPDATE ledger.delivery AS it
+    SET state = told.state, step = told.step, attempts = it.attempts + 1, reason = told.reason,
+        due_at = coalesce(told.due_at, it.due_at), worker = NULL, leased_until = NULL,
+        finished_at = CASE WHEN told.state <> 'waiting' THEN told.at END
+    FROM told
+    WHERE it.workspace = told.workspace AND it.id = told.id
+        AND it.fence = told.fence AND it.state = 'sending'
+    RETURNING it.workspace, it.id, it.attempts
+)
+INSERT INTO ledger.delivery_attempt
+    (workspace, delivery, attempt, at, duration_ms, status, error, reply)
+SELECT workspace, id, done.attempts, told.at, told.ms, told.status, told.error, told.reply
+FROM done JOIN told USING (workspace, id)
+RETURNING workspace, delivery
+"""
+
+_GIVE_BACK = """
+UPDATE ledger.delivery AS it SET state = 'waiting', worker = NULL, leased_until = NULL
+FROM unnest(%s::integer[], %s::uuid[], %s::bigint[]) AS held (workspace, id, fence)
+WHERE it.workspace = held.workspace AND it.id = held.id
+    AND it.fence = held.fence AND it.state = 'sending'
+"""
+
+_COLUMNS = """
+id, rule, version, cause, person, lane, action, created_at, due_at, state, attempts, finished_at,
+reason
+"""
+
+_REPLAY = """
+UPDATE ledger.delivery SET state = 'waiting', due_at = %s, step = 0, reason = NULL, finished_at = NULL
+WHERE workspace = %s AND id = %s AND state <> 'sending' AND action <> ''
+"""
+
+_ATTEMPTS = """
+SELECT delivery, attempt, at, duration_ms, status, error, reply FROM ledger.delivery_attempt
+WHERE workspace = %s AND delivery = ANY (%s) ORDER BY delivery, attempt
+"""
+
+_FORGET = """
+UPDATE ledger.delivery
+SET action = '', context = '', person = NULL, cause = '', worker = NULL, leased_until = NULL,
+    fence = fence + 1, reason = 'erased, with whom it was about',
+    state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'failed' END,
+    finished_at = coalesce(finished_at, clock_timestamp())
+WHERE workspace = %s AND person = ANY (%s)
+RETURNING id
+"""
+
+_FORGET_ATTEMPTS = """
+UPDATE ledger.delivery_attempt SET reply = NULL, error = NULL
+WHERE workspace = %s AND delivery = ANY (%s)
+"""
+
+Lane = tuple[int, str]
+"""A workspace, and what deliveries queue for in it: see `application.ledger.outbox`."""
+
+
+class Leased(NamedTuple):
+    """A delivery that was handed out."""
+
+    workspace: int
+    id: UUID
+    rule: str
+    version: int
+    person: UUID | None
+    lane: str
+    action: bytes
+    context: bytes
+    created_at: datetime
+    attempts: int
+    step: int
+    fence: int
+
+
+class Attempt(NamedTuple):
+    """One attempt, and what the delivery is from then on."""
+
+    of: Leased
+    state: State
+    step: int
+    due_at: datetime | None
+    reason: str | None
+    at: datetime
+    seconds: float
+    status: int | None = None
+    error: str | None = None
+    reply: bytes | None = None
+
+
+class AttemptRow(NamedTuple):
+    """One attempt, as it is kept."""
+
+    delivery: UUID
+    attempt: int
+    at: datetime
+    duration_ms: int
+    status: int | None
+    error: str | None
+    reply: bytes | None
+
+
+class DeliveryRow(NamedTuple):
+    """A delivery, as it is shown."""
+
+    id: UUID
+    rule: str
+    version: int
+    cause: str
+    person: UUID | None
+    lane: str
+    action: bytes
+    created_at: datetime
+    due_at: datetime
+    state: State
+    attempts: int
+    finished_at: datetime | None
+    reason: str | None
+
+
+def lapse(connection: Connection[Any], now: datetime) -> int:
+    """Let deliveries whose lease has lapsed be handed out again; return how many there were."""
+    return connection.execute(_LAPSE, (now,)).rowcount
+
+
+def lanes(connection: Connection[Any], worker: UUID, now: datetime) -> Sequence[Lane]:
+    """Return where something is due that this worker may take.
+
+    A lane is one worker's as long as that one has deliveries of it, so that the limits of an endpoint
+    need no agreement between workers.
+    """
+    return connection.execute(_LANES, {"worker": worker, "now": now}).fetchall()
+
+
+def lease(
+    connection: Connection[Any],
+    worker: UUID,
+    now: datetime,
+    room: Callable[[Sequence[Lane]], Mapping[Lane, int]],
+) -> Sequence[Leased]:
+    """Hand out what is due, the longest due first; ``room`` says how many of which lanes."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_TURN,))
+        wanted = room(lanes(connection, worker, now))
+        if not wanted:
+            return []
+        asked = {
+            "worker": worker,
+            "now": now,
+            "until": now + LEASE,
+            "workspaces": [workspace for workspace, _ in wanted],
+            "lanes": [lane for _, lane in wanted],
+            "room": list(wanted.values()),
+        }
+        return [Leased(*row) for row in connection.execute(_LEASE, asked).fetchall()]
+
+
+def finish(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[tuple[int, UUID]]:
+    """Write what became of deliveries; return those whose lease was still held, the others are refused."""
+    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.of[:2])]
+    columns = list(map(list, zip(*rows, strict=True)))
+    return set(connection.execute(_FINISH, columns).fetchall()) if rows else set()
+
+
+def give_back(connection: Connection[Any], held: Sequence[Leased]) -> None:
+    """Let others have deliveries that were handed out and not begun."""
+    if held:
+        rows = [(it.workspace, it.id, it.fence) for it in sorted(held, key=lambda it: it[:2])]
+        connection.execute(_GIVE_BACK, list(map(list, zip(*rows, strict=True))))
+
+
+def deliveries(
+    connection: Connection[Any],
+    workspace: int,
+    *,
+    rule: str | None = None,
+    lane: str | None = None,
+    state: str | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int,
+) -> Sequence[DeliveryRow]:
+    """Return deliveries, the newest first; ``before`` is the last row of the page before."""
+    sql, params = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s", [workspace]
+    for column, value in (("rule", rule), ("lane", lane), ("state", state)):
+        if value is not None:
+            sql += f" AND {column} = %s"
+            params.append(value)  # type: ignore[arg-type]
+    if before is not None:
+        sql += " AND (created_at, id) < (%s, %s)"
+        params += before  # type: ignore[arg-type]
+    sql += " ORDER BY created_at DESC, id DESC LIMIT %s"
+    return [DeliveryRow(*row) for row in connection.execute(sql, [*params, limit]).fetchall()]
+
+
+def delivery(connection: Connection[Any], workspace: int, id_: UUID) -> DeliveryRow | None:
+    """Return one delivery."""
+    sql = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s AND id = %s"
+    row = connection.execute(sql, (workspace, id_)).fetchone()
+    return None if row is None else DeliveryRow(*row)
+
+
+def attempts_of(
+    connection: Connection[Any], workspace: int, ids: Sequence[UUID]
+) -> Mapping[UUID, Sequence[AttemptRow]]:
+    """Return the attempts of deliveries, the first first."""
+    found: dict[UUID, list[AttemptRow]] = {it: [] for it in ids}
+    for row in connection.execute(_ATTEMPTS, (workspace, list(ids))).fetchall():
+        found[row[0]].append(AttemptRow(*row))
+    return found
+
+
+def replay(connection: Connection[Any], workspace: int, id_: UUID, now: datetime) -> bool:
+    """Let a delivery be done once more, with all its attempts; False of one that cannot be."""
+    return bool(connection.execute(_REPLAY, (now, workspace, id_)).rowcount)
+
+
+def forget(connection: Connection[Any], workspace: int, streams: Sequence[UUID]) -> None:
+    """Blank what is kept of deliveries about a person; those that wait are never done."""
+    found = connection.execute(_FORGET, (workspace, list(streams))).fetchall()
+    if found:
+        connection.execute(_FORGET_ATTEMPTS, (workspace, [it for (it,) in found]))
+
+
+def _attempt_row(it: Attempt) -> tuple[Any, ...]:
+    reason, error = (text and repair.text(text) for text in (it.reason, it.error))
+    ms = round(it.seconds * 1_000)
+    of = it.of
+    told = (it.state, it.step, it.due_at, reason, it.at, ms, it.status, error, it.reply)
+    return (of.workspace, of.id, of.fence, *told)
