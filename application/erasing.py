@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import Connection, Rollback
 
-from application.ledger import erasure, places, snapshots, suppression
+from application.ledger import deliveries, erasure, places, snapshots, streams, suppression
 from application.ledger.append import append_events
 from application.ledger.entries import microseconds, row_of
 from application.ledger.erasure import Trace
@@ -172,6 +172,8 @@ class _Blank(NamedTuple):
                 raise Rollback
             events += erasure.blank_streams(connection, workspace, person.streams, after=before)
         erasure.sever_streams(connection, workspace, person.streams)
+        streams.wait_for_turn(connection, workspace)
+        deliveries.forget(connection, workspace, person.streams)
         return person, events, rejections
 
     def _trace(self) -> Trace:

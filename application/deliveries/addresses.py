@@ -48,6 +48,9 @@ _UNICAST = ip_network("2000::/3")
 """All that is handed out of IPv6; nothing outside is sent to."""
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
+_NUMBER = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?")
+"""What some readers take for an address: a name whose last part is a number."""
+
 _LOOKERS_UP = ThreadPoolExecutor(32, thread_name_prefix="webhook-names")
 """Looks names up.  Of its own: a name server that does not answer holds up nothing else."""
 
@@ -135,15 +138,20 @@ def target_of(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        if not _is_address(host):
+        is_address = _is_address(host)
+        if not is_address:
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
         raise InvalidRequest(f"{url[:200]!r} is no URL") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise InvalidRequest("write a URL such as https://example.com/hooks")
+    if "[" in parts.netloc and not is_address:
+        raise InvalidRequest(f"{host[:200]!r} is no address")
     if "@" in parts.netloc or parts.fragment:
         raise InvalidRequest("a URL to send to has no user, no password and no #fragment")
-    if not (_is_address(host) or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
+    if not is_address and _NUMBER.fullmatch(host):
+        raise InvalidRequest("write an address as four numbers with dots between, or a name")
+    if not (is_address or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
         raise InvalidRequest(f"{host[:200]!r} is no name of a host")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not path.isascii():

@@ -77,7 +77,11 @@ class Bounded(AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> AsyncNetworkStream:
         """Go on in TLS."""
-        return Bounded(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            return Bounded(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        except BaseException:  # cancelled, say: nobody else would close it
+            await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         """Return what is known of the connection."""

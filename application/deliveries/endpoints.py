@@ -22,7 +22,7 @@ SECRET_BYTES = 32
 OVERLAP = timedelta(hours=24)
 """For how long after a rotation the secret before signs as well."""
 
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
 class Wanted(NamedTuple):
@@ -48,7 +48,7 @@ class Endpoints:
     def create(self, workspace: int, id_: str | None, wanted: Wanted) -> tuple[Endpoint, str]:
         """Add an endpoint, and return it with its secret, this once.  Raises InvalidRequest, Conflict."""
         id_ = secrets.token_hex(8) if id_ is None else id_
-        if not _ID.fullmatch(id_) or id_ == COMMANDS:
+        if not ID.fullmatch(id_) or id_ == COMMANDS:
             raise InvalidRequest(
                 f"{id_!r} is no endpoint id; write 1 to 64 of a-z, 0-9, - and _, such as crm"
             )

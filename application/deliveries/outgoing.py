@@ -12,6 +12,7 @@ from application.deliveries.commands import Commands
 from application.deliveries.courier import Courier
 from application.deliveries.endpoints import Endpoints
 from application.deliveries.sealing import Sealer
+from application.deliveries.streams import Streams
 from application.ledger import deliveries
 from application.ledger.deliveries import AttemptRow, DeliveryRow
 from application.ledger.ledger import Ledger
@@ -40,6 +41,7 @@ class Outgoing:
         guard, sealer = guard or Guard(allowed), Sealer(key)
         self._store, self._now = store, now
         self.endpoints = Endpoints(store, guard, sealer, now)
+        self.streams = Streams(store, self.endpoints, now)
         self.courier = Courier(store, Commands(ledger, now), guard, sealer, now=now, **courier)
 
     def list(

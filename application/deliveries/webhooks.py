@@ -22,7 +22,7 @@ from httpcore2 import (
 from standardwebhooks.webhooks import Webhook
 
 from application.deliveries.addresses import Guard, Target
-from application.deliveries.connections import GuardedBackend
+from application.deliveries.connections import CONNECT_SECONDS, GuardedBackend
 from domain.errors import InvalidRequest
 from domain.retrying import retry_after
 
@@ -155,7 +155,10 @@ def _request(
         ),
         headers=[(name.encode(), value.encode()) for name, value in sent.items()],
         content=body,
-        extensions={"timeout": dict.fromkeys(("read", "write", "pool"), TOTAL_SECONDS)},
+        extensions={
+            "timeout": dict.fromkeys(("read", "write", "pool"), TOTAL_SECONDS)
+            | {"connect": CONNECT_SECONDS}
+        },
     )
 
 

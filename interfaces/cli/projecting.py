@@ -30,6 +30,7 @@ def projecting(svc: Service) -> Iterator[None]:
             ("builder", Lifecycle(svc.projector).run),
             ("keeper", svc.ledger.keep_snapshots),
             ("courier", svc.outgoing.courier.run),
+            ("streams", svc.outgoing.streams.run),
         )
     ]
     for follower in followers:

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from interfaces.http import errors
 from interfaces.http.access import access
 from interfaces.http.definitions import definitions
+from interfaces.http.deliveries import deliveries
+from interfaces.http.endpoints import endpoints
 from interfaces.http.erasing import erasing
 from interfaces.http.funnels import funnels
 from interfaces.http.health import health
@@ -24,6 +26,7 @@ from interfaces.http.projections import projections
 from interfaces.http.queries import add_queries
 from interfaces.http.schemas import schemas
 from interfaces.http.segments import deciding
+from interfaces.http.streams import streams
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
@@ -96,6 +99,9 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(projections(service, watch))
     api.include_router(access(service))
     api.include_router(erasing(service))
+    api.include_router(endpoints(service))
+    api.include_router(deliveries(service))
+    api.include_router(streams(service))
     api.include_router(health(service, watch))
     api.include_router(schemas())
     return api

@@ -34,10 +34,12 @@ def _without_nul(text: str) -> str:
     return text
 
 
+without_nul = AfterValidator(_without_nul)
+
 Reason = Annotated[
     str,
     Field(max_length=500, description="Kept with the decision for ever: name nobody in it."),
-    AfterValidator(_without_nul),
+    without_nul,
 ]
 Version = Annotated[
     int | None,
