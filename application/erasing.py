@@ -23,6 +23,7 @@ from domain import profile_state, profile_view
 from domain.errors import InvalidRequest, NotFound
 from domain.events import Decree, Erased, MessageEvent, Suppressed, SuppressionLifted
 from domain.forgotten import Forgotten
+from domain.identifiers import Identifier
 from domain.person import Person
 from domain.recorded import Recorded
 
@@ -45,6 +46,10 @@ class Forgetting(Protocol):
 
 Transaction = Callable[[int], AbstractContextManager[Forgetting]]
 """Begins such a transaction in a workspace; it commits at its end, or rolls back on an error."""
+
+
+Whom = UUID | Identifier
+"""A person by one of their streams, or by one of their names."""
 
 
 class Decision(NamedTuple):
@@ -82,12 +87,13 @@ class Erasing:
         self._ledger, self._transaction = ledger, transaction
 
     def erase(
-        self, workspace: int, stream: UUID, decision: Decision, *, suppress: bool = False
+        self, workspace: int, whom: Whom, decision: Decision, *, suppress: bool = False
     ) -> Receipt:
         """Blank all that the ledger has of a person, and remove them from every read model.
 
-        Raises NotFound if it has nothing, unless the person is to be suppressed as well.
+        Raises NotFound if it has nothing, unless somebody is to be suppressed as well by name.
         """
+        stream = self._stream(workspace, whom)
         attempt = 0
         with self._transaction(workspace) as unit:
             connection = unit.connection
@@ -99,6 +105,7 @@ class Erasing:
                     person, events, rejections = blank.run(patient=attempt <= PATIENT)
                     done: list[type[Decree]] = [Erased] if events or rejections else []
                     if suppress:
+                        _refuse_strangers(connection, workspace, person, whom)
                         suppression.add(
                             connection, workspace, person.id, person.streams, decision.at
                         )
@@ -110,8 +117,12 @@ class Erasing:
                         position, person.id, person.streams, events, rejections, suppress
                     )
 
-    def suppress(self, workspace: int, stream: UUID, decision: Decision) -> Receipt:
-        """Ignore later messages about a person, known or not; what is recorded stays."""
+    def suppress(self, workspace: int, whom: Whom, decision: Decision) -> Receipt:
+        """Ignore later messages about a person; what is recorded stays.
+
+        Raises NotFound for a stream that has nothing; a name may be of somebody unknown.
+        """
+        stream = self._stream(workspace, whom)
         with self._transaction(workspace) as unit:
             connection = unit.connection
             erasure.begin(connection)
@@ -119,13 +130,15 @@ class Erasing:
             erasure.hold_head(connection, workspace, found.person.id)
             trace = self._ledger.trace(connection, workspace, stream)
             _refuse_names(connection, workspace, trace, decision.reason)
+            _refuse_strangers(connection, workspace, trace.person, whom)
             of, streams = trace.person.id, trace.person.streams
             suppression.add(connection, workspace, of, streams, decision.at)
             position = _record(connection, workspace, streams, decision, [Suppressed])
         return Receipt(position, of, streams, 0, 0, suppressed=True)
 
-    def lift(self, workspace: int, stream: UUID, decision: Decision) -> Receipt:
+    def lift(self, workspace: int, whom: Whom, decision: Decision) -> Receipt:
         """Record messages about a person again.  What was erased stays so.  Raises NotFound."""
+        stream = self._stream(workspace, whom)
         with self._transaction(workspace) as unit:
             connection = unit.connection
             erasure.begin(connection)
@@ -139,6 +152,9 @@ class Erasing:
             erasure.hold_head(connection, workspace, of)
             position = _record(connection, workspace, streams, decision, [SuppressionLifted])
         return Receipt(position, of, streams, 0, 0, suppressed=False)
+
+    def _stream(self, workspace: int, whom: Whom) -> UUID:
+        return whom if isinstance(whom, UUID) else self._ledger.stream_of(workspace, whom)
 
 
 class _Blank(NamedTuple):
@@ -192,7 +208,7 @@ class _Blank(NamedTuple):
             }
             forgotten = Forgotten(workspace, streams, tuple(sorted(mended)))
             snapshots.forget(connection, workspace, forgotten.cleared)
-            self.unit.forget(forgotten, erasure.remaining(connection, forgotten.mended))
+            self.unit.forget(forgotten, erasure.remaining(connection, workspace, forgotten.mended))
         return events
 
 
@@ -217,6 +233,14 @@ def _record(
         )
         rows.append(row_of(streams[0].bytes, decree))
     return append_events(connection, workspace, rows)
+
+
+def _refuse_strangers(
+    connection: Connection[Any], workspace: int, person: Person, whom: Whom
+) -> None:
+    """Raise NotFound for a stream that may be another workspace's; a name never leads to one."""
+    if isinstance(whom, UUID) and not erasure.has_any(connection, workspace, person.streams):
+        raise NotFound("the ledger has nothing of this person", id=str(whom))
 
 
 def _refuse_names(connection: Connection[Any], workspace: int, trace: Trace, reason: str) -> None:

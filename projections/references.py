@@ -10,13 +10,19 @@ from domain.identifiers import STRENGTH, Identifier, normalise
 
 
 def stream(reference: str, stream_of: Callable[[Identifier], UUID]) -> UUID:
-    """Return the stream of ``user_id:u-1``, ``email:ada@example.com``, … or of a profile id.
+    """Return the stream that a reference leads to.  Raises InvalidRequest as `read` does."""
+    whom = read(reference)
+    return whom if isinstance(whom, UUID) else stream_of(whom)
+
+
+def read(reference: str) -> Identifier | UUID:
+    """Return what ``user_id:u-1``, ``email:ada@example.com``, … or a profile id is.
 
     Raises InvalidRequest for anything else.
     """
     kind, colon, value = reference.partition(":")
     if colon and value and kind in STRENGTH:
-        return stream_of(normalise(kind, value))
+        return normalise(kind, value)
     try:
         return UUID(reference)
     except ValueError:

@@ -64,7 +64,7 @@ _SUBJECTS = """
 SELECT of.stream, shown.originator_version, shown.topic, shown.state
 FROM unnest(%s::uuid[]) AS of (stream), LATERAL (
     SELECT originator_version, topic, state FROM ledger.event
-    WHERE originator_id = of.stream AND state IS NOT NULL AND topic = ANY (%s)
+    WHERE workspace = %s AND originator_id = of.stream AND state IS NOT NULL AND topic = ANY (%s)
     LIMIT 1
 ) AS shown
 """
@@ -79,6 +79,10 @@ WHERE workspace = %(workspace)s AND (stream = ANY (%(streams)s) OR (stream, othe
 ))
 """
 
+_HAS_ANY = """
+SELECT EXISTS (SELECT FROM ledger.event WHERE workspace = %s AND originator_id = ANY (%s))
+"""
+
 _HOLD_STREAM = """
 INSERT INTO ledger.stream_head AS head (stream_id, version) VALUES (%s, 0)
 ON CONFLICT (stream_id) DO UPDATE SET version = head.version
@@ -90,7 +94,7 @@ _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
 
 _REMAINING = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state FROM ledger.event
-WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT 4000
+WHERE workspace = %s AND originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT 4000
 """
 
 
@@ -143,7 +147,7 @@ def trace(
     links = [it for it in naming.values() if isinstance(it, IdentifiersLinked)]
     return Trace(
         person,
-        frozenset(theirs | _subjects(connection, person.streams)),
+        frozenset(theirs | _subjects(connection, workspace, person.streams)),
         {at: it for at, it in naming.items() if it.originator_id not in streams},
         sorted(UUID(bytes=link_digest(secret, it.left, it.right)) for it in links),
     )
@@ -174,6 +178,12 @@ def blank_at(connection: Connection[Any], workspace: int, positions: Iterable[in
         return connection.execute(_BLANK_AT, (workspace, sorted(positions))).rowcount
 
 
+def has_any(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> bool:
+    """Say whether the workspace has any event of these streams, blank or not."""
+    row = connection.execute(_HAS_ANY, (workspace, sorted(streams))).fetchone()
+    return row is not None and bool(row[0])
+
+
 def forget_links(connection: Connection[Any], workspace: int, digests: Sequence[UUID]) -> None:
     """Let links be recorded again when they are shown again."""
     connection.execute(_FORGET_LINKS, (workspace, digests))
@@ -193,11 +203,13 @@ def hold_head(connection: Connection[Any], workspace: int, stream: UUID) -> None
     connection.execute(_HOLD_LEDGER, (workspace,))
 
 
-def remaining(connection: Connection[Any], streams: Iterable[UUID]) -> Iterator[list[Recorded]]:
+def remaining(
+    connection: Connection[Any], workspace: int, streams: Iterable[UUID]
+) -> Iterator[list[Recorded]]:
     """Give what is left of streams, a few thousand events at a time."""
     for stream in streams:
         version = 0
-        while rows := connection.execute(_REMAINING, (stream, version)).fetchall():
+        while rows := connection.execute(_REMAINING, (workspace, stream, version)).fetchall():
             version = rows[-1][2]
             yield [
                 Recorded(at, stream, of, recorded_at, event_from(stream, of, topic, state))
@@ -206,9 +218,11 @@ def remaining(connection: Connection[Any], streams: Iterable[UUID]) -> Iterator[
             ]
 
 
-def _subjects(connection: Connection[Any], streams: Sequence[UUID]) -> set[Identifier]:
+def _subjects(
+    connection: Connection[Any], workspace: int, streams: Sequence[UUID]
+) -> set[Identifier]:
     """Return the identifiers whose streams these are, as far as messages are left that say so."""
-    asked = (list(streams), MESSAGES)
+    asked = (list(streams), workspace, MESSAGES)
     found = (event_from(*row) for row in connection.execute(_SUBJECTS, asked).fetchall())
     return {it.subject for it in found if isinstance(it, MessageEvent) and it.subject is not None}
 

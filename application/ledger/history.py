@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from application.ledger.mapper import event_from
 from application.ledger.places import versions_at
+from domain.errors import HoleInLedger
 from domain.recorded import Recorded
 
 # Versions grow with positions, so each stream gives its own first rows by version, and the first of
@@ -51,7 +52,11 @@ def history(
         "limit": limit,
     }
     with connection.cursor(binary=True) as cursor:
-        return [recorded(row) for row in cursor.execute(_FOLLOWING, asked).fetchall()]
+        found = [recorded(row) for row in cursor.execute(_FOLLOWING, asked).fetchall()]
+    if found and found[0].position <= after:
+        # Better no answer than one that goes round in circles.
+        raise HoleInLedger(f"a stream of position {found[0].position} has lost versions")
+    return found
 
 
 def recorded(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> Recorded:

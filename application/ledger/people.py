@@ -23,7 +23,8 @@ WITH RECURSIVE near (stream) AS (
 )
 SELECT position, originator_id, originator_version, topic, state
 FROM ledger.event JOIN near ON originator_id = near.stream
-WHERE topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.unmerged.v1')
+WHERE workspace = %(workspace)s
+    AND topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.unmerged.v1')
     AND position <= %(until)s AND state IS NOT NULL
 """
 

@@ -14,14 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.erasing import Decision, Receipt
+from application.erasing import Decision, Receipt, Whom
 from application.ledger.keys import Key
 from interfaces.http.answers import Instant, Listed, answered
 from interfaces.http.auth import allow, key_of
 from interfaces.http.errors import documented
 from interfaces.http.requests import Nothing, body, body_of, parameters, reader
 from interfaces.service import Service
-from projections.references import stream as stream_of_reference
+from projections import references
 
 Reason = Annotated[
     str,
@@ -32,7 +32,7 @@ Reason = Annotated[
 ]
 
 
-class Whom(BaseModel):
+class OfProfile(BaseModel):
     """Whom to erase."""
 
     ref: str = Field(max_length=2000)
@@ -52,7 +52,7 @@ class Suppress(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    profile: str = Field(max_length=2000, description="A profile id, or `kind:value`.")
+    profile: str = Field(max_length=2000, description="The id of a known profile, or `kind:value`.")
     reason: Reason = ""
     erase: bool = Field(True, description="Also erase what is recorded of them.")
 
@@ -106,7 +106,7 @@ def erasing(service: Service) -> APIRouter:
         dependencies=[Security(allow(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_whom = reader(Whom, "/v1/profiles/{ref}")
+    read_whom = reader(OfProfile, "/v1/profiles/{ref}")
     read_nothing = reader(Nothing, "/v1/profiles/suppress")
     read_list = reader(ListParams, "/v1/suppressions")
 
@@ -116,19 +116,19 @@ def erasing(service: Service) -> APIRouter:
         operation_id="erase_profile",
         response_model=Done,
         responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=parameters(Whom, "/v1/profiles/{ref}") | body(Erase),
+        openapi_extra=parameters(OfProfile, "/v1/profiles/{ref}") | body(Erase),
     )
     async def erase(request: Request) -> Response:
         whom, asked = read_whom(request), await body_of(request, Erase)
         act = partial(service.erasing.erase, suppress=asked.suppress)
-        return await run_in_threadpool(_done, service, act, key_of(request), whom.ref, asked.reason)
+        return await run_in_threadpool(_done, act, key_of(request), whom.ref, asked.reason)
 
     @routes.post(
         "/v1/profiles/suppress",
         summary="Ignore what is sent about a person from now on, and erase what is recorded",
         operation_id="suppress_profile",
         response_model=Done,
-        responses=documented(400, 401, 403, 413, 503),
+        responses=documented(400, 401, 403, 404, 413, 503),
         openapi_extra=body(Suppress),
     )
     async def suppress(request: Request) -> Response:
@@ -136,9 +136,7 @@ def erasing(service: Service) -> APIRouter:
         asked = await body_of(request, Suppress)
         whole = partial(service.erasing.erase, suppress=True)
         act = whole if asked.erase else service.erasing.suppress
-        return await run_in_threadpool(
-            _done, service, act, key_of(request), asked.profile, asked.reason
-        )
+        return await run_in_threadpool(_done, act, key_of(request), asked.profile, asked.reason)
 
     @routes.post(
         "/v1/profiles/unsuppress",
@@ -152,9 +150,7 @@ def erasing(service: Service) -> APIRouter:
         read_nothing(request)
         asked = await body_of(request, Unsuppress)
         act = service.erasing.lift
-        return await run_in_threadpool(
-            _done, service, act, key_of(request), asked.profile, asked.reason
-        )
+        return await run_in_threadpool(_done, act, key_of(request), asked.profile, asked.reason)
 
     @routes.get(
         "/v1/suppressions",
@@ -172,14 +168,14 @@ def erasing(service: Service) -> APIRouter:
 
 
 def _done(
-    service: Service,
-    act: Callable[[int, UUID, Decision], Receipt],
+    act: Callable[[int, Whom, Decision], Receipt],
     key: Key,
     reference: str,
     reason: str,
 ) -> Response:
-    stream = stream_of_reference(reference, partial(service.ledger.stream_of, key.workspace))
-    receipt = act(key.workspace, stream, Decision(datetime.now(UTC), key.id, reason))
+    receipt = act(
+        key.workspace, references.read(reference), Decision(datetime.now(UTC), key.id, reason)
+    )
     return answered(Done.model_validate(receipt._asdict()))
 
 
