@@ -60,4 +60,11 @@ def place(text: str, parameter: str) -> int | datetime:
     """
     if text.isascii() and text.isdigit():
         return min(int(text), 2**63 - 1)
-    return instant(text, UTC, parameter)
+    try:
+        return instant(text, UTC, parameter)
+    except InvalidRequest:
+        raise InvalidRequest(
+            f"{parameter} is neither a position nor a date or time: {text!r}; "
+            "write 42, 2026-01-31, 2026-01-31T10:00 or 2026-01-31T10:00:00Z",
+            **{parameter: text},
+        ) from None

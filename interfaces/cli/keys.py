@@ -45,7 +45,8 @@ def create(
     if as_json:
         say_json({"id": made.id, "workspace": workspace, "kind": made.kind, "key": made.text})
         return
-    say(f"A {made.kind} key of workspace {workspace}, id {made.id}; it is not shown again:")
+    a = "An" if made.kind == "admin" else "A"
+    say(f"{a} {made.kind} key of workspace {workspace}, id {made.id}; it is not shown again:")
     typer.echo(made.text)
 
 

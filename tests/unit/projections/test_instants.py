@@ -47,3 +47,15 @@ def test_instants_are_shown_in_utc_with_microseconds():
     moment = datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))
     assert instants.shown(moment) == "2026-01-31T08:00:00.000000Z"
     assert instants.shown_if_any(None) is None
+
+
+@pytest.mark.parametrize("text", ["", "-1", "4.2", "1e3", "now", "2026-13-01"])
+def test_what_is_no_place_of_the_ledger_is_told_what_one_is(text):
+    with pytest.raises(InvalidRequest, match="as_of is neither a position"):
+        instants.place(text, "as_of")
+
+
+def test_a_place_of_the_ledger_is_a_position_or_an_instant():
+    assert instants.place("42", "as_of") == 42
+    assert instants.place("9" * 30, "as_of") == 2**63 - 1
+    assert instants.place("2026-01-31", "as_of") == datetime(2026, 1, 31, tzinfo=UTC)
