@@ -11,6 +11,7 @@ import pytest
 from application.ledger import snapshots
 from application.ledger.keeper import Keeper
 from domain import profile_state
+from domain.errors import HoleInLedger
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 
@@ -52,6 +53,16 @@ def test_a_history_is_in_order_whichever_page_it_is_read_by(bench: Bench) -> Non
             read += page
             after = page[-1].position
         assert read == [it for it in expected if it.position <= 50]
+
+
+def test_a_stream_that_lost_versions_is_no_history_that_goes_round_for_ever(bench: Bench) -> None:
+    for _ in range(3):
+        bench.record(tracked())
+    bench.sql("UPDATE ledger.stream_head SET version = version + 2")
+    streams = [bench.ledger.stream_of(1, user())]
+    assert len(bench.ledger.history(1, streams, after=0, until=9, limit=9)) == 3
+    with pytest.raises(HoleInLedger):
+        bench.ledger.history(1, streams, after=3, until=9, limit=9)
 
 
 def test_streams_of_another_workspace_are_not_seen(bench: Bench) -> None:
