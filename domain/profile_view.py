@@ -131,7 +131,12 @@ def full(state: ProfileState) -> list[str]:
 
 def text(register: Register | None) -> str | None:
     """Return a value that is a text, or a whole number, as text; None for any other or a blank."""
-    value: Any = None if register is None else _decode(register.value)
+    return None if register is None else text_of(register.value)
+
+
+def text_of(document: bytes) -> str | None:
+    """Return what `text` does of a value that is JSON."""
+    value: Any = _decode(document)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return (value.strip() or None) if isinstance(value, str) else None

@@ -16,9 +16,9 @@ from uuid import UUID
 
 import msgspec
 
-from domain import profile_facts, repair
+from domain import profile_facts, profile_view, repair
 from domain.payload import Document, members
-from domain.profile_view import TAGS
+from domain.profile_view import CONTACTS, TAGS
 from domain.registers import NULL
 from projections.batch import Message
 from projections.timeline.tables import FIRST_OBSERVATION
@@ -32,6 +32,7 @@ TRAIT = "trait:"
 LONGEST_FIELD = 256
 """Characters; an index entry of PostgreSQL holds at most 2,704 bytes."""
 
+_CONTACTS = frozenset(it for traits in CONTACTS.values() for it in traits)
 _decode = msgspec.json.Decoder().decode
 
 
@@ -83,7 +84,7 @@ def _is_of_tags(said: _Said) -> bool:
 def _said(kind: str, document: Document) -> Iterator[_Said]:
     if kind == "identify":
         for key, value in members(document.properties_json).items():
-            yield _Said(_field(TRAIT, key), "is", _tags(value) if key == TAGS else value)
+            yield _Said(_field(TRAIT, key), "is", _heard(key, value))
         context = document.parts.context
         device = None if context is None else profile_facts.device_of(context)
         if device is not None:
@@ -107,6 +108,13 @@ def _push(token: str, fields: dict[str, bytes]) -> _Said:
     """Return the word on a push token: the sort of device, and nothing that changes with each call."""
     sort = _decode(fields.get("type") or fields.get("platform") or NULL)
     return _Said(_field(PUSH, token), "is", repair.dump({"token": token, "type": sort}))
+
+
+def _heard(trait: str, value: bytes) -> bytes:
+    """Return what a profile makes of a value: of a trait that is a contact, a text or nothing."""
+    if trait == TAGS:
+        return _tags(value)
+    return repair.dump(profile_view.text_of(value)) if trait in _CONTACTS else value
 
 
 def _tags(value: bytes) -> bytes:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.base import FOR_QUERIES, schema
 
-NAME, VERSION = "timeline", 2
+NAME, VERSION = "timeline", 3
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 MESSAGE, CREATED, DECIDED, FIRST_OBSERVATION = 0, 1, 2, 3

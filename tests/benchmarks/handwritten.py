@@ -26,7 +26,7 @@ LIMIT = 50
 _SELECT = """
 SELECT id, position, message_id, kind, name, stream, occurred_at, received_at, recorded_at, channel,
     session_id, source, properties::text AS properties
-FROM read_timeline_v2.event
+FROM read_timeline_v3.event
 WHERE workspace = %(workspace)s
 """
 

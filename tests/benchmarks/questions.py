@@ -17,7 +17,7 @@ from tests.benchmarks.messages import KINDS_OF_GOODS
 
 _SAMPLE = """
 SELECT e.occurred_at, e.position, e.stream, e.name, e.channel, p.kind || ':' || p.value AS ref
-FROM read_timeline_v2.event AS e JOIN seed_person AS p USING (stream)
+FROM read_timeline_v3.event AS e JOIN seed_person AS p USING (stream)
 WHERE e.position = ANY(%s)
 """
 

@@ -45,7 +45,7 @@ FROM committed
 """
 
 TIMELINE = """
-INSERT INTO read_timeline_v2.event (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
+INSERT INTO read_timeline_v3.event (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
     recorded_at, kind, name, subject, message_id, source, channel, session_id, properties)
 SELECT %(workspace)s, position, stream, 0, digest, occurred_at, NULL, recorded_at, recorded_at, 'track', name,
     kind, digest::text, 'segment', (ARRAY['web', 'web', 'mobile', 'server'])[1 + position %% 4],

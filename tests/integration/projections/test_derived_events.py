@@ -108,6 +108,22 @@ def test_a_contact_is_added_changed_and_deleted(given, trait, kind):
     ]
 
 
+def test_contact_events_tell_of_the_contacts_that_the_profile_has(given):
+    given.messages(
+        identified(1, email=["a@b"], phone=True, facebook_id=""),
+        identified(2, email=" a@b ", phone=491511),
+        identified(3, email="a@b", phone="491511"),
+        identified(4, email={"a": "b"}),
+    )
+    assert told(given) == [
+        ("email_added", "email", None, "a@b"),
+        ("phone_added", "phone", None, "491511"),
+        ("email_deleted", "email", "a@b", None),
+    ]
+    contacts = given.ask("/profiles/{ref}", ref="user_id:u-1")["contacts"]
+    assert [(it["kind"], it["value"]) for it in contacts] == [("phone", "491511")]
+
+
 def test_a_push_token_is_added_changed_and_deleted(given):
     given.messages(
         happened(1, "Device Created or Updated", token="t-1", type="ios", last_used=1),
