@@ -11,7 +11,7 @@ import msgspec
 
 from domain import profile_view
 from domain.conditions import Known
-from domain.memories import Trait, Value
+from domain.memories import Remembered, Trait, Value
 from domain.profile_state import ProfileState
 from domain.profile_view import TAGS
 from domain.rules import Rules
@@ -32,13 +32,18 @@ class Whose(NamedTuple):
 class Stream:
     """One stream, and what is remembered of it."""
 
-    __slots__ = ("first_at", "memory", "whose")
+    __slots__ = ("changed", "first_at", "memory", "touched", "whose")
 
     def __init__(
-        self, whose: Whose, first_at: int | None = None, memory: dict[str, Value] | None = None
+        self, whose: Whose, first_at: int | None = None, memory: Remembered | None = None
     ) -> None:
         self.whose, self.first_at = whose, first_at
-        self.memory = {} if memory is None else memory
+        self.memory = Remembered() if memory is None else memory
+        self.changed = False
+        """Whether anything but the memory is different from before."""
+
+        self.touched: dict[str, int] = {}
+        """Keys of what is remembered that is different from before, and when that came."""
 
 
 class KnownOf:
@@ -89,9 +94,9 @@ class _Joined(dict[str, Value]):
         """Return the joined value."""
         if key not in self:
             sides = [
-                (it.memory[key], it.whose.demoted)
+                (value, it.whose.demoted)
                 for it in self._streams
-                if it.memory.get(key) is not None
+                if (value := it.memory.get(key)) is not None
             ]
             self[key] = self._rules.memories[key].join(sides) if sides else None
         value = self[key]

@@ -3,6 +3,9 @@
 Works on households: streams that may come to be one person with each other.  What one household does
 never matters to another, so each is gone through by itself, in the order of the ledger; whenever it is
 due that an answer changes by itself, it does so before the next event.
+
+Asking is what costs, so it is done as seldom as can be: an event asks only those segments whose answer it
+can change (`Condition.events_make_it`), and for each person only one instant is kept at which to ask again.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.conditions import Happened
+from domain.conditions.base import earlier
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
 from domain.rules import Rules
@@ -36,7 +40,9 @@ class Stay(NamedTuple):
 
     segment: str
     person: UUID
-    entered: Since
+    entered: Since | None
+    """None: before the events at hand."""
+
     left: Since | None = None
 
 
@@ -71,6 +77,49 @@ class Said(NamedTuple):
 Step = Did | Became | Said
 
 
+class Standing:
+    """Which segments a person is in, and when that may change by itself."""
+
+    __slots__ = ("changed", "due", "inside")
+
+    def __init__(self, inside: Iterable[int] = (), due: int | None = None) -> None:
+        self.inside: dict[int, Since | None] = dict.fromkeys(inside)
+        """Places of the segments, and when the person entered each; None: before the events at hand."""
+
+        self.due = due
+        """When to ask again if nothing happens: no later than an answer changes by itself.
+
+        It may be too early, for events put changes off, and are not asked by how much.
+        """
+
+        self.changed = False
+
+    def wait_until(self, due: int | None) -> None:
+        """Ask again at that instant."""
+        if due != self.due:
+            self.due, self.changed = due, True
+
+
+class Person:
+    """A person: whose streams they are, and where they stand."""
+
+    __slots__ = ("id", "known", "standing", "streams")
+
+    def __init__(self, id_: UUID, standing: Standing | None = None) -> None:
+        self.id, self.standing = id_, standing or Standing()
+        self.streams: dict[UUID, Stream] = {}
+        self.known: KnownOf | None = None
+        """What is known of them from their streams; None: it has not been asked since those changed."""
+
+    def asked(self, rules: Rules) -> KnownOf:
+        """Return what is known of them."""
+        if self.known is None:
+            streams = [self.streams[it] for it in sorted(self.streams)]
+            place, inside = rules.place, self.standing.inside
+            self.known = KnownOf(rules, streams, lambda segment: place.get(segment) in inside)
+        return self.known
+
+
 class Household:
     """Some streams, the persons that they are, and where those are members."""
 
@@ -78,33 +127,14 @@ class Household:
         self,
         rules: Rules,
         streams: Mapping[UUID, Stream],
-        stays: Iterable[Stay] = (),
-        timers: Mapping[tuple[UUID, str], int] = {},
+        standings: Mapping[UUID, Standing] = {},
     ) -> None:
         self._rules = rules
         self.streams = dict(streams)
-        self.touched: dict[tuple[UUID, str], int] = {}
-        """Streams and keys of which something else is remembered than before, and when that came.
-
-        An empty key stands for the stream itself.
-        """
-
+        self.persons = {id_: Person(id_, it) for id_, it in standings.items()}
         self.ended: list[Stay] = []
-        self.stays: dict[UUID, dict[int, Since]] = {}
-        """By person and place of the segment, those that have not ended."""
-
-        self.timers: dict[UUID, dict[int, int]] = {}
-        """When each answer may change by itself, likewise."""
-
-        for stay in stays:
-            place = rules.place[stay.segment]
-            self.stays.setdefault(stay.person, {})[place] = stay.entered
-        for (person, segment), due in timers.items():
-            self.timers.setdefault(person, {})[rules.place[segment]] = due
-        self._persons: dict[UUID, list[UUID]] = {}
-        self._known: dict[UUID, KnownOf] = {}
         for id_, stream in self.streams.items():
-            self._persons.setdefault(stream.whose.person, []).append(id_)
+            self._person(stream.whose.person).streams[id_] = stream
 
     def go_through(self, steps: Sequence[Step], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
@@ -116,122 +146,123 @@ class Household:
                 case Became():
                     self._become(step)
                 case Said() if step.stream in self.streams:
-                    self._remember(step.stream, step.key, [step.at.by, step.listed], step.at.at)
-                    self._ask(self._person_of(step.stream), {step.key}, step.at)
+                    self._say(step)
         self.wait(until)
 
     def wait(self, until: int) -> None:
         """Let time go by: whatever is due by then happens when it is due."""
-        for person in list(self.timers):
-            while (due := min(self.timers[person].values(), default=until + 1)) <= until:
-                places = {place for place, at in self.timers[person].items() if at == due}
-                self.settle(person, places, Since(due, BY_ITSELF))
+        for person in self.persons.values():
+            standing = person.standing
+            while standing.due is not None and standing.due <= until:
+                self._settle_all(person, Since(standing.due, BY_ITSELF))
 
-    def settle(self, person: UUID, places: Collection[int], at: Since) -> None:
-        """Ask again who is in these segments, and in those that ask about them if it changes."""
-        rules, inside = self._rules, self.stays.setdefault(person, {})
-        known = self._known_of(person, inside)
-        timers = self.timers.setdefault(person, {})
-        waiting, seen = sorted(places), set(places)
-        while waiting:
-            place = heapq.heappop(waiting)
-            segment, condition = rules.rules[place]
-            holds = known.is_somebody and condition.holds(known.known, at.at)
-            if holds != (place in inside):
-                if holds:
-                    inside[place] = at
-                else:
-                    self.ended.append(Stay(segment, person, inside.pop(place), at))
-                for asker in rules.askers.get(place, frozenset()) - seen:
-                    seen.add(asker)
-                    heapq.heappush(waiting, asker)
-            due = condition.changes_at(known.known, at.at) if known.is_somebody else None
-            if due is None:
-                timers.pop(place, None)
-            else:
-                timers[place] = due
+    def look_back(self, filled: Mapping[UUID, Mapping[str, Value]], place: int, at: Since) -> None:
+        """Remember what has been looked back for, and ask everybody about the segment that needs it."""
+        for person in self.persons.values():
+            for id_, stream in person.streams.items():
+                for key, value in filled.get(id_, {}).items():
+                    _remember(person, stream, key, value, at)
+            self._settle(person, (place,), at)
 
     def _do(self, step: Did) -> None:
-        if step.stream not in self.streams:
-            self.streams[step.stream] = Stream(Whose(step.stream, step.owner))
-            self._persons.setdefault(step.stream, []).append(step.stream)
-        stream = self.streams[step.stream]
+        stream = self.streams.get(step.stream) or self._met(step)
+        person = self.persons[stream.whose.person]
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
-            stream.first_at = happened.at
-            self.touched[step.stream, ""] = step.at.at
-        changed = set()
+            stream.first_at, stream.changed = happened.at, True
+        changed = []
         for key in self._rules.watching(step.kind, happened.name):
             before = stream.memory.get(key)
             after = self._rules.adders[key](before, happened)
             if after is not before and after != before:
-                self._remember(step.stream, key, after, step.at.at)
-                changed.add(key)
-        person = stream.whose.person
-        if first and len(self._own_first(person)) == 1:
-            self._forget(person)
-            self.settle(person, self._relevant(person), step.at)
-        else:
-            self._ask(person, changed, step.at)
+                _remember(person, stream, key, after, step.at)
+                changed.append(key)
+        if first and sum(it.first_at is not None for it in person.streams.values()) == 1:
+            person.known = None
+            self._settle_all(person, step.at)
+        elif changed:
+            self._settle(person, self._changeable(person, changed), step.at)
 
-    def _ask(self, person: UUID, keys: Collection[str], at: Since) -> None:
-        places = {place for key in keys for place in self._rules.users.get(key, ())}
-        if places:
-            self.settle(person, places, at)
+    def _met(self, step: Did) -> Stream:
+        stream = self.streams[step.stream] = Stream(Whose(step.stream, step.owner))
+        self._person(step.stream).streams[step.stream] = stream
+        return stream
+
+    def _say(self, step: Said) -> None:
+        stream = self.streams[step.stream]
+        person = self.persons[stream.whose.person]
+        _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
+        self._settle(person, self._rules.users[step.key], step.at)
 
     def _become(self, step: Became) -> None:
         """Let streams be somebody else's: who is no more leaves, who is new or different is asked."""
         before = {id_: self.streams[id_].whose for id_ in step.whose if id_ in self.streams}
         changed = {id_ for id_, whose in step.whose.items() if before.get(id_) != whose}
-        if not changed:
-            return
-        persons = {before[it].person for it in changed if it in before}
         for id_ in changed:
-            self.touched[id_, ""] = step.at.at
-            if id_ in self.streams:
-                self.streams[id_].whose = step.whose[id_]
-            else:
-                self.streams[id_] = Stream(step.whose[id_])
-            persons.add(step.whose[id_].person)
-        self._persons = {}
-        for id_, stream in self.streams.items():
-            self._persons.setdefault(stream.whose.person, []).append(id_)
-        for person in sorted(persons):
-            self._forget(person)
-            self.settle(person, self._relevant(person), step.at)
+            whose = step.whose[id_]
+            stream = self.streams.setdefault(id_, Stream(whose))
+            if id_ in before:
+                del self.persons[before[id_].person].streams[id_]
+            stream.whose, stream.changed = whose, True
+            self._person(whose.person).streams[id_] = stream
+        concerned = {before[it].person for it in changed if it in before}
+        for id_ in sorted(concerned | {step.whose[it].person for it in changed}):
+            self.persons[id_].known = None
+            self._settle_all(self.persons[id_], step.at)
 
-    def _relevant(self, person: UUID) -> set[int]:
-        """Return the places of all segments that the person may be in, or is."""
-        rules = self._rules
-        keys = {key for it in self._persons.get(person, ()) for key in self.streams[it].memory}
-        return {
-            *rules.at_first_sight,
-            *(place for key in keys for place in rules.users.get(key, ())),
-            *self.stays.get(person, ()),
-            *self.timers.get(person, ()),
-        }
+    def _changeable(self, person: Person, keys: Iterable[str]) -> set[int]:
+        """Return the places of the segments whose answers may be others after an event."""
+        inside, places = person.standing.inside, set[int]()
+        for key in keys:
+            places |= self._rules.entered[key].difference(inside)
+            places |= self._rules.left[key].intersection(inside)
+        return places
 
-    def _own_first(self, person: UUID) -> list[UUID]:
-        return [it for it in self._persons.get(person, ()) if self.streams[it].first_at is not None]
+    def _settle_all(self, person: Person, at: Since) -> None:
+        """Ask again about all segments that the person may be in, or is, and when to ask next."""
+        places = {*self._rules.at_first_sight, *person.standing.inside}
+        for stream in person.streams.values():
+            for key in stream.memory:
+                places |= self._rules.users[key]
+        person.standing.wait_until(self._ask(person, places, at))
 
-    def _remember(self, stream: UUID, key: str, value: Value, at: int) -> None:
-        self.streams[stream].memory[key] = value
-        self.touched[stream, key] = at
-        known = self._known.get(self.streams[stream].whose.person)
-        if known is not None:
-            known.forget(key)
+    def _settle(self, person: Person, places: Collection[int], at: Since) -> None:
+        """Ask again who is in these segments, and in those that ask about them if it changes."""
+        due = self._ask(person, places, at)
+        person.standing.wait_until(earlier(due, person.standing.due))
 
-    def _person_of(self, stream: UUID) -> UUID:
-        return self.streams[stream].whose.person
+    def _ask(self, person: Person, places: Collection[int], at: Since) -> int | None:
+        """Ask about these segments; return when the first of the answers may change by itself."""
+        rules, standing, next_due = self._rules, person.standing, None
+        inside, known = standing.inside, person.asked(rules)
+        waiting, seen = sorted(places), set(places)
+        while waiting:
+            place = heapq.heappop(waiting)
+            holds, due = rules.rules[place].condition.answer(known.known, at.at)
+            if not known.is_somebody:
+                holds, due = False, None
+            if holds != (place in inside):
+                standing.changed = True
+                if holds:
+                    inside[place] = at
+                else:
+                    segment = rules.rules[place].segment
+                    self.ended.append(Stay(segment, person.id, inside.pop(place), at))
+                for asker in rules.askers.get(place, frozenset()) - seen:
+                    seen.add(asker)
+                    heapq.heappush(waiting, asker)
+            next_due = earlier(next_due, due)
+        return next_due
 
-    def _forget(self, person: UUID) -> None:
-        self._known.pop(person, None)
+    def _person(self, id_: UUID) -> Person:
+        person = self.persons.get(id_)
+        if person is None:
+            person = self.persons[id_] = Person(id_)
+        return person
 
-    def _known_of(self, person: UUID, inside: Mapping[int, Since]) -> KnownOf:
-        known = self._known.get(person)
-        if known is None:
-            streams = [self.streams[it] for it in sorted(self._persons.get(person, ()))]
-            known = self._known[person] = KnownOf(
-                self._rules, streams, lambda segment: self._rules.place.get(segment) in inside
-            )
-        return known
+
+def _remember(person: Person, stream: Stream, key: str, value: Value, at: Since) -> None:
+    stream.memory[key] = value
+    stream.touched[key] = at.at
+    if person.known is not None:
+        person.known.forget(key)

@@ -6,7 +6,7 @@ person's is the join of those of their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import Any, Protocol
@@ -68,7 +68,7 @@ class Memory(Protocol):
         """Return what has to be kept of a value from the clock on, in bytes; None for nothing."""
         ...
 
-    def decode(self, stored: bytes) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return the value that was stored."""
         ...
 
@@ -94,7 +94,7 @@ class Did:
         kept = self.leaf.pruned(value, clock)
         return None if kept is None else _encode(kept)
 
-    def decode(self, stored: bytes) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return plain values."""
         return _decode(stored)
 
@@ -120,7 +120,7 @@ class _Told(_Plain):
         """Keep it all."""
         return _encode(value)
 
-    def decode(self, stored: bytes) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return registers."""
         return _registers(stored)
 
@@ -186,9 +186,37 @@ class OnList(_Plain):
         """Keep it all."""
         return _encode(value)
 
-    def decode(self, stored: bytes) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return position and word."""
         return _decode(stored)
+
+
+class Remembered:
+    """What is remembered of a stream, by key.  What was stored is decoded when it is first asked for."""
+
+    __slots__ = ("_memories", "_values", "stored")
+
+    def __init__(
+        self,
+        values: Mapping[str, Value] = {},
+        stored: Mapping[str, bytes | msgspec.Raw] = {},
+        memories: Mapping[str, Memory] = {},
+    ) -> None:
+        self.stored, self._values, self._memories = stored, dict(values), memories
+
+    def get(self, key: str) -> Value:
+        """Return a value; None: nothing is remembered."""
+        value = self._values.get(key)
+        if value is None and key in self.stored:
+            value = self._values[key] = self._memories[key].decode(self.stored[key])
+        return value
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        self._values[key] = value
+
+    def __iter__(self) -> Iterator[str]:
+        """Give out the keys under which something is remembered."""
+        return iter(self.stored.keys() | self._values.keys())
 
 
 def memories(condition: Condition) -> Iterator[Memory]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from domain.conditions import Condition, Known
 from domain.conditions.people import Named
-from domain.memories import Adder, Memory, Tags, Trait, memories
+from domain.memories import Adder, Did, Memory, Tags, Trait, memories
 from domain.segment import references
 
 
@@ -17,22 +17,31 @@ class Rule(NamedTuple):
 
     segment: str
     condition: Condition
+    number: int = 0
+    """What stands for it where it is kept who is inside: position from which on it was there."""
 
 
 class Rules:
     """Segments, those that others ask about first."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], numbers: Mapping[str, int] = {}) -> None:
         self.rules = _in_order({it.segment: it for it in rules})
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
+        self.places = {rule.number: place for place, rule in enumerate(self.rules)}
+        """Places by number."""
+
         needs = [list(memories(rule.condition)) for rule in self.rules]
         self.memories: Mapping[str, Memory] = {it.key: it for each in needs for it in each}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
+        self.numbers = numbers
         self.told = [key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))]
         """Keys of what is remembered of what people are."""
 
         self.users = _turned([{it.key for it in each} for each in needs])
         """Places of the segments that look at a memory, by its key."""
+
+        self.entered, self.left = (self._after_events(it) for it in (True, False))
+        """Places of those that somebody may enter, or leave, when an event changes a memory, by its key."""
 
         asked = _turned([references(rule.condition) for rule in self.rules])
         self.askers = {self.place[it]: places for it, places in asked.items() if it in self.place}
@@ -44,6 +53,16 @@ class Rules:
         )
         """Places of those that somebody may be in of whom nothing is remembered."""
 
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """What stands for each of the keys where values are kept."""
+        return self._numbers
+
+    @numbers.setter
+    def numbers(self, numbers: Mapping[str, int]) -> None:
+        self._numbers = numbers
+        self.keys = {number: key for key, number in numbers.items()}
+
     def __len__(self) -> int:
         return len(self.rules)
 
@@ -54,6 +73,17 @@ class Rules:
             for key, memory in self.memories.items()
             if memory.kind in (None, kind) and memory.watches(name)
         ]
+
+    def _after_events(self, answer: bool) -> Mapping[str, frozenset[int]]:
+        return {
+            key: frozenset(
+                it
+                for it in places
+                if not isinstance(self.memories[key], Did)
+                or answer in self.rules[it].condition.events_make_it
+            )
+            for key, places in self.users.items()
+        }
 
     def _holding_of_a_stranger(self) -> frozenset[int]:
         """Return the places of those that hold of somebody who did and is nothing, at any clock."""

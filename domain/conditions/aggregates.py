@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.base import Leaf
+from domain.conditions.base import EITHER, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
@@ -53,6 +53,11 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     within: Within | None = None
     where: tuple[Comparison, ...] = ()
 
+    @cached_property
+    def key(self) -> str:
+        """What its summaries are kept under: those of a computed attribute are the same."""
+        return self.computation.kept_under
+
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
@@ -63,6 +68,12 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """What is compared."""
         asked = self.aggregate
         return Computation(asked.fn, self.event, asked.path, self.within, self.where)
+
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """Only larger is what is distinct or largest; a sum may be of negative numbers."""
+        grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
+        return frozenset((True,)) if grows else EITHER
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""

@@ -16,8 +16,15 @@ import msgspec
 from domain.conditions.keeping import Happened, Kept, Summary
 from domain.conditions.values import shown
 
+EITHER = frozenset((False, True))
+
 NAMES_KEPT, LONGEST_KEPT = 4_096, 256
 """How many names, and how long ones, a program remembers the answer for."""
+
+
+def earlier(one: int | None, other: int | None) -> int | None:
+    """Return the earlier of two instants, either of which may never come."""
+    return one if other is None else other if one is None else min(one, other)
 
 
 class Known(NamedTuple):
@@ -45,6 +52,14 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """The conditions that this one is made of; none of a leaf."""
         return ()
 
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """What the answer can become because something more was done, and only that.
+
+        ``{True}``: it may begin to hold, but one that holds goes on.
+        """
+        return frozenset().union(*(it.events_make_it for it in self.parts))
+
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds at the clock, in microseconds since 1970 UTC."""
         raise NotImplementedError
@@ -55,6 +70,10 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         At that very instant `holds` gives the new answer; None: it needs an event to change.
         """
         raise NotImplementedError
+
+    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
+        """Return both: whether it holds, and when that may change by itself."""
+        return self.holds(known, clock), self.changes_at(known, clock)
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return what the answer rests on, for people to read."""
@@ -74,6 +93,11 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A condition on what a person did."""
 
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """Most can go either way."""
+        return EITHER
+
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds of the summary."""
         return self.holds_of(self._known(known, clock)[0], clock)
@@ -81,8 +105,13 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
     def changes_at(self, known: Known, clock: int) -> int | None:
         """Return when the answer may change: by the clock alone, or as an event's time comes."""
         summary, comes = self._known(known, clock)
-        changes = self.changes_of(summary, clock)
-        return min((at for at in (changes, comes) if at is not None), default=None)
+        return earlier(self.changes_of(summary, clock), comes)
+
+    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
+        """Return both, from one look at the summary."""
+        summary, comes = self._known(known, clock)
+        holds, changes = self.answer_of(summary, clock)
+        return holds, earlier(changes, comes)
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return what the summary has to say."""
@@ -95,6 +124,10 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when the answer changes if nothing else happens."""
         raise NotImplementedError
+
+    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
+        """Return both, of a summary."""
+        return self.holds_of(summary, clock), self.changes_of(summary, clock)
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return what the answer rests on, for people to read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -40,6 +41,11 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
             raise InvalidRequest(f"{self.fn} {'takes no' if self.path else 'needs a'} path")
         if self.path is not None:
             paths.parse(self.path)
+
+    @property
+    def kept_under(self) -> str:
+        """What a condition's summaries of it are kept under."""
+        return f'{{"computed":{self.key}}}'
 
     @property
     def events(self) -> tuple[EventName, ...]:
@@ -84,6 +90,8 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def changes(self, summary: Summary, clock: int, holds: Callable[[Any], bool]) -> int | None:
         """Return when something that holds of the value, or does not, changes if nothing else happens."""
+        if self._span is None:
+            return None
         now, changes = holds(self.value(summary, clock)), None
         for at, value in self._leaving(summary, clock):
             if holds(value) != now:
@@ -92,8 +100,7 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def _leaving(self, summary: Summary, clock: int) -> Iterator[tuple[int, Any]]:
         """Give out when values leave the window and the value from then on, the latest first."""
-        if self._span is None:
-            return
+        assert self._span is not None
         left: Summary = None
         for at, leaving in groupby(reversed(self._within(summary, clock)), key=itemgetter(0)):
             yield at + self._span, result_of(self.fn, left)
@@ -114,6 +121,6 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         assert self._span is not None
         return [it for it in summary or () if clock - self._span < it[0] <= clock]
 
-    @property
+    @cached_property
     def _span(self) -> int | None:
         return None if self.within is None else self.within.span

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain.conditions.base import Condition, Known, Leaf
+from domain.conditions.base import EITHER, Condition, Known, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
@@ -41,7 +41,7 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     @cached_property
     def key(self) -> str:
         """What its summaries are kept under: however it is compared, they are the same."""
-        return f'{{"computed":{self.computed.key}}}'
+        return self.computed.kept_under
 
     @property
     def events(self) -> tuple[EventName, ...]:
@@ -124,6 +124,11 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     def parts(self) -> tuple[Condition, ...]:
         """The conditions."""
         return tuple(it.when for it in self.score)
+
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """Either way, unless no part asks what was done: points may be negative."""
+        return EITHER if super().events_make_it else frozenset()
 
     def points(self, known: Known, clock: int) -> Fraction:
         """Return the score."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from domain.conditions.base import Leaf
+import msgspec
+
+from domain.conditions.base import EITHER, Leaf
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
-from domain.conditions.times import ONCE, Count, Within, duration
+from domain.conditions.times import FIRST, ONCE, Count, Within, duration
 from domain.conditions.values import Comparison, shown
 from domain.errors import InvalidRequest
 
@@ -28,7 +31,8 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """The person did this so many times, ever or within a window.
 
     "At least n times in the last W" is true exactly until ``t_n + W``, where ``t_n`` is the n-th newest
-    matching time.  So the summary is the newest times, newest first: as many as can matter.
+    matching time.  So the summary is the newest times, newest first: as many as can matter, or some
+    more, so that conditions that differ only in count and moving window share it.
     """
 
     KEY: ClassVar[str] = "event"
@@ -38,10 +42,27 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     within: Within | None = None
     where: tuple[Comparison, ...] = ()
 
+    @cached_property
+    def key(self) -> str:
+        """What its summaries are kept under."""
+        plain = Performed(self.event, Count(at_least=self.kept), self._fixed, self.where)
+        return msgspec.json.encode(plain, order="deterministic").decode()
+
+    @cached_property
+    def kept(self) -> int:
+        """How many times are kept: the next power of ten."""
+        return int(10 ** len(str(max(self.count.enough - 1, 1))))
+
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
         return (self.event,)
+
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """Only more of them, or more of what is too much."""
+        low, high = self.count.bounds
+        return frozenset((True,)) if high is None else frozenset((False,)) if low == 0 else EITHER
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
@@ -54,39 +75,64 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
         return note
 
+    def newest(self, times: Sequence[int]) -> Summary:
+        """Return the summary of events at these times, in whatever order; None if none can count."""
+        fixed = self._fixed
+        able = times if fixed is None else [at for at in times if fixed.covers(at)]
+        return sorted(able, reverse=True)[: self.kept] or None
+
     def joined(self, one: Summary, other: Summary) -> Summary:
         """Return the newest of both."""
-        return sorted([*one, *other], reverse=True)[: max(self.count.enough, 1)]
+        if len(other) == 1 and other[0] >= one[0]:  # as most events come in
+            return [*other, *one[: self.kept - 1]]
+        return sorted([*one, *other], reverse=True)[: self.kept]
 
     def holds_of(self, summary: Summary, clock: int) -> bool:
         """Count the times within the window."""
-        return self.count.holds(len(self._counted(summary, clock)))
+        return self.answer_of(summary, clock)[0]
 
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when enough of the counted times will have left the window."""
-        span = None if self.within is None else self.within.span
-        if span is None:
-            return None
-        times = self._counted(summary, clock)
-        holds = self.count.holds(len(times))
-        for left in range(len(times) - 1, -1, -1):
-            if self.count.holds(left) != holds:
-                return int(times[left] + span)
-        return None
+        return self.answer_of(summary, clock)[1]
+
+    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
+        """Count the times within the window; the next that matters is the one that leaves too few."""
+        times, span, (low, high) = self._counted(summary, clock), self._span, self._bounds
+        if high is not None and len(times) > high:
+            return False, None if span is None else times[high] + span
+        if len(times) < low:
+            return False, None
+        return True, None if span is None or low == 0 else times[low - 1] + span
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the count (no higher than can matter) and the newest of the times."""
         times = self._counted(summary, clock)
         return {
             "count": len(times),
-            "count_is_at_least": len(times) >= max(self.count.enough, 1),
+            "count_is_at_least": len(times) >= self._enough,
             "times": [shown(at) for at in times[:EVIDENCE]],
         }
 
-    def _counted(self, summary: Summary, clock: int) -> list[int]:
-        span = None if self.within is None else self.within.span
-        since = None if span is None else clock - span
-        return [at for at in summary or () if at <= clock and (since is None or at > since)]
+    def _counted(self, summary: list[int] | None, clock: int) -> list[int]:
+        if not summary:
+            return []
+        times = summary[: self._enough]
+        since = FIRST if self._span is None else clock - self._span
+        if since < times[-1] and times[0] <= clock:
+            return times
+        return [at for at in times if since < at <= clock]
+
+    @cached_property
+    def _span(self) -> int | None:
+        return None if self.within is None else self.within.span
+
+    @cached_property
+    def _bounds(self) -> tuple[int, int | None]:
+        return self.count.bounds
+
+    @cached_property
+    def _enough(self) -> int:
+        return max(self.count.enough, 1)
 
     @property
     def _fixed(self) -> Within | None:
@@ -114,6 +160,12 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The one event's name."""
         return (self.event,)
 
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """Only older is what was first, only newer what is last."""
+        grows = (self.occurrence == "first") == (self.older_than is not None)
+        return frozenset((True,)) if grows else EITHER
+
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
         matches = matcher(self.where)
@@ -140,6 +192,6 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """Return when it was."""
         return {"times": [] if summary is None else [shown(summary)]}
 
-    @property
+    @cached_property
     def _age(self) -> int:
         return duration(self.older_than or self.newer_than)

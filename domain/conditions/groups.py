@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from domain.conditions.base import Condition, Known
@@ -11,10 +11,24 @@ from domain.conditions.base import Condition, Known
 class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Several conditions taken together."""
 
+    def holds(self, known: Known, clock: int) -> bool:
+        """Ask each, until it is clear."""
+        return self._together(it.holds(known, clock) for it in self.parts)
+
     def changes_at(self, known: Known, clock: int) -> int | None:
         """Return when the first of them may change."""
         times = [at for it in self.parts if (at := it.changes_at(known, clock)) is not None]
         return min(times, default=None)
+
+    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
+        """Return both, asking each part once."""
+        answers = [it.answer(known, clock) for it in self.parts]
+        changes = min((at for _, at in answers if at is not None), default=None)
+        return self._together(holds for holds, _ in answers), changes
+
+    def _together(self, answers: Iterator[bool]) -> bool:
+        """Return what the answers of the parts come to."""
+        raise NotImplementedError
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return the explanation of each."""
@@ -33,9 +47,8 @@ class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.all
 
-    def holds(self, known: Known, clock: int) -> bool:
-        """Ask each."""
-        return not any(not it.holds(known, clock) for it in self.parts)
+    def _together(self, answers: Iterator[bool]) -> bool:
+        return False not in answers
 
 
 class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
@@ -50,9 +63,8 @@ class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True): 
         """The conditions."""
         return self.any
 
-    def holds(self, known: Known, clock: int) -> bool:
-        """Ask each."""
-        return True in (it.holds(known, clock) for it in self.parts)
+    def _together(self, answers: Iterator[bool]) -> bool:
+        return True in answers
 
 
 class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
@@ -67,6 +79,10 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.none
 
-    def holds(self, known: Known, clock: int) -> bool:
-        """Ask each."""
-        return True not in (it.holds(known, clock) for it in self.parts)
+    @property
+    def events_make_it(self) -> frozenset[bool]:
+        """The opposite of what they make of the conditions."""
+        return frozenset(not it for it in super().events_make_it)
+
+    def _together(self, answers: Iterator[bool]) -> bool:
+        return True not in answers

@@ -9,7 +9,7 @@ something that does not count yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -79,8 +79,11 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             noted = note(happened)
             if noted is None:
                 return summary
-            if happened.recorded is not None and happened.at > happened.recorded:
-                noted = _Parts(None, [[happened.at, noted]]).whole
+            if happened.recorded is not None:
+                if isinstance(summary, dict):
+                    summary = self._settled(summary, happened.recorded).whole
+                if happened.at > happened.recorded:
+                    noted = _Parts(None, [[happened.at, noted]]).whole
             return join(summary, noted)
 
         return add
@@ -94,14 +97,23 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         (settled, waiting), (more, waiting_too) = _Parts.of(one), _Parts.of(other)
         return _Parts(self.join(settled, more), sorted([*waiting, *waiting_too])).whole
 
+    @staticmethod
+    def waiting(settled: Summary, coming: Sequence[tuple[int, Summary]]) -> Summary:
+        """Return the summary of what has happened, and of single events by the times that are to come."""
+        return _Parts(settled, sorted([at, alone] for at, alone in coming)).whole
+
     def pruned(self, summary: Summary, clock: int) -> Summary:
         """Return the summary without what no clock from this one on will ask for."""
+        if not isinstance(summary, dict):
+            return None if summary is None else self.outlived(summary, clock)
         parts = self._settled(summary, clock)
         kept = None if parts.settled is None else self.outlived(parts.settled, clock)
         return _Parts(kept, parts.waiting).whole
 
     def at(self, summary: Summary, clock: int) -> tuple[Summary, int | None]:
         """Return the summary of what has happened by the clock, and when the next event's time comes."""
+        if not isinstance(summary, dict):
+            return summary, None
         settled, waiting = self._settled(summary, clock)
         return settled, waiting[0][0] if waiting else None
 

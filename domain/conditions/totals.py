@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Literal
 
@@ -67,6 +68,7 @@ def readable(result: Fraction) -> float | str:
         return f"{Decimal(round(result)):.6e}"
 
 
+@lru_cache(maxsize=4_096)
 def exact(value: float) -> Fraction:
     """Return the number that is written, not the double next to it."""
     return Fraction(Decimal(repr(value) if isinstance(value, float) else value))

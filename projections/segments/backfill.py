@@ -21,9 +21,8 @@ from domain.membership import Since
 from domain.memories import Adder, Memory, Value
 from domain.profile_state import DECISIONS
 from projections import checkpoint
-from projections.copying import copy
-from projections.segments.stored import cursor, memory_id
-from projections.segments.tables import memory
+from projections.segments.gathered import can_gather, gather
+from projections.segments.stored import cursor
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
 AT_ONCE = 10_000
@@ -39,6 +38,9 @@ WHERE workspace = %(workspace)s {{named}} AND position <= %(position)s
 """
 
 _NAMED = "AND name = ANY(%(names)s)"
+Filled = Mapping[str, Mapping[UUID, Value]]
+"""What is remembered of each stream, by the memory's key."""
+
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _decode = msgspec.json.Decoder().decode
 
@@ -49,22 +51,18 @@ class TimelineBehind(FoldlineError):
     code = "timeline_behind"
 
 
-def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) -> None:
-    """Write what is to be remembered of all streams.
+def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) -> Filled:
+    """Return what is to be remembered of each stream.
 
     Raises TimelineBehind unless the timeline is at that position: it is tried again then.
     """
     wanted = [it for it in memories if it.names is None or it.names]
-    if not wanted:
-        return
-    check(tx, workspace, at.by)
-    remembered = recall(tx, workspace, wanted, position=at.by, clock=None)
-    rows = (
-        (workspace, stream, memory_id(it.key), it.encode(value, at.at))
-        for it in wanted
-        for stream, value in remembered[it.key].items()
-    )
-    copy(tx, memory, (row for row in rows if row[3] is not None))
+    if wanted:
+        check(tx, workspace, at.by)
+        recalled = recall(tx, workspace, wanted, position=at.by, now=at.at)
+    else:
+        recalled = {}
+    return {it.key: recalled.get(it.key, {}) for it in memories}
 
 
 def check(tx: Connection, workspace: int, position: int) -> None:
@@ -84,12 +82,25 @@ def recall(
     memories: Sequence[Memory],
     *,
     position: int,
-    clock: int | None,
-) -> Mapping[str, Mapping[UUID, Value]]:
-    """Return what is remembered of each stream, by the memory's key.
+    now: int,
+    until: int | None = None,
+) -> Filled:
+    """Return what is remembered of each stream, by ``now``, of the events up to a position.
 
-    Only of events up to a position and, if there is a clock, of those that occurred by then.
+    Only of those that occurred by ``until``, if it is given.
     """
+    found: dict[str, Mapping[UUID, Value]] = {
+        it.key: gather(tx, workspace, it, position=position, now=now, until=until)
+        for it in memories
+        if can_gather(it)
+    }
+    others = [it for it in memories if it.key not in found]
+    return found | (_one_by_one(tx, workspace, others, position, until) if others else {})
+
+
+def _one_by_one(
+    tx: Connection, workspace: int, memories: Sequence[Memory], position: int, clock: int | None
+) -> dict[str, Mapping[UUID, Value]]:
     found: dict[str, dict[UUID, Value]] = {it.key: {} for it in memories}
     adders = {it.key: it.adder() for it in memories}
 
@@ -107,7 +118,7 @@ def recall(
             after = add(before, happened)
             if after is not before:
                 values[stream] = after
-    return found
+    return dict(found)
 
 
 def _events(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
@@ -17,21 +19,32 @@ from domain.conditions.people import Handpicked
 from domain.conditions.times import microseconds
 from domain.events import SegmentArchived, SegmentDefined
 from domain.membership import Since
+from domain.memories import Value
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
-from projections.segments import backfill, stored
-from projections.segments.tables import definition, memory, stay, stream, timer
+from projections.segments import backfill, saved, stored
+from projections.segments.backfill import Filled
+from projections.segments.tables import definition, remembered, stay, stream
 
 AT_ONCE = 5_000
 """Persons who are asked about together."""
 
+MOST_MEMORIES = 100_000
+"""More than one condition can ask for: it has at most as many bytes."""
+
 _LAST = f"SELECT coalesce(max(position), 0) FROM {definition} WHERE workspace = %s"
 
 _IN_EFFECT = f"""
-SELECT segment, condition FROM {definition}
+SELECT segment, condition, since FROM {definition}
 WHERE workspace = %s AND until IS NULL AND NOT archived
 """
+
+_NUMBERS = f"SELECT key, number FROM {remembered} WHERE workspace = %s"
+
+_REMEMBER = text(f"INSERT INTO {remembered} VALUES (:workspace, :number, :key)")
+
+_FORGET = text(f"DELETE FROM {remembered} WHERE workspace = :workspace AND number = ANY(:numbers)")
 
 _REPLACE = text(f"""
 UPDATE {definition} SET until = :position
@@ -39,12 +52,12 @@ WHERE workspace = :workspace AND segment = :segment AND until IS NULL
 """)
 
 _ADD = text(f"""
-INSERT INTO {definition} SELECT :workspace, :segment, :position, :version, :at, NULL, :archived,
+INSERT INTO {definition} SELECT :workspace, :segment, :position, :version, :at, :since, NULL, :archived,
     :name, :description, :condition, :actor, :reason
 """)
 
 _LAST_WORDS = f"""
-SELECT name, description, condition FROM {definition}
+SELECT name, description, condition, since, archived FROM {definition}
 WHERE workspace = %s AND segment = %s AND until IS NULL
 """
 
@@ -53,22 +66,26 @@ UPDATE {stay} SET left_at = :at, left_by = :position
 WHERE workspace = :workspace AND segment = :segment AND left_at IS NULL
 """)
 
-_DROP_TIMERS = text(f"DELETE FROM {timer} WHERE workspace = :workspace AND segment = :segment")
-
-_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
+_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
 
 _CONCERNED = f"""
-SELECT person FROM {memory} AS known JOIN {stream} AS theirs USING (workspace, stream)
-WHERE workspace = %(workspace)s AND known.memory = ANY(%(memories)s)
-UNION SELECT person FROM {stay}
-    WHERE workspace = %(workspace)s AND segment = %(segment)s AND left_at IS NULL
-UNION SELECT person FROM {timer} WHERE workspace = %(workspace)s AND segment = %(segment)s
+SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%s)
+UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = %s AND left_at IS NULL
 """
 
 
 class _Seen(NamedTuple):
     last: int
     rules: Rules
+
+
+class _New(NamedTuple):
+    """A segment as it is from now on."""
+
+    segment: str
+    at: Since
+    filled: Filled
+    """What was looked back for, and is remembered from now on."""
 
 
 _seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
@@ -79,14 +96,19 @@ def in_effect(tx: Connection, workspace: int) -> Rules:
     last = int(tx.exec_driver_sql(_LAST, (workspace,)).scalar_one())
     seen = _seen.setdefault(tx.engine, {})
     if workspace not in seen or seen[workspace].last != last:
-        rows = tx.exec_driver_sql(_IN_EFFECT, (workspace,)).all()
-        seen[workspace] = _Seen(last, Rules(Rule(it, condition_of(it, said)) for it, said in rows))
+        numbers = dict(tuple(it) for it in tx.exec_driver_sql(_NUMBERS, (workspace,)))
+        seen[workspace] = _Seen(last, Rules(_decided(tx, workspace), numbers))
     return seen[workspace].rules
 
 
 def condition_of(segment: str, said: bytes) -> Condition:
     """Return the condition of a segment; one that nobody said is a list kept by hand."""
-    return conditions.read(msgspec.json.decode(said)) if said else Handpicked(segment)
+    return _read(said) if said else Handpicked(segment)
+
+
+@lru_cache(maxsize=4_096)
+def _read(said: bytes) -> Condition:
+    return conditions.read(msgspec.json.decode(said))
 
 
 def decide(
@@ -95,27 +117,54 @@ def decide(
     """Let a decision take effect at its position, and return the segments as they are then."""
     before = in_effect(tx, workspace)
     _keep(tx, workspace, recorded, event)
-    after = in_effect(tx, workspace)
+    after = Rules(_decided(tx, workspace))
+    after.numbers = _remember(tx, workspace, before, after, recorded.position)
+    _seen[tx.engine][workspace] = _Seen(recorded.position, after)
     at = Since(microseconds(recorded.recorded_at), recorded.position)
-    stored.forget_memories(tx, workspace, before.memories.keys() - after.memories.keys())
-    new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
-    backfill.fill(tx, workspace, new, at)
     if isinstance(event, SegmentArchived):
         _end(tx, workspace, event.segment, at)
     else:
-        _settle(tx, workspace, after, event.segment, at)
+        new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
+        filled = backfill.fill(tx, workspace, new, at)
+        _settle(tx, workspace, after, _New(event.segment, at, filled))
     return after
+
+
+def _decided(tx: Connection, workspace: int) -> Iterator[Rule]:
+    for segment, said, since in tx.exec_driver_sql(_IN_EFFECT, (workspace,)):
+        yield Rule(segment, condition_of(segment, said), since)
+
+
+def _remember(
+    tx: Connection, workspace: int, before: Rules, after: Rules, position: int
+) -> Mapping[str, int]:
+    """Give numbers to what is remembered from now on, take those of what is not; return them all."""
+    gone = before.memories.keys() - after.memories.keys()
+    new = sorted(after.memories.keys() - before.memories.keys())
+    made = {key: position * MOST_MEMORIES + place for place, key in enumerate(new)}
+    if gone:
+        numbers = sorted(before.numbers[it] for it in gone)
+        tx.execute(_FORGET, {"workspace": workspace, "numbers": numbers})
+    if made:
+        rows = [
+            {"workspace": workspace, "number": number, "key": key} for key, number in made.items()
+        ]
+        tx.execute(_REMEMBER, rows)
+    return {key: number for key, number in before.numbers.items() if key not in gone} | made
 
 
 def _keep(
     tx: Connection, workspace: int, recorded: Recorded, event: SegmentDefined | SegmentArchived
 ) -> None:
+    last = tx.exec_driver_sql(_LAST_WORDS, (workspace, event.segment)).first()
+    was_there = last is not None and not last.archived
     row = {
         "workspace": workspace,
         "segment": event.segment,
         "position": recorded.position,
         "version": recorded.version,
         "at": microseconds(recorded.recorded_at),
+        "since": last.since if last is not None and was_there else recorded.position,
         "archived": isinstance(event, SegmentArchived),
         "actor": event.actor,
         "reason": event.reason,
@@ -123,8 +172,7 @@ def _keep(
     if isinstance(event, SegmentDefined):
         said = (event.name, event.description, event.condition)
     else:
-        last = tx.exec_driver_sql(_LAST_WORDS, (workspace, event.segment)).first()
-        said = (event.segment, "", b"") if last is None else tuple(last)
+        said = (event.segment, "", b"") if last is None else tuple(last)[:3]
     tx.execute(_REPLACE, row)
     tx.execute(_ADD, row | dict(zip(("name", "description", "condition"), said, strict=True)))
 
@@ -133,30 +181,37 @@ def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
     """Let everybody leave."""
     asked = {"workspace": workspace, "segment": segment, "at": at.at, "position": at.by}
     tx.execute(_END, asked)
-    tx.execute(_DROP_TIMERS, asked)
 
 
-def _settle(tx: Connection, workspace: int, rules: Rules, segment: str, at: Since) -> None:
+def _settle(tx: Connection, workspace: int, rules: Rules, new: _New) -> None:
     """Ask of everybody whom it may concern whether they are in the segment now."""
-    place = rules.place[segment]
-    persons = iter(_persons(tx, workspace, rules, segment))
+    place = rules.place[new.segment]
+    found: dict[UUID, dict[str, Value]] = defaultdict(dict)
+    for key, values in new.filled.items():
+        for stream_, value in values.items():
+            found[stream_][key] = value
+    persons = iter(_persons(tx, workspace, rules, new, found))
     while some := list(islice(persons, AT_ONCE)):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = stored.by_person(rules, kept)
-        for person, household in households.items():
-            household.settle(person, (place,), at)
-        stored.save(tx, workspace, rules, kept, list(households.values()))
+        households = list(stored.by_person(rules, kept).values())
+        for household in households:
+            household.look_back(found, place, new.at)
+        saved.save(tx, workspace, rules, kept, households)
 
 
-def _persons(tx: Connection, workspace: int, rules: Rules, segment: str) -> Sequence[UUID]:
-    place = rules.place[segment]
-    condition = rules.rules[place].condition
-    everybody = place in rules.at_first_sight or references(condition)
-    keys = [key for key, users in rules.users.items() if place in users]
-    asked = {
-        "workspace": workspace,
-        "segment": segment,
-        "memories": [stored.memory_id(it) for it in keys],
-    }
-    found = tx.exec_driver_sql(_EVERYBODY if everybody else _CONCERNED, asked)
-    return sorted(found.scalars())
+def _persons(
+    tx: Connection, workspace: int, rules: Rules, new: _New, found: Collection[UUID]
+) -> Sequence[UUID]:
+    place = rules.place[new.segment]
+    keys = {key for key, users in rules.users.items() if place in users}
+    # Who has a memory that was there before is known only by looking at everybody.
+    if (
+        place in rules.at_first_sight
+        or references(rules.rules[place].condition)
+        or keys - new.filled.keys()
+    ):
+        people = tx.exec_driver_sql(_EVERYBODY, (workspace,))
+    else:
+        asked = (workspace, list(found), workspace, new.segment)
+        people = tx.exec_driver_sql(_CONCERNED, asked)
+    return sorted(people.scalars())

@@ -20,7 +20,7 @@ from domain.membership import Step
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.batch import Batch, Message
-from projections.segments import definitions, stored
+from projections.segments import definitions, saved, stored
 from projections.segments.households import Attested, Groups, attested, becoming, steps_of, told_in
 
 _DECISIONS = (SegmentDefined, SegmentArchived)
@@ -49,7 +49,7 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
     households = list(stored.by_person(rules, kept).values())
     for each in households:
         each.wait(clock)
-    stored.save(tx, workspace, rules, kept, households)
+    saved.save(tx, workspace, rules, kept, households)
 
 
 def _runs(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
@@ -93,7 +93,7 @@ def _take(
         household = stored.household(rules, kept, theirs.get(root, ()))
         household.go_through(sorted(taken, key=_position), until)
         households.append(household)
-    stored.save(tx, workspace, rules, kept, households)
+    saved.save(tx, workspace, rules, kept, households)
 
 
 def _position(step: Step) -> int:

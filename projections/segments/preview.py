@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from domain.conditions import Condition
 from domain.conditions.groups import Group
 from domain.known import KnownOf, Stream, Whose
+from domain.memories import Remembered
 from domain.rules import Rule, Rules
 from domain.segment import references
 from projections.segments import backfill, stored
@@ -52,7 +53,7 @@ def preview(
     rules = Rules([Rule("", condition)])
     backfill.check(tx, workspace, position)
     recalled = backfill.recall(
-        tx, workspace, list(rules.memories.values()), position=position, clock=clock
+        tx, workspace, list(rules.memories.values()), position=position, now=clock, until=clock
     )
     inside = _inside(tx, workspace, sorted(references(condition)), clock)
     parts = dict(_parts(condition, ""))
@@ -84,7 +85,7 @@ def _persons(
     with stored.cursor(tx) as ask:
         for id_, *whose, first_at in ask.execute(_STREAMS, (clock, workspace)):
             memory = {key: values[id_] for key, values in recalled.items() if id_ in values}
-            by_person[whose[0]].append((id_, Stream(Whose(*whose), first_at, memory)))
+            by_person[whose[0]].append((id_, Stream(Whose(*whose), first_at, Remembered(memory))))
     for person, streams in sorted(by_person.items()):
         if any(it.first_at is not None for _, it in streams):
             yield person, [it for _, it in sorted(streams, key=lambda pair: pair[0])]

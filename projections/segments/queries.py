@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
 
 from domain.conditions.times import microseconds
 from domain.errors import NotFound
@@ -120,9 +121,7 @@ def answer_members(reader: Reader, params: MembersParams) -> dict[str, Any]:
 def answer_memberships(reader: Reader, params: MembershipsParams) -> dict[str, Any]:
     """Answer the segments that a person is in, or was."""
     person = reader.person(references.stream(params.ref, reader.stream_of))
-    wanted = select(stay).where(_s.workspace == reader.workspace, _s.person == person.id)
-    if not params.history:
-        wanted = wanted.where(_s.left_at.is_(None))
+    wanted = _stays(reader, person.id) if params.history else _current(reader, person.id)
     rows = reader.tx.execute(
         wanted.order_by(_s.entered_at.desc(), _s.entered_by.desc(), _s.segment)
     ).all()
@@ -144,20 +143,29 @@ def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
     streams = stored.streams_of(reader.tx, reader.workspace, [stream], ())
     if all(it.first_at is None for it in streams.values()):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
-    kept = stored.load(reader.tx, reader.workspace, rules, streams)
-    stays = {it.segment: it for each in kept.stays.values() for it in each}
-    known = KnownOf(rules, [kept.streams[it] for it in sorted(streams)], stays.__contains__).known
+    stored.load(reader.tx, reader.workspace, rules, streams)
+    person = streams[stream].whose.person
+    stays = {it.segment: it for it in reader.tx.execute(_current(reader, person))}
+    known = KnownOf(rules, [streams[it] for it in sorted(streams)], stays.__contains__).known
     inside = stays.get(params.id)
     return {
         "segment": params.id,
         "version": row.version,
-        "profile_id": streams[stream].whose.person,
+        "profile_id": person,
         "member": inside is not None,
-        "entered": None if inside is None else answers.since(*inside.entered),
+        "entered": None if inside is None else answers.since(inside.entered_at, inside.entered_by),
         "at": instants.shown(answers.moment(clock)),
         "explanation": rules.rules[rules.place[params.id]].condition.explain(known, clock),
         "projected_to": reader.projected_to,
     }
+
+
+def _stays(reader: Reader, person: UUID) -> Select[Any]:
+    return select(stay).where(_s.workspace == reader.workspace, _s.person == person)
+
+
+def _current(reader: Reader, person: UUID) -> Select[Any]:
+    return _stays(reader, person).where(_s.left_at.is_(None))
 
 
 def _definition(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Row[Any]:

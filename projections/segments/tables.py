@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from projections.base import schema
 
-NAME, VERSION = "segments", 1
+NAME, VERSION = "segments", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -32,6 +32,7 @@ definition = Table(
     Column("position", BigInteger, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
     Column("archived", Boolean, nullable=False),
     Column("name", Text, nullable=False),
@@ -42,8 +43,18 @@ definition = Table(
 )
 """All that was ever decided about segments.
 
-``until`` is the position of the next decision about the segment, null in the one that is in effect.
+``since`` is the position from which on the segment was there without a break, ``until`` that of the next
+decision about it, null in the one that is in effect.
 """
+
+remembered = Table(
+    "remembered",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("key", Text, nullable=False),
+)
+"""The keys of what is remembered by now; each has a number that no other ever had or will have."""
 
 stream = Table(
     "stream",
@@ -65,11 +76,28 @@ memory = Table(
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
-    # A digest of its key, which may be longer than an index takes.
-    Column("memory", BigInteger, primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    Column("values", LargeBinary, nullable=False),
+    postgresql_with={"fillfactor": 70},
 )
-"""What is remembered of each stream: see `domain.memories`."""
+"""What is remembered of each stream, by number, as MessagePack: see `domain.memories`.
+
+In one row, for an event touches several.  What nobody asks for any more is left out the next time that
+the row is written.
+"""
+
+person = Table(
+    "person",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("person", Uuid, primary_key=True),
+    Column("inside", LargeBinary, nullable=False),
+    Column("due", BigInteger),
+    postgresql_with={"fillfactor": 70},
+)
+"""Where each person is a member, and when that may next change by itself: see `domain.membership`.
+
+``inside`` is a list of the segments' ``since`` as MessagePack.  The same is in ``stay``, in as many rows.
+"""
 
 stay = Table(
     "stay",
@@ -87,18 +115,7 @@ stay = Table(
 ``_by`` is the position of what did it, 0 if only time did.
 """
 
-timer = Table(
-    "timer",
-    metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("person", Uuid, primary_key=True),
-    Column("segment", Text(collation="C"), primary_key=True),
-    Column("due", BigInteger, nullable=False),
-)
-"""When an answer may change by itself."""
-
 Index("stream_by_person", stream.c.workspace, stream.c.person)
-Index("memory_by_memory", memory.c.workspace, memory.c.memory)
 _now = stay.c.left_at.is_(None)
 Index(
     "stay_now",
@@ -109,7 +126,12 @@ Index(
     postgresql_where=_now,
 )
 Index("stay_by_person", stay.c.workspace, stay.c.person, stay.c.segment)
-Index("timer_by_due", timer.c.workspace, timer.c.due)
+Index(
+    "person_by_due",
+    person.c.workspace,
+    person.c.due,
+    postgresql_where=person.c.due.is_not(None),
+)
 Index(
     "definition_in_effect",
     definition.c.workspace,

@@ -11,6 +11,7 @@ import pytest
 from tests.benchmarks.database import Database, lent
 from tests.benchmarks.process import ROOT
 from tests.benchmarks.report import Report
+from tests.benchmarks.seed import EVENTS, seed
 
 _REPORT = Report()
 
@@ -39,6 +40,14 @@ def fresh(postgres_dsn: str) -> Iterator[Callable[[], Database]]:
     """Lends new databases until the benchmark is over."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(lent(postgres_dsn))
+
+
+@pytest.fixture(scope="session")
+def full(postgres_dsn: str, say: Callable[[str], None]) -> Iterator[Database]:
+    """A database with three million events."""
+    with lent(postgres_dsn) as database:
+        seed(database, EVENTS, say)
+        yield database
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

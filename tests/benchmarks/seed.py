@@ -20,10 +20,22 @@ from domain.events import Tracked
 from domain.identifiers import Identifier, stream_id
 from projections import PROJECTIONS
 from projections.checkpoint import prepare
+from projections.segments.tables import stream
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS, user_id
-from tests.benchmarks.seed_sql import CATALOGUE, CHUNK, DRAFT, FINISH, LEDGER, ONCE, TIMELINE
+from tests.benchmarks.scale import scaled
+from tests.benchmarks.seed_sql import (
+    CATALOGUE,
+    CHUNK,
+    DRAFT,
+    FINISH,
+    LEDGER,
+    ONCE,
+    SEGMENTS,
+    TIMELINE,
+)
 
+EVENTS = scaled(3_000_000, least=20_000)
 DAYS = 180
 PEOPLE = 60_000
 ANONYMOUS_FROM = 50_000
@@ -51,7 +63,7 @@ def seed(database: Database, events: int, say: Callable[[str], None]) -> None:
             connection.execute(_with_state(LEDGER), part)
             connection.execute(TIMELINE, part)
             say(f"seeding {part['last']:,} of {events:,} events")
-        for statement in (*ONCE, *CATALOGUE):
+        for statement in (*ONCE, *CATALOGUE, SEGMENTS.replace("{stream}", str(stream))):
             connection.execute(statement, {"workspace": database.workspace})
         _stand_at_head(connection, database.workspace, events)
         for statement in FINISH:

@@ -90,4 +90,10 @@ CATALOGUE = (
     """,
 )
 
+SEGMENTS = """
+INSERT INTO {stream} (workspace, stream, person, kind, guessed, first_at)
+SELECT %(workspace)s, stream, stream, kind, false, (extract(epoch FROM min(occurred_at)) * 1000000)::bigint
+FROM seed_event JOIN seed_person USING (n) GROUP BY stream, kind
+"""
+
 FINISH = ("DROP TABLE seed_event", "VACUUM (FREEZE, ANALYZE)", "CHECKPOINT")

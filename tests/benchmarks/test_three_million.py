@@ -14,32 +14,23 @@ import pytest
 import uvloop
 
 from tests.benchmarks.client import Connection, get
-from tests.benchmarks.database import Database, lent
+from tests.benchmarks.database import Database
 from tests.benchmarks.handwritten import ask
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.process import free_port, running
 from tests.benchmarks.questions import KINDS, Question, handwritten_path, places, same
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
-from tests.benchmarks.seed import seed
+from tests.benchmarks.seed import EVENTS
 from tests.benchmarks.server import Server, serving
 from tests.benchmarks.test_ingest import BATCH, settle, told
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark
 
-EVENTS = scaled(3_000_000, least=20_000)
 QUESTIONS = scaled(500, least=50)
 INGESTED = scaled(50_000, least=2 * BATCH)
 MOST_MS = 25
-
-
-@pytest.fixture(scope="module")
-def full(postgres_dsn, say) -> Iterator[Database]:
-    """A database with three million events."""
-    with lent(postgres_dsn) as database:
-        seed(database, EVENTS, say)
-        yield database
 
 
 @pytest.mark.parametrize("kind", KINDS)

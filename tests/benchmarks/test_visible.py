@@ -27,7 +27,7 @@ SECONDS = scaled(20, least=2)
 EVENTS_A_SECOND = 2_000
 
 _POSITION = """
-SELECT position FROM projections.checkpoint WHERE name = 'timeline' AND workspace = %s
+SELECT position FROM projections.checkpoint WHERE name = %s AND workspace = %s
 """
 
 
@@ -73,8 +73,8 @@ def test_visible_within_a_quarter_of_a_second(fresh, report, say):
 
 
 @contextmanager
-def watched(database: Database) -> Iterator[list[tuple[int, float]]]:
-    """Give a list that grows by (position of the timeline, monotonic seconds) every 5 ms while inside.
+def watched(database: Database, read_model: str = "timeline") -> Iterator[list[tuple[int, float]]]:
+    """Give a list that grows by (position of a read model, monotonic seconds) every 5 ms while inside.
 
     On leaving, waits until everything is visible.
     """
@@ -84,7 +84,7 @@ def watched(database: Database) -> Iterator[list[tuple[int, float]]]:
     def look() -> None:
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             while not stop.wait(0.005):
-                row = connection.execute(_POSITION, (database.workspace,)).fetchone()
+                row = connection.execute(_POSITION, (read_model, database.workspace)).fetchone()
                 looks.append((row[0] if row else 0, time.monotonic()))
 
     watcher = threading.Thread(target=look)

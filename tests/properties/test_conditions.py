@@ -262,6 +262,22 @@ def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data)
 
 
 @settings(max_examples=1000)
+@given(conditions, histories, st.integers(0, 12), names, properties)
+def test_one_more_event_makes_of_a_condition_only_what_it_says(
+    document, history, minute, name, said
+) -> None:
+    program, more = Program(read(document)), oracle.Event(START + minute * MINUTE, name, said)
+    longer = history._replace(events=[*history.events, more])
+    facts = [
+        known(program, it, [0] * len(it.events), list(range(len(it.events))), [0] * len(it.events))
+        for it in (history, longer)
+    ]
+    for clock in (START + it * MINUTE for it in (12, 13, 17, 72)):
+        before, after = (program.condition.holds(it, clock) for it in facts)
+        assert after == before or after in program.condition.events_make_it
+
+
+@settings(max_examples=1000)
 @given(
     any_patterns | st.text("a*+|\\ ", max_size=5), st.lists(odd_names | st.text("ab", max_size=5))
 )

@@ -16,16 +16,19 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from domain import payload, profile_state, profile_view
+from domain.conditions import read
 from domain.conditions.times import microseconds
 from domain.events import Event, Listed, MessageEvent, SegmentArchived, SegmentDefined
 from domain.identifiers import Identifier
 from domain.identity import facts_of, resolve
+from domain.memories import Memory
 from domain.message import Message
 from domain.person import Person, person_of
 from domain.recorded import Recorded
+from domain.rules import Rule, Rules
 from projections import segments, timeline
 from projections.projector import Projector
-from projections.segments import tables
+from projections.segments import backfill, gathered, tables
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -276,5 +279,21 @@ def test_membership_is_what_the_oracle_says_at_every_instant(
     for clock in instants(records):
         if clock >= microseconds(at(minute)):
             assert members(stays, "asked", clock) == expected(records, document, clock), clock
+    readings_agree(kept, workspace, document, records)
     other = kept.project(records, size)
     assert kept.rows(other) == kept.rows(workspace)
+
+
+def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[Recorded]) -> None:
+    """Check that the server gathers what is found by looking at each event."""
+    position, now = records[-1].position, microseconds(records[-1].recorded_at)
+    memories = Rules([Rule("asked", read(document))]).memories
+    with kept.engine.begin() as tx:
+        for it in filter(gathered.can_gather, memories.values()):
+            there = gathered.gather(tx, workspace, it, position=position, now=now, until=None)
+            here = backfill._one_by_one(tx, workspace, [it], position, None)[it.key]
+            assert _encoded(it, there, now) == _encoded(it, here, now)
+
+
+def _encoded(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, bytes | None]:
+    return {stream: memory.encode(value, now) for stream, value in values.items()}

@@ -1,0 +1,162 @@
+"""Writes what has become of households: set by set, and only what is different from before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection
+
+from domain.known import Stream
+from domain.membership import Household, Standing
+from domain.rules import Rules
+from projections.copying import copy
+from projections.segments.stored import Kept, cursor
+from projections.segments.tables import memory, person, stay, stream
+
+_DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%s)"
+
+_CHANGE_MEMORIES = f"""
+UPDATE {memory} AS known SET values = changed.values
+FROM unnest(%b::uuid[], %b::bytea[]) AS changed (stream, values)
+WHERE known.workspace = %s AND known.stream = changed.stream
+"""
+
+_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%s)"
+
+_CHANGE_PERSONS = f"""
+UPDATE {person} AS known SET inside = changed.inside, due = changed.due
+FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (person, inside, due)
+WHERE known.workspace = %s AND known.person = changed.person
+"""
+
+_DROP_PERSONS = f"DELETE FROM {person} WHERE workspace = %s AND person = ANY(%s)"
+
+_END_STAYS = f"""
+UPDATE {stay} AS known SET left_at = ended.left_at, left_by = ended.left_by
+FROM unnest(%b::text[], %b::uuid[], %b::bigint[], %b::bigint[])
+    AS ended (segment, person, left_at, left_by)
+WHERE known.workspace = %s AND known.segment = ended.segment AND known.person = ended.person
+    AND known.left_at IS NULL
+"""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def save(
+    tx: Connection, workspace: int, rules: Rules, before: Kept, after: Sequence[Household]
+) -> None:
+    """Write what is different from before."""
+    _save_streams(tx, workspace, after)
+    _save_memories(tx, workspace, rules, before.remembered, after)
+    _save_stays(tx, workspace, rules, after)
+    _save_persons(tx, workspace, rules, before, after)
+
+
+def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) -> None:
+    rows = [
+        (workspace, id_, *it.whose, it.first_at)
+        for one in after
+        for id_, it in one.streams.items()
+        if it.changed
+    ]
+    if rows:
+        tx.exec_driver_sql(_DROP_STREAMS, (workspace, [row[1] for row in rows]))
+        copy(tx, stream, rows)
+
+
+def _save_memories(
+    tx: Connection,
+    workspace: int,
+    rules: Rules,
+    before: Collection[UUID],
+    after: Sequence[Household],
+) -> None:
+    new, changed, gone = [], [], []
+    for one in after:
+        for id_, it in one.streams.items():
+            if not it.touched:
+                continue
+            values = packed(rules, it)
+            if id_ not in before:
+                new += [(workspace, id_, values)] if values else []
+            elif values:
+                changed.append((id_, values))
+            else:
+                gone.append(id_)
+    _each(tx, _CHANGE_MEMORIES, workspace, changed)
+    if gone:
+        tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))
+    if new:
+        copy(tx, memory, new)
+
+
+def packed(rules: Rules, stream: Stream) -> bytes | None:
+    """Return all that is remembered of a stream, in bytes; None for nothing."""
+    numbers, memory, touched = rules.numbers, stream.memory, stream.touched
+    values = {numbers[key]: raw for key, raw in memory.stored.items() if key not in touched}
+    for key, at in touched.items():
+        value = rules.memories[key].encode(memory.get(key), at)
+        if value is not None:
+            values[numbers[key]] = msgspec.Raw(value)
+    return _encode(dict(sorted(values.items()))) if values else None
+
+
+def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
+    new, old = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    for one in after:
+        for segment, person_, entered, left in one.ended:
+            assert left is not None
+            if entered is None:
+                old.append((segment, person_, *left))
+            else:
+                new.append((workspace, segment, person_, *entered, *left))
+        new += [
+            (workspace, rules.rules[place].segment, person_, *entered, None, None)
+            for person_, it in one.persons.items()
+            if it.standing.changed
+            for place, entered in it.standing.inside.items()
+            if entered is not None
+        ]
+    _each(tx, _END_STAYS, workspace, old)
+    if new:
+        copy(tx, stay, new)
+
+
+def _save_persons(
+    tx: Connection, workspace: int, rules: Rules, before: Kept, after: Sequence[Household]
+) -> None:
+    new, changed, gone = [], [], []
+    for id_, standing in _changed(after):
+        is_known = id_ in before.standings
+        if standing.inside or standing.due is not None:
+            inside = _encode(sorted(rules.rules[it].number for it in standing.inside))
+            if is_known:
+                changed.append((id_, inside, standing.due))
+            else:
+                new.append((workspace, id_, inside, standing.due))
+        elif is_known:
+            gone.append(id_)
+    _each(tx, _CHANGE_PERSONS, workspace, changed)
+    if gone:
+        tx.exec_driver_sql(_DROP_PERSONS, (workspace, gone))
+    if new:
+        copy(tx, person, new)
+
+
+def _changed(after: Sequence[Household]) -> Iterator[tuple[UUID, Standing]]:
+    return (
+        (id_, it.standing)
+        for one in after
+        for id_, it in one.persons.items()
+        if it.standing.changed
+    )
+
+
+def _each(tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement over rows, given as one array for each column."""
+    if rows:
+        with cursor(tx) as ask:
+            ask.execute(sql, (*(list(it) for it in zip(*rows, strict=True)), workspace))

@@ -1,0 +1,185 @@
+"""What segments cost: those that do not look at an event, those that do, and how soon membership is visible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Engine
+
+from application.ledger.ledger import Ledger
+from projections import PROJECTIONS, segments, timeline
+from projections.projector import BATCH, Projector
+from projections.timeline import tables
+from tests.benchmarks.database import Database
+from tests.benchmarks.load import Load, send
+from tests.benchmarks.paced import Pace, Paced
+from tests.benchmarks.process import Worker
+from tests.benchmarks.report import hold
+from tests.benchmarks.scale import ROUNDS, scaled
+from tests.benchmarks.segments import Document, define, elsewhere, looking, mixed
+from tests.benchmarks.server import serving
+from tests.benchmarks.test_projecting import EVENTS, as_a_server_collects, forget, over, record
+from tests.benchmarks.test_visible import visible_after, watched
+from tests.benchmarks.times import percentile
+from tests.benchmarks.yardsticks import Copy
+
+pytestmark = pytest.mark.benchmark
+
+ELSEWHERE = scaled(1_000, least=20)
+LOOKING = 100
+BAR = 10_000
+"""Events a second."""
+
+BAR_MS = 300
+SECONDS = scaled(20, least=2)
+
+
+def test_segments_elsewhere_cost_an_event_nothing(fresh, report, say):
+    name, sides = "segments_elsewhere", ([], elsewhere(ELSEWHERE))
+    pairs = []
+    with as_a_server_collects():
+        prepared = [(fresh(), it) for it in sides]
+        for database, conditions in prepared:
+            with over(database) as (ledger, _):
+                define(ledger, database.workspace, conditions)
+                record(ledger, database.workspace)
+        for number in range(-1, ROUNDS):  # the first only warms up
+            rates = {}
+            for database, conditions in prepared if number % 2 else prepared[::-1]:
+                with over(database) as (ledger, engine):
+                    forget(database)
+                    projector = Projector(ledger, engine, PROJECTIONS)
+                    decided(projector, database, conditions)
+                    rates[len(conditions)] = rate(projector, database)
+            without, beside = rates[0], rates[ELSEWHERE]
+            say(
+                f"{name} round {number + 1}: {beside:,.0f} events/s beside {ELSEWHERE:,} segments,"
+                f" {without:,.0f} without"
+            )
+            pairs += [(beside, without)] if number >= 0 else []
+    hold(
+        report.rounds(
+            name,
+            pairs,
+            unit="events/s",
+            against="all read models without a segment",
+            at_least=0.95,
+            note=f"beside {ELSEWHERE:,} that look at other events and attributes",
+        )
+    )
+
+
+def test_a_hundred_segments_take_ten_thousand_events_a_second(fresh, report, say):
+    database, conditions = fresh(), mixed(LOOKING)
+    note = f"{LOOKING} of mixed kinds, {looking(conditions):.1f} look at each event"
+    with over(database) as (ledger, engine), as_a_server_collects():
+        define(ledger, database.workspace, conditions)
+        record(ledger, database.workspace)
+        pairs = []
+        for number in range(-1, ROUNDS):
+            alone, copied = of_segments_alone(ledger, engine, database, conditions)
+            say(
+                f"segments_100 round {number + 1}: {alone:,.0f} events/s of events that are decoded;"
+                f" COPY of the timeline's rows {copied:,.0f}/s: ratio {alone / copied:.2f}"
+            )
+            pairs += [(alone, copied)] if number >= 0 else []
+        bar = report.rounds(
+            "segments_100",
+            [(ours, BAR) for ours, _ in pairs],
+            unit="events/s",
+            against="the bar",
+            at_least=1,
+            note=f"{note}; the read model alone, events decoded",
+        )
+        against = f"COPY of the timeline's rows, {BATCH} a transaction"
+        report.rounds("segments_100_by_copy", pairs, unit="events/s", against=against)
+        forget(database)
+        projector = Projector(ledger, engine, PROJECTIONS)
+        decided(projector, database, conditions)
+        whole = rate(projector, database)
+        report.rounds(
+            "segments_100_all",
+            [(whole, pairs[-1][1])],
+            unit="events/s",
+            against=against,
+            note=f"all {len(PROJECTIONS)} read models, with the decoding",
+        )
+        say(f"segments_100_all: {whole:,.0f} events/s by all read models")
+    hold(bar)
+
+
+def test_membership_visible_within_300_ms(fresh, report, say):
+    database = fresh()
+    with over(database) as (ledger, _):
+        define(ledger, database.workspace, mixed(LOOKING))
+    with serving(dsn=database.dsn) as server:
+        send(Load(port=server.port, key=database.write_key, events=5_000))
+        pace = Pace(
+            port=server.port,
+            write_key=database.write_key,
+            read_key=database.read_key,
+            seconds=SECONDS,
+        )
+        with (
+            watched(database, "segments") as looks,
+            Worker("tests.benchmarks.paced", pace, Paced) as sender,
+        ):
+            paced = sender.go()
+    took = visible_after(paced.acknowledged, looks)
+    say(
+        f"membership_visible: {paced.rate:,.0f} events/s; p50 {percentile(took, 50):.0f} ms,"
+        f" p99 {percentile(took, 99):.0f} ms, max {max(took):.0f} ms"
+    )
+    hold(
+        report.rounds(
+            "membership_visible",
+            [(percentile(took, 99), BAR_MS)],
+            unit="ms",
+            against="the bar",
+            at_most=1,
+            note=f"p99 with {LOOKING} segments at {paced.rate:,.0f} events/s;"
+            f" p50 {percentile(took, 50):.0f} ms",
+        )
+    )
+
+
+def decided(projector: Projector, database: Database, conditions: Sequence[Document]) -> None:
+    """Bring the read models up to the last decision about a segment, and start from a checkpoint."""
+    left = len(conditions)
+    while left:
+        left -= projector.advance(database.workspace, left)
+    database.sql("CHECKPOINT")
+
+
+def rate(projector: Projector, database: Database) -> float:
+    """Return how many of the events that are left the read models take in a second."""
+    started = time.perf_counter()
+    taken = projector.catch_up(database.workspace)
+    assert taken == EVENTS
+    return taken / (time.perf_counter() - started)
+
+
+def of_segments_alone(
+    ledger: Ledger, engine: Engine, database: Database, conditions: Sequence[Document]
+) -> tuple[float, float]:
+    """Return the rate at which the one read model takes decoded events, and that of COPY."""
+    forget(database)
+    both = (timeline.projection, segments.projection)
+    decided(Projector(ledger, engine, both), database, conditions)
+    projector, workspace = Projector(ledger, engine, (segments.projection,)), database.workspace
+    seconds, after = 0.0, len(conditions)
+    while batch := projector.read(workspace, after, BATCH):
+        messages = list(batch.messages())
+        started = time.perf_counter()
+        with engine.begin() as tx:
+            projector._apply(tx, batch, projector.projections)
+        seconds += time.perf_counter() - started
+        after += len(messages)
+    assert after == len(conditions) + EVENTS
+    Projector(ledger, engine, both[:1]).catch_up(workspace)
+    with Copy(database.dsn, str(tables.timeline), only="ordinal = 0") as yardstick:
+        rows = yardstick.rows(0)
+        database.sql("CHECKPOINT")
+        return EVENTS / seconds, EVENTS / yardstick.copy(rows, BATCH)
