@@ -161,6 +161,33 @@ class SegmentArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
     reason: str = ""
 
 
+class FunnelDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Somebody said what a saved funnel asks."""
+
+    TOPIC: ClassVar[str] = "funnel.defined.v1"
+
+    funnel: str
+    name: str
+    description: str = ""
+    document: bytes
+    """As JSON, see `domain.funnels`."""
+
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
+class FunnelArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The saved funnel is gone; what it was stays known."""
+
+    TOPIC: ClassVar[str] = "funnel.archived.v1"
+
+    funnel: str
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
 class Listed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody put a person on the list of a segment, or took them off.
 
@@ -193,6 +220,8 @@ EVENTS: tuple[type[Event], ...] = (
     SuppressionLifted,
     SegmentDefined,
     SegmentArchived,
+    FunnelDefined,
+    FunnelArchived,
     Listed,
     SystemOccurred,
 )

@@ -91,6 +91,11 @@ def segment_stream(secret: bytes, segment: str) -> bytes:
     return blake2b(segment.encode(), digest_size=16, key=secret, person=b"segment").digest()
 
 
+def funnel_stream(secret: bytes, funnel: str) -> bytes:
+    """Return the stream of what was decided about a saved funnel."""
+    return blake2b(funnel.encode(), digest_size=16, key=secret, person=b"funnel").digest()
+
+
 def message_digest(secret: bytes, message_id: str) -> bytes:
     """Return the 16 bytes under which a message id is remembered for ever.
 

@@ -7,6 +7,7 @@ from projections import (
     event_catalogue,
     identity,
     profile,
+    saved_funnels,
     segments,
     sessions,
     timeline,
@@ -20,6 +21,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     sessions.projection,
     profile.projection,
     channel_funnels.projection,
+    saved_funnels.projection,
     segments.projection,
 )
 """Every read model.  Workers, routes, CLI and tests go by this list."""

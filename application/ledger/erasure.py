@@ -19,6 +19,8 @@ from application.ledger.people import LATEST, MESSAGES, attested
 from domain.events import (
     Erased,
     Event,
+    FunnelArchived,
+    FunnelDefined,
     IdentifiersLinked,
     MessageEvent,
     SegmentArchived,
@@ -39,6 +41,8 @@ KEPT = [
     SuppressionLifted.TOPIC,
     SegmentDefined.TOPIC,
     SegmentArchived.TOPIC,
+    FunnelDefined.TOPIC,
+    FunnelArchived.TOPIC,
 ]
 """Events that are never blanked: they say why others are, or are about nobody, whatever is asked."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from interfaces.http import errors
+from interfaces.http import errors, goals, saved_funnels
 from interfaces.http.access import access
 from interfaces.http.definitions import definitions
 from interfaces.http.deliveries import deliveries
@@ -92,6 +92,9 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(merging(service))
     api.include_router(previewing(service))
     api.include_router(funnels(service, wait_seconds=wait_seconds))
+    api.include_router(goals.routes_of(service, wait_seconds=wait_seconds))
+    api.include_router(saved_funnels.deciding(service))
+    api.include_router(saved_funnels.results(service, wait_seconds=wait_seconds))
     api.include_router(deciding(service))
     api.include_router(definitions(service))
     api.include_router(lists(service))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
@@ -22,9 +22,10 @@ from interfaces.http.requests import Nothing, body, body_of, reader
 from interfaces.http.turns import Turns
 from interfaces.service import Service
 from projections import cursors, timeline
-from projections.base import Reader
+from projections.base import Projection, Reader
 from projections.checkpoint import reached
 from projections.funnels import answers
+from projections.funnels.walking import Gone, gone
 from projections.identity import projection as identity
 from projections.instants import shown
 from projections.shown_profile import ShownIdentifier
@@ -187,10 +188,11 @@ def answered(
     workspace: int,
     position: int | None,
     answer: Callable[[Reader], dict[str, Any]],
+    models: Sequence[Projection] = (timeline.projection,),
 ) -> bytes | Behind:
-    """Answer from one snapshot of the timeline and of who is who."""
+    """Answer from one snapshot of the read models and of who is who."""
     with service.engine.connect() as tx:
-        projected_to = reached(tx, workspace, timeline.projection, identity)
+        projected_to = min(reached(tx, workspace, it, identity) for it in models)
         if projected_to < (position or 0):
             return Behind(position=projected_to)
         found = answer(reader_of(service, tx, workspace, projected_to))
@@ -205,13 +207,18 @@ def counted(funnel: Funnel, reader: Reader) -> dict[str, Any]:
 
 def listed(funnel: Funnel, who: Who, reader: Reader) -> dict[str, Any]:
     """Return a page of who took a step by now."""
+    everybody = gone(reader, funnel, datetime.now(UTC), after=after(who))
+    return page(reader, everybody, len(funnel.steps), who)
+
+
+def after(who: Who) -> UUID | None:
+    """Return the last person of the page before.  Raises InvalidRequest."""
+    return None if who.cursor is None else cursors.person(who.cursor)
+
+
+def page(reader: Reader, everybody: Iterator[Gone], steps: int, who: Who) -> dict[str, Any]:
+    """Return a page of those who took a step."""
     found, last = answers.people(
-        reader,
-        funnel,
-        datetime.now(UTC),
-        step=who.step,
-        lost=who.lost,
-        after=None if who.cursor is None else cursors.person(who.cursor),
-        limit=who.limit,
+        reader, everybody, steps, step=who.step, lost=who.lost, limit=who.limit
     )
     return {"profiles": found, "next": None if last is None else cursors.after_text(str(last))}

@@ -12,6 +12,8 @@ from msgspec import Raw
 from domain.events import (
     Decree,
     Event,
+    FunnelArchived,
+    FunnelDefined,
     IdentifiersLinked,
     Listed,
     Merged,
@@ -28,7 +30,16 @@ from projections.instants import shown
 _HEADER = frozenset(("originator_id", "originator_version", "id"))
 _CAUSE = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
 _RECEIVED = frozenset(("payload", "raw"))
-_DECIDED = Merged | Unmerged | Decree | Listed | SegmentDefined | SegmentArchived
+_DECIDED = (
+    Merged
+    | Unmerged
+    | Decree
+    | Listed
+    | SegmentDefined
+    | SegmentArchived
+    | FunnelDefined
+    | FunnelArchived
+)
 
 
 def place_of(recorded: Recorded) -> dict[str, Any]:

@@ -52,24 +52,22 @@ def _steps(funnel: Funnel, tally: Tally) -> list[dict[str, Any]]:
 
 def people(
     reader: Reader,
-    funnel: Funnel,
-    clock: datetime,
+    everybody: Iterator[Gone],
+    steps: int,
     *,
     step: int,
     lost: bool,
-    after: UUID | None,
     limit: int,
 ) -> tuple[list[dict[str, Any]], UUID | None]:
-    """Return who took a step (1 is the first), and the last of them if there are more.
+    """Return who of them took a step (1 is the first), and the last of those if there are more.
 
     ``lost``: only those who did not take the next one.  Raises InvalidRequest if there is no such step.
     """
-    steps = len(funnel.steps)
     if not 1 <= step <= steps - lost:
         raise InvalidRequest(
             f"the funnel has steps 1 to {steps}, and after the last nobody is lost", step=step
         )
-    found = list(islice(_there(gone(reader, funnel, clock, after=after), step, lost), limit + 1))
+    found = list(islice(_there(everybody, step, lost), limit + 1))
     page = found[:limit]
     return _shown(reader, page), page[-1].person if len(found) > limit else None
 

@@ -25,27 +25,29 @@ from projections.timeline.tables import MESSAGE, timeline
 AT_ONCE = 20_000
 """Rows fetched together."""
 
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _NAMED = "AND event.name = ANY(%(names)s)"
 
-_STEPS = f"""
+_EVENTS = f"""
 SELECT coalesce(member.person, event.stream) AS whose,
-    (extract(epoch FROM event.occurred_at) * 1000000)::bigint, event.name,
-    {{properties}}
+    (extract(epoch FROM event.occurred_at) * 1000000)::bigint AS at, event.name,
+    {{properties}} AS properties, event.id
 FROM {timeline} AS event
 LEFT JOIN {{members}} AS member
     ON member.workspace = event.workspace AND member.stream = event.stream
 WHERE event.workspace = %(workspace)s {{named}} AND event.ordinal = {MESSAGE}
     AND event.subject IS NOT NULL AND event.kind <> ALL(%(decisions)s)
     AND event.occurred_at >= %(since)s AND event.occurred_at < %(until)s
-    AND event.occurred_at <= %(clock)s {{beyond}}
-ORDER BY whose, event.occurred_at, event.id
+    AND event.occurred_at <= %(clock)s
 """
-_BEYOND = "AND coalesce(member.person, event.stream) > %(after)s"
+_TELLING = "CASE WHEN event.name = ANY(%(telling)s) THEN event.properties::text END"
 
 _MEMORY = "SET LOCAL work_mem = '64MB'"
 """Sorting is most of the work."""
+
+Happening = tuple[UUID, int, str | None, str | None]
+"""Whose, when (in microseconds), the event's name, and its properties if they matter."""
 
 
 class Gone(NamedTuple):
@@ -69,7 +71,7 @@ def gone(
         walk = Walk(len(funnel.steps))
         values: dict[int, Any] = {}
         for _, at, name, properties in events:
-            bits = sieve.bits(name, properties)
+            bits = sieve.bits(name or "", properties)
             if bits:
                 walk.add(at, bits)
                 if bits & 1 and looked_at is not None and at not in values:
@@ -81,38 +83,52 @@ def gone(
 
 def _events(
     reader: Reader, funnel: Funnel, clock: datetime, after: UUID | None
-) -> Iterator[tuple[UUID, int, str, str | None]]:
+) -> Iterator[Happening]:
+    since, until = bound(funnel.from_, FIRST), bound(funnel.to, LAST)
+    events, asked = happenings(reader, funnel, since, until, clock)
+    return in_order(reader, events, asked, after)
+
+
+def happenings(
+    reader: Reader, funnel: Funnel, since: datetime, until: datetime, clock: datetime
+) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of what can be a step of the funnel, and its parameters."""
     names, telling = funnel.names, funnel.telling
     asked = {
         "workspace": reader.workspace,
         "names": None if names is None else sorted(names),
         "telling": None if telling is None else sorted(telling),
         "decisions": sorted(DECISIONS),
-        "since": _bound(funnel.from_, _FIRST),
-        "until": _bound(funnel.to, _LAST),
+        "since": since,
+        "until": until,
         "clock": clock,
-        "after": after,
     }
-    looked_at = "CASE WHEN event.name = ANY(%(telling)s) THEN event.properties::text END"
-    if telling is None:
-        looked_at = "event.properties::text"
-    elif not telling:
-        looked_at = "NULL"
-    statement = _STEPS.format(
-        properties=looked_at,
+    properties = "event.properties::text" if telling is None else _TELLING
+    return _EVENTS.format(
+        properties="NULL" if telling is not None and not telling else properties,
         members=reader.whose,
-        named="" if names is None else _NAMED,
-        beyond="" if after is None else _BEYOND,
-    )
+        named="" if names is None else "AND event.name = ANY(%(names)s)",
+    ), asked
+
+
+def in_order(
+    reader: Reader, events: str, asked: dict[str, Any], after: UUID | None
+) -> Iterator[Happening]:
+    """Give out events by person and time; of persons after an id, if one is given."""
+    beyond = "" if after is None else "WHERE whose > %(after)s"
+    statement = f"""
+    SELECT whose, at, name, properties FROM ({events}) AS event {beyond} ORDER BY whose, at, id
+    """
     driver = reader.tx.connection.driver_connection
     assert isinstance(driver, Driver)
     driver.execute(_MEMORY)
     with driver.cursor(name=f"funnel_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
-        rows.execute(statement, asked)
+        rows.execute(statement, asked | {"after": after})
         yield from rows
 
 
-def _bound(text: str | None, otherwise: datetime) -> datetime:
+def bound(text: str | None, otherwise: datetime) -> datetime:
+    """Return the instant that a text names, or another one if there is no text."""
     at = None if text is None else instant_us(text)
     return otherwise if at is None else moment(at)

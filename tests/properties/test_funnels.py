@@ -20,7 +20,9 @@ from domain.identity import facts_of
 from domain.person import find
 from projections import identity, profile
 from projections.base import Reader
-from projections.funnels import answers
+from projections.funnels.answers import count as counted
+from projections.funnels.answers import people
+from projections.funnels.walking import gone
 from tests import oracle
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.given import Given
@@ -148,13 +150,11 @@ def test_any_delivery_of_the_same_messages_gives_the_same_funnel(
     with models.engine.connect() as tx:
         funnel = funnels.read(document)
         clock = NOON + timedelta(days=1)
-        found = answers.count(reader(tx, workspace), funnel, clock)
+        asking = reader(tx, workspace)
+        found = counted(asking, funnel, clock)
+        walked = list(gone(asking, funnel, clock))
         listed = [
-            len(
-                answers.people(
-                    reader(tx, workspace), funnel, clock, step=it, lost=False, after=None, limit=100
-                )[0]
-            )
+            len(people(asking, iter(walked), len(wanted), step=it, lost=False, limit=99)[0])
             for it in range(1, len(wanted) + 1)
         ]
     assert (

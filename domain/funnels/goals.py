@@ -1,0 +1,71 @@
+"""Goals: whether people did what they were meant to, soon enough after they had been reached."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from domain.channels import STEPS
+from domain.conditions.sequences import Step
+from domain.conditions.times import duration
+from domain.errors import InvalidRequest
+from domain.funnels import Funnel
+
+
+class Touched(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A message that took a step, or a later one."""
+
+    step: Literal[STEPS]  # type: ignore[valid-type]
+    campaign: str | None = None
+    channel: str | None = None
+    template: str | None = None
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """What people were exposed to, and what they should do within a time from it."""
+
+    exposure: Step | Touched
+    goal: Step
+    within: str
+    """Longest time from the exposure, which may be taken exactly."""
+
+    from_: str | None = None
+    to: str | None = None
+    """``from`` ≤ t < ``to`` binds the exposure; the goal has its time from there."""
+
+    @property
+    def funnel(self) -> Funnel:
+        """The steps that are events: the exposure if it is one, and the goal."""
+        steps = (self.exposure, self.goal) if isinstance(self.exposure, Step) else (self.goal,)
+        return Funnel(steps, self.within, self.from_, self.to)
+
+
+class _Spelt(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    rename={"from_": "from"},
+):
+    exposure: dict[str, Any]
+    goal: Step
+    within: str
+    from_: str | None = None
+    to: str | None = None
+
+
+def read(document: Any) -> Goal:
+    """Return the goal that a JSON document spells.  Raises InvalidRequest with what to write."""
+    try:
+        spelt = msgspec.convert(document, _Spelt)
+        exposure: Step | Touched = (
+            msgspec.convert(spelt.exposure, Step)
+            if "event" in spelt.exposure
+            else msgspec.convert(spelt.exposure, Touched)
+        )
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"{error} (in a goal)") from None
+    duration(spelt.within)
+    goal = Goal(exposure, spelt.goal, spelt.within, spelt.from_, spelt.to)
+    assert goal.funnel  # refuses what its bounds cannot be
+    return goal

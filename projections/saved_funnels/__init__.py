@@ -1,0 +1,17 @@
+"""Which funnels are kept, as they were last decided."""
+
+from __future__ import annotations
+
+from projections.base import Projection
+from projections.saved_funnels import tables
+from projections.saved_funnels.fold import apply
+from projections.saved_funnels.queries import funnel, funnels
+
+projection = Projection(
+    name=tables.NAME,
+    version=tables.VERSION,
+    metadata=tables.metadata,
+    apply=apply,
+    queries=(funnels, funnel),
+    forget=lambda _tx, _forgotten: None,  # a funnel is about nobody
+)

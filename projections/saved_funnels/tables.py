@@ -1,0 +1,37 @@
+"""Where saved funnels are kept: one row for each."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+from projections.base import schema
+
+NAME, VERSION = "funnels", 1
+metadata = MetaData(schema=schema(NAME, VERSION))
+
+funnel = Table(
+    "funnel",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("archived", Boolean, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""``document`` is the funnel as JSON, ``position`` that of the last decision."""
