@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,6 +79,26 @@ def archive(
     with opened(settings) as svc:
         by = Decision(ACTOR, reason)
         _say(Segments(svc.ledger).archive(workspace_id(svc, workspace), segment, by))
+
+
+@app.command()
+@takes(*ANY_COMMAND)
+def members(
+    *,
+    settings: Settings,
+    segment: Annotated[str, typer.Argument(metavar="ID", help="The segment's id.")],
+    workspace: Workspace = "default",
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="Who was in it then.")
+    ] = None,
+) -> None:
+    """Print everybody in a segment as a CSV."""
+    from interfaces.cli.opening import opened, workspace_id
+    from interfaces.http.members import table
+
+    with opened(settings) as svc:
+        for lines in table(svc, workspace_id(svc, workspace), segment, as_of):
+            sys.stdout.buffer.write(lines)
 
 
 def _say(made: Outcome) -> None:

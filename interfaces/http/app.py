@@ -17,6 +17,7 @@ from interfaces.http.erasing import erasing
 from interfaces.http.funnels import funnels
 from interfaces.http.health import health
 from interfaces.http.lists import lists
+from interfaces.http.members import members_csv
 from interfaces.http.merging import merging
 from interfaces.http.operations import operations
 from interfaces.http.past import past
@@ -98,6 +99,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(deciding(service))
     api.include_router(definitions(service))
     api.include_router(lists(service))
+    api.include_router(members_csv(service))
     api.include_router(operations(service, watch))
     api.include_router(projections(service, watch))
     api.include_router(access(service))

@@ -29,6 +29,9 @@ from projections import references
 
 MEMBERS = f"{PATH}/members"
 
+HEADINGS = ("ref", "profile_id")
+"""What the first column may be called; the latter in a file of a segment's members."""
+
 Side = Literal["add", "remove"]
 
 
@@ -76,7 +79,7 @@ _CSV = {
         "schema": {
             "type": "string",
             "description": "Everybody to put on the list: a reference in the first column; a heading"
-            " `ref` may come first, other columns are left alone.",
+            " `ref` or `profile_id` may come first, other columns are left alone.",
         },
         "example": "ref\nuser_id:u-1\nemail:ada@example.com\n",
     }
@@ -135,7 +138,7 @@ def references_in(table: bytes) -> list[str]:
         cells = [row[0].strip() for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidRequest(f"this is no CSV in UTF-8: {error}") from None
-    return cells[1:] if cells and cells[0].lower() == "ref" else cells
+    return cells[1:] if cells and cells[0].lower() in HEADINGS else cells
 
 
 def _is_csv(request: Request) -> bool:

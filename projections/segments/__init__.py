@@ -6,10 +6,10 @@ from projections.base import Projection, Time
 from projections.segments import tables
 from projections.segments.fold import apply, sweep
 from projections.segments.preview import preview
-from projections.segments.queries import QUERIES
+from projections.segments.queries import QUERIES, pages_of_members
 from projections.segments.stored import next_due
 
-__all__ = ["preview", "projection", "sweep"]
+__all__ = ["pages_of_members", "preview", "projection", "sweep"]
 
 projection = Projection(
     name=tables.NAME,

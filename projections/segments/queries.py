@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -116,6 +116,19 @@ def answer_members(reader: Reader, params: MembersParams) -> dict[str, Any]:
         else None,
         "projected_to": reader.projected_to,
     }
+
+
+def pages_of_members(
+    reader: Reader, segment: str, as_of: str | None, size: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Give out all members, page by page, at least one.  Raises NotFound."""
+    asked = MembersParams(id=segment, as_of=as_of, cursor=None, limit=size)
+    while True:
+        answer = answer_members(reader, asked)
+        yield answer["members"]
+        if answer["next"] is None:
+            return
+        asked = asked.model_copy(update={"cursor": answer["next"]})
 
 
 def answer_memberships(reader: Reader, params: MembershipsParams) -> dict[str, Any]:

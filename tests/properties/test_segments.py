@@ -202,12 +202,20 @@ def people(records: Sequence[Recorded]) -> Mapping[UUID, Person]:
     return found
 
 
-def expected(records: Sequence[Recorded], document: Any, clock: int) -> set[UUID]:
-    """Say who meets the condition, by the oracle, of what the ledger has by the clock."""
+def expected(
+    records: Sequence[Recorded], document: Any, clock: int, rules: Mapping[str, Any] = {}
+) -> set[UUID]:
+    """Say who meets the condition, by the oracle, of what the ledger has by the clock.
+
+    ``rules`` are the conditions of other segments, that it may ask about.
+    """
     known = [it for it in records if microseconds(it.recorded_at) <= clock]
     found = set()
     for person in {it.id: it for it in people(known).values()}.values():
         past = _history(known, person)
+        if past is not None:
+            inside = {name for name, rule in rules.items() if oracle.holds(rule, past, clock)}
+            past = past._replace(segments=past.segments - rules.keys() | inside)
         if past is not None and oracle.holds(document, past, clock):
             found.add(person.id)
     return found
@@ -297,3 +305,46 @@ def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[
 
 def _encoded(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, bytes | None]:
     return {stream: memory.encode(value, now) for stream, value in values.items()}
+
+
+own = conditions.filter(lambda it: "s-2" not in repr(it))
+"""Conditions of s-2 itself."""
+
+
+@settings(alone, max_examples=200)
+@given(
+    document=conditions,
+    rules=st.tuples(own, own),
+    history=histories(),
+    places=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    size=st.integers(1, 6),
+)
+def test_a_rule_that_asks_about_another_follows_what_is_decided_about_that(
+    kept, document, rules, history, places, size
+) -> None:
+    """The other is changed, and in the end nobody may be in the one that asks."""
+    cuts = [round(place * len(history)) for place in places]
+    begun, changed, ended = (history[cut - 1].minute if cut else 0 for cut in cuts)
+    whole = [
+        Said(0, defined("s-1", None)),
+        Said(0, defined("s-2", rules[0])),
+        *history[: cuts[0]],
+        Said(begun, defined("asked", {"any": [document, {"segment": "s-2"}]})),
+        *history[cuts[0] : cuts[1]],
+        Said(changed, defined("s-2", rules[1])),
+        *history[cuts[1] : cuts[2]],
+        Said(ended, archived("asked")),
+        *history[cuts[2] :],
+    ]
+    records = ledger(whole)
+    workspace = kept.project(records, 4_000)
+    stays = kept.stays(workspace)
+    for clock in instants(records):
+        if microseconds(at(begun)) <= clock < microseconds(at(ended)):
+            rule = rules[clock >= microseconds(at(changed))]
+            asked = {"any": [document, {"segment": "s-2"}]}
+            assert members(stays, "asked", clock) == expected(records, asked, clock, {"s-2": rule})
+        elif clock >= microseconds(at(ended)):
+            assert not members(stays, "asked", clock)
+    other = kept.project(records, size)
+    assert kept.rows(other) == kept.rows(workspace)
