@@ -10,11 +10,13 @@ from uuid import UUID
 from psycopg import Connection
 
 from application import listing
+from application.computed_book import ComputedBook
 from application.deciding import Decision, Subject, free_id, id_by_key, sent_before
 from application.ledger import segments
 from application.ledger.ledger import Ledger
 from application.ledger.people import LATEST
 from application.listing import Listing, Wanted
+from domain.conditions import Value
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.events import SegmentArchived, SegmentDefined
 from domain.recorded import Recorded
@@ -150,7 +152,8 @@ class Segments:
 
     def _define(self, book: _Book, id_: str, wanted: Definition, decision: Decision) -> Outcome:
         segment = book.segment(id_)
-        event = segment.define(wanted, book.segment, self._by(decision))
+        values = book.values if wanted.condition else {}
+        event = segment.define(wanted, book.segment, self._by(decision), values)
         if event is None:
             return Outcome(segment, changed=False, position=book.positions[id_])
         if not segment.is_there and book.number >= MOST:
@@ -187,6 +190,11 @@ class _Book:
         """Return a segment; one that never was has version 0."""
         return self.segments.get(id_) or Segment(id_)
 
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """What the names of computed attributes stand for."""
+        return ComputedBook(self._connection, self._workspace, self._ledger).values
+
     def subject(self, id_: str) -> Subject:
         """Return a segment as what is decided about."""
         stream = self._ledger.segment_stream(self._workspace, id_)
@@ -220,6 +228,14 @@ class _Book:
         subject = self.subject(segment.id)
         position = subject.write(self._connection, self._workspace, event, key)
         return Outcome(segment.after(event), changed=True, position=position)
+
+
+def computing(
+    connection: Connection[Any], workspace: int, ledger: Ledger, attribute: str
+) -> set[str]:
+    """Return the ids of the segments that ask about a computed attribute by name."""
+    there = (it for it in _Book(connection, workspace, ledger).segments.values() if it.is_there)
+    return {it.id for it in there if attribute in it.computes}
 
 
 def decided(recorded: Recorded) -> Decided:

@@ -203,6 +203,38 @@ class Listed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
+class AttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Somebody said what a computed attribute is, from this position on.
+
+    Its stream is that of all computed attributes of the workspace.
+    """
+
+    TOPIC: ClassVar[str] = "computed_attribute.defined.v1"
+
+    attribute: str
+    """The id that people and conditions call it by."""
+
+    name: str
+    description: str = ""
+    computation: bytes
+    """As JSON, see `domain.computed_attribute`."""
+
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
+class AttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """From here on nobody has a value of the computed attribute."""
+
+    TOPIC: ClassVar[str] = "computed_attribute.archived.v1"
+
+    attribute: str
+    occurred_at: datetime
+    actor: str = ""
+    reason: str = ""
+
+
 class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something happened that concerns no single person."""
 
@@ -223,6 +255,8 @@ EVENTS: tuple[type[Event], ...] = (
     FunnelDefined,
     FunnelArchived,
     Listed,
+    AttributeDefined,
+    AttributeArchived,
     SystemOccurred,
 )
 """Every event class that the ledger can hold.  A new one is a class above and its name here."""

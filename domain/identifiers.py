@@ -96,6 +96,11 @@ def funnel_stream(secret: bytes, funnel: str) -> bytes:
     return blake2b(funnel.encode(), digest_size=16, key=secret, person=b"funnel").digest()
 
 
+def attributes_stream(secret: bytes) -> bytes:
+    """Return the stream of what was decided about computed attributes."""
+    return blake2b(b"", digest_size=16, key=secret, person=b"attributes").digest()
+
+
 def message_digest(secret: bytes, message_id: str) -> bytes:
     """Return the 16 bytes under which a message id is remembered for ever.
 

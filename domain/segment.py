@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from domain import conditions
-from domain.conditions import Condition
+from domain.conditions import Condition, Value
 from domain.conditions.people import InSegment
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.events import NIL, Event, SegmentArchived, SegmentDefined
@@ -67,14 +67,25 @@ class Segment(NamedTuple):
         """Ids of the segments that its condition asks about."""
         if self.definition is None or not self.definition.condition:
             return frozenset()
-        return references(conditions.read(decoded("condition", self.definition.condition)))
+        return references(self._condition(self.definition))
+
+    @property
+    def computes(self) -> frozenset[str]:
+        """Ids of the computed attributes that its condition asks about by name."""
+        if self.definition is None or not self.definition.condition:
+            return frozenset()
+        return frozenset(conditions.names(self._condition(self.definition)))
 
     def define(
-        self, wanted: Definition, others: Callable[[str], Segment], by: By
+        self,
+        wanted: Definition,
+        others: Callable[[str], Segment],
+        by: By,
+        values: Mapping[str, Value] = {},
     ) -> SegmentDefined | None:
         """Return the decision that makes it so; None if it is so already.
 
-        ``others`` gives a segment by its id.  Raises InvalidRequest for what cannot be, Conflict if a
+        ``others`` gives a segment by its id, ``values`` what the names of computed attributes stand for.  Raises InvalidRequest for what cannot be, Conflict if a
         list kept by hand would become a condition or the other way round.
         """
         check_id("segment", self.id, "big-spenders")
@@ -85,7 +96,8 @@ class Segment(NamedTuple):
                 segment=self.id,
             )
         if wanted.condition:
-            condition = conditions.read(decoded("condition", wanted.condition))
+            condition = self._condition(wanted)
+            conditions.resolved(condition, values)
             _check_references(self.id, condition, others)
         if self.is_there and wanted == self.definition:
             return None
@@ -99,6 +111,10 @@ class Segment(NamedTuple):
             actor=by.actor,
             reason=by.reason,
         )
+
+    @staticmethod
+    def _condition(definition: Definition) -> Condition:
+        return conditions.read(decoded("condition", definition.condition), by_name=True)
 
     def archive(self, used_by: Mapping[str, str], by: By) -> SegmentArchived:
         """Return the decision that nobody is in it from now on.

@@ -39,7 +39,7 @@ from application.ledger.suppression import (
 )
 from application.ledger.workspaces import Workspaces
 from domain.events import Event
-from domain.identifiers import Identifier, funnel_stream, segment_stream
+from domain.identifiers import Identifier, attributes_stream, funnel_stream, segment_stream
 from domain.identity import Fact
 from domain.message import Message
 from domain.past import Past, Place
@@ -126,6 +126,10 @@ class Ledger:
     def funnel_stream(self, workspace: int, funnel: str) -> UUID:
         """Return the id of the stream of what is decided about a saved funnel."""
         return UUID(bytes=funnel_stream(self._preparation(workspace).secret, funnel))
+
+    def attributes_stream(self, workspace: int) -> UUID:
+        """Return the id of the stream of what is decided about computed attributes."""
+        return UUID(bytes=attributes_stream(self._preparation(workspace).secret))
 
     @contextmanager
     def deciding(self, workspace: int) -> Iterator[Connection[Any]]:

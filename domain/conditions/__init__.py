@@ -15,6 +15,15 @@ from domain.conditions.computed import Computed, Score, Scored
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.groups import All, Any_, Group, None_
 from domain.conditions.keeping import Happened
+from domain.conditions.named import (
+    ByName,
+    ComputedByName,
+    ScoreByName,
+    Value,
+    names,
+    parts,
+    resolved,
+)
 from domain.conditions.people import Attribute, InSegment, Named, Tagged
 from domain.conditions.sequences import InOrder
 from domain.errors import InvalidRequest
@@ -25,7 +34,9 @@ CONDITIONS: tuple[type[Condition], ...] = (
     None_,
     InOrder,
     Aggregated,
+    ComputedByName,
     Computed,
+    ScoreByName,
     Score,
     Occurrence,
     Performed,
@@ -40,12 +51,21 @@ DEPTH = 20
 """Deepest nesting of groups."""
 
 
-def read(document: Any) -> Condition:
+def read(document: Any, *, by_name: bool = False) -> Condition:
     """Return the condition that a JSON document spells.
 
-    Raises InvalidRequest with the place, as a JSON pointer, and what to write there.
+    ``by_name`` says that the caller knows what the names of computed attributes stand for, and will have
+    them `resolved` before it asks.  Raises InvalidRequest with the place, as a JSON pointer, and what to
+    write there.
     """
-    return _read(document, "", 0)
+    condition = _read(document, "", 0)
+    if not by_name and (named := names(condition)):
+        name, place = next(iter(named.items()))
+        raise InvalidRequest(
+            f"write here what {name!r} is; only segments ask about computed attributes by name",
+            path=place,
+        )
+    return condition
 
 
 def _read(document: Any, place: str, depth: int) -> Condition:
@@ -94,12 +114,16 @@ def _score(document: dict[str, Any], place: str, depth: int) -> Condition:
 def _kind(document: Any, place: str) -> type[Condition]:
     if isinstance(document, dict):
         for kind in CONDITIONS:
-            if kind.KEY in document:
+            if kind.KEY in document and _is_named(kind, document[kind.KEY]):
                 return kind
     raise InvalidRequest(
-        f"a condition is an object with one of {', '.join(it.KEY for it in CONDITIONS)}",
+        f"a condition is an object with one of {', '.join(dict.fromkeys(it.KEY for it in CONDITIONS))}",
         path=place,
     )
+
+
+def _is_named(kind: type[Condition], said: Any) -> bool:
+    return not issubclass(kind, ByName) or isinstance(said, str)
 
 
 __all__ = [
@@ -109,5 +133,9 @@ __all__ = [
     "Known",
     "Leaf",
     "Program",
+    "Value",
+    "names",
+    "parts",
     "read",
+    "resolved",
 ]

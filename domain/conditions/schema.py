@@ -40,6 +40,7 @@ EXAMPLES: tuple[Mapping[str, Any], ...] = (
         "op": "eq",
         "value": "Split",
     },
+    {"computed": "orders_30d", "op": "gte", "value": 3},
     {"score": [{"when": {"tag": "vip"}, "points": 10}], "op": "gte", "value": 10},
     {
         "all": [
@@ -128,6 +129,7 @@ NARROWED: Mapping[str, Mapping[str, Any]] = {
     "Occurrence": _exactly_one(("older_than", "newer_than")),
     "Aggregate": _AGGREGATED,
     "Score": _AGGREGATED,
+    "ScoreByName": _AGGREGATED,
     "Computation": {
         "if": {"properties": {"fn": {"const": "count"}}},
         "then": {"not": _given("path")},
@@ -140,6 +142,7 @@ _COMPARING: Mapping[str, dict[str, Any]] = {
     "Comparison": _INSTANT,
     "Attribute": {"anyOf": [_INSTANT, _RELATIVE]},
     "Computed": {"anyOf": [_INSTANT, _RELATIVE]},
+    "ComputedByName": {"anyOf": [_INSTANT, _RELATIVE]},
 }
 """What counts as a time where."""
 

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Raw
 
 from domain.events import (
+    AttributeArchived,
+    AttributeDefined,
     Decree,
     Event,
     FunnelArchived,
@@ -39,6 +41,8 @@ _DECIDED = (
     | SegmentArchived
     | FunnelDefined
     | FunnelArchived
+    | AttributeDefined
+    | AttributeArchived
 )
 
 
@@ -93,6 +97,6 @@ def _shown(value: Any) -> Any:
         return [_shown(it) for it in value]
     if isinstance(value, datetime):
         return shown(value)
-    if isinstance(value, bytes):  # of a segment: its condition
+    if isinstance(value, bytes):  # of a segment its condition, of an attribute what it is
         return Raw(value) if value else None
     return str(value) if isinstance(value, UUID) else value
