@@ -15,6 +15,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.workspaces import Workspaces
 from domain.recorded import Recorded
+from projections import PROJECTIONS
 from tests.serving import Answer, Server, basic, bearer
 
 
@@ -65,7 +66,7 @@ class Tenant:
     def projected(self, stuck: float = 60.0) -> None:
         """Wait until every read model has everything.  Raises TimeoutError if none moves for long."""
         head, moved, before = self.head(), time.monotonic(), self.positions()
-        while min((now := self.positions()).values(), default=head) < head:
+        while min((now := self.positions()).values()) < head:
             if now != before:
                 moved, before = time.monotonic(), now
             if time.monotonic() - moved > stuck:
@@ -73,9 +74,10 @@ class Tenant:
             time.sleep(0.05)
 
     def positions(self) -> dict[str, int]:
-        """How far each read model is, from the database itself."""
+        """How far each read model is, from the database itself; at 0 if it has not begun."""
         standing = "SELECT name, position FROM projections.checkpoint WHERE workspace = %s"
-        return dict(query(self.dsn, standing, self.workspace))
+        begun = dict(query(self.dsn, standing, self.workspace))
+        return {it.name: begun.get(it.name, 0) for it in PROJECTIONS}
 
     def rejected(self) -> list[dict[str, Any]]:
         """All that was not accepted, newest first."""
