@@ -54,18 +54,22 @@ WHERE it.disabled_at IS NULL AND (it.parked_until IS NULL OR it.parked_until <= 
     )
 """
 
+# Materialized: planned as a part of the update, the limit would be taken again for each of its rows.
 _LEASE = """
+WITH taken AS MATERIALIZED (
+    SELECT due.workspace, due.id
+    FROM unnest(%(workspaces)s::integer[], %(lanes)s::text[], %(room)s::integer[])
+        AS asked (workspace, lane, room), LATERAL (
+        SELECT workspace, id FROM ledger.delivery AS it
+        WHERE it.workspace = asked.workspace AND it.lane = asked.lane
+            AND it.state = 'waiting' AND it.due_at <= %(now)s
+        ORDER BY it.due_at LIMIT asked.room
+        FOR UPDATE SKIP LOCKED
+    ) AS due
+)
 UPDATE ledger.delivery AS it
 SET state = 'sending', fence = it.fence + 1, worker = %(worker)s, leased_until = %(until)s
-FROM unnest(%(workspaces)s::integer[], %(lanes)s::text[], %(room)s::integer[])
-    AS asked (workspace, lane, room), LATERAL (
-    SELECT workspace, id FROM ledger.delivery AS due
-    WHERE due.workspace = asked.workspace AND due.lane = asked.lane
-        AND due.state = 'waiting' AND due.due_at <= %(now)s
-    ORDER BY due.due_at LIMIT asked.room
-    FOR UPDATE SKIP LOCKED
-) AS taken
-WHERE it.workspace = taken.workspace AND it.id = taken.id AND it.state = 'waiting'
+FROM taken WHERE it.workspace = taken.workspace AND it.id = taken.id
 RETURNING it.workspace, it.id, it.rule, it.version, it.person, it.lane, it.action, it.context,
     it.created_at, it.attempts, it.step, it.fence
 """

@@ -1,0 +1,181 @@
+"""Whenever a worker dies, everything due is done at least once, under one id, and recorded once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import pytest
+
+from application.ledger import deliveries
+from application.ledger.deliveries import LEASE, Attempt
+from domain.events import MessageEvent
+from tests.integration.deliveries.conftest import Out
+from tests.integration.deliveries.dying import DIED
+from tests.receiver import Received, Receiver, answers
+
+pytestmark = pytest.mark.storage
+
+SEND_EVENT = b'{"send_event": {"name": "Opened"}}'
+
+
+class Worker:
+    """The other process."""
+
+    def __init__(self, out: Out, process: subprocess.Popen[str]) -> None:
+        self._out, self._process = out, process
+
+    def run(self, when: str = "before", at: int = 0) -> tuple[int, int]:
+        """Let it work, and die there; return its exit code and how many round trips it made."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(self._out.clock().isoformat(), when, at, file=self._process.stdin, flush=True)
+        said = self._process.stdout.readline().split()
+        trips = 0
+        if said[0] != "ended":
+            trips, said = int(said[0]), self._process.stdout.readline().split()
+        return int(said[1]), trips
+
+
+@contextmanager
+def another_worker(out: Out) -> Iterator[Worker]:
+    command = [sys.executable, "-m", "tests.integration.deliveries.dying", out.bench.dsn]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Worker(out, process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def first_fails():
+    """Return a behaviour: the first attempt of each delivery is answered 500."""
+    seen: Counter[str] = Counter()
+    no, yes = answers(500), answers()
+
+    def behave(connection, request: Received):
+        seen[request.id] += 1
+        return (no if seen[request.id] == 1 else yes)(connection, request)
+
+    return behave
+
+
+def put_in(out: Out, number: int) -> list[UUID]:
+    return [
+        out.enqueue(number, "well"),
+        out.enqueue(number + 1, "flaky"),
+        out.enqueue(number + 2, action=SEND_EVENT),
+    ]
+
+
+def finish(out: Out, number: int) -> None:
+    """Let another worker do the rest, as time goes by."""
+    for _ in range(8):
+        if all(out.state(number + it)[0] == "delivered" for it in range(3)):
+            return
+        out.clock.move(seconds=LEASE.total_seconds() + 1)
+        out.run()
+    pytest.fail(str([out.state(number + it) for it in range(3)]))
+
+
+def test_a_worker_may_die_at_any_round_trip(out: Out) -> None:
+    with Receiver() as well, Receiver(first_fails()) as flaky, another_worker(out) as worker:
+        out.endpoint(well, "well")
+        out.endpoint(flaky, "flaky")
+        put_in(out, 0)
+        code, trips = worker.run()
+        assert (code, trips > 10) == (0, True)
+        finish(out, 0)
+        points = [(when, at) for at in range(1, trips + 1) for when in ("before", "after")]
+        died = 0
+        for number, (when, at) in zip(range(10, 10_000, 10), points, strict=False):
+            put_in(out, number)
+            died += worker.run(when, at)[0] == DIED
+            finish(out, number)
+        assert died >= len(points) * 0.9  # how many round trips it takes depends on timing a little
+    numbers = [0, *range(10, 10 * len(points) + 10, 10)]
+    assert {it.id for it in well.received} == {str(UUID(int=it)) for it in numbers}
+    assert {it.id for it in flaky.received} == {str(UUID(int=it + 1)) for it in numbers}
+    for request in well.received:
+        request.verify(out.secrets["well"])
+    recorded = Counter(
+        it.event.message_id for it in out.bench.all() if isinstance(it.event, MessageEvent)
+    )
+    assert recorded == {f"foldline-{UUID(int=it + 2)}": 1 for it in numbers}
+    sent_again = len(well.received) - len(numbers)
+    assert 0 < sent_again < len(points)  # between sending and saying so it does happen
+
+
+def lease(out: Out, worker: int = 1) -> list[deliveries.Leased]:
+    with out.bench.store.asking() as connection:
+        return list(
+            deliveries.lease(
+                connection, UUID(int=worker), out.clock(), lambda lanes: dict.fromkeys(lanes, 4)
+            )
+        )
+
+
+def finished(out: Out, held: deliveries.Leased) -> bool:
+    done = Attempt(held, "delivered", 0, None, None, out.clock(), 0.1, status=200)
+    with out.bench.store.asking() as connection:
+        return bool(deliveries.finish(connection, [done]))
+
+
+def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
+    out.endpoint("https://example.com/")
+    out.enqueue()
+    [zombie] = lease(out, 1)
+    assert lease(out, 2) == []
+    out.clock.move(seconds=LEASE.total_seconds() + 1)
+    with out.bench.store.asking() as connection:
+        assert deliveries.lapse(connection, out.clock()) == 1
+    [held] = lease(out, 2)
+    assert not finished(out, zombie)
+    assert out.state() == ("sending", 0)
+    assert finished(out, held)
+    assert not finished(out, held)
+    assert out.state() == ("delivered", 1)
+
+
+def test_an_endpoint_is_one_workers_at_a_time(out: Out) -> None:
+    out.endpoint("https://example.com/")
+    for number in range(8):
+        out.enqueue(number)
+    assert len(lease(out, 1)) == 4
+    assert lease(out, 2) == []
+    assert len(lease(out, 1)) == 4
+
+
+def test_without_the_fence_a_late_result_would_count(out: Out, monkeypatch) -> None:
+    """Sabotage: the fence is what refuses a zombie."""
+    monkeypatch.setattr(
+        deliveries, "_FINISH", deliveries._FINISH.replace("AND it.fence = told.fence", "")
+    )
+    out.endpoint("https://example.com/")
+    out.enqueue()
+    [zombie] = lease(out, 1)
+    out.clock.move(seconds=LEASE.total_seconds() + 1)
+    with out.bench.store.asking() as connection:
+        deliveries.lapse(connection, out.clock())
+    lease(out, 2)
+    assert finished(out, zombie)
+
+
+def test_two_workers_at_once_send_each_delivery_once(out: Out) -> None:
+    with Receiver() as receiver:
+        for endpoint in "abcd":
+            out.endpoint(receiver, endpoint)
+        for number in range(80):
+            out.enqueue(number, "abcd"[number % 4])
+        workers = [threading.Thread(target=out.run) for _ in range(3)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+        out.run()
+    assert sorted(Counter(it.id for it in receiver.received).values()) == [1] * 80
