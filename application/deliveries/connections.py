@@ -6,17 +6,25 @@ import asyncio
 import ssl
 from typing import Any
 
-from httpcore2 import AnyIOBackend, AsyncNetworkStream, ConnectError, ConnectTimeout, ReadError
+from httpcore2 import (
+    AsyncNetworkBackend,
+    AsyncNetworkStream,
+    ConnectError,
+    ConnectTimeout,
+    ReadError,
+    WriteError,
+)
 
 from application.deliveries.addresses import Guard, Refused, Target
 
 CONNECT_SECONDS = 3.0
+"""Until the connection is there; and again until TLS is."""
 
 MOST_READ = 65_536
 """Bytes of a reply, its head included; the connection is no more read from then."""
 
 
-class GuardedBackend(AnyIOBackend):
+class GuardedBackend(AsyncNetworkBackend):
     """Opens connections to one target, to addresses that were checked."""
 
     def __init__(self, guard: Guard, target: Target) -> None:
@@ -37,52 +45,77 @@ class GuardedBackend(AnyIOBackend):
         raise Refused("nothing is sent to a socket of this machine")
 
     async def _connect(self) -> AsyncNetworkStream:
-        failed: ConnectError | None = None
+        failed: OSError | None = None
         for address in await self._guard.addresses(self._target):
             try:
-                return Bounded(await super().connect_tcp(address, self._target.port))
-            except ConnectError as error:
+                return Stream(*await opened(address, self._target.port))
+            except OSError as error:
                 failed = error
-        assert failed is not None
-        raise failed
+        raise ConnectError(str(failed)) from failed
 
 
-class Bounded(AsyncNetworkStream):
-    """A connection on which so many bytes are read after each request, and no more."""
+async def opened(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to an address that was checked: the one place where a socket is opened."""
+    return await asyncio.open_connection(address, port, limit=MOST_READ)
 
-    def __init__(self, stream: AsyncNetworkStream) -> None:
-        self._stream, self._left = stream, MOST_READ
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+class Stream(AsyncNetworkStream):
+    """A connection on which so many bytes are read after each request, and no more.
+
+    Time is limited by whoever sends, over the whole of a request.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._left, self._held = MOST_READ, b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109, ARG002
         """Read, up to the bound."""
         if not self._left:
             raise ReadError(f"the reply is longer than {MOST_READ:,} bytes")
-        held = await self._stream.read(min(max_bytes, self._left), timeout)
-        self._left -= len(held)
-        return held
+        try:
+            data = await self._reader.read(min(max_bytes, self._left))
+        except OSError as error:
+            raise ReadError(str(error)) from error
+        self._left -= len(data)
+        return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Write, and allow for another reply."""
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109, ARG002
+        """Write once the request is whole, which an empty buffer says: its head and body leave together."""
         self._left = MOST_READ
-        await self._stream.write(buffer, timeout)
+        if buffer:
+            self._held += buffer
+            return
+        self._writer.write(self._held)
+        self._held = b""
+        try:
+            await self._writer.drain()
+        except OSError as error:  # what it answered before it hung up is read all the same
+            raise WriteError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        await self._stream.aclose()
+        """Close the connection, whatever the other side makes of it."""
+        self._writer.transport.abort()
 
     async def start_tls(
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002
     ) -> AsyncNetworkStream:
-        """Go on in TLS."""
+        """Go on in TLS.  The certificate has to be of the name that was asked for."""
         try:
-            return Bounded(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-        except BaseException:  # cancelled, say: nobody else would close it
-            await self._stream.aclose()
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        except BaseException as error:  # also if it is cancelled: nobody else would close it
+            await self.aclose()
+            if isinstance(error, TimeoutError):
+                raise ConnectTimeout(f"no TLS within {CONNECT_SECONDS:g} seconds") from error
             raise
+        return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what is known of the connection."""
-        return self._stream.get_extra_info(info)
+        """Say whether something came that nobody asked for, such as the end of an idle connection."""
+        if info == "is_readable":
+            return self._reader.at_eof() or bool(getattr(self._reader, "_buffer", b""))
+        return None

@@ -15,6 +15,7 @@ from threading import Event as Stop
 
 import psycopg
 import structlog
+import uvloop
 
 from application.deliveries.addresses import Guard
 from application.deliveries.commands import Commands
@@ -57,14 +58,14 @@ class Courier:
         """Do what is due until told to stop."""
         while not stop.is_set():
             try:
-                asyncio.run(self._work(stop, until_idle=False))
+                uvloop.run(self._work(stop, until_idle=False))
             except Exception:  # nothing is lost: leases lapse
                 log.exception("deliveries stopped; they go on shortly")
                 stop.wait(RETRY_SECONDS)
 
     def run_until_idle(self) -> None:
         """Do what is due by now, and no more."""
-        asyncio.run(self._work(Stop(), until_idle=True))
+        uvloop.run(self._work(Stop(), until_idle=True))
 
     async def _work(self, stop: Stop, *, until_idle: bool) -> None:
         with (

@@ -7,22 +7,25 @@ import ssl
 from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import monotonic
 from typing import NamedTuple
 
 from httpcore2 import (
     URL,
-    AsyncConnectionPool,
+    AsyncHTTPConnection,
     NetworkError,
+    Origin,
     ProtocolError,
     Request,
     Response,
     TimeoutException,
+    default_ssl_context,
 )
 from standardwebhooks.webhooks import Webhook
 
 from application.deliveries.addresses import Guard, Target
-from application.deliveries.connections import CONNECT_SECONDS, GuardedBackend
+from application.deliveries.connections import GuardedBackend
 from domain.errors import InvalidRequest
 from domain.retrying import retry_after
 
@@ -41,6 +44,12 @@ OURS = frozenset(
     )
 )
 """Headers that nobody else sets."""
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return what certificates are checked by: read once, for it takes a while."""
+    return default_ssl_context()
 
 
 class Reply(NamedTuple):
@@ -77,12 +86,8 @@ class Receiver:
         except InvalidRequest as error:  # what is allowed has changed since it was saved
             self._refused = str(error)
             return
-        self._pool = AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=concurrency,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=GuardedBackend(guard, self._target),
-        )
+        self._backend, self._tls = GuardedBackend(guard, self._target), tls or _trusted()
+        self._idle: list[AsyncHTTPConnection] = []
 
     async def send(
         self, message_id: str, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
@@ -103,21 +108,41 @@ class Receiver:
     async def close(self) -> None:
         """Close the connections."""
         if self._refused is None:
-            await self._pool.aclose()
+            while self._idle:
+                await self._idle.pop().aclose()
+
+    async def _connection(self) -> AsyncHTTPConnection:
+        """Return a connection that nobody uses.  A pool would look at all of them each time."""
+        while self._idle:
+            known = self._idle.pop()
+            if known.is_available() and not known.has_expired():
+                return known
+            await known.aclose()
+        origin = Origin(self._target.scheme.encode(), self._target.host.encode(), self._target.port)
+        return AsyncHTTPConnection(
+            origin,
+            ssl_context=self._tls,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=self._backend,
+        )
 
     async def _exchange(self, request: Request) -> Reply:
         status, asked, body = None, None, b""
+        connection = await self._connection()
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                response = await self._pool.handle_async_request(request)
-                try:
-                    status, asked = response.status, _asked(response)
-                    body = await _beginning(response)
-                finally:
-                    await response.aclose()
+                response = await connection.handle_async_request(request)
+                status, asked = response.status, _asked(response)
+                body = await _beginning(response)
+                await response.aclose()
         except (TimeoutError, NetworkError, ProtocolError, TimeoutException):
             if status is None:
                 raise
+        finally:
+            if connection.is_available():
+                self._idle.append(connection)
+            else:
+                await connection.aclose()
         return Reply(status, None, body, asked)
 
 
@@ -155,10 +180,6 @@ def _request(
         ),
         headers=[(name.encode(), value.encode()) for name, value in sent.items()],
         content=body,
-        extensions={
-            "timeout": dict.fromkeys(("read", "write", "pool"), TOTAL_SECONDS)
-            | {"connect": CONNECT_SECONDS}
-        },
     )
 
 

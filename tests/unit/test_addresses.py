@@ -48,11 +48,11 @@ class Sockets:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opened: list[Any] = []
 
-        async def connect(_self: object, host: str, port: int, *_: Any, **__: Any) -> None:
-            self.opened.append((host, port))
-            raise connections.ConnectError("no network in this test")
+        async def opened(address: str, port: int) -> None:
+            self.opened.append((address, port))
+            raise OSError("no network in this test")
 
-        monkeypatch.setattr(connections.AnyIOBackend, "connect_tcp", connect)
+        monkeypatch.setattr(connections, "opened", opened)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def raw(*parts: bytes, then: Any = None) -> Behave:
 
 
 def reset(connection: socket.socket) -> None:
+    time.sleep(0.2)  # so that what was said before has come: a reset takes back what has not
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -127,14 +128,14 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read = 0
-        inner = connections.Bounded.read
+        inner = connections.Stream.read
 
         async def read(stream: Any, *args: Any, **named: Any) -> bytes:
             data = await inner(stream, *args, **named)
             self.read += len(data)
             return data
 
-        monkeypatch.setattr(connections.Bounded, "read", read)
+        monkeypatch.setattr(connections.Stream, "read", read)
 
 
 @pytest.mark.parametrize("case", TAKEN)
