@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import Connection
 
 from domain.conditions import Happened
+from domain.conditions.events import Occurrence, Performed
+from domain.conditions.keeping import Kept
 from domain.conditions.times import moment
 from domain.errors import FoldlineError
 from domain.membership import Since
-from domain.memories import Adder, Memory, Value
+from domain.memories import Adder, Did, Memory, Value
 from domain.profile_state import DECISIONS
 from projections import checkpoint
-from projections.segments.gathered import can_gather, gather
 from projections.segments.stored import cursor
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
@@ -37,7 +39,19 @@ WHERE workspace = %(workspace)s {{named}} AND position <= %(position)s
     AND kind <> ALL(%(decisions)s)
 """
 
+_TIMES = f"""
+SELECT stream, {{gather}}(at) FILTER (WHERE at <= %(now)s), array_agg(at) FILTER (WHERE at > %(now)s)
+FROM (
+    SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint AS at FROM {timeline}
+    WHERE workspace = %(workspace)s AND name = %(name)s AND position <= %(position)s
+        AND occurred_at <= %(until)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
+        AND kind <> ALL(%(decisions)s)
+) AS events
+GROUP BY stream
+"""
+
 _NAMED = "AND name = ANY(%(names)s)"
+
 Filled = Mapping[str, Mapping[UUID, Value]]
 """What is remembered of each stream, by the memory's key."""
 
@@ -138,3 +152,52 @@ def _events(
         for stream, at, id_, kind, name, properties, recorded in rows:
             document = {"properties": _decode(properties)}
             yield stream, kind, Happened(at, id_, name, document, clock or recorded)
+
+
+def can_gather(memory: Memory) -> bool:
+    """Say whether the server can: one event name, and nothing asked of its properties."""
+    if not isinstance(memory, Did):
+        return False
+    leaf = memory.leaf
+    return (
+        isinstance(leaf, Performed | Occurrence) and isinstance(leaf.event, str) and not leaf.where
+    )
+
+
+def gather(
+    tx: Connection, workspace: int, memory: Memory, *, position: int, now: int, until: int | None
+) -> Mapping[UUID, Value]:
+    """Return what is remembered of each stream of the events up to a position.
+
+    Of those that occurred by ``until``, if it is given; what is later than ``now`` has yet to come.
+    Instants are in microseconds.
+    """
+    assert isinstance(memory, Did)
+    leaf = memory.leaf
+    assert isinstance(leaf, Performed | Occurrence)
+    if isinstance(leaf, Performed):
+        how = "array_agg"
+    else:
+        how = "min" if leaf.occurrence == "first" else "max"
+    asked = {
+        "workspace": workspace,
+        "name": leaf.event,
+        "position": position,
+        "now": now,
+        "until": _LAST if until is None else moment(until),
+        "decisions": sorted(DECISIONS),
+    }
+    found = {}
+    with cursor(tx) as ask:
+        for stream, gathered, coming in ask.execute(_TIMES.format(gather=how), asked):
+            value = None if gathered is None else _summary(leaf, gathered)
+            if coming is not None:
+                alone = ((at, _summary(leaf, [at] if how == "array_agg" else at)) for at in coming)
+                value = Kept.waiting(value, [it for it in alone if it[1] is not None])
+            if value is not None:
+                found[stream] = value
+    return found
+
+
+def _summary(leaf: Performed | Occurrence, gathered: Any) -> Value:
+    return leaf.newest(gathered) if isinstance(leaf, Performed) else gathered

@@ -28,7 +28,7 @@ from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from projections import segments, timeline
 from projections.projector import Projector
-from projections.segments import backfill, gathered, tables
+from projections.segments import backfill, tables
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -297,8 +297,8 @@ def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[
     position, now = records[-1].position, microseconds(records[-1].recorded_at)
     memories = Rules([Rule("asked", read(document))]).memories
     with kept.engine.begin() as tx:
-        for it in filter(gathered.can_gather, memories.values()):
-            there = gathered.gather(tx, workspace, it, position=position, now=now, until=None)
+        for it in filter(backfill.can_gather, memories.values()):
+            there = backfill.gather(tx, workspace, it, position=position, now=now, until=None)
             here = backfill._one_by_one(tx, workspace, [it], position, None)[it.key]
             assert _encoded(it, there, now) == _encoded(it, here, now)
 
