@@ -12,6 +12,7 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
+    weight=2,
     queries=(channel_funnels, profiles),
     forget=forget,
 )

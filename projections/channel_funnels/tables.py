@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.channels import STEPS
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
 NAME, VERSION = "channel_funnels", 1
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -49,13 +49,14 @@ all.  ``others`` has a bit for each of ``outcomes``, by its place in `domain.cha
 """
 
 _c = message.c
-Index("message_by_campaign", _c.workspace, _c.campaign, _c.first_at)
-Index("message_by_time", _c.workspace, _c.first_at)
-Index("message_by_stream", _c.workspace, _c.stream)
+Index("message_by_campaign", _c.workspace, _c.campaign, _c.first_at, info=FOR_QUERIES)
+Index("message_by_time", _c.workspace, _c.first_at, info=FOR_QUERIES)
+Index("message_by_stream", _c.workspace, _c.stream, info=FOR_QUERIES)
 Index(
     "message_by_template",
     _c.workspace,
     _c.template,
     _c.first_at,
     postgresql_where=text("template IS NOT NULL"),
+    info=FOR_QUERIES,
 )

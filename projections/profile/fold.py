@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from domain import profile_state
 from domain.profile_state import ProfileState
-from projections.arrays import Documents, Instants, Uuids, integers
+from projections.arrays import Uuids, integers
 from projections.batch import Batch, Message
 from projections.copying import binary, copy
 from projections.profile.tables import search, state
@@ -21,7 +21,7 @@ _LOAD = f"SELECT stream, state FROM {state} WHERE workspace = %s AND stream = AN
 
 _CHANGE = f"""
 UPDATE {state} AS known SET seen_at = new.seen_at, state = new.state
-FROM unnest(%b::uuid[], %b::timestamptz[], %b::bytea[]) AS new (stream, seen_at, state)
+FROM unnest(%b, %b::timestamptz[], %b::bytea[]) AS new (stream, seen_at, state)
 WHERE known.workspace = %s AND known.stream = new.stream
 """
 
@@ -58,8 +58,8 @@ def _keep_states(tx: Connection, workspace: int, folded: Sequence[Folded]) -> No
     if changed:
         columns = (
             Uuids([it.stream for it in changed]),
-            Instants([it.seen_at for it in changed]),
-            Documents([it.state for it in changed]),
+            [it.seen_at for it in changed],
+            [it.state for it in changed],
         )
         with binary(tx) as cursor:
             cursor.execute(_CHANGE, (*columns, workspace))

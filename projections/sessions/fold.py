@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from domain.events import MessageEvent
 from domain.payload import NAME_LENGTH, Context, Document, is_about_session
 from projections import visit
-from projections.arrays import Texts, Uuids
+from projections.arrays import Uuids
 from projections.batch import Batch, Message
 from projections.copying import copy
 from projections.sessions import campaign, explicit, first
@@ -24,7 +24,7 @@ _FIRST = ("channel", "device", "utm")
 # LATERAL and OFFSET make it one that asks the index for each: on a table that has just grown the planner
 # thinks that reading it all is cheaper.
 _KNOWN = f"""
-SELECT new.place FROM unnest(%s, %s) WITH ORDINALITY AS new(stream, id, place)
+SELECT new.place FROM unnest(%b, %b::text[]) WITH ORDINALITY AS new(stream, id, place)
 CROSS JOIN LATERAL (
     SELECT FROM {session} AS known
     WHERE known.workspace = %s AND known.stream = new.stream AND known.id = new.id OFFSET 0
@@ -74,7 +74,7 @@ def apply(tx: Connection, batch: Batch) -> None:
         visits += theirs.values()
     if not visits:
         return
-    keys = Uuids([it.stream for it in visits]), Texts([it.id for it in visits])
+    keys = Uuids([it.stream for it in visits]), [it.id for it in visits]
     known = set(tx.exec_driver_sql(_KNOWN, (*keys, batch.workspace)).scalars())
     changed = [it for place, it in enumerate(visits, 1) if place in known]
     if changed:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import PIPE, CompletedProcess
 
+import psutil
 import psycopg
 import pytest
+
+from tests.fix_embedded import eventually
+from tests.integration.cli.running import PATIENCE, ROOT, command, environment
 
 pytestmark = pytest.mark.storage
 
@@ -58,3 +64,28 @@ def test_what_cannot_be_done_is_told(shop: Foldline) -> None:
         True,
     )
     assert "No build of profile was under way" in shop("projections", "cancel", "profile").stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_or_killed_it_takes_its_processes_along_and_the_next_goes_on(
+    shop: Foldline, database: str, stop: signal.Signals
+) -> None:
+    rebuild = ("projections", "rebuild", "timeline", "profile")
+    with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as asked:
+        holder.execute("LOCK TABLE ledger.event")  # no batch can be read
+        process = subprocess.Popen(
+            command(*rebuild), cwd=ROOT, env=environment(FOLDLINE_DSN=database), stderr=PIPE
+        )
+        assert eventually(lambda: asked.execute(_HELD).fetchall() == [(2,)], PATIENCE)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(stop)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == (130 if stop is signal.SIGINT else -stop)
+        psutil.wait_procs(family, timeout=PATIENCE)
+        assert not [it for it in family if it.is_running()]
+        assert asked.execute(_HELD).fetchall() == [(0,)], "others need not wait for them to lapse"
+    done = shop(*rebuild)
+    assert done.returncode == 0, done.stderr
+
+
+_HELD = "SELECT count(*) FROM projections.build WHERE state = 'running' AND leased_until > now()"
