@@ -156,13 +156,15 @@ class Household:
             while standing.due is not None and standing.due <= until:
                 self._settle_all(person, Since(standing.due, BY_ITSELF))
 
-    def look_back(self, filled: Mapping[UUID, Mapping[str, Value]], place: int, at: Since) -> None:
-        """Remember what has been looked back for, and ask everybody about the segment that needs it."""
+    def look_back(
+        self, filled: Mapping[UUID, Mapping[str, Value]], places: Collection[int], at: Since
+    ) -> None:
+        """Remember what has been looked back for, and ask everybody about the segments that need it."""
         for person in self.persons.values():
             for id_, stream in person.streams.items():
                 for key, value in filled.get(id_, {}).items():
                     _remember(person, stream, key, value, at)
-            self._settle(person, (place,), at)
+            self._settle(person, places, at)
 
     def _do(self, step: Did) -> None:
         stream = self.streams.get(step.stream) or self._met(step)

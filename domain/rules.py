@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from domain.conditions import Condition, Known
+from domain.conditions import Condition, Known, Value
 from domain.conditions.people import Named
 from domain.memories import Adder, Did, Memory, Tags, Trait, memories
 from domain.segment import references
@@ -24,20 +24,31 @@ class Rule(NamedTuple):
 class Rules:
     """Segments, those that others ask about first."""
 
-    def __init__(self, rules: Iterable[Rule], numbers: Mapping[str, int] = {}) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        numbers: Mapping[str, int] = {},
+        values: Mapping[str, Value] = {},
+    ) -> None:
+        self.values = values
+        """The computed attributes in effect, by name: what they need is remembered, too."""
+
         self.rules = _in_order({it.segment: it for it in rules})
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
         self.places = {rule.number: place for place, rule in enumerate(self.rules)}
         """Places by number."""
 
         needs = [list(memories(rule.condition)) for rule in self.rules]
-        self.memories: Mapping[str, Memory] = {it.key: it for each in needs for it in each}
+        self.memories: Mapping[str, Memory] = {it.key: it for each in needs for it in each} | {
+            it.key: it for value in values.values() for it in memories(value)
+        }
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
         self.numbers = numbers
         self.told = [key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))]
         """Keys of what is remembered of what people are."""
 
-        self.users = _turned([{it.key for it in each} for each in needs])
+        users = _turned([{it.key for it in each} for each in needs])
+        self.users = {key: users.get(key, frozenset()) for key in self.memories}
         """Places of the segments that look at a memory, by its key."""
 
         self.entered, self.left = (self._after_events(it) for it in (True, False))

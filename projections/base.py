@@ -77,6 +77,9 @@ class Reader:
     names: Callable[[Iterable[Person]], Mapping[UUID, tuple[Identifier, ...]]]
     """All names that each person goes by, by the person's id."""
 
+    computed: Callable[[UUID], Mapping[str, Any]]
+    """The values of the computed attributes in effect, by name, of the person whose stream it is."""
+
     recorded: Callable[[int], Recorded | None]
     """The ledger's event at a position, with the payload as it was received."""
 

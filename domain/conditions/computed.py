@@ -60,6 +60,12 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """Leave out what has left the window for ever."""
         return self.computed.outlived(summary, clock)
 
+    def result(self, known: Known, clock: int) -> Any:
+        """Return the value itself, as JSON has it; None: there is none."""
+        summary, _ = self.at(known.summaries.get(self.key), clock)
+        value = self.computed.value(summary, clock)
+        return readable(value) if isinstance(value, Fraction) else value
+
     def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare the value."""
         return self._test(clock)(self.computed.value(summary, clock))
@@ -134,6 +140,10 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """Return the score."""
         held = (exact(it.points) for it in self.score if it.when.holds(known, clock))
         return sum(held, Fraction(0))
+
+    def result(self, known: Known, clock: int) -> Any:
+        """Return the score itself, as JSON has it."""
+        return readable(self.points(known, clock))
 
     def holds(self, known: Known, clock: int) -> bool:
         """Compare the score."""

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from interfaces.http import errors, goals, saved_funnels
 from interfaces.http.access import access
+from interfaces.http.computed_attributes import computed_attributes
 from interfaces.http.definitions import definitions
 from interfaces.http.deliveries import deliveries
 from interfaces.http.endpoints import endpoints
@@ -97,6 +98,7 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(saved_funnels.deciding(service))
     api.include_router(saved_funnels.results(service, wait_seconds=wait_seconds))
     api.include_router(deciding(service))
+    api.include_router(computed_attributes(service))
     api.include_router(definitions(service))
     api.include_router(lists(service))
     api.include_router(members_csv(service))

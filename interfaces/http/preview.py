@@ -91,7 +91,7 @@ def previewing(service: Service) -> APIRouter:
     async def preview(request: Request) -> Response:
         read_nothing(request)
         asked = await body_of(request, Asked)
-        condition = conditions.read(asked.condition)
+        condition = conditions.read(asked.condition, by_name=True)
         clock = datetime.now(UTC)
         if asked.as_of is not None:
             clock = instants.instant(asked.as_of, UTC, "as_of")

@@ -23,7 +23,7 @@ from interfaces.http.errors import documented
 from interfaces.http.requests import parameters, reader
 from interfaces.http.turns import Turns
 from interfaces.service import Service
-from projections import identity, profile
+from projections import identity, profile, segments
 from projections.base import Projection, Query, Reader
 from projections.checkpoint import reached
 from projections.sessions import find as find_session
@@ -135,6 +135,7 @@ def reader_of(service: Service, tx: Connection, workspace: int, projected_to: in
         session=partial(find_session, tx, workspace),
         persons=partial(identity.persons, tx, workspace),
         names=partial(profile.names, tx, workspace),
+        computed=partial(segments.values_of, tx, workspace),
         recorded=partial(service.ledger.at, workspace),
         past=partial(service.ledger.past, workspace),
         projected_to=projected_to,

@@ -38,6 +38,10 @@ class Profiles(BaseModel):
 class Profile(ShownProfile):
     """What is known of one person, or was."""
 
+    computed: dict[str, Any] | None = Field(
+        description="The values of computed attributes at this moment, by name; null where `as_of` asked"
+        " for another"
+    )
     as_of: ShownPlace | None = Field(
         description="The last place of the ledger that the answer accounts for, if `as_of` asked for"
         " one; null: the profile as it is"

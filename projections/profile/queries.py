@@ -77,7 +77,8 @@ def _as_it_is(reader: Reader, stream: UUID) -> dict[str, Any] | None:
     if not known and not person.identifiers:
         return None
     state = profile_state.join(known, person)
-    return shown_profile.profile(person, state) | {"as_of": None}
+    shown = shown_profile.profile(person, state)
+    return shown | {"computed": reader.computed(stream), "as_of": None}
 
 
 def _as_it_was(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
@@ -85,7 +86,7 @@ def _as_it_was(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, 
     if past is None:
         return None
     shown = shown_profile.profile(past.person, past.state)
-    return shown | {"as_of": shown_profile.place(past.place)}
+    return shown | {"computed": None, "as_of": shown_profile.place(past.place)}
 
 
 profiles = Query(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from projections.base import Projection, Time
-from projections.segments import tables
+from projections.segments import attributes, tables
 from projections.segments.fold import apply, sweep
-from projections.segments.preview import preview
+from projections.segments.preview import preview, values_at
 from projections.segments.queries import QUERIES, pages_of_members
 from projections.segments.stored import next_due
+from projections.segments.values import values_of
 
-__all__ = ["pages_of_members", "preview", "projection", "sweep"]
+__all__ = ["pages_of_members", "preview", "projection", "sweep", "values_at", "values_of"]
 
 projection = Projection(
     name=tables.NAME,
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
-    queries=QUERIES,
+    queries=(*QUERIES, *attributes.QUERIES),
     time=Time(due=next_due, passes=sweep),
 )

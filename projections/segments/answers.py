@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Raw
 from pydantic import BaseModel, Field
 from sqlalchemy import Row
@@ -119,6 +120,11 @@ def segment(row: Row[Any]) -> dict[str, Any]:
         "actor": row.actor,
         "reason": row.reason,
     }
+
+
+def members(document: bytes) -> dict[str, Raw]:
+    """Return the members of a JSON object as they were written."""
+    return msgspec.json.decode(document, type=dict[str, Raw])
 
 
 def member(row: Row[Any], names: Iterable[Identifier]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
@@ -15,17 +15,18 @@ from sqlalchemy import Connection, Engine, text
 
 from domain import conditions
 from domain.conditions import Condition
+from domain.conditions import Value as Named
 from domain.conditions.people import Handpicked
 from domain.conditions.times import microseconds
-from domain.events import SegmentArchived, SegmentDefined
+from domain.events import AttributeArchived, AttributeDefined, SegmentArchived, SegmentDefined
 from domain.membership import Since
 from domain.memories import Value
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
-from projections.segments import backfill, saved, stored
+from projections.segments import attributes, backfill, saved, stored
 from projections.segments.backfill import Filled
-from projections.segments.tables import definition, remembered, stay, stream
+from projections.segments.tables import attribute, definition, remembered, stay, stream
 
 AT_ONCE = 5_000
 """Persons who are asked about together."""
@@ -33,7 +34,12 @@ AT_ONCE = 5_000
 MOST_MEMORIES = 100_000
 """More than one condition can ask for: it has at most as many bytes."""
 
-_LAST = f"SELECT coalesce(max(position), 0) FROM {definition} WHERE workspace = %s"
+_LAST = f"""
+SELECT coalesce(greatest(
+    (SELECT max(position) FROM {definition} WHERE workspace = %(workspace)s),
+    (SELECT max(position) FROM {attribute} WHERE workspace = %(workspace)s)
+), 0)
+"""
 
 _IN_EFFECT = f"""
 SELECT segment, condition, since FROM {definition}
@@ -70,8 +76,10 @@ _EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
 
 _CONCERNED = f"""
 SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%s)
-UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = %s AND left_at IS NULL
+UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
 """
+
+Decided = SegmentDefined | SegmentArchived | AttributeDefined | AttributeArchived
 
 
 class _Seen(NamedTuple):
@@ -80,9 +88,11 @@ class _Seen(NamedTuple):
 
 
 class _New(NamedTuple):
-    """A segment as it is from now on."""
+    """What is to be asked anew."""
 
-    segment: str
+    places: Collection[int]
+    """Of the segments that are something else from now on."""
+
     at: Since
     filled: Filled
     """What was looked back for, and is remembered from now on."""
@@ -92,47 +102,64 @@ _seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
 
 
 def in_effect(tx: Connection, workspace: int) -> Rules:
-    """Return the segments of a workspace as they were last decided."""
-    last = int(tx.exec_driver_sql(_LAST, (workspace,)).scalar_one())
+    """Return the segments and computed attributes of a workspace as they were last decided."""
+    last = int(tx.exec_driver_sql(_LAST, {"workspace": workspace}).scalar_one())
     seen = _seen.setdefault(tx.engine, {})
     if workspace not in seen or seen[workspace].last != last:
         numbers = dict(tuple(it) for it in tx.exec_driver_sql(_NUMBERS, (workspace,)))
-        seen[workspace] = _Seen(last, Rules(_decided(tx, workspace), numbers))
+        seen[workspace] = _Seen(last, _rules(tx, workspace, numbers))
     return seen[workspace].rules
 
 
-def condition_of(segment: str, said: bytes) -> Condition:
+def condition_of(segment: str, said: bytes, values: Mapping[str, Named]) -> Condition:
     """Return the condition of a segment; one that nobody said is a list kept by hand."""
-    return _read(said) if said else Handpicked(segment)
+    return conditions.resolved(_read(said), values) if said else Handpicked(segment)
 
 
 @lru_cache(maxsize=4_096)
 def _read(said: bytes) -> Condition:
-    return conditions.read(msgspec.json.decode(said))
+    return conditions.read(msgspec.json.decode(said), by_name=True)
 
 
-def decide(
-    tx: Connection, workspace: int, recorded: Recorded, event: SegmentDefined | SegmentArchived
-) -> Rules:
-    """Let a decision take effect at its position, and return the segments as they are then."""
+def decide(tx: Connection, workspace: int, recorded: Recorded, event: Decided) -> Rules:
+    """Let a decision take effect at its position, and return the segments as they are then.
+
+    What a computed attribute is from then on is asked anew in every segment that asks about it by name.
+    """
     before = in_effect(tx, workspace)
-    _keep(tx, workspace, recorded, event)
-    after = Rules(_decided(tx, workspace))
+    if isinstance(event, AttributeDefined | AttributeArchived):
+        attributes.keep(tx, workspace, recorded, event)
+    else:
+        _keep(tx, workspace, recorded, event)
+    after = _rules(tx, workspace)
     after.numbers = _remember(tx, workspace, before, after, recorded.position)
     _seen[tx.engine][workspace] = _Seen(recorded.position, after)
     at = Since(microseconds(recorded.recorded_at), recorded.position)
     if isinstance(event, SegmentArchived):
         _end(tx, workspace, event.segment, at)
+        return after
+    if isinstance(event, SegmentDefined):
+        places = {after.place[event.segment]}
     else:
-        new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
-        filled = backfill.fill(tx, workspace, new, at)
-        _settle(tx, workspace, after, _New(event.segment, at, filled))
+        spelt = {it.segment: _spelt(it) for it in before.rules}
+        changed = (_spelt(it) != spelt[it.segment] for it in after.rules)
+        places = {place for place, it in enumerate(changed) if it}
+    new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
+    filled = backfill.fill(tx, workspace, new, at)
+    _settle(tx, workspace, after, _New(places, at, filled))
     return after
 
 
-def _decided(tx: Connection, workspace: int) -> Iterator[Rule]:
-    for segment, said, since in tx.exec_driver_sql(_IN_EFFECT, (workspace,)):
-        yield Rule(segment, condition_of(segment, said), since)
+def _spelt(rule: Rule) -> bytes:
+    """Return a rule's condition as text, for 1 equals True and is something else."""
+    return msgspec.json.encode(rule.condition)
+
+
+def _rules(tx: Connection, workspace: int, numbers: Mapping[str, int] = {}) -> Rules:
+    values = attributes.in_effect(tx, workspace)
+    rows = tx.exec_driver_sql(_IN_EFFECT, (workspace,)).all()
+    rules = (Rule(it, condition_of(it, said, values), since) for it, said, since in rows)
+    return Rules(rules, numbers, values)
 
 
 def _remember(
@@ -184,8 +211,7 @@ def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
 
 
 def _settle(tx: Connection, workspace: int, rules: Rules, new: _New) -> None:
-    """Ask of everybody whom it may concern whether they are in the segment now."""
-    place = rules.place[new.segment]
+    """Ask of everybody whom it may concern whether they are in the segments now."""
     found: dict[UUID, dict[str, Value]] = defaultdict(dict)
     for key, values in new.filled.items():
         for stream_, value in values.items():
@@ -195,23 +221,23 @@ def _settle(tx: Connection, workspace: int, rules: Rules, new: _New) -> None:
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
         households = list(stored.by_person(rules, kept).values())
         for household in households:
-            household.look_back(found, place, new.at)
+            household.look_back(found, new.places, new.at)
         saved.save(tx, workspace, rules, kept, households)
 
 
 def _persons(
     tx: Connection, workspace: int, rules: Rules, new: _New, found: Collection[UUID]
 ) -> Sequence[UUID]:
-    place = rules.place[new.segment]
-    keys = {key for key, users in rules.users.items() if place in users}
+    keys = {key for key, users in rules.users.items() if not users.isdisjoint(new.places)}
+    asked = [rules.rules[it] for it in sorted(new.places)]
     # Who has a memory that was there before is known only by looking at everybody.
     if (
-        place in rules.at_first_sight
-        or references(rules.rules[place].condition)
+        not rules.at_first_sight.isdisjoint(new.places)
+        or any(references(it.condition) for it in asked)
         or keys - new.filled.keys()
     ):
         people = tx.exec_driver_sql(_EVERYBODY, (workspace,))
     else:
-        asked = (workspace, list(found), workspace, new.segment)
-        people = tx.exec_driver_sql(_CONCERNED, asked)
+        segments = [it.segment for it in asked]
+        people = tx.exec_driver_sql(_CONCERNED, (workspace, list(found), workspace, segments))
     return sorted(people.scalars())

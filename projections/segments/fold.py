@@ -1,6 +1,6 @@
 """How a batch changes who is in which segment.
 
-A batch is cut where somebody decided about a segment.  The events between are sorted into households,
+A batch is cut where somebody decided about a segment or a computed attribute.  The events between are sorted into households,
 which are gone through one by one; a decision takes effect at its own position.
 """
 
@@ -14,7 +14,14 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.conditions.times import microseconds
-from domain.events import Listed, MessageEvent, SegmentArchived, SegmentDefined
+from domain.events import (
+    AttributeArchived,
+    AttributeDefined,
+    Listed,
+    MessageEvent,
+    SegmentArchived,
+    SegmentDefined,
+)
 from domain.known import Stream
 from domain.membership import Step
 from domain.recorded import Recorded
@@ -23,7 +30,7 @@ from projections.batch import Batch, Message
 from projections.segments import definitions, saved, stored
 from projections.segments.households import Attested, Groups, attested, becoming, steps_of, told_in
 
-_DECISIONS = (SegmentDefined, SegmentArchived)
+_DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
 
 
 def apply(tx: Connection, batch: Batch) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.conditions import Condition
+from domain import conditions
+from domain.computed_attribute import all_resolved
+from domain.conditions import Condition, Value
 from domain.conditions.groups import Group
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Remembered
 from domain.rules import Rule, Rules
 from domain.segment import references
 from projections.segments import backfill, stored
+from projections.segments.definitions import in_effect
 from projections.segments.tables import stay, stream
 
 SAMPLE = 10
@@ -48,8 +51,10 @@ def preview(
 ) -> Preview:
     """Return who meets a condition at the clock, of the events up to a position of the ledger.
 
-    Nothing after the clock counts, and nobody who was not seen by then.  Raises TimelineBehind.
+    Nothing after the clock counts, and nobody who was not seen by then.  Raises TimelineBehind,
+    and InvalidRequest for a name that stands for nothing.
     """
+    condition = conditions.resolved(condition, in_effect(tx, workspace).values)
     rules = Rules([Rule("", condition)])
     backfill.check(tx, workspace, position)
     recalled = backfill.recall(
@@ -68,6 +73,37 @@ def preview(
         for path, part in parts.items():
             counts[path] += part.holds(known, clock)
     return Preview(people, sample, counts)
+
+
+class Values(NamedTuple):
+    """What a computed attribute comes to."""
+
+    people: int
+    """How many have a value other than 0."""
+
+    sample: Mapping[UUID, Any]
+    """The values of some of them."""
+
+
+def values_at(tx: Connection, workspace: int, value: Value, clock: int, position: int) -> Values:
+    """Return what a computed attribute is at the clock, of the events up to a position of the ledger.
+
+    Raises TimelineBehind, and InvalidRequest for a name that stands for nothing.
+    """
+    asked = all_resolved({**in_effect(tx, workspace).values, "": value})[""]
+    rules = Rules((), values={"": asked})
+    backfill.check(tx, workspace, position)
+    recalled = backfill.recall(
+        tx, workspace, list(rules.memories.values()), position=position, now=clock, until=clock
+    )
+    people, sample = 0, dict[UUID, Any]()
+    for person, streams in _persons(tx, workspace, clock, recalled):
+        known = KnownOf(rules, streams, lambda _: False).known
+        if found := asked.result(known, clock):
+            people += 1
+            if len(sample) < SAMPLE:
+                sample[person] = found
+    return Values(people, sample)
 
 
 def _parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:

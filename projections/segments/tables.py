@@ -56,6 +56,23 @@ remembered = Table(
 )
 """The keys of what is remembered by now; each has a number that no other ever had or will have."""
 
+attribute = Table(
+    "attribute",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("attribute", Text(collation="C"), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("archived", Boolean, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("computation", LargeBinary, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Computed attributes as they were last decided; ``position`` is that of the decision."""
+
 stream = Table(
     "stream",
     metadata,

@@ -57,6 +57,9 @@ MISTAKES: list[Any] = [
     {"computed": {"fn": "count", "event": "a", "path": "properties.a"}, "op": "eq", "value": 1},
     {"computed": {"fn": "sum", "event": "a"}, "op": "eq", "value": 1},
     {"computed": {"fn": "count", "event": "a"}, "value": 1},
+    {"computed": "orders_30d", "value": 1},
+    {"computed": "orders_30d", "op": "between", "value": 1},
+    {"score": "engaged", "op": "gte", "value": "1"},
     {"score": [{"when": TAG}], "op": "gte", "value": 1},
     {"score": [{"when": TAG, "points": "1"}], "op": "gte", "value": 1},
     {"score": [TAG], "op": "gte", "value": 1},
@@ -83,13 +86,13 @@ def test_whatever_can_be_asked_is_valid(document) -> None:
 def test_a_usual_mistake_is_refused_by_both(document) -> None:
     assert not VALIDATOR.is_valid(document)
     with pytest.raises(InvalidRequest):
-        read(document)
+        read(document, by_name=True)
 
 
 def test_the_schema_is_one_and_its_examples_can_be_read() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in schema.EXAMPLES:
-        read(example)
+        read(example, by_name=True)
         VALIDATOR.validate(example)
 
 

@@ -191,6 +191,7 @@ def reader(tx, workspace) -> Reader:
         session=lambda *_: None,
         persons=partial(identity.persons, tx, workspace),
         names=partial(profile.names, tx, workspace),
+        computed=lambda _: {},
         recorded=lambda _: None,
         past=lambda *_: None,
         projected_to=0,

@@ -18,7 +18,14 @@ from sqlalchemy import create_engine
 from domain import payload, profile_state, profile_view
 from domain.conditions import read
 from domain.conditions.times import microseconds
-from domain.events import Event, Listed, MessageEvent, SegmentArchived, SegmentDefined
+from domain.events import (
+    AttributeDefined,
+    Event,
+    Listed,
+    MessageEvent,
+    SegmentArchived,
+    SegmentDefined,
+)
 from domain.identifiers import Identifier
 from domain.identity import facts_of, resolve
 from domain.memories import Memory
@@ -33,7 +40,13 @@ from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
 from tests.integration.projections.history import ListFeed, recorded, stream_of
-from tests.properties.test_conditions import conditions, properties, scalars
+from tests.properties.test_conditions import (
+    comparisons,
+    computation,
+    conditions,
+    properties,
+    scalars,
+)
 
 MINUTE = 60_000_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,6 +83,17 @@ def defined(segment: str, document: Any) -> Decided:
         id=UUID(int=0), segment=segment, name=segment, condition=said, occurred_at=START
     )
     return Decided(event, UUID(int=7))
+
+
+def computed(attribute: str, document: Any) -> Decided:
+    event = AttributeDefined(
+        id=UUID(int=0),
+        attribute=attribute,
+        name=attribute,
+        computation=msgspec.json.encode(document),
+        occurred_at=START,
+    )
+    return Decided(event, UUID(int=8))
 
 
 def archived(segment: str) -> Decided:
@@ -346,5 +370,53 @@ def test_a_rule_that_asks_about_another_follows_what_is_decided_about_that(
             assert members(stays, "asked", clock) == expected(records, asked, clock, {"s-2": rule})
         elif clock >= microseconds(at(ended)):
             assert not members(stays, "asked", clock)
+    other = kept.project(records, size)
+    assert kept.rows(other) == kept.rows(workspace)
+
+
+@settings(alone, max_examples=200)
+@given(
+    document=conditions,
+    computations=st.tuples(computation, computation),
+    compared=comparisons(st.just({}), relative=True),
+    history=histories(),
+    places=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    size=st.integers(1, 6),
+)
+def test_a_rule_that_asks_by_name_follows_what_the_name_stands_for(
+    kept, document, computations, compared, history, places, size
+) -> None:
+    """By the computed attribute's name, and by that of a score that asks about it."""
+    cuts = [round(place * len(history)) for place in places]
+    begun, changed = (history[cut - 1].minute if cut else 0 for cut in cuts)
+
+    def asks(what: Any) -> dict[str, Any]:
+        return {"any": [document, {"none": [{"computed": what} | compared]}]}
+
+    def scores(what: Any) -> dict[str, Any]:
+        points = [{"when": asks(what), "points": 3}, {"when": document, "points": -1}]
+        return {"score": [it for it in points if "segment" not in repr(it)]}
+
+    high = {"op": "gte", "value": 2}
+    whole = [
+        *(Said(0, defined(it, None)) for it in LISTS),
+        Said(0, computed("x", {"computed": computations[0]})),
+        Said(0, computed("s", scores("x"))),
+        *history[: cuts[0]],
+        Said(begun, defined("asked", asks("x"))),
+        Said(begun, defined("scored", {"score": "s"} | high)),
+        *history[cuts[0] : cuts[1]],
+        Said(changed, computed("x", {"computed": computations[1]})),
+        *history[cuts[1] :],
+    ]
+    records = ledger(whole)
+    workspace = kept.project(records, 4_000)
+    stays = kept.stays(workspace)
+    for clock in instants(records):
+        if clock >= microseconds(at(begun)):
+            what = computations[clock >= microseconds(at(changed))]
+            assert members(stays, "asked", clock) == expected(records, asks(what), clock)
+            scored = scores(what) | high
+            assert members(stays, "scored", clock) == expected(records, scored, clock)
     other = kept.project(records, size)
     assert kept.rows(other) == kept.rows(workspace)

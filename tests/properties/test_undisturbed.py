@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.events import NIL, Event, Listed, SegmentArchived, SegmentDefined
+from domain.events import NIL, AttributeDefined, Event, Listed, SegmentArchived, SegmentDefined
 from domain.identifiers import segment_stream
 from domain.recorded import Recorded
 from projections import PROJECTIONS, batch
@@ -39,6 +39,14 @@ defined = st.builds(
     occurred_at=clocks,
 )
 archived = st.builds(SegmentArchived, id=st.just(NIL), segment=st.just("s-1"), occurred_at=clocks)
+computed = st.builds(
+    AttributeDefined,
+    id=st.just(NIL),
+    attribute=st.just("c-1"),
+    name=st.just("One"),
+    computation=st.just(b'{"score": []}'),
+    occurred_at=clocks,
+)
 listed = st.builds(
     Listed, id=st.just(NIL), segment=st.just("s-1"), listed=st.booleans(), occurred_at=clocks
 )
@@ -46,7 +54,7 @@ decisions = st.lists(
     st.tuples(
         st.integers(0, 40),
         st.one_of(
-            st.tuples(st.just(SEGMENT), defined | archived),
+            st.tuples(st.just(SEGMENT), defined | archived | computed),
             st.tuples(names.map(stream_of), listed),
         ),
     ).map(lambda it: (it[0], *it[1])),

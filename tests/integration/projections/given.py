@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from domain.message import Message
 from domain.recorded import Recorded
-from projections import PROJECTIONS, checkpoint, identity, profile, sessions
+from projections import PROJECTIONS, checkpoint, identity, profile, segments, sessions
 from projections.base import Projection, Reader
 from projections.projector import Projector
 from tests.integration.projections.history import ListFeed, past, recorded, stream_of
@@ -55,6 +55,7 @@ class Given:
                 session=partial(sessions.find, tx, workspace),
                 persons=partial(identity.persons, tx, workspace),
                 names=partial(profile.names, tx, workspace),
+                computed=partial(segments.values_of, tx, workspace),
                 recorded=lambda position: history[position - 1],
                 past=lambda stream, when: past(history, stream, when),
                 projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),
