@@ -39,18 +39,12 @@ def _before(step: str) -> str:
     return f"coalesce({', '.join(reversed(STEPS[: STEPS.index(step)]))})"
 
 
-def _high() -> str:
-    """Return the furthest step of a row: 0 is none, 1 is sent."""
-    places = reversed(list(enumerate(STEPS, 1)))
-    return "CASE " + " ".join(f"WHEN {it} IS NOT NULL THEN {n}" for n, it in places) + " ELSE 0 END"
+_KNOWN = [f"WHEN {it} IS NOT NULL THEN {place}" for place, it in enumerate(STEPS, 1)]
+_HIGH = f"CASE {' '.join(reversed(_KNOWN))} ELSE 0 END"
+"""The furthest step of a message: 0 is none, 1 is sent."""
 
-
-def _low() -> str:
-    """Return from which step on steps are implied."""
-    places = enumerate(STEPS, 1)
-    known = " ".join(f"WHEN {it} IS NOT NULL THEN {n}" for n, it in places)
-    return f"CASE WHEN NOT {_UNSURE} THEN 1 {known} ELSE 1 END"
-
+_LOW = f"CASE WHEN NOT {_UNSURE} THEN 1 {' '.join(_KNOWN)} ELSE 1 END"
+"""From which step on steps are implied."""
 
 _TIMES = ", ".join(STEPS)
 _FIRSTS = ", ".join(f"min({it}) AS {it}" for it in STEPS)
@@ -70,25 +64,41 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
         if at is not None:
             of_message.append(f"first_at {compares} %({name})s")
             asked[name] = microseconds(at)
-    grouped = "".join(f", {_GROUPS[it]} AS {it}" for it in by)
+    grouped = "".join(f"{_GROUPS[it]} AS {it}, " for it in by)
     alone = " AND ".join([*of_row, *of_message, "NOT shared"])
-    joined = " AND ".join(of_message) or "true"
     text = f"""
-    SELECT stream{grouped}, message, shared, {_TIMES}, others FROM {message} WHERE {alone}
+    SELECT {grouped}stream, {_TIMES}, others, {_LOW} AS low, {_HIGH} AS high
+    FROM {message} WHERE {alone}
     UNION ALL
-    SELECT stream{grouped}, message, shared, {_TIMES}, others FROM (
-        SELECT person AS stream, campaign, channel, message, min(template) AS template,
+    SELECT {grouped}stream, {_TIMES}, others, {_LOW}, {_HIGH} FROM (
+        SELECT coalesce(member.person, each.stream) AS stream, min(template) AS template,
+            campaign, channel, message,
             count(*) OVER (PARTITION BY id) > 1 AS shared, min(first_at) AS first_at,
             {_FIRSTS}, bit_or(others) AS others
-        FROM (
-            SELECT each.*, coalesce(member.person, each.stream) AS person
-            FROM {message} AS each LEFT JOIN {members} AS member USING (workspace, stream)
-            WHERE {" AND ".join(f"each.{it}" for it in of_row)} AND shared
-        ) AS part
-        GROUP BY person, id, campaign, channel, message
-    ) AS joined WHERE {joined}
+        FROM {message} AS each LEFT JOIN {members} AS member USING (workspace, stream)
+        WHERE {" AND ".join(of_row)} AND shared
+        GROUP BY coalesce(member.person, each.stream), id, campaign, channel, message
+    ) AS joined WHERE {" AND ".join(of_message) or "true"}
     """
     return text, asked
+
+
+def _persons(whole: str, members: object) -> str:
+    """Return what goes before a statement about the messages: `whole`, and `absorbed`.
+
+    Streams that are somebody else are looked up together: most are not, and a small index says which are.
+    Left to itself the planner may read all people for the sake of a few thousand.
+    """
+    return f"""
+    WITH whole AS MATERIALIZED ({whole}), absorbed AS MATERIALIZED (
+        SELECT stream, person FROM {members}
+        WHERE workspace = %(workspace)s AND person <> stream
+            AND stream = ANY (ARRAY(SELECT stream FROM whole))
+    )
+    """
+
+
+_PERSON = "coalesce(absorbed.person, whole.stream)"
 
 
 _GROUPS: Mapping[str, str] = {
@@ -117,22 +127,18 @@ def counted(reader: Reader, which: Which, by: Sequence[str]) -> Sequence[Any]:
     )
     nothing = ", ".join(["NULL::float8[]"] * len(STEPS))
     statement = f"""
-    WITH whole AS MATERIALIZED ({whole}), step AS MATERIALIZED (
-        SELECT *, {_low()} AS low, {_high()} AS high FROM whole
-    ), person AS (
-        SELECT {keys}coalesce(member.person, step.stream) AS person, max(high) AS high,
-            bit_or(others) AS others
-        FROM step LEFT JOIN {reader.whose} AS member
-            ON member.workspace = %(workspace)s AND member.stream = step.stream
-        GROUP BY {keys}coalesce(member.person, step.stream)
+    {_persons(whole, reader.whose)}, person AS (
+        SELECT {keys}max(high) AS high, bit_or(others) AS others
+        FROM whole LEFT JOIN absorbed USING (stream)
+        GROUP BY {keys}{_PERSON}
     )
     SELECT 'messages' AS what, {keys}low, high, others, count(*) AS number, {nothing}
-    FROM step GROUP BY {keys}low, high, others
+    FROM whole GROUP BY {keys}low, high, others
     UNION ALL
     SELECT 'profiles', {keys}1, high, others, count(*), {nothing}
     FROM person GROUP BY {keys}high, others
     UNION ALL
-    SELECT 'times', {keys}0, 0, 0, 0, {quantiles} FROM step {_group(by)}
+    SELECT 'times', {keys}0, 0, 0, 0, {quantiles} FROM whole {_group(by)}
     """
     return reader.tx.exec_driver_sql(statement, asked | {"workspace": reader.workspace}).all()
 
@@ -150,16 +156,15 @@ def persons(
     """
     whole, asked = _whole(which, (), reader.whose)
     if step in STEPS:
-        place = STEPS.index(step) + 1
-        met = f"max({_high()}) {'=' if lost else '>='} {place}"
+        met = f"max(high) {'=' if lost else '>='} {STEPS.index(step) + 1}"
     else:
         met = f"bit_or(others) & {1 << OUTCOMES.index(step)} <> 0"
-    beyond = "" if after is None else "WHERE coalesce(member.person, whole.stream) > %(after)s"
     statement = f"""
-    SELECT coalesce(member.person, whole.stream) AS person, count(*) AS messages
-    FROM ({whole}) AS whole LEFT JOIN {reader.whose} AS member
-        ON member.workspace = %(workspace)s AND member.stream = whole.stream
-    {beyond} GROUP BY 1 HAVING {met} ORDER BY 1 LIMIT {limit + 1}
+    {_persons(whole, reader.whose)}
+    SELECT {_PERSON} AS person, count(*) AS messages
+    FROM whole LEFT JOIN absorbed USING (stream)
+    {"" if after is None else f"WHERE {_PERSON} > %(after)s"}
+    GROUP BY 1 HAVING {met} ORDER BY 1 LIMIT {limit + 1}
     """
     asked |= {"workspace": reader.workspace, "after": after}
     return reader.tx.exec_driver_sql(statement, asked).all()

@@ -51,6 +51,7 @@ all.  ``others`` has a bit for each of ``outcomes``, by its place in `domain.cha
 _c = message.c
 Index("message_by_campaign", _c.workspace, _c.campaign, _c.first_at, info=FOR_QUERIES)
 Index("message_by_time", _c.workspace, _c.first_at, info=FOR_QUERIES)
+Index("message_shared", _c.workspace, _c.campaign, postgresql_where=_c.shared, info=FOR_QUERIES)
 Index("message_by_stream", _c.workspace, _c.stream, info=FOR_QUERIES)
 Index(
     "message_by_template",

@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Tabl
 
 from projections.base import schema
 
-NAME, VERSION = "identity", 1
+NAME, VERSION = "identity", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 link = Table(
@@ -71,4 +71,12 @@ large = Table(
 Index("link_by_other", link.c.workspace, link.c.other)
 Index("link_awake", link.c.workspace, link.c.stream, postgresql_where=~link.c.idle)
 Index("decision_by_other", decision.c.workspace, decision.c.other)
+# Who of thousands of streams is somebody else is asked of this index alone.
+Index(
+    "member_absorbed",
+    member.c.workspace,
+    member.c.stream,
+    postgresql_include=["person"],
+    postgresql_where=member.c.person != member.c.stream,
+)
 Index("member_by_person", member.c.workspace, member.c.person)

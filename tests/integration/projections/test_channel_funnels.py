@@ -87,7 +87,7 @@ def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
     assert messages(only(given, channel="sms"))[0] == 1
     assert messages(only(given, template="t-1"))[0] == 1
     assert messages(only(given, **{"from": "2026-01-02"}))[0] == 2
-    assert messages(only(given, to="2026-01-02", tz="Asia/Tokyo"))[0] == 0
+    assert messages(only(given, to="2026-01-01T20:00", tz="Asia/Tokyo"))[0] == 0
     assert messages(only(given, campaign=""))[0] == 1
     first = given.ask("/channel-funnels", by=["channel"], limit=1)
     rest = given.ask("/channel-funnels", by=["channel"], limit=1, cursor=first["next"])
