@@ -179,7 +179,7 @@ def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-_LINK = _letters("link_clicked")
+_LINK, _REPORT = _letters("link_clicked"), _letters(REPORT)
 _EVENTS = {_letters(name): found for name, found in EVENTS.items()}
 _WORDS = {_letters(word): step for word, step in WORDS.items()}
 _CHANNELS = {_letters(it): name for name, spelt in CHANNELS.items() for it in (name, *spelt)}
@@ -188,7 +188,7 @@ _CHANNELS = {_letters(it): name for name, spelt in CHANNELS.items() for it in (n
 @lru_cache(maxsize=65_536)
 def _named(name: str) -> tuple[str | None, str | None] | None:
     letters = _letters(name)
-    return (None, None) if letters == _letters(REPORT) else _EVENTS.get(letters)
+    return (None, None) if letters == _REPORT else _EVENTS.get(letters)
 
 
 def _first(properties: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

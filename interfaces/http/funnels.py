@@ -151,7 +151,6 @@ def funnels(service: Service, *, wait_seconds: float) -> APIRouter:
         summary="Count who took each step of a funnel, in order, each person once",
         operation_id="query_funnel",
         response_model=Counted,
-        response_model_exclude_none=True,
         responses=documented(400, 401, 403, 413, 503),
         openapi_extra=body(Asked),
     )

@@ -17,7 +17,7 @@ from domain.funnels.walks import Sieve, Walk
 from domain.payload import name_of
 from projections.base import Reader
 from projections.channel_funnels.tables import message
-from projections.funnels.walking import FIRST, LAST, Gone, bound, happenings, in_order
+from projections.funnels.walking import FIRST, LAST, Gone, bound, happenings, in_order, instant
 
 EXPOSED, DONE = 1, 2
 """The bits of the two steps."""
@@ -52,7 +52,8 @@ def exposed(
         events, asked = f"{events} UNION ALL {touched}", asked | more
     for person, rows in groupby(in_order(reader, events, asked, after), itemgetter(0)):
         walk = Walk(2)
-        for _, at, name, properties in rows:
+        for _, sent, name, properties in rows:
+            at = instant(sent)
             bits = EXPOSED if name is None else sieve.bits(name, properties) << by_message
             if not first <= at < last:
                 bits &= DONE
@@ -60,7 +61,7 @@ def exposed(
                 walk.add(at, bits)
         times = walk.furthest(funnel.span)
         if times:
-            yield Gone(person, times)
+            yield Gone(UUID(bytes=person), times)
 
 
 def _touched(
@@ -76,7 +77,8 @@ def _touched(
             asked[name] = spelt(value)
     return (
         f"""
-        SELECT coalesce(member.person, message.stream), {at}, NULL, NULL, message.id
+        SELECT coalesce(member.person, message.stream),
+            timestamptz 'epoch' + {at} * interval '1 microsecond', NULL, NULL, message.id
         FROM {message} AS message LEFT JOIN {reader.whose} AS member
             ON member.workspace = message.workspace AND member.stream = message.stream
         WHERE message.workspace = %(workspace)s AND {" AND ".join(met)}

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from psycopg import Connection as Driver
 
 from domain import paths
-from domain.conditions.times import instant_us, moment
+from domain.conditions.times import instant_us, microseconds, moment
 from domain.funnels import Funnel
 from domain.funnels.walks import Sieve, Walk, document
 from domain.profile_state import DECISIONS
@@ -31,8 +31,7 @@ _NAMED = "AND event.name = ANY(%(names)s)"
 
 _EVENTS = f"""
 SELECT coalesce(member.person, event.stream) AS whose,
-    (extract(epoch FROM event.occurred_at) * 1000000)::bigint AS at, event.name,
-    {{properties}} AS properties, event.id
+    event.occurred_at AS at, event.name, {{properties}} AS properties, event.id
 FROM {timeline} AS event
 LEFT JOIN {{members}} AS member
     ON member.workspace = event.workspace AND member.stream = event.stream
@@ -43,11 +42,17 @@ WHERE event.workspace = %(workspace)s {{named}} AND event.ordinal = {MESSAGE}
 """
 _TELLING = "CASE WHEN event.name = ANY(%(telling)s) THEN event.properties::text END"
 
-_MEMORY = "SET LOCAL work_mem = '64MB'"
-"""Sorting is most of the work."""
+_ROOM = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
+"""Sorting is most of the work, and of millions of events it takes longer than other questions may."""
 
-Happening = tuple[UUID, int, str | None, str | None]
-"""Whose, when (in microseconds), the event's name, and its properties if they matter."""
+_Y2K = microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+"""PostgreSQL sends an instant as microseconds since then."""
+
+Happening = tuple[bytes, bytes, str | None, str | None]
+"""Whose, when, the event's name, and its properties if they matter.
+
+The first two are as PostgreSQL sends them: most are looked at once, and objects would take half the time.
+"""
 
 
 class Gone(NamedTuple):
@@ -70,7 +75,8 @@ def gone(
     for person, events in groupby(_events(reader, funnel, clock, after), itemgetter(0)):
         walk = Walk(len(funnel.steps))
         values: dict[int, Any] = {}
-        for _, at, name, properties in events:
+        for _, sent, name, properties in events:
+            at = instant(sent)
             bits = sieve.bits(name or "", properties)
             if bits:
                 walk.add(at, bits)
@@ -78,7 +84,7 @@ def gone(
                     values[at] = next(paths.find(document(properties), looked_at), None)
         times = walk.furthest(funnel.span)
         if times:
-            yield Gone(person, times, values.get(times[0]))
+            yield Gone(UUID(bytes=person), times, values.get(times[0]))
 
 
 def _events(
@@ -117,15 +123,21 @@ def in_order(
     """Give out events by person and time; of persons after an id, if one is given."""
     beyond = "" if after is None else "WHERE whose > %(after)s"
     statement = f"""
-    SELECT whose, at, name, properties FROM ({events}) AS event {beyond} ORDER BY whose, at, id
+    SELECT uuid_send(whose), timestamptz_send(at), name, properties FROM ({events}) AS event
+    {beyond} ORDER BY whose, at, id
     """
     driver = reader.tx.connection.driver_connection
     assert isinstance(driver, Driver)
-    driver.execute(_MEMORY)
+    driver.execute(_ROOM)
     with driver.cursor(name=f"funnel_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
         rows.execute(statement, asked | {"after": after})
         yield from rows
+
+
+def instant(sent: bytes) -> int:
+    """Return the microseconds since 1970 of an instant as PostgreSQL sends it."""
+    return int.from_bytes(sent, signed=True) + _Y2K
 
 
 def bound(text: str | None, otherwise: datetime) -> datetime:
