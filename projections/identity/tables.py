@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
 NAME, VERSION = "identity", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -78,5 +78,6 @@ Index(
     member.c.stream,
     postgresql_include=["person"],
     postgresql_where=member.c.person != member.c.stream,
+    info=FOR_QUERIES,
 )
 Index("member_by_person", member.c.workspace, member.c.person)

@@ -15,7 +15,10 @@ from sqlalchemy import create_engine
 
 from domain.channels import OUTCOMES
 from projections import PROJECTIONS
+from projections.channel_funnels.tables import message
 from projections.checkpoint import prepare
+from projections.identity import member
+from projections.timeline.tables import timeline
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
 from tests.benchmarks.report import hold
@@ -36,13 +39,13 @@ MOST_MS = 20
 START = 1_750_000_000
 
 # Everybody has a visitor's name too; one click in ten comes under it.
-MEMBERS = """
-INSERT INTO read_identity_v2.member (workspace, stream, kind, value, person, guessed)
+MEMBERS = f"""
+INSERT INTO {member} (workspace, stream, kind, value, person, guessed)
 SELECT %(workspace)s, md5(kind || n)::uuid, kind, kind || n, md5('user_id' || n)::uuid, false
 FROM generate_series(0, %(people)s - 1) AS n, unnest(ARRAY['user_id', 'anonymous_id']) AS kind
 """
 
-MESSAGES = """
+MESSAGES = f"""
 WITH drawn AS MATERIALIZED (
     SELECT c, i, (i * 7919 + c * 300) %% %(people)s AS n,
         (%(start)s + c * 75000 + i * 3) * 1000000::bigint + floor(random() * 1e6)::bigint AS sent,
@@ -55,25 +58,25 @@ WITH drawn AS MATERIALIZED (
     SELECT *, md5(c || '/' || i)::uuid AS id, clicked + read + delivered IS NOT NULL AS clicks,
         clicked + read + delivered IS NOT NULL AND chance < 0.1 AS elsewhere FROM drawn
 )
-INSERT INTO read_channel_funnels_v1.message
+INSERT INTO {message}
 SELECT %(workspace)s, id, md5('user_id' || n)::uuid, 'campaign-' || c,
     (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i,
     'template-' || c || '-' || i %% 2, elsewhere, sent, sent, sent + delivered::bigint,
     sent + (delivered + read)::bigint,
     CASE WHEN NOT elsewhere THEN sent + (delivered + read + clicked)::bigint END,
     CASE WHEN chance > 0.99 THEN %(failed)s ELSE 0 END,
-    CASE WHEN chance > 0.99 THEN jsonb_build_object('failed', sent) ELSE '{}' END
+    CASE WHEN chance > 0.99 THEN jsonb_build_object('failed', sent) ELSE '{{}}' END
 FROM known
 UNION ALL
 SELECT %(workspace)s, id, md5('anonymous_id' || n)::uuid, 'campaign-' || c,
     (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i, NULL, true,
     sent + (delivered + read + clicked)::bigint, NULL, NULL, NULL,
-    sent + (delivered + read + clicked)::bigint, 0, '{}'
+    sent + (delivered + read + clicked)::bigint, 0, '{{}}'
 FROM known WHERE elsewhere
 """
 
-TIMELINE = """
-INSERT INTO read_timeline_v2.event (workspace, position, stream, ordinal, id, occurred_at,
+TIMELINE = f"""
+INSERT INTO {timeline} (workspace, position, stream, ordinal, id, occurred_at,
     received_at, recorded_at, kind, name, subject, message_id, source, properties)
 SELECT %(workspace)s, position,
     md5((ARRAY['user_id', 'user_id', 'anonymous_id'])[1 + position %% 3]
@@ -88,12 +91,12 @@ FROM (
 
 NAMES = ("product_viewed", "added_to_cart", "checkout_started", "purchased")
 
-BY_HAND = """
+BY_HAND = f"""
 WITH mine AS MATERIALIZED (
     SELECT coalesce(m.person, f.stream) AS person, f.id, min(sent) AS sent, min(delivered) AS delivered,
         min(read) AS read, min(clicked) AS clicked, bit_or(others) AS others
-    FROM read_channel_funnels_v1.message AS f
-    LEFT JOIN read_identity_v2.member AS m ON m.workspace = f.workspace AND m.stream = f.stream
+    FROM {message} AS f
+    LEFT JOIN {member} AS m ON m.workspace = f.workspace AND m.stream = f.stream
     WHERE f.workspace = %(workspace)s AND campaign = %(campaign)s
     GROUP BY 1, 2
 )
@@ -108,11 +111,11 @@ FROM mine
 """
 
 # In SQL each step is the earliest after the step before: no window, no filters.
-FUNNEL_BY_HAND = """
+FUNNEL_BY_HAND = f"""
 WITH e AS MATERIALIZED (
     SELECT coalesce(m.person, t.stream) AS person, t.occurred_at AS at, t.name
-    FROM read_timeline_v2.event AS t
-    LEFT JOIN read_identity_v2.member AS m ON m.workspace = t.workspace AND m.stream = t.stream
+    FROM {timeline} AS t
+    LEFT JOIN {member} AS m ON m.workspace = t.workspace AND m.stream = t.stream
     WHERE t.workspace = %(workspace)s AND t.name = ANY (%(names)s)
 ), a AS (SELECT person, min(at) AS at FROM e WHERE name = 'product_viewed' GROUP BY 1
 ), b AS (SELECT e.person, min(e.at) AS at, min(e.at - a.at) AS took FROM e JOIN a USING (person)
