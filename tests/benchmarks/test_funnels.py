@@ -131,7 +131,7 @@ SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b), (SELECT count(*) FROM
 
 @pytest.fixture(scope="module")
 def full(postgres_dsn, say) -> Iterator[Database]:
-    """A database with what three million events about messages, and as many others, come to."""
+    """A database with what three million events about messages come to."""
     with lent(postgres_dsn) as database:
         engine = create_engine(
             "postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn)
@@ -145,17 +145,28 @@ def full(postgres_dsn, say) -> Iterator[Database]:
             "campaigns": CAMPAIGNS,
             "sent": SENT,
             "start": START,
-            "events": EVENTS,
             "failed": 1 << OUTCOMES.index("failed"),
         }
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'")
-            names = ", ".join(f"'{it}'" for it in NAMES)
-            for statement in (MEMBERS, MESSAGES, TIMELINE.replace("%(names)s", names)):
+            for statement in (MEMBERS, MESSAGES):
                 connection.execute(statement, facts)
                 say(f"seeding: {statement.strip().splitlines()[0][:60]}")
             connection.execute("VACUUM ANALYZE")
         yield database
+
+
+@pytest.fixture(scope="module")
+def busy(full, say) -> Database:
+    """The same with three million other events in the timeline."""
+    names = ", ".join(f"'{it}'" for it in NAMES)
+    facts = {"workspace": full.workspace, "people": PEOPLE, "start": START, "events": EVENTS}
+    with psycopg.connect(full.dsn, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        connection.execute(TIMELINE.replace("%(names)s", names), facts)
+        connection.execute("VACUUM ANALYZE")
+    say(f"seeded {EVENTS:,} events")
+    return full
 
 
 def questions(chance: random.Random) -> Iterator[tuple[str, str]]:
@@ -240,21 +251,21 @@ async def again(path: str, port: int, key: str, times: int) -> list[float]:
     return took
 
 
-def test_a_funnel_over_three_million_events(full, report, say) -> None:
+def test_a_funnel_over_three_million_events(busy, report, say) -> None:
     names = [it for it in NAMES if it != "checkout_started"]
     body = json.dumps({"steps": [{"event": it} for it in names]}).encode()
     pairs = []
     with (
-        serving("--no-worker", dsn=full.dsn) as server,
-        psycopg.connect(full.dsn, autocommit=True) as connection,
+        serving("--no-worker", dsn=busy.dsn) as server,
+        psycopg.connect(busy.dsn, autocommit=True) as connection,
         still(),
     ):
         connection.execute("SET jit = off; SET work_mem = '64MB'")
         for number in range(-1, ROUNDS):
             started = time.perf_counter()
-            found = uvloop.run(posted("/v1/funnels/query", server.port, full.read_key, body))
+            found = uvloop.run(posted("/v1/funnels/query", server.port, busy.read_key, body))
             between = time.perf_counter()
-            asked = {"workspace": full.workspace, "names": names}
+            asked = {"workspace": busy.workspace, "names": names}
             row = connection.execute(FUNNEL_BY_HAND, asked).fetchone()
             ended = time.perf_counter()
             assert row is not None
