@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from application.deliveries.templates import TemplateFailed, Templates
-from application.ledger.deliveries import Leased
+from application.ledger.leases import Leased
 
 LONGEST_BODY = 262_144
 """Bytes of a webhook's body."""

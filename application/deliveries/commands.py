@@ -14,8 +14,8 @@ from hashlib import blake2b
 import msgspec
 
 from application.deliveries.actions import Invalid, Said, depth_of
-from application.ledger.deliveries import Leased
 from application.ledger.entries import Receipt
+from application.ledger.leases import Leased
 from application.ledger.ledger import Ledger
 from domain.identifiers import MAX_BYTES, Identifier
 from domain.message import Message

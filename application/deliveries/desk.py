@@ -15,9 +15,9 @@ import structlog
 
 from application.deliveries.lanes import Lanes
 from application.deliveries.verdicts import Verdict
-from application.ledger import deliveries, endpoints
-from application.ledger.deliveries import LEASE, Lane, Leased
+from application.ledger import endpoints, leases
 from application.ledger.endpoints import Endpoint
+from application.ledger.leases import LEASE, Lane, Leased
 from application.ledger.store import LedgerDatastore
 
 log = structlog.get_logger(__name__)
@@ -93,16 +93,16 @@ class Desk:
     ) -> Handed | None:
         with self._store.asking() as connection:
             if tidy:
-                deliveries.lapse(connection, now)
-            if not room(deliveries.lanes(connection, self._worker, now)):
+                leases.lapse(connection, now)
+            if not room(leases.lanes(connection, self._worker, now)):
                 return None
-            leased = deliveries.lease(connection, self._worker, now, room)
+            leased = leases.lease(connection, self._worker, now, room)
             found = endpoints.find(connection, {(it.workspace, it.lane) for it in leased})
         return Handed(leased, found, now + LEASE) if leased else None
 
     def _write_down(self, done: Sequence[Verdict]) -> set[tuple[int, object]]:
         with self._store.asking() as connection, connection.transaction():
-            held = deliveries.finish(connection, [it.attempt for it in done])
+            held = leases.finish(connection, [it.attempt for it in done])
             now = self._now()
             for lane, verdicts in sorted(_by_endpoint(done).items()):
                 if any(it.is_well for it in verdicts):
@@ -116,7 +116,7 @@ class Desk:
 
     def _give_back(self, unwanted: Sequence[Leased]) -> None:
         with self._store.asking() as connection:
-            deliveries.give_back(connection, unwanted)
+            leases.give_back(connection, unwanted)
 
 
 def _by_endpoint(done: Sequence[Verdict]) -> Mapping[Lane, Sequence[Verdict]]:

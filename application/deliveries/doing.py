@@ -23,7 +23,7 @@ from application.deliveries.templates import (
     is_template,
 )
 from application.deliveries.verdicts import Verdict, of_fault, of_receipt, of_reply, of_trouble
-from application.ledger.deliveries import Leased
+from application.ledger.leases import Leased
 from domain.errors import FoldlineError
 
 log = structlog.get_logger(__name__)

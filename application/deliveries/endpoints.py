@@ -12,8 +12,8 @@ from typing import NamedTuple
 from application.deliveries.addresses import Guard
 from application.deliveries.sealing import Sealer
 from application.ledger import endpoints as kept
-from application.ledger.deliveries import Lane
 from application.ledger.endpoints import Endpoint
+from application.ledger.leases import Lane
 from application.ledger.outbox import COMMANDS
 from application.ledger.store import LedgerDatastore
 from domain.errors import Conflict, InvalidRequest, NotFound

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from application.deliveries.addresses import Guard
 from application.deliveries.verdicts import Verdict
 from application.deliveries.webhooks import TOTAL_SECONDS, Receiver
-from application.ledger.deliveries import Lane as Key
-from application.ledger.deliveries import Leased
 from application.ledger.endpoints import PARKED_AT, Endpoint
+from application.ledger.leases import Lane as Key
+from application.ledger.leases import Leased
 from application.ledger.outbox import COMMANDS
 
 COMMANDS_AT_ONCE = 16

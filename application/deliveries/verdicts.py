@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from application.deliveries.webhooks import Reply
-from application.ledger.deliveries import Attempt, Leased
 from application.ledger.entries import Receipt
+from application.ledger.leases import Attempt, Leased
 from domain.retrying import delay, next_step
 
 GONE = 410

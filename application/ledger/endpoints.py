@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from application.ledger.deliveries import Lane
+from application.ledger.leases import Lane
 from domain.retrying import GIVEN_UP_AFTER
 
 PARKED_AT = 5

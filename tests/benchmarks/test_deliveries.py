@@ -214,13 +214,13 @@ def test_a_million_that_wait_slow_nothing(fresh, report, say):
 
 def looking(database: Database) -> float:
     """Return milliseconds that looking for something due takes."""
-    from application.ledger import deliveries
+    from application.ledger import leases
 
     took = []
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("UPDATE ledger.delivery SET state = 'delivered' WHERE due_at < now()")
         for _ in range(50):
             began = time.perf_counter()
-            deliveries.lanes(connection, UUID(int=1), datetime.now(UTC))
+            leases.lanes(connection, UUID(int=1), datetime.now(UTC))
             took.append((time.perf_counter() - began) * 1_000)
     return percentile(took, 50)

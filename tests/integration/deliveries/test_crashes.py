@@ -12,8 +12,8 @@ from uuid import UUID
 
 import pytest
 
-from application.ledger import deliveries
-from application.ledger.deliveries import LEASE, Attempt
+from application.ledger import leases
+from application.ledger.leases import LEASE, Attempt
 from domain.events import MessageEvent
 from tests.integration.deliveries.conftest import Out
 from tests.integration.deliveries.dying import DIED
@@ -111,19 +111,19 @@ def test_a_worker_may_die_at_any_round_trip(out: Out) -> None:
     assert 0 < sent_again < len(points)  # between sending and saying so it does happen
 
 
-def lease(out: Out, worker: int = 1) -> list[deliveries.Leased]:
+def lease(out: Out, worker: int = 1) -> list[leases.Leased]:
     with out.bench.store.asking() as connection:
         return list(
-            deliveries.lease(
+            leases.lease(
                 connection, UUID(int=worker), out.clock(), lambda lanes: dict.fromkeys(lanes, 4)
             )
         )
 
 
-def finished(out: Out, held: deliveries.Leased) -> bool:
+def finished(out: Out, held: leases.Leased) -> bool:
     done = Attempt(held, "delivered", 0, None, None, out.clock(), 0.1, status=200)
     with out.bench.store.asking() as connection:
-        return bool(deliveries.finish(connection, [done]))
+        return bool(leases.finish(connection, [done]))
 
 
 def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
@@ -133,7 +133,7 @@ def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
     assert lease(out, 2) == []
     out.clock.move(seconds=LEASE.total_seconds() + 1)
     with out.bench.store.asking() as connection:
-        assert deliveries.lapse(connection, out.clock()) == 1
+        assert leases.lapse(connection, out.clock()) == 1
     [held] = lease(out, 2)
     assert not finished(out, zombie)
     assert out.state() == ("sending", 0)
@@ -153,15 +153,13 @@ def test_an_endpoint_is_one_workers_at_a_time(out: Out) -> None:
 
 def test_without_the_fence_a_late_result_would_count(out: Out, monkeypatch) -> None:
     """Sabotage: the fence is what refuses a zombie."""
-    monkeypatch.setattr(
-        deliveries, "_FINISH", deliveries._FINISH.replace("AND it.fence = told.fence", "")
-    )
+    monkeypatch.setattr(leases, "_FINISH", leases._FINISH.replace("AND it.fence = told.fence", ""))
     out.endpoint("https://example.com/")
     out.enqueue()
     [zombie] = lease(out, 1)
     out.clock.move(seconds=LEASE.total_seconds() + 1)
     with out.bench.store.asking() as connection:
-        deliveries.lapse(connection, out.clock())
+        leases.lapse(connection, out.clock())
     lease(out, 2)
     assert finished(out, zombie)
 
