@@ -239,24 +239,3 @@ class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True
     """Something happened that concerns no single person."""
 
     TOPIC: ClassVar[str] = "system.occurred.v1"
-
-
-EVENTS: tuple[type[Event], ...] = (
-    Tracked,
-    AttributesChanged,
-    Merged,
-    Unmerged,
-    IdentifiersLinked,
-    Erased,
-    Suppressed,
-    SuppressionLifted,
-    SegmentDefined,
-    SegmentArchived,
-    FunnelDefined,
-    FunnelArchived,
-    Listed,
-    AttributeDefined,
-    AttributeArchived,
-    SystemOccurred,
-)
-"""Every event class that the ledger can hold.  A new one is a class above and its name here."""

@@ -101,6 +101,20 @@ def attributes_stream(secret: bytes) -> bytes:
     return blake2b(b"", digest_size=16, key=secret, person=b"attributes").digest()
 
 
+def rule_stream(secret: bytes, rule: str) -> bytes:
+    """Return the stream of what was decided about an automation rule."""
+    return blake2b(rule.encode(), digest_size=16, key=secret, person=b"rule").digest()
+
+
+def trigger_digest(secret: bytes, rule: str, version: int, cause: str) -> bytes:
+    """Return the 16 bytes under which it is remembered for ever that a rule fired, and why.
+
+    No message has the same, whatever its id.
+    """
+    text = f"{rule}\0{version}\0{cause}".encode()
+    return blake2b(text, digest_size=16, key=secret, person=b"trigger").digest()
+
+
 def message_digest(secret: bytes, message_id: str) -> bytes:
     """Return the 16 bytes under which a message id is remembered for ever.
 

@@ -1,4 +1,4 @@
-"""Who is in which segment, as events come in and as time goes by.
+"""Who is in which segment, and what rules do, as events come in and as time goes by.
 
 Works on households: streams that may come to be one person with each other.  What one household does
 never matters to another, so each is gone through by itself, in the order of the ledger; whenever it is
@@ -11,15 +11,19 @@ can change (`Condition.events_make_it`), and for each person only one instant is
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.automation.acting import Acting
+from domain.automation.runs import Occasion, Run
+from domain.automation.telling import Telling
 from domain.conditions import Happened
 from domain.conditions.base import earlier
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
 from domain.rules import Rules
+from domain.standing import Person, Standing
 
 BY_ITSELF = 0
 """Stands for the position of what only time has caused."""
@@ -56,6 +60,8 @@ class Did(NamedTuple):
 
     kind: str
     happened: Happened
+    depth: int = 0
+    """How many rules led to it, one after the other."""
 
 
 class Became(NamedTuple):
@@ -63,6 +69,8 @@ class Became(NamedTuple):
 
     at: Since
     whose: Mapping[UUID, Whose]
+    shown_at: int | None = None
+    """When two names were shown together, in microseconds; None: somebody said so, by a merge or unmerge."""
 
 
 class Said(NamedTuple):
@@ -77,49 +85,6 @@ class Said(NamedTuple):
 Step = Did | Became | Said
 
 
-class Standing:
-    """Which segments a person is in, and when that may change by itself."""
-
-    __slots__ = ("changed", "due", "inside")
-
-    def __init__(self, inside: Iterable[int] = (), due: int | None = None) -> None:
-        self.inside: dict[int, Since | None] = dict.fromkeys(inside)
-        """Places of the segments, and when the person entered each; None: before the events at hand."""
-
-        self.due = due
-        """When to ask again if nothing happens: no later than an answer changes by itself.
-
-        It may be too early, for events put changes off, and are not asked by how much.
-        """
-
-        self.changed = False
-
-    def wait_until(self, due: int | None) -> None:
-        """Ask again at that instant."""
-        if due != self.due:
-            self.due, self.changed = due, True
-
-
-class Person:
-    """A person: whose streams they are, and where they stand."""
-
-    __slots__ = ("id", "known", "standing", "streams")
-
-    def __init__(self, id_: UUID, standing: Standing | None = None) -> None:
-        self.id, self.standing = id_, standing or Standing()
-        self.streams: dict[UUID, Stream] = {}
-        self.known: KnownOf | None = None
-        """What is known of them from their streams; None: it has not been asked since those changed."""
-
-    def asked(self, rules: Rules) -> KnownOf:
-        """Return what is known of them."""
-        if self.known is None:
-            streams = [self.streams[it] for it in sorted(self.streams)]
-            place, inside = rules.place, self.standing.inside
-            self.known = KnownOf(rules, streams, lambda segment: place.get(segment) in inside)
-        return self.known
-
-
 class Household:
     """Some streams, the persons that they are, and where those are members."""
 
@@ -128,6 +93,7 @@ class Household:
         rules: Rules,
         streams: Mapping[UUID, Stream],
         standings: Mapping[UUID, Standing] = {},
+        runs: Iterable[Run] = (),
     ) -> None:
         self._rules = rules
         self.streams = dict(streams)
@@ -135,6 +101,8 @@ class Household:
         self.ended: list[Stay] = []
         for id_, stream in self.streams.items():
             self._person(stream.whose.person).streams[id_] = stream
+        self.acting = Acting(rules.effective, self, runs)
+        self._telling = Telling(self, self.acting, is_needed=bool(rules.effective))
 
     def go_through(self, steps: Sequence[Step], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
@@ -151,10 +119,12 @@ class Household:
 
     def wait(self, until: int) -> None:
         """Let time go by: whatever is due by then happens when it is due."""
-        for person in self.persons.values():
-            standing = person.standing
-            while standing.due is not None and standing.due <= until:
-                self._settle_all(person, Since(standing.due, BY_ITSELF))
+        for person in tuple(self.persons.values()):
+            while (due := self._next_due(person)) is not None and due <= until:
+                at = Since(due, BY_ITSELF)
+                if person.standing.due == due:
+                    self._settle_all(person, at)
+                self._telling.by_itself(person.id, at)
 
     def look_back(
         self, filled: Mapping[UUID, Mapping[str, Value]], places: Collection[int], at: Since
@@ -165,6 +135,32 @@ class Household:
                 for key, value in filled.get(id_, {}).items():
                     _remember(person, stream, key, value, at)
             self._settle(person, places, at)
+        self._telling.decided(at, by_definition=True)
+
+    def announce(self, occasion: Occasion) -> None:
+        """Let something set off rules that concerns no single person."""
+        self._telling.announce(self.persons, occasion)
+
+    def known_of(self, person: UUID) -> KnownOf:
+        """Return what is known of a person by now."""
+        return self._person(person).asked(self._rules)
+
+    def segments_of(self, person: UUID) -> frozenset[str]:
+        """Return the segments that a person is in by now."""
+        inside = self._person(person).standing.inside
+        return frozenset(self._rules.rules[it].segment for it in inside)
+
+    def streams_of(self, person: UUID) -> Collection[UUID]:
+        """Return the streams that are a person's by now."""
+        return self._person(person).streams
+
+    def note(self, stream: UUID, key: str, change: Callable[[Value], Value], at: Since) -> None:
+        """Remember something else of a stream than before."""
+        it = self.streams[stream]
+        _remember(self.persons[it.whose.person], it, key, change(it.memory.get(key)), at)
+
+    def _next_due(self, person: Person) -> int | None:
+        return earlier(person.standing.due, self.acting.next_due(person.id))
 
     def _do(self, step: Did) -> None:
         stream = self.streams.get(step.stream) or self._met(step)
@@ -172,6 +168,7 @@ class Household:
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
+        told = self._telling.told(person.id, step.kind)
         changed = []
         for key in self._rules.watching(step.kind, happened.name):
             before = stream.memory.get(key)
@@ -179,11 +176,13 @@ class Household:
             if after is not before and after != before:
                 _remember(person, stream, key, after, step.at)
                 changed.append(key)
-        if first and sum(it.first_at is not None for it in person.streams.values()) == 1:
+        created = first and sum(it.first_at is not None for it in person.streams.values()) == 1
+        if created:
             person.known = None
             self._settle_all(person, step.at)
         elif changed:
             self._settle(person, self._changeable(person, changed), step.at)
+        self._telling.did(step, person.id, told, created=created)
 
     def _met(self, step: Did) -> Stream:
         stream = self.streams[step.stream] = Stream(Whose(step.stream, step.owner))
@@ -195,11 +194,15 @@ class Household:
         person = self.persons[stream.whose.person]
         _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
         self._settle(person, self._rules.users[step.key], step.at)
+        self._telling.decided(step.at)
 
     def _become(self, step: Became) -> None:
         """Let streams be somebody else's: who is no more leaves, who is new or different is asked."""
         before = {id_: self.streams[id_].whose for id_ in step.whose if id_ in self.streams}
         changed = {id_ for id_, whose in step.whose.items() if before.get(id_) != whose}
+        concerned = {before[it].person for it in changed if it in before}
+        concerned |= {step.whose[it].person for it in changed}
+        known = self._telling.before(concerned)
         for id_ in changed:
             whose = step.whose[id_]
             stream = self.streams.setdefault(id_, Stream(whose))
@@ -207,10 +210,10 @@ class Household:
                 del self.persons[before[id_].person].streams[id_]
             stream.whose, stream.changed = whose, True
             self._person(whose.person).streams[id_] = stream
-        concerned = {before[it].person for it in changed if it in before}
-        for id_ in sorted(concerned | {step.whose[it].person for it in changed}):
+        for id_ in sorted(concerned):
             self.persons[id_].known = None
             self._settle_all(self.persons[id_], step.at)
+        self._telling.became(step, concerned, known)
 
     def _changeable(self, person: Person, keys: Iterable[str]) -> set[int]:
         """Return the places of the segments whose answers may be others after an event."""
@@ -250,6 +253,7 @@ class Household:
                 else:
                     segment = rules.rules[place].segment
                     self.ended.append(Stay(segment, person.id, inside.pop(place), at))
+                self._telling.moved(person.id, rules.rules[place].segment, entered=holds)
                 for asker in rules.askers.get(place, frozenset()) - seen:
                     seen.add(asker)
                     heapq.heappush(waiting, asker)

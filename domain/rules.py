@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
+from domain.automation.effective import NOTHING, Effective
 from domain.conditions import Condition, Known, Value
 from domain.conditions.people import Named
 from domain.memories import Adder, Did, Memory, Tags, Trait, memories
@@ -29,9 +31,12 @@ class Rules:
         rules: Iterable[Rule],
         numbers: Mapping[str, int] = {},
         values: Mapping[str, Value] = {},
+        effective: Effective = NOTHING,
     ) -> None:
         self.values = values
         """The computed attributes in effect, by name: what they need is remembered, too."""
+        self.effective = effective
+        """The automation rules that look at the same people."""
 
         self.rules = _in_order({it.segment: it for it in rules})
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
@@ -39,16 +44,17 @@ class Rules:
         """Places by number."""
 
         needs = [list(memories(rule.condition)) for rule in self.rules]
-        self.memories: Mapping[str, Memory] = {it.key: it for each in needs for it in each} | {
-            it.key: it for value in values.values() for it in memories(value)
-        }
+        named = chain.from_iterable(memories(value) for value in values.values())
+        asked_for = chain(chain.from_iterable(needs), named, effective.memories)
+        self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
         self.numbers = numbers
         self.told = [key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))]
         """Keys of what is remembered of what people are."""
 
-        users = _turned([{it.key for it in each} for each in needs])
-        self.users = {key: users.get(key, frozenset()) for key in self.memories}
+        self.users = dict.fromkeys(self.memories, frozenset[int]()) | _turned(
+            [{it.key for it in each} for each in needs]
+        )
         """Places of the segments that look at a memory, by its key."""
 
         self.entered, self.left = (self._after_events(it) for it in (True, False))

@@ -128,6 +128,13 @@ def standing(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
     return {(row.name, row.version): row.position for row in tx.execute(found)}
 
 
+def recorded_at(tx: Connection, workspace: int, projection: Projection) -> datetime | None:
+    """Return when the ledger took the last event that the read model has; None if it has none."""
+    taken = select(checkpoint.c.recorded_at).where(_of(workspace, projection))
+    found: datetime | None = tx.execute(taken).scalar()
+    return found
+
+
 def restart(tx: Connection, workspace: int, name: str, version: int) -> None:
     """Put a read model back to the start, for its rows are gone."""
     tx.execute(

@@ -94,6 +94,23 @@ def person(cursor: str) -> UUID:
         _refuse(cursor)
 
 
+def after_trigger(last: tuple[object, ...]) -> str:
+    """Return the cursor of a page whose last trigger has this place and key."""
+    return after_text(" ".join(map(str, last)))
+
+
+def trigger(cursor: str) -> tuple[int, int, str, int, str]:
+    """Return what :func:`after_trigger` was given, or raise InvalidRequest."""
+    try:
+        at, by, rule, version, cause = text(cursor).split(" ")
+        found = int(at), int(by), rule, int(version), cause
+    except ValueError:
+        _refuse(cursor)
+    if any(abs(it) >= 2**63 for it in found[:2]) or abs(found[3]) >= 2**31:
+        _refuse(cursor)
+    return found
+
+
 def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 

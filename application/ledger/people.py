@@ -9,10 +9,11 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.ledger.mapper import event_from
-from domain.events import EVENTS, Event, MessageEvent, SystemOccurred
+from domain.events import Event, MessageEvent, SystemOccurred
 from domain.identifiers import Identifier
 from domain.identity import Fact, facts_of, resolve
 from domain.person import Person, alone, find, person_of
+from domain.topics import EVENTS
 
 _FACTS = """
 WITH RECURSIVE near (stream) AS (

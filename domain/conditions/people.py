@@ -36,17 +36,18 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
     def holds(self, known: Known, clock: int) -> bool:
         """Compare the values at the path."""
         holds = tester(self.op, self.value, clock)
-        return any(map(holds, self._values(known))) != (self.op in OPPOSITES)
+        return any(map(holds, self.values(known))) != (self.op in OPPOSITES)
 
     def changes_at(self, known: Known, clock: int) -> int | None:
         """Return when a time in the attribute passes the clock."""
-        return next_change(self.op, self.value, self._values(known), clock)
+        return next_change(self.op, self.value, self.values(known), clock)
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
         """Return the values."""
-        return {"values": list(self._values(known))}
+        return {"values": list(self.values(known))}
 
-    def _values(self, known: Known) -> Iterator[Any]:
+    def values(self, known: Known) -> Iterator[Any]:
+        """Give out the values at the path."""
         if self.attribute in known.attributes:  # a name may hold dots of its own
             return iter((known.attributes[self.attribute],))
         return paths.find({_ROOT: known.attributes}, paths.parse(self._path))

@@ -7,9 +7,9 @@ from projections.base import Projection
 from projections.profile import tables
 from projections.profile.fold import apply
 from projections.profile.queries import profile, profiles
-from projections.profile.states import names
+from projections.profile.states import names, states
 
-__all__ = ["names", "projection"]
+__all__ = ["names", "projection", "states"]
 
 projection = Projection(
     name=tables.NAME,

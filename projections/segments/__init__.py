@@ -7,16 +7,30 @@ from projections.segments import attributes, tables
 from projections.segments.fold import apply, sweep
 from projections.segments.preview import preview, values_at
 from projections.segments.queries import QUERIES, pages_of_members
+from projections.segments.rehearsal import rehearse
+from projections.segments.runs import has_rules, to_fire, workspaces_to_fire
 from projections.segments.stored import next_due
+from projections.segments.triggers import QUERIES as RULES
 from projections.segments.values import values_of
 
-__all__ = ["pages_of_members", "preview", "projection", "sweep", "values_at", "values_of"]
+__all__ = [
+    "has_rules",
+    "pages_of_members",
+    "preview",
+    "projection",
+    "rehearse",
+    "sweep",
+    "to_fire",
+    "values_at",
+    "values_of",
+    "workspaces_to_fire",
+]
 
 projection = Projection(
     name=tables.NAME,
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
-    queries=(*QUERIES, *attributes.QUERIES),
+    queries=(*QUERIES, *attributes.QUERIES, *RULES),
     time=Time(due=next_due, passes=sweep),
 )

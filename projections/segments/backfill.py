@@ -24,7 +24,7 @@ from domain.membership import Since
 from domain.memories import Adder, Did, Memory, Value
 from domain.profile_state import DECISIONS
 from projections import checkpoint
-from projections.segments.stored import cursor
+from projections.segments.driver import cursor
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
 AT_ONCE = 10_000

@@ -24,9 +24,9 @@ from domain.memories import Value
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
-from projections.segments import attributes, backfill, saved, stored
+from projections.segments import attributes, backfill, effective, saved, stored
 from projections.segments.backfill import Filled
-from projections.segments.tables import attribute, definition, remembered, stay, stream
+from projections.segments.tables import attribute, definition, remembered, rule, stay, stream
 
 AT_ONCE = 5_000
 """Persons who are asked about together."""
@@ -37,7 +37,8 @@ MOST_MEMORIES = 100_000
 _LAST = f"""
 SELECT coalesce(greatest(
     (SELECT max(position) FROM {definition} WHERE workspace = %(workspace)s),
-    (SELECT max(position) FROM {attribute} WHERE workspace = %(workspace)s)
+    (SELECT max(position) FROM {attribute} WHERE workspace = %(workspace)s),
+    (SELECT max(position) FROM {rule} WHERE workspace = %(workspace)s)
 ), 0)
 """
 
@@ -87,12 +88,10 @@ class _Seen(NamedTuple):
     rules: Rules
 
 
-class _New(NamedTuple):
-    """What is to be asked anew."""
+class Changed(NamedTuple):
+    """What is in effect after a decision."""
 
-    places: Collection[int]
-    """Of the segments that are something else from now on."""
-
+    rules: Rules
     at: Since
     filled: Filled
     """What was looked back for, and is remembered from now on."""
@@ -102,7 +101,7 @@ _seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
 
 
 def in_effect(tx: Connection, workspace: int) -> Rules:
-    """Return the segments and computed attributes of a workspace as they were last decided."""
+    """Return the segments, computed attributes and rules of a workspace as they were last decided."""
     last = int(tx.exec_driver_sql(_LAST, {"workspace": workspace}).scalar_one())
     seen = _seen.setdefault(tx.engine, {})
     if workspace not in seen or seen[workspace].last != last:
@@ -131,23 +130,26 @@ def decide(tx: Connection, workspace: int, recorded: Recorded, event: Decided) -
         attributes.keep(tx, workspace, recorded, event)
     else:
         _keep(tx, workspace, recorded, event)
+    after = change(tx, workspace, before, recorded)
+    if isinstance(event, SegmentArchived):
+        _end(tx, workspace, event.segment, after.at)
+    elif isinstance(event, SegmentDefined):
+        settle(tx, workspace, after, {after.rules.place[event.segment]})
+    else:
+        spelt = {it.segment: _spelt(it) for it in before.rules}
+        changed = (_spelt(it) != spelt[it.segment] for it in after.rules.rules)
+        settle(tx, workspace, after, {place for place, it in enumerate(changed) if it})
+    return after.rules
+
+
+def change(tx: Connection, workspace: int, before: Rules, recorded: Recorded) -> Changed:
+    """Let what was decided be in effect, and look back for what was not remembered before."""
     after = _rules(tx, workspace)
     after.numbers = _remember(tx, workspace, before, after, recorded.position)
     _seen[tx.engine][workspace] = _Seen(recorded.position, after)
     at = Since(microseconds(recorded.recorded_at), recorded.position)
-    if isinstance(event, SegmentArchived):
-        _end(tx, workspace, event.segment, at)
-        return after
-    if isinstance(event, SegmentDefined):
-        places = {after.place[event.segment]}
-    else:
-        spelt = {it.segment: _spelt(it) for it in before.rules}
-        changed = (_spelt(it) != spelt[it.segment] for it in after.rules)
-        places = {place for place, it in enumerate(changed) if it}
     new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
-    filled = backfill.fill(tx, workspace, new, at)
-    _settle(tx, workspace, after, _New(places, at, filled))
-    return after
+    return Changed(after, at, backfill.fill(tx, workspace, new, at))
 
 
 def _spelt(rule: Rule) -> bytes:
@@ -159,7 +161,7 @@ def _rules(tx: Connection, workspace: int, numbers: Mapping[str, int] = {}) -> R
     values = attributes.in_effect(tx, workspace)
     rows = tx.exec_driver_sql(_IN_EFFECT, (workspace,)).all()
     rules = (Rule(it, condition_of(it, said, values), since) for it, said, since in rows)
-    return Rules(rules, numbers, values)
+    return Rules(rules, numbers, values, effective.rules(tx, workspace))
 
 
 def _remember(
@@ -210,34 +212,40 @@ def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
     tx.execute(_END, asked)
 
 
-def _settle(tx: Connection, workspace: int, rules: Rules, new: _New) -> None:
-    """Ask of everybody whom it may concern whether they are in the segments now."""
+def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
+    """Remember what was looked back for, and ask whom it may concern whether they are in segments."""
+    rules = after.rules
     found: dict[UUID, dict[str, Value]] = defaultdict(dict)
-    for key, values in new.filled.items():
+    for key, values in after.filled.items():
         for stream_, value in values.items():
             found[stream_][key] = value
-    persons = iter(_persons(tx, workspace, rules, new, found))
+    persons = iter(_persons(tx, workspace, after, places, found))
     while some := list(islice(persons, AT_ONCE)):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
         households = list(stored.by_person(rules, kept).values())
         for household in households:
-            household.look_back(found, new.places, new.at)
+            household.look_back(found, places, after.at)
         saved.save(tx, workspace, rules, kept, households)
 
 
 def _persons(
-    tx: Connection, workspace: int, rules: Rules, new: _New, found: Collection[UUID]
+    tx: Connection, workspace: int, after: Changed, places: Collection[int], found: Collection[UUID]
 ) -> Sequence[UUID]:
-    keys = {key for key, users in rules.users.items() if not users.isdisjoint(new.places)}
-    asked = [rules.rules[it] for it in sorted(new.places)]
-    # Who has a memory that was there before is known only by looking at everybody.
-    if (
-        not rules.at_first_sight.isdisjoint(new.places)
-        or any(references(it.condition) for it in asked)
-        or keys - new.filled.keys()
-    ):
+    rules = after.rules
+    if _may_concern_everybody(after, places):
         people = tx.exec_driver_sql(_EVERYBODY, (workspace,))
     else:
-        segments = [it.segment for it in asked]
+        segments = [rules.rules[it].segment for it in sorted(places)]
         people = tx.exec_driver_sql(_CONCERNED, (workspace, list(found), workspace, segments))
     return sorted(people.scalars())
+
+
+def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:
+    rules = after.rules
+    keys = {key for key, users in rules.users.items() if not users.isdisjoint(places)}
+    # Who has a memory that was there before is known only by looking at everybody.
+    return bool(
+        not rules.at_first_sight.isdisjoint(places)
+        or any(references(rules.rules[it].condition) for it in places)
+        or keys - after.filled.keys()
+    )

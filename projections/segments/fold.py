@@ -1,18 +1,20 @@
-"""How a batch changes who is in which segment.
+"""How a batch changes who is in which segment, and sets off rules.
 
-A batch is cut where somebody decided about a segment or a computed attribute.  The events between are sorted into households,
+A batch is cut where somebody decided about a segment, a computed attribute or a rule, and at what concerns everybody.
+The events between are sorted into households,
 which are gone through one by one; a decision takes effect at its own position.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
 
 from sqlalchemy import Connection
 
+from domain.automation.events import RuleDecree, RuleDefined
 from domain.conditions.times import microseconds
 from domain.events import (
     AttributeArchived,
@@ -21,29 +23,44 @@ from domain.events import (
     MessageEvent,
     SegmentArchived,
     SegmentDefined,
+    SystemOccurred,
 )
 from domain.known import Stream
 from domain.membership import Step
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.batch import Batch, Message
-from projections.segments import definitions, saved, stored
+from projections.segments import announcing, automation, definitions, runs, saved, stored
 from projections.segments.households import Attested, Groups, attested, becoming, steps_of, told_in
 
 _DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
+_RULES = (RuleDefined, RuleDecree)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
     """Take in a batch."""
     messages = {it.recorded.position: it for it in batch.messages()}
     rules = definitions.in_effect(tx, batch.workspace)
-    for run in _runs(batch.records):
-        event = run[0].event
+
+    def concerns_everybody(recorded: Recorded) -> bool:
+        if isinstance(recorded.event, SystemOccurred):
+            return announcing.is_heard(rules, messages[recorded.position])
+        return isinstance(recorded.event, (*_DECISIONS, *_RULES))
+
+    for run in _runs(batch.records, concerns_everybody):
+        event, clock = run[0].event, microseconds(run[0].recorded_at)
         if isinstance(event, _DECISIONS):
-            sweep(tx, batch.workspace, microseconds(run[0].recorded_at))
+            sweep(tx, batch.workspace, clock)
             rules = definitions.decide(tx, batch.workspace, run[0], event)
+        elif isinstance(event, _RULES):
+            sweep(tx, batch.workspace, clock)
+            rules = automation.decide(tx, batch.workspace, run[0], event)
+        elif concerns_everybody(run[0]):
+            sweep(tx, batch.workspace, clock)
+            announcing.announce(tx, batch.workspace, rules, messages[run[0].position])
         else:
             _take(tx, batch, rules, run, messages)
+            runs.mark(tx, batch.workspace, run)
 
 
 def sweep(tx: Connection, workspace: int, clock: int) -> None:
@@ -59,11 +76,13 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
     saved.save(tx, workspace, rules, kept, households)
 
 
-def _runs(records: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
-    """Cut the records before and after each decision about a segment."""
+def _runs(
+    records: Sequence[Recorded], concerns_everybody: Callable[[Recorded], bool]
+) -> Iterator[Sequence[Recorded]]:
+    """Cut the records before and after what concerns everybody."""
     start = 0
     for at, recorded in enumerate(records):
-        if isinstance(recorded.event, _DECISIONS):
+        if concerns_everybody(recorded):
             if start < at:
                 yield records[start:at]
             yield records[at : at + 1]

@@ -7,18 +7,38 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from domain import repair
 from domain.conditions import Happened
 from domain.conditions.times import microseconds
-from domain.events import Event, IdentifiersLinked, Listed, Merged, Unmerged
+from domain.events import Event, IdentifiersLinked, Listed, Merged, MessageEvent, Unmerged
 from domain.identifiers import Identifier
-from domain.identity import Fact, facts_of, named, resolve
+from domain.identity import Fact, Linked, facts_of, named, resolve
 from domain.known import Stream, Whose
 from domain.membership import Became, Did, Said, Since
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.batch import Message
+
+BY_RULES = "foldline"
+"""The source of what actions of rules record."""
+
+
+class _By(msgspec.Struct, frozen=True):
+    depth: int = 0
+
+
+class _Context(msgspec.Struct, frozen=True):
+    foldline: _By = _By()
+
+
+class _Said(msgspec.Struct, frozen=True):
+    context: _Context = _Context()
+
+
+_said = msgspec.json.Decoder(_Said).decode
 
 StreamOf = Callable[[Identifier], UUID]
 _TELLING = (IdentifiersLinked, Merged, Unmerged)
@@ -68,7 +88,11 @@ def steps_of(
             if event.subject is None or event.kind in DECISIONS:
                 continue
             occurred, stream = microseconds(event.occurred_at), known.get(recorded.stream)
-            if _adds_nothing(stream, occurred) and not rules.watching(event.kind, document.name):
+            if (
+                _adds_nothing(stream, occurred)
+                and not rules.watching(event.kind, document.name)
+                and not rules.effective.listens(document.name)
+            ):
                 continue
             happened = Happened(
                 occurred,
@@ -77,10 +101,20 @@ def steps_of(
                 {"properties": document.properties},
                 at.at,
             )
-            yield (
-                recorded.stream,
-                Did(at, recorded.stream, event.subject.kind, event.kind, happened),
-            )
+            did = Did(at, recorded.stream, event.subject.kind, event.kind, happened)
+            if rules.effective:
+                did = did._replace(depth=depth_of(event))
+            yield recorded.stream, did
+
+
+def depth_of(event: MessageEvent) -> int:
+    """Return how many rules led to an event, one after the other: their actions say so."""
+    if event.source != BY_RULES:
+        return 0
+    try:
+        return _said(event.payload).context.foldline.depth
+    except msgspec.MsgspecError:
+        return 0
 
 
 def _adds_nothing(stream: Stream | None, occurred: int) -> bool:
@@ -94,7 +128,10 @@ def becoming(
 
     ``clocks`` has the time of each event at hand, by position.
     """
-    for position in sorted({it.position for it in facts} & clocks.keys()):
+    said = {it.position: it.fact for it in facts}
+    for position in sorted(said.keys() & clocks.keys()):
+        fact = said[position]
+        shown_at = microseconds(fact.at) if isinstance(fact, Linked) else None
         components = resolve(it.fact for it in facts if it.position <= position)
         yield Became(
             Since(clocks[position], position),
@@ -107,6 +144,7 @@ def becoming(
                 )
                 for identifier, component in components.items()
             },
+            shown_at,
         )
 
 

@@ -17,8 +17,9 @@ from domain.known import KnownOf, Stream, Whose
 from domain.memories import Remembered
 from domain.rules import Rule, Rules
 from domain.segment import references
-from projections.segments import backfill, stored
+from projections.segments import backfill
 from projections.segments.definitions import in_effect
+from projections.segments.driver import cursor
 from projections.segments.tables import stay, stream
 
 SAMPLE = 10
@@ -118,7 +119,7 @@ def _persons(
 ) -> Iterator[tuple[UUID, Sequence[Stream]]]:
     """Give out those who were seen by the clock, with the streams that are theirs by now."""
     by_person: dict[UUID, list[tuple[UUID, Stream]]] = defaultdict(list)
-    with stored.cursor(tx) as ask:
+    with cursor(tx) as ask:
         for id_, *whose, first_at in ask.execute(_STREAMS, (clock, workspace)):
             memory = {key: values[id_] for key, values in recalled.items() if id_ in values}
             by_person[whose[0]].append((id_, Stream(Whose(*whose), first_at, Remembered(memory))))

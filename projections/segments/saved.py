@@ -10,10 +10,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from domain.known import Stream
-from domain.membership import Household, Standing
+from domain.membership import Household
 from domain.rules import Rules
+from domain.standing import Standing
 from projections.copying import copy
-from projections.segments.stored import Kept, cursor
+from projections.segments import runs
+from projections.segments.driver import each
+from projections.segments.stored import Kept
 from projections.segments.tables import memory, person, stay, stream
 
 _DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%s)"
@@ -53,6 +56,7 @@ def save(
     _save_memories(tx, workspace, rules, before.remembered, after)
     _save_stays(tx, workspace, rules, after)
     _save_persons(tx, workspace, rules, before, after)
+    runs.save(tx, workspace, rules.effective, before.runs, after)
 
 
 def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) -> None:
@@ -86,7 +90,7 @@ def _save_memories(
                 changed.append((id_, values))
             else:
                 gone.append(id_)
-    _each(tx, _CHANGE_MEMORIES, workspace, changed)
+    each(tx, _CHANGE_MEMORIES, workspace, changed)
     if gone:
         tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))
     if new:
@@ -120,7 +124,7 @@ def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Ho
             for place, entered in it.standing.inside.items()
             if entered is not None
         ]
-    _each(tx, _END_STAYS, workspace, old)
+    each(tx, _END_STAYS, workspace, old)
     if new:
         copy(tx, stay, new)
 
@@ -139,7 +143,7 @@ def _save_persons(
                 new.append((workspace, id_, inside, standing.due))
         elif is_known:
             gone.append(id_)
-    _each(tx, _CHANGE_PERSONS, workspace, changed)
+    each(tx, _CHANGE_PERSONS, workspace, changed)
     if gone:
         tx.exec_driver_sql(_DROP_PERSONS, (workspace, gone))
     if new:
@@ -153,10 +157,3 @@ def _changed(after: Sequence[Household]) -> Iterator[tuple[UUID, Standing]]:
         for id_, it in one.persons.items()
         if it.standing.changed
     )
-
-
-def _each(tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Run a statement over rows, given as one array for each column."""
-    if rows:
-        with cursor(tx) as ask:
-            ask.execute(sql, (*(list(it) for it in zip(*rows, strict=True)), workspace))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection as Driver
-from psycopg import Cursor
 from sqlalchemy import Connection
 
+from domain.automation.runs import Run
 from domain.known import Stream, Whose
-from domain.membership import Household, Standing
+from domain.membership import Household
 from domain.memories import Remembered
 from domain.rules import Rules
-from projections.segments.tables import memory, person, stream
+from domain.standing import Standing
+from projections.segments import runs
+from projections.segments.driver import cursor
+from projections.segments.tables import memory, person, stream, trigger
 
 _STREAMS = f"""
 SELECT stream, person, kind, guessed, demoted_at, first_at FROM {stream}
@@ -31,9 +34,18 @@ _MEMORIES = f"SELECT stream, values FROM {memory} WHERE workspace = %s AND strea
 
 _PERSONS = f"SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = ANY(%s)"
 
-_NEXT_DUE = f"SELECT min(due) FROM {person} WHERE workspace = %s"
+_NEXT_DUE = f"""
+SELECT least(
+    (SELECT min(due) FROM {person} WHERE workspace = %(workspace)s AND due IS NOT NULL),
+    (SELECT min(due) FROM {trigger} WHERE workspace = %(workspace)s AND due IS NOT NULL)
+)
+"""
 
-_DUE = f"SELECT person FROM {person} WHERE workspace = %s AND due <= %s"
+_DUE = f"""
+SELECT person FROM {person} WHERE workspace = %(workspace)s AND due <= %(until)s
+UNION SELECT theirs.person FROM {trigger} AS waiting JOIN {stream} AS theirs USING (workspace, stream)
+    WHERE workspace = %(workspace)s AND waiting.due <= %(until)s
+"""
 
 _memories = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 _numbers = msgspec.msgpack.Decoder(list[int]).decode
@@ -47,23 +59,19 @@ class Kept(NamedTuple):
     remembered: Collection[UUID]
     """Those of the streams that have a row of `memory`."""
 
-
-def cursor(tx: Connection) -> Cursor[Any]:
-    """Return a cursor that speaks binary."""
-    driver = tx.connection.driver_connection
-    assert isinstance(driver, Driver)
-    return driver.cursor(binary=True)
+    runs: Mapping[UUID, list[Run]]
+    """What waits in the name of each stream."""
 
 
 def next_due(tx: Connection, workspace: int) -> int | None:
     """Return when the next answer may change by itself."""
-    due: int | None = tx.exec_driver_sql(_NEXT_DUE, (workspace,)).scalar()
+    due: int | None = tx.exec_driver_sql(_NEXT_DUE, {"workspace": workspace}).scalar()
     return due
 
 
 def persons_due(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:
-    """Return for whom an answer may change by itself by that instant."""
-    found = tx.exec_driver_sql(_DUE, (workspace, until))
+    """Return for whom an answer may change by itself, or a rule goes on, by that instant."""
+    found = tx.exec_driver_sql(_DUE, {"workspace": workspace, "until": until})
     return sorted(found.scalars())
 
 
@@ -89,7 +97,8 @@ def load(tx: Connection, workspace: int, rules: Rules, streams: Mapping[UUID, St
         for id_, inside, due in ask.execute(_PERSONS, (workspace, persons)):
             known = (rules.places.get(it) for it in _numbers(inside))
             standings[id_] = Standing((it for it in known if it is not None), due)
-    return Kept(streams, standings, remembered)
+    waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
+    return Kept(streams, standings, remembered, waiting)
 
 
 def unpacked(rules: Rules, values: bytes) -> Remembered:
@@ -104,7 +113,10 @@ def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:
     streams = {it: kept.streams[it] for it in ids}
     persons = {it.whose.person for it in streams.values()}
     return Household(
-        rules, streams, {it: kept.standings[it] for it in persons if it in kept.standings}
+        rules,
+        streams,
+        {it: kept.standings[it] for it in persons if it in kept.standings},
+        chain.from_iterable(kept.runs.get(it, ()) for it in streams),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where it is kept who is in which segment, and what has to be remembered to tell.
+"""Where it is kept who is in which segment, what rules did, and what has to be remembered to tell.
 
 Instants are microseconds since 1970 UTC, on the ledger's clock, so that they compare as conditions do.
 """
@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from projections.base import schema
 
-NAME, VERSION = "segments", 2
+NAME, VERSION = "segments", 3
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -132,6 +132,56 @@ stay = Table(
 ``_by`` is the position of what did it, 0 if only time did.
 """
 
+rule = Table(
+    "rule",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("rule", Text(collation="C"), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("enabled", Boolean, nullable=False),
+    Column("archived", Boolean, nullable=False),
+    Column("defined", Integer, nullable=False),
+    Column("followed", Boolean, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""All that was ever decided about rules.
+
+``until`` is as in `definition`; ``defined`` is the version of the definition that was in effect then,
+``followed`` says whether, at the next decision, somebody waited by it.
+"""
+
+trigger = Table(
+    "trigger",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("rule", Text(collation="C"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("cause", Text(collation="C"), primary_key=True),
+    Column("stream", Uuid, nullable=False),
+    Column("person", Uuid, nullable=False),
+    Column("set_off_at", BigInteger, nullable=False),
+    Column("set_off_by", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("since_by", BigInteger, nullable=False),
+    Column("due", BigInteger),
+    Column("priority", Integer, nullable=False),
+    Column("context", LargeBinary, nullable=False),
+    Column("fired", BigInteger),
+)
+"""Each time that a rule was set off: see `domain.automation.runs`.
+
+``fired`` is the position at which the ledger has that it fired.
+"""
+
 Index("stream_by_person", stream.c.workspace, stream.c.person)
 _now = stay.c.left_at.is_(None)
 Index(
@@ -154,4 +204,39 @@ Index(
     definition.c.workspace,
     definition.c.segment,
     postgresql_where=definition.c.until.is_(None),
+)
+Index(
+    "rule_in_effect",
+    rule.c.workspace,
+    rule.c.rule,
+    postgresql_where=rule.c.until.is_(None) | rule.c.followed,
+)
+_waiting = trigger.c.due.is_not(None)
+Index("trigger_by_due", trigger.c.workspace, trigger.c.due, postgresql_where=_waiting)
+Index(
+    "trigger_waiting",
+    trigger.c.workspace,
+    trigger.c.rule,
+    trigger.c.version,
+    postgresql_where=_waiting,
+)
+Index(
+    "trigger_waiting_of_stream",
+    trigger.c.workspace,
+    trigger.c.stream,
+    postgresql_where=_waiting,
+)
+Index("trigger_by_stream", trigger.c.workspace, trigger.c.stream, trigger.c.set_off_at)
+Index(  # without the cause: or it would be taken for the primary key, of which it is not worth a tenth
+    "trigger_of_rule",
+    trigger.c.workspace,
+    trigger.c.rule,
+    trigger.c.set_off_at.desc(),
+    trigger.c.set_off_by.desc(),
+)
+Index(
+    "trigger_to_fire",
+    trigger.c.workspace,
+    trigger.c.since_at,
+    postgresql_where=(trigger.c.outcome == "fired") & trigger.c.fired.is_(None),
 )

@@ -220,8 +220,9 @@ def people(records: Sequence[Recorded]) -> Mapping[UUID, Person]:
     persons = [person_of(it, stream_of) for it in resolve(facts).values()]
     found = {stream: person for person in persons for stream in person.streams}
     for it in records:
-        if isinstance(it.event, MessageEvent) and it.stream not in found:
-            assert it.event.subject is not None
+        if not isinstance(it.event, MessageEvent) or it.event.subject is None:
+            continue
+        if it.stream not in found:
             found[it.stream] = Person(it.stream, (it.event.subject,), (it.stream,), {})
     return found
 

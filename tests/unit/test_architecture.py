@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import projections
-from domain.events import EVENTS, Event
+from domain.events import Event
+from domain.topics import EVENTS
 from interfaces import wire
 from projections.base import Projection
 

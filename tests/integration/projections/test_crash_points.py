@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import Engine
 
+from domain.automation.events import RuleDefined, RuleEnabled
 from domain.recorded import Recorded
 from projections import PROJECTIONS, segments, timeline
 from projections.base import Projection
@@ -26,7 +29,7 @@ from tests.properties.test_segments import Decided, Said, at, defined, ledger
 
 def history() -> list[Recorded]:
     """Return something of all that read models are made of, for two batches."""
-    said = [Said(0, lately("2m"))]
+    said = [Said(0, lately("2m")), *(Said(0, it) for it in rule())]
     for n in range(10):
         message = tracked(
             "Viewed",
@@ -50,6 +53,15 @@ def lately(last: str) -> Decided:
     return defined(
         "lately", {"event": "Viewed", "count": {"at_least": 2}, "within": {"last": last}}
     )
+
+
+def rule() -> list[Decided]:
+    """Return decisions by which a rule acts: some wait in it at the end of each batch."""
+    wait = {"event": "Viewed", "timeout": "3m", "else": [{"add_tag": {"tag": "gone"}}]}
+    plan = {"trigger": {"entered": "lately"}, "delay": "60s", "wait": wait, "reentry": "once"}
+    said = {"id": UUID(int=0), "rule": "r", "occurred_at": at(0)}
+    defined = RuleDefined(name="R", plan=msgspec.json.encode(plan), **said)
+    return [Decided(it, UUID(int=8)) for it in (defined, RuleEnabled(**said))]
 
 
 HISTORY = history()

@@ -1,0 +1,1 @@
+"""Automation rules: what sets them off, for whom, when, and what is done then."""

@@ -1,0 +1,78 @@
+"""What concerns no single person sets rules off for everybody in their audience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from domain.automation.effective import InEffect
+from domain.automation.runs import Occasion
+from domain.conditions import Condition
+from domain.conditions.times import microseconds
+from domain.membership import Since
+from domain.rules import Rule, Rules
+from domain.segment import references
+from projections.batch import Message
+from projections.segments import saved, stored
+from projections.segments.definitions import AT_ONCE
+from projections.segments.tables import memory, stay, stream
+
+_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
+
+_CONCERNED = f"""
+SELECT person FROM {memory} JOIN {stream} AS theirs USING (workspace, stream)
+WHERE workspace = %(workspace)s
+UNION SELECT person FROM {stay}
+    WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND left_at IS NULL
+"""
+"""All of whom anything is remembered, and who are in certain segments."""
+
+
+def is_heard(rules: Rules, message: Message) -> bool:
+    """Say whether a rule listens to such an event."""
+    return bool(rules.effective.set_off_by("system_event", message.document.name))
+
+
+def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> None:
+    """Set off the rules that listen to an event, each for its audience."""
+    recorded, document = message.recorded, message.document
+    occasion = Occasion(
+        "system_event",
+        document.name,
+        {"name": document.name, "properties": document.properties},
+        Since(microseconds(recorded.recorded_at), recorded.position),
+        microseconds(message.event.occurred_at),
+    )
+    heard = rules.effective.set_off_by(occasion.kind, occasion.subject)
+    persons = iter(_persons(tx, workspace, list(_conditions(heard, occasion))))
+    while some := list(islice(persons, AT_ONCE)):
+        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
+        households = list(stored.by_person(rules, kept).values())
+        for household in households:
+            household.announce(occasion)
+        saved.save(tx, workspace, rules, kept, households)
+
+
+def _conditions(heard: Iterable[InEffect], occasion: Occasion) -> Iterator[Condition]:
+    for it in heard:
+        if it.plan.audience is not None and it.plan.matches(occasion.document):
+            condition = it.plan.audience.asked(occasion.document)
+            if condition is not None:
+                yield condition
+
+
+def _persons(tx: Connection, workspace: int, conditions: Sequence[Condition]) -> Sequence[UUID]:
+    """Return everybody for whom one of the conditions may hold."""
+    if not conditions:
+        return ()
+    asked = Rules([Rule(f"?{at}", it) for at, it in enumerate(conditions)])  # no segment's id
+    segments = sorted(frozenset[str]().union(*map(references, conditions)))
+    facts = {
+        "workspace": workspace,
+        "segments": segments,
+    }
+    found = tx.exec_driver_sql(_EVERYBODY if asked.at_first_sight else _CONCERNED, facts)
+    return sorted(found.scalars())

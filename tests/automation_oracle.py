@@ -1,0 +1,302 @@
+"""What a rule does, said as plainly as can be: over the whole history, instant by instant.
+
+Slow, and written without a look at `domain.automation`: it is what that is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain import payload
+from domain.automation.events import RuleDisabled, RuleEnabled
+from domain.conditions.times import microseconds
+from domain.events import IdentifiersLinked, Listed, MessageEvent, SegmentDefined, SystemOccurred
+from domain.identity import facts_of
+from domain.profile_state import DECISIONS
+from domain.recorded import Recorded
+from tests import oracle
+from tests.properties.test_segments import _history, expected, people
+
+SEGMENT = "asked"
+
+
+@dataclass
+class Run:
+    cause: str
+    stream: UUID
+    set_off: tuple[int, int]
+    document: dict[str, Any]
+    outcome: str = "waiting"
+    reason: str = ""
+    due: int | None = None
+    taken: int | None = None
+    fired: int | None = None
+
+
+@dataclass
+class Automation:
+    """One rule, and what it does."""
+
+    rule: dict[str, Any]
+    version: int
+    records: Sequence[Recorded]
+    runs: dict[str, Run] = field(default_factory=dict)
+    acts: bool = False
+    condition: dict[str, Any] | None = None
+    inside: set[UUID] = field(default_factory=set)
+
+    def play(self, last: int) -> dict[str, tuple[str, str]]:
+        """Go through the history, and return outcome and reason of each run by its cause."""
+        clock = microseconds(self.records[0].recorded_at)
+        for at, record in enumerate(self.records):
+            now = microseconds(record.recorded_at)
+            self._pass(self.records[:at], clock, now)
+            clock = now
+            for known, event in self._parts(at):
+                self._take(known, record, event, now)
+        self._pass(self.records, clock, last)
+        return {it.cause: (it.outcome, it.reason) for it in self.runs.values()}
+
+    def _parts(self, at: int) -> Iterator[tuple[list[Recorded], Any]]:
+        """Give out what is known after an event; an alias first says who is who, then that it was said."""
+        record, event = self.records[at], self.records[at].event
+        before = list(self.records[:at])
+        if event is not None and facts_of(event):
+            said = event
+            if isinstance(event, MessageEvent):
+                said = msgspec.structs.replace(event, kind="merge")
+            yield [*before, record._replace(event=said)], "who is who"
+        if isinstance(event, MessageEvent) and event.kind in DECISIONS:
+            return
+        yield [*before, record], event
+
+    def _pass(self, known: Sequence[Recorded], after: int, until: int) -> None:
+        minute = 60_000_000
+        first = after // minute * minute
+        ticks = (at + slip for at in range(first, until + 1, minute) for slip in (0, 1))
+        for tick in (it for it in ticks if after < it <= until):
+            self._moves(known, (tick, 0), tick, {})
+            for run in sorted(self.runs.values(), key=lambda it: (it.set_off, it.cause)):
+                if run.due == tick:
+                    self._go_on(known, run, tick)
+
+    def _take(self, known: list[Recorded], record: Recorded, event: Any, now: int) -> None:
+        at = (now, record.position)
+        before = known[:-1]
+        if event == "who is who":
+            linked = isinstance(record.event, IdentifiersLinked)
+            occurred = microseconds(record.event.occurred_at) if linked else now
+            self._moves(known, at, occurred, {"by_merge": True}, before if linked else None)
+            self._merges(before, known, at, occurred)
+        elif isinstance(event, SegmentDefined) and event.segment == SEGMENT:
+            self.condition = msgspec.json.decode(event.condition)
+            self._moves(known, at, now, {"by_definition": True})
+        elif isinstance(event, (RuleEnabled, RuleDisabled)):
+            self._decided(acts=isinstance(event, RuleEnabled))
+        elif isinstance(event, Listed):
+            self._moves(known, at, now, {})
+        elif isinstance(event, SystemOccurred):
+            document = self._document(event)
+            for person in self._somebody(known):
+                self._set_off(known, person, person, "system_event", document, at, document=document,
+                              occurred=microseconds(event.occurred_at))  # fmt: skip
+        elif isinstance(event, MessageEvent):
+            self._did(before, known, record, event, at)
+
+    def _decided(self, *, acts: bool) -> None:
+        self.acts = acts
+        for run in self.runs.values():
+            if not acts and run.outcome == "waiting":
+                run.outcome, run.reason, run.due = "suppressed", "rule_disabled", None
+
+    def _did(self, before: Any, known: Any, record: Recorded, event: Any, at: Any) -> None:
+        person, document = people(known)[record.stream].id, self._document(event)
+        occurred = microseconds(event.occurred_at)
+        self._comes(known, person, document, at, occurred)
+        if person not in self._somebody(before):
+            self._set_off(known, person, record.stream, "profile", "created", at,
+                          document={"profile": "created"}, occurred=occurred)  # fmt: skip
+        if event.kind == "identify":
+            self._retold(before, known, person, person, record.stream, at, occurred, {})
+        self._moves(known, at, occurred, {})
+        self._set_off(known, person, record.stream, "event", document, at,
+                      document=document, occurred=occurred)  # fmt: skip
+
+    def _merges(self, before, known, at: tuple[int, int], occurred: int) -> None:
+        was, now, somebody = people(before), people(known), self._somebody(before)
+        for person in self._somebody(known):
+            streams = [it for it, one in now.items() if one.id == person]
+            were = {was[it].id for it in streams if it in was} & somebody
+            if len(were) > 1:
+                document = {"profile": "merged", "absorbed": sorted(map(str, were - {person}))}
+                self._set_off(known, person, person, "profile", "merged", at,
+                              document=document, occurred=occurred, by_merge=True)  # fmt: skip
+            self._retold(before, known, person, person, person, at, occurred, {"by_merge": True})
+
+    def _retold(self, before, known, earlier, person, stream, at, occurred, more) -> None:
+        old, new = self._attribute(before, earlier), self._attribute(known, person)
+        if repr(old) != repr(new) and not oracle.compares(old, "in", new, 0) | (old == new == []):
+            one = {"attribute": "n", "value": (new or [None])[0], "previous": (old or [None])[0]}
+            self._set_off(known, person, stream, "attribute_changed", "n", at,
+                          document=one, occurred=occurred, **more)  # fmt: skip
+
+    def _attribute(self, known: Sequence[Recorded], person: UUID) -> list[Any]:
+        past = self._past(known, person)
+        return [] if past is None else list(oracle.walk(past.attributes, ["n"]))
+
+    def _moves(self, known, at, occurred, more, linked=None) -> None:
+        if self.condition is None or not self.rule["trigger"].keys() & {"entered", "left"}:
+            return
+        somebody = self._somebody(known)
+        now = expected(known, self.condition, at[0])
+        for person in sorted((now | self.inside) & somebody):
+            if (person in now) != (person in self.inside):
+                kind = "entered" if person in now else "left"
+                if linked is not None:
+                    more = {"by_merge": kind == "entered" and self._was_in(linked, known, person)}
+                self._set_off(known, person, person, kind, SEGMENT, at,
+                              document={"segment": SEGMENT}, occurred=occurred, **more)  # fmt: skip
+        self.inside = now
+
+    def _was_in(self, before: Sequence[Recorded], known: Sequence[Recorded], person: UUID) -> bool:
+        was, now, somebody = people(before), people(known), self._somebody(before)
+        streams = [it for it, one in now.items() if one.id == person]
+        return bool({was[it].id for it in streams if it in was} & somebody & self.inside)
+
+    def _set_off(
+        self, known, person, stream, kind, subject, at, *, document, occurred, **more
+    ) -> None:
+        if not self.acts or not self._fits(kind, subject, document):
+            return
+        place = f"{at[1]}" if at[1] else f"@{at[0]}"
+        cause = place if kind == "event" else f"{place}/{person}"
+        run = Run(cause, stream, at, document)
+        reason = self._refusal(known, run, person, at, occurred, more, kind)
+        if reason == "audience" and kind == "system_event":
+            return
+        self.runs[cause] = run
+        if reason:
+            run.outcome, run.reason = "suppressed", reason
+            return
+        run.taken = at[0]
+        if "delay" in self.rule:
+            run.reason, run.due = "delay", at[0] + oracle.span(self.rule["delay"])
+        else:
+            self._await(known, run, "at_once", at[0])
+
+    def _fits(self, kind: str, subject: Any, document: dict[str, Any]) -> bool:
+        wanted = self.rule["trigger"].get(kind)
+        if wanted is None:
+            return False
+        name = subject["name"] if isinstance(subject, dict) else subject
+        if not oracle.named(name, wanted):
+            return False
+        return all(self._compares(it, document) for it in self.rule.get("where", ()))
+
+    def _compares(self, it: dict[str, Any], document: dict[str, Any]) -> bool:
+        found = oracle.walk(document, it["path"].replace("[]", ".[]").split("."))
+        return oracle.compares(list(found), it["op"], it.get("value"), 0)
+
+    def _refusal(self, known, run, person, at, occurred, more, kind) -> str:
+        clock = at[0]
+        if more.get("by_definition"):
+            return "by_definition"
+        if more.get("by_merge") and kind != "profile" and self.rule.get("on_merge") != "always":
+            return "by_merge"
+        if self._old(clock, occurred):
+            return "too_old"
+        audience = self._filled(self.rule.get("audience"), run.document)
+        past = self._past(known, person)
+        if audience is False or (audience and not oracle.holds(audience, past, clock)):
+            return "audience"
+        theirs = self._theirs(known, person)
+        reentry = self.rule.get("reentry", "always")
+        taken = [it.taken for it in theirs if it.taken is not None]
+        if reentry == "not_while_waiting" and any(it.outcome == "waiting" for it in theirs):
+            return "reentry"
+        if reentry == "once" and taken:
+            return "reentry"
+        if isinstance(reentry, dict) and any(
+            clock - it < oracle.span(reentry["once_per"]) for it in taken
+        ):
+            return "reentry"
+        return ""
+
+    def _old(self, clock: int, occurred: int) -> bool:
+        return clock - occurred > oracle.span(self.rule.get("max_age", "72h"))
+
+    def _filled(self, audience: Any, document: dict[str, Any]) -> Any:
+        if audience and isinstance(audience.get("value"), dict) and "$field" in audience["value"]:
+            found = list(oracle.walk(document, audience["value"]["$field"].split(".")))
+            if not found or found[0] is None:
+                return False
+            return audience | {"value": found[0]}
+        return audience
+
+    def _theirs(self, known: Sequence[Recorded], person: UUID) -> list[Run]:
+        whose = people(known)
+        return [it for it in self.runs.values() if whose[it.stream].id == person]
+
+    def _comes(self, known, person, document, at, occurred) -> None:
+        wait = self.rule.get("wait")
+        if wait is None or self._old(at[0], occurred):
+            return
+        for run in sorted(self._theirs(known, person), key=lambda it: (it.set_off, it.cause)):
+            if run.reason != "event" or not oracle.named(document["name"], wait["event"]):
+                continue
+            if "match" in wait:
+                steps = wait["match"].split(".")
+                theirs = list(oracle.walk(document, steps))
+                ours = list(oracle.walk(run.document, steps))
+                if not theirs or theirs[0] is None or not oracle.compares(theirs, "in", ours, 0):
+                    continue
+            self._end(known, run, "then", at[0])
+
+    def _go_on(self, known, run: Run, clock: int) -> None:
+        if run.reason == "delay":
+            self._await(known, run, "delayed", clock)
+        else:
+            self._end(known, run, "else", clock)
+
+    def _await(self, known, run: Run, branch: str, clock: int) -> None:
+        if "wait" in self.rule:
+            run.reason, run.due = "event", clock + oracle.span(self.rule["wait"]["timeout"])
+        else:
+            self._end(known, run, branch, clock)
+
+    def _end(self, known, run: Run, branch: str, clock: int) -> None:
+        run.due = None
+        wait = self.rule.get("wait", {})
+        if branch in {"then", "else"} and not wait.get(branch):
+            run.outcome = "suppressed"
+            run.reason = "event_came" if branch == "then" else "timed_out"
+            return
+        cap = self.rule.get("cap")
+        theirs = self._theirs(known, people(known)[run.stream].id)
+        if cap:
+            since = clock - oracle.span(cap["per"])
+            if sum(it.fired is not None and it.fired > since for it in theirs) >= cap["times"]:
+                run.outcome, run.reason = "suppressed", "cap"
+                return
+        run.outcome, run.reason, run.fired = "fired", branch, clock
+
+    def _document(self, event: MessageEvent) -> dict[str, Any]:
+        said = payload.read(event)
+        return {"name": said.name, "properties": said.properties}
+
+    def _somebody(self, known: Sequence[Recorded]) -> set[UUID]:
+        persons = {it.id: it for it in people(known).values()}
+        return {id_ for id_, it in persons.items() if _history(known, it) is not None}
+
+    def _past(self, known: Sequence[Recorded], person: UUID) -> oracle.History | None:
+        found = people(known).get(person)
+        if found is None or found.id != person:
+            return None
+        past = _history(known, found)
+        inside = frozenset([SEGMENT]) if person in self.inside else frozenset()
+        return past and past._replace(segments=past.segments | inside)

@@ -1,0 +1,66 @@
+"""What a rule decides, at the ends that no history of a few events comes to."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from domain.automation import acting, plan
+from domain.automation.effective import Effective, InEffect
+from domain.conditions import Happened
+from domain.membership import Did, Household, Since
+from domain.rules import Rules
+from projections.segments.households import depth_of
+from tests.builders import tracked, user
+from tests.integration.projections.history import recorded
+
+HOUR = 3_600_000_000
+STREAM = UUID(int=1)
+TAG = [{"add_tag": {"tag": "x"}}]
+
+
+def household(**more) -> Household:
+    read = plan.read({"trigger": {"event": "a"}, "actions": TAG} | more)
+    return Household(Rules([], effective=Effective([InEffect("r", 1, read)])), {})
+
+
+def did(at: int, depth: int = 0) -> Did:
+    happened = Happened(at, at.to_bytes(16), "a", {"properties": {"n": at}})
+    return Did(Since(at, at), STREAM, "user_id", "track", happened, depth)
+
+
+def outcomes(one: Household) -> list[tuple[str, str]]:
+    runs = sorted(one.acting.changed.values(), key=lambda it: it.set_off)
+    return [(it.outcome, it.reason) for it in runs]
+
+
+def test_rules_that_lead_to_one_another_come_to_an_end() -> None:
+    one = household()
+    one.go_through([did(1, acting.DEEPEST - 1), did(2, acting.DEEPEST)], 3)
+    assert outcomes(one) == [("fired", "at_once"), ("suppressed", "too_deep")]
+
+
+def test_nobody_waits_in_a_rule_without_end(monkeypatch) -> None:
+    monkeypatch.setattr(acting, "MOST_WAITING", 2)
+    one = household(delay="1h")
+    one.go_through([did(1), did(2), did(3), did(HOUR + 1)], 2 * HOUR)
+    waited = ("fired", "delayed")
+    assert outcomes(one) == [waited, waited, ("suppressed", "too_many"), ("waiting", "delay")]
+
+
+def test_a_cap_counts_what_fired_and_not_what_waits() -> None:
+    one = household(delay="1h", cap={"times": 1, "per": "1h"})
+    one.go_through([did(1), did(2), did(HOUR + 1)], 3 * HOUR)
+    fired = ("fired", "delayed")
+    assert outcomes(one) == [fired, ("suppressed", "cap"), fired]
+
+
+def test_only_what_actions_recorded_has_a_depth() -> None:
+    said = {"type": "track", "event": "a", "context": {"foldline": {"rule": "r", "depth": 3}}}
+    for source, depth in (("foldline", 3), ("segment", 0)):
+        message = tracked("a", user(), source=source)
+        [one] = recorded([msgspec.structs.replace(message, payload=msgspec.json.encode(said))])
+        assert depth_of(one.event) == depth
+    [odd] = recorded([tracked("a", user(), source="foldline", payload=b'{"context": 1}')])
+    assert depth_of(odd.event) == 0
