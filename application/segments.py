@@ -16,6 +16,8 @@ from application.ledger import segments
 from application.ledger.ledger import Ledger
 from application.ledger.people import LATEST
 from application.listing import Listing, Wanted
+from domain.automation.events import RuleDecree, RuleDefined
+from domain.automation.rule import Rule
 from domain.conditions import Value
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.events import SegmentArchived, SegmentDefined
@@ -201,10 +203,12 @@ class _Book:
         return Subject("segment", id_, stream, self.segment(id_).version)
 
     def used_by(self, id_: str) -> Mapping[str, str]:
-        """Return the names of the segments that ask who is in this one, by their ids."""
+        """Return the names of the segments and rules that ask who is in this one, by their ids."""
+        rules = rules_of(self._connection, self._workspace).values()
+        users: list[Segment | Rule] = [*self.segments.values(), *rules]
         return {
             it.id: it.definition.name
-            for it in self.segments.values()
+            for it in users
             if it.is_there and it.definition is not None and id_ in it.asks_about
         }
 
@@ -236,6 +240,24 @@ def computing(
     """Return the ids of the segments that ask about a computed attribute by name."""
     there = (it for it in _Book(connection, workspace, ledger).segments.values() if it.is_there)
     return {it.id for it in there if attribute in it.computes}
+
+
+def rules_of(connection: Connection[Any], workspace: int) -> Mapping[str, Rule]:
+    """Return the workspace's rules, by their ids."""
+    found: dict[str, Rule] = {}
+    for it in segments.rules(connection, workspace):
+        assert isinstance(it.event, RuleDefined | RuleDecree)
+        found[it.event.rule] = found.get(it.event.rule, Rule(it.event.rule)).after(it.event)
+    return found
+
+
+def segments_of(connection: Connection[Any], workspace: int) -> Mapping[str, Segment]:
+    """Return the workspace's segments, by their ids."""
+    found: dict[str, Segment] = {}
+    for it in segments.decisions(connection, workspace):
+        event = decided(it)
+        found[event.segment] = found.get(event.segment, Segment(event.segment)).after(event)
+    return found
 
 
 def decided(recorded: Recorded) -> Decided:

@@ -16,6 +16,7 @@ from psycopg import Connection
 from application.ledger import binary, gate
 from application.ledger.mapper import event_from
 from application.ledger.people import LATEST, MESSAGES, attested
+from domain.automation.events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
 from domain.events import (
     Erased,
     Event,
@@ -43,6 +44,10 @@ KEPT = [
     SegmentArchived.TOPIC,
     FunnelDefined.TOPIC,
     FunnelArchived.TOPIC,
+    RuleDefined.TOPIC,
+    RuleEnabled.TOPIC,
+    RuleDisabled.TOPIC,
+    RuleArchived.TOPIC,
 ]
 """Events that are never blanked: they say why others are, or are about nobody, whatever is asked."""
 

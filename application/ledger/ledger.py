@@ -39,7 +39,14 @@ from application.ledger.suppression import (
 )
 from application.ledger.workspaces import Workspaces
 from domain.events import Event
-from domain.identifiers import Identifier, attributes_stream, funnel_stream, segment_stream
+from domain.identifiers import (
+    Identifier,
+    attributes_stream,
+    funnel_stream,
+    rule_stream,
+    segment_stream,
+    trigger_digest,
+)
 from domain.identity import Fact
 from domain.message import Message
 from domain.past import Past, Place
@@ -131,9 +138,23 @@ class Ledger:
         """Return the id of the stream of what is decided about computed attributes."""
         return UUID(bytes=attributes_stream(self._preparation(workspace).secret))
 
+    def rule_stream(self, workspace: int, rule: str) -> UUID:
+        """Return the id of the stream of what is decided about an automation rule."""
+        return UUID(bytes=rule_stream(self._preparation(workspace).secret, rule))
+
+    def trigger_digest(self, workspace: int, rule: str, version: int, cause: str) -> bytes:
+        """Return the 16 bytes by which it is known for ever whether a trigger has fired."""
+        return trigger_digest(self._preparation(workspace).secret, rule, version, cause)
+
+    @contextmanager
+    def firing(self) -> Iterator[Connection[Any]]:
+        """Give a transaction in which triggers fire."""
+        with self._asked.asking() as connection, connection.transaction():
+            yield connection
+
     @contextmanager
     def deciding(self, workspace: int) -> Iterator[Connection[Any]]:
-        """Give a transaction in which nobody else decides about segments of the workspace."""
+        """Give a transaction in which nobody else decides about segments or rules of the workspace."""
         # Who waits here for a turn takes no connection from those who ask about people.
         with self._deciding, self._asked.asking() as connection, connection.transaction():
             segments.wait_for_turn(connection, workspace)

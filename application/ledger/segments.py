@@ -1,4 +1,4 @@
-"""What was decided about segments, and who was put on their lists, as the ledger has it."""
+"""What was decided about segments and rules, and who was put on lists, as the ledger has it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ WHERE workspace = %s AND topic IN ('segment.defined.v1', 'segment.archived.v1')
 ORDER BY position
 """
 
+_RULES = """
+SELECT position, originator_id, originator_version, recorded_at, topic, state
+FROM ledger.event
+WHERE workspace = %s AND topic IN (
+        'rule.defined.v1', 'rule.enabled.v1', 'rule.disabled.v1', 'rule.archived.v1'
+    )
+    AND state IS NOT NULL
+ORDER BY position
+"""
+
 _LISTED = """
 SELECT originator_id, originator_version, topic, state
 FROM ledger.event
@@ -51,7 +61,7 @@ WHERE EXISTS (
 
 
 def wait_for_turn(connection: Connection[Any], workspace: int) -> None:
-    """Let nobody else decide about the workspace's segments until the end of the transaction.
+    """Let nobody else decide about the workspace's segments and rules until the end of the transaction.
 
     Versions alone would let two segments be defined at once that ask about each other.
     """
@@ -60,8 +70,12 @@ def wait_for_turn(connection: Connection[Any], workspace: int) -> None:
 
 def decisions(connection: Connection[Any], workspace: int) -> Sequence[Recorded]:
     """Return all that was decided about the workspace's segments, in order."""
-    with connection.cursor(binary=True) as cursor:
-        return [recorded(row) for row in cursor.execute(_DECISIONS, (workspace,)).fetchall()]
+    return _recorded(connection, _DECISIONS, workspace)
+
+
+def rules(connection: Connection[Any], workspace: int) -> Sequence[Recorded]:
+    """Return all that was decided about the workspace's rules, in order."""
+    return _recorded(connection, _RULES, workspace)
 
 
 def listed(
@@ -104,3 +118,8 @@ def event_id(*facts: str) -> UUID:
     """Return the id of a decision, the same whenever the facts are."""
     text = "\0".join(facts).encode()
     return UUID(bytes=blake2b(text, digest_size=16, person=b"decision").digest())
+
+
+def _recorded(connection: Connection[Any], query: str, workspace: int) -> Sequence[Recorded]:
+    with connection.cursor(binary=True) as cursor:
+        return [recorded(row) for row in cursor.execute(query, (workspace,)).fetchall()]

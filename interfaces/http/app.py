@@ -26,6 +26,8 @@ from interfaces.http.preview import previewing
 from interfaces.http.progress import Watch
 from interfaces.http.projections import projections
 from interfaces.http.queries import add_queries
+from interfaces.http.rehearsal import rehearsing
+from interfaces.http.rules import rules
 from interfaces.http.schemas import schemas
 from interfaces.http.segments import deciding
 from interfaces.http.streams import streams
@@ -102,6 +104,8 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(definitions(service))
     api.include_router(lists(service))
     api.include_router(members_csv(service))
+    api.include_router(rehearsing(service))
+    api.include_router(rules(service))
     api.include_router(operations(service, watch))
     api.include_router(projections(service, watch))
     api.include_router(access(service))

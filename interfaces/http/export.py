@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from application.ledger.ledger import Ledger
 from domain import payload, profile_state
+from domain.automation.events import TriggerFired
 from domain.events import (
     AttributesChanged,
     Erased,
@@ -40,6 +41,7 @@ _TYPES: dict[type[Event], str] = {
     Erased: "erasure",
     Suppressed: "suppression",
     SuppressionLifted: "suppression_lifted",
+    TriggerFired: "trigger",
 }
 """What lines are called; all other events are of type ``event``, and ``erased`` once they were."""
 

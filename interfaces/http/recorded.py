@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
+from domain.automation.events import RuleDecree, RuleDefined
 from domain.events import (
     AttributeArchived,
     AttributeDefined,
@@ -43,6 +44,8 @@ _DECIDED = (
     | FunnelArchived
     | AttributeDefined
     | AttributeArchived
+    | RuleDefined
+    | RuleDecree
 )
 
 
@@ -97,6 +100,6 @@ def _shown(value: Any) -> Any:
         return [_shown(it) for it in value]
     if isinstance(value, datetime):
         return shown(value)
-    if isinstance(value, bytes):  # of a segment its condition, of an attribute what it is
+    if isinstance(value, bytes):  # JSON: a segment's condition, what an attribute is, a rule does
         return Raw(value) if value else None
     return str(value) if isinstance(value, UUID) else value

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from domain.automation import schema as rules
 from domain.conditions import CONDITIONS, schema
 
 
@@ -17,5 +18,11 @@ def schemas() -> APIRouter:
     @routes.get("/v1/schemas/condition", include_in_schema=False)
     async def condition_schema() -> Response:
         return Response(condition, media_type="application/schema+json")
+
+    rule = msgspec.json.encode(rules.document())
+
+    @routes.get("/v1/schemas/rule", include_in_schema=False)
+    async def rule_schema() -> Response:
+        return Response(rule, media_type="application/schema+json")
 
     return routes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from domain.automation import schema as rules
 from domain.conditions import CONDITIONS, schema
 
 
@@ -12,3 +13,9 @@ def test_the_schema_of_conditions_is_served_without_a_key(asked):
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/schema+json"
     assert answer.json() == json.loads(json.dumps(schema.document(CONDITIONS)))
+
+
+def test_the_schema_of_rules_is_served_without_a_key(asked):
+    answer = asked.client.get("/v1/schemas/rule")
+    assert answer.status_code == 200
+    assert answer.json() == json.loads(json.dumps(rules.document()))

@@ -1,0 +1,168 @@
+"""Deciding about automation rules through the API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import tracked, user
+from tests.integration.http.serving import Served
+
+TAG = [{"add_tag": {"tag": "x"}}]
+RULE = {"trigger": {"event": "order"}, "actions": TAG}
+
+
+def send(served: Served, method: str, path: str, body=None, *, kind="admin", **headers: str):
+    headers = {"Authorization": f"Bearer {served.keys[kind]}"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+    return served.client.request(method, f"/v1/rules{path}", content=content, headers=headers)
+
+
+def test_a_rule_from_beginning_to_end(served: Served) -> None:
+    wanted = {"name": "After an order", "reason": "spring", **RULE}
+    made = send(served, "POST", "", wanted)
+    assert made.status_code == 201
+    assert made.json() == {
+        "id": "after-an-order",
+        "name": "After an order",
+        "description": "",
+        "rule": RULE,
+        "enabled": False,
+        "archived": False,
+        "version": 1,
+        "changed": True,
+        "position": 1,
+    }
+    path = "/after-an-order"
+    acting = send(served, "POST", f"{path}/enable", {"reason": "go", "version": 1}).json()
+    assert (acting["enabled"], acting["version"], acting["changed"]) == (True, 2, True)
+    assert send(served, "POST", f"{path}/enable").json()["changed"] is False
+    changed = send(served, "PUT", path, wanted | {"delay": "1h"}).json()
+    assert (changed["enabled"], changed["version"]) == (True, 3)
+    assert changed["rule"] == RULE | {"delay": "1h"}
+    assert send(served, "PUT", path, wanted | {"version": 2}).status_code == 409
+    assert send(served, "POST", f"{path}/disable", {"version": 2}).status_code == 409
+    assert send(served, "POST", f"{path}/disable").json()["enabled"] is False
+    gone = send(served, "DELETE", path, {"reason": "summer"}).json()
+    assert (gone["archived"], gone["version"]) == (True, 5)
+    assert send(served, "DELETE", path).status_code == 404
+    assert send(served, "POST", f"{path}/enable").status_code == 404
+    assert send(served, "POST", "", wanted | {"id": "after-an-order"}).status_code == 409
+
+
+def test_the_same_key_decides_once(served: Served) -> None:
+    made = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
+    again = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
+    assert (made.status_code, again.status_code) == (201, 200)
+    assert again.json() == made.json() | {"changed": False}
+    assert send(served, "POST", "/x/enable", Idempotency_Key="k").status_code == 409
+    for _ in range(2):
+        assert send(served, "POST", "/x/enable", Idempotency_Key="e").json()["enabled"] is True
+    assert send(served, "POST", "/x/disable", Idempotency_Key="e").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"name": "x", **RULE, "trigger": {"entered": "nowhere"}}, ""),
+        ({"name": "x", **RULE, "audience": {"any": [{"evnt": 1}]}}, "/audience/any/0"),
+        ({"name": "x", "trigger": {"event": "a"}}, ""),
+        ({"name": "", **RULE}, None),
+        ({"name": "x", **RULE, "extra": 1}, None),
+        ({"name": "x", **RULE, "reason": "\0"}, None),
+        ({"name": "x", **RULE, "trigger": {"event": "a\0"}}, None),
+        (b'{"name": "x", "trigger": {"event": "\\ud800"}, "actions": []}', None),
+        (b'{"name": "x", "trigger": {"event": "a"}, "audience": ' + b"[" * 150 + b"]" * 150 + b"}", None),
+        (b"{", None),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(asked: Served, body, path) -> None:
+    answer = send(asked, "PUT", "/x", body)
+    assert answer.status_code == 400, answer.text
+    if path is not None:
+        assert answer.json()["details"]["path"] == path
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_only_an_admin_key_decides(asked: Served, kind: str) -> None:
+    for method, path in (("POST", ""), ("PUT", "/x"), ("DELETE", "/x"), ("POST", "/x/enable")):
+        assert send(asked, method, path, kind=kind).status_code == 403
+
+
+def test_a_segment_that_a_rule_asks_about_stays(served: Served) -> None:
+    admin = {"Authorization": f"Bearer {served.keys['admin']}"}
+    served.client.put("/v1/segments/vips", json={"name": "V", "manual": True}, headers=admin)
+    asked = {"name": "x", "trigger": {"entered": "vips"}, "actions": TAG}
+    assert send(served, "PUT", "/x", asked).status_code == 200
+    refused = served.client.delete("/v1/segments/vips", headers=admin)
+    assert refused.status_code == 409
+    assert refused.json()["details"]["used_by"] == ["x"]
+    send(served, "DELETE", "/x")
+    assert served.client.delete("/v1/segments/vips", headers=admin).status_code == 200
+
+
+def triggers(served: Served, path: str):
+    return served.get(f"/v1/{path}").json()["triggers"]
+
+
+def test_what_a_rule_does_is_told_with_its_reason(served: Served) -> None:
+    asked = {"name": "x", **RULE, "audience": {"tag": "vip"}, "wait": None}
+    send(served, "PUT", "/x", asked)
+    send(served, "POST", "/x/enable")
+    now = datetime.now(UTC)
+    when = {"occurred_at": now, "received_at": now}
+    served.record(tracked("order", user("ann"), properties={"n": 1}, **when))
+    served.record(tracked("Tag Added", user("ann"), properties={"tag": "vip"}, **when))
+    served.record(tracked("order", user("ann"), properties={"n": 2}, **when))
+    served.record(tracked("order", user("bob"), **when))
+    served.project()
+    found = triggers(served, "rules/x/triggers")
+    assert [(it["cause"], it["outcome"], it["reason"]) for it in found] == [
+        ("6", "suppressed", "audience"),
+        ("5", "fired", "at_once"),
+        ("3", "suppressed", "audience"),
+    ]
+    assert found[1]["event"]["document"]["properties"] == {"n": 2}
+    assert triggers(served, "profiles/user_id:ann/triggers") == found[1:]
+    assert triggers(served, "rules/x/triggers?outcome=fired") == found[1:2]
+    assert triggers(served, "rules/x/triggers?profile=user_id:bob") == found[:1]
+    first = served.get("/v1/rules/x/triggers?limit=2").json()
+    rest = served.get(f"/v1/rules/x/triggers?limit=2&cursor={first['next']}").json()
+    assert (first["triggers"] + rest["triggers"], rest["next"]) == (found, None)
+    assert served.get("/v1/rules/x/triggers?cursor=eA").status_code == 400
+    assert served.get("/v1/rules/y/triggers").status_code == 404
+    assert served.get("/v1/rules/x").json()["enabled"] is True
+    assert [it["id"] for it in served.get("/v1/rules").json()["rules"]] == ["x"]
+
+
+def test_a_dry_run_asks_the_past_and_is_what_would_have_come(served: Served) -> None:
+    now = datetime.now(UTC)
+    when = {"occurred_at": now, "received_at": now}
+    served.record(tracked("order", user("ann"), **when))
+    served.record(tracked("order", user("bob"), **when))
+    served.record(tracked("order", user("bob"), **when))
+    served.record(
+        tracked("order", user("cy"), occurred_at=now - timedelta(days=9), received_at=now)
+    )
+    served.project()
+    rule = {**RULE, "cap": {"times": 1, "per": "1d"}}
+    headers = {"Authorization": f"Bearer {served.keys['read']}"}
+
+    def rehearse(body):
+        return served.client.post("/v1/rules/dry-run", json=body, headers=headers)
+
+    told = rehearse({"rule": rule, "from": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}Z"}).json()
+    assert (told["fired"], told["waiting"]) == (2, 0)
+    assert told["suppressed"] == {"cap": 1, "too_old": 1}
+    assert [it["fired"] for it in told["days"]] == [2]
+    assert sorted(it["identifiers"][0]["value"] for it in told["sample"]) == ["ann", "bob"]
+    assert (told["people"], told["of"]) == (3, 3)
+    assert served.get("/v1/rules").json()["rules"] == []
+    assert rehearse({"rule": {}, "from": "2026-01-01"}).json()["details"]["path"] == "/rule/trigger"
+    assert rehearse({"rule": rule, "from": "soon"}).status_code == 400
+    later = {"rule": rule, "from": "2100-01-01", "to": "2100-02-01"}
+    assert rehearse(later).json()["fired"] == 0
