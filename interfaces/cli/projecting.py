@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import structlog
 
 from interfaces.cli.output import progress
+from interfaces.firing import firing
 from interfaces.service import Service
 from projections.lifecycle.lifecycle import Lifecycle
 
@@ -29,6 +30,7 @@ def projecting(svc: Service) -> Iterator[None]:
             ("projector", svc.projector.run),
             ("builder", Lifecycle(svc.projector).run),
             ("keeper", svc.ledger.keep_snapshots),
+            ("firer", firing(svc.ledger, svc.engine).run),
             ("courier", svc.outgoing.courier.run),
             ("streams", svc.outgoing.streams.run),
         )
