@@ -1,0 +1,160 @@
+"""How soon a trigger fires, and that those that wait do not hold up those that are due."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from sqlalchemy import Engine
+
+from application.deciding import Decision
+from application.ledger.ledger import Ledger
+from application.rules import Rules
+from domain.automation.events import TriggerFired
+from domain.automation.rule import Definition
+from domain.events import Event, MessageEvent
+from interfaces.firing import firing
+from projections import PROJECTIONS
+from projections.projector import Projector
+from tests.benchmarks.database import Database
+from tests.benchmarks.load import Load, send
+from tests.benchmarks.paced import Pace, Paced
+from tests.benchmarks.process import Worker
+from tests.benchmarks.report import hold
+from tests.benchmarks.scale import ROUNDS, scaled
+from tests.benchmarks.server import serving
+from tests.benchmarks.test_projecting import over
+from tests.benchmarks.times import percentile
+from tests.builders import tracked, user
+
+pytestmark = pytest.mark.benchmark
+
+WAITING = scaled(1_000_000, least=1_000)
+FIRED = scaled(4_000, least=200)
+BAR_MS = 500
+SECONDS = scaled(20, least=2)
+EVENTS_A_SECOND = 500
+
+_WAIT = """
+INSERT INTO read_segments_v3.trigger
+SELECT %s, 'waiting', 1, n::text, md5('s' || n)::uuid, md5('s' || n)::uuid, 0, n, 'waiting', 'delay', 0, n,
+    extract(epoch FROM now() + interval '1 day')::bigint * 1000000 + n, 0, %s, NULL
+FROM generate_series(1, %s) AS n
+"""
+
+
+def enable(ledger: Ledger, workspace: int, event: object) -> None:
+    plan = {"trigger": {"event": event}, "actions": [{"webhook": {"endpoint": "nowhere"}}]}
+    rules, by = Rules(ledger), Decision("bench")
+    rules.define(workspace, "r", Definition("R", "", msgspec.json.encode(plan)), by)
+    rules.enable(workspace, "r", by, enabled=True)
+
+
+def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
+    pairs = []
+    with over(alone := fresh()) as one, over(beside := fresh()) as other:
+        for database, (ledger, engine) in ((alone, one), (beside, other)):
+            enable(ledger, database.workspace, "order")
+            projector = Projector(ledger, engine, PROJECTIONS)
+            projector.prepare()
+            projector.catch_up()
+        context = msgspec.json.encode(
+            {"kind": "event", "document": {"total": 12.5}} | {"x": "y" * 100}
+        )
+        beside.sql(_WAIT, beside.workspace, context, WAITING)
+        beside.sql("ANALYZE read_segments_v3.trigger")
+        for number in range(-1, ROUNDS):  # the first only warms up
+            seconds = fire(alone, *one), fire(beside, *other)
+            say(
+                f"firing round {number + 1}: {FIRED / seconds[1]:,.0f} triggers/s beside {WAITING:,} that"
+                f" wait, {FIRED / seconds[0]:,.0f} alone"
+            )
+            pairs += [seconds[::-1]] if number >= 0 else []
+    hold(
+        report.rounds(
+            "firing_beside_waiting",
+            pairs,
+            unit="s",
+            against="the same with none that waits",
+            at_most=1.2,
+            note=f"{FIRED:,} decided and fired beside {WAITING:,}",
+        )
+    )
+
+
+def fire(database: Database, ledger: Ledger, engine: Engine) -> float:
+    """Record events that fire a rule; return the seconds until all have, from then on."""
+    now = datetime.now(UTC)
+    messages = [
+        tracked("order", user(f"u-{n % 500}"), occurred_at=now, received_at=now)
+        for n in range(FIRED)
+    ]
+    ledger.record(database.workspace, messages).result(60)
+    projector, firer, left = Projector(ledger, engine, PROJECTIONS), firing(ledger, engine), FIRED
+    started = time.perf_counter()
+    while left:
+        projector.catch_up(database.workspace)
+        left -= firer.step(database.workspace)
+    return time.perf_counter() - started
+
+
+def test_fired_within_half_a_second(fresh, report, say):
+    database = fresh()
+    with over(database) as (ledger, _):
+        # All but what the rule's own action records.
+        enable(ledger, database.workspace, {"matching": "*|Tag Added"})
+    with serving(dsn=database.dsn) as server:
+        send(Load(port=server.port, key=database.write_key, events=1_000))
+        pace = Pace(
+            port=server.port,
+            write_key=database.write_key,
+            read_key=database.read_key,
+            seconds=SECONDS,
+            per_batch=20,
+            batches_a_second=EVENTS_A_SECOND // 20,
+        )
+        began = datetime.now(UTC)
+        with Worker("tests.benchmarks.paced", pace, Paced) as sender:
+            paced = sender.go()
+        with over(database) as (ledger, _):
+            took = fired_after(ledger, database, began)
+    say(
+        f"fired: {paced.rate:,.0f} events/s, each fires; p50 {percentile(took, 50):.0f} ms, p99"
+        f" {percentile(took, 99):.0f} ms, max {max(took):.0f} ms"
+    )
+    hold(
+        report.rounds(
+            "fired",
+            [(percentile(took, 99), BAR_MS)],
+            unit="ms",
+            against="the bar",
+            at_most=1,
+            note=f"p99 from recorded to fired, at {paced.rate:,.0f} triggers/s;"
+            f" p50 {percentile(took, 50):.0f} ms",
+        )
+    )
+
+
+def fired_after(ledger: Ledger, database: Database, began: datetime) -> list[float]:
+    """Wait until all that came since then has fired; return the milliseconds that each took."""
+    until = time.monotonic() + 30
+    while True:
+        recorded, fired, after = {}, {}, 0
+        while page := ledger.read(database.workspace, after, 10_000):
+            for it in page:
+                if isinstance(it.event, TriggerFired):
+                    fired[int(it.event.cause)] = it.recorded_at
+                elif it.recorded_at >= began and _is_sent(it.event):
+                    recorded[it.position] = it.recorded_at
+            after = page[-1].position
+        if recorded.keys() <= fired.keys():
+            return [(fired[at] - when).total_seconds() * 1000 for at, when in recorded.items()]
+        missing = len(recorded.keys() - fired.keys())
+        assert time.monotonic() < until, f"{missing} of {len(recorded)} did not fire"
+        time.sleep(0.5)
+
+
+def _is_sent(event: Event | None) -> bool:
+    return isinstance(event, MessageEvent) and event.name != "Tag Added"
