@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     Uuid,
@@ -160,10 +161,10 @@ rule = Table(
 trigger = Table(
     "trigger",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("rule", Text(collation="C"), primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("cause", Text(collation="C"), primary_key=True),
+    Column("workspace", Integer),
+    Column("rule", Text(collation="C")),
+    Column("version", Integer),
+    Column("cause", Text(collation="C")),
     Column("stream", Uuid, nullable=False),
     Column("person", Uuid, nullable=False),
     Column("set_off_at", BigInteger, nullable=False),
@@ -176,6 +177,7 @@ trigger = Table(
     Column("priority", Integer, nullable=False),
     Column("context", LargeBinary, nullable=False),
     Column("fired", BigInteger),
+    PrimaryKeyConstraint("workspace", "cause", "rule", "version"),
 )
 """Each time that a rule was set off: see `domain.automation.runs`.
 
@@ -227,7 +229,7 @@ Index(
     postgresql_where=_waiting,
 )
 Index("trigger_by_stream", trigger.c.workspace, trigger.c.stream, trigger.c.set_off_at)
-Index(  # without the cause: or it would be taken for the primary key, of which it is not worth a tenth
+Index(
     "trigger_of_rule",
     trigger.c.workspace,
     trigger.c.rule,
