@@ -16,10 +16,12 @@ Facts are weighed in the order in which they occurred:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
 from domain.events import Event, IdentifiersLinked, Merged, Unmerged
+from domain.grouping import Groups
 from domain.identifiers import STRENGTH, Identifier, is_blocked
 from domain.message import Policy
 
@@ -117,11 +119,22 @@ def resolve(facts: Iterable[Fact]) -> Mapping[Identifier, Component]:
 def resolution(facts: Iterable[Fact]) -> Resolution:
     """Return what the facts come to, and which of them came to nothing."""
     known = set(facts)
-    apart = _apart(known)
-    merges = sorted(it for it in known if isinstance(it, Absorbed) and _holds(it, apart))
-    links = sorted(it for it in known if isinstance(it, Linked) and _may_link(it, apart))
+    apart = apart_in(known)
+    return resolved(
+        {it for fact in known for it in heard_of(fact)},
+        [it for it in known if joins(it, apart)],
+        guessed_in(known),
+    )
 
-    groups = _Groups({it for fact in known for it in heard_of(fact)})
+
+def resolved(
+    identifiers: Iterable[Identifier], joining: Iterable[Fact], guessed: AbstractSet[Identifier]
+) -> Resolution:
+    """Return what links and merges come to that join, of those who are known to exist."""
+    told = list(joining)
+    merges = sorted(it for it in told if isinstance(it, Absorbed))
+    links = sorted(it for it in told if isinstance(it, Linked))
+    groups = Groups(identifiers)
     for merge in merges:
         groups.join(merge.primary, merge.secondary)
     idle = set()
@@ -131,7 +144,7 @@ def resolution(facts: Iterable[Fact]) -> Resolution:
         else:
             groups.join(link.left, link.right)
     sides = _sides(groups, (it for it in links if it not in idle), merges)
-    return Resolution(_components(groups, sides, _guessed(known)), frozenset(idle))
+    return Resolution(_components(groups, sides, guessed), frozenset(idle))
 
 
 def named(fact: Fact) -> tuple[Identifier, ...]:
@@ -160,11 +173,12 @@ def heard_of(fact: Fact) -> tuple[Identifier, ...]:
     return joined(fact) or named(fact)[:1]
 
 
-_Apart = Mapping[frozenset[Identifier], datetime]
+Apart = Mapping[frozenset[Identifier], datetime]
+"""The pairs that were taken apart, and when they last were."""
 
 
-def _apart(facts: Iterable[Fact]) -> _Apart:
-    """Return the pairs that were taken apart, and when they last were."""
+def apart_in(facts: Iterable[Fact]) -> Apart:
+    """Return the pairs that were taken apart."""
     latest: dict[frozenset[Identifier], datetime] = {}
     for fact in facts:
         if isinstance(fact, Separated):
@@ -174,65 +188,29 @@ def _apart(facts: Iterable[Fact]) -> _Apart:
     return latest
 
 
-def _holds(merge: Absorbed, apart: _Apart) -> bool:
-    pair = joined(merge)
+def joins(fact: Fact, apart: Apart) -> bool:
+    """Say whether a fact joins the two that it names, unless it comes to be idle."""
+    pair = joined(fact)
     if pair is None:
         return False
     since = apart.get(frozenset(pair))
-    return since is None or merge.at > since
+    return since is None or (isinstance(fact, Absorbed) and fact.at > since)
 
 
-def _may_link(link: Linked, apart: _Apart) -> bool:
-    pair = joined(link)
-    return pair is not None and frozenset(pair) not in apart
+def guessed_in(facts: Iterable[Fact]) -> AbstractSet[Identifier]:
+    """Return those whom no fact shows for certain to exist."""
+    known = list(facts)
+    guessed = {it.secondary for it in known if isinstance(it, Absorbed) and not it.certain}
+    return guessed.difference(*map(vouched_for, known))
 
 
-def _guessed(facts: Iterable[Fact]) -> set[Identifier]:
-    guessed, certain = set(), set()
-    for fact in facts:
-        if isinstance(fact, Absorbed) and not fact.certain:
-            guessed.add(fact.secondary)
-            certain.add(fact.primary)
-        elif not isinstance(fact, Separated):
-            certain.update(named(fact))
-    return guessed - certain
-
-
-class _Groups:
-    """Disjoint sets that know how many ``user_id``s each holds."""
-
-    def __init__(self, identifiers: Iterable[Identifier]) -> None:
-        self._parent = {it: it for it in identifiers}
-        self._users = {it: int(it.kind == "user_id") for it in self._parent}
-
-    def apart(self) -> _Groups:
-        """Return the same identifiers, each by itself."""
-        return _Groups(self._parent)
-
-    def users(self, identifier: Identifier) -> int:
-        """Return how many user ids are in the identifier's group."""
-        return self._users[self.root(identifier)]
-
-    def join(self, left: Identifier, right: Identifier) -> None:
-        """Make one group of two."""
-        one, other = sorted((self.root(left), self.root(right)))
-        if one != other:
-            self._parent[other] = one
-            self._users[one] += self._users[other]
-
-    def all(self) -> dict[Identifier, set[Identifier]]:
-        """Return the groups, by the member that stands for each."""
-        members: dict[Identifier, set[Identifier]] = {}
-        for identifier in self._parent:
-            members.setdefault(self.root(identifier), set()).add(identifier)
-        return members
-
-    def root(self, identifier: Identifier) -> Identifier:
-        """Return the member that stands for the identifier's group."""
-        while (parent := self._parent[identifier]) != identifier:
-            self._parent[identifier] = self._parent[parent]
-            identifier = parent
-        return identifier
+def vouched_for(fact: Fact) -> tuple[Identifier, ...]:
+    """Return whom a fact shows for certain to exist."""
+    if isinstance(fact, Separated):
+        return ()
+    if isinstance(fact, Absorbed) and not fact.certain:
+        return (fact.primary,)
+    return named(fact)
 
 
 class _Sides(NamedTuple):
@@ -242,7 +220,7 @@ class _Sides(NamedTuple):
     demoted: dict[Identifier, datetime]
 
 
-def _sides(everybody: _Groups, links: Iterable[Linked], merges: Sequence[Absorbed]) -> _Sides:
+def _sides(everybody: Groups, links: Iterable[Linked], merges: Sequence[Absorbed]) -> _Sides:
     """Return what each merge absorbed: all that was one with the secondary by then.
 
     That is what links join with it, whenever they were shown, and what earlier merges did.
@@ -270,7 +248,7 @@ def _sides(everybody: _Groups, links: Iterable[Linked], merges: Sequence[Absorbe
 
 
 def _components(
-    groups: _Groups, sides: _Sides, guessed: set[Identifier]
+    groups: Groups, sides: _Sides, guessed: AbstractSet[Identifier]
 ) -> Mapping[Identifier, Component]:
     found: dict[Identifier, Component] = {}
     for group in groups.all().values():

@@ -7,7 +7,6 @@ which are gone through one by one; a decision takes effect at its own position.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
@@ -26,7 +25,7 @@ from domain.events import (
     SystemOccurred,
 )
 from domain.known import Stream
-from domain.membership import Step
+from domain.membership import Became, Step
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.batch import Batch, Message
@@ -100,15 +99,15 @@ def _take(
 ) -> None:
     """Go through all households that the events touch, or for whom something is due by then."""
     workspace, until = batch.workspace, microseconds(records[-1].recorded_at)
-    facts = _facts(batch, records)
+    became = list(becoming(_facts(batch, records), _clocks(records), batch.stream_of))
     due = stored.persons_due(tx, workspace, until)
-    named = chain.from_iterable(it.streams for it in facts)
+    named = chain.from_iterable(it.whose for it in became)
     streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
-    groups = _groups(facts, streams)
+    groups = _groups(became, streams)
     by_group: dict[UUID, list[Step]] = {groups.root(it): [] for it in due}
-    for root, told in _by_group(groups, facts, records[0].position).items():
-        by_group[root] = list(becoming(told, _clocks(records), batch.stream_of))
+    for each in became:
+        by_group.setdefault(groups.root(next(iter(each.whose))), []).append(each)
     for id_, step in steps:
         by_group.setdefault(groups.root(id_), []).append(step)
     touched = {id_: it for id_, it in streams.items() if groups.root(id_) in by_group}
@@ -150,20 +149,11 @@ def _clocks(records: Sequence[Recorded]) -> Mapping[int, int]:
     return {it.position: microseconds(it.recorded_at) for it in records}
 
 
-def _groups(facts: Sequence[Attested], streams: Mapping[UUID, Stream]) -> Groups:
+def _groups(became: Sequence[Became], streams: Mapping[UUID, Stream]) -> Groups:
+    """Sort those who may come to be one person with each other."""
     groups = Groups()
     for id_, stream in streams.items():
         groups.join((id_, stream.whose.person))
-    for fact in facts:
-        groups.join(fact.streams)
+    for each in became:
+        groups.join(each.whose)
     return groups
-
-
-def _by_group(
-    groups: Groups, facts: Sequence[Attested], first: int
-) -> Mapping[UUID, list[Attested]]:
-    """Return the facts of those groups of which something is said from a position on."""
-    found: dict[UUID, list[Attested]] = defaultdict(list)
-    for fact in facts:
-        found[groups.root(next(iter(fact.streams)))].append(fact)
-    return {root: each for root, each in found.items() if each[-1].position >= first}

@@ -14,12 +14,13 @@ from domain.conditions import Happened
 from domain.conditions.times import microseconds
 from domain.events import Event, IdentifiersLinked, Listed, Merged, MessageEvent, Unmerged
 from domain.identifiers import Identifier
-from domain.identity import Fact, Linked, facts_of, named, resolve
+from domain.identity import Fact, Linked, facts_of, named
 from domain.known import Stream, Whose
 from domain.membership import Became, Did, Said, Since
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rules
+from domain.unfolding import Unfolding
 from projections.batch import Message
 
 BY_RULES = "foldline"
@@ -124,15 +125,18 @@ def _adds_nothing(stream: Stream | None, occurred: int) -> bool:
 def becoming(
     facts: Sequence[Attested], clocks: Mapping[int, int], stream_of: StreamOf
 ) -> Iterator[Became]:
-    """Give out who is who after each of a household's facts that is among the events at hand.
+    """Give out who those are whom each of the facts concerns that is among the events at hand.
 
     ``clocks`` has the time of each event at hand, by position.
     """
-    said = {it.position: it.fact for it in facts}
-    for position in sorted(said.keys() & clocks.keys()):
-        fact = said[position]
-        shown_at = microseconds(fact.at) if isinstance(fact, Linked) else None
-        components = resolve(it.fact for it in facts if it.position <= position)
+    said: dict[int, list[Fact]] = defaultdict(list)
+    for it in facts:
+        if it.position in clocks:
+            said[it.position].append(it.fact)
+    unfolding = Unfolding(it.fact for it in facts if it.position not in clocks)
+    for position, at_once in sorted(said.items()):
+        last = at_once[-1]
+        components = unfolding.learn(at_once)
         yield Became(
             Since(clocks[position], position),
             {
@@ -144,7 +148,7 @@ def becoming(
                 )
                 for identifier, component in components.items()
             },
-            shown_at,
+            microseconds(last.at) if isinstance(last, Linked) else None,
         )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.identifiers import Identifier
 from domain.identity import Absorbed, Fact, Linked, Separated, resolution, resolve
+from domain.unfolding import Unfolding
 from tests.builders import NOON
 
 identifiers = st.builds(
@@ -84,3 +85,16 @@ def test_an_idle_link_changes_nothing_whatever_links_and_merges_follow(
     awake = [it for it in said if it not in idle]
     heard_of = [Linked(NOON, it, it) for link in idle for it in (link.left, link.right)]
     assert resolve(awake + heard_of + later) == resolve(said + later)
+
+
+@given(facts, st.lists(st.integers(1, 3), max_size=40))
+def test_learning_facts_in_turn_says_of_all_whom_they_concern_what_all_facts_come_to(
+    said: list[Fact], at_once: list[int]
+) -> None:
+    start = at_once.pop() if at_once else 0
+    unfolding, known = Unfolding(said[:start]), dict(resolve(said[:start]))
+    while start < len(said):
+        end = start + (at_once.pop() if at_once else 1)
+        known |= unfolding.learn(said[start:end])
+        assert known == resolve(said[:end])
+        start = end
