@@ -54,6 +54,10 @@ class Triggers(Protocol):
         """Return the workspaces in which something may be due."""
         ...
 
+    def with_rules(self) -> Sequence[int]:
+        """Return the workspaces that have, or had, rules."""
+        ...
+
     def due(self, workspace: int, since: int, limit: int) -> Found:
         """Return the first that are due since an instant and that the ledger does not have, in order."""
         ...
@@ -80,7 +84,7 @@ class Firing:
             try:
                 workspaces = self._triggers.workspaces()
                 if monotonic() >= marked + MARK_SECONDS:
-                    workspaces, marked = list(self._ledger.heads()), monotonic()
+                    workspaces, marked = self._triggers.with_rules(), monotonic()
                 pause = BUSY if sum(map(self.step, sorted(workspaces))) else IDLE
             except Exception:  # the server went away, say: what is due stays due
                 pause = RETRY_SECONDS

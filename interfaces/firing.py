@@ -26,13 +26,16 @@ class Triggers:
         with self._engine.connect() as tx:
             return segments.workspaces_to_fire(tx)
 
+    def with_rules(self) -> Sequence[int]:
+        """Return the workspaces that have, or had, rules."""
+        with self._engine.connect() as tx:
+            return segments.workspaces_with_rules(tx)
+
     def due(self, workspace: int, since: int, limit: int) -> Found:
         """Return the first triggers that are due since an instant and that the ledger does not have."""
         with self._engine.connect() as tx:
             # In this order: what is known by the checkpoint is among what is then found.
-            taken = None
-            if segments.has_rules(tx, workspace):
-                taken = checkpoint.recorded_at(tx, workspace, segments.projection)
+            taken = checkpoint.recorded_at(tx, workspace, segments.projection)
             found = segments.to_fire(tx, workspace, since, limit)
         return Found(found, 0 if taken is None else microseconds(taken))
 

@@ -113,8 +113,8 @@ class Query:
 class Time:
     """How a read model changes by itself.  Instants are microseconds since 1970 UTC."""
 
-    due: Callable[[Connection, int], int | None]
-    """Return when it next changes in a workspace, if nothing happens before."""
+    due: Callable[[Connection, Sequence[int]], Mapping[int, int | None]]
+    """Return when it next changes in each of some workspaces, if nothing happens before."""
 
     passes: Callable[[Connection, int, int], None]
     """Let time go by in a workspace that has no more events until an instant."""

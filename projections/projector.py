@@ -25,8 +25,6 @@ from projections.worker import work
 BATCH = 4_000
 """Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
 
-_NEVER = 2**63
-
 
 class Overtaken(FoldlineError):
     """Another worker has moved the checkpoint; what this one did was rolled back."""
@@ -95,6 +93,7 @@ class Projector:
         self.feed = feed
         self.projections = tuple(projections)
         self._engine, self._lanes = engine, lanes
+        self._timed = [(it, it.time) for it in self.projections if it.time is not None]
 
     @property
     def engine(self) -> Engine:
@@ -168,21 +167,24 @@ class Projector:
             failures=tuple(failures),
         )
 
+    def due(self, workspaces: Sequence[int]) -> Sequence[int]:
+        """Return those of the workspaces in which a read model changes by itself by now."""
+        now, found = datetime.now(UTC).timestamp() * 1e6, set[int]()
+        with self._engine.connect() as tx:
+            for _, time in self._timed:
+                instants = time.due(tx, workspaces)
+                found |= {it for it, at in instants.items() if at is not None and at <= now}
+        return sorted(found)
+
     def pass_time(self, workspace: int) -> bool:
         """Let the time go by for read models that stand at the head; say whether any was due."""
-        waiting = [(it, it.time) for it in self.projections if it.time is not None]
-        with self._engine.connect() as tx:
-            due = [time.due(tx, workspace) for _, time in waiting]
-        if (
-            min((it for it in due if it is not None), default=_NEVER)
-            > datetime.now(UTC).timestamp() * 1e6
-        ):
+        if not self.due([workspace]):
             return False
         clock = self.feed.clock(workspace)
         with self._engine.begin() as tx:
             checkpoint.keep_out_erasures(tx, workspace)
             checkpoint.plan_anew(tx)
-            for projection, time in waiting:
+            for projection, time in self._timed:
                 if checkpoint.hold(tx, workspace, projection) == clock.position:
                     time.passes(tx, workspace, microseconds(clock.recorded_at))
         return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -21,6 +23,9 @@ BUSY = 0.025
 
 IDLE = 0.1
 """Seconds between two looks at an idle ledger."""
+
+DUE = 0.05
+"""Seconds at least between two questions whether anything is due."""
 
 FIRST_RETRY, LAST_RETRY = 0.5, 2.0
 """Seconds to wait after a failure: doubled each time, from the first to the last."""
@@ -51,6 +56,9 @@ class Follower:
 
     holds: dict[tuple[int, Projection], Hold] = field(default_factory=dict)
 
+    asked_at: float = -inf
+    """When it was last asked what is due."""
+
     def look(self) -> float | None:
         """Take a batch of what is new in every workspace.
 
@@ -58,9 +66,7 @@ class Follower:
         """
         heads = self.projector.feed.heads()
         moved = [self._follow(it) for it, head in heads.items() if head > self._reached(it)]
-        for workspace, head in heads.items():
-            if head == self._reached(workspace):
-                self._pass_time(workspace)
+        self._pass_time([it for it, head in heads.items() if head == self._reached(it)])
         if not any(moved):
             return None
         behind = any(head > self._reached(it) for it, head in heads.items())
@@ -90,9 +96,14 @@ class Follower:
             self.reached[workspace] = step.reached
         return bool(step.applied or step.overtaken)
 
-    def _pass_time(self, workspace: int) -> None:
-        with suppress(ErasureUnderWay):  # the next look will do
-            self.projector.pass_time(workspace)
+    def _pass_time(self, workspaces: Sequence[int]) -> None:
+        """Let time go by where something is due."""
+        if monotonic() - self.asked_at < DUE:
+            return
+        self.asked_at = monotonic()
+        for workspace in self.projector.due(workspaces):
+            with suppress(ErasureUnderWay):  # the next look will do
+                self.projector.pass_time(workspace)
 
     def _hold(self, workspace: int, failure: Failure) -> None:
         hold = self.holds.setdefault((workspace, failure.projection), Hold())

@@ -8,13 +8,12 @@ from projections.segments.fold import apply, sweep
 from projections.segments.preview import preview, values_at
 from projections.segments.queries import QUERIES, pages_of_members
 from projections.segments.rehearsal import rehearse
-from projections.segments.runs import has_rules, to_fire, workspaces_to_fire
+from projections.segments.runs import to_fire, workspaces_to_fire, workspaces_with_rules
 from projections.segments.stored import next_due
 from projections.segments.triggers import QUERIES as RULES
 from projections.segments.values import values_of
 
 __all__ = [
-    "has_rules",
     "pages_of_members",
     "preview",
     "projection",
@@ -24,6 +23,7 @@ __all__ = [
     "values_at",
     "values_of",
     "workspaces_to_fire",
+    "workspaces_with_rules",
 ]
 
 projection = Projection(

@@ -68,7 +68,7 @@ ORDER BY since_at, priority DESC, set_off_by, rule, version, cause LIMIT %s
 
 _WORKSPACES = f"SELECT DISTINCT workspace FROM {trigger} WHERE outcome = 'fired' AND fired IS NULL"
 
-_HAS_RULES = f"SELECT EXISTS (SELECT FROM {rule} WHERE workspace = %s)"
+_WITH_RULES = f"SELECT DISTINCT workspace FROM {rule}"
 
 
 def waiting(tx: Connection, workspace: int, streams: Collection[UUID]) -> Mapping[UUID, list[Run]]:
@@ -165,6 +165,6 @@ def workspaces_to_fire(tx: Connection) -> Sequence[int]:
     return tx.exec_driver_sql(_WORKSPACES).scalars().all()
 
 
-def has_rules(tx: Connection, workspace: int) -> bool:
-    """Say whether there is, or was, a rule in a workspace."""
-    return bool(tx.exec_driver_sql(_HAS_RULES, (workspace,)).scalar())
+def workspaces_with_rules(tx: Connection) -> Sequence[int]:
+    """Return the workspaces in which there is, or was, a rule."""
+    return list(tx.exec_driver_sql(_WITH_RULES).scalars())

@@ -35,6 +35,14 @@ _MEMORIES = f"SELECT stream, values FROM {memory} WHERE workspace = %s AND strea
 _PERSONS = f"SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = ANY(%s)"
 
 _NEXT_DUE = f"""
+SELECT it.workspace, least(
+    (SELECT min(due) FROM {person} WHERE workspace = it.workspace AND due IS NOT NULL),
+    (SELECT min(due) FROM {trigger} WHERE workspace = it.workspace AND due IS NOT NULL)
+)
+FROM unnest(%(workspaces)s::integer[]) AS it (workspace)
+"""
+
+_DUE = f"""
 SELECT least(
     (SELECT min(due) FROM {person} WHERE workspace = %(workspace)s AND due IS NOT NULL),
     (SELECT min(due) FROM {trigger} WHERE workspace = %(workspace)s AND due IS NOT NULL)
@@ -63,10 +71,9 @@ class Kept(NamedTuple):
     """What waits in the name of each stream."""
 
 
-def next_due(tx: Connection, workspace: int) -> int | None:
-    """Return when the next answer may change by itself."""
-    due: int | None = tx.exec_driver_sql(_NEXT_DUE, {"workspace": workspace}).scalar()
-    return due
+def next_due(tx: Connection, workspaces: Sequence[int]) -> Mapping[int, int | None]:
+    """Return when the next answer may change by itself in each workspace."""
+    return dict(map(tuple, tx.exec_driver_sql(_NEXT_DUE, {"workspaces": list(workspaces)})))
 
 
 def persons_due(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:
