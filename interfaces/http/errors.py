@@ -64,10 +64,18 @@ class Problem(BaseModel):
     details: dict[str, Any] = Field(description="The facts, such as which parameter.")
 
 
+_COMPONENTS = "#/components/schemas"
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route that may answer with these refusals."""
     return {
-        status: {"model": Problem, "description": HTTPStatus(status).phrase} for status in statuses
+        status: {
+            "description": HTTPStatus(status).phrase,
+            # Not by FastAPI's `model`: it would make one anew for each of a thousand, at every start.
+            "content": {"application/json": {"schema": {"$ref": f"{_COMPONENTS}/Problem"}}},
+        }
+        for status in statuses
     }
 
 
@@ -99,7 +107,7 @@ def refusal(error: FoldlineError) -> Response:
 
 
 def install(api: FastAPI, driver_error: type[Exception]) -> None:
-    """Give every error of the application its answer.
+    """Give every error of the application its answer, and its place in the documentation.
 
     ``driver_error`` is the base of the database driver's own errors, which reads of the ledger raise.
     """
@@ -114,6 +122,15 @@ def install(api: FastAPI, driver_error: type[Exception]) -> None:
         (Exception, _unexpected),
     ):
         api.add_exception_handler(kind, handler)
+    described = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        problem = Problem.model_json_schema(ref_template=f"{_COMPONENTS}/{{model}}")
+        schema["components"]["schemas"].setdefault(Problem.__name__, problem)
+        return schema
+
+    api.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _refused(_: Request, error: Exception) -> Response:

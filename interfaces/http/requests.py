@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -59,7 +60,7 @@ def reader(model: type[Model], path: str) -> Callable[[Request], Model]:
 
 def parameters(model: type[BaseModel], path: str) -> dict[str, Any]:
     """Return the OpenAPI of a route whose path and query string are read into the model."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     required = set(schema.get("required", ()))
     in_path = _in_path(path)
     found = []
@@ -105,7 +106,7 @@ def parsed(held: bytes, model: type[Model]) -> Model:
 
 def body(model: type[BaseModel]) -> dict[str, Any]:
     """Return the OpenAPI of a route whose body is read by `body_of`."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     required = bool(schema.get("required"))
     return {
         "requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -145,9 +146,14 @@ def _in_path(path: str) -> frozenset[str]:
     return frozenset(re.findall(r"{(\w+)}", path))
 
 
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     """Return each field's JSON schema by the name it has in a request, without references."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     definitions = schema.get("$defs", {})
     return {
         name: _present(_inlined(field, definitions))

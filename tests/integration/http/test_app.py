@@ -55,6 +55,7 @@ def test_every_operation_has_a_name_of_its_own_and_tells_its_refusals(asked):
                     content = operation["responses"][status]["content"]
                     assert content["application/json"]["schema"] == problem
     assert len(names) == len(set(names))
+    assert schema["components"]["schemas"]["Problem"]["required"] == ["code", "message", "details"]
 
 
 def test_parameters_are_published_as_they_are_read(asked):
