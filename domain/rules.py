@@ -103,13 +103,16 @@ class Rules:
         }
 
     def _holding_of_a_stranger(self) -> frozenset[int]:
-        """Return the places of those that hold of somebody who did and is nothing, at any clock."""
-        holding: set[str] = set()
+        """Return the places of those that hold of somebody who did and is nothing, at whatever clock."""
+        holding, changing = set[str](), set[str]()
         stranger = Known({}, in_segment=lambda segment: segment in holding)
         for rule in self.rules:
-            if rule.condition.holds(stranger, 0):
+            holds, changes_at = rule.condition.answer(stranger, 0)
+            if holds:
                 holding.add(rule.segment)
-        return frozenset(self.place[it] for it in holding)
+            if changes_at is not None or references(rule.condition) & changing:
+                changing.add(rule.segment)
+        return frozenset(self.place[it] for it in holding | changing)
 
 
 def _in_order(rules: Mapping[str, Rule]) -> Sequence[Rule]:
