@@ -52,7 +52,7 @@ WHERE workspace = %s AND (name = %s AND version = %s OR name = %s AND version = 
 """
 """Asked with every question, so not put together anew each time."""
 
-_ERASING = 0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
+ERASING = 0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
 
 
 class ErasureUnderWay(FoldlineError):
@@ -66,13 +66,13 @@ def keep_out_erasures(tx: Connection, workspace: int) -> None:
 
     Taken before a batch is read: else one read before the blanking would bring it all back after.
     """
-    if not tx.execute(select(func.pg_try_advisory_xact_lock_shared(_ERASING, workspace))).scalar():
+    if not tx.execute(select(func.pg_try_advisory_xact_lock_shared(ERASING, workspace))).scalar():
         raise ErasureUnderWay("a person of this workspace is being erased", workspace=workspace)
 
 
 def keep_out_projectors(tx: Connection, workspace: int) -> None:
     """Let no read model of the workspace move until commit; wait for those that are about to."""
-    tx.execute(select(func.pg_advisory_xact_lock(_ERASING, workspace)))
+    tx.execute(select(func.pg_advisory_xact_lock(ERASING, workspace)))
 
 
 def plan_anew(tx: Connection) -> None:

@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 
+from projections.checkpoint import ERASING
 from tests.fix_embedded import eventually
 from tests.integration.cli.running import PATIENCE, ROOT, command, environment
 
@@ -72,7 +73,7 @@ def test_stopped_or_killed_it_takes_its_processes_along_and_the_next_goes_on(
 ) -> None:
     rebuild = ("projections", "rebuild", "timeline", "profile")
     with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as asked:
-        holder.execute("LOCK TABLE ledger.event")  # no batch can be read
+        holder.execute(_ERASE)  # no batch can be taken meanwhile
         process = subprocess.Popen(
             command(*rebuild), cwd=ROOT, env=environment(FOLDLINE_DSN=database), stderr=PIPE
         )
@@ -88,4 +89,5 @@ def test_stopped_or_killed_it_takes_its_processes_along_and_the_next_goes_on(
     assert done.returncode == 0, done.stderr
 
 
+_ERASE = f"SELECT pg_advisory_xact_lock({ERASING}, id) FROM ledger.workspace"
 _HELD = "SELECT count(*) FROM projections.build WHERE state = 'running' AND leased_until > now()"

@@ -96,6 +96,8 @@ def test_a_profile_as_of_any_position_is_what_was_shown_then(served):
         for it in (past, shown[position]):
             it.pop("projected_to")
         shown[position].pop("as_of")
+        assert past.pop("computed") is None, "only the present is worked out"
+        assert shown[position].pop("computed") == {}
         assert past == shown[position]
 
 

@@ -48,6 +48,7 @@ def test_a_profile_shows_what_is_known_of_the_person(given):
         "name": "Ada",
         "attributes": {"email": "ada@example.com", "name": "Ada", "plan": "pro"},
         "tags": ["vip"],
+        "computed": {},
         "contacts": [
             {"kind": "email", "value": "ada@example.com", "since": "2026-01-01T12:01:00.000000Z"},
             {"kind": "push", "value": "t", "since": "2026-01-01T12:03:00.000000Z"},
