@@ -68,10 +68,10 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
     grouped = "".join(f"{_GROUPS[it]} AS {it}, " for it in by)
     alone = " AND ".join([*of_row, *of_message, "NOT shared"])
     text = f"""
-    SELECT {grouped}stream, {_TIMES}, others, {_LOW} AS low, {_HIGH} AS high
+    SELECT {grouped}stream, by_user, {_TIMES}, others, {_LOW} AS low, {_HIGH} AS high
     FROM {message} WHERE {alone}
     UNION ALL
-    SELECT {grouped}stream, {_TIMES}, others, {_LOW}, {_HIGH} FROM (
+    SELECT {grouped}stream, NULL, {_TIMES}, others, {_LOW}, {_HIGH} FROM (
         SELECT coalesce(member.person, each.stream) AS stream, min(template) AS template,
             campaign, channel, message,
             count(*) OVER (PARTITION BY id) > 1 AS shared, min(first_at) AS first_at,
@@ -87,14 +87,16 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
 def _persons(whole: str, members: object) -> str:
     """Return what goes before a statement about the messages: `whole`, and `absorbed`.
 
-    Streams that are somebody else are looked up together: most are not, and a small index says which are.
+    Streams that are somebody else's are looked up together, those of users among the few that were merged.
     Left to itself the planner may read all people for the sake of a few thousand.
     """
+    absorbed = f"""
+        SELECT stream, person FROM {members} WHERE workspace = %(workspace)s AND person <> stream
+            AND stream = ANY (ARRAY(SELECT stream FROM whole WHERE {{whose}}))"""
     return f"""
     WITH whole AS MATERIALIZED ({whole}), absorbed AS MATERIALIZED (
-        SELECT stream, person FROM {members}
-        WHERE workspace = %(workspace)s AND person <> stream
-            AND stream = ANY (ARRAY(SELECT stream FROM whole))
+        {absorbed.format(whose="by_user")} AND kind = 'user_id'
+        UNION ALL {absorbed.format(whose="NOT by_user")}
     )
     """
 

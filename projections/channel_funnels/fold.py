@@ -68,6 +68,7 @@ Key = tuple[UUID, UUID]
 class Shown(msgspec.Struct, gc=False):
     """What one stream shows of a message."""
 
+    by_user: bool
     template: str | None
     times: dict[str, int]
     """When each step, and each other outcome, was seen first."""
@@ -106,7 +107,8 @@ def apply(tx: Connection, batch: Batch) -> None:
         if touch is not None:
             id_ = message_id(touch, recorded.stream)
             about[id_] = touch
-            each = shown.setdefault((id_, recorded.stream), Shown(None, {}))
+            by_user = event.subject.kind == "user_id"
+            each = shown.setdefault((id_, recorded.stream), Shown(by_user, None, {}))
             each.add(touch.template, {touch.step: microseconds(event.occurred_at)})
     if shown:
         _keep(tx, batch.workspace, shown, about)
@@ -157,7 +159,8 @@ def _rows(
     for id_, stream in keys:
         touch, (template, *rest, outcomes) = about[id_], shown[id_, stream].values
         said = (touch.campaign or "", touch.channel, touch.message, template)
-        yield (workspace, id_, stream, *said, False, *rest, jsonb(outcomes))
+        by_user = shown[id_, stream].by_user
+        yield (workspace, id_, stream, by_user, *said, False, *rest, jsonb(outcomes))
 
 
 def _cursor(tx: Connection) -> Cursor[Any]:

@@ -28,6 +28,7 @@ message = Table(
     Column("workspace", Integer, primary_key=True),
     Column("id", Uuid, primary_key=True),
     Column("stream", Uuid, primary_key=True),
+    Column("by_user", Boolean, nullable=False),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("campaign", Text(collation="C"), nullable=False),
     Column("channel", Text(collation="C"), nullable=False),
@@ -42,7 +43,7 @@ message = Table(
     postgresql_with={"fillfactor": 80},
 )
 """``id`` stands for campaign, channel and message.  ``message`` is null of what names none: such are one
-for each stream.  ``shared``: other streams show something of this message too.
+for each stream.  ``by_user``: the stream is that of a user id, which only a merge makes somebody else's.  ``shared``: other streams show something of this message too.
 
 Times are microseconds since 1970 UTC, each the earliest that was seen, and ``first_at`` the earliest of
 all.  ``others`` has a bit for each of ``outcomes``, by its place in `domain.channels.OUTCOMES`.

@@ -71,13 +71,21 @@ large = Table(
 Index("link_by_other", link.c.workspace, link.c.other)
 Index("link_awake", link.c.workspace, link.c.stream, postgresql_where=~link.c.idle)
 Index("decision_by_other", decision.c.workspace, decision.c.other)
-# Who of thousands of streams is somebody else is asked of this index alone.
+# Who of thousands of streams is somebody else is asked of these indexes alone.
 Index(
     "member_absorbed",
     member.c.workspace,
     member.c.stream,
     postgresql_include=["person"],
     postgresql_where=member.c.person != member.c.stream,
+    info=FOR_QUERIES,
+)
+Index(
+    "member_merged",
+    member.c.workspace,
+    member.c.stream,
+    postgresql_include=["person"],
+    postgresql_where=(member.c.person != member.c.stream) & (member.c.kind == "user_id"),
     info=FOR_QUERIES,
 )
 Index("member_by_person", member.c.workspace, member.c.person)

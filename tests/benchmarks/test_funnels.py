@@ -59,7 +59,7 @@ WITH drawn AS MATERIALIZED (
         clicked + read + delivered IS NOT NULL AND chance < 0.1 AS elsewhere FROM drawn
 )
 INSERT INTO {message}
-SELECT %(workspace)s, id, md5('user_id' || n)::uuid, 'campaign-' || c,
+SELECT %(workspace)s, id, md5('user_id' || n)::uuid, true, 'campaign-' || c,
     (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i,
     'template-' || c || '-' || i %% 2, elsewhere, sent, sent, sent + delivered::bigint,
     sent + (delivered + read)::bigint,
@@ -68,7 +68,7 @@ SELECT %(workspace)s, id, md5('user_id' || n)::uuid, 'campaign-' || c,
     CASE WHEN chance > 0.99 THEN jsonb_build_object('failed', sent) ELSE '{{}}' END
 FROM known
 UNION ALL
-SELECT %(workspace)s, id, md5('anonymous_id' || n)::uuid, 'campaign-' || c,
+SELECT %(workspace)s, id, md5('anonymous_id' || n)::uuid, false, 'campaign-' || c,
     (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i, NULL, true,
     sent + (delivered + read + clicked)::bigint, NULL, NULL, NULL,
     sent + (delivered + read + clicked)::bigint, 0, '{{}}'
