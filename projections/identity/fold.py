@@ -42,7 +42,8 @@ def apply(tx: Connection, batch: Batch) -> None:
     known = facts.near(tx, batch.workspace, said.streams.values(), whole=said.parts)
     facts.put_decisions(tx, batch.workspace, rows(said))
     streams = {it.identifier: it.stream for it in known.members} | said.streams
-    decisions = {*known.decisions, *_attested(known), *(fact for _, fact in said.decisions)}
+    decisions = {*known.decisions, *(fact for _, fact in said.decisions)}
+    decisions |= set(_attested(known.members, decisions))
     _settle(tx, batch.workspace, known, _Facts(streams, _earliest(known, said), decisions))
 
 
@@ -83,10 +84,10 @@ def _earliest(known: Known, said: Said) -> Mapping[Pair, datetime]:
     return shown
 
 
-def _attested(known: Known) -> Iterator[Linked]:
-    """Return that names exist which an alias may have guessed: an idle link may have shown so."""
-    exist = {it.identifier for it in known.members if not it.guessed}
-    for fact in known.decisions:
+def _attested(members: Iterable[Member], decisions: Iterable[Fact]) -> Iterator[Linked]:
+    """Return that names exist which an alias guesses: an idle link may have shown so."""
+    exist = {it.identifier for it in members if not it.guessed}
+    for fact in decisions:
         if isinstance(fact, Absorbed) and not fact.certain and fact.secondary in exist:
             yield Linked(fact.at, fact.secondary, fact.secondary)
 

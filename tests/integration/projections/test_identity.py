@@ -84,6 +84,18 @@ def test_a_profile_that_was_taken_apart_is_large_no_more(given):
     assert given.ask("/profiles/large")["profiles"] == []
 
 
+def test_a_name_that_was_shown_is_no_guess_of_a_later_alias(given):
+    history = [
+        shown(ANN, KIOSK, minutes=5),
+        shown(BOB, KIOSK, minutes=1),
+        tracked("alias", user("cy"), kind="alias", absorbs=(ANN, anonymous("ann"))),
+    ]
+    for message in history:
+        given.messages(message)
+    given.messages(*history, workspace=2)
+    assert identity_rows(given, 1) == identity_rows(given, 2)
+
+
 ANNS = [shown(ANN, KIOSK, minutes=1), shown(ANN, anonymous("a"))]
 MERGED = merged(BOB, user("rob"))
 
