@@ -156,11 +156,16 @@ def histories(draw: st.DrawFn) -> list[Said]:
 
 
 def ledger(history: Sequence[Said]) -> list[Recorded]:
-    """Record it: what is said in one minute has one time."""
+    """Record it, but for lists with people nobody has heard of, as the ledger refuses those.
+
+    What is said in one minute has one time.
+    """
     records: list[Recorded] = []
     for minute, what in history:
         moment = at(minute)
         if isinstance(what, Decided):
+            if isinstance(what.event, Listed) and what.stream not in people(records):
+                continue
             records.append(Recorded(len(records) + 1, what.stream, 1, moment, what.event))
         else:
             made = recorded([what], after=len(records))
