@@ -12,6 +12,7 @@ import pytest
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import serving
+from tests.serving import Server
 
 pytestmark = pytest.mark.benchmark
 
@@ -56,3 +57,17 @@ def test_ready_and_idle_memory_of_a_server_with_its_own_database(home, report, s
         note=f"{IDLE_SECONDS} s after ready, without PostgreSQL; the aim is 100",
     )
     hold(was_ready, idle)
+
+
+def test_ready_after_a_kill(home, report, say):
+    server = Server(home, {"FOLDLINE_HOME": str(home)})
+    server.start()
+    ready = []
+    try:
+        for number in range(ROUNDS):
+            server.kill()
+            ready.append((server.start(), READY_BAR_SECONDS))
+            say(f"footprint round {number + 1}: ready {ready[-1][0]:.2f} s after a kill")
+    finally:
+        server.stop()
+    hold(report.rounds("ready_after_kill", ready, unit="s", against="the bar", at_most=1))

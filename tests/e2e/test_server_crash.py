@@ -18,7 +18,6 @@ from tests.serving import Server
 pytestmark = pytest.mark.storage
 
 CYCLES = int(os.environ.get("E2E_CYCLES", "20"))
-READY_SECONDS = 3.0
 
 
 def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
@@ -45,4 +44,3 @@ def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
     assert load.unanswered >= CYCLES, "kills that hit no request prove nothing"
     acknowledged = {message_id for message_id, it in history.sent.items() if it.outcome == "ok"}
     assert acknowledged <= listed, "the read model has them too"
-    assert median(server.started_in) < READY_SECONDS
