@@ -43,8 +43,8 @@ def apply(tx: Connection, batch: Batch) -> None:
     facts.put_decisions(tx, batch.workspace, rows(said))
     streams = {it.identifier: it.stream for it in known.members} | said.streams
     decisions = {*known.decisions, *(fact for _, fact in said.decisions)}
-    decisions |= set(_attested(known.members, decisions))
-    _settle(tx, batch.workspace, known, _Facts(streams, _earliest(known, said), decisions))
+    others = {*decisions, *_attested(known.members, decisions)}
+    _settle(tx, batch.workspace, known, _Facts(streams, _earliest(known, said), others))
 
 
 def forget(tx: Connection, forgotten: Forgotten) -> None:
