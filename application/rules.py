@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.deciding import Decision, Subject, free_id, id_by_key, sent_before
+from application.deliveries.checking import check
 from application.ledger import segments
 from application.ledger.ledger import Ledger
 from application.ledger.people import LATEST
@@ -56,6 +57,7 @@ class Rules:
 
         Raises Conflict if the id was used before, InvalidRequest for what cannot be.
         """
+        check(wanted)
         with self._ledger.deciding(workspace) as connection:
             book = _Book(connection, workspace, self._ledger)
             before = book.sent_before(decision, id_, wanted)
@@ -84,6 +86,7 @@ class Rules:
         ``version`` is that of the rule that was looked at before, 0 of one that is new.  Raises Conflict if
         somebody has decided since, InvalidRequest for what cannot be.
         """
+        check(wanted)
         with self._ledger.deciding(workspace) as connection:
             book = _Book(connection, workspace, self._ledger)
             before = book.sent_before(decision, id_, wanted)

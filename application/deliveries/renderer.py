@@ -72,12 +72,16 @@ class Limited(Environment):
         self.filters["json"] = JSON(default=_plain)
 
 
-_template: Callable[[str], BoundTemplate] = lru_cache(maxsize=256)(Limited().from_string)
+_language = Limited()
+_template: Callable[[str], BoundTemplate] = lru_cache(maxsize=256)(_language.from_string)
 
 
 def render(job: Job) -> Answer:
     """Do one job.  What the templates or their data do wrong is in the answer."""
     try:
+        if not job.context:
+            _check(msgspec.json.decode(job.document))
+            return Answer()
         context = msgspec.json.decode(job.context)
         texts = {name: _template(text).render(**context) for name, text in job.texts.items()}
         document = b""
@@ -91,6 +95,16 @@ def render(job: Job) -> Answer:
     except (ValueError, TypeError, ArithmeticError, RecursionError, LookupError) as error:
         return Answer(error=f"{type(error).__name__}: {error}")
     return Answer(texts, document)
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, str):
+        for name in _template(value).analyze(include_partials=False).filters:
+            if name not in _language.filters:
+                raise LiquidValueError(f"there is no filter {name!r}", token=None)
+    elif isinstance(value, (dict, list)):
+        for it in value.values() if isinstance(value, dict) else value:
+            _check(it)
 
 
 def _rendered(value: Any, context: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class Job(msgspec.Struct, array_like=True):
     """Templates to render over one context."""
 
     context: bytes
-    """JSON: an object."""
+    """JSON: an object.  Empty: nothing is filled in, it is only seen whether the document's templates can be."""
 
     texts: dict[str, str]
     """Templates that give a text, each with a name."""
@@ -81,8 +81,7 @@ class Templates:
         if not (is_template(document) or any(is_template(it.encode()) for it in texts.values())):
             return texts, document
         whole = document + "\0".join(texts.values()).encode("utf-8", "surrogatepass")
-        if len(whole) > LONGEST:
-            raise TemplateFailed(f"templates have at most {LONGEST:,} bytes together")
+        _check_length(whole)
         name = blake2b(whole, digest_size=16).digest()
         with self._lock:
             if self._kills[name] >= MOST_KILLS:
@@ -94,6 +93,17 @@ class Templates:
         if answer.error is not None:
             raise TemplateFailed(answer.error)
         return answer.texts, answer.document
+
+    def check(self, document: bytes) -> None:
+        """Raise TemplateFailed unless all texts of a JSON document can be templates."""
+        if is_template(document):
+            _check_length(document)
+            with self._lock:
+                answer = self._ask(Job(b"", {}, document))
+            if answer is None:
+                raise TemplateTooSlow(f"it takes longer than {self._seconds:g} seconds to read")
+            if answer.error is not None:
+                raise TemplateFailed(answer.error)
 
     def close(self) -> None:
         """End the process."""
@@ -149,6 +159,11 @@ class Templates:
 def is_template(text: bytes) -> bool:
     """Say whether a text has anything to fill in."""
     return b"{{" in text or b"{%" in text
+
+
+def _check_length(templates: bytes) -> None:
+    if len(templates) > LONGEST:
+        raise TemplateFailed(f"templates have at most {LONGEST:,} bytes together")
 
 
 def _read(stream: IO[Any], size: int, until: float) -> bytes:

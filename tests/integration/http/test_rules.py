@@ -71,6 +71,10 @@ def test_the_same_key_decides_once(served: Served) -> None:
         ({"name": "x", **RULE, "trigger": {"entered": "nowhere"}}, ""),
         ({"name": "x", **RULE, "audience": {"any": [{"evnt": 1}]}}, "/audience/any/0"),
         ({"name": "x", "trigger": {"event": "a"}}, ""),
+        ({"name": "x", **RULE, "actions": [*TAG, {"add_tag": {"tag": "{{ event.x"}}]}, "/actions/1"),
+        ({"name": "x", **RULE, "actions": [{"add_tag": {"tag": "{{ 1 | nofilter }}"}}]}, "/actions/0"),
+        ({"name": "x", **RULE, "actions": [{"add_tag": {"tag": "{% include 'x' %}"}}]}, "/actions/0"),
+        ({"name": "x", **RULE, "actions": [{"send_event": {"name": "x", "properties": {"a": ["{% if %}"]}}}]}, "/actions/0"),
         ({"name": "", **RULE}, None),
         ({"name": "x", **RULE, "extra": 1}, None),
         ({"name": "x", **RULE, "reason": "\0"}, None),
@@ -85,6 +89,13 @@ def test_what_cannot_be_is_refused(asked: Served, body, path) -> None:
     assert answer.status_code == 400, answer.text
     if path is not None:
         assert answer.json()["details"]["path"] == path
+
+
+def test_templates_that_can_be_filled_are_taken(served: Served) -> None:
+    says = "{% if event.total > 9 %}{{ event['a b'] | upcase }}{% endif %}{{ customer | json }}"
+    actions = [{"webhook": {"endpoint": "crm", "body": {"says": says, "braces": "{"}}}]
+    made = send(served, "PUT", "/x", {"name": "x", **RULE, "actions": actions})
+    assert made.json()["rule"]["actions"] == actions
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
