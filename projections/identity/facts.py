@@ -101,6 +101,21 @@ def kept(
     return links, [_decision(*row) for row in tx.execute(_DECISIONS, asked)]
 
 
+_ARE_SHOWN = text(f"""
+SELECT it FROM unnest(CAST(:streams AS uuid[])) AS it
+WHERE EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND stream = it)
+    OR EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND other = it)
+""")
+
+
+def shown(tx: Connection, workspace: int, streams: Collection[UUID]) -> Collection[UUID]:
+    """Return those of the streams that were shown with another, idle links included."""
+    if not streams:
+        return ()
+    asked = {"workspace": workspace, "streams": list(streams)}
+    return set(tx.execute(_ARE_SHOWN, asked).scalars())
+
+
 def _member(  # noqa: PLR0917 - the columns of a row
     stream: UUID, kind: str, value: str, person: UUID, guessed: bool, demoted_at: datetime | None
 ) -> Member:

@@ -7,9 +7,9 @@ resolved anew together with what was said, and what came out differently is writ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeGuard
 from uuid import UUID
 
 import structlog
@@ -31,6 +31,8 @@ from projections.identity.facts import Known, Member, Pair
 from projections.identity.said import Said, rows, said_in
 from projections.identity.tables import large, member
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,7 +45,7 @@ def apply(tx: Connection, batch: Batch) -> None:
     facts.put_decisions(tx, batch.workspace, rows(said))
     streams = {it.identifier: it.stream for it in known.members} | said.streams
     decisions = {*known.decisions, *(fact for _, fact in said.decisions)}
-    others = {*decisions, *_attested(known.members, decisions)}
+    others = decisions | _attested(tx, batch.workspace, known, said)
     _settle(tx, batch.workspace, known, _Facts(streams, _earliest(known, said), others))
 
 
@@ -84,12 +86,19 @@ def _earliest(known: Known, said: Said) -> Mapping[Pair, datetime]:
     return shown
 
 
-def _attested(members: Iterable[Member], decisions: Iterable[Fact]) -> Iterator[Linked]:
-    """Return that names exist which an alias guesses: an idle link may have shown so."""
-    exist = {it.identifier for it in members if not it.guessed}
-    for fact in decisions:
-        if isinstance(fact, Absorbed) and not fact.certain and fact.secondary in exist:
-            yield Linked(fact.at, fact.secondary, fact.secondary)
+def _attested(tx: Connection, workspace: int, known: Known, said: Said) -> set[Fact]:
+    """Return that names exist which an alias guesses, where it may be that only idle links have shown so."""
+    exist = {it.identifier for it in known.members if not it.guessed}
+    before = {it.secondary for it in known.decisions if _is_guess(it)} & exist
+    # Of a name that nothing had guessed, its row does not tell whether anything has shown it.
+    new = {it.secondary for _, it in said.decisions if _is_guess(it)} & exist
+    shown = facts.shown(tx, workspace, [said.streams[it] for it in new])
+    sure = before | {it for it in new if said.streams[it] in shown}
+    return {Linked(NEVER, it, it) for it in sure}
+
+
+def _is_guess(fact: Fact) -> TypeGuard[Absorbed]:
+    return isinstance(fact, Absorbed) and not fact.certain
 
 
 def _member(

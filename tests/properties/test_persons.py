@@ -74,7 +74,7 @@ def kept(database: str) -> Iterator[Kept]:
 
 
 @settings(
-    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(
     history=st.lists(messages(), min_size=1, max_size=15),

@@ -84,12 +84,14 @@ def test_a_profile_that_was_taken_apart_is_large_no_more(given):
     assert given.ask("/profiles/large")["profiles"] == []
 
 
-def test_a_name_that_was_shown_is_no_guess_of_a_later_alias(given):
-    history = [
-        shown(ANN, KIOSK, minutes=5),
-        shown(BOB, KIOSK, minutes=1),
-        tracked("alias", user("cy"), kind="alias", absorbs=(ANN, anonymous("ann"))),
-    ]
+SHOWN = [shown(ANN, KIOSK, minutes=5), shown(BOB, KIOSK, minutes=1)]
+TAKEN_APART = [unmerged(ANN, BOB)]
+
+
+@pytest.mark.parametrize("before", [SHOWN, TAKEN_APART])
+def test_an_alias_guesses_of_no_name_that_was_shown_before(given, before):
+    alias = tracked("alias", user("cy"), kind="alias", absorbs=(ANN, anonymous("ann")))
+    history = [*before, alias]
     for message in history:
         given.messages(message)
     given.messages(*history, workspace=2)
