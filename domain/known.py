@@ -70,12 +70,13 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        told = self._rules.told
+        told = {key: it for key in self._rules.told if (it := self._joined[key])}
         if not told:
+            self.known = self.known._replace(attributes={}, tags=frozenset())
             return
-        traits = [self._joined.get(key) for key in told if key != TAGS]
-        attributes = {name: word for each in traits if each for name, word in each.items()}
-        state = ProfileState(attributes=attributes, tags=self._joined.get(TAGS) or {})
+        tags = told.pop(TAGS, {})
+        attributes = {name: word for each in told.values() for name, word in each.items()}
+        state = ProfileState(attributes=attributes, tags=tags)
         shown = profile_view.attributes(state)
         self.known = self.known._replace(
             attributes={name: msgspec.json.decode(value) for name, value in shown.items()},
@@ -84,20 +85,27 @@ class KnownOf:
 
 
 class _Joined(dict[str, Value]):
-    """Memories of a person by key, joined from their streams'."""
+    """Memories of a person by key, joined from their streams' once they are asked for; None: nothing."""
 
     def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
         super().__init__()
         self._rules, self._streams = rules, streams
+        self._only = streams[0].memory.get if len(streams) == 1 else None
 
-    def get(self, key: str, default: Value = None) -> Value:
-        """Return the joined value."""
-        if key not in self:
+    def __missing__(self, key: str) -> Value:
+        if self._only is not None and key not in self._rules.told:
+            value = self._only(key)
+        else:
             sides = [
                 (value, it.whose.demoted)
                 for it in self._streams
                 if (value := it.memory.get(key)) is not None
             ]
-            self[key] = self._rules.memories[key].join(sides) if sides else None
+            value = self._rules.memories[key].join(sides) if sides else None
+        self[key] = value
+        return value
+
+    def get(self, key: str, default: Value = None) -> Value:
+        """Return the joined value."""
         value = self[key]
         return default if value is None else value

@@ -10,7 +10,7 @@ can change (`Condition.events_make_it`), and for each person only one instant is
 
 from __future__ import annotations
 
-import heapq
+from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
@@ -24,6 +24,8 @@ from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
 from domain.rules import Rules
 from domain.standing import Person, Standing
+
+NOBODY = frozenset[int]()
 
 BY_ITSELF = 0
 """Stands for the position of what only time has caused."""
@@ -163,7 +165,8 @@ class Household:
         return earlier(person.standing.due, self.acting.next_due(person.id))
 
     def _do(self, step: Did) -> None:
-        stream = self.streams.get(step.stream) or self._met(step)
+        met = step.stream not in self.streams
+        stream = self._met(step) if met else self.streams[step.stream]
         person = self.persons[stream.whose.person]
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
@@ -179,7 +182,11 @@ class Household:
         created = first and sum(it.first_at is not None for it in person.streams.values()) == 1
         if created:
             person.known = None
-            self._settle_all(person, step.at)
+            # Rules are told of moves in the order of the segments, whoever is asked about.
+            if met and len(person.streams) == 1 and not self._rules.effective:
+                self._meet(person, changed, step.at)
+            else:
+                self._settle_all(person, step.at)
         elif changed:
             self._settle(person, self._changeable(person, changed), step.at)
         self._telling.did(step, person.id, told, created=created)
@@ -223,6 +230,16 @@ class Household:
             places |= self._rules.left[key].intersection(inside)
         return places
 
+    def _meet(self, person: Person, keys: Sequence[str], at: Since) -> None:
+        """Ask about somebody of whom nothing is known but what is remembered under some keys.
+
+        What holds of anybody is not asked.
+        """
+        inside, places = self._rules.first_sight(*keys)
+        for place in inside:
+            self._move(person, place, at, holds=True)
+        person.standing.wait_until(self._ask(person, places, at))
+
     def _settle_all(self, person: Person, at: Since) -> None:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
         places = {*self._rules.at_first_sight, *person.standing.inside}
@@ -238,27 +255,31 @@ class Household:
 
     def _ask(self, person: Person, places: Collection[int], at: Since) -> int | None:
         """Ask about these segments; return when the first of the answers may change by itself."""
-        rules, standing, next_due = self._rules, person.standing, None
-        inside, known = standing.inside, person.asked(rules)
-        waiting, seen = sorted(places), set(places)
-        while waiting:
-            place = heapq.heappop(waiting)
-            holds, due = rules.rules[place].condition.answer(known.known, at.at)
-            if not known.is_somebody:
+        answers, askers, inside = self._rules.answers, self._rules.askers, person.standing.inside
+        known_of, clock, next_due = person.asked(self._rules), at.at, None
+        waiting = sorted(places)
+        for place in waiting:
+            holds, due = answers[place](known_of.known, clock)
+            if not known_of.is_somebody:
                 holds, due = False, None
             if holds != (place in inside):
-                standing.changed = True
-                if holds:
-                    inside[place] = at
-                else:
-                    segment = rules.rules[place].segment
-                    self.ended.append(Stay(segment, person.id, inside.pop(place), at))
-                self._telling.moved(person.id, rules.rules[place].segment, entered=holds)
-                for asker in rules.askers.get(place, frozenset()) - seen:
-                    seen.add(asker)
-                    heapq.heappush(waiting, asker)
-            next_due = earlier(next_due, due)
+                self._move(person, place, at, holds=holds)
+                for asker in askers.get(place, NOBODY).difference(waiting):
+                    insort(
+                        waiting, asker
+                    )  # further on: segments come after those that they ask about
+            if due is not None and (next_due is None or due < next_due):
+                next_due = due
         return next_due
+
+    def _move(self, person: Person, place: int, at: Since, *, holds: bool) -> None:
+        standing, segment = person.standing, self._rules.rules[place].segment
+        standing.changed = True
+        if holds:
+            standing.inside[place] = at
+        else:
+            self.ended.append(Stay(segment, person.id, standing.inside.pop(place), at))
+        self._telling.moved(person.id, segment, entered=holds)
 
     def _person(self, id_: UUID) -> Person:
         person = self.persons.get(id_)

@@ -23,6 +23,16 @@ class Rule(NamedTuple):
     """What stands for it where it is kept who is inside: position from which on it was there."""
 
 
+class FirstSight(NamedTuple):
+    """What is known of somebody's segments by the first that is heard of them."""
+
+    inside: frozenset[int]
+    """Places of those that they are in, whoever they are."""
+
+    ask: frozenset[int]
+    """Places of those to ask about."""
+
+
 class Rules:
     """Segments, those that others ask about first."""
 
@@ -39,6 +49,9 @@ class Rules:
         """The automation rules that look at the same people."""
 
         self.rules = _in_order({it.segment: it for it in rules})
+        self.answers = [rule.condition.answer for rule in self.rules]
+        """What to ask about each, by its place."""
+
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
         self.places = {rule.number: place for place, rule in enumerate(self.rules)}
         """Places by number."""
@@ -49,7 +62,9 @@ class Rules:
         self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
         self.numbers = numbers
-        self.told = [key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))]
+        self.told = dict.fromkeys(
+            key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))
+        )
         """Keys of what is remembered of what people are."""
 
         self.users = dict.fromkeys(self.memories, frozenset[int]()) | _turned(
@@ -65,10 +80,13 @@ class Rules:
         """Places of the segments that ask about a segment, by its place."""
 
         self.watching = lru_cache(maxsize=65_536)(self._watching)
-        self.at_first_sight = self._holding_of_a_stranger() | frozenset(
-            place for place, it in enumerate(self.rules) if _asks_for_names(it.condition)
-        )
+        holding, unsure = self._of_a_stranger()
+        self.at_first_sight = holding | unsure
         """Places of those that somebody may be in of whom nothing is remembered."""
+
+        self._unsure = self._with_askers(unsure)
+        self._holding = holding - self._unsure
+        self.first_sight = lru_cache(maxsize=65_536)(self._first_sight)
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -102,17 +120,34 @@ class Rules:
             for key, places in self.users.items()
         }
 
-    def _holding_of_a_stranger(self) -> frozenset[int]:
-        """Return the places of those that hold of somebody who did and is nothing, at whatever clock."""
-        holding, changing = set[str](), set[str]()
+    def _of_a_stranger(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the places of those that hold of somebody who did and is nothing, and of those that may.
+
+        The first hold at whatever clock.
+        """
+        holding, unsure = set[str](), set[str]()
         stranger = Known({}, in_segment=lambda segment: segment in holding)
         for rule in self.rules:
             holds, changes_at = rule.condition.answer(stranger, 0)
-            if holds:
+            asked = references(rule.condition)
+            if changes_at is not None or asked & unsure or _asks_for_names(rule.condition):
+                unsure.add(rule.segment)
+            elif holds:
                 holding.add(rule.segment)
-            if changes_at is not None or references(rule.condition) & changing:
-                changing.add(rule.segment)
-        return frozenset(self.place[it] for it in holding | changing)
+        return self._places(holding), self._places(unsure)
+
+    def _places(self, segments: Iterable[str]) -> frozenset[int]:
+        return frozenset(self.place[it] for it in segments)
+
+    def _first_sight(self, *keys: str) -> FirstSight:
+        asked = self._with_askers(frozenset().union(*(self.users[it] for it in keys)))
+        return FirstSight(self._holding - asked, asked | self._unsure)
+
+    def _with_askers(self, places: frozenset[int]) -> frozenset[int]:
+        """Return the places, with those of all segments that ask about them, or about those."""
+        while more := frozenset().union(*(self.askers.get(it, ()) for it in places)) - places:
+            places |= more
+        return places
 
 
 def _in_order(rules: Mapping[str, Rule]) -> Sequence[Rule]:

@@ -109,7 +109,13 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
         """Return both, from one look at the summary."""
-        summary, comes = self._known(known, clock)
+        try:
+            summary = known.summaries[self.key]
+        except KeyError:
+            summary = None
+        if not isinstance(summary, dict):
+            return self.answer_of(summary, clock)
+        summary, comes = self.at(summary, clock)
         holds, changes = self.answer_of(summary, clock)
         return holds, earlier(changes, comes)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from application.ledger.ledger import Ledger
-from projections import PROJECTIONS, segments, timeline
+from projections import PROJECTIONS, lanes, segments, timeline
 from projections.projector import BATCH, Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
@@ -174,7 +174,7 @@ def of_segments_alone(
         messages = list(batch.messages())
         started = time.perf_counter()
         with engine.begin() as tx:
-            projector._apply(tx, batch, projector.projections)
+            lanes.apply([(tx, projector.projections)], batch)
         seconds += time.perf_counter() - started
         after += len(messages)
     assert after == len(conditions) + EVENTS
