@@ -19,6 +19,7 @@ from domain.identifiers import Identifier, stream_id
 from domain.profile_state import ProfileState, encode
 from domain.registers import Register
 from projections import PROJECTIONS
+from projections.arrays import integers
 from projections.copying import copy
 from projections.profile.tables import search, state
 from projections.profile.words import folded, grams, pattern, words_of
@@ -67,8 +68,8 @@ def settle(database: Database) -> None:
             ]
             own = database.workspace
             copy(tx, state, ((own, at, it.last_seen, encode(it)) for at, it in rows))
-            words = [(at, it, words_of(it)) for at, it in rows]
-            copy(tx, search, ((own, at, it.first_seen, w, grams(w, own)) for at, it, w in words))
+            words = [(at, it.first_seen, words_of(it)) for at, it in rows]
+            copy(tx, search, ((own, *it, integers(grams(it[-1], own))) for it in words))
     engine.dispose()
     database.sql("VACUUM (ANALYZE)")
 
