@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -51,6 +50,24 @@ SELECT position FROM {checkpoint.fullname}
 WHERE workspace = %s AND (name = %s AND version = %s OR name = %s AND version = %s)
 """
 """Asked with every question, so not put together anew each time."""
+
+_STANDING = f"SELECT name, version, position FROM {checkpoint.fullname} WHERE workspace = %s"
+
+_MOVE = f"""
+WITH held AS MATERIALIZED (
+    SELECT known.name, known.version
+    FROM unnest(%(names)s::text[], %(versions)s::integer[])
+        WITH ORDINALITY AS asked (name, version, place)
+    JOIN {checkpoint.fullname} AS known USING (name, version)
+    WHERE workspace = %(workspace)s AND position = %(after)s
+    ORDER BY place FOR UPDATE OF known
+)
+UPDATE {checkpoint.fullname} AS known SET position = %(to)s, recorded_at = %(recorded_at)s,
+    updated_at = clock_timestamp(), failure = NULL, failed_at = NULL
+FROM held
+WHERE workspace = %(workspace)s AND known.name = held.name AND known.version = held.version
+RETURNING known.name, known.version
+"""
 
 ERASING = 0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
 
@@ -107,25 +124,14 @@ def positions(
     tx: Connection, workspace: int, projections: Sequence[Projection]
 ) -> Mapping[Projection, int | None]:
     """Return where each read model stands in the workspace; None where it has not begun."""
-    key = (checkpoint.c.name, checkpoint.c.version)
-    found = {
-        (row.name, row.version): row.position
-        for row in tx.execute(
-            select(*key, checkpoint.c.position).where(
-                checkpoint.c.workspace == workspace,
-                tuple_(*key).in_([(it.name, it.version) for it in projections]),
-            )
-        )
-    }
+    found = standing(tx, workspace)
     return {it: found.get((it.name, it.version)) for it in projections}
 
 
 def standing(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
     """Return where each read model stands, by name and version, known to this process or not."""
-    found = select(checkpoint.c.name, checkpoint.c.version, checkpoint.c.position).where(
-        checkpoint.c.workspace == workspace
-    )
-    return {(row.name, row.version): row.position for row in tx.execute(found)}
+    rows = tx.exec_driver_sql(_STANDING, (workspace,))
+    return {(name, version): position for name, version, position in rows}
 
 
 def recorded_at(tx: Connection, workspace: int, projection: Projection) -> datetime | None:
@@ -164,31 +170,28 @@ def reached(tx: Connection, workspace: int, one: Projection, other: Projection) 
     return min(found) if len(found) == len({one, other}) else 0
 
 
-def move(
+def move(  # noqa: PLR0917 - what a move is made of
     tx: Connection,
     workspace: int,
-    projection: Projection,
-    *,
+    projections: Sequence[Projection],
     after: int,
     to: int,
     recorded_at: datetime,
-) -> bool:
-    """Move the checkpoint if it still stands where the caller read it; say whether it did.
+) -> Collection[Projection]:
+    """Move checkpoints, in this order, that still stand where the caller read them; return those.
 
-    Holds the checkpoint until commit, so of two workers one waits here and then applies nothing.
+    Holds them until commit, so of two workers one waits here and then applies nothing.
     """
-    moved = tx.execute(
-        update(checkpoint)
-        .where(_of(workspace, projection), checkpoint.c.position == after)
-        .values(
-            position=to,
-            recorded_at=recorded_at,
-            updated_at=func.clock_timestamp(),
-            failure=None,
-            failed_at=None,
-        )
-    )
-    return moved.rowcount == 1
+    asked = {
+        "workspace": workspace,
+        "names": [it.name for it in projections],
+        "versions": [it.version for it in projections],
+        "after": after,
+        "to": to,
+        "recorded_at": recorded_at,
+    }
+    moved = set(map(tuple, tx.exec_driver_sql(_MOVE, asked)))
+    return [it for it in projections if (it.name, it.version) in moved]
 
 
 def hold(tx: Connection, workspace: int, projection: Projection) -> int:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from threading import Event
 
 from sqlalchemy import Connection, Engine, select
@@ -258,21 +259,20 @@ class Projector:
     def _move(self, abreast: Sequence[Lane], batch: Batch, group: Sequence[Projection]) -> None:
         """Move each checkpoint in the transaction of its lane.  Raises Overtaken."""
         tx_of = {projection: tx for tx, share in abreast for projection in share}
+        recorded_at = batch.records[-1].recorded_at
         # In the order of the registry, whatever the lane: workers who lock in one order never wait in a circle.
-        for projection in group:
-            if not checkpoint.move(
-                tx_of[projection],
-                batch.workspace,
-                projection,
-                after=batch.after,
-                to=batch.position,
-                recorded_at=batch.records[-1].recorded_at,
-            ):
-                raise Overtaken(
-                    f"{projection} has moved on from position {batch.after}",
-                    workspace=batch.workspace,
-                    projection=str(projection),
-                )
+        for tx, each in groupby(group, tx_of.__getitem__):
+            share = list(each)
+            moved = checkpoint.move(
+                tx, batch.workspace, share, batch.after, batch.position, recorded_at
+            )
+            for projection in share:
+                if projection not in moved:
+                    raise Overtaken(
+                        f"{projection} has moved on from position {batch.after}",
+                        workspace=batch.workspace,
+                        projection=str(projection),
+                    )
 
 
 def _together(steps: Sequence[Step]) -> Step:
