@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,13 @@ class Database:
             "SELECT coalesce(min(position), 0) FROM projections.checkpoint WHERE workspace = %s"
         )
         return self.sql(reached, self.workspace)[0][0]
+
+    def settled(self, seconds: float = 120) -> None:
+        """Wait until every read model has what the ledger has."""
+        until = time.monotonic() + seconds
+        while self.projected() < self.head():
+            assert time.monotonic() < until, "the read models did not catch up"
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     per_batch: int = 20
     batches_a_second: int = 100
     look_at_every: int = 25
-    """One batch in this many has a profile of its own, whose timeline is asked for until it is there."""
+    """One batch in this many has a profile of its own, whose timeline is asked for until it is there; 0: none."""
 
     look_again_after: float = 0.01
 
@@ -66,7 +66,8 @@ class Sender:
             for number in range(count):
                 due = started + number / pace.batches_a_second
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                tasks.create_task(self._batch(looked_at=number % pace.look_at_every == 0))
+                looked_at = bool(pace.look_at_every) and number % pace.look_at_every == 0
+                tasks.create_task(self._batch(looked_at=looked_at))
             rate = count * pace.per_batch / (time.monotonic() - started)
         for it in self._idle:
             await it.close()

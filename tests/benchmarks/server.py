@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -62,6 +63,17 @@ def serving(*options: str, dsn: str | None = None, home: Path | None = None) -> 
                 time.sleep(0.005)
             after = time.perf_counter() - started
             yield Server(port=port, pid=process.pid, ready_after=after)
+
+
+@contextmanager
+def apart(dsn: str) -> Iterator[Server]:
+    """Serve a database as `docker-compose.yml` does: the API and the worker are processes of their own."""
+    environment, quiet = clean_environment(FOLDLINE_DSN=dsn), subprocess.DEVNULL
+    with (
+        serving("--no-worker", dsn=dsn) as server,
+        running([*SERVE[:-1], "worker"], env=environment, stdout=quiet, stderr=quiet),
+    ):
+        yield server
 
 
 def _ready(port: int) -> bool:

@@ -24,7 +24,7 @@ from tests.benchmarks.paced import Pace, Paced
 from tests.benchmarks.process import Worker
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
-from tests.benchmarks.server import serving
+from tests.benchmarks.server import apart
 from tests.benchmarks.test_projecting import over
 from tests.benchmarks.times import percentile
 from tests.builders import tracked, user
@@ -105,8 +105,9 @@ def test_fired_within_half_a_second(fresh, report, say):
     with over(database) as (ledger, _):
         # All but what the rule's own action records.
         enable(ledger, database.workspace, {"matching": "*|Tag Added"})
-    with serving(dsn=database.dsn) as server:
+    with apart(database.dsn) as server:
         send(Load(port=server.port, key=database.write_key, events=1_000))
+        database.settled()
         pace = Pace(
             port=server.port,
             write_key=database.write_key,
@@ -114,6 +115,7 @@ def test_fired_within_half_a_second(fresh, report, say):
             seconds=SECONDS,
             per_batch=20,
             batches_a_second=EVENTS_A_SECOND // 20,
+            look_at_every=0,
         )
         began = datetime.now(UTC)
         with Worker("tests.benchmarks.paced", pace, Paced) as sender:

@@ -19,7 +19,7 @@ from tests.benchmarks.process import Worker
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.segments import Document, define, elsewhere, looking, mixed
-from tests.benchmarks.server import serving
+from tests.benchmarks.server import apart
 from tests.benchmarks.test_projecting import EVENTS, as_a_server_collects, forget, over, record
 from tests.benchmarks.test_visible import visible_after, watched
 from tests.benchmarks.times import percentile
@@ -118,13 +118,15 @@ def test_membership_visible_within_300_ms(fresh, report, say, number, bar):
     database = fresh()
     with over(database) as (ledger, _):
         define(ledger, database.workspace, mixed(number))
-    with serving(dsn=database.dsn) as server:
+    with apart(database.dsn) as server:
         send(Load(port=server.port, key=database.write_key, events=5_000))
+        database.settled()
         pace = Pace(
             port=server.port,
             write_key=database.write_key,
             read_key=database.read_key,
             seconds=SECONDS,
+            look_at_every=0,
         )
         with (
             watched(database, "segments") as looks,
