@@ -28,7 +28,7 @@ AT_ONCE = 500
 """Triggers that are fired in one transaction, about."""
 
 BUSY, IDLE = 0.02, 0.1
-"""Seconds between two looks at what is due: after something was, and after nothing was."""
+"""Seconds to the next look at what is due: from the beginning of one that found some; at most, after others."""
 
 RETRY_SECONDS = 1.0
 """How long to wait after an error."""
@@ -81,11 +81,16 @@ class Firing:
         """Fire until told to stop.  Errors are logged, and it is tried again."""
         pause, marked = IDLE, 0.0
         while not stop.wait(pause):
+            began = monotonic()
             try:
                 workspaces = self._triggers.workspaces()
                 if monotonic() >= marked + MARK_SECONDS:
                     workspaces, marked = self._triggers.with_rules(), monotonic()
-                pause = BUSY if sum(map(self.step, sorted(workspaces))) else IDLE
+                found = sum(map(self.step, sorted(workspaces)))
+                if found:
+                    pause = max(0.0, began + BUSY - monotonic())
+                else:
+                    pause = min(max(pause, BUSY) * 1.5, IDLE)
             except Exception:  # the server went away, say: what is due stays due
                 pause = RETRY_SECONDS
                 log.exception("firing_failed", retry_in_seconds=pause)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the projector starts this loop
     from projections.projector import Failure, Projector
 
 BUSY = 0.025
-"""Seconds between two looks at the ledger while events come in."""
+"""Seconds at least from the beginning of a look at the ledger to the next while events come in: they gather."""
 
 IDLE = 0.1
 """Seconds between two looks at an idle ledger."""
@@ -64,13 +64,13 @@ class Follower:
 
         Returns the seconds after which another look is due, or None if nothing was new.
         """
-        heads = self.projector.feed.heads()
+        began, heads = monotonic(), self.projector.feed.heads()
         moved = [self._follow(it) for it, head in heads.items() if head > self._reached(it)]
         self._pass_time([it for it, head in heads.items() if head == self._reached(it)])
         if not any(moved):
             return None
         behind = any(head > self._reached(it) for it, head in heads.items())
-        return 0.0 if behind else BUSY
+        return 0.0 if behind else max(0.0, began + BUSY - monotonic())
 
     def _reached(self, workspace: int) -> int:
         return self.reached.get(workspace, 0)
