@@ -98,7 +98,7 @@ def answer_members(reader: Reader, params: MembersParams) -> dict[str, Any]:
     else:
         when = instants.place(params.as_of, "as_of")
         row = _definition(reader, params.id, *_decided_by(reader, when))
-        inside = and_(_by(reader, when, _s.entered_at, _s.entered_by), ~_left(reader, when))
+        inside = and_(_by(reader, when, _s.entered_at, _s.entered_by), _still_inside(reader, when))
     wanted = select(stay).where(_s.workspace == reader.workspace, _s.segment == params.id, inside)
     if params.cursor is not None:
         at, person = cursors.stream(params.cursor)
@@ -195,8 +195,9 @@ def _decided_by(reader: Reader, when: int | datetime) -> Sequence[ColumnElement[
     return (_by(reader, when, _d.at, _d.position),)
 
 
-def _left(reader: Reader, when: int | datetime) -> ColumnElement[bool]:
-    return and_(_s.left_at.is_not(None), _by(reader, when, _s.left_at, _s.left_by))
+def _still_inside(reader: Reader, when: int | datetime) -> ColumnElement[bool]:
+    left = _by(reader, when, _s.left_at, _s.left_by)
+    return or_(_s.left_at.is_(None), and_(_s.left_at.is_not(None), ~left))
 
 
 def _by(

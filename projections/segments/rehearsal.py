@@ -49,8 +49,10 @@ WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until
 """
 
 _MOVED = f"""
-SELECT DISTINCT person FROM {stay}
-WHERE workspace = %(workspace)s AND segment = %(segment)s
+SELECT person FROM {stay} WHERE workspace = %(workspace)s AND segment = %(segment)s
+    AND left_at IS NULL AND entered_at BETWEEN %(from)s AND %(to)s
+UNION SELECT person FROM {stay} WHERE workspace = %(workspace)s AND segment = %(segment)s
+    AND left_at IS NOT NULL
     AND (entered_at BETWEEN %(from)s AND %(to)s OR left_at BETWEEN %(from)s AND %(to)s)
 """
 

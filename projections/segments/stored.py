@@ -43,13 +43,6 @@ FROM unnest(%(workspaces)s::integer[]) AS it (workspace)
 """
 
 _DUE = f"""
-SELECT least(
-    (SELECT min(due) FROM {person} WHERE workspace = %(workspace)s AND due IS NOT NULL),
-    (SELECT min(due) FROM {trigger} WHERE workspace = %(workspace)s AND due IS NOT NULL)
-)
-"""
-
-_DUE = f"""
 SELECT person FROM {person} WHERE workspace = %(workspace)s AND due <= %(until)s
 UNION SELECT theirs.person FROM {trigger} AS waiting JOIN {stream} AS theirs USING (workspace, stream)
     WHERE workspace = %(workspace)s AND waiting.due <= %(until)s

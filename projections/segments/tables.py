@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from projections.base import schema
 
-NAME, VERSION = "segments", 3
+NAME, VERSION = "segments", 4
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -120,17 +120,19 @@ person = Table(
 stay = Table(
     "stay",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("segment", Text(collation="C"), primary_key=True),
-    Column("person", Uuid, primary_key=True),
-    Column("entered_at", BigInteger, primary_key=True),
-    Column("entered_by", BigInteger, primary_key=True),
+    Column("workspace", Integer),
+    Column("segment", Text(collation="C")),
+    Column("person", Uuid),
+    Column("entered_at", BigInteger),
+    Column("entered_by", BigInteger),
     Column("left_at", BigInteger),
     Column("left_by", BigInteger),
+    PrimaryKeyConstraint("workspace", "person", "segment", "entered_at", "entered_by"),
 )
 """Who was in which segment from when to when; ``left_at`` is null of those who are in it.
 
-``_by`` is the position of what did it, 0 if only time did.
+``_by`` is the position of what did it, 0 if only time did.  Each row is in two indexes, for an event makes
+more stays than anything else: by person, and by segment with either those who are in it or those who left.
 """
 
 rule = Table(
@@ -185,16 +187,18 @@ trigger = Table(
 """
 
 Index("stream_by_person", stream.c.workspace, stream.c.person)
-_now = stay.c.left_at.is_(None)
-Index(
-    "stay_now",
-    stay.c.workspace,
-    stay.c.segment,
-    stay.c.entered_at.desc(),
-    stay.c.person.desc(),
-    postgresql_where=_now,
-)
-Index("stay_by_person", stay.c.workspace, stay.c.person, stay.c.segment)
+for _name, _which in (
+    ("stay_now", stay.c.left_at.is_(None)),
+    ("stay_ended", stay.c.left_at.is_not(None)),
+):
+    Index(
+        _name,
+        stay.c.workspace,
+        stay.c.segment,
+        stay.c.entered_at.desc(),
+        stay.c.person.desc(),
+        postgresql_where=_which,
+    )
 Index(
     "person_by_due",
     person.c.workspace,

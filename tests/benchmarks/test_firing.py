@@ -18,6 +18,7 @@ from domain.events import Event, MessageEvent
 from interfaces.firing import firing
 from projections import PROJECTIONS
 from projections.projector import Projector
+from projections.segments.tables import trigger
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.paced import Pace, Paced
@@ -37,8 +38,8 @@ BAR_MS = 500
 SECONDS = scaled(20, least=2)
 EVENTS_A_SECOND = 500
 
-_WAIT = """
-INSERT INTO read_segments_v3.trigger
+_WAIT = f"""
+INSERT INTO {trigger}
 SELECT %s, 'waiting', 1, n::text, md5('s' || n)::uuid, md5('s' || n)::uuid, 0, n, 'waiting', 'delay', 0, n,
     extract(epoch FROM now() + interval '1 day')::bigint * 1000000 + n, 0, %s, NULL
 FROM generate_series(1, %s) AS n
@@ -64,7 +65,7 @@ def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
             {"kind": "event", "document": {"total": 12.5}} | {"x": "y" * 100}
         )
         beside.sql(_WAIT, beside.workspace, context, WAITING)
-        beside.sql("ANALYZE read_segments_v3.trigger")
+        beside.sql(f"ANALYZE {trigger}")
         for number in range(-1, ROUNDS):  # the first only warms up
             seconds = fire(alone, *one), fire(beside, *other)
             say(

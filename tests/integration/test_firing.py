@@ -27,6 +27,7 @@ from interfaces.firing import firing
 from projections import PROJECTIONS, segments
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
+from projections.segments.tables import trigger
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 from tests.integration.dying_firer import DIED
@@ -77,9 +78,7 @@ class Automated:
         return self.firing.step(self.bench.workspace)
 
     def triggers(self) -> list[tuple[str, str]]:
-        rows = self.bench.sql(
-            "SELECT outcome, reason FROM read_segments_v3.trigger ORDER BY set_off_at, cause"
-        )
+        rows = self.bench.sql(f"SELECT outcome, reason FROM {trigger} ORDER BY set_off_at, cause")
         return [(outcome, reason) for outcome, reason in rows]
 
     def fired(self) -> list[TriggerFired]:
@@ -114,7 +113,7 @@ def test_a_trigger_is_recorded_with_what_is_to_be_done(automated: Automated) -> 
     assert (context["trigger"]["subject"], context["depth"]) == ("order", 0)
     automated.project()
     assert automated.fire() == 0
-    [[position]] = automated.bench.sql("SELECT fired FROM read_segments_v3.trigger")
+    [[position]] = automated.bench.sql(f"SELECT fired FROM {trigger}")
     assert position == len(automated.bench.all())
 
 
@@ -238,9 +237,9 @@ def test_a_rebuild_fires_nothing_and_is_the_live_one(automated: Automated) -> No
     automated.happens("order", "order")
     automated.fire()
     automated.project()
-    before = automated.bench.sql("SELECT * FROM read_segments_v3.trigger ORDER BY cause")
+    before = automated.bench.sql(f"SELECT * FROM {trigger} ORDER BY cause")
     automated.rebuild()
-    assert automated.bench.sql("SELECT * FROM read_segments_v3.trigger ORDER BY cause") == before
+    assert automated.bench.sql(f"SELECT * FROM {trigger} ORDER BY cause") == before
     assert automated.another().step(automated.bench.workspace) == 0
     assert len(automated.fired()) == 2
 
@@ -249,7 +248,7 @@ def found_late(automated: Automated) -> int:
     """Have a rebuild find a trigger that was not found when its time was, and fire what fires."""
     automated.rule(trigger={"event": "order"})
     automated.happens("order")
-    automated.bench.sql("DELETE FROM read_segments_v3.trigger")
+    automated.bench.sql(f"DELETE FROM {trigger}")
     automated.later(timedelta(minutes=1))
     automated.happens("viewed")
     assert automated.fire() == 0
