@@ -56,11 +56,8 @@ class KnownOf:
         joined = _Joined(rules, streams)
         self._joined = joined
         self._rules = rules
-        self.known = Known(
-            joined,
-            kinds=frozenset(it.whose.kind for it in streams if not it.whose.guessed),
-            in_segment=in_segment,
-        )
+        kinds = frozenset([it.whose.kind for it in streams if not it.whose.guessed])
+        self.known = Known(joined, {}, frozenset(), kinds, in_segment)
         self._tell()
 
     def forget(self, key: str) -> None:
@@ -71,8 +68,7 @@ class KnownOf:
 
     def _tell(self) -> None:
         told = {key: it for key in self._rules.told if (it := self._joined[key])}
-        if not told:
-            self.known = self.known._replace(attributes={}, tags=frozenset())
+        if not told and not self.known.attributes and not self.known.tags:
             return
         tags = told.pop(TAGS, {})
         attributes = {name: word for each in told.values() for name, word in each.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -44,15 +44,13 @@ def parse(text: str) -> Steps:
     return tuple(steps)
 
 
-def find(document: Any, steps: Sequence[str | None]) -> Iterator[Any]:
-    """Give out the values at the path; none if it does not fit the document."""
-    if not steps:
-        yield document
-        return
-    first, rest = steps[0], steps[1:]
-    if first is None:
-        if isinstance(document, list):
-            for element in document:
-                yield from find(element, rest)
-    elif isinstance(document, dict) and first in document:
-        yield from find(document[first], rest)
+def find(document: Any, steps: Sequence[str | None]) -> Sequence[Any]:
+    """Return the values at the path; none if it does not fit the document."""
+    for depth, step in enumerate(steps, 1):
+        if step is None:
+            elements = document if isinstance(document, list) else ()
+            return [found for each in elements for found in find(each, steps[depth:])]
+        if not isinstance(document, dict) or step not in document:
+            return ()
+        document = document[step]
+    return (document,)

@@ -77,7 +77,7 @@ class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.match is None:
             return True
         steps = paths.parse(self.match)
-        theirs, ours = list(paths.find(document, steps)), list(paths.find(context, steps))
+        theirs, ours = paths.find(document, steps), paths.find(context, steps)
         return any(it is not None and any(same(it, one) for one in ours) for it in theirs)
 
     @property

@@ -93,7 +93,11 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when a value leaves the window and with it the answer changes."""
-        return self.computation.changes(summary, clock, self.aggregate.holds)
+        return self.answer_of(summary, clock)[1]
+
+    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
+        """Return both."""
+        return self.computation.answer(summary, clock, self.aggregate.holds)
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""

@@ -90,13 +90,18 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def changes(self, summary: Summary, clock: int, holds: Callable[[Any], bool]) -> int | None:
         """Return when something that holds of the value, or does not, changes if nothing else happens."""
-        if self._span is None:
-            return None
+        return self.answer(summary, clock, holds)[1]
+
+    def answer(
+        self, summary: Summary, clock: int, holds: Callable[[Any], bool]
+    ) -> tuple[bool, int | None]:
+        """Return whether something holds of the value, and when that changes if nothing else happens."""
         now, changes = holds(self.value(summary, clock)), None
-        for at, value in self._leaving(summary, clock):
-            if holds(value) != now:
-                changes = at
-        return changes
+        if self._span is not None:
+            for at, value in self._leaving(summary, clock):
+                if holds(value) != now:
+                    changes = at
+        return now, changes
 
     def _leaving(self, summary: Summary, clock: int) -> Iterator[tuple[int, Any]]:
         """Give out when values leave the window and the value from then on, the latest first."""
@@ -112,7 +117,7 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
             return ["1"]
         values = paths.find(happened.document, paths.parse(self.path))
         if self.fn in {"first", "last"}:
-            one = next(values, None)
+            one = values[0] if values else None
             text = msgspec.json.encode(one).decode()
             return [] if one is None else [[happened.at, happened.id, text]]
         return list(texts(values, self.fn == "distinct"))

@@ -75,7 +75,7 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         if not needs_clock(self.value):
             return self.computed.changes(summary, clock, self._test(clock))
         value = self.computed.value(summary, clock)
-        passes = next_change(self.op, self.value, iter((value,)), clock)
+        passes = next_change(self.op, self.value, (value,), clock)
         leaves = self.computed.changes_at(summary, clock)
         return min((it for it in (passes, leaves) if it is not None), default=None)
 

@@ -24,6 +24,8 @@ def matcher(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]], bool
     tests = [each.compiled() for each in where]
     if not tests:
         return lambda _document: True
+    if len(tests) == 1:
+        return tests[0]
     return lambda document: all(test(document) for test in tests)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -46,10 +46,10 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
         """Return the values."""
         return {"values": list(self.values(known))}
 
-    def values(self, known: Known) -> Iterator[Any]:
-        """Give out the values at the path."""
+    def values(self, known: Known) -> Sequence[Any]:
+        """Return the values at the path."""
         if self.attribute in known.attributes:  # a name may hold dots of its own
-            return iter((known.attributes[self.attribute],))
+            return (known.attributes[self.attribute],)
         return paths.find({_ROOT: known.attributes}, paths.parse(self._path))
 
     @property

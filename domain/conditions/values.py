@@ -7,7 +7,7 @@ Types compare as types: a number never equals its text, and only numbers and str
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Literal
@@ -165,8 +165,16 @@ def _between(bounds: Any, _clock: int) -> Test:
     return lambda it: _comparable(it, low) and _comparable(it, high) and low <= it <= high
 
 
+def _equal(wanted: Any, _clock: int) -> Test:
+    if isinstance(wanted, str):
+        return lambda it: bool(it == wanted)
+    return lambda it: same(it, wanted)
+
+
 def _in(wanted: Any, _clock: int) -> Test:
-    return lambda it: any(same(it, one) for one in wanted)
+    texts = frozenset(it for it in wanted if isinstance(it, str))
+    others = [it for it in wanted if not isinstance(it, str)]
+    return lambda it: it in texts if isinstance(it, str) else any(same(it, one) for one in others)
 
 
 def _contains(wanted: Any, _clock: int) -> Test:
@@ -196,7 +204,7 @@ def _times(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Test]:
 
 
 _TESTS: dict[str, Callable[[Any, int], Test]] = {
-    "eq": lambda wanted, _clock: lambda it: same(it, wanted),
+    "eq": _equal,
     "gt": _ordered(lambda it, wanted: bool(it > wanted)),
     "gte": _ordered(lambda it, wanted: bool(it >= wanted)),
     "lt": _ordered(lambda it, wanted: bool(it < wanted)),
@@ -238,7 +246,7 @@ _WANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def next_change(op: str, value: Any, found: Iterator[Any], clock: int) -> int | None:
+def next_change(op: str, value: Any, found: Iterable[Any], clock: int) -> int | None:
     """Return when a comparison relative to the clock may change by itself, or None if never.
 
     ``found`` are the values that are compared.

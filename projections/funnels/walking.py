@@ -81,7 +81,7 @@ def gone(
             if bits:
                 walk.add(at, bits)
                 if bits & 1 and looked_at is not None and at not in values:
-                    values[at] = next(paths.find(document(properties), looked_at), None)
+                    values[at] = next(iter(paths.find(document(properties), looked_at)), None)
         times = walk.furthest(funnel.span)
         if times:
             yield Gone(UUID(bytes=person), times, values.get(times[0]))
