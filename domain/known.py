@@ -56,6 +56,7 @@ class KnownOf:
         joined = _Joined(rules, streams)
         self._joined = joined
         self._rules = rules
+        self._streams = streams
         kinds = frozenset([it.whose.kind for it in streams if not it.whose.guessed])
         self.known = Known(joined, {}, frozenset(), kinds, in_segment)
         self._tell()
@@ -67,7 +68,10 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        told = {key: it for key in self._rules.told if (it := self._joined[key])}
+        remembered = set().union(*(it.memory for it in self._streams))
+        told = {
+            key: it for key in sorted(self._rules.told & remembered) if (it := self._joined[key])
+        }
         if not told and not self.known.attributes and not self.known.tags:
             return
         tags = told.pop(TAGS, {})

@@ -255,6 +255,8 @@ class Household:
 
     def _ask(self, person: Person, places: Collection[int], at: Since) -> int | None:
         """Ask about these segments; return when the first of the answers may change by itself."""
+        if not places:
+            return None
         answers, askers, inside = self._rules.answers, self._rules.askers, person.standing.inside
         known_of, clock, next_due = person.asked(self._rules), at.at, None
         waiting = sorted(places)

@@ -62,7 +62,7 @@ class Rules:
         self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
         self.numbers = numbers
-        self.told = dict.fromkeys(
+        self.told = frozenset(
             key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))
         )
         """Keys of what is remembered of what people are."""
