@@ -20,7 +20,7 @@ from application.ledger.outbox import COMMANDS
 
 COMMANDS_AT_ONCE = 16
 
-QUICK_SECONDS, AHEAD = 0.25, 8
+QUICK_SECONDS, AHEAD = 0.25, 32
 """An endpoint that answers so quickly gets that many times more handed out than is sent at once."""
 
 SPARE = timedelta(seconds=TOTAL_SECONDS + 5)

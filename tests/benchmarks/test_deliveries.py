@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from subprocess import PIPE, Popen
 from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
 import pytest
 
-from application.deliveries.addresses import Guard, networks
-from application.deliveries.endpoints import Endpoints, Wanted
-from application.deliveries.sealing import Sealer
 from application.ledger.outbox import NewDelivery, enqueue
-from application.ledger.store import LedgerDatastore
 from tests.benchmarks.database import Database
-from tests.benchmarks.process import clean_environment, running
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
+from tests.benchmarks.webhooks import endpoints, receiver, worker
 
 pytestmark = pytest.mark.benchmark
 
@@ -43,47 +35,12 @@ def delivery(endpoint: str, due: datetime) -> NewDelivery:
     return NewDelivery(uuid4(), "welcome", 1, "position 1", uuid4(), action, CONTEXT, due)
 
 
-@contextmanager
-def receiver() -> Iterator[Popen[str]]:
-    command = [sys.executable, "-m", "tests.benchmarks.receiver"]
-    with running(command, stdin=PIPE, stdout=PIPE, text=True) as process:
-        yield process
-
-
-@contextmanager
-def worker(dsn: str) -> Iterator[None]:
-    """`foldline worker`, as it is deployed."""
-    environment = clean_environment(
-        FOLDLINE_DSN=dsn,
-        FOLDLINE_SECRET_KEY=b64encode(bytes(32)).decode(),
-        FOLDLINE_WEBHOOK_ALLOW="127.0.0.0/8",
-        FOLDLINE_LOG_LEVEL="error",
-    )
-    command = [sys.executable, "-m", "interfaces.cli.main", "worker"]
-    with running(command, env=environment):
-        yield
-
-
-def make(database: Database, ports: Sequence[int], *, bad: int) -> list[str]:
-    """Make endpoints, of which so many never answer; return the names of the good ones."""
-    store = LedgerDatastore(database.dsn)
-    try:
-        endpoints = Endpoints(store, Guard(networks("127.0.0.0/8")), Sealer(bytes(32)))
-        for number in range(ENDPOINTS + bad):
-            url = f"http://127.0.0.1:{ports[number >= ENDPOINTS]}/{number}"
-            endpoints.create(database.workspace, f"e{number}", Wanted(url))
-    finally:
-        store.close()
-    return [f"e{it}" for it in range(ENDPOINTS)]
-
-
 def waits(database: Database, *, bad: int, a_second: int) -> list[float]:
     """Return milliseconds from the commit of each trigger to its webhook, of endpoints that answer."""
-    with receiver() as process, worker(database.dsn):
-        assert process.stdout is not None
-        assert process.stdin is not None
-        ports = [int(it) for it in process.stdout.readline().split()]
-        good = make(database, ports, bad=bad)
+    with receiver() as received, worker(database.dsn):
+        good = [f"e{it}" for it in range(ENDPOINTS)]
+        endpoints(database, received.answers, good)
+        endpoints(database, received.never_answers, [f"e{ENDPOINTS + it}" for it in range(bad)])
         sent: dict[str, float] = {}
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             settle(connection, database.workspace, good)
@@ -100,8 +57,7 @@ def waits(database: Database, *, bad: int, a_second: int) -> list[float]:
                     enqueue(connection, database.workspace, rows)
                 sent |= {str(it.id): time.time() for it in rows[:BATCH]}
             wait_for(connection, good)
-        print(file=process.stdin, flush=True)
-        came = msgspec.json.decode(process.stdout.readline(), type=dict[str, float])
+        came = received.came()
     return [(came[it] - at) * 1_000 for it, at in sent.items()]
 
 

@@ -1,0 +1,68 @@
+"""Where webhooks go in benchmarks: a receiver in a process of its own, endpoints there, and the worker that sends."""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+
+import msgspec
+
+from application.deliveries.addresses import Guard, networks
+from application.deliveries.endpoints import Endpoints, Wanted
+from application.deliveries.sealing import Sealer
+from application.ledger.store import LedgerDatastore
+from tests.benchmarks.database import Database
+from tests.benchmarks.process import clean_environment, running
+
+_SECRET, _ALLOW = bytes(32), "127.0.0.0/8"
+SETTINGS: Mapping[str, str] = {
+    "FOLDLINE_SECRET_KEY": b64encode(_SECRET).decode(),
+    "FOLDLINE_WEBHOOK_ALLOW": _ALLOW,
+    "FOLDLINE_LOG_LEVEL": "error",
+}
+"""What a worker must be told to send to this machine."""
+
+
+class Receiver:
+    """The process, and its ports: one that answers, and one that never does."""
+
+    def __init__(self, process: Popen[str]) -> None:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        self._says, self._hears = process.stdout, process.stdin
+        self.answers, self.never_answers = (int(it) for it in self._says.readline().split())
+
+    def came(self) -> dict[str, float]:
+        """Return when each delivery came first, by its ``webhook-id``: seconds since 1970.  Asked for once."""
+        print(file=self._hears, flush=True)
+        return msgspec.json.decode(self._says.readline(), type=dict[str, float])
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """Receive while inside."""
+    command = [sys.executable, "-m", "tests.benchmarks.receiver"]
+    with running(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        yield Receiver(process)
+
+
+@contextmanager
+def worker(dsn: str) -> Iterator[None]:
+    """`foldline worker`, as it is deployed."""
+    command = [sys.executable, "-m", "interfaces.cli.main", "worker"]
+    with running(command, env=clean_environment(FOLDLINE_DSN=dsn, **SETTINGS)):
+        yield
+
+
+def endpoints(database: Database, port: int, names: Sequence[str]) -> None:
+    """Make endpoints of these names at a port of this machine."""
+    store = LedgerDatastore(database.dsn)
+    try:
+        made = Endpoints(store, Guard(networks(_ALLOW)), Sealer(_SECRET))
+        for name in names:
+            made.create(database.workspace, name, Wanted(f"http://127.0.0.1:{port}/{name}"))
+    finally:
+        store.close()
