@@ -1,4 +1,4 @@
-"""Brings read models up to date: beside a server until it stops, or once, to the end."""
+"""What a worker does: brings read models up to date, and sends; beside a server until it stops, or once, to the end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import structlog
 
 from interfaces.cli.output import progress
+from interfaces.cli.parts import Part
 from interfaces.firing import firing
 from interfaces.service import Service
 from projections.lifecycle.lifecycle import Lifecycle
@@ -21,19 +23,24 @@ STOP_SECONDS = 30.0
 
 
 @contextmanager
-def projecting(svc: Service) -> Iterator[None]:
+def projecting(svc: Service, only: Part | None = None) -> Iterator[None]:
     """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
     stop = threading.Event()
-    followers = [
-        threading.Thread(target=run, args=(stop,), name=name, daemon=True)
-        for name, run in (
+    tasks = {
+        Part.READ_MODELS: (
             ("projector", svc.projector.run),
             ("builder", Lifecycle(svc.projector).run),
             ("keeper", svc.ledger.keep_snapshots),
+        ),
+        Part.SENDING: (
             ("firer", firing(svc.ledger, svc.engine).run),
             ("courier", svc.outgoing.courier.run),
             ("streams", svc.outgoing.streams.run),
-        )
+        ),
+    }
+    followers = [
+        threading.Thread(target=run, args=(stop,), name=name, daemon=True)
+        for name, run in chain.from_iterable(tasks.values() if only is None else [tasks[only]])
     ]
     for follower in followers:
         follower.start()

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from interfaces.cli.options import SENDING, takes
 from interfaces.cli.output import say
+from interfaces.cli.parts import Part
 from interfaces.settings import Settings
+
+Only = Annotated[
+    Part | None,
+    typer.Option(
+        help="Do one part only, and leave the other to another worker: keep the read models, or fire rules and send.",
+        show_default=False,
+    ),
+]
+
+_DOES = {
+    Part.READ_MODELS: "keeps the read models; another one has to send",
+    Part.SENDING: "fires rules and sends; another one has to keep the read models",
+}
 
 
 @takes(*SENDING)
-def worker(*, settings: Settings) -> None:
+def worker(*, settings: Settings, only: Only = None) -> None:
     """Keep the read models up to date, and send what is due, without an API.
 
     Runs until Ctrl-C or SIGTERM. For deployments where the API runs as `foldline serve --no-worker`. Several workers may run at once: whoever
-    takes a batch first applies it.
+    takes a batch first applies it. Where much is sent, two workers with `--only` leave each part a core of its own.
     """
     import threading
 
@@ -23,6 +41,9 @@ def worker(*, settings: Settings) -> None:
 
     with exit_on_signals(), opened(settings) as svc:
         settle()
-        with projecting(svc):  # a thread: a signal in the middle of a batch must not break it off
-            say("The worker follows the ledger. Ctrl-C stops it.")
+        with projecting(
+            svc, only
+        ):  # a thread: a signal in the middle of a batch must not break it off
+            does = "follows the ledger" if only is None else _DOES[only]
+            say(f"The worker {does}. Ctrl-C stops it.")
             threading.Event().wait()

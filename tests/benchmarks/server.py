@@ -66,12 +66,17 @@ def serving(*options: str, dsn: str | None = None, home: Path | None = None) -> 
 
 
 @contextmanager
-def apart(dsn: str) -> Iterator[Server]:
-    """Serve a database as `docker-compose.yml` does: the API and the worker are processes of their own."""
-    environment, quiet = clean_environment(FOLDLINE_DSN=dsn), subprocess.DEVNULL
+def apart(dsn: str, **settings: str) -> Iterator[Server]:
+    """Serve a database as `docker-compose.yml` does: the API and the two workers are processes of their own.
+
+    `settings` are the workers'.
+    """
+    environment, quiet = clean_environment(FOLDLINE_DSN=dsn, **settings), subprocess.DEVNULL
+    worker = [*SERVE[:-1], "worker", "--only"]
     with (
         serving("--no-worker", dsn=dsn) as server,
-        running([*SERVE[:-1], "worker"], env=environment, stdout=quiet, stderr=quiet),
+        running([*worker, "read-models"], env=environment, stdout=quiet, stderr=quiet),
+        running([*worker, "sending"], env=environment, stdout=quiet, stderr=quiet),
     ):
         yield server
 

@@ -143,6 +143,27 @@ def test_without_its_worker_a_server_leaves_the_read_models_to_another_process(
     assert server.stop(signal.SIGINT) == 0
 
 
+def test_two_workers_can_do_a_part_each(start: Start, database: str) -> None:
+    server = start("serve", "--port", "0", "--no-worker", FOLDLINE_DSN=database)
+    url = server.url()
+    with client(url, server.key("admin")) as admin:
+        plan = {"trigger": {"event": "Seen"}, "actions": [{"add_tag": {"tag": "seen"}}]}
+        assert admin.post("/v1/rules", json={"id": "r", "name": "R", **plan}).status_code == 201
+        assert admin.post("/v1/rules/r/enable").status_code == 200
+    with httpx2.Client(base_url=url) as http:
+        assert track(http, server.key("write"), "m-1").status_code == 200
+    sender = start("worker", "--only", "sending", FOLDLINE_DSN=database)
+    sender.wait_for("another one has to keep the read models")
+    time.sleep(0.5)
+    assert {it["position"] for it in status(url, server.key("read"))["projections"]} == {0}
+    keeper = start("worker", "--only", "read-models", FOLDLINE_DSN=database)
+    keeper.wait_for("another one has to send")
+    with client(url, server.key("read")) as http:
+        asked = {"name": "Tag Added"}
+        eventually(lambda: http.get("/v1/events", params=asked).json()["events"])
+    assert sender.stop() == keeper.stop() == server.stop() == 0
+
+
 def test_several_server_processes_share_the_port_and_end_together(
     start: Start, database: str
 ) -> None:
