@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection
 
-from projections import checkpoint
+from projections import checkpoint, statistics
 from projections.base import Projection, share_out
 from projections.batch import Batch
 
@@ -41,3 +41,5 @@ def _apply(tx: Connection, share: Sequence[Projection], batch: Batch) -> None:
     checkpoint.plan_anew(tx)
     for projection in share:
         projection.apply(tx, batch)
+    for projection in share if statistics.are_due(batch) else ():
+        statistics.gather(tx, projection)

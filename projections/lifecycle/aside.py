@@ -13,6 +13,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection, Index, Table, text
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable, DropSchema
 
+from projections import statistics
 from projections.base import FOR_QUERIES, Projection
 
 _BESIDE = text(r"SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_.*_v\d+_(next|old)$'")
@@ -85,8 +86,7 @@ def index(tx: Connection, projection: Projection, missing: Index) -> None:
 def analyze(tx: Connection, projection: Projection) -> None:
     """Tell the planner what is in the tables aside, so that it plans well from their first question on."""
     with written(tx, projection):
-        for table in projection.metadata.sorted_tables:
-            tx.execute(text(f"ANALYZE {table}"))
+        statistics.gather(tx, projection)
 
 
 def switch(tx: Connection, projection: Projection) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import HoleInLedger
-from projections import checkpoint
+from projections import checkpoint, statistics
 from projections.checkpoint import ErasureUnderWay
 from projections.lifecycle import aside, builds
 from projections.lifecycle.builds import Claim, Withdrawn
@@ -150,4 +150,6 @@ def take(
         for claim in claims:
             with aside.written(tx, claim.projection):
                 claim.projection.apply(tx, batch)
+        for claim in claims if statistics.are_due(batch) else ():
+            aside.analyze(tx, claim.projection)
     return batch.position

@@ -1,0 +1,72 @@
+"""The planner knows young tables as soon as they have grown, live and aside."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from projections import statistics
+from projections.lifecycle import aside
+from projections.lifecycle.lifecycle import Lifecycle
+from projections.profile.tables import state
+from tests.builders import tracked, user
+
+YOUNG = 20
+
+
+@pytest.fixture
+def young(monkeypatch):
+    monkeypatch.setattr(statistics, "YOUNG", (YOUNG,))
+
+
+def rows_known(tx, schema: str) -> float:
+    """What the planner takes the rows for; -1 if it never looked."""
+    of = {"schema": schema, "table": state.name}
+    return tx.execute(
+        text(
+            "SELECT reltuples FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
+            " WHERE nspname = :schema AND relname = :table"
+        ),
+        of,
+    ).scalar_one()
+
+
+def people(first: int, last: int):
+    return [tracked("Viewed", user(f"u-{it}")) for it in range(first, last)]
+
+
+def test_live_tables_are_looked_at_when_they_have_grown(given, young):
+    given.messages(*people(0, YOUNG - 1))
+    with given.engine.connect() as tx:
+        assert rows_known(tx, state.schema) == -1
+    given.messages(*people(YOUNG - 1, YOUNG + 10))
+    with given.engine.connect() as tx:
+        assert rows_known(tx, state.schema) == YOUNG + 10
+
+
+def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
+    given.messages(*people(0, YOUNG + 10))
+    seen = []
+    analyze = aside.analyze
+
+    def analyzed(tx, projection):
+        analyze(tx, projection)
+        seen.append(rows_known(tx, aside.next_schema(projection.schema)))
+
+    monkeypatch.setattr(aside, "analyze", analyzed)
+    lifecycle = Lifecycle(given.projector)
+    lifecycle.ask(["profile"], "rebuild")
+    assert lifecycle.work_on("profile")
+    assert seen == [0, YOUNG + 10]  # when its indexes are made, and when the few events came in
+
+
+@pytest.mark.parametrize(
+    ("after", "position", "due"),
+    [(0, 19, False), (0, 20, True), (19, 20, True), (20, 40, False), (0, 4_000, True)],
+)
+def test_a_position_is_passed_once(given, young, after, position, due):
+    feed = people(after, position)
+    given.messages(*people(0, after)) if after else None
+    history = given.messages(*feed)
+    batch = given.projector.read(1, after, len(history))
+    assert statistics.are_due(batch) == due
