@@ -86,7 +86,7 @@ def index(tx: Connection, projection: Projection, missing: Index) -> None:
 def analyze(tx: Connection, projection: Projection) -> None:
     """Tell the planner what is in the tables aside, so that it plans well from their first question on."""
     with written(tx, projection):
-        statistics.gather(tx, projection)
+        statistics.gather(tx, projection, again=True)
 
 
 def switch(tx: Connection, projection: Projection) -> None:

@@ -151,5 +151,6 @@ def take(
             with aside.written(tx, claim.projection):
                 claim.projection.apply(tx, batch)
         for claim in claims if statistics.are_due(batch) else ():
-            aside.analyze(tx, claim.projection)
+            with aside.written(tx, claim.projection):
+                statistics.gather(tx, claim.projection)
     return batch.position

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from projections import statistics
 from projections.lifecycle import aside
 from projections.lifecycle.lifecycle import Lifecycle
-from projections.profile.tables import state
+from projections.profile.tables import search, state
 from tests.builders import tracked, user
 
 YOUNG = 20
@@ -19,9 +19,9 @@ def young(monkeypatch):
     monkeypatch.setattr(statistics, "YOUNG", (YOUNG,))
 
 
-def rows_known(tx, schema: str) -> float:
+def rows_known(tx, schema: str, table: str = state.name) -> float:
     """What the planner takes the rows for; -1 if it never looked."""
-    of = {"schema": schema, "table": state.name}
+    of = {"schema": schema, "table": table}
     return tx.execute(
         text(
             "SELECT reltuples FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace"
@@ -44,16 +44,26 @@ def test_live_tables_are_looked_at_when_they_have_grown(given, young):
         assert rows_known(tx, state.schema) == YOUNG + 10
 
 
+def test_a_table_that_is_known_is_left_to_the_server(given, young):
+    given.messages(*people(0, 5))
+    with given.engine.begin() as tx:
+        tx.execute(text(f"ANALYZE {state}"))
+    given.messages(*people(5, YOUNG + 10))
+    with given.engine.connect() as tx:
+        assert rows_known(tx, state.schema) == 5
+        assert rows_known(tx, state.schema, search.name) == YOUNG + 10
+
+
 def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
     given.messages(*people(0, YOUNG + 10))
     seen = []
-    analyze = aside.analyze
+    gather = statistics.gather
 
-    def analyzed(tx, projection):
-        analyze(tx, projection)
+    def gathered(tx, projection, **more):
+        gather(tx, projection, **more)
         seen.append(rows_known(tx, aside.next_schema(projection.schema)))
 
-    monkeypatch.setattr(aside, "analyze", analyzed)
+    monkeypatch.setattr(statistics, "gather", gathered)
     lifecycle = Lifecycle(given.projector)
     lifecycle.ask(["profile"], "rebuild")
     assert lifecycle.work_on("profile")
