@@ -1,7 +1,8 @@
 """Tells the planner what is in young tables: by itself it looks at them once a minute.
 
-Without, it takes the first index that begins with the workspace for as good as the key.  At 20,000 people
-the states of 30 were found in 11 ms instead of 0.8 (measured), and a rebuild may be over within that minute.
+Without, it takes the first index that begins with the workspace for as good as any, wherever a statement
+leaves it the choice, and a rebuild may be over within that minute.  Webhooks at 500 triggers a second, in
+a fresh database: p99 0.40 to 0.47 s with it, 0.50 to 0.75 s without (measured).
 """
 
 from __future__ import annotations

@@ -17,7 +17,11 @@ from projections.copying import binary, copy
 from projections.profile.tables import search, state
 from projections.profile.words import grams, words_of
 
-_LOAD = f"SELECT stream, state FROM {state} WHERE workspace = %s AND stream = ANY(%s)"
+_LOAD = f"""
+SELECT known.stream, known.state FROM unnest(%s::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
+    SELECT stream, state FROM {state} WHERE workspace = %s AND stream = asked.stream OFFSET 0
+) AS known
+"""
 
 _CHANGE = f"""
 UPDATE {state} AS known SET seen_at = new.seen_at, state = new.state
@@ -47,7 +51,7 @@ def apply(tx: Connection, batch: Batch) -> None:
     if not by_stream:
         return
     with binary(tx) as cursor:
-        stored = dict(cursor.execute(_LOAD, (batch.workspace, Uuids(by_stream))).fetchall())
+        stored = dict(cursor.execute(_LOAD, (Uuids(by_stream), batch.workspace)).fetchall())
     folded = [_folded(it, stored.get(it), said) for it, said in by_stream.items()]
     _keep_states(tx, batch.workspace, folded)
     _keep_words(tx, batch.workspace, [it for it in folded if it.found_by is not None])

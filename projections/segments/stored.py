@@ -30,9 +30,17 @@ WHERE workspace = %(workspace)s AND person IN (
 )
 """
 
-_MEMORIES = f"SELECT stream, values FROM {memory} WHERE workspace = %s AND stream = ANY(%s)"
+_MEMORIES = f"""
+SELECT known.* FROM unnest(%s::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
+    SELECT stream, values FROM {memory} WHERE workspace = %s AND stream = asked.stream OFFSET 0
+) AS known
+"""
 
-_PERSONS = f"SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = ANY(%s)"
+_PERSONS = f"""
+SELECT known.* FROM unnest(%s::uuid[]) AS asked (person) CROSS JOIN LATERAL (
+    SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = asked.person OFFSET 0
+) AS known
+"""
 
 _NEXT_DUE = f"""
 SELECT it.workspace, least(
@@ -91,10 +99,10 @@ def load(tx: Connection, workspace: int, rules: Rules, streams: Mapping[UUID, St
     remembered: set[UUID] = set()
     standings = {}
     with cursor(tx) as ask:
-        for id_, values in ask.execute(_MEMORIES, (workspace, list(streams))):
+        for id_, values in ask.execute(_MEMORIES, (list(streams), workspace)):
             streams[id_].memory = unpacked(rules, values)
             remembered.add(id_)
-        for id_, inside, due in ask.execute(_PERSONS, (workspace, persons)):
+        for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
             known = (rules.places.get(it) for it in _numbers(inside))
             standings[id_] = Standing((it for it in known if it is not None), due)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
