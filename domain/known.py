@@ -56,7 +56,6 @@ class KnownOf:
         joined = _Joined(rules, streams)
         self._joined = joined
         self._rules = rules
-        self._streams = streams
         kinds = frozenset([it.whose.kind for it in streams if not it.whose.guessed])
         self.known = Known(joined, {}, frozenset(), kinds, in_segment)
         self._tell()
@@ -68,7 +67,7 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        remembered = set().union(*(it.memory for it in self._streams))
+        remembered = set().union(*(it.memory for it in self._joined.streams))
         told = {
             key: it for key in sorted(self._rules.told & remembered) if (it := self._joined[key])
         }
@@ -89,7 +88,7 @@ class _Joined(dict[str, Value]):
 
     def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
         super().__init__()
-        self._rules, self._streams = rules, streams
+        self._rules, self.streams = rules, streams
         self._only = streams[0].memory.get if len(streams) == 1 else None
 
     def __missing__(self, key: str) -> Value:
@@ -98,7 +97,7 @@ class _Joined(dict[str, Value]):
         else:
             sides = [
                 (value, it.whose.demoted)
-                for it in self._streams
+                for it in self.streams
                 if (value := it.memory.get(key)) is not None
             ]
             value = self._rules.memories[key].join(sides) if sides else None
