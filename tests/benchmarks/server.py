@@ -71,14 +71,21 @@ def apart(dsn: str, **settings: str) -> Iterator[Server]:
 
     `settings` are the workers'.
     """
-    environment, quiet = clean_environment(FOLDLINE_DSN=dsn, **settings), subprocess.DEVNULL
-    worker = [*SERVE[:-1], "worker", "--only"]
     with (
         serving("--no-worker", dsn=dsn) as server,
-        running([*worker, "read-models"], env=environment, stdout=quiet, stderr=quiet),
-        running([*worker, "sending"], env=environment, stdout=quiet, stderr=quiet),
+        working("read-models", dsn, **settings),
+        working("sending", dsn, **settings),
     ):
         yield server
+
+
+@contextmanager
+def working(part: str, dsn: str, **settings: str) -> Iterator[None]:
+    """Have a worker do its part while inside, as `docker-compose.yml` does."""
+    environment, quiet = clean_environment(FOLDLINE_DSN=dsn, **settings), subprocess.DEVNULL
+    command = [*SERVE[:-1], "worker", "--only", part]
+    with running(command, env=environment, stdout=quiet, stderr=quiet):
+        yield
 
 
 def _ready(port: int) -> bool:

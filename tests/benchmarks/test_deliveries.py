@@ -15,9 +15,10 @@ from application.ledger.outbox import NewDelivery, enqueue
 from tests.benchmarks.database import Database
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
+from tests.benchmarks.server import working
 from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
-from tests.benchmarks.webhooks import endpoints, receiver, worker
+from tests.benchmarks.webhooks import SETTINGS, delivered, endpoints, receiver
 
 pytestmark = pytest.mark.benchmark
 
@@ -37,13 +38,13 @@ def delivery(endpoint: str, due: datetime) -> NewDelivery:
 
 def waits(database: Database, *, bad: int, a_second: int) -> list[float]:
     """Return milliseconds from the commit of each trigger to its webhook, of endpoints that answer."""
-    with receiver() as received, worker(database.dsn):
+    with receiver() as received, working("sending", database.dsn, **SETTINGS):
         good = [f"e{it}" for it in range(ENDPOINTS)]
         endpoints(database, received.answers, good)
         endpoints(database, received.never_answers, [f"e{ENDPOINTS + it}" for it in range(bad)])
         sent: dict[str, float] = {}
         with psycopg.connect(database.dsn, autocommit=True) as connection:
-            settle(connection, database.workspace, good)
+            settle(connection, database, good)
             began = time.perf_counter()
             for number in range(int(a_second * SECONDS / BATCH)):
                 at = began + number * BATCH / a_second
@@ -56,24 +57,16 @@ def waits(database: Database, *, bad: int, a_second: int) -> list[float]:
                 with connection.transaction():
                     enqueue(connection, database.workspace, rows)
                 sent |= {str(it.id): time.time() for it in rows[:BATCH]}
-            wait_for(connection, good)
+            delivered(database, good, len(good) + len(sent))
         came = received.came()
     return [(came[it] - at) * 1_000 for it, at in sent.items()]
 
 
-def settle(connection: psycopg.Connection, workspace: int, good: Sequence[str]) -> None:
+def settle(connection: psycopg.Connection, database: Database, good: Sequence[str]) -> None:
     """Let each endpoint take something first, so that its connection is there."""
     now = datetime.now(UTC)
-    enqueue(connection, workspace, [delivery(it, now) for it in good])
-    wait_for(connection, good)
-
-
-def wait_for(connection: psycopg.Connection, good: Sequence[str]) -> None:
-    left = "SELECT count(*) FROM ledger.delivery WHERE lane = ANY (%s) AND state <> 'delivered'"
-    until = time.monotonic() + 60
-    while connection.execute(left, (list(good),)).fetchone() != (0,):
-        assert time.monotonic() < until, "deliveries do not come to their end"
-        time.sleep(0.1)
+    enqueue(connection, database.workspace, [delivery(it, now) for it in good])
+    delivered(database, good, len(good))
 
 
 def test_a_trigger_is_sent_soon(fresh, report, say):

@@ -1,8 +1,9 @@
-"""Where webhooks go in benchmarks: a receiver in a process of its own, endpoints there, and the worker that sends."""
+"""Where webhooks go in benchmarks: a receiver in a process of its own, and endpoints there."""
 
 from __future__ import annotations
 
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from application.deliveries.endpoints import Endpoints, Wanted
 from application.deliveries.sealing import Sealer
 from application.ledger.store import LedgerDatastore
 from tests.benchmarks.database import Database
-from tests.benchmarks.process import clean_environment, running
+from tests.benchmarks.process import running
 
 _SECRET, _ALLOW = bytes(32), "127.0.0.0/8"
 SETTINGS: Mapping[str, str] = {
@@ -49,14 +50,6 @@ def receiver() -> Iterator[Receiver]:
         yield Receiver(process)
 
 
-@contextmanager
-def worker(dsn: str) -> Iterator[None]:
-    """`foldline worker`, as it is deployed."""
-    command = [sys.executable, "-m", "interfaces.cli.main", "worker"]
-    with running(command, env=clean_environment(FOLDLINE_DSN=dsn, **SETTINGS)):
-        yield
-
-
 def endpoints(database: Database, port: int, names: Sequence[str]) -> None:
     """Make endpoints of these names at a port of this machine."""
     store = LedgerDatastore(database.dsn)
@@ -66,3 +59,12 @@ def endpoints(database: Database, port: int, names: Sequence[str]) -> None:
             made.create(database.workspace, name, Wanted(f"http://127.0.0.1:{port}/{name}"))
     finally:
         store.close()
+
+
+def delivered(database: Database, names: Sequence[str], number: int) -> None:
+    """Wait until so many deliveries have come to these endpoints."""
+    count = "SELECT count(*) FROM ledger.delivery WHERE lane = ANY (%s) AND state = 'delivered'"
+    until = time.monotonic() + 60
+    while (found := database.sql(count, list(names))[0][0]) < number:
+        assert time.monotonic() < until, f"{found} of {number} came to their end"
+        time.sleep(0.1)  # so seldom that looking takes nothing from what is measured
