@@ -41,9 +41,8 @@ def worker(*, settings: Settings, only: Only = None) -> None:
 
     with exit_on_signals(), opened(settings) as svc:
         settle()
-        with projecting(
-            svc, only
-        ):  # a thread: a signal in the middle of a batch must not break it off
+        # In threads: a signal in the middle of a batch must not break it off.
+        with projecting(svc, only):
             does = "follows the ledger" if only is None else _DOES[only]
             say(f"The worker {does}. Ctrl-C stops it.")
             threading.Event().wait()

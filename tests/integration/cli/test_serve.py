@@ -23,6 +23,9 @@ pytestmark = pytest.mark.storage
 
 Start = Callable[..., Serving]
 
+LOOKS = 0.5
+"""Seconds in which a worker looks several times for what is new: what it was to do it would have done."""
+
 
 def track(http: httpx2.Client, key: str, message_id: str) -> httpx2.Response:
     body = {"event": "Seen", "userId": "u-1", "messageId": message_id}
@@ -134,8 +137,7 @@ def test_without_its_worker_a_server_leaves_the_read_models_to_another_process(
     url = server.url()
     with httpx2.Client(base_url=url) as http:
         assert track(http, server.key("write"), "m-1").status_code == 200
-    time.sleep(0.5)
-    assert {it["position"] for it in status(url, server.key("read"))["projections"]} == {0}
+    _leaves_read_models_alone(url, server.key("read"))
     worker = start("worker", FOLDLINE_DSN=database)
     worker.wait_for("The worker follows the ledger")
     eventually(lambda: all(not it["lag"] for it in status(url, server.key("read"))["projections"]))
@@ -154,14 +156,22 @@ def test_two_workers_can_do_a_part_each(start: Start, database: str) -> None:
         assert track(http, server.key("write"), "m-1").status_code == 200
     sender = start("worker", "--only", "sending", FOLDLINE_DSN=database)
     sender.wait_for("another one has to keep the read models")
-    time.sleep(0.5)
-    assert {it["position"] for it in status(url, server.key("read"))["projections"]} == {0}
+    _leaves_read_models_alone(url, server.key("read"))
+    assert sender.stop() == 0
     keeper = start("worker", "--only", "read-models", FOLDLINE_DSN=database)
     keeper.wait_for("another one has to send")
     with client(url, server.key("read")) as http:
-        asked = {"name": "Tag Added"}
-        eventually(lambda: http.get("/v1/events", params=asked).json()["events"])
+        eventually(lambda: http.get("/v1/rules/r/triggers").json().get("triggers"))
+        time.sleep(LOOKS)
+        assert http.get("/v1/events", params={"name": "Tag Added"}).json()["events"] == []
+        sender = start("worker", "--only", "sending", FOLDLINE_DSN=database)
+        eventually(lambda: http.get("/v1/events", params={"name": "Tag Added"}).json()["events"])
     assert sender.stop() == keeper.stop() == server.stop() == 0
+
+
+def _leaves_read_models_alone(url: str, read_key: str) -> None:
+    time.sleep(LOOKS)
+    assert {it["position"] for it in status(url, read_key)["projections"]} == {0}
 
 
 def test_several_server_processes_share_the_port_and_end_together(
