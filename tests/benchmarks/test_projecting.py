@@ -42,7 +42,7 @@ def test_projecting_and_rebuilding_reach_their_part_of_copy(fresh, report, say):
     against = f"COPY of the timeline's rows, {BATCH} a transaction"
     more = {"unit": "events/s", "against": against}
     everything = more | {"at_least": 0.20, "note": f"{len(PROJECTIONS)} read models"}
-    with over(database) as (ledger, engine), as_a_server_collects():
+    with over(database) as (ledger, engine):
         record(ledger, database.workspace)
         named = (timeline.projection, event_catalogue.projection)
         project = partial(projected, database, Projector(ledger, engine, named, lanes=2))
@@ -96,13 +96,17 @@ def rebuilt(database: Database) -> float:
 
 @contextmanager
 def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
-    """A ledger and an engine for projectors over the database, in this process; the tables are there."""
+    """A ledger and an engine for projectors over the database, in this process; the tables are there.
+
+    Garbage is collected as in a worker meanwhile: pytest's own settings took half of a look-back (measured).
+    """
     store = LedgerDatastore(database.dsn)
     ledger = Ledger(store, Workspaces(store))
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn))
     try:
         Projector(ledger, engine, PROJECTIONS).prepare()
-        yield ledger, engine
+        with _as_a_worker_collects():
+            yield ledger, engine
     finally:
         engine.dispose()
         ledger.close()
@@ -110,8 +114,7 @@ def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
 
 
 @contextmanager
-def as_a_server_collects() -> Iterator[None]:
-    """Collect garbage as the server does while inside."""
+def _as_a_worker_collects() -> Iterator[None]:
     before = gc.get_threshold()
     settle()
     try:

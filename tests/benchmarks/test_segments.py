@@ -20,7 +20,7 @@ from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.segments import Document, define, elsewhere, looking, mixed
 from tests.benchmarks.server import apart
-from tests.benchmarks.test_projecting import EVENTS, as_a_server_collects, forget, over, record
+from tests.benchmarks.test_projecting import EVENTS, forget, over, record
 from tests.benchmarks.test_visible import visible_after, watched
 from tests.benchmarks.times import percentile
 from tests.benchmarks.yardsticks import Copy
@@ -42,26 +42,25 @@ SECONDS = scaled(20, least=2)
 def test_segments_elsewhere_cost_an_event_nothing(fresh, report, say):
     name, sides = "segments_elsewhere", ([], elsewhere(ELSEWHERE))
     pairs = []
-    with as_a_server_collects():
-        prepared = [(fresh(), it) for it in sides]
-        for database, conditions in prepared:
-            with over(database) as (ledger, _):
-                define(ledger, database.workspace, conditions)
-                record(ledger, database.workspace)
-        for number in range(-1, ROUNDS):  # the first only warms up
-            rates = {}
-            for database, conditions in prepared if number % 2 else prepared[::-1]:
-                with over(database) as (ledger, engine):
-                    forget(database)
-                    projector = Projector(ledger, engine, PROJECTIONS)
-                    decided(projector, database, conditions)
-                    rates[len(conditions)] = rate(projector, database)
-            without, beside = rates[0], rates[ELSEWHERE]
-            say(
-                f"{name} round {number + 1}: {beside:,.0f} events/s beside {ELSEWHERE:,} segments,"
-                f" {without:,.0f} without"
-            )
-            pairs += [(beside, without)] if number >= 0 else []
+    prepared = [(fresh(), it) for it in sides]
+    for database, conditions in prepared:
+        with over(database) as (ledger, _):
+            define(ledger, database.workspace, conditions)
+            record(ledger, database.workspace)
+    for number in range(-1, ROUNDS):  # the first only warms up
+        rates = {}
+        for database, conditions in prepared if number % 2 else prepared[::-1]:
+            with over(database) as (ledger, engine):
+                forget(database)
+                projector = Projector(ledger, engine, PROJECTIONS)
+                decided(projector, database, conditions)
+                rates[len(conditions)] = rate(projector, database)
+        without, beside = rates[0], rates[ELSEWHERE]
+        say(
+            f"{name} round {number + 1}: {beside:,.0f} events/s beside {ELSEWHERE:,} segments,"
+            f" {without:,.0f} without"
+        )
+        pairs += [(beside, without)] if number >= 0 else []
     hold(
         report.rounds(
             name,
@@ -77,7 +76,7 @@ def test_segments_elsewhere_cost_an_event_nothing(fresh, report, say):
 def test_a_hundred_segments_take_ten_thousand_events_a_second(fresh, report, say):
     database, conditions = fresh(), mixed(LOOKING)
     note = f"{LOOKING} of mixed kinds, {looking(conditions):.1f} look at each event"
-    with over(database) as (ledger, engine), as_a_server_collects():
+    with over(database) as (ledger, engine):
         define(ledger, database.workspace, conditions)
         record(ledger, database.workspace)
         pairs = []

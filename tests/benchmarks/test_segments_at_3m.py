@@ -26,7 +26,7 @@ from tests.benchmarks.seed import EVENTS
 from tests.benchmarks.segments import Document, define, mixed
 from tests.benchmarks.server import serving
 from tests.benchmarks.test_ingest import settle
-from tests.benchmarks.test_projecting import as_a_server_collects, over
+from tests.benchmarks.test_projecting import over
 from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 
@@ -94,11 +94,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_segment_looks_back_within_three_times_the_sql(kind, full, report, say):
     asked, pairs = KINDS[kind], []
-    with (
-        over(full) as (ledger, engine),
-        psycopg.connect(full.dsn, autocommit=True) as by_hand,
-        as_a_server_collects(),
-    ):
+    with over(full) as (ledger, engine), psycopg.connect(full.dsn, autocommit=True) as by_hand:
         decisions = Segments(ledger)
         before = Projector(ledger, engine, (timeline.projection,))
         projector = Projector(ledger, engine, (segments.projection,))
