@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from domain.channels import OUTCOMES, STEPS
+from domain.channels import STEPS
 from domain.conditions.times import microseconds
 from domain.conditions.values import DAY_US
 from projections.base import Reader
-from projections.channel_funnels.tables import message
+from projections.channel_funnels.tables import BITS, message
 
 BY = ("campaign", "channel", "template", "day")
 """What messages can be told apart by."""
 
+FEW = 1_000
+"""Users that were merged: as many at most are read at once, of more only those whom a question concerns."""
+
 _FRACTIONS = "ARRAY[0.5, 0.9]"
-_UNSURE = "(message IS NULL OR shared)"
-"""A message of which other people may show the beginning: what lies before its own steps is not implied."""
 
 
 class Which(NamedTuple):
@@ -34,25 +35,28 @@ class Which(NamedTuple):
     to: datetime | None = None
 
 
-def _before(step: str) -> str:
-    """Return when the message took the last step before this one, as far as is known."""
-    return f"coalesce({', '.join(reversed(STEPS[: STEPS.index(step)]))})"
+def _took(step: str) -> str:
+    """Return the microseconds since the last step before this one that is known."""
+    before = f"coalesce({', '.join(reversed(STEPS[: STEPS.index(step)]))})"
+    return f"(CASE WHEN {step} < {before} THEN 0 ELSE {step} - {before} END)::float8 AS to_{step}"
 
 
-_KNOWN = [f"WHEN {it} IS NOT NULL THEN {place}" for place, it in enumerate(STEPS, 1)]
-_HIGH = f"CASE {' '.join(reversed(_KNOWN))} ELSE 0 END"
-"""The furthest step of a message: 0 is none, 1 is sent."""
-
-_LOW = f"CASE WHEN NOT {_UNSURE} THEN 1 {' '.join(_KNOWN)} ELSE 1 END"
-"""From which step on steps are implied."""
+_TIMES = ", ".join(_took(it) for it in STEPS[1:])
+_FIRSTS = ", ".join(f"min({it}) AS {it}" for it in STEPS)
+_KNOWN = " ".join(f"WHEN {it} IS NOT NULL THEN {place}" for place, it in enumerate(STEPS, 1))
+_LOW = f"(CASE WHEN message IS NOT NULL AND NOT shared THEN 1 {_KNOWN} ELSE 1 END)::smallint"
+"""``low`` of a message of which several streams show something.  Where these are of different people,
+what lies before somebody's own steps is not implied."""
 
 _ROOM = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
-_TIMES = ", ".join(STEPS)
-_FIRSTS = ", ".join(f"min({it}) AS {it}" for it in STEPS)
 
 
 def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[str, Any]]:
-    """Return the messages asked for, joined by person where several streams show one."""
+    """Return what goes before a statement about the messages asked for, which are `whole`.
+
+    Those that several streams show are joined by person.  Streams that are somebody else's are looked up
+    together: left to itself the planner may read all people for the sake of a few thousand.
+    """
     of_row, of_message, asked = ["workspace = %(workspace)s"], list[str](), dict[str, Any]()
     for name in ("campaign", "channel"):
         if (value := getattr(which, name)) is not None:
@@ -65,43 +69,35 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
         if at is not None:
             of_message.append(f"first_at {compares} %({name})s")
             asked[name] = microseconds(at)
-    grouped = "".join(f"{_GROUPS[it]} AS {it}, " for it in by)
     alone = " AND ".join([*of_row, *of_message, "NOT shared"])
+    shared = " AND ".join([*of_row, "shared"])
+    keys = "".join(f"{_GROUPS[it]} AS {it}, " for it in by)
+    absorbed = f"""SELECT stream, person FROM {members}
+        WHERE workspace = %(workspace)s AND person <> stream"""
+    those = f"""AND stream = ANY (ARRAY(
+        SELECT stream FROM {message} WHERE {alone} AND {{whose}}
+        UNION ALL SELECT stream FROM {message} WHERE {shared} AND {{whose}}))"""
+    many = f"(SELECT count(*) FROM merged) > {FEW}"
     text = f"""
-    SELECT {grouped}stream, by_user, {_TIMES}, others, {_LOW} AS low, {_HIGH} AS high
-    FROM {message} WHERE {alone}
-    UNION ALL
-    SELECT {grouped}stream, NULL, {_TIMES}, others, {_LOW}, {_HIGH} FROM (
-        SELECT coalesce(member.person, each.stream) AS stream, min(template) AS template,
-            campaign, channel, message,
-            count(*) OVER (PARTITION BY id) > 1 AS shared, min(first_at) AS first_at,
-            {_FIRSTS}, bit_or(others) AS others
-        FROM {message} AS each LEFT JOIN {members} AS member USING (workspace, stream)
-        WHERE {" AND ".join(of_row)} AND shared
-        GROUP BY coalesce(member.person, each.stream), id, campaign, channel, message
-    ) AS joined WHERE {" AND ".join(of_message) or "true"}
-    """
-    return text, asked
-
-
-def _persons(whole: str, members: object) -> str:
-    """Return what goes before a statement about the messages: `whole`, and `absorbed`.
-
-    Streams that are somebody else's are looked up together, those of users among the few that were merged.
-    Left to itself the planner may read all people for the sake of a few thousand.
-    """
-    absorbed = f"""
-        SELECT stream, person FROM {members} WHERE workspace = %(workspace)s AND person <> stream
-            AND stream = ANY (ARRAY(SELECT stream FROM whole WHERE {{whose}}))"""
-    return f"""
-    WITH whole AS MATERIALIZED ({whole}), absorbed AS MATERIALIZED (
-        {absorbed.format(whose="by_user")} AND kind = 'user_id'
-        UNION ALL {absorbed.format(whose="NOT by_user")}
+    WITH merged AS MATERIALIZED ({absorbed} AND kind = 'user_id' LIMIT {FEW + 1}),
+    absorbed AS MATERIALIZED (
+        SELECT stream, person FROM merged WHERE NOT {many}
+        UNION ALL {absorbed} AND kind = 'user_id' {those.format(whose=f"by_user AND {many}")}
+        UNION ALL {absorbed} {those.format(whose="NOT by_user")}
+    ), whole AS MATERIALIZED (
+        SELECT {keys}coalesce(person, stream) AS person, low, reached, {_TIMES}
+        FROM {message} LEFT JOIN absorbed USING (stream) WHERE {alone}
+        UNION ALL
+        SELECT {keys}person, {_LOW}, reached, {_TIMES} FROM (
+            SELECT coalesce(person, stream) AS person, min(template) AS template,
+                campaign, channel, message, count(*) OVER (PARTITION BY id) > 1 AS shared,
+                min(first_at) AS first_at, {_FIRSTS}, bit_or(reached) AS reached
+            FROM {message} LEFT JOIN absorbed USING (stream) WHERE {shared}
+            GROUP BY coalesce(person, stream), id, campaign, channel, message
+        ) AS joined WHERE {" AND ".join(of_message) or "true"}
     )
     """
-
-
-_PERSON = "coalesce(absorbed.person, whole.stream)"
+    return text, asked
 
 
 _GROUPS: Mapping[str, str] = {
@@ -114,34 +110,27 @@ _GROUPS: Mapping[str, str] = {
 
 
 def counted(reader: Reader, which: Which, by: Sequence[str]) -> Sequence[Any]:
-    """Return how many messages, and persons, there are by group, lowest and furthest step, and outcomes.
+    """Return how many messages, and persons, there are by group, lowest step, and what they reached.
 
-    Rows of `what`: ``messages``, ``profiles`` (their `low` is 1), or ``times``, which have the quantiles.
+    Rows of `what`: ``messages``, ``profiles`` (their `low` is 1), or ``times``, which have the quantiles of
+    the microseconds to each step but the first.
     """
     whole, asked = _whole(which, by, reader.whose)
     keys = "".join(f"{it}, " for it in by)
     quantiles = ", ".join(
-        f"percentile_cont({_FRACTIONS}) WITHIN GROUP"
-        f" (ORDER BY greatest({it} - {_before(it)}, 0) / 1000000.0::float8)"
-        f" FILTER (WHERE {it} - {_before(it)} IS NOT NULL)"
-        if place
-        else "NULL::float8[]"
-        for place, it in enumerate(STEPS)
+        f"percentile_cont({_FRACTIONS}) WITHIN GROUP (ORDER BY to_{it})" for it in STEPS[1:]
     )
-    nothing = ", ".join(["NULL::float8[]"] * len(STEPS))
+    nothing = ", ".join(["NULL::float8[]"] * len(STEPS[1:]))
     statement = f"""
-    {_persons(whole, reader.whose)}, person AS (
-        SELECT {keys}max(high) AS high, bit_or(others) AS others
-        FROM whole LEFT JOIN absorbed USING (stream)
-        GROUP BY {keys}{_PERSON}
+    {whole}, each AS (
+        SELECT {keys}bit_or(reached) AS reached FROM whole GROUP BY {keys}person
     )
-    SELECT 'messages' AS what, {keys}low, high, others, count(*) AS number, {nothing}
-    FROM whole GROUP BY {keys}low, high, others
+    SELECT 'messages' AS what, {keys}low, reached, count(*) AS number, {nothing}
+    FROM whole GROUP BY {keys}low, reached
     UNION ALL
-    SELECT 'profiles', {keys}1, high, others, count(*), {nothing}
-    FROM person GROUP BY {keys}high, others
+    SELECT 'profiles', {keys}1, reached, count(*), {nothing} FROM each GROUP BY {keys}reached
     UNION ALL
-    SELECT 'times', {keys}0, 0, 0, 0, {quantiles} FROM whole {_group(by)}
+    SELECT 'times', {keys}0, 0, 0, {quantiles} FROM whole {_group(by)}
     """
     _make_room(reader, which)
     return reader.tx.exec_driver_sql(statement, asked | {"workspace": reader.workspace}).all()
@@ -165,16 +154,13 @@ def persons(
     ``lost``: those of whom none took a later step.
     """
     whole, asked = _whole(which, (), reader.whose)
-    if step in STEPS:
-        met = f"max(high) {'=' if lost else '>='} {STEPS.index(step) + 1}"
-    else:
-        met = f"bit_or(others) & {1 << OUTCOMES.index(step)} <> 0"
+    bit = BITS[step]
+    looked_at = bit | bit << 1 if lost else bit
     statement = f"""
-    {_persons(whole, reader.whose)}
-    SELECT {_PERSON} AS person, count(*) AS messages
-    FROM whole LEFT JOIN absorbed USING (stream)
-    {"" if after is None else f"WHERE {_PERSON} > %(after)s"}
-    GROUP BY 1 HAVING {met} ORDER BY 1 LIMIT {limit + 1}
+    {whole}
+    SELECT person, count(*) AS messages FROM whole
+    {"" if after is None else "WHERE person > %(after)s"}
+    GROUP BY person HAVING bit_or(reached) & {looked_at} = {bit} ORDER BY person LIMIT {limit + 1}
     """
     asked |= {"workspace": reader.workspace, "after": after}
     _make_room(reader, which)

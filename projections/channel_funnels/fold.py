@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,11 @@ from domain.channels import OUTCOMES, STEPS, Touch
 from domain.conditions.times import microseconds
 from domain.forgotten import Forgotten
 from projections.batch import Batch
-from projections.channel_funnels.tables import message
+from projections.channel_funnels.tables import BITS, message
 from projections.copying import copy, jsonb
 
 _STEPS = ", ".join(STEPS)
+_ALL_STEPS = (1 << len(STEPS)) - 1
 
 _KNOWN = f"""
 SELECT known.id, known.stream, known.template, {_STEPS}, outcomes::text
@@ -35,9 +36,10 @@ _CHANGE = f"""
 UPDATE {message} AS known
 SET template = new.template, first_at = new.first_at,
     {", ".join(f"{it} = new.{it}" for it in STEPS)},
-    others = new.others, outcomes = new.outcomes::jsonb
+    low = new.low, reached = new.reached, outcomes = new.outcomes::jsonb
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], {"%b::bigint[], " * len(STEPS)}
-    %b::int[], %b::text[]) AS new (id, stream, template, first_at, {_STEPS}, others, outcomes)
+    %b::int[], %b::int[], %b::text[])
+    AS new (id, stream, template, first_at, {_STEPS}, low, reached, outcomes)
 WHERE known.workspace = %s AND known.id = new.id AND known.stream = new.stream
 """
 
@@ -81,16 +83,30 @@ class Shown(msgspec.Struct, gc=False):
             self.times[step] = min(at, self.times.get(step, at))
 
     @property
-    def values(self) -> tuple[Any, ...]:
-        """Template, first time, times of the steps, bits of the other outcomes, and their times."""
-        outcomes = {it: self.times[it] for it in OUTCOMES if it in self.times}
-        return (
-            self.template,
-            min(self.times.values()),
-            *(self.times.get(it) for it in STEPS),
-            sum(1 << OUTCOMES.index(it) for it in outcomes),
-            msgspec.json.encode(outcomes),
-        )
+    def first_at(self) -> int:
+        """When anything was seen of it."""
+        return min(self.times.values())
+
+    @property
+    def steps(self) -> list[int | None]:
+        """When each step was seen."""
+        return [self.times.get(it) for it in STEPS]
+
+    @property
+    def outcomes(self) -> bytes:
+        """When each other outcome was seen, as JSON."""
+        return msgspec.json.encode({it: self.times[it] for it in OUTCOMES if it in self.times})
+
+    @property
+    def reached(self) -> int:
+        """The bits of the steps up to the furthest, and of the outcomes."""
+        known = sum(BITS[it] for it in self.times)
+        return known | (1 << (known & _ALL_STEPS).bit_length()) - 1
+
+    def low(self, touch: Touch) -> int:
+        """Return the step before which none is taken: what has a name took all up to the furthest."""
+        first = next((it for it, at in enumerate(self.steps, 1) if at is not None), 1)
+        return 1 if touch.message is not None else first
 
 
 def apply(tx: Connection, batch: Batch) -> None:
@@ -142,10 +158,8 @@ def _keep(
             shown[id_, stream].add(template, before | msgspec.json.decode(outcomes))
         changed = sorted((row[0], row[1]) for row in known)
         if changed:
-            rows = ((*key, *shown[key].values) for key in changed)
-            columns = [list(it) for it in zip(*rows, strict=True)]
-            columns[-1] = [it.decode() for it in columns[-1]]
-            cursor.execute(_CHANGE, (*columns, workspace))
+            rows = (_change(key, shown[key], about[key[0]]) for key in changed)
+            cursor.execute(_CHANGE, (*(list(it) for it in zip(*rows, strict=True)), workspace))
         new = sorted(shown.keys() - set(changed))
         copy(tx, message, _rows(workspace, new, shown, about))
         if new:
@@ -153,14 +167,19 @@ def _keep(
             cursor.execute(_SHARE, (workspace, named))
 
 
+def _change(key: Key, it: Shown, touch: Touch) -> tuple[Any, ...]:
+    found = (it.low(touch), it.reached, it.outcomes.decode())
+    return (*key, it.template, it.first_at, *it.steps, *found)
+
+
 def _rows(
     workspace: int, keys: Iterable[Key], shown: Mapping[Key, Shown], about: Mapping[UUID, Touch]
-) -> Iterable[tuple[Any, ...]]:
-    for id_, stream in keys:
-        touch, (template, *rest, outcomes) = about[id_], shown[id_, stream].values
-        said = (touch.campaign or "", touch.channel, touch.message, template)
-        by_user = shown[id_, stream].by_user
-        yield (workspace, id_, stream, by_user, *said, False, *rest, jsonb(outcomes))
+) -> Iterator[tuple[Any, ...]]:
+    for key in keys:
+        touch, it = about[key[0]], shown[key]
+        fixed = (workspace, it.reached, it.first_at, *key, it.low(touch), it.by_user, False)
+        said = (touch.campaign or "", touch.channel, touch.message, it.template)
+        yield (*fixed, *it.steps, *said, jsonb(it.outcomes))
 
 
 def _cursor(tx: Connection) -> Cursor[Any]:

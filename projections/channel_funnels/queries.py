@@ -18,6 +18,7 @@ from projections import cursors, instants
 from projections.base import Query, Reader
 from projections.channel_funnels import asking
 from projections.channel_funnels.asking import BY, Which
+from projections.channel_funnels.tables import BITS
 from projections.shown_profile import ShownIdentifier
 
 _EPOCH = date(1970, 1, 1)
@@ -136,13 +137,14 @@ class _Group:
     def __init__(self) -> None:
         self.steps = {kind: [0] * len(STEPS) for kind in _KINDS}
         self.outcomes = {kind: [0] * len(OUTCOMES) for kind in _KINDS}
-        self.times: Sequence[Sequence[float] | None] = [None] * len(STEPS)
+        self.times: Sequence[Sequence[float] | None] = [None] * len(STEPS[1:])
 
-    def add(self, kind: str, low: int, high: int, others: int, number: int) -> None:
-        for place in range(low - 1, high):
-            self.steps[kind][place] += number
-        for place in range(others.bit_length()):
-            if others >> place & 1:
+    def add(self, kind: str, low: int, reached: int, number: int) -> None:
+        for place, step in enumerate(STEPS):
+            if place >= low - 1 and reached & BITS[step]:
+                self.steps[kind][place] += number
+        for place, outcome in enumerate(OUTCOMES):
+            if reached & BITS[outcome]:
                 self.outcomes[kind][place] += number
 
     def shown(self) -> dict[str, Any]:
@@ -155,9 +157,10 @@ class _Group:
                 "profiles": profiles[place],
                 "conversion": min(1.0, share(messages[place], messages[0])),
                 "from_previous": min(1.0, share(messages[place], before[place])),
-                **dict(zip(("seconds_p50", "seconds_p90"), times or (None, None), strict=True)),
+                "seconds_p50": times and times[0] / 1e6,
+                "seconds_p90": times and times[1] / 1e6,
             }
-            for place, (step, times) in enumerate(zip(STEPS, self.times, strict=True))
+            for place, (step, times) in enumerate(zip(STEPS, (None, *self.times), strict=True))
         ]
         outcomes = [
             {"outcome": it, **{kind: self.outcomes[kind][place] for kind in _KINDS}}
@@ -175,11 +178,11 @@ def answer_funnels(reader: Reader, params: FunnelsParams) -> dict[str, Any]:
         groups[()] = _Group()
     for what, *row in asking.counted(reader, params.which, by):
         group = groups[tuple(row[: len(by)])]
-        low, high, others, number, *times = row[len(by) :]
+        low, reached, number, *times = row[len(by) :]
         if what == "times":
             group.times = times
         else:
-            group.add(what, low, high, others, number)
+            group.add(what, low, reached, number)
     start = 0 if params.cursor is None else cursors.position(params.cursor)
     ordered = sorted(groups, key=lambda key: [(it is None, "" if it is None else it) for it in key])
     page = ordered[start : start + params.limit]

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -16,43 +17,56 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from domain.channels import STEPS
+from domain.channels import OUTCOMES, STEPS
 from projections.base import FOR_QUERIES, schema
 
-NAME, VERSION = "channel_funnels", 1
+NAME, VERSION = "channel_funnels", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
+
+BITS = {it: 1 << place for place, it in enumerate((*STEPS, *OUTCOMES))}
+"""What each step and outcome is in ``reached``."""
 
 message = Table(
     "message",
     metadata,
+    # What has one width comes first: a question about thousands of rows finds it without reading the texts.
     Column("workspace", Integer, primary_key=True),
+    Column("reached", Integer, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
     Column("id", Uuid, primary_key=True),
     Column("stream", Uuid, primary_key=True),
+    Column("low", SmallInteger, nullable=False),
     Column("by_user", Boolean, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    *(Column(it, BigInteger) for it in STEPS),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("campaign", Text(collation="C"), nullable=False),
     Column("channel", Text(collation="C"), nullable=False),
     Column("message", Text(collation="C")),
     Column("template", Text(collation="C")),
-    Column("shared", Boolean, nullable=False),
-    Column("first_at", BigInteger, nullable=False),
-    *(Column(it, BigInteger) for it in STEPS),
-    Column("others", Integer, nullable=False),
     Column("outcomes", JSONB, nullable=False),
     # Most updates only add a time: room on the page keeps the indexes out of them.
     postgresql_with={"fillfactor": 80},
 )
 """``id`` stands for campaign, channel and message.  ``message`` is null of what names none: such are one
-for each stream.  ``by_user``: the stream is that of a user id, which only a merge makes somebody else's.  ``shared``: other streams show something of this message too.
+for each stream.  ``by_user``: the stream is that of a user id, which only a merge makes somebody else's.
+``shared``: other streams show something of this message too.
 
 Times are microseconds since 1970 UTC, each the earliest that was seen, and ``first_at`` the earliest of
-all.  ``others`` has a bit for each of ``outcomes``, by its place in `domain.channels.OUTCOMES`.
+all.  ``reached`` has the `BITS` of the steps up to the furthest and of the other outcomes, and ``low`` is
+the step, from 1, before which none is taken, as far as this stream knows.
 """
 
 _c = message.c
 Index("message_by_campaign", _c.workspace, _c.campaign, _c.first_at, info=FOR_QUERIES)
 Index("message_by_time", _c.workspace, _c.first_at, info=FOR_QUERIES)
-Index("message_shared", _c.workspace, _c.campaign, postgresql_where=_c.shared, info=FOR_QUERIES)
+Index(
+    "message_odd",
+    _c.workspace,
+    _c.campaign,
+    postgresql_where=_c.shared | ~_c.by_user,
+    info=FOR_QUERIES,
+)
 Index("message_by_stream", _c.workspace, _c.stream, info=FOR_QUERIES)
 Index(
     "message_by_template",

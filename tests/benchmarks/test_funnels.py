@@ -13,9 +13,8 @@ import pytest
 import uvloop
 from sqlalchemy import create_engine
 
-from domain.channels import OUTCOMES
 from projections import PROJECTIONS
-from projections.channel_funnels.tables import message
+from projections.channel_funnels.tables import BITS, message
 from projections.checkpoint import prepare
 from projections.identity import member
 from projections.timeline.tables import timeline
@@ -58,20 +57,24 @@ WITH drawn AS MATERIALIZED (
     SELECT *, md5(c || '/' || i)::uuid AS id, clicked + read + delivered IS NOT NULL AS clicks,
         clicked + read + delivered IS NOT NULL AND chance < 0.1 AS elsewhere FROM drawn
 )
-INSERT INTO {message}
-SELECT %(workspace)s, id, md5('user_id' || n)::uuid, true, 'campaign-' || c,
-    (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i,
-    'template-' || c || '-' || i %% 2, elsewhere, sent, sent, sent + delivered::bigint,
-    sent + (delivered + read)::bigint,
-    CASE WHEN NOT elsewhere THEN sent + (delivered + read + clicked)::bigint END,
-    CASE WHEN chance > 0.99 THEN %(failed)s ELSE 0 END,
+INSERT INTO {message} (workspace, id, stream, by_user, shared, first_at, sent, delivered, read, clicked,
+    low, reached, campaign, channel, message, template, outcomes)
+SELECT %(workspace)s, id, md5('user_id' || n)::uuid, true, elsewhere, sent, sent,
+    sent + delivered::bigint, sent + (delivered + read)::bigint,
+    CASE WHEN NOT elsewhere THEN sent + (delivered + read + clicked)::bigint END, 1,
+    CASE WHEN clicks AND NOT elsewhere THEN 15 WHEN delivered + read IS NOT NULL THEN 7
+        WHEN delivered IS NOT NULL THEN 3 ELSE 1 END
+    | CASE WHEN chance > 0.99 THEN %(failed)s ELSE 0 END,
+    'campaign-' || c, (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i,
+    'template-' || c || '-' || i %% 2,
     CASE WHEN chance > 0.99 THEN jsonb_build_object('failed', sent) ELSE '{{}}' END
 FROM known
 UNION ALL
-SELECT %(workspace)s, id, md5('anonymous_id' || n)::uuid, false, 'campaign-' || c,
-    (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i, NULL, true,
+SELECT %(workspace)s, id, md5('anonymous_id' || n)::uuid, false, true,
     sent + (delivered + read + clicked)::bigint, NULL, NULL, NULL,
-    sent + (delivered + read + clicked)::bigint, 0, '{{}}'
+    sent + (delivered + read + clicked)::bigint, 1, 15,
+    'campaign-' || c, (ARRAY['email', 'push', 'sms', 'whatsapp'])[1 + c %% 4], 'message-' || i,
+    NULL, '{{}}'
 FROM known WHERE elsewhere
 """
 
@@ -94,7 +97,7 @@ NAMES = ("product_viewed", "added_to_cart", "checkout_started", "purchased")
 BY_HAND = f"""
 WITH mine AS MATERIALIZED (
     SELECT coalesce(m.person, f.stream) AS person, f.id, min(sent) AS sent, min(delivered) AS delivered,
-        min(read) AS read, min(clicked) AS clicked, bit_or(others) AS others
+        min(read) AS read, min(clicked) AS clicked, bit_or(reached) AS reached
     FROM {message} AS f
     LEFT JOIN {member} AS m ON m.workspace = f.workspace AND m.stream = f.stream
     WHERE f.workspace = %(workspace)s AND campaign = %(campaign)s
@@ -145,7 +148,7 @@ def full(postgres_dsn, say) -> Iterator[Database]:
             "campaigns": CAMPAIGNS,
             "sent": SENT,
             "start": START,
-            "failed": 1 << OUTCOMES.index("failed"),
+            "failed": BITS["failed"],
         }
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'")

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from datetime import timedelta
 from itertools import count, pairwise
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from domain.channels import STEPS
 from domain.conditions.times import microseconds
 from domain.identity import facts_of
 from domain.person import find
+from projections.channel_funnels import asking
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded, stream_of
@@ -134,7 +136,14 @@ def median(values):
     return middle / 1_000_000
 
 
-@settings(each_on_its_workspaces, max_examples=100)
-@given(data=st.data(), history=histories)
-def test_any_delivery_of_the_same_messages_gives_the_same_channel_funnel(models, data, history):
-    counts_by_hand(models, data, history)
+few_merged = st.sampled_from([0, asking.FEW])
+"""Those who were merged are looked up in another way when they are many."""
+
+
+@settings(each_on_its_workspaces, max_examples=150)
+@given(data=st.data(), history=histories, few=few_merged)
+def test_any_delivery_of_the_same_messages_gives_the_same_channel_funnel(
+    models, data, history, few
+):
+    with patch.object(asking, "FEW", few):
+        counts_by_hand(models, data, history)

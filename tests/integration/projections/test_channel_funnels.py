@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import InvalidRequest
-from projections.channel_funnels import fold
+from projections.channel_funnels import asking, fold
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 
 
@@ -98,7 +98,9 @@ def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
     assert rest["next"] is None
 
 
-def test_people_are_counted_through_merges_and_unmerges(given) -> None:
+@pytest.mark.parametrize("few", [0, asking.FEW])
+def test_people_are_counted_through_merges_and_unmerges(given, monkeypatch, few) -> None:
+    monkeypatch.setattr(asking, "FEW", few)
     one, other = user("u-1"), user("u-2")
     given.messages(spring("message_sent", "1", one), spring("message_sent", "2", other))
     assert profiles(only(given))[0] == 2
