@@ -70,6 +70,15 @@ def define(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> No
         segments.define(workspace, f"s-{number}", wanted, Decision(actor="bench"))
 
 
+def define_and_archive(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> None:
+    """Have the ledger hold as many decisions, and no segment: one that was changed, and archived."""
+    segments = Segments(ledger)
+    for condition in conditions[1:]:
+        wanted = Definition("Gone", condition=msgspec.json.encode(condition))
+        segments.define(workspace, "gone", wanted, Decision(actor="bench"))
+    segments.archive(workspace, "gone", Decision(actor="bench"))
+
+
 def looking(conditions: Sequence[Document]) -> float:
     """Return how many of the segments look at an event, on average over the events that come."""
     rules = Rules(Rule(f"s-{n}", read(it)) for n, it in enumerate(conditions))
