@@ -14,6 +14,7 @@ from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
+from weakref import proxy
 
 from domain.automation.acting import Acting
 from domain.automation.runs import Occasion, Run
@@ -103,8 +104,10 @@ class Household:
         self.ended: list[Stay] = []
         for id_, stream in self.streams.items():
             self._person(stream.whose.person).streams[id_] = stream
-        self.acting = Acting(rules.effective, self, runs)
-        self._telling = Telling(self, self.acting, is_needed=bool(rules.effective))
+        # Not to hold it is for it to be freed at once: to look for cycles took a third of a look-back.
+        mine = proxy(self)
+        self.acting = Acting(rules.effective, mine, runs)
+        self._telling = Telling(mine, self.acting, is_needed=bool(rules.effective))
 
     def go_through(self, steps: Sequence[Step], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
@@ -129,13 +132,14 @@ class Household:
                 self._telling.by_itself(person.id, at)
 
     def look_back(
-        self, filled: Mapping[UUID, Mapping[str, Value]], places: Collection[int], at: Since
+        self, filled: Mapping[str, Mapping[UUID, Value]], places: Collection[int], at: Since
     ) -> None:
-        """Remember what has been looked back for, and ask everybody about the segments that need it."""
+        """Remember what has been looked back for, by key, and ask everybody about the segments that need it."""
         for person in self.persons.values():
             for id_, stream in person.streams.items():
-                for key, value in filled.get(id_, {}).items():
-                    _remember(person, stream, key, value, at)
+                for key, values in filled.items():
+                    if id_ in values:
+                        _remember(person, stream, key, values[id_], at)
             self._settle(person, places, at)
         self._telling.decided(at, by_definition=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -20,7 +19,6 @@ from domain.conditions.people import Handpicked
 from domain.conditions.times import microseconds
 from domain.events import AttributeArchived, AttributeDefined, SegmentArchived, SegmentDefined
 from domain.membership import Since
-from domain.memories import Value
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
@@ -76,7 +74,7 @@ WHERE workspace = :workspace AND segment = :segment AND left_at IS NULL
 _EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
 
 _CONCERNED = f"""
-SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%s)
+SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)
 UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
 """
 
@@ -215,29 +213,26 @@ def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
 def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
     """Remember what was looked back for, and ask whom it may concern whether they are in segments."""
     rules = after.rules
-    found: dict[UUID, dict[str, Value]] = defaultdict(dict)
-    for key, values in after.filled.items():
-        for stream_, value in values.items():
-            found[stream_][key] = value
-    persons = iter(_persons(tx, workspace, after, places, found))
+    persons = iter(_persons(tx, workspace, after, places))
     while some := list(islice(persons, AT_ONCE)):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
         households = list(stored.by_person(rules, kept).values())
         for household in households:
-            household.look_back(found, places, after.at)
+            household.look_back(after.filled, places, after.at)
         saved.save(tx, workspace, rules, kept, households)
 
 
 def _persons(
-    tx: Connection, workspace: int, after: Changed, places: Collection[int], found: Collection[UUID]
+    tx: Connection, workspace: int, after: Changed, places: Collection[int]
 ) -> Sequence[UUID]:
     rules = after.rules
     if _may_concern_everybody(after, places):
         people = tx.exec_driver_sql(_EVERYBODY, (workspace,))
     else:
         segments = [rules.rules[it].segment for it in sorted(places)]
-        people = tx.exec_driver_sql(_CONCERNED, (workspace, list(found), workspace, segments))
-    return sorted(people.scalars())
+        found = list(set[UUID]().union(*after.filled.values()))
+        people = tx.exec_driver_sql(_CONCERNED, (workspace, found, workspace, segments))
+    return stored.in_order(people.scalars())
 
 
 def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:

@@ -114,9 +114,9 @@ def _take(
     kept = stored.load(tx, workspace, rules, touched)
     households = []
     theirs = groups.sorted(touched)
-    for root, taken in sorted(by_group.items()):
+    for root in stored.in_order(by_group):
         household = stored.household(rules, kept, theirs.get(root, ()))
-        household.go_through(sorted(taken, key=_position), until)
+        household.go_through(sorted(by_group[root], key=_position), until)
         households.append(household)
     saved.save(tx, workspace, rules, kept, households)
 

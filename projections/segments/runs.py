@@ -20,7 +20,7 @@ from projections.segments.tables import rule, trigger
 _WAITING = f"""
 SELECT rule, version, cause, stream, person, set_off_at, set_off_by, reason, since_at, since_by,
     due, context
-FROM {trigger} WHERE workspace = %s AND stream = ANY(%s) AND due IS NOT NULL
+FROM {trigger} WHERE workspace = %s AND stream = ANY(%b) AND due IS NOT NULL
 """
 
 # Row by row, by what set it off, and by no index of rules: else, as long as there are no statistics, all that

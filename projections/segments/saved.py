@@ -19,7 +19,7 @@ from projections.segments.driver import each
 from projections.segments.stored import Kept
 from projections.segments.tables import memory, person, stay, stream
 
-_DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%s)"
+_DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
 _CHANGE_MEMORIES = f"""
 UPDATE {memory} AS known SET values = changed.values
@@ -27,7 +27,7 @@ FROM unnest(%b::uuid[], %b::bytea[]) AS changed (stream, values)
 WHERE known.workspace = %s AND known.stream = changed.stream
 """
 
-_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%s)"
+_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%b)"
 
 _CHANGE_PERSONS = f"""
 UPDATE {person} AS known SET inside = changed.inside, due = changed.due
@@ -35,7 +35,7 @@ FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (person, inside, d
 WHERE known.workspace = %s AND known.person = changed.person
 """
 
-_DROP_PERSONS = f"DELETE FROM {person} WHERE workspace = %s AND person = ANY(%s)"
+_DROP_PERSONS = f"DELETE FROM {person} WHERE workspace = %s AND person = ANY(%b)"
 
 _END_STAYS = f"""
 UPDATE {stay} AS known SET left_at = ended.left_at, left_by = ended.left_by

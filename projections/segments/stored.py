@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -24,20 +25,20 @@ from projections.segments.tables import memory, person, stream, trigger
 _STREAMS = f"""
 SELECT stream, person, kind, guessed, demoted_at, first_at FROM {stream}
 WHERE workspace = %(workspace)s AND person IN (
-    SELECT person FROM {stream} WHERE workspace = %(workspace)s AND stream = ANY(%(streams)s)
+    SELECT person FROM {stream} WHERE workspace = %(workspace)s AND stream = ANY(%(streams)b)
     UNION
-    SELECT unnest(%(persons)s::uuid[])
+    SELECT unnest(%(persons)b::uuid[])
 )
 """
 
 _MEMORIES = f"""
-SELECT known.* FROM unnest(%s::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
+SELECT known.* FROM unnest(%b::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
     SELECT stream, values FROM {memory} WHERE workspace = %s AND stream = asked.stream OFFSET 0
 ) AS known
 """
 
 _PERSONS = f"""
-SELECT known.* FROM unnest(%s::uuid[]) AS asked (person) CROSS JOIN LATERAL (
+SELECT known.* FROM unnest(%b::uuid[]) AS asked (person) CROSS JOIN LATERAL (
     SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = asked.person OFFSET 0
 ) AS known
 """
@@ -72,6 +73,11 @@ class Kept(NamedTuple):
     """What waits in the name of each stream."""
 
 
+def in_order(ids: Iterable[UUID]) -> list[UUID]:
+    """Return ids in their order: by their numbers, for two UUIDs are compared in Python."""
+    return sorted(ids, key=attrgetter("int"))
+
+
 def next_due(tx: Connection, workspaces: Sequence[int]) -> Mapping[int, int | None]:
     """Return when the next answer may change by itself in each workspace."""
     return dict(map(tuple, tx.exec_driver_sql(_NEXT_DUE, {"workspaces": list(workspaces)})))
@@ -80,7 +86,7 @@ def next_due(tx: Connection, workspaces: Sequence[int]) -> Mapping[int, int | No
 def persons_due(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:
     """Return for whom an answer may change by itself, or a rule goes on, by that instant."""
     found = tx.exec_driver_sql(_DUE, {"workspace": workspace, "until": until})
-    return sorted(found.scalars())
+    return in_order(found.scalars())
 
 
 def streams_of(
@@ -133,4 +139,4 @@ def by_person(rules: Rules, kept: Kept) -> Mapping[UUID, Household]:
     streams: dict[UUID, list[UUID]] = defaultdict(list)
     for id_, stream_ in kept.streams.items():
         streams[stream_.whose.person].append(id_)
-    return {person: household(rules, kept, ids) for person, ids in sorted(streams.items())}
+    return {it: household(rules, kept, streams[it]) for it in in_order(streams)}
