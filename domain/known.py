@@ -67,9 +67,11 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        remembered = set().union(*(it.memory for it in self._joined.streams))
+        memories = [it.memory for it in self._joined.streams]
         told = {
-            key: it for key in sorted(self._rules.told & remembered) if (it := self._joined[key])
+            key: it
+            for key in self._rules.told
+            if any(key in each for each in memories) and (it := self._joined[key])
         }
         if not told and not self.known.attributes and not self.known.tags:
             return

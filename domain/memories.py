@@ -214,6 +214,10 @@ class Remembered:
     def __setitem__(self, key: str, value: Value) -> None:
         self._values[key] = value
 
+    def __contains__(self, key: str) -> bool:
+        """Say whether something is remembered under a key."""
+        return key in self._values or key in self.stored
+
     def __iter__(self) -> Iterator[str]:
         """Give out the keys under which something is remembered."""
         return iter(self.stored.keys() | self._values.keys())
