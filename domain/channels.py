@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from domain.payload import name_of
 
 STEPS = ("sent", "delivered", "read", "clicked")
-"""The main line, in order: each implies those before."""
+"""The main line, in order: each implies those before.  Read models number these and the outcomes after them."""
 
 OUTCOMES = (
     "unsubscribed",

@@ -67,12 +67,8 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        memories = [it.memory for it in self._joined.streams]
-        told = {
-            key: it
-            for key in self._rules.told
-            if any(key in each for each in memories) and (it := self._joined[key])
-        }
+        keys = set[str]().union(*(it.memory.among(self._rules.told) for it in self._joined.streams))
+        told = {key: it for key in sorted(keys) if (it := self._joined[key])}
         if not told and not self.known.attributes and not self.known.tags:
             return
         tags = told.pop(TAGS, {})

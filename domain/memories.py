@@ -214,9 +214,9 @@ class Remembered:
     def __setitem__(self, key: str, value: Value) -> None:
         self._values[key] = value
 
-    def __contains__(self, key: str) -> bool:
-        """Say whether something is remembered under a key."""
-        return key in self._values or key in self.stored
+    def among(self, keys: frozenset[str]) -> frozenset[str]:
+        """Return those of the keys under which something is remembered."""
+        return keys.intersection(self.stored) | keys.intersection(self._values)
 
     def __iter__(self) -> Iterator[str]:
         """Give out the keys under which something is remembered."""

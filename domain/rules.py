@@ -62,10 +62,10 @@ class Rules:
         self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
         self.numbers = numbers
-        self.told: Mapping[str, None] = dict.fromkeys(
-            key for key in sorted(self.memories) if isinstance(self.memories[key], (Trait, Tags))
+        self.told = frozenset(
+            key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))
         )
-        """Keys of what is remembered of what people are, in their order."""
+        """Keys of what is remembered of what people are."""
 
         self.users = dict.fromkeys(self.memories, frozenset[int]()) | _turned(
             [{it.key for it in each} for each in needs]

@@ -104,7 +104,10 @@ class Shown(msgspec.Struct, gc=False):
         return known | (1 << (known & _ALL_STEPS).bit_length()) - 1
 
     def low(self, touch: Touch) -> int:
-        """Return the step before which none is taken: what has a name took all up to the furthest."""
+        """Return from which step on all up to the furthest are taken: of what has a name, from the first.
+
+        As long as no other stream shows the message too: then `asking` decides.
+        """
         first = next((it for it, at in enumerate(self.steps, 1) if at is not None), 1)
         return 1 if touch.message is not None else first
 

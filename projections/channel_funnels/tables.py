@@ -63,6 +63,7 @@ Index("message_by_time", _c.workspace, _c.first_at, info=FOR_QUERIES)
 Index(
     "message_odd",
     _c.workspace,
+    _c.shared,  # few, while those of nobody's user may be most of all
     _c.campaign,
     postgresql_where=_c.shared | ~_c.by_user,
     info=FOR_QUERIES,

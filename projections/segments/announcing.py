@@ -75,4 +75,4 @@ def _persons(tx: Connection, workspace: int, conditions: Sequence[Condition]) ->
         "segments": segments,
     }
     found = tx.exec_driver_sql(_EVERYBODY if asked.at_first_sight else _CONCERNED, facts)
-    return sorted(found.scalars())
+    return stored.in_order(found.scalars())

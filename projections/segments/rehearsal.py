@@ -26,7 +26,7 @@ from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
 from projections.batch import Batch
-from projections.segments import backfill
+from projections.segments import backfill, stored
 from projections.segments.definitions import in_effect
 from projections.segments.driver import cursor
 from projections.segments.households import Groups, attested, becoming, steps_of
@@ -115,7 +115,7 @@ def rehearse(tx: Connection, workspace: int, plan: Plan, span: Span, ledger: Led
     backfill.check(tx, workspace, span.until_position)
     rules = _rules(tx, workspace, plan)
     asked = _asked(workspace, plan, span)
-    candidates = sorted(tx.exec_driver_sql(_candidates(plan), asked).scalars())
+    candidates = stored.in_order(tx.exec_driver_sql(_candidates(plan), asked).scalars())
     heard = list(_occasions(tx, asked)) if plan.trigger.KEY == "system_event" else []
     runs: dict[tuple[str, int, str], Run] = {}
     waiting = iter(candidates[:MOST])
@@ -180,7 +180,7 @@ def _households(
     for fact in facts:
         groups.join(fact.streams)
     whole = groups.sorted({*candidates, *chain.from_iterable(it.streams for it in facts)})
-    for root in sorted({groups.root(it) for it in candidates}):
+    for root in stored.in_order({groups.root(it) for it in candidates}):
         records = ledger.history(whole[root])
         if not records:
             continue

@@ -33,17 +33,25 @@ EVENTS = {
 
 who = st.sampled_from([user("ann"), user("bob"), anonymous("x"), anonymous("y")])
 told = st.builds(
-    lambda name, whom, at, campaign, message: tracked(
+    lambda name, whom, at, campaign, message, template: tracked(
         name,
         *whom,
         occurred_at=NOON + timedelta(seconds=at),
-        properties={"channel": "email", "campaign_id": campaign} | message,
+        properties={"channel": "email", "campaign_id": campaign} | message | template,
     ),
     st.sampled_from([*EVENTS]),
     st.one_of(st.tuples(who), st.tuples(st.just(user("ann")), st.just(anonymous("x")))),
     st.integers(0, 6),
     st.sampled_from(["c-1", "c-2"]),
     st.sampled_from([{}, {"message_id": "1"}, {"message_id": "2"}]),
+    st.sampled_from([{}, {}, {"template_id": "t-1"}, {"template_id": "t-2"}]),
+)
+since, until = (NOON + timedelta(seconds=it) for it in (2, 5))
+questions = st.builds(
+    lambda template, first, last: template | first | last,
+    st.sampled_from([{}, {}, {"template": "t-1"}]),
+    st.sampled_from([{}, {}, {"from": since.isoformat()}]),
+    st.sampled_from([{}, {}, {"to": until.isoformat()}]),
 )
 said = st.one_of(told, told, told, st.builds(merged, who, who), st.builds(unmerged, who, who))
 histories = st.lists(said, min_size=1, max_size=16)
@@ -64,7 +72,9 @@ def counts_by_hand(models, data, history) -> None:
     events = recorded(kept.values())
     models.feed.workspaces[workspace] = events
     models.projector.catch_up(workspace, data.draw(st.integers(1, 7)))
-    found = models.ask("/channel-funnels", workspace=workspace, by=["campaign"])["channel_funnels"]
+    asked = data.draw(questions, "asked")
+    told_apart = {"workspace": workspace, "by": ["campaign"], **asked}
+    found = models.ask("/channel-funnels", **told_apart)["channel_funnels"]
     answered = {
         it["campaign"]: (
             [step["messages"] for step in it["steps"]],
@@ -74,18 +84,17 @@ def counts_by_hand(models, data, history) -> None:
         )
         for it in found
     }
-    assert answered == by_hand(events)
+    assert answered == by_hand(events, asked)
     for campaign, (_, profiles, _, _) in answered.items():
         for step, number in zip(STEPS, profiles, strict=True):
-            page = models.ask(
-                "/channel-funnels/profiles", workspace=workspace, campaign=campaign, step=step
-            )
+            bar = {"workspace": workspace, "campaign": campaign, "step": step, **asked}
+            page = models.ask("/channel-funnels/profiles", **bar)
             assert len(page["profiles"]) == number
 
 
-def by_hand(events):
+def by_hand(events, asked):
     facts = [fact for it in events for fact in facts_of(it.event)]
-    whole = defaultdict(lambda: defaultdict(list))
+    whole, templates = defaultdict(lambda: defaultdict(list)), defaultdict(list)
     for it in events:
         name = getattr(it.event, "name", None)
         if name in EVENTS:
@@ -95,9 +104,11 @@ def by_hand(events):
             own = (person, message) if message else (person, it.stream)
             key = properties["campaign_id"], message, *own
             whole[key][EVENTS[name]].append(microseconds(it.event.occurred_at))
+            templates[key] += [properties["template_id"]] if "template_id" in properties else []
     people_of = defaultdict(set)
     for campaign, message, person, _ in whole:
         people_of[campaign, message].add(person)
+    whole = {key: it for key, it in whole.items() if meets(asked, it, templates[key])}
     found = {}
     for campaign in {key[0] for key in whole}:
         mine = {
@@ -127,6 +138,15 @@ def by_hand(events):
     return found
 
 
+def meets(asked, times, templates) -> bool:
+    first = min(min(at) for at in times.values())
+    return (
+        ("template" not in asked or (bool(templates) and min(templates) == asked["template"]))
+        and ("from" not in asked or first >= microseconds(since))
+        and ("to" not in asked or first < microseconds(until))
+    )
+
+
 def median(values):
     ordered = sorted(values)
     half = len(ordered) // 2
@@ -140,7 +160,7 @@ few_merged = st.sampled_from([0, asking.FEW])
 """Those who were merged are looked up in another way when they are many."""
 
 
-@settings(each_on_its_workspaces, max_examples=150)
+@settings(each_on_its_workspaces, max_examples=200)
 @given(data=st.data(), history=histories, few=few_merged)
 def test_any_delivery_of_the_same_messages_gives_the_same_channel_funnel(
     models, data, history, few

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import event
 
 from domain.errors import InvalidRequest
 from projections.channel_funnels import asking, fold
@@ -180,3 +181,17 @@ def test_what_cannot_be_asked_is_said(given) -> None:
         given.ask("/channel-funnels", by=["colour"])
     with pytest.raises(ValidationError):
         given.ask("/channel-funnels/profiles", step="eaten")
+
+
+def test_people_are_not_gone_through_for_each_message_of_a_young_workspace(given) -> None:
+    plans: list[str] = []
+
+    @event.listens_for(given.engine, "after_cursor_execute")
+    def explain(tx, _cursor, statement, params, _context, _many) -> None:
+        if "WITH merged" in statement and not statement.startswith("EXPLAIN"):
+            plans.append("\n".join(tx.exec_driver_sql(f"EXPLAIN {statement}", params).scalars()))
+
+    given.messages(spring("message_sent", "1"), spring("link_clicked", "2", anonymous("a")))
+    given.ask("/channel-funnels", campaign="spring")
+    given.ask("/channel-funnels/profiles", campaign="spring", step="sent")
+    assert [("Join" in it, "Nested Loop" in it) for it in plans] == [(True, False)] * 2
