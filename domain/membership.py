@@ -271,9 +271,7 @@ class Household:
             if holds != (place in inside):
                 self._move(person, place, at, holds=holds)
                 for asker in askers.get(place, NOBODY).difference(waiting):
-                    insort(
-                        waiting, asker
-                    )  # further on: segments come after those that they ask about
+                    insort(waiting, asker)  # further on: they come after those they ask about
             if due is not None and (next_due is None or due < next_due):
                 next_due = due
         return next_due
