@@ -45,6 +45,11 @@ class Stream:
         self.touched: dict[str, int] = {}
         """Keys of what is remembered that is different from before, and when that came."""
 
+    def remember(self, key: str, value: Value, clock: int) -> None:
+        """Remember something else under a key from the clock on."""
+        self.memory[key] = value
+        self.touched[key] = clock
+
 
 class KnownOf:
     """What is known of the person whose streams these are."""

@@ -293,7 +293,6 @@ class Household:
 
 
 def _remember(person: Person, stream: Stream, key: str, value: Value, at: Since) -> None:
-    stream.memory[key] = value
-    stream.touched[key] = at.at
+    stream.remember(key, value, at.at)
     if person.known is not None:
         person.known.forget(key)

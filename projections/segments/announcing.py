@@ -17,7 +17,7 @@ from domain.rules import Rule, Rules
 from domain.segment import references
 from projections.batch import Message
 from projections.segments import saved, stored
-from projections.segments.definitions import AT_ONCE
+from projections.segments.settling import AT_ONCE
 from projections.segments.tables import memory, stay, stream
 
 _EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
@@ -50,7 +50,7 @@ def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> 
     persons = iter(_persons(tx, workspace, list(_conditions(heard, occasion))))
     while some := list(islice(persons, AT_ONCE)):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = list(stored.by_person(rules, kept).values())
+        households = stored.households(rules, kept)
         for household in households:
             household.announce(occasion)
         saved.save(tx, workspace, rules, kept, households)

@@ -16,6 +16,7 @@ from domain.membership import Since
 from domain.recorded import Recorded
 from domain.rules import Rules
 from projections.segments import definitions, runs
+from projections.segments.settling import settle
 from projections.segments.tables import rule, trigger
 
 _LAST = f"""
@@ -56,7 +57,7 @@ def decide(
         runs.stop(tx, workspace, event.rule, "rule_archived", at)
     _keep(tx, workspace, recorded, event, at)
     after = definitions.change(tx, workspace, before, recorded)
-    definitions.settle(tx, workspace, after, ())
+    settle(tx, workspace, after, ())
     return after.rules
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
-from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -21,13 +19,9 @@ from domain.events import AttributeArchived, AttributeDefined, SegmentArchived, 
 from domain.membership import Since
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
-from domain.segment import references
-from projections.segments import attributes, backfill, effective, saved, stored
-from projections.segments.backfill import Filled
-from projections.segments.tables import attribute, definition, remembered, rule, stay, stream
-
-AT_ONCE = 5_000
-"""Persons who are asked about together."""
+from projections.segments import attributes, backfill, effective
+from projections.segments.settling import Changed, settle
+from projections.segments.tables import attribute, definition, remembered, rule, stay
 
 MOST_MEMORIES = 100_000
 """More than one condition can ask for: it has at most as many bytes."""
@@ -71,28 +65,12 @@ UPDATE {stay} SET left_at = :at, left_by = :position
 WHERE workspace = :workspace AND segment = :segment AND left_at IS NULL
 """)
 
-_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
-
-_CONCERNED = f"""
-SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)
-UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
-"""
-
 Decided = SegmentDefined | SegmentArchived | AttributeDefined | AttributeArchived
 
 
 class _Seen(NamedTuple):
     last: int
     rules: Rules
-
-
-class Changed(NamedTuple):
-    """What is in effect after a decision."""
-
-    rules: Rules
-    at: Since
-    filled: Filled
-    """What was looked back for, and is remembered from now on."""
 
 
 _seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
@@ -208,39 +186,3 @@ def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
     """Let everybody leave."""
     asked = {"workspace": workspace, "segment": segment, "at": at.at, "position": at.by}
     tx.execute(_END, asked)
-
-
-def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
-    """Remember what was looked back for, and ask whom it may concern whether they are in segments."""
-    rules = after.rules
-    persons = iter(_persons(tx, workspace, after, places))
-    while some := list(islice(persons, AT_ONCE)):
-        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = list(stored.by_person(rules, kept).values())
-        for household in households:
-            household.look_back(after.filled, places, after.at)
-        saved.save(tx, workspace, rules, kept, households)
-
-
-def _persons(
-    tx: Connection, workspace: int, after: Changed, places: Collection[int]
-) -> Sequence[UUID]:
-    rules = after.rules
-    if _may_concern_everybody(after, places):
-        people = tx.exec_driver_sql(_EVERYBODY, (workspace,))
-    else:
-        segments = [rules.rules[it].segment for it in sorted(places)]
-        found = list(set[UUID]().union(*after.filled.values()))
-        people = tx.exec_driver_sql(_CONCERNED, (workspace, found, workspace, segments))
-    return stored.in_order(people.scalars())
-
-
-def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:
-    rules = after.rules
-    keys = {key for key, users in rules.users.items() if not users.isdisjoint(places)}
-    # Who has a memory that was there before is known only by looking at everybody.
-    return bool(
-        not rules.at_first_sight.isdisjoint(places)
-        or any(references(rules.rules[it].condition) for it in places)
-        or keys - after.filled.keys()
-    )

@@ -69,7 +69,7 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
         return
     rules = definitions.in_effect(tx, workspace)
     kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), due))
-    households = list(stored.by_person(rules, kept).values())
+    households = stored.households(rules, kept)
     for each in households:
         each.wait(clock)
     saved.save(tx, workspace, rules, kept, households)

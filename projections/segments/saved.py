@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -53,7 +54,8 @@ def save(
 ) -> None:
     """Write what is different from before."""
     _save_streams(tx, workspace, after)
-    _save_memories(tx, workspace, rules, before.remembered, after)
+    streams = chain.from_iterable(it.streams.items() for it in after)
+    save_memories(tx, workspace, rules, before.remembered, streams)
     _save_stays(tx, workspace, rules, after)
     _save_persons(tx, workspace, rules, before, after)
     runs.save(tx, workspace, rules.effective, before.runs, after)
@@ -71,25 +73,25 @@ def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) ->
         copy(tx, stream, rows)
 
 
-def _save_memories(
+def save_memories(
     tx: Connection,
     workspace: int,
     rules: Rules,
     before: Collection[UUID],
-    after: Sequence[Household],
+    streams: Iterable[tuple[UUID, Stream]],
 ) -> None:
+    """Write what is remembered of streams and different from before; ``before``: those that have a row."""
     new, changed, gone = [], [], []
-    for one in after:
-        for id_, it in one.streams.items():
-            if not it.touched:
-                continue
-            values = packed(rules, it)
-            if id_ not in before:
-                new += [(workspace, id_, values)] if values else []
-            elif values:
-                changed.append((id_, values))
-            else:
-                gone.append(id_)
+    for id_, it in streams:
+        if not it.touched:
+            continue
+        values = packed(rules, it)
+        if id_ not in before:
+            new += [(workspace, id_, values)] if values else []
+        elif values:
+            changed.append((id_, values))
+        else:
+            gone.append(id_)
     each(tx, _CHANGE_MEMORIES, workspace, changed)
     if gone:
         tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))

@@ -134,9 +134,14 @@ def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:
     )
 
 
-def by_person(rules: Rules, kept: Kept) -> Mapping[UUID, Household]:
-    """Return each person as a household: while nothing is said about who is who."""
+def by_person(kept: Kept) -> Mapping[UUID, list[UUID]]:
+    """Return the streams of each person."""
     streams: dict[UUID, list[UUID]] = defaultdict(list)
     for id_, stream_ in kept.streams.items():
         streams[stream_.whose.person].append(id_)
-    return {it: household(rules, kept, streams[it]) for it in in_order(streams)}
+    return {it: streams[it] for it in in_order(streams)}
+
+
+def households(rules: Rules, kept: Kept) -> list[Household]:
+    """Return each person as a household: while nothing is said about who is who."""
+    return [household(rules, kept, it) for it in by_person(kept).values()]

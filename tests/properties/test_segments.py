@@ -41,9 +41,13 @@ from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
 from tests.integration.projections.history import ListFeed, recorded, stream_of
 from tests.properties.test_conditions import (
+    aggregated,
     comparisons,
     computation,
     conditions,
+    in_order,
+    occurred,
+    performed,
     properties,
     scalars,
 )
@@ -303,7 +307,13 @@ alone = settings(
 def test_membership_is_what_the_oracle_says_at_every_instant(
     kept, document, history, place, size
 ) -> None:
-    cut = round(place * len(history))
+    holds_as_the_oracle_says(kept, document, history, round(place * len(history)), size)
+
+
+def holds_as_the_oracle_says(
+    kept: Kept, document: Any, history: Sequence[Said], cut: int, size: int
+) -> None:
+    """Define a segment after so many messages, and check who is in it from then on."""
     minute = history[cut - 1].minute if cut else 0
     whole = [
         *(Said(0, defined(it, None)) for it in LISTS),
@@ -335,6 +345,36 @@ def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[
 
 def _encoded(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, bytes | None]:
     return {stream: memory.encode(value, now) for stream, value in values.items()}
+
+
+@st.composite
+def busy(draw: st.DrawFn) -> list[Said]:
+    """A history in which people mostly do what conditions ask for."""
+    minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
+    doing = st.sampled_from(["a", "b"])
+
+    def did(minute: int) -> Message | Decided:
+        when = at(draw(st.integers(0, minute)))
+        who = draw(st.lists(st.sampled_from(NAMES[:2]), min_size=1, max_size=2))
+        return tracked(draw(doing), *who, properties=draw(properties), occurred_at=when)
+
+    more = st.sampled_from([True, True, True, False])
+    return [Said(it, did(it) if draw(more) else draw(messages(it))) for it in minutes]
+
+
+on_events = st.builds(
+    lambda it, name: it | {"event": name} if "event" in it else it,
+    st.one_of(performed, performed, occurred, aggregated, in_order),
+    st.sampled_from(["a", "b"]),
+)
+
+
+@settings(alone, max_examples=500)
+@given(document=on_events, history=busy(), later=st.integers(0, 4), size=st.integers(1, 6))
+def test_what_was_done_before_a_segment_was_defined_counts(
+    kept, document, history, later, size
+) -> None:
+    holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
 
 
 own = conditions.filter(lambda it: "s-2" not in repr(it))
