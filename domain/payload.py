@@ -48,7 +48,7 @@ class Context(msgspec.Struct, gc=False):
     sessionId: Any = None  # noqa: N815  # as on the wire
     session_id: Any = None
     session: Any = None
-    library: Any = None
+    sdk: Any = msgspec.field(default=None, name="library")
     active: Any = None
     userAgent: Any = None  # noqa: N815  # as on the wire
     locale: Any = None
@@ -179,8 +179,7 @@ def _channel(parts: Parts, context: Context, properties: dict[str, Any]) -> str 
     for said in (parts.channel, properties.get("channel")):
         if isinstance(said, str) and said:
             return repair.text(said)[:NAME_LENGTH]
-    library = context.library
-    name = library.get("name") if isinstance(library, dict) else library
+    name = context.sdk.get("name") if isinstance(context.sdk, dict) else context.sdk
     return _spoken_by(name) if isinstance(name, str) else None
 
 
@@ -240,7 +239,7 @@ def _lenient_context(context: Any, exact: Any) -> Context | None:
         sessionId=context.get("sessionId"),
         session_id=context.get("session_id"),
         session=context.get("session"),
-        library=context.get("library"),
+        sdk=context.get("library"),
         active=context.get("active"),
         userAgent=context.get("userAgent"),
         locale=context.get("locale"),
