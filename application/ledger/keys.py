@@ -108,10 +108,13 @@ class Keys:
 
     def recognised(self, text: str) -> tuple[bool, Key | None]:
         """Return (whether the answer is known without asking the database, the answer)."""
+        parsed = parse(text)
+        if parsed is None:
+            return True, None
         remembered = self._remembered.get(_hash(text))
-        if remembered is not None and remembered[0] >= time.monotonic():
-            return True, remembered[1]
-        return parse(text) is None, None
+        if remembered is None or remembered[0] < time.monotonic():
+            return False, None
+        return True, remembered[1]
 
     def authenticate(self, text: str) -> Key | None:
         """Return the key that the text is, or None if it is not, or no longer, one of ours."""

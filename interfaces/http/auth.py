@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from application.ledger.keys import Key, KeyKind, Keys
 from domain.errors import Forbidden, Unauthorized
@@ -17,7 +17,7 @@ def allow(keys: Keys, *kinds: KeyKind) -> HTTPBearer:
 
 
 class _Allowed(HTTPBearer):
-    """Is the scheme and asks the key: two dependencies, one on the other, took an eighth of a small answer."""
+    """Is the scheme and asks the key, so that a question has one dependency to solve."""
 
     def __init__(self, keys: Keys, kinds: tuple[KeyKind, ...]) -> None:
         super().__init__(
@@ -26,7 +26,7 @@ class _Allowed(HTTPBearer):
         )
         self._keys, self._kinds = keys, kinds
 
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
+    async def __call__(self, request: HTTPConnection) -> None:
         scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
         key = await _key(self._keys, text if scheme.lower() == "bearer" else "")
         if key is None:
