@@ -104,7 +104,7 @@ class Household:
         self.ended: list[Stay] = []
         for id_, stream in self.streams.items():
             self._person(stream.whose.person).streams[id_] = stream
-        # Not to hold it is for it to be freed at once: to look for cycles took a third of a look-back.
+        # Held by its own parts it would stay until a search for cycles: a third of a look-back, measured.
         mine = proxy(self)
         self.acting = Acting(rules.effective, mine, runs)
         self._telling = Telling(mine, self.acting, is_needed=bool(rules.effective))

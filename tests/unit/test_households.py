@@ -1,0 +1,25 @@
+"""Households, but for what they answer: that is compared with an oracle."""
+
+from __future__ import annotations
+
+import gc
+from uuid import UUID
+from weakref import ref
+
+from domain.conditions import Happened, read
+from domain.membership import Did, Household, Since
+from domain.rules import Rule, Rules
+
+
+def test_a_household_is_gone_as_soon_as_nobody_holds_it() -> None:
+    did = Did(Since(1, 1), UUID(int=1), "user_id", "track", Happened(1, bytes(16), "bought", {}))
+    gc.disable()
+    try:
+        household = Household(Rules([Rule("buyers", read({"event": "bought"}))]), {})
+        household.go_through([did], 2)
+        assert household.segments_of(UUID(int=1)) == {"buyers"}
+        held = ref(household)
+        del household
+        assert held() is None
+    finally:
+        gc.enable()
