@@ -20,8 +20,6 @@ from projections.segments import saved, stored
 from projections.segments.settling import AT_ONCE
 from projections.segments.tables import memory, stay, stream
 
-_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
-
 _CONCERNED = f"""
 SELECT person FROM {memory} JOIN {stream} AS theirs USING (workspace, stream)
 WHERE workspace = %(workspace)s
@@ -69,10 +67,8 @@ def _persons(tx: Connection, workspace: int, conditions: Sequence[Condition]) ->
     if not conditions:
         return ()
     asked = Rules([Rule(f"?{at}", it) for at, it in enumerate(conditions)])  # no segment's id
+    if asked.at_first_sight:
+        return stored.everybody(tx, workspace)
     segments = sorted(frozenset[str]().union(*map(references, conditions)))
-    facts = {
-        "workspace": workspace,
-        "segments": segments,
-    }
-    found = tx.exec_driver_sql(_EVERYBODY if asked.at_first_sight else _CONCERNED, facts)
-    return stored.in_order(found.scalars())
+    facts = {"workspace": workspace, "segments": segments}
+    return stored.in_order(tx.exec_driver_sql(_CONCERNED, facts).scalars())

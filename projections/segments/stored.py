@@ -43,6 +43,8 @@ SELECT known.* FROM unnest(%b::uuid[]) AS asked (person) CROSS JOIN LATERAL (
 ) AS known
 """
 
+_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
+
 _NEXT_DUE = f"""
 SELECT it.workspace, least(
     (SELECT min(due) FROM {person} WHERE workspace = it.workspace AND due IS NOT NULL),
@@ -87,6 +89,11 @@ def persons_due(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:
     """Return for whom an answer may change by itself, or a rule goes on, by that instant."""
     found = tx.exec_driver_sql(_DUE, {"workspace": workspace, "until": until})
     return in_order(found.scalars())
+
+
+def everybody(tx: Connection, workspace: int) -> Sequence[UUID]:
+    """Return all persons of a workspace."""
+    return in_order(tx.exec_driver_sql(_EVERYBODY, (workspace,)).scalars())
 
 
 def streams_of(
