@@ -12,11 +12,14 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
+
+from tests import processes
 
 FOLDLINE = (sys.executable, "-m", "interfaces.cli.main")
 ROOT = Path(__file__).parents[1]
@@ -170,9 +173,11 @@ class Server:
     def memory(self) -> int:
         """Bytes of memory that it and its children hold, without a database that it started."""
         assert self.process is not None
-        own = psutil.Process(self.process.pid)
-        family = [own, *own.children(recursive=True)]
-        return sum(it.memory_info().rss for it in family if it.name() != "postgres")
+        held = 0
+        for each in processes.family(self.process.pid):
+            with suppress(psutil.NoSuchProcess):
+                held += each.memory_info().rss if each.name() != "postgres" else 0
+        return held
 
     def client(self, *, timeout: float = 15.0) -> Client:
         return Client(self.port, timeout=timeout)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import msgspec
-import psutil
+
+from tests import processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,14 +33,12 @@ def running(command: list[str], **more: Any) -> Iterator[subprocess.Popen[Any]]:
 def end(process: subprocess.Popen[Any], seconds: float = 30) -> None:
     """Ask the program to stop, and make it stop with its children if it does not."""
     if process.poll() is None:
-        family = psutil.Process(process.pid).children(recursive=True)
+        family = processes.family(process.pid)
         process.terminate()
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
-            for one in (*family, psutil.Process(process.pid)):
-                if one.is_running():
-                    one.kill()
+            processes.kill(family)
             process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,9 +13,10 @@ import psutil
 import pytest
 
 from interfaces.embedded import EmbeddedPostgres
+from tests import processes
 from tests.e2e.tenants import Tenant, tenant
 from tests.fix_postgres import Template, clone
-from tests.serving import Server
+from tests.serving import Server, wait_until
 
 _numbers = count(1)
 
@@ -55,14 +57,9 @@ class Cluster:
 
     def kill(self) -> None:
         """End the server and all its processes, as loss of power would."""
-        postmaster = self.postmaster
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(family, timeout=10)
+        everyone = processes.family(self.postmaster.pid)
+        processes.kill(everyone)
+        psutil.wait_procs(everyone, timeout=10)
 
     def kill_postmaster(self) -> None:
         """End the server alone; its sessions notice that they are orphans when they next look."""
@@ -72,8 +69,14 @@ class Cluster:
 
     def kill_session(self) -> None:
         """End one session, upon which PostgreSQL ends all others and recovers by itself."""
-        sessions = [it for it in self.postmaster.children() if "[local]" in " ".join(it.cmdline())]
-        sessions[0].kill()
+        wait_until(self._killed_session, 10, "there is a session to end")
+
+    def _killed_session(self) -> bool:
+        for session in processes.named(self.postmaster.children(), lambda it: "[local]" in it):
+            with suppress(psutil.NoSuchProcess):
+                session.kill()
+                return True
+        return False
 
     def start(self) -> None:
         self.embedded.ensure_running()

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from interfaces.embedded import EmbeddedPostgres
+from tests import processes
 from tests.serving import Server, basic, wait_until
 
 MESSAGE = b'{"userId": "u-1", "event": "Viewed"}'
@@ -30,9 +30,7 @@ def test_an_embedded_database_that_dies_is_started_again(home: Path, tmp_path: P
         assert server.ask("POST", "/v1/track", MESSAGE, basic(key)).status == 200
         postmaster = EmbeddedPostgres(home).cluster.postmaster()
         assert postmaster is not None
-        family = [psutil.Process(postmaster), *psutil.Process(postmaster).children(recursive=True)]
-        for process in family:
-            process.kill()
+        processes.kill(processes.family(postmaster))
 
         def taken() -> bool:
             return server.ask("POST", "/v1/track", MESSAGE, basic(key)).status == 200

@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -17,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests import processes
 from tests.integration.cli.running import PATIENCE, Serving, client, status
 
 pytestmark = pytest.mark.storage
@@ -179,15 +179,15 @@ def test_several_server_processes_share_the_port_and_end_together(
 ) -> None:
     server = start("serve", "--port", "0", "--workers", "2", FOLDLINE_DSN=database)
     url, key = server.url(), server.key("write")
-    processes = psutil.Process(server.process.pid).children(recursive=True)
-    assert len(processes) >= 2
+    workers = psutil.Process(server.process.pid).children(recursive=True)
+    assert len(workers) >= 2
     for number in range(20):
         with httpx2.Client(base_url=url) as http:
             assert track(http, key, f"m-{number}").status_code == 200
     eventually(lambda: status(url, server.key("read"))["projections"][0]["position"] == 20)
     assert server.stop() == 0
     assert "Traceback" not in server.said
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
 def test_a_server_process_that_died_is_replaced_unless_it_cannot_serve(
@@ -211,20 +211,16 @@ def test_a_server_process_that_died_is_replaced_unless_it_cannot_serve(
 
 def _answering(server: Serving) -> set[int]:
     """The processes that serve, beside the one that Python itself starts to look after them."""
-    serving = set()
-    for each in psutil.Process(server.process.pid).children():
-        with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
-            if "spawn_main" in " ".join(each.cmdline()):
-                serving.add(each.pid)
-    return serving
+    children = psutil.Process(server.process.pid).children()
+    return {it.pid for it in processes.named(children, lambda it: "spawn_main" in it)}
 
 
 def test_server_processes_do_not_outlive_a_killed_parent(start: Start, database: str) -> None:
     server = start("serve", "--port", "0", "--workers", "2", FOLDLINE_DSN=database)
     url = server.url()
-    processes = psutil.Process(server.process.pid).children(recursive=True)
+    workers = psutil.Process(server.process.pid).children(recursive=True)
     os.kill(server.process.pid, signal.SIGKILL)
-    assert psutil.wait_procs(processes, timeout=30)[1] == []
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
     assert not _listens(int(url.rpartition(":")[2]))
 
 
