@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -32,13 +32,26 @@ class Whose(NamedTuple):
 class Stream:
     """One stream, and what is remembered of it."""
 
-    __slots__ = ("changed", "first_at", "memory", "touched", "whose")
+    __slots__ = ("changed", "first_at", "memory", "met_by", "recalled", "touched", "upto", "whose")
 
     def __init__(
-        self, whose: Whose, first_at: int | None = None, memory: Remembered | None = None
+        self,
+        whose: Whose,
+        first_at: int | None = None,
+        memory: Remembered | None = None,
+        met_by: int = 0,
     ) -> None:
-        self.whose, self.first_at = whose, first_at
+        self.whose, self.first_at, self.met_by = whose, first_at, met_by
         self.memory = Remembered() if memory is None else memory
+        self.upto = met_by
+        """Position up to which it is remembered, whatever was asked for by then.
+
+        There is nothing to remember from before it was first met, at ``met_by``.
+        """
+
+        self.recalled = False
+        """Whether that is further than before."""
+
         self.changed = False
         """Whether anything but the memory is different from before."""
 
@@ -49,6 +62,15 @@ class Stream:
         """Remember something else under a key from the clock on."""
         self.memory[key] = value
         self.touched[key] = clock
+
+    def recall(self, values: Mapping[str, tuple[Value, int]], upto: int, *, noted: bool) -> None:
+        """Remember what was asked for by a position: values by key, and since when.
+
+        ``noted``: that this was done is kept even if there is nothing to remember.
+        """
+        for key, (value, clock) in values.items():
+            self.remember(key, value, clock)
+        self.upto, self.recalled = upto, noted
 
 
 class KnownOf:

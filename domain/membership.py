@@ -24,22 +24,10 @@ from domain.conditions.base import earlier
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
 from domain.rules import Rules
+from domain.since import BY_ITSELF, Since
 from domain.standing import Person, Standing
 
 NOBODY = frozenset[int]()
-
-BY_ITSELF = 0
-"""Stands for the position of what only time has caused."""
-
-
-class Since(NamedTuple):
-    """When somebody entered a segment, or left it."""
-
-    at: int
-    """In microseconds since 1970 UTC, on the ledger's clock."""
-
-    by: int
-    """Position of the event that did it, or BY_ITSELF."""
 
 
 class Stay(NamedTuple):
@@ -131,15 +119,9 @@ class Household:
                     self._settle_all(person, at)
                 self._telling.by_itself(person.id, at)
 
-    def look_back(
-        self, filled: Mapping[str, Mapping[UUID, Value]], places: Collection[int], at: Since
-    ) -> None:
-        """Remember what has been looked back for, by key, and ask everybody about the segments that need it."""
+    def decide(self, places: Collection[int], at: Since) -> None:
+        """Ask everybody about segments that were decided about."""
         for person in self.persons.values():
-            for id_, stream in person.streams.items():
-                for key, values in filled.items():
-                    if id_ in values:
-                        _remember(person, stream, key, values[id_], at)
             self._settle(person, places, at)
         self._telling.decided(at, by_definition=True)
 
@@ -196,7 +178,9 @@ class Household:
         self._telling.did(step, person.id, told, created=created)
 
     def _met(self, step: Did) -> Stream:
-        stream = self.streams[step.stream] = Stream(Whose(step.stream, step.owner))
+        stream = self.streams[step.stream] = Stream(
+            Whose(step.stream, step.owner), met_by=step.at.by
+        )
         self._person(step.stream).streams[step.stream] = stream
         return stream
 
@@ -216,7 +200,7 @@ class Household:
         known = self._telling.before(concerned)
         for id_ in changed:
             whose = step.whose[id_]
-            stream = self.streams.setdefault(id_, Stream(whose))
+            stream = self.streams.setdefault(id_, Stream(whose, met_by=step.at.by))
             if id_ in before:
                 del self.persons[before[id_].person].streams[id_]
             stream.whose, stream.changed = whose, True

@@ -12,6 +12,7 @@ from domain.conditions import Condition, Known, Value
 from domain.conditions.people import Named
 from domain.memories import Adder, Did, Memory, Tags, Trait, memories
 from domain.segment import references
+from domain.since import Since
 
 
 class Rule(NamedTuple):
@@ -21,6 +22,15 @@ class Rule(NamedTuple):
     condition: Condition
     number: int = 0
     """What stands for it where it is kept who is inside: position from which on it was there."""
+
+
+class Asked(NamedTuple):
+    """Since when something is remembered."""
+
+    number: int
+    """What stands for its key where values are kept."""
+
+    since: Since
 
 
 class FirstSight(NamedTuple):
@@ -39,7 +49,7 @@ class Rules:
     def __init__(
         self,
         rules: Iterable[Rule],
-        numbers: Mapping[str, int] = {},
+        asked: Mapping[str, Asked] = {},
         values: Mapping[str, Value] = {},
         effective: Effective = NOTHING,
     ) -> None:
@@ -61,7 +71,7 @@ class Rules:
         asked_for = chain(chain.from_iterable(needs), named, effective.memories)
         self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
         self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
-        self.numbers = numbers
+        self.asked = asked
         self.told = frozenset(
             key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))
         )
@@ -75,8 +85,8 @@ class Rules:
         self.entered, self.left = (self._after_events(it) for it in (True, False))
         """Places of those that somebody may enter, or leave, when an event changes a memory, by its key."""
 
-        asked = _turned([references(rule.condition) for rule in self.rules])
-        self.askers = {self.place[it]: places for it, places in asked.items() if it in self.place}
+        about = _turned([references(rule.condition) for rule in self.rules])
+        self.askers = {self.place[it]: places for it, places in about.items() if it in self.place}
         """Places of the segments that ask about a segment, by its place."""
 
         self.watching = lru_cache(maxsize=65_536)(self._watching)
@@ -89,14 +99,26 @@ class Rules:
         self.first_sight = lru_cache(maxsize=65_536)(self._first_sight)
 
     @property
-    def numbers(self) -> Mapping[str, int]:
-        """What stands for each of the keys where values are kept."""
-        return self._numbers
+    def asked(self) -> Mapping[str, Asked]:
+        """Since when each of the memories is kept, by its key."""
+        return self._asked
 
-    @numbers.setter
-    def numbers(self, numbers: Mapping[str, int]) -> None:
-        self._numbers = numbers
-        self.keys = {number: key for key, number in numbers.items()}
+    @asked.setter
+    def asked(self, asked: Mapping[str, Asked]) -> None:
+        self._asked = asked
+        self.numbers = {key: it.number for key, it in asked.items()}
+        self.keys = {number: key for key, number in self.numbers.items()}
+        self.newest = max((it.since.by for it in self.asked_after(0).values()), default=0)
+        """Position of the last decision for which something that people do has to be remembered."""
+
+    def asked_after(self, position: int) -> Mapping[str, Asked]:
+        """Return what of the things that people do is remembered only since some later position."""
+        looking = (key for key, it in self.memories.items() if it.names is None or it.names)
+        return {
+            key: self._asked[key]
+            for key in looking
+            if key in self._asked and self._asked[key].since.by > position
+        }
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -10,7 +10,7 @@ from domain.known import KnownOf, Stream
 from domain.rules import Rules
 
 if TYPE_CHECKING:
-    from domain.membership import Since
+    from domain.since import Since
 
 
 class Standing:

@@ -31,7 +31,7 @@ from domain.conditions.values import same
 
 if TYPE_CHECKING:
     from domain.known import KnownOf
-    from domain.membership import Since
+    from domain.since import Since
 
 MOST_WAITING = 1_000
 """Times that one person may wait in one rule at the same time."""

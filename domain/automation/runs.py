@@ -13,8 +13,8 @@ from domain.conditions.values import shown
 
 if TYPE_CHECKING:
     from domain.conditions import Happened
-    from domain.membership import Since
     from domain.memories import Adder, Sides, Value
+    from domain.since import Since
 
 Outcome = Literal["waiting", "fired", "suppressed"]
 

@@ -10,7 +10,8 @@ from domain.automation.acting import Acting
 from domain.automation.runs import Occasion
 
 if TYPE_CHECKING:
-    from domain.membership import Became, Did, Household, Since
+    from domain.membership import Became, Did, Household
+    from domain.since import Since
 
 IDENTIFY = "identify"
 

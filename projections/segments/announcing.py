@@ -12,21 +12,21 @@ from domain.automation.effective import InEffect
 from domain.automation.runs import Occasion
 from domain.conditions import Condition
 from domain.conditions.times import microseconds
-from domain.membership import Since
 from domain.rules import Rule, Rules
 from domain.segment import references
+from domain.since import Since
 from projections.batch import Message
 from projections.segments import saved, stored
 from projections.segments.settling import AT_ONCE
 from projections.segments.tables import memory, stay, stream
 
 _CONCERNED = f"""
-SELECT person FROM {memory} JOIN {stream} AS theirs USING (workspace, stream)
-WHERE workspace = %(workspace)s
+SELECT person FROM {stream} LEFT JOIN {memory} AS known USING (workspace, stream)
+WHERE workspace = %(workspace)s AND (known.upto IS NOT NULL OR met_by < %(newest)s)
 UNION SELECT person FROM {stay}
     WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND left_at IS NULL
 """
-"""All of whom anything is remembered, and who are in certain segments."""
+"""All of whom anything is remembered, or may be once it is looked up, and who are in certain segments."""
 
 
 def is_heard(rules: Rules, message: Message) -> bool:
@@ -45,7 +45,7 @@ def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> 
         microseconds(message.event.occurred_at),
     )
     heard = rules.effective.set_off_by(occasion.kind, occasion.subject)
-    persons = iter(_persons(tx, workspace, list(_conditions(heard, occasion))))
+    persons = iter(_persons(tx, workspace, rules, list(_conditions(heard, occasion))))
     while some := list(islice(persons, AT_ONCE)):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
         households = stored.households(rules, kept)
@@ -62,7 +62,9 @@ def _conditions(heard: Iterable[InEffect], occasion: Occasion) -> Iterator[Condi
                 yield condition
 
 
-def _persons(tx: Connection, workspace: int, conditions: Sequence[Condition]) -> Sequence[UUID]:
+def _persons(
+    tx: Connection, workspace: int, rules: Rules, conditions: Sequence[Condition]
+) -> Sequence[UUID]:
     """Return everybody for whom one of the conditions may hold."""
     if not conditions:
         return ()
@@ -70,5 +72,5 @@ def _persons(tx: Connection, workspace: int, conditions: Sequence[Condition]) ->
     if asked.at_first_sight:
         return stored.everybody(tx, workspace)
     segments = sorted(frozenset[str]().union(*map(references, conditions)))
-    facts = {"workspace": workspace, "segments": segments}
+    facts = {"workspace": workspace, "segments": segments, "newest": rules.newest}
     return stored.in_order(tx.exec_driver_sql(_CONCERNED, facts).scalars())

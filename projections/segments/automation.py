@@ -12,11 +12,10 @@ from domain.automation.events import (
     RuleEnabled,
 )
 from domain.conditions.times import microseconds
-from domain.membership import Since
 from domain.recorded import Recorded
 from domain.rules import Rules
+from domain.since import Since
 from projections.segments import definitions, runs
-from projections.segments.settling import settle
 from projections.segments.tables import rule, trigger
 
 _LAST = f"""
@@ -56,9 +55,7 @@ def decide(
     elif isinstance(event, RuleArchived):
         runs.stop(tx, workspace, event.rule, "rule_archived", at)
     _keep(tx, workspace, recorded, event, at)
-    after = definitions.change(tx, workspace, before, recorded)
-    settle(tx, workspace, after, ())
-    return after.rules
+    return definitions.change(tx, workspace, before, recorded).rules
 
 
 def _keep(

@@ -6,7 +6,7 @@ once, with their positions, so that what it says up to one of them does not depe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,9 +20,9 @@ from domain.conditions.events import Occurrence, Performed
 from domain.conditions.keeping import Kept
 from domain.conditions.times import moment
 from domain.errors import FoldlineError
-from domain.membership import Since
 from domain.memories import Adder, Did, Memory, Value
 from domain.profile_state import DECISIONS
+from domain.since import Since
 from projections import checkpoint
 from projections.segments.driver import cursor
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
@@ -31,10 +31,10 @@ AT_ONCE = 10_000
 """Rows fetched together."""
 
 _EVENTS = f"""
-SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
+SELECT stream, position, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
     properties::text, (extract(epoch FROM recorded_at) * 1000000)::bigint
 FROM {timeline}
-WHERE workspace = %(workspace)s {{named}} AND position <= %(position)s
+WHERE workspace = %(workspace)s {{which}} AND position <= %(position)s
     AND occurred_at <= %(clock)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
     AND kind <> ALL(%(decisions)s)
 """
@@ -50,7 +50,7 @@ FROM (
 GROUP BY stream
 """
 
-_NAMED = "AND name = ANY(%(names)s)"
+_NAMED, _OF = "AND name = ANY(%(names)s)", "AND stream = ANY(%(streams)b)"
 
 Filled = Mapping[str, Mapping[UUID, Value]]
 """What is remembered of each stream, by the memory's key."""
@@ -123,10 +123,8 @@ def _one_by_one(
         heard = [it.key for it in memories if it.kind in (None, kind) and it.watches(name)]
         return [(adders[key], found[key]) for key in heard]
 
-    names = None
-    if all(it.names is not None for it in memories):
-        names = sorted(frozenset().union(*(it.names or () for it in memories)))
-    for stream, kind, happened in _events(tx, workspace, names, position, clock):
+    names = names_of(memories)
+    for stream, _, kind, happened in events(tx, workspace, names, position, clock=clock):
         for add, values in listeners(kind, happened.name):
             before = values.get(stream)
             after = add(before, happened)
@@ -135,12 +133,31 @@ def _one_by_one(
     return dict(found)
 
 
-def _events(
-    tx: Connection, workspace: int, names: Sequence[str] | None, position: int, clock: int | None
-) -> Iterator[tuple[UUID, str, Happened]]:
+def names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
+    """Return the names of all the events that they look at; None: a pattern tells them."""
+    names = [it.names for it in memories]
+    known = [it for it in names if it is not None]
+    return sorted(frozenset[str]().union(*known)) if len(known) == len(names) else None
+
+
+def events(
+    tx: Connection,
+    workspace: int,
+    names: Sequence[str] | None,
+    position: int,
+    *,
+    clock: int | None = None,
+    streams: Sequence[UUID] | None = None,
+) -> Iterator[tuple[UUID, int, str, Happened]]:
+    """Give out the events up to a position, each with its stream, its position and its kind.
+
+    ``names`` and ``streams`` narrow them down; so does ``clock``, by which they must have occurred.
+    """
+    which = ("" if names is None else _NAMED) + ("" if streams is None else _OF)
     asked = {
         "workspace": workspace,
         "names": names,
+        "streams": streams,
         "position": position,
         "clock": _LAST if clock is None else moment(clock),
         "decisions": sorted(DECISIONS),
@@ -148,10 +165,11 @@ def _events(
     driver = cursor(tx).connection
     with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
-        rows.execute(_EVENTS.format(named="" if names is None else _NAMED), asked)
-        for stream, at, id_, kind, name, properties, recorded in rows:
+        rows.execute(_EVENTS.format(which=which), asked)
+        for stream, position_, at, id_, kind, name, properties, recorded in rows:
             document = {"properties": _decode(properties)}
-            yield stream, kind, Happened(at, id_, name, document, clock or recorded)
+            happened = Happened(at, id_, name, document, clock or recorded)
+            yield stream, position_, kind, happened
 
 
 def can_gather(memory: Memory) -> bool:

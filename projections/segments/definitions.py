@@ -16,11 +16,11 @@ from domain.conditions import Value as Named
 from domain.conditions.people import Handpicked
 from domain.conditions.times import microseconds
 from domain.events import AttributeArchived, AttributeDefined, SegmentArchived, SegmentDefined
-from domain.membership import Since
 from domain.recorded import Recorded
-from domain.rules import Rule, Rules
-from projections.segments import attributes, backfill, effective
-from projections.segments.settling import Changed, settle
+from domain.rules import Asked, Rule, Rules
+from domain.since import Since
+from projections.segments import attributes, effective
+from projections.segments.settling import Changed, begin, settle
 from projections.segments.tables import attribute, definition, remembered, rule, stay
 
 MOST_MEMORIES = 100_000
@@ -39,9 +39,9 @@ SELECT segment, condition, since FROM {definition}
 WHERE workspace = %s AND until IS NULL AND NOT archived
 """
 
-_NUMBERS = f"SELECT key, number FROM {remembered} WHERE workspace = %s"
+_ASKED = f"SELECT key, number, at, by FROM {remembered} WHERE workspace = %s"
 
-_REMEMBER = text(f"INSERT INTO {remembered} VALUES (:workspace, :number, :key)")
+_REMEMBER = text(f"INSERT INTO {remembered} VALUES (:workspace, :number, :key, :at, :by)")
 
 _FORGET = text(f"DELETE FROM {remembered} WHERE workspace = :workspace AND number = ANY(:numbers)")
 
@@ -81,8 +81,9 @@ def in_effect(tx: Connection, workspace: int) -> Rules:
     last = int(tx.exec_driver_sql(_LAST, {"workspace": workspace}).scalar_one())
     seen = _seen.setdefault(tx.engine, {})
     if workspace not in seen or seen[workspace].last != last:
-        numbers = dict(tuple(it) for it in tx.exec_driver_sql(_NUMBERS, (workspace,)))
-        seen[workspace] = _Seen(last, _rules(tx, workspace, numbers))
+        rows = tx.exec_driver_sql(_ASKED, (workspace,))
+        asked = {key: Asked(number, Since(at, by)) for key, number, at, by in rows}
+        seen[workspace] = _Seen(last, _rules(tx, workspace, asked))
     return seen[workspace].rules
 
 
@@ -110,7 +111,11 @@ def decide(tx: Connection, workspace: int, recorded: Recorded, event: Decided) -
     if isinstance(event, SegmentArchived):
         _end(tx, workspace, event.segment, after.at)
     elif isinstance(event, SegmentDefined):
-        settle(tx, workspace, after, {after.rules.place[event.segment]})
+        place = after.rules.place[event.segment]
+        if event.segment in before.place:
+            settle(tx, workspace, after, {place})
+        else:
+            begin(tx, workspace, after, place)
     else:
         spelt = {it.segment: _spelt(it) for it in before.rules}
         changed = (_spelt(it) != spelt[it.segment] for it in after.rules.rules)
@@ -119,13 +124,12 @@ def decide(tx: Connection, workspace: int, recorded: Recorded, event: Decided) -
 
 
 def change(tx: Connection, workspace: int, before: Rules, recorded: Recorded) -> Changed:
-    """Let what was decided be in effect, and look back for what was not remembered before."""
-    after = _rules(tx, workspace)
-    after.numbers = _remember(tx, workspace, before, after, recorded.position)
-    _seen[tx.engine][workspace] = _Seen(recorded.position, after)
+    """Let what was decided be in effect."""
     at = Since(microseconds(recorded.recorded_at), recorded.position)
-    new = [after.memories[it] for it in sorted(after.memories.keys() - before.memories.keys())]
-    return Changed(after, at, backfill.fill(tx, workspace, new, at))
+    after = _rules(tx, workspace)
+    after.asked = _remember(tx, workspace, before, after, at)
+    _seen[tx.engine][workspace] = _Seen(recorded.position, after)
+    return Changed(after, at, sorted(after.memories.keys() - before.memories.keys()))
 
 
 def _spelt(rule: Rule) -> bytes:
@@ -133,29 +137,30 @@ def _spelt(rule: Rule) -> bytes:
     return msgspec.json.encode(rule.condition)
 
 
-def _rules(tx: Connection, workspace: int, numbers: Mapping[str, int] = {}) -> Rules:
+def _rules(tx: Connection, workspace: int, asked: Mapping[str, Asked] = {}) -> Rules:
     values = attributes.in_effect(tx, workspace)
     rows = tx.exec_driver_sql(_IN_EFFECT, (workspace,)).all()
     rules = (Rule(it, condition_of(it, said, values), since) for it, said, since in rows)
-    return Rules(rules, numbers, values, effective.rules(tx, workspace))
+    return Rules(rules, asked, values, effective.rules(tx, workspace))
 
 
 def _remember(
-    tx: Connection, workspace: int, before: Rules, after: Rules, position: int
-) -> Mapping[str, int]:
+    tx: Connection, workspace: int, before: Rules, after: Rules, at: Since
+) -> Mapping[str, Asked]:
     """Give numbers to what is remembered from now on, take those of what is not; return them all."""
     gone = before.memories.keys() - after.memories.keys()
     new = sorted(after.memories.keys() - before.memories.keys())
-    made = {key: position * MOST_MEMORIES + place for place, key in enumerate(new)}
+    made = {key: Asked(at.by * MOST_MEMORIES + place, at) for place, key in enumerate(new)}
     if gone:
         numbers = sorted(before.numbers[it] for it in gone)
         tx.execute(_FORGET, {"workspace": workspace, "numbers": numbers})
     if made:
         rows = [
-            {"workspace": workspace, "number": number, "key": key} for key, number in made.items()
+            {"workspace": workspace, "number": it.number, "key": key, **at._asdict()}
+            for key, it in made.items()
         ]
         tx.execute(_REMEMBER, rows)
-    return {key: number for key, number in before.numbers.items() if key not in gone} | made
+    return {key: it for key, it in before.asked.items() if key not in gone} | made
 
 
 def _keep(

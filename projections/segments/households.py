@@ -16,10 +16,11 @@ from domain.events import Event, IdentifiersLinked, Listed, Merged, MessageEvent
 from domain.identifiers import Identifier
 from domain.identity import Fact, Linked, facts_of, named
 from domain.known import Stream, Whose
-from domain.membership import Became, Did, Said, Since
+from domain.membership import Became, Did, Said
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rules
+from domain.since import Since
 from domain.unfolding import Unfolding
 from projections.batch import Message
 

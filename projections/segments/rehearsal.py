@@ -20,11 +20,12 @@ from domain.automation.runs import Occasion, Run
 from domain.conditions.times import microseconds, moment
 from domain.events import Event
 from domain.identifiers import Identifier
-from domain.membership import Household, Since, Step
+from domain.membership import Household, Step
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
+from domain.since import Since
 from projections.batch import Batch
 from projections.segments import backfill, stored
 from projections.segments.definitions import in_effect

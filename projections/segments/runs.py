@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from domain.automation.effective import Effective
 from domain.automation.events import TriggerFired
 from domain.automation.runs import Due, Run, decode_context
-from domain.membership import Household, Since
+from domain.membership import Household
 from domain.recorded import Recorded
+from domain.since import Since
 from projections.copying import copy
 from projections.segments.driver import cursor, each
 from projections.segments.tables import rule, trigger

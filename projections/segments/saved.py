@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import struct
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -23,12 +24,10 @@ from projections.segments.tables import memory, person, stay, stream
 _DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
 _CHANGE_MEMORIES = f"""
-UPDATE {memory} AS known SET values = changed.values
-FROM unnest(%b::uuid[], %b::bytea[]) AS changed (stream, values)
+UPDATE {memory} AS known SET values = changed.values, upto = changed.upto
+FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (stream, values, upto)
 WHERE known.workspace = %s AND known.stream = changed.stream
 """
-
-_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%b)"
 
 _CHANGE_PERSONS = f"""
 UPDATE {person} AS known SET inside = changed.inside, due = changed.due
@@ -47,6 +46,7 @@ WHERE known.workspace = %s AND known.segment = ended.segment AND known.person = 
 """
 
 _encode = msgspec.msgpack.Encoder().encode
+_NOTHING = _encode({})
 
 
 def save(
@@ -54,8 +54,7 @@ def save(
 ) -> None:
     """Write what is different from before."""
     _save_streams(tx, workspace, after)
-    streams = chain.from_iterable(it.streams.items() for it in after)
-    save_memories(tx, workspace, rules, before.remembered, streams)
+    _save_memories(tx, workspace, rules, before.remembered, after)
     _save_stays(tx, workspace, rules, after)
     _save_persons(tx, workspace, rules, before, after)
     runs.save(tx, workspace, rules.effective, before.runs, after)
@@ -63,7 +62,7 @@ def save(
 
 def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) -> None:
     rows = [
-        (workspace, id_, *it.whose, it.first_at)
+        (workspace, id_, *it.whose, it.first_at, it.met_by)
         for one in after
         for id_, it in one.streams.items()
         if it.changed
@@ -73,41 +72,35 @@ def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) ->
         copy(tx, stream, rows)
 
 
-def save_memories(
+def _save_memories(
     tx: Connection,
     workspace: int,
     rules: Rules,
     before: Collection[UUID],
-    streams: Iterable[tuple[UUID, Stream]],
+    after: Sequence[Household],
 ) -> None:
-    """Write what is remembered of streams and different from before; ``before``: those that have a row."""
-    new, changed, gone = [], [], []
-    for id_, it in streams:
-        if not it.touched:
-            continue
-        values = packed(rules, it)
-        if id_ not in before:
-            new += [(workspace, id_, values)] if values else []
-        elif values:
-            changed.append((id_, values))
-        else:
-            gone.append(id_)
+    new, changed = [], []
+    for id_, it in chain.from_iterable(it.streams.items() for it in after):
+        if it.touched or it.recalled:
+            values = packed(rules, it)
+            if id_ in before:
+                changed.append((id_, values, it.upto))
+            elif values != _NOTHING or it.recalled:
+                new.append((workspace, id_, values, it.upto))
     each(tx, _CHANGE_MEMORIES, workspace, changed)
-    if gone:
-        tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))
     if new:
         copy(tx, memory, new)
 
 
-def packed(rules: Rules, stream: Stream) -> bytes | None:
-    """Return all that is remembered of a stream, in bytes; None for nothing."""
+def packed(rules: Rules, stream: Stream) -> bytes:
+    """Return all that is remembered of a stream, in bytes."""
     numbers, memory, touched = rules.numbers, stream.memory, stream.touched
     values = {numbers[key]: raw for key, raw in memory.stored.items() if key not in touched}
     for key, at in touched.items():
         value = rules.memories[key].encode(memory.get(key), at)
         if value is not None:
             values[numbers[key]] = msgspec.Raw(value)
-    return _encode(dict(sorted(values.items()))) if values else None
+    return _encode(dict(sorted(values.items())))
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
@@ -138,7 +131,7 @@ def _save_persons(
     for id_, standing in _changed(after):
         is_known = id_ in before.standings
         if standing.inside or standing.due is not None:
-            inside = _encode(sorted(rules.rules[it].number for it in standing.inside))
+            inside = _inside(sorted(rules.rules[it].number for it in standing.inside))
             if is_known:
                 changed.append((id_, inside, standing.due))
             else:
@@ -150,6 +143,10 @@ def _save_persons(
         tx.exec_driver_sql(_DROP_PERSONS, (workspace, gone))
     if new:
         copy(tx, person, new)
+
+
+def _inside(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f">{len(numbers)}q", *numbers)
 
 
 def _changed(after: Sequence[Household]) -> Iterator[tuple[UUID, Standing]]:

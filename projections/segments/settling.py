@@ -1,8 +1,9 @@
-"""How a decision settles: what was looked back for is remembered, and whom it may concern is asked."""
+"""How a decision settles: whom it may concern is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
@@ -11,21 +12,21 @@ from sqlalchemy import Connection
 
 from domain.conditions import Known
 from domain.known import Stream
-from domain.membership import Household, Since
-from domain.memories import Value
 from domain.rules import Rules
 from domain.segment import references
-from domain.standing import Standing
-from projections.segments import saved, stored
+from domain.since import Since
+from projections.segments import backfill, bulk, saved, stored
 from projections.segments.backfill import Filled
+from projections.segments.recalling import NOTHING, Looked
 from projections.segments.tables import stay, stream
 
 AT_ONCE = 5_000
 """Persons who are asked about together."""
 
-_CONCERNED = f"""
-SELECT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)
-UNION SELECT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
+_PEOPLE = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
+
+_MEMBERS = f"""
+SELECT DISTINCT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
 """
 
 
@@ -34,60 +35,88 @@ class Changed(NamedTuple):
 
     rules: Rules
     at: Since
-    filled: Filled
-    """What was looked back for, and is remembered from now on."""
+    new: Sequence[str]
+    """Keys of what is remembered from now on."""
 
-    def of(self, stream: UUID) -> dict[str, Value]:
-        """Return what was looked back for of a stream, by key."""
-        return {key: values[stream] for key, values in self.filled.items() if stream in values}
+
+def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
+    """Ask about a segment that was not there before: of most people the server can tell at once."""
+    rules, rule = after.rules, after.rules.rules[place]
+    concerns_others = place in rules.askers or rules.effective
+    members = bulk.members_of(rule.condition, after.at.at)
+    if members is None or concerns_others or place in rules.at_first_sight:
+        settle(tx, workspace, after, {place})
+        return
+    backfill.check(tx, workspace, after.at.by)
+    unsure = stored.in_order(members.enter(tx, workspace, rule, after.at))
+    for some in _some(unsure):
+        _ask(tx, workspace, after, {place}, stored.streams_of(tx, workspace, (), some))
 
 
 def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
-    """Remember what was looked back for, and ask whom it may concern whether they are in segments."""
+    """Ask whom it may concern whether they are in segments that were decided about."""
+    if not places:
+        return
+    rules, new = after.rules, [after.rules.memories[it] for it in after.new]
+    looked = Looked(backfill.fill(tx, workspace, new, after.at), after.at)
+    segments = [rules.rules[it].segment for it in sorted(places)]
     everybody = _may_concern_everybody(after, places)
-    plain = not everybody and not after.rules.told.intersection(after.filled)
-    persons = iter(
-        stored.everybody(tx, workspace) if everybody else _concerned(tx, workspace, after, places)
-    )
+    if everybody:
+        members, persons = frozenset[UUID](), frozenset(stored.everybody(tx, workspace))
+    else:
+        found = list(set[UUID]().union(*looked.filled.values()))
+        members = frozenset(tx.exec_driver_sql(_MEMBERS, (workspace, segments)).scalars())
+        persons = members.union(tx.exec_driver_sql(_PEOPLE, (workspace, found)).scalars())
+    plain = not everybody and rules.told.isdisjoint(after.new)
+    for some in _some(stored.in_order(persons)):
+        streams = stored.streams_of(tx, workspace, (), some)
+        if plain:
+            out = _staying_out(after, places, streams, looked.filled)
+            streams = {
+                id_: it
+                for id_, it in streams.items()
+                if it.whose.person in members or it.whose.person not in out
+            }
+        _ask(tx, workspace, after, places, streams, looked=looked)
+
+
+def _some(persons: Iterable[UUID]) -> Iterator[list[UUID]]:
+    persons = iter(persons)
     while some := list(islice(persons, AT_ONCE)):
-        kept = stored.load(tx, workspace, after.rules, stored.streams_of(tx, workspace, (), some))
-        households, unmoved = list[Household](), dict[UUID, Stream]()
-        for person, ids in stored.by_person(kept).items():
-            values = after.of(ids[0]) if plain and len(ids) == 1 else None
-            if values is not None and _stays_out(after, places, values, kept.standings.get(person)):
-                unmoved[ids[0]] = kept.streams[ids[0]]
-                for key, value in values.items():
-                    unmoved[ids[0]].remember(key, value, after.at.at)
-            else:
-                household = stored.household(after.rules, kept, ids)
-                household.look_back(after.filled, places, after.at)
-                households.append(household)
-        saved.save(tx, workspace, after.rules, kept, households)
-        saved.save_memories(tx, workspace, after.rules, kept.remembered, unmoved.items())
+        yield some
 
 
-def _stays_out(
-    after: Changed, places: Collection[int], values: Mapping[str, Value], standing: Standing | None
-) -> bool:
-    """Say whether somebody of one name is in none of the segments, was not, and will not be by itself.
+def _ask(
+    tx: Connection,
+    workspace: int,
+    after: Changed,
+    places: Collection[int],
+    streams: Mapping[UUID, Stream],
+    *,
+    looked: Looked = NOTHING,
+) -> None:
+    kept = stored.load(tx, workspace, after.rules, streams, looked)
+    households = stored.households(after.rules, kept)
+    for household in households:
+        household.decide(places, after.at)
+    saved.save(tx, workspace, after.rules, kept, households)
 
-    Then what was looked back for is all that there is to remember, and no household needs to be made:
-    of most people it is so, and takes half the time.
+
+def _staying_out(
+    after: Changed, places: Collection[int], streams: Mapping[UUID, Stream], filled: Filled
+) -> set[UUID]:
+    """Return who of one name is in none of the segments, and will not be by itself.
+
+    Of most people it is so; what was looked up of them is looked up again when they are next met.
     """
-    if standing is not None and not standing.inside.keys().isdisjoint(places):
-        return False
-    known, answers = Known(values), after.rules.answers
-    return all(answers[it](known, after.at.at) == (False, None) for it in places)
-
-
-def _concerned(
-    tx: Connection, workspace: int, after: Changed, places: Collection[int]
-) -> Sequence[UUID]:
-    """Return of whom something was looked back for, and who is in the segments."""
-    segments = [after.rules.rules[it].segment for it in sorted(places)]
-    found = list(set[UUID]().union(*after.filled.values()))
-    people = tx.exec_driver_sql(_CONCERNED, (workspace, found, workspace, segments))
-    return stored.in_order(people.scalars())
+    answers, clock = [after.rules.answers[it] for it in places], after.at.at
+    names, out = Counter(it.whose.person for it in streams.values()), set[UUID]()
+    for id_, it in streams.items():
+        known = Known({key: values[id_] for key, values in filled.items() if id_ in values})
+        person = it.whose.person
+        if names[person] == 1 and all(ask(known, clock) == (False, None) for ask in answers):
+            out.add(person)
+    return out
 
 
 def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:
@@ -97,5 +126,5 @@ def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:
     return bool(
         not rules.at_first_sight.isdisjoint(places)
         or any(references(rules.rules[it].condition) for it in places)
-        or keys - after.filled.keys()
+        or keys.difference(after.new)
     )

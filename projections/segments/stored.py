@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -20,10 +21,11 @@ from domain.rules import Rules
 from domain.standing import Standing
 from projections.segments import runs
 from projections.segments.driver import cursor
+from projections.segments.recalling import NOTHING, Looked, recall
 from projections.segments.tables import memory, person, stream, trigger
 
 _STREAMS = f"""
-SELECT stream, person, kind, guessed, demoted_at, first_at FROM {stream}
+SELECT stream, person, kind, guessed, demoted_at, first_at, met_by FROM {stream}
 WHERE workspace = %(workspace)s AND person IN (
     SELECT person FROM {stream} WHERE workspace = %(workspace)s AND stream = ANY(%(streams)b)
     UNION
@@ -33,7 +35,7 @@ WHERE workspace = %(workspace)s AND person IN (
 
 _MEMORIES = f"""
 SELECT known.* FROM unnest(%b::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
-    SELECT stream, values FROM {memory} WHERE workspace = %s AND stream = asked.stream OFFSET 0
+    SELECT stream, values, upto FROM {memory} WHERE workspace = %s AND stream = asked.stream OFFSET 0
 ) AS known
 """
 
@@ -60,7 +62,6 @@ UNION SELECT theirs.person FROM {trigger} AS waiting JOIN {stream} AS theirs USI
 """
 
 _memories = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
-_numbers = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class Kept(NamedTuple):
@@ -103,21 +104,31 @@ def streams_of(
     asked = {"workspace": workspace, "streams": list(streams), "persons": list(persons)}
     with cursor(tx) as ask:
         rows = ask.execute(_STREAMS, asked).fetchall()
-    return {id_: Stream(Whose(*whose), first_at) for id_, *whose, first_at in rows}
+    return {id_: Stream(Whose(*it), first_at, None, met_by) for id_, *it, first_at, met_by in rows}
 
 
-def load(tx: Connection, workspace: int, rules: Rules, streams: Mapping[UUID, Stream]) -> Kept:
-    """Fill in what is remembered of streams, and return it with what is kept of their persons."""
+def load(
+    tx: Connection,
+    workspace: int,
+    rules: Rules,
+    streams: Mapping[UUID, Stream],
+    looked: Looked = NOTHING,
+) -> Kept:
+    """Fill in what is remembered of streams, and return it with what is kept of their persons.
+
+    ``looked``: what was just looked up of all.  Raises TimelineBehind as `recalling.recall` does.
+    """
     persons = list({it.whose.person for it in streams.values()})
     remembered: set[UUID] = set()
     standings = {}
     with cursor(tx) as ask:
-        for id_, values in ask.execute(_MEMORIES, (list(streams), workspace)):
-            streams[id_].memory = unpacked(rules, values)
+        for id_, values, upto in ask.execute(_MEMORIES, (list(streams), workspace)):
+            streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
-            known = (rules.places.get(it) for it in _numbers(inside))
+            known = (rules.places.get(it) for it in numbers(inside))
             standings[id_] = Standing((it for it in known if it is not None), due)
+    recall(tx, workspace, rules, streams, looked)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)
 
@@ -127,6 +138,11 @@ def unpacked(rules: Rules, values: bytes) -> Remembered:
     known = rules.keys
     stored = {known[it]: raw for it, raw in _memories(values).items() if it in known}
     return Remembered(stored=stored, memories=rules.memories)
+
+
+def numbers(inside: bytes) -> Sequence[int]:
+    """Return the numbers of the segments that somebody is in, from `person.inside`."""
+    return struct.unpack(f">{len(inside) // 8}q", inside)
 
 
 def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from projections.base import schema
 
-NAME, VERSION = "segments", 4
+NAME, VERSION = "segments", 5
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -54,8 +54,13 @@ remembered = Table(
     Column("workspace", Integer, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("key", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", BigInteger, nullable=False),
 )
-"""The keys of what is remembered by now; each has a number that no other ever had or will have."""
+"""The keys of what is remembered by now; each has a number that no other ever had or will have.
+
+``at`` and ``by`` say since when: from the decision on that first asked for it.
+"""
 
 attribute = Table(
     "attribute",
@@ -84,9 +89,12 @@ stream = Table(
     Column("guessed", Boolean, nullable=False),
     Column("demoted_at", DateTime(timezone=True)),
     Column("first_at", BigInteger),
+    Column("met_by", BigInteger, nullable=False),
 )
 """Whose each stream is, as of this read model's position; ``first_at`` is when its first message
 occurred, null if there is none: see `domain.membership`.
+
+``met_by`` is the position at which it was first met.
 """
 
 memory = Table(
@@ -95,9 +103,12 @@ memory = Table(
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
     Column("values", LargeBinary, nullable=False),
+    Column("upto", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
 )
 """What is remembered of each stream, by number, as MessagePack: see `domain.memories`.
+
+What was asked for after ``upto``, a position, is not yet in it: see `projections.segments.recalling`.
 
 In one row, for an event touches several.  What nobody asks for any more is left out the next time that
 the row is written.
@@ -114,7 +125,7 @@ person = Table(
 )
 """Where each person is a member, and when that may next change by itself: see `domain.membership`.
 
-``inside`` is a list of the segments' ``since`` as MessagePack.  The same is in ``stay``, in as many rows.
+``inside`` is the segments' ``since``, the lowest first, of eight bytes each.  The same is in ``stay``, in as many rows.
 """
 
 stay = Table(

@@ -35,7 +35,7 @@ from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from projections import segments, timeline
 from projections.projector import Projector
-from projections.segments import backfill, tables
+from projections.segments import backfill, bulk, tables
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -50,6 +50,7 @@ from tests.properties.test_conditions import (
     performed,
     properties,
     scalars,
+    windows,
 )
 
 MINUTE = 60_000_000
@@ -374,6 +375,63 @@ on_events = st.builds(
 def test_what_was_done_before_a_segment_was_defined_counts(
     kept, document, history, later, size
 ) -> None:
+    holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
+
+
+some_numbers = st.sampled_from([-3, 0, 1, 2, 2.5, 0.1, 0.12345, 10**12])
+odd_properties = st.fixed_dictionaries(
+    {}, optional={"n": some_numbers | st.sampled_from(["x", "1", True, None, [1], {"n": 1}])}
+)
+
+
+@st.composite
+def untidy(draw: st.DrawFn) -> list[Said]:
+    """A history with numbers of all sorts, and with events whose time is still to come."""
+    minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
+
+    def did(minute: int) -> Message | Decided:
+        when = at(draw(st.integers(0, minute + 3)))
+        who = draw(st.lists(st.sampled_from(NAMES[:2]), min_size=1, max_size=2))
+        return tracked("a", *who, properties=draw(odd_properties), occurred_at=when)
+
+    more = st.sampled_from([True, True, True, False])
+    return [Said(it, did(it) if draw(more) else draw(messages(it))) for it in minutes]
+
+
+told_where = st.lists(
+    st.builds(
+        lambda op, value: {"path": "properties.n", "op": op, "value": value},
+        st.sampled_from(["eq", "gt", "gte", "lt", "lte"]),
+        st.sampled_from([-1, 0, 1, 2.5, 0.1]),
+    )
+    | st.sampled_from(["x", "1", True]).map(
+        lambda it: {"path": "properties.n", "op": "eq", "value": it}
+    ),
+    max_size=2,
+)
+told_sum = st.builds(
+    lambda op, value, window: (
+        {"aggregate": {"fn": "sum", "path": "properties.n", "op": op, "value": value}} | window
+    ),
+    st.sampled_from(["eq", "gt", "gte", "lt", "lte"]),
+    st.sampled_from([-2, 1, 2.5, 3, 0.3]),
+    windows,
+)
+told_on_the_server = st.builds(
+    lambda it, tests: it | {"event": "a", "where": tests},
+    st.one_of(performed, occurred, told_sum),
+    told_where,
+)
+
+
+@settings(alone, max_examples=500)
+@given(
+    document=told_on_the_server, history=untidy(), later=st.integers(0, 4), size=st.integers(1, 6)
+)
+def test_what_the_server_tells_of_a_new_segment_is_what_the_oracle_says(
+    kept, document, history, later, size
+) -> None:
+    assert bulk.members_of(read(document), microseconds(START)) is not None
     holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
 
 

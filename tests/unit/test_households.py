@@ -7,8 +7,9 @@ from uuid import UUID
 from weakref import ref
 
 from domain.conditions import Happened, read
-from domain.membership import Did, Household, Since
+from domain.membership import Did, Household
 from domain.rules import Rule, Rules
+from domain.since import Since
 
 
 def test_a_household_is_gone_as_soon_as_nobody_holds_it() -> None:

@@ -9,8 +9,9 @@ import msgspec
 from domain.automation import acting, plan
 from domain.automation.effective import Effective, InEffect
 from domain.conditions import Happened
-from domain.membership import Did, Household, Since
+from domain.membership import Did, Household
 from domain.rules import Rules
+from domain.since import Since
 from projections.segments.households import depth_of
 from tests.builders import tracked, user
 from tests.integration.projections.history import recorded
