@@ -43,8 +43,8 @@ def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
     """Ask about a segment that was not there before: of most people the server can tell at once."""
     rules, rule = after.rules, after.rules.rules[place]
     concerns_others = place in rules.askers or rules.effective
-    members = bulk.members_of(rule.condition, after.at.at)
-    if members is None or concerns_others or place in rules.at_first_sight:
+    members = None if concerns_others else bulk.members_of(rule.condition, after.at.at)
+    if members is None:
         settle(tx, workspace, after, {place})
         return
     backfill.check(tx, workspace, after.at.by)

@@ -409,18 +409,28 @@ told_where = st.lists(
     ),
     max_size=2,
 )
-told_sum = st.builds(
-    lambda op, value, window: (
-        {"aggregate": {"fn": "sum", "path": "properties.n", "op": op, "value": value}} | window
+told_aggregate = st.builds(
+    lambda fn, op, value, window: (
+        {"aggregate": {"fn": fn, "path": "properties.n", "op": op, "value": value}} | window
     ),
+    st.sampled_from(["sum", "sum", "avg", "min", "max"]),
     st.sampled_from(["eq", "gt", "gte", "lt", "lte"]),
-    st.sampled_from([-2, 1, 2.5, 3, 0.3]),
+    st.sampled_from([-2, 0, 1, 2.5, 3, 0.3]),
     windows,
 )
-told_on_the_server = st.builds(
+told = st.builds(
     lambda it, tests: it | {"event": "a", "where": tests},
-    st.one_of(performed, occurred, told_sum),
+    st.one_of(performed, occurred, told_aggregate),
     told_where,
+)
+told_on_the_server = st.one_of(
+    told,
+    st.builds(
+        lambda how, parts: {how: parts},
+        st.sampled_from(["all", "any", "none"]),
+        st.lists(told, min_size=1, max_size=3),
+    ),
+    st.builds(lambda one, other: {"all": [one, {"none": [other]}]}, told, told),
 )
 
 

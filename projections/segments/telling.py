@@ -1,0 +1,228 @@
+"""One condition on one kind of event, as SQL that tells of whom it holds.
+
+It counts, finds the first or last, or sums up as `domain.conditions` do.  Of whom it cannot be sure (an
+event's time is still to come, a number may not be what a double makes of it) it says that they are odd.
+When an answer may change by itself is told too early rather than exactly: it is asked again then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from domain import paths
+from domain.conditions import Condition
+from domain.conditions.aggregates import Aggregated
+from domain.conditions.events import Occurrence, Performed
+from domain.conditions.times import LAST, Within, duration, instant_us, moment
+from domain.conditions.values import Comparison, is_number
+from projections.segments.tables import stream
+from projections.timeline.tables import MESSAGE, timeline
+
+MOST_DECIMALS, TOO_LARGE = 4, 10**11
+"""Numbers of no more decimals, and smaller ones, have no more digits than a double is sure of (15)."""
+
+_TOLD = f"""
+SELECT person, odd, {{holds}} AS holds, {{due}} AS due
+FROM (
+    SELECT person, {{of_person}}, min(low) AS low, bool_or(odd) AS odd
+    FROM (
+        SELECT stream, {{of_stream}}, min(occurred_at) AS low,
+            bool_or(occurred_at > %(now)s{{odd}}) AS odd
+        FROM (
+            SELECT stream, occurred_at{{values}} FROM {timeline}
+            WHERE workspace = %(workspace)s AND name = {{name}} AND position <= %(position)s
+                AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(decisions)s){{window}}
+            OFFSET 0
+        ) AS events{{where}}
+        GROUP BY stream
+    ) AS theirs JOIN {stream} AS known USING (stream)
+    WHERE known.workspace = %(workspace)s
+    GROUP BY person
+) AS asked
+"""
+
+_US = "(extract(epoch FROM {}) * 1000000)::bigint"
+_COMPARED = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_SUMMARIES = {
+    "sum": ("sum(number) AS held", "sum(held) AS held"),
+    "avg": (
+        "sum(number) AS held, count(*) AS number_of",
+        "sum(held) AS held, sum(number_of) AS number_of",
+    ),
+    "min": ("min(number) AS held", "min(held) AS held"),
+    "max": ("max(number) AS held", "max(held) AS held"),
+}
+_ONLY_ENDS = {("max", "gt"), ("max", "gte"), ("min", "lt"), ("min", "lte")}
+"""What does not come to hold because something has left the window."""
+
+
+class Facts:
+    """The values that a statement is given."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def bind(self, value: Any) -> str:
+        """Return what stands for a value in the statement."""
+        name = f"value_{len(self.values)}"
+        self.values[name] = value
+        return f"%({name})s"
+
+
+class _Asked(NamedTuple):
+    """What is gathered of each stream, of each person, and what that tells."""
+
+    of_stream: str
+    of_person: str
+    holds: str
+    due: str
+
+
+def told(condition: Condition, clock: int, facts: Facts) -> str | None:
+    """Return SQL of ``person, odd, holds, due`` of all who did what counts; None: it cannot be told.
+
+    It takes ``workspace, position, now, decisions`` beside the facts.
+    """
+    if not isinstance(condition, Performed | Occurrence | Aggregated):
+        return None
+    number, window = None, ""
+    if isinstance(condition, Performed):
+        asked: _Asked | None = _performed(condition, facts)
+    elif isinstance(condition, Occurrence):
+        asked = _occurred(condition, clock, facts)
+    else:
+        asked, number = _summed(condition, facts), _number(condition.aggregate.path, facts)
+        if number is None:
+            return None
+    if not isinstance(condition, Occurrence):
+        window = _window(condition.within, clock, facts)
+    events = _events(condition.where, number, facts)
+    if asked is None or events is None or not isinstance(condition.event, str):
+        return None
+    name = facts.bind(condition.event)
+    return _TOLD.format(**asked._asdict(), **events, name=name, window=window)
+
+
+def _performed(condition: Performed, facts: Facts) -> _Asked:
+    low, high = condition.count.bounds
+    least, most = facts.bind(low), facts.bind(LAST if high is None else high)
+    return _Asked(
+        "count(*) AS held",
+        "sum(held) AS held",
+        f"held BETWEEN {least} AND {most}",
+        _leaves(f"held >= {least}" if low else f"held > {most}", condition.within),
+    )
+
+
+def _occurred(condition: Occurrence, clock: int, facts: Facts) -> _Asked:
+    how = "min" if condition.occurrence == "first" else "max"
+    age = facts.bind(duration(condition.older_than or condition.newer_than))
+    older, now = facts.bind(condition.older_than is not None), facts.bind(clock)
+    old = f"{_US.format('held')} + {age}"
+    return _Asked(
+        f"{how}(occurred_at) AS held",
+        f"{how}(held) AS held",
+        f"({old} <= {now}) = {older}",
+        f"CASE WHEN {old} > {now} THEN {old} END",
+    )
+
+
+def _summed(condition: Aggregated, facts: Facts) -> _Asked | None:
+    fn, _, op, value = msgspec.structs.astuple(condition.aggregate)
+    if fn not in _SUMMARIES or op not in _COMPARED:
+        return None
+    times = " * number_of" if fn == "avg" else ""
+    holds = f"held {_COMPARED[op]} {facts.bind(Decimal(str(value)))}{times}"
+    may_change = "TRUE"
+    if (fn, op) in _ONLY_ENDS:
+        may_change = holds
+    elif fn == "sum" and op in {"gt", "gte"}:
+        may_change = f"{holds} OR least < 0"
+    of_stream, of_person = _SUMMARIES[fn]
+    return _Asked(
+        f"{of_stream}, min(number) AS least",
+        f"{of_person}, min(least) AS least",
+        holds,
+        _leaves(may_change, condition.within),
+    )
+
+
+def _events(
+    where: Sequence[Comparison], summed: str | None, facts: Facts
+) -> Mapping[str, str] | None:
+    """Return which events count, with which numbers."""
+    values, odd, tests = list[str](), list[str](), list[str]()
+    if summed is not None:
+        values.append(f"{summed} AS number")
+        tests.append("number IS NOT NULL")
+        odd.append(_odd("number"))
+    for place, each in enumerate(where):
+        name = f"value_{place}"
+        found = _number(each.path, facts) if is_number(each.value) else _value(each.path, facts)
+        if found is None or not _is_told(each):
+            return None
+        values.append(f"{found} AS {name}")
+        if is_number(each.value):
+            odd.append(_odd(name))
+            wanted = facts.bind(Decimal(str(each.value)))
+            tests.append(f"({name} {_COMPARED[each.op]} {wanted} OR {_odd(name)})")
+        else:
+            wanted = facts.bind(msgspec.json.encode(each.value).decode())
+            tests.append(f"{name} = {wanted}::jsonb")
+    return {
+        "values": "".join(f", {it}" for it in values),
+        "odd": "".join(f" OR {it}" for it in odd),
+        "where": " WHERE " + " AND ".join(tests) if tests else "",
+    }
+
+
+def _value(path: str, facts: Facts) -> str | None:
+    """Return the value at a path; None if the path leads into lists."""
+    root, *steps = paths.parse(path)
+    if root != "properties" or not steps or None in steps:
+        return None
+    return "properties" + "".join(f" -> {facts.bind(it)}::text" for it in steps)
+
+
+def _number(path: str, facts: Facts) -> str | None:
+    """Return the number at a path, null if there is something else."""
+    found = _value(path, facts)
+    return found and f"CASE jsonb_typeof({found}) WHEN 'number' THEN ({found})::numeric END"
+
+
+def _odd(number: str) -> str:
+    """Return whether a number may not be what a double makes of it."""
+    return f"(scale({number}) > {MOST_DECIMALS} OR abs({number}) >= {TOO_LARGE})"
+
+
+def _is_told(comparison: Comparison) -> bool:
+    """Say whether the server compares as `domain.conditions.values` does."""
+    wanted = comparison.value
+    if not is_number(wanted):
+        return comparison.op == "eq" and isinstance(wanted, str | bool)
+    exponent = Decimal(str(wanted)).as_tuple().exponent
+    is_sure = isinstance(exponent, int) and exponent >= -MOST_DECIMALS and abs(wanted) < TOO_LARGE
+    return comparison.op in _COMPARED and is_sure
+
+
+def _leaves(may_change: str, within: Within | None) -> str:
+    """Return when the first event leaves a window that moves, of those whose answer that may change."""
+    if within is None or within.span is None:
+        return "NULL::bigint"
+    return f"CASE WHEN {may_change} THEN {_US.format('low')} + {within.span} END"
+
+
+def _window(within: Within | None, clock: int, facts: Facts) -> str:
+    if within is None:
+        return ""
+    if within.span is not None:
+        return f" AND occurred_at > {facts.bind(moment(clock - within.span))}"
+    bounds = ((">=", within.from_), ("<", within.to))
+    instants = ((how, instant_us(text or "")) for how, text in bounds)
+    return "".join(
+        f" AND occurred_at {how} {facts.bind(moment(at))}" for how, at in instants if at is not None
+    )
