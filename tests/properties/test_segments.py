@@ -378,7 +378,9 @@ def test_what_was_done_before_a_segment_was_defined_counts(
     holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
 
 
-some_numbers = st.sampled_from([-3, 0, 1, 2, 2.5, 0.1, 0.12345, 10**12])
+some_numbers = st.sampled_from([-3, -1, 0, 1, 1, 2, 2.5, 0.1]) | st.sampled_from(
+    [-1, 0, 1, 2, 3, 0.12345, 10**12]
+)
 odd_properties = st.fixed_dictionaries(
     {}, optional={"n": some_numbers | st.sampled_from(["x", "1", True, None, [1], {"n": 1}])}
 )
@@ -390,7 +392,8 @@ def untidy(draw: st.DrawFn) -> list[Said]:
     minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
 
     def did(minute: int) -> Message | Decided:
-        when = at(draw(st.integers(0, minute + 3)))
+        rarely = draw(st.integers(0, 9)) == 0
+        when = at(draw(st.integers(minute, minute + 3) if rarely else st.integers(0, minute)))
         who = draw(st.lists(st.sampled_from(NAMES[:2]), min_size=1, max_size=2))
         return tracked("a", *who, properties=draw(odd_properties), occurred_at=when)
 
@@ -443,6 +446,38 @@ def test_what_the_server_tells_of_a_new_segment_is_what_the_oracle_says(
 ) -> None:
     assert bulk.members_of(read(document), microseconds(START)) is not None
     holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
+
+
+@settings(alone, max_examples=200)
+@given(
+    documents=st.tuples(on_events, on_events),
+    history=busy(),
+    places=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    size=st.integers(1, 6),
+)
+def test_segments_that_are_defined_one_after_the_other_each_look_back(
+    kept, documents, history, places, size
+) -> None:
+    """Whoever did something before the one, between the two, or after both."""
+    cuts = [round(place * len(history)) for place in places]
+    minutes = [history[cut - 1].minute if cut else 0 for cut in cuts]
+    whole = [
+        *(Said(0, defined(it, None)) for it in LISTS),
+        *history[: cuts[0]],
+        Said(minutes[0], defined("one", documents[0])),
+        *history[cuts[0] : cuts[1]],
+        Said(minutes[1], defined("other", documents[1])),
+        *history[cuts[1] :],
+    ]
+    records = ledger(whole)
+    workspace = kept.project(records, 4_000)
+    stays = kept.stays(workspace)
+    for name, minute, document in zip(("one", "other"), minutes, documents, strict=True):
+        for clock in instants(records):
+            if clock >= microseconds(at(minute)):
+                assert members(stays, name, clock) == expected(records, document, clock), clock
+    other = kept.project(records, size)
+    assert kept.rows(other) == kept.rows(workspace)
 
 
 own = conditions.filter(lambda it: "s-2" not in repr(it))
