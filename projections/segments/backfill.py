@@ -31,7 +31,7 @@ AT_ONCE = 10_000
 """Rows fetched together."""
 
 _EVENTS = f"""
-SELECT stream, position, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
+SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
     properties::text, (extract(epoch FROM recorded_at) * 1000000)::bigint
 FROM {timeline}
 WHERE workspace = %(workspace)s {{which}} AND position <= %(position)s
@@ -124,7 +124,7 @@ def _one_by_one(
         return [(adders[key], found[key]) for key in heard]
 
     names = names_of(memories)
-    for stream, _, kind, happened in events(tx, workspace, names, position, clock=clock):
+    for stream, kind, happened in events(tx, workspace, names, position, clock=clock):
         for add, values in listeners(kind, happened.name):
             before = values.get(stream)
             after = add(before, happened)
@@ -148,8 +148,8 @@ def events(
     *,
     clock: int | None = None,
     streams: Sequence[UUID] | None = None,
-) -> Iterator[tuple[UUID, int, str, Happened]]:
-    """Give out the events up to a position, each with its stream, its position and its kind.
+) -> Iterator[tuple[UUID, str, Happened]]:
+    """Give out the events up to a position, each with its stream and its kind.
 
     ``names`` and ``streams`` narrow them down; so does ``clock``, by which they must have occurred.
     """
@@ -166,10 +166,10 @@ def events(
     with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
         rows.itersize = AT_ONCE
         rows.execute(_EVENTS.format(which=which), asked)
-        for stream, position_, at, id_, kind, name, properties, recorded in rows:
+        for stream, at, id_, kind, name, properties, recorded in rows:
             document = {"properties": _decode(properties)}
             happened = Happened(at, id_, name, document, clock or recorded)
-            yield stream, position_, kind, happened
+            yield stream, kind, happened
 
 
 def can_gather(memory: Memory) -> bool:

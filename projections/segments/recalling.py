@@ -76,12 +76,11 @@ def _look_up(
         return [(it, asked[it].since.by) for it in rules.watching(kind, name) if it in asked]
 
     names = backfill.names_of(rules.memories[it] for it in asked)
-    for stream, position, kind, happened in backfill.events(
-        tx, workspace, names, last, streams=list(late)
-    ):
+    for stream, kind, happened in backfill.events(tx, workspace, names, last, streams=list(late)):
         upto, values = late[stream].upto, found[stream]
         for key, by in listening(kind, happened.name):
-            if upto < by and position <= by:
+            # Nobody who is late did since then what it looks at: they would have been met.
+            if upto < by:
                 values[key] = rules.adders[key](values.get(key), happened)
     return {id_: _without_nothing(values) for id_, values in found.items()}
 

@@ -1,0 +1,43 @@
+"""Who is told by the server not to be in a new segment may enter it by itself: when something leaves the window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.conditions import read
+from domain.conditions.times import microseconds
+from projections.segments import bulk
+from tests.builders import tracked
+from tests.integration.projections.history import stream_of
+from tests.properties.test_segments import NAMES, Kept, Said, at, defined, kept, ledger, members
+
+__all__ = ["kept"]
+
+WITHIN = {"event": "paid", "within": {"last": "5m"}}
+SUM = {"fn": "sum", "path": "properties.n", "op": "gte", "value": 1}
+MAX = {"fn": "max", "path": "properties.n", "op": "lt", "value": 3}
+
+
+@pytest.mark.parametrize(
+    ("condition", "first"),
+    [
+        (WITHIN | {"count": {"exactly": 1}}, 1),
+        (WITHIN | {"aggregate": SUM}, -3),
+        (WITHIN | {"aggregate": MAX}, 9),
+        ({"all": [WITHIN, {"none": [WITHIN | {"count": {"at_least": 2}}]}]}, 1),
+    ],
+)
+def test_what_leaves_the_window_lets_somebody_enter(kept: Kept, condition: Any, first: int) -> None:
+    payer = NAMES[0]
+    history = [
+        Said(0, tracked("paid", payer, properties={"n": first}, occurred_at=at(0))),
+        Said(3, tracked("paid", payer, properties={"n": 2}, occurred_at=at(3))),
+        Said(4, defined("asked", condition)),
+    ]
+    assert bulk.members_of(read(condition), microseconds(at(4))) is not None
+    stays = kept.stays(kept.project(ledger(history), 100))
+    inside = [bool(members(stays, "asked", microseconds(at(it)))) for it in (4, 4.9, 5, 7.9, 8)]
+    assert inside == [False, False, True, True, False]
+    assert {it.person for it in stays} == {stream_of(payer)}
