@@ -19,7 +19,7 @@ from domain.conditions import Happened
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.keeping import Kept
 from domain.conditions.times import moment
-from domain.errors import FoldlineError
+from domain.errors import NotProjectedYet
 from domain.memories import Adder, Did, Memory, Value
 from domain.profile_state import DECISIONS
 from domain.since import Since
@@ -59,7 +59,7 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _decode = msgspec.json.Decoder().decode
 
 
-class TimelineBehind(FoldlineError):
+class TimelineBehind(NotProjectedYet):
     """The timeline has not taken all the events that are to be looked at."""
 
     code = "timeline_behind"

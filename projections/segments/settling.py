@@ -42,7 +42,8 @@ class Changed(NamedTuple):
 def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
     """Ask about a segment that was not there before: of most people the server can tell at once."""
     rules, rule = after.rules, after.rules.rules[place]
-    concerns_others = place in rules.askers or rules.effective
+    set_off = [rules.effective.set_off_by(it, rule.segment) for it in ("entered", "left")]
+    concerns_others = place in rules.askers or any(set_off)
     members = None if concerns_others else bulk.members_of(rule.condition, after.at.at)
     if members is None:
         settle(tx, workspace, after, {place})

@@ -52,6 +52,16 @@ KINDS = {
         _OF + "'product_viewed' AND occurred_at > now() - interval '30 days'"
         " GROUP BY stream HAVING count(*) >= 3",
     ),
+    "both": Asked(
+        {
+            "all": [
+                {"event": "product_added", "within": {"last": "30d"}},
+                {"none": [{"event": "order_completed"}]},
+            ]
+        },
+        _OF + "'product_added' AND occurred_at > now() - interval '30 days'"
+        " EXCEPT " + _OF + "'order_completed'",
+    ),
     "ever": Asked(
         {"event": "product_viewed", "count": {"at_least": 20}},
         _OF + "'product_viewed' GROUP BY stream HAVING count(*) >= 20",

@@ -125,9 +125,11 @@ def test_a_rule_does_what_the_oracle_says(
     whole = [*(Said(0, defined(it, None)) for it in LISTS)]
     cuts = sorted(round(it * len(history)) for it in places)
     asked = round(places[1] * len(history))
+    if rule["trigger"].keys() & {"entered", "left"}:
+        asked = min(asked, cuts[0])
     for number in range(len(history) + 1):
         minute = history[number - 1].minute if number else 0
-        if number == min(asked, cuts[0]):
+        if number == asked:
             whole.append(Said(minute, defined("asked", document)))
         for cut, decision in zip(cuts, decisions, strict=False):
             if cut == number:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from tests.builders import anonymous, tracked, user
@@ -125,3 +126,14 @@ def test_an_answer_is_explained_part_by_part(shop: Served) -> None:
 def test_what_is_not_there_is_not_found(shop: Served, path: str) -> None:
     shop.project()
     assert shop.get(f"/v1{path}").status_code == 404
+
+
+def test_whoever_asks_why_is_told_to_come_back_while_the_timeline_is_behind(
+    shop: Served, database: str
+) -> None:
+    inside(shop, "buyers")  # told by the server: what Ann did is looked up when she is next met
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE projections.checkpoint SET position = 1 WHERE name = 'timeline'")
+    answer = shop.get("/v1/segments/buyers/explain/user_id:ann")
+    assert (answer.status_code, answer.json()["code"]) == (503, "timeline_behind")
+    assert "retry-after" in answer.headers
