@@ -61,10 +61,11 @@ def odd_keys(shop: Tenant) -> list[str]:
     with_nul = "_".join([*parts[:3], "a\0b", parts[4]])
     unknown = "_".join([*parts[:3], "x" * 12, parts[4]])
     other_kind = "_".join(["cdp", "live", "admin", *parts[3:]])
+    changed = body[:-1] + ("y" if body.endswith("x") else "x")
     long = "_".join([*parts[:3], "x" * 5000, parts[4]])
     return [
         *(f"{it}_{keys._checksum(it)}" for it in (with_nul, unknown, long)),
-        f"{body[:-1]}x_{keys._checksum(body[:-1] + 'x')}",
+        f"{changed}_{keys._checksum(changed)}",
         f"{other_kind}_{keys._checksum(other_kind)}"[:-1],
         body,
         shop.write + "x",

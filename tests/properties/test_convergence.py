@@ -24,7 +24,7 @@ from tests.integration.projections.given import Given, rows_of
 from tests.integration.projections.history import recorded
 from tests.properties.histories import deliveries, histories
 
-MOVES_WITH_ORDER = ("position", "recorded_at")
+MOVES_WITH_ORDER = ("position", "recorded_at", "met_by", "upto")
 
 each_on_its_workspaces = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
