@@ -36,6 +36,11 @@ def text(value: str) -> str:
     return _UNSTORABLE.sub("\ufffd", value)
 
 
+def is_text(value: str) -> bool:
+    """Say whether a ``text`` column can hold the string as it is: no event has another name."""
+    return text(value) == value
+
+
 def is_storable(document: bytes) -> bool:
     """Say whether JSON that ``msgspec`` has read can go into ``jsonb`` as it is.
 

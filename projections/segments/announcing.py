@@ -17,12 +17,14 @@ from domain.segment import references
 from domain.since import Since
 from projections.batch import Message
 from projections.segments import saved, stored
+from projections.segments.saved import NOTHING
 from projections.segments.settling import AT_ONCE
 from projections.segments.tables import memory, stay, stream
 
 _CONCERNED = f"""
 SELECT person FROM {stream} LEFT JOIN {memory} AS known USING (workspace, stream)
-WHERE workspace = %(workspace)s AND (known.upto IS NOT NULL OR met_by < %(newest)s)
+WHERE workspace = %(workspace)s
+    AND (coalesce(known.upto, met_by) < %(newest)s OR known.values <> %(nothing)s)
 UNION SELECT person FROM {stay}
     WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND left_at IS NULL
 """
@@ -72,5 +74,10 @@ def _persons(
     if asked.at_first_sight:
         return stored.everybody(tx, workspace)
     segments = sorted(frozenset[str]().union(*map(references, conditions)))
-    facts = {"workspace": workspace, "segments": segments, "newest": rules.newest}
+    facts = {
+        "workspace": workspace,
+        "segments": segments,
+        "newest": rules.newest,
+        "nothing": NOTHING,
+    }
     return stored.in_order(tx.exec_driver_sql(_CONCERNED, facts).scalars())

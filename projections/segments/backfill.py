@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import Connection
 
+from domain import repair
 from domain.conditions import Happened
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.keeping import Kept
@@ -137,7 +138,9 @@ def names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
     """Return the names of all the events that they look at; None: a pattern tells them."""
     names = [it.names for it in memories]
     known = [it for it in names if it is not None]
-    return sorted(frozenset[str]().union(*known)) if len(known) == len(names) else None
+    if len(known) < len(names):
+        return None
+    return sorted(filter(repair.is_text, frozenset[str]().union(*known)))
 
 
 def events(
@@ -177,9 +180,9 @@ def can_gather(memory: Memory) -> bool:
     if not isinstance(memory, Did):
         return False
     leaf = memory.leaf
-    return (
-        isinstance(leaf, Performed | Occurrence) and isinstance(leaf.event, str) and not leaf.where
-    )
+    if not isinstance(leaf, Performed | Occurrence) or leaf.where:
+        return False
+    return isinstance(leaf.event, str) and repair.is_text(leaf.event)
 
 
 def gather(

@@ -68,7 +68,7 @@ def attested(events: Mapping[int, Event | None], stream_of: StreamOf) -> Iterato
     """
     for position, event in sorted(events.items()):
         for fact in facts_of(event) if event is not None else ():
-            if all(repair.text(it.value) == it.value for it in named(fact)):
+            if all(repair.is_text(it.value) for it in named(fact)):
                 yield Attested(position, fact, frozenset(map(stream_of, named(fact))))
 
 

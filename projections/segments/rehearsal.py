@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
+from domain import repair
 from domain.automation.effective import Effective, InEffect
 from domain.automation.plan import Plan
 from domain.automation.runs import Occasion, Run
@@ -152,7 +153,7 @@ def _asked(workspace: int, plan: Plan, span: Span) -> dict[str, Any]:
         "from": span.after,
         "to": span.until,
         "decisions": sorted(DECISIONS),
-        "name": name if isinstance(name, str) else None,
+        "name": repair.text(name) if isinstance(name, str) else None,
         "segment": plan.trigger.segment,
     }
 

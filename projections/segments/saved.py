@@ -46,7 +46,8 @@ WHERE known.workspace = %s AND known.segment = ended.segment AND known.person = 
 """
 
 _encode = msgspec.msgpack.Encoder().encode
-_NOTHING = _encode({})
+NOTHING = _encode({})
+"""`memory.values` of whom nothing is remembered, which was looked up."""
 
 
 def save(
@@ -85,7 +86,7 @@ def _save_memories(
             values = packed(rules, it)
             if id_ in before:
                 changed.append((id_, values, it.upto))
-            elif values != _NOTHING or it.recalled:
+            elif values != NOTHING or it.recalled:
                 new.append((workspace, id_, values, it.upto))
     each(tx, _CHANGE_MEMORIES, workspace, changed)
     if new:

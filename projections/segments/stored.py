@@ -126,8 +126,9 @@ def load(
             streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
-            known = (rules.places.get(it) for it in numbers(inside))
+            known = [rules.places.get(it) for it in numbers(inside)]
             standings[id_] = Standing((it for it in known if it is not None), due)
+            standings[id_].changed = None in known
     recall(tx, workspace, rules, streams, looked)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domain import paths
+from domain import paths, repair
 from domain.conditions import Condition
 from domain.conditions.aggregates import Aggregated
 from domain.conditions.events import Occurrence, Performed
@@ -22,8 +22,8 @@ from domain.conditions.values import Comparison, is_number
 from projections.segments.tables import stream
 from projections.timeline.tables import MESSAGE, timeline
 
-MOST_DECIMALS, TOO_LARGE = 4, 10**11
-"""Numbers of no more decimals, and smaller ones, have no more digits than a double is sure of (15)."""
+MOST_STEPS = 16
+"""Of a path; the server's own limit is some thousand."""
 
 _TOLD = f"""
 SELECT person, odd, {{holds}} AS holds, {{due}} AS due
@@ -89,6 +89,8 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
     """
     if not isinstance(condition, Performed | Occurrence | Aggregated):
         return None
+    if not isinstance(condition.event, str) or not repair.is_text(condition.event):
+        return None
     number, window = None, ""
     if isinstance(condition, Performed):
         asked: _Asked | None = _performed(condition, facts)
@@ -101,7 +103,7 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
     if not isinstance(condition, Occurrence):
         window = _window(condition.within, clock, facts)
     events = _events(condition.where, number, facts)
-    if asked is None or events is None or not isinstance(condition.event, str):
+    if asked is None or events is None:
         return None
     name = facts.bind(condition.event)
     return _TOLD.format(**asked._asdict(), **events, name=name, window=window)
@@ -181,9 +183,11 @@ def _events(
 
 
 def _value(path: str, facts: Facts) -> str | None:
-    """Return the value at a path; None if the path leads into lists."""
+    """Return the value at a path; None if the path leads into lists, or to what no document has."""
     root, *steps = paths.parse(path)
-    if root != "properties" or not steps or None in steps:
+    if root != "properties" or not 0 < len(steps) <= MOST_STEPS:
+        return None
+    if not all(it is not None and repair.is_text(it) for it in steps):
         return None
     return "properties" + "".join(f" -> {facts.bind(it)}::text" for it in steps)
 
@@ -195,18 +199,22 @@ def _number(path: str, facts: Facts) -> str | None:
 
 
 def _odd(number: str) -> str:
-    """Return whether a number may not be what a double makes of it."""
-    return f"(scale({number}) > {MOST_DECIMALS} OR abs({number}) >= {TOO_LARGE})"
+    """Return whether a number is not what is read of it: the shortest text of a double.
+
+    Of fifteen digits it always is; an integer beyond 2^53 is kept as text.
+    """
+    short = f"scale({number}) = 0 OR (scale({number}) <= 4 AND abs({number}) < 1e11)"
+    return f"NOT ({short} OR ({number})::float8::text::numeric = {number})"
 
 
 def _is_told(comparison: Comparison) -> bool:
     """Say whether the server compares as `domain.conditions.values` does."""
     wanted = comparison.value
-    if not is_number(wanted):
-        return comparison.op == "eq" and isinstance(wanted, str | bool)
-    exponent = Decimal(str(wanted)).as_tuple().exponent
-    is_sure = isinstance(exponent, int) and exponent >= -MOST_DECIMALS and abs(wanted) < TOO_LARGE
-    return comparison.op in _COMPARED and is_sure
+    if is_number(wanted):
+        return comparison.op in _COMPARED and abs(wanted) <= repair.EXACT
+    return comparison.op == "eq" and (
+        isinstance(wanted, bool) or (isinstance(wanted, str) and repair.is_text(wanted))
+    )
 
 
 def _leaves(may_change: str, within: Within | None) -> str:
