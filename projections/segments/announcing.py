@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -18,7 +17,6 @@ from domain.since import Since
 from projections.batch import Message
 from projections.segments import saved, stored
 from projections.segments.saved import NOTHING
-from projections.segments.settling import AT_ONCE
 from projections.segments.tables import memory, stay, stream
 
 _CONCERNED = f"""
@@ -47,8 +45,8 @@ def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> 
         microseconds(message.event.occurred_at),
     )
     heard = rules.effective.set_off_by(occasion.kind, occasion.subject)
-    persons = iter(_persons(tx, workspace, rules, list(_conditions(heard, occasion))))
-    while some := list(islice(persons, AT_ONCE)):
+    persons = _persons(tx, workspace, rules, list(_conditions(heard, occasion)))
+    for some in stored.some(persons):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
         households = stored.households(rules, kept)
         for household in households:
@@ -74,10 +72,11 @@ def _persons(
     if asked.at_first_sight:
         return stored.everybody(tx, workspace)
     segments = sorted(frozenset[str]().union(*map(references, conditions)))
+    since = [rules.asked[it].since.by for it in asked.memories if it in rules.asked]
     facts = {
         "workspace": workspace,
         "segments": segments,
-        "newest": rules.newest,
+        "newest": max(since, default=0),
         "nothing": NOTHING,
     }
     return stored.in_order(tx.exec_driver_sql(_CONCERNED, facts).scalars())

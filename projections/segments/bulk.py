@@ -1,6 +1,6 @@
 """Who is in a new segment, told by the server in one statement: of conditions on events, and groups of them.
 
-Those of whom it cannot be sure are left to be asked one by one: see `telling`.
+Those of whom it cannot be sure are left to be asked one by one: see `leaves`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from domain.profile_state import DECISIONS
 from domain.rules import Rule
 from domain.since import Since
 from projections.segments.driver import cursor
+from projections.segments.leaves import Facts, told
 from projections.segments.tables import person, stay, stream
-from projections.segments.telling import Facts, told
 
 MOST_PARTS = 8
 """Of more conditions one statement would be for the planner to get lost in."""
@@ -45,7 +45,7 @@ _EVERYBODY = f"""(
     GROUP BY person HAVING count(first_at) > 0
 ) AS everybody"""
 
-_ROOM = "SET LOCAL work_mem = '64MB'"
+_ROOM, _NO_ROOM = "SET LOCAL work_mem = '64MB'", "SET LOCAL work_mem TO DEFAULT"
 """So that a hundred thousand people are sorted in memory: on disk it took a tenth more (measured)."""
 
 
@@ -69,34 +69,36 @@ class Members(NamedTuple):
         }
         with cursor(tx) as ask:
             ask.execute(_ROOM)
-            return [it for (it,) in ask.execute(self.statement, asked)]
+            unsure = [it for (it,) in ask.execute(self.statement, asked)]
+            ask.execute(_NO_ROOM)
+        return unsure
 
 
 def members_of(condition: Condition, clock: int) -> Members | None:
     """Return how to tell who meets a condition at the clock; None: only one by one."""
-    telling = _Telling(clock)
-    holds = telling.holds(condition)
-    if holds is None or not 0 < len(telling.parts) <= MOST_PARTS:
+    stated = _Statement(clock)
+    holds = stated.holds(condition)
+    if holds is None or not 0 < len(stated.parts) <= MOST_PARTS:
         return None
-    names = list(telling.parts)
+    names = list(stated.parts)
     first, join = (
         (_EVERYBODY, "LEFT") if condition.holds(_STRANGER, clock) else (names.pop(0), "FULL")
     )
     statement = _ENTER.format(
-        parts=", ".join(f"{name} AS ({sql})" for name, sql in telling.parts.items()),
-        odd=" OR ".join(f"coalesce({name}.odd, FALSE)" for name in telling.parts),
+        parts=", ".join(f"{name} AS ({sql})" for name, sql in stated.parts.items()),
+        odd=" OR ".join(f"coalesce({name}.odd, FALSE)" for name in stated.parts),
         holds=holds,
-        due=f"least({', '.join(f'{name}.due' for name in telling.parts)})",
+        due=f"least({', '.join(f'{name}.due' for name in stated.parts)})",
         people=" ".join([first, *(f"{join} JOIN {name} USING (person)" for name in names)]),
     )
-    return Members(statement, telling.facts.values)
+    return Members(statement, stated.facts.values)
 
 
 _STRANGER = Known({})
 """Somebody of whom nothing is known."""
 
 
-class _Telling:
+class _Statement:
     """A condition as SQL, over what is told of its parts."""
 
     def __init__(self, clock: int) -> None:

@@ -68,11 +68,12 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
     if not due:
         return
     rules = definitions.in_effect(tx, workspace)
-    kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), due))
-    households = stored.households(rules, kept)
-    for each in households:
-        each.wait(clock)
-    saved.save(tx, workspace, rules, kept, households)
+    for some in stored.some(due):
+        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
+        households = stored.households(rules, kept)
+        for each in households:
+            each.wait(clock)
+        saved.save(tx, workspace, rules, kept, households)
 
 
 def _runs(

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tupl
 from domain.conditions.times import microseconds
 from domain.errors import NotFound
 from domain.known import KnownOf
+from domain.memories import memories
 from projections import cursors, instants, references
 from projections.base import Query, Reader
 from projections.segments import answers, stored
@@ -156,7 +157,9 @@ def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
     streams = stored.streams_of(reader.tx, reader.workspace, [stream], ())
     if all(it.first_at is None for it in streams.values()):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
-    stored.load(reader.tx, reader.workspace, rules, streams)
+    condition = rules.rules[rules.place[params.id]].condition
+    asked = {it.key for it in memories(condition)}
+    stored.load(reader.tx, reader.workspace, rules, streams, only=asked)
     person = streams[stream].whose.person
     stays = {it.segment: it for it in reader.tx.execute(_current(reader, person))}
     known = KnownOf(rules, [streams[it] for it in sorted(streams)], stays.__contains__).known
@@ -168,7 +171,7 @@ def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
         "member": inside is not None,
         "entered": None if inside is None else answers.since(inside.entered_at, inside.entered_by),
         "at": instants.shown(answers.moment(clock)),
-        "explanation": rules.rules[rules.place[params.id]].condition.explain(known, clock),
+        "explanation": condition.explain(known, clock),
         "projected_to": reader.projected_to,
     }
 

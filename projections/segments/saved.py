@@ -29,6 +29,8 @@ FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (stream, values, u
 WHERE known.workspace = %s AND known.stream = changed.stream
 """
 
+_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%b)"
+
 _CHANGE_PERSONS = f"""
 UPDATE {person} AS known SET inside = changed.inside, due = changed.due
 FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (person, inside, due)
@@ -80,15 +82,19 @@ def _save_memories(
     before: Collection[UUID],
     after: Sequence[Household],
 ) -> None:
-    new, changed = [], []
+    new, changed, gone = [], [], []
     for id_, it in chain.from_iterable(it.streams.items() for it in after):
         if it.touched or it.recalled:
             values = packed(rules, it)
-            if id_ in before:
+            if values == NOTHING and it.upto == it.met_by:
+                gone += [id_] if id_ in before else []
+            elif id_ in before:
                 changed.append((id_, values, it.upto))
-            elif values != NOTHING or it.recalled:
+            else:
                 new.append((workspace, id_, values, it.upto))
     each(tx, _CHANGE_MEMORIES, workspace, changed)
+    if gone:
+        tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))
     if new:
         copy(tx, memory, new)
 

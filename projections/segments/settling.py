@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,11 +16,8 @@ from domain.segment import references
 from domain.since import Since
 from projections.segments import backfill, bulk, saved, stored
 from projections.segments.backfill import Filled
-from projections.segments.recalling import NOTHING, Looked
+from projections.segments.recalling import NOTHING
 from projections.segments.tables import stay, stream
-
-AT_ONCE = 5_000
-"""Persons who are asked about together."""
 
 _PEOPLE = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
@@ -50,7 +46,7 @@ def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
         return
     backfill.check(tx, workspace, after.at.by)
     unsure = stored.in_order(members.enter(tx, workspace, rule, after.at))
-    for some in _some(unsure):
+    for some in stored.some(unsure):
         _ask(tx, workspace, after, {place}, stored.streams_of(tx, workspace, (), some))
 
 
@@ -59,32 +55,26 @@ def settle(tx: Connection, workspace: int, after: Changed, places: Collection[in
     if not places:
         return
     rules, new = after.rules, [after.rules.memories[it] for it in after.new]
-    looked = Looked(backfill.fill(tx, workspace, new, after.at), after.at)
+    looked = backfill.fill(tx, workspace, new, after.at)
     segments = [rules.rules[it].segment for it in sorted(places)]
     everybody = _may_concern_everybody(after, places)
     if everybody:
         members, persons = frozenset[UUID](), frozenset(stored.everybody(tx, workspace))
     else:
-        found = list(set[UUID]().union(*looked.filled.values()))
+        found = list(set[UUID]().union(*looked.values()))
         members = frozenset(tx.exec_driver_sql(_MEMBERS, (workspace, segments)).scalars())
         persons = members.union(tx.exec_driver_sql(_PEOPLE, (workspace, found)).scalars())
     plain = not everybody and rules.told.isdisjoint(after.new)
-    for some in _some(stored.in_order(persons)):
+    for some in stored.some(stored.in_order(persons)):
         streams = stored.streams_of(tx, workspace, (), some)
         if plain:
-            out = _staying_out(after, places, streams, looked.filled)
+            out = _staying_out(after, places, streams, looked)
             streams = {
                 id_: it
                 for id_, it in streams.items()
                 if it.whose.person in members or it.whose.person not in out
             }
         _ask(tx, workspace, after, places, streams, looked=looked)
-
-
-def _some(persons: Iterable[UUID]) -> Iterator[list[UUID]]:
-    persons = iter(persons)
-    while some := list(islice(persons, AT_ONCE)):
-        yield some
 
 
 def _ask(
@@ -94,7 +84,7 @@ def _ask(
     places: Collection[int],
     streams: Mapping[UUID, Stream],
     *,
-    looked: Looked = NOTHING,
+    looked: Filled = NOTHING,
 ) -> None:
     kept = stored.load(tx, workspace, after.rules, streams, looked)
     households = stored.households(after.rules, kept)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
@@ -20,9 +20,13 @@ from domain.memories import Remembered
 from domain.rules import Rules
 from domain.standing import Standing
 from projections.segments import runs
+from projections.segments.backfill import Filled
 from projections.segments.driver import cursor
-from projections.segments.recalling import NOTHING, Looked, recall
+from projections.segments.recalling import NOTHING, recall
 from projections.segments.tables import memory, person, stream, trigger
+
+AT_ONCE = 5_000
+"""Persons who are looked at together."""
 
 _STREAMS = f"""
 SELECT stream, person, kind, guessed, demoted_at, first_at, met_by FROM {stream}
@@ -112,11 +116,13 @@ def load(
     workspace: int,
     rules: Rules,
     streams: Mapping[UUID, Stream],
-    looked: Looked = NOTHING,
+    looked: Filled = NOTHING,
+    *,
+    only: Collection[str] | None = None,
 ) -> Kept:
     """Fill in what is remembered of streams, and return it with what is kept of their persons.
 
-    ``looked``: what was just looked up of all.  Raises TimelineBehind as `recalling.recall` does.
+    ``looked``, ``only`` and TimelineBehind, which it raises: see `recalling.recall`.
     """
     persons = list({it.whose.person for it in streams.values()})
     remembered: set[UUID] = set()
@@ -129,7 +135,7 @@ def load(
             known = [rules.places.get(it) for it in numbers(inside)]
             standings[id_] = Standing((it for it in known if it is not None), due)
             standings[id_].changed = None in known
-    recall(tx, workspace, rules, streams, looked)
+    recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)
 
@@ -156,6 +162,13 @@ def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:
         {it: kept.standings[it] for it in persons if it in kept.standings},
         chain.from_iterable(kept.runs.get(it, ()) for it in streams),
     )
+
+
+def some(persons: Iterable[UUID]) -> Iterator[list[UUID]]:
+    """Give persons out as many at a time as are looked at together."""
+    persons = iter(persons)
+    while found := list(islice(persons, AT_ONCE)):
+        yield found
 
 
 def by_person(kept: Kept) -> Mapping[UUID, list[UUID]]:

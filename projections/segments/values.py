@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from domain.conditions.times import microseconds
 from domain.known import KnownOf
+from domain.memories import memories
 from projections.segments import stored
 from projections.segments.definitions import in_effect
 
@@ -21,7 +22,9 @@ def values_of(tx: Connection, workspace: int, stream: UUID) -> Mapping[str, Any]
     if not rules.values:
         return {}
     clock = microseconds(datetime.now(UTC))
-    kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, [stream], ()))
+    theirs = stored.streams_of(tx, workspace, [stream], ())
+    asked = {it.key for value in rules.values.values() for it in memories(value)}
+    kept = stored.load(tx, workspace, rules, theirs, only=asked)
     streams = [kept.streams[it] for it in sorted(kept.streams)]
     known = KnownOf(rules, streams, lambda _: False).known
     return {name: it.result(known, clock) for name, it in sorted(rules.values.items())}

@@ -27,6 +27,8 @@ NUL = "a\0"
 DEEP = "properties" + ".a" * 6_000
 ALWAYS = {"event": "a", "count": {"at_least": 0}}
 
+EQUALS = {"path": "properties.n", "op": "eq", "value": 1}
+
 
 def paid(path: str, value: Any) -> dict[str, Any]:
     return {"event": "paid", "where": [{"path": path, "op": "eq", "value": value}]}
@@ -44,6 +46,9 @@ def paid(path: str, value: Any) -> dict[str, Any]:
         paid('properties["\\ud800"]', "x"),
         paid("properties.n", NUL),
         paid(DEEP, 1),
+        {"event": "paid", "where": [EQUALS] * 1_700},
+        {"event": "paid", "within": {"to": "0001-01-01T00:00:00+14:00"}},
+        {"event": "paid", "within": {"from": "9999-12-31T23:59:59-14:00"}},
         {"event": "paid", "aggregate": {"fn": "sum", "path": DEEP, "op": "gt", "value": 1}},
         {"all": [{"event": "paid"}, *[{"event": f"e{n}"} for n in range(300)]]},
     ],
@@ -59,6 +64,21 @@ def test_a_condition_that_nobody_meets_holds_up_nothing(kept: Kept, condition: A
     stays = kept.stays(kept.project(ledger(history), 100))
     assert not members(stays, "odd", microseconds(at(7)))
     assert members(stays, "buyers", microseconds(at(7))) == {stream_of(NAMES[0])}
+
+
+def test_what_is_forgotten_within_a_batch_leaves_as_little_as_from_batch_to_batch(
+    kept: Kept,
+) -> None:
+    spent = {"event": "paid", "within": {"last": "5m"}} | {
+        "aggregate": {"fn": "sum", "path": "properties.n", "op": "gte", "value": 1}
+    }
+    history = [
+        Said(0, defined("spenders", spent)),
+        Said(1, tracked("paid", NAMES[0], properties={"n": 5}, occurred_at=at(1))),
+        Said(20, tracked("paid", NAMES[0], properties={"n": 5}, occurred_at=at(10))),
+    ]
+    one, other = (kept.project(ledger(history), size) for size in (1, 100))
+    assert kept.rows(one) == kept.rows(other)
 
 
 @pytest.mark.parametrize("size", [1, 100])

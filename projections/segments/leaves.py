@@ -17,13 +17,13 @@ from domain import paths, repair
 from domain.conditions import Condition
 from domain.conditions.aggregates import Aggregated
 from domain.conditions.events import Occurrence, Performed
-from domain.conditions.times import LAST, Within, duration, instant_us, moment
+from domain.conditions.times import FIRST, LAST, Within, duration, instant_us, moment
 from domain.conditions.values import Comparison, is_number
 from projections.segments.tables import stream
 from projections.timeline.tables import MESSAGE, timeline
 
-MOST_STEPS = 16
-"""Of a path; the server's own limit is some thousand."""
+MOST_STEPS, MOST_TESTS = 16, 16
+"""Of a path, and of an event; the server's own limits are some thousand steps, and 1,664 columns."""
 
 _TOLD = f"""
 SELECT person, odd, {{holds}} AS holds, {{due}} AS due
@@ -73,7 +73,7 @@ class Facts:
         return f"%({name})s"
 
 
-class _Asked(NamedTuple):
+class _Gathered(NamedTuple):
     """What is gathered of each stream, of each person, and what that tells."""
 
     of_stream: str
@@ -93,7 +93,7 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
         return None
     number, window = None, ""
     if isinstance(condition, Performed):
-        asked: _Asked | None = _performed(condition, facts)
+        asked: _Gathered | None = _performed(condition, facts)
     elif isinstance(condition, Occurrence):
         asked = _occurred(condition, clock, facts)
     else:
@@ -109,23 +109,24 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
     return _TOLD.format(**asked._asdict(), **events, name=name, window=window)
 
 
-def _performed(condition: Performed, facts: Facts) -> _Asked:
+def _performed(condition: Performed, facts: Facts) -> _Gathered:
     low, high = condition.count.bounds
-    least, most = facts.bind(low), facts.bind(LAST if high is None else high)
-    return _Asked(
+    least = facts.bind(low)
+    most = "NULL" if high is None else facts.bind(high)
+    return _Gathered(
         "count(*) AS held",
         "sum(held) AS held",
-        f"held BETWEEN {least} AND {most}",
+        f"held >= {least} AND coalesce(held <= {most}, TRUE)",
         _leaves(f"held >= {least}" if low else f"held > {most}", condition.within),
     )
 
 
-def _occurred(condition: Occurrence, clock: int, facts: Facts) -> _Asked:
+def _occurred(condition: Occurrence, clock: int, facts: Facts) -> _Gathered:
     how = "min" if condition.occurrence == "first" else "max"
     age = facts.bind(duration(condition.older_than or condition.newer_than))
     older, now = facts.bind(condition.older_than is not None), facts.bind(clock)
     old = f"{_US.format('held')} + {age}"
-    return _Asked(
+    return _Gathered(
         f"{how}(occurred_at) AS held",
         f"{how}(held) AS held",
         f"({old} <= {now}) = {older}",
@@ -133,7 +134,7 @@ def _occurred(condition: Occurrence, clock: int, facts: Facts) -> _Asked:
     )
 
 
-def _summed(condition: Aggregated, facts: Facts) -> _Asked | None:
+def _summed(condition: Aggregated, facts: Facts) -> _Gathered | None:
     fn, _, op, value = msgspec.structs.astuple(condition.aggregate)
     if fn not in _SUMMARIES or op not in _COMPARED:
         return None
@@ -145,7 +146,7 @@ def _summed(condition: Aggregated, facts: Facts) -> _Asked | None:
     elif fn == "sum" and op in {"gt", "gte"}:
         may_change = f"{holds} OR least < 0"
     of_stream, of_person = _SUMMARIES[fn]
-    return _Asked(
+    return _Gathered(
         f"{of_stream}, min(number) AS least",
         f"{of_person}, min(least) AS least",
         holds,
@@ -158,12 +159,14 @@ def _events(
 ) -> Mapping[str, str] | None:
     """Return which events count, with which numbers."""
     values, odd, tests = list[str](), list[str](), list[str]()
+    if len(where) > MOST_TESTS:
+        return None
     if summed is not None:
         values.append(f"{summed} AS number")
         tests.append("number IS NOT NULL")
         odd.append(_odd("number"))
     for place, each in enumerate(where):
-        name = f"value_{place}"
+        name = f"compared_{place}"
         found = _number(each.path, facts) if is_number(each.value) else _value(each.path, facts)
         if found is None or not _is_told(each):
             return None
@@ -230,7 +233,10 @@ def _window(within: Within | None, clock: int, facts: Facts) -> str:
     if within.span is not None:
         return f" AND occurred_at > {facts.bind(moment(clock - within.span))}"
     bounds = ((">=", within.from_), ("<", within.to))
-    instants = ((how, instant_us(text or "")) for how, text in bounds)
+    instants = ((how, instant_us(text)) for how, text in bounds if text is not None)
+    # What lies outside, by an offset of some hours, is before or after everything.
     return "".join(
-        f" AND occurred_at {how} {facts.bind(moment(at))}" for how, at in instants if at is not None
+        f" AND occurred_at {how} {facts.bind(moment(min(max(at, FIRST), LAST)))}"
+        for how, at in instants
+        if at is not None
     )

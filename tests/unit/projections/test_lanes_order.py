@@ -1,0 +1,12 @@
+"""Segments look into the timeline, which has to be written before them in the same transaction."""
+
+import pytest
+
+from projections import PROJECTIONS, segments, timeline
+from projections.base import share_out
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_timeline_goes_before_segments_in_one_lane(lanes: int) -> None:
+    [lane] = [it for it in share_out(PROJECTIONS, lanes) if segments.projection in it]
+    assert lane.index(timeline.projection) < lane.index(segments.projection)
