@@ -204,15 +204,18 @@ class Automation:
 
     def _refusal(self, known, run, person, at, occurred, more, kind) -> str:
         clock = at[0]
+        audience = self._filled(self.rule.get("audience"), run.document)
+        past = self._past(known, person)
+        is_out = audience is False or bool(audience and not oracle.holds(audience, past, clock))
+        if is_out and kind == "system_event":
+            return "audience"
         if more.get("by_definition"):
             return "by_definition"
         if more.get("by_merge") and kind != "profile" and self.rule.get("on_merge") != "always":
             return "by_merge"
         if self._old(clock, occurred):
             return "too_old"
-        audience = self._filled(self.rule.get("audience"), run.document)
-        past = self._past(known, person)
-        if audience is False or (audience and not oracle.holds(audience, past, clock)):
+        if is_out:
             return "audience"
         theirs = self._theirs(known, person)
         reentry = self.rule.get("reentry", "always")

@@ -147,11 +147,11 @@ class Acting:
             at,
             context=encode_context(Context.of(occasion)),
         )
-        refusal = next(self._refusals(each, run, occasion), None)
-        if refusal == "audience" and occasion.kind == "system_event":
+        refusals = list(self._refusals(each, run, occasion))
+        if "audience" in refusals and occasion.kind == "system_event":
             return  # it is for the audience: all others have nothing to do with it
-        if refusal is not None:
-            self._end(run, "suppressed", refusal, at)
+        if refusals:
+            self._end(run, "suppressed", refusals[0], at)
             return
         if each.plan.settings.remembers_taking:
             self._note(run, at, taken=True)
