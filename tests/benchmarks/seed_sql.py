@@ -91,8 +91,9 @@ CATALOGUE = (
 )
 
 SEGMENTS = """
-INSERT INTO {stream} (workspace, stream, person, kind, guessed, first_at)
-SELECT %(workspace)s, stream, stream, kind, false, (extract(epoch FROM min(occurred_at)) * 1000000)::bigint
+INSERT INTO {stream} (workspace, stream, person, kind, guessed, first_at, met_by)
+SELECT %(workspace)s, stream, stream, kind, false, (extract(epoch FROM min(occurred_at)) * 1000000)::bigint,
+    min(position)
 FROM seed_event JOIN seed_person USING (n) GROUP BY stream, kind
 """
 
