@@ -50,7 +50,7 @@ class Stream:
         """
 
         self.recalled = False
-        """Whether that is further than before."""
+        """Whether it is to be kept that this is further than before, even if nothing is remembered."""
 
         self.changed = False
         """Whether anything but the memory is different from before."""

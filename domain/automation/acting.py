@@ -147,11 +147,12 @@ class Acting:
             at,
             context=encode_context(Context.of(occasion)),
         )
-        refusals = list(self._refusals(each, run, occasion))
-        if "audience" in refusals and occasion.kind == "system_event":
+        refusals = self._refusals(each, run, occasion)
+        refusal = next(refusals, None)
+        if occasion.kind == "system_event" and "audience" in (refusal, *refusals):
             return  # it is for the audience: all others have nothing to do with it
-        if refusals:
-            self._end(run, "suppressed", refusals[0], at)
+        if refusal is not None:
+            self._end(run, "suppressed", refusal, at)
             return
         if each.plan.settings.remembers_taking:
             self._note(run, at, taken=True)

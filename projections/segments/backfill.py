@@ -111,20 +111,34 @@ def recall(
         if can_gather(it)
     }
     others = [it for it in memories if it.key not in found]
-    return found | (_one_by_one(tx, workspace, others, position, until) if others else {})
+    if not others:
+        return found
+    gatherings = [Gathering(it) for it in others]
+    return found | dict(gather_all(tx, workspace, gatherings, position, clock=until))
 
 
-def _one_by_one(
-    tx: Connection, workspace: int, memories: Sequence[Memory], position: int, clock: int | None
-) -> dict[str, Mapping[UUID, Value]]:
-    gatherings = [Gathering(it) for it in memories]
+def gather_all(
+    tx: Connection,
+    workspace: int,
+    gatherings: Sequence[Gathering],
+    position: int,
+    *,
+    clock: int | None = None,
+    streams: Sequence[UUID] | None = None,
+) -> Filled:
+    """Return what is remembered of the events up to a position, by looking at each.
+
+    ``clock``, by which they must have occurred, and ``streams`` narrow them down.
+    """
 
     @cache
     def listening(kind: str, name: str) -> Sequence[Gathering]:
         return [it for it in gatherings if it.listens(kind, name)]
 
-    names = names_of(memories)
-    for stream, kind, happened in events(tx, workspace, names, position, clock=clock):
+    names = _names_of(it.memory for it in gatherings)
+    for stream, kind, happened in _events(
+        tx, workspace, names, position, clock=clock, streams=streams
+    ):
         for each in listening(kind, happened.name):
             each.add(stream, happened)
     return {it.memory.key: it.values() for it in gatherings}
@@ -171,7 +185,7 @@ class Gathering:
         return self.memory.leaf.pruned(value, self._clock)
 
 
-def names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
+def _names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
     """Return the names of all the events that they look at; None: a pattern tells them."""
     names = [it.names for it in memories]
     known = [it for it in names if it is not None]
@@ -180,7 +194,7 @@ def names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
     return sorted(filter(repair.is_text, frozenset[str]().union(*known)))
 
 
-def events(
+def _events(
     tx: Connection,
     workspace: int,
     names: Sequence[str] | None,

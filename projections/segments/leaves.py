@@ -111,13 +111,13 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
 
 def _performed(condition: Performed, facts: Facts) -> _Gathered:
     low, high = condition.count.bounds
-    least = facts.bind(low)
-    most = "NULL" if high is None else facts.bind(high)
+    enough = f"held >= {facts.bind(low)}"
+    too_many = "FALSE" if high is None else f"held > {facts.bind(high)}"
     return _Gathered(
         "count(*) AS held",
         "sum(held) AS held",
-        f"held >= {least} AND coalesce(held <= {most}, TRUE)",
-        _leaves(f"held >= {least}" if low else f"held > {most}", condition.within),
+        f"{enough} AND NOT {too_many}",
+        _leaves(enough if low else too_many, condition.within),
     )
 
 

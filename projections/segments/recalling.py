@@ -6,8 +6,7 @@ memories lack what was asked for after `Stream.upto`; the timeline has it, with 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -44,8 +43,11 @@ def recall(
     }
     found: dict[UUID, dict[str, tuple[Value, int]]] = {id_: {} for id_ in late}
     for key, values in {**looked, **_look_up(tx, workspace, rules, missing, late)}.items():
+        at, by = asked[key].since
+        # Who is late did nothing since then that it looks at, for they would have been met.
         for id_ in late.keys() & values.keys():
-            found[id_][key] = values[id_], asked[key].since.at
+            if late[id_].upto < by:
+                found[id_][key] = values[id_], at
     for id_, it in late.items():
         noted = any(it.upto < each.since.by for each in missing.values())
         it.recall(found[id_], rules.newest, noted=noted)
@@ -64,17 +66,4 @@ def _look_up(
     last = max(it.since.by for it in missing.values())
     backfill.check(tx, workspace, last)
     gatherings = [Gathering(rules.memories[key], it.since.at) for key, it in missing.items()]
-
-    @cache
-    def listening(kind: str, name: str) -> Sequence[tuple[Gathering, int]]:
-        heard = (it for it in gatherings if it.listens(kind, name))
-        return [(it, missing[it.memory.key].since.by) for it in heard]
-
-    names = backfill.names_of(it.memory for it in gatherings)
-    for stream, kind, happened in backfill.events(tx, workspace, names, last, streams=list(late)):
-        upto = late[stream].upto
-        for each, by in listening(kind, happened.name):
-            # Nobody who is late did since then what it looks at: they would have been met.
-            if upto < by:
-                each.add(stream, happened)
-    return {it.memory.key: it.values() for it in gatherings}
+    return backfill.gather_all(tx, workspace, gatherings, last, streams=list(late))

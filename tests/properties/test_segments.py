@@ -340,7 +340,7 @@ def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[
     with kept.engine.begin() as tx:
         for it in filter(backfill.can_gather, memories.values()):
             there = backfill.gather(tx, workspace, it, position=position, now=now, until=None)
-            here = backfill._one_by_one(tx, workspace, [it], position, None)[it.key]
+            here = backfill.gather_all(tx, workspace, [backfill.Gathering(it)], position)[it.key]
             assert _encoded(it, there, now) == _encoded(it, here, now)
 
 

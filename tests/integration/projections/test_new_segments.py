@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from domain.conditions import read
@@ -18,6 +19,20 @@ __all__ = ["kept"]
 WITHIN = {"event": "paid", "within": {"last": "5m"}}
 SUM = {"fn": "sum", "path": "properties.n", "op": "gte", "value": 1}
 MAX = {"fn": "max", "path": "properties.n", "op": "lt", "value": 3}
+
+
+def test_a_number_is_what_is_read_of_it_not_its_digits(kept: Kept) -> None:
+    payload = b'{"type":"track","event":"paid","properties":{"n":0.30000000000000001}}'
+    paid = msgspec.structs.replace(tracked("paid", NAMES[0], occurred_at=at(0)), payload=payload)
+    more = {"fn": "sum", "path": "properties.n", "op": "gt", "value": 0.3}
+    equal = {"path": "properties.n", "op": "eq", "value": 0.3}
+    history = [
+        Said(0, paid),
+        Said(4, defined("more", {"event": "paid", "aggregate": more})),
+        Said(4, defined("equal", {"event": "paid", "where": [equal]})),
+    ]
+    stays = kept.stays(kept.project(ledger(history), 100))
+    assert [it.segment for it in stays] == ["equal"]
 
 
 @pytest.mark.parametrize(
