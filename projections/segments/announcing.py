@@ -46,12 +46,7 @@ def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> 
     )
     heard = rules.effective.set_off_by(occasion.kind, occasion.subject)
     persons = _persons(tx, workspace, rules, list(_conditions(heard, occasion)))
-    for some in stored.some(persons):
-        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = stored.households(rules, kept)
-        for household in households:
-            household.announce(occasion)
-        saved.save(tx, workspace, rules, kept, households)
+    saved.change(tx, workspace, rules, persons, lambda it: it.announce(occasion))
 
 
 def _conditions(heard: Iterable[InEffect], occasion: Occasion) -> Iterator[Condition]:

@@ -68,12 +68,7 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
     if not due:
         return
     rules = definitions.in_effect(tx, workspace)
-    for some in stored.some(due):
-        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = stored.households(rules, kept)
-        for each in households:
-            each.wait(clock)
-        saved.save(tx, workspace, rules, kept, households)
+    saved.change(tx, workspace, rules, due, lambda it: it.wait(clock))
 
 
 def _runs(

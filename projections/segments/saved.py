@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from domain.membership import Household
 from domain.rules import Rules
 from domain.standing import Standing
 from projections.copying import copy
-from projections.segments import runs
+from projections.segments import runs, stored
 from projections.segments.driver import each
 from projections.segments.stored import Kept
 from projections.segments.tables import memory, person, stay, stream
@@ -50,6 +50,22 @@ WHERE known.workspace = %s AND known.segment = ended.segment AND known.person = 
 _encode = msgspec.msgpack.Encoder().encode
 NOTHING = _encode({})
 """`memory.values` of whom nothing is remembered, which was looked up."""
+
+
+def change(
+    tx: Connection,
+    workspace: int,
+    rules: Rules,
+    persons: Iterable[UUID],
+    happens: Callable[[Household], None],
+) -> None:
+    """Have something happen to persons, some at a time, and write what becomes of them."""
+    for some in stored.some(persons):
+        kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
+        households = stored.households(rules, kept)
+        for household in households:
+            happens(household)
+        save(tx, workspace, rules, kept, households)
 
 
 def save(

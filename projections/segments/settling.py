@@ -16,7 +16,6 @@ from domain.segment import references
 from domain.since import Since
 from projections.segments import backfill, bulk, saved, stored
 from projections.segments.backfill import Filled
-from projections.segments.recalling import NOTHING
 from projections.segments.tables import stay, stream
 
 _PEOPLE = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
@@ -46,8 +45,7 @@ def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
         return
     backfill.check(tx, workspace, after.at.by)
     unsure = stored.in_order(members.enter(tx, workspace, rule, after.at))
-    for some in stored.some(unsure):
-        _ask(tx, workspace, after, {place}, stored.streams_of(tx, workspace, (), some))
+    saved.change(tx, workspace, rules, unsure, lambda it: it.decide({place}, after.at))
 
 
 def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
@@ -74,23 +72,11 @@ def settle(tx: Connection, workspace: int, after: Changed, places: Collection[in
                 for id_, it in streams.items()
                 if it.whose.person in members or it.whose.person not in out
             }
-        _ask(tx, workspace, after, places, streams, looked=looked)
-
-
-def _ask(
-    tx: Connection,
-    workspace: int,
-    after: Changed,
-    places: Collection[int],
-    streams: Mapping[UUID, Stream],
-    *,
-    looked: Filled = NOTHING,
-) -> None:
-    kept = stored.load(tx, workspace, after.rules, streams, looked)
-    households = stored.households(after.rules, kept)
-    for household in households:
-        household.decide(places, after.at)
-    saved.save(tx, workspace, after.rules, kept, households)
+        kept = stored.load(tx, workspace, rules, streams, looked)
+        households = stored.households(rules, kept)
+        for household in households:
+            household.decide(places, after.at)
+        saved.save(tx, workspace, rules, kept, households)
 
 
 def _staying_out(
