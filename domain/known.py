@@ -94,7 +94,9 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        keys = set[str]().union(*(it.memory.among(self._rules.told) for it in self._joined.streams))
+        keys = set[str]()
+        for stream in self._joined.streams:
+            keys.update(stream.memory.among(self._rules.told))
         told = {key: it for key in sorted(keys) if (it := self._joined[key])}
         if not told and not self.known.attributes and not self.known.tags:
             return

@@ -5,7 +5,7 @@ never matters to another, so each is gone through by itself, in the order of the
 due that an answer changes by itself, it does so before the next event.
 
 Asking is what costs, so it is done as seldom as can be: an event asks only those segments whose answer it
-can change (`Condition.events_make_it`), and for each person only one instant is kept at which to ask again.
+can change (`Condition.can_become`), and for each person only one instant is kept at which to ask again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from domain.automation.acting import Acting
 from domain.automation.runs import Occasion, Run
 from domain.automation.telling import Telling
 from domain.conditions import Happened
-from domain.conditions.base import earlier
+from domain.conditions.base import SEVERAL, earlier
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
-from domain.rules import Rules
+from domain.rules import Change, Rules
 from domain.since import BY_ITSELF, Since
 from domain.standing import Person, Standing
 
@@ -158,13 +158,13 @@ class Household:
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
         told = self._telling.told(person.id, step.kind)
-        changed = []
+        changed = list[Change]()
         for key in self._rules.watching(step.kind, happened.name):
             before = stream.memory.get(key)
             after = self._rules.adders[key](before, happened)
             if after is not before and after != before:
                 _remember(person, stream, key, after, step.at)
-                changed.append(key)
+                changed.append((key, _size(person, stream, key, before, after)))
         created = first and sum(it.first_at is not None for it in person.streams.values()) == 1
         if created:
             person.known = None
@@ -210,23 +210,20 @@ class Household:
             self._settle_all(self.persons[id_], step.at)
         self._telling.became(step, concerned, known)
 
-    def _changeable(self, person: Person, keys: Iterable[str]) -> set[int]:
+    def _changeable(self, person: Person, changes: Sequence[Change]) -> set[int]:
         """Return the places of the segments whose answers may be others after an event."""
-        inside, places = person.standing.inside, set[int]()
-        for key in keys:
-            places |= self._rules.entered[key].difference(inside)
-            places |= self._rules.left[key].intersection(inside)
-        return places
+        inside, (entered, left) = person.standing.inside, self._rules.changeable(*changes)
+        return {*entered.difference(inside), *left.intersection(inside)}
 
-    def _meet(self, person: Person, keys: Sequence[str], at: Since) -> None:
-        """Ask about somebody of whom nothing is known but what is remembered under some keys.
+    def _meet(self, person: Person, changes: Sequence[Change], at: Since) -> None:
+        """Ask about somebody of whom nothing is known but what is remembered of one event.
 
         What holds of anybody is not asked.
         """
-        inside, places = self._rules.first_sight(*keys)
-        for place in inside:
-            self._move(person, place, at, holds=True)
-        person.standing.wait_until(self._ask(person, places, at))
+        standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
+        standing.inside.update(dict.fromkeys(inside, at))
+        standing.changed = standing.changed or bool(inside)
+        standing.wait_until(self._ask(person, places, at))
 
     def _settle_all(self, person: Person, at: Since) -> None:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
@@ -274,6 +271,19 @@ class Household:
         if person is None:
             person = self.persons[id_] = Person(id_)
         return person
+
+
+def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
+    """Return how many events there are at most under a key: see `Condition.can_become`."""
+    if len(person.streams) == 1 and isinstance(after, list):
+        return len(after)
+    others = (it.memory.get(key) for it in person.streams.values() if it is not stream)
+    values = [after, *(it for it in others if it is not None)]
+    if any(isinstance(it, dict) for it in values):
+        return None  # what is still to come may have come by the time that it is asked
+    if all(isinstance(it, list) for it in values):
+        return sum(map(len, values))
+    return 1 if before is None and len(values) == 1 else SEVERAL
 
 
 def _remember(person: Person, stream: Stream, key: str, value: Value, at: Since) -> None:

@@ -6,10 +6,10 @@ person's is the join of those of their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -191,36 +191,52 @@ class OnList(_Plain):
         return _decode(stored)
 
 
+class Numbered(NamedTuple):
+    """What is remembered, by its key, and the numbers that stand for the keys where values are stored."""
+
+    memories: Mapping[str, Memory]
+    numbers: Mapping[str, int]
+    keys: Mapping[int, str]
+
+
+NOT_NUMBERED = Numbered({}, {}, {})
+
+
 class Remembered:
     """What is remembered of a stream, by key.  What was stored is decoded when it is first asked for."""
 
-    __slots__ = ("_memories", "_values", "stored")
+    __slots__ = ("_numbered", "_values", "stored")
 
     def __init__(
         self,
         values: Mapping[str, Value] = {},
-        stored: Mapping[str, bytes | msgspec.Raw] = {},
-        memories: Mapping[str, Memory] = {},
+        stored: Mapping[int, bytes | msgspec.Raw] = {},
+        numbered: Numbered = NOT_NUMBERED,
     ) -> None:
-        self.stored, self._values, self._memories = stored, dict(values), memories
+        """``stored``: values by number, each of which stands for a key."""
+        self.stored, self._values, self._numbered = stored, dict(values), numbered
 
     def get(self, key: str) -> Value:
         """Return a value; None: nothing is remembered."""
         value = self._values.get(key)
-        if value is None and key in self.stored:
-            value = self._values[key] = self._memories[key].decode(self.stored[key])
+        if value is None and self.stored:
+            raw = self.stored.get(self._numbered.numbers.get(key, 0))
+            if raw is not None:
+                value = self._values[key] = self._numbered.memories[key].decode(raw)
         return value
 
     def __setitem__(self, key: str, value: Value) -> None:
         self._values[key] = value
 
-    def among(self, keys: frozenset[str]) -> frozenset[str]:
+    def among(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys under which something is remembered."""
-        return keys.intersection(self.stored) | keys.intersection(self._values)
+        numbers, stored, values = self._numbered.numbers, self.stored, self._values
+        return [it for it in keys if it in values or numbers.get(it) in stored]
 
     def __iter__(self) -> Iterator[str]:
         """Give out the keys under which something is remembered."""
-        return iter(self.stored.keys() | self._values.keys())
+        keys = self._numbered.keys
+        return iter({keys[it] for it in self.stored} | self._values.keys())
 
 
 def memories(condition: Condition) -> Iterator[Memory]:

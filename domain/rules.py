@@ -10,7 +10,7 @@ from typing import NamedTuple
 from domain.automation.effective import NOTHING, Effective
 from domain.conditions import Condition, Known, Value
 from domain.conditions.people import Named
-from domain.memories import Adder, Did, Memory, Tags, Trait, memories
+from domain.memories import Adder, Did, Memory, Numbered, Tags, Trait, memories
 from domain.segment import references
 from domain.since import Since
 
@@ -31,6 +31,17 @@ class Asked(NamedTuple):
     """What stands for its key where values are kept."""
 
     since: Since
+
+
+Change = tuple[str, int | None]
+"""Key of a memory that one event has changed, and how many are in it by now: see `Condition.can_become`."""
+
+
+class Changeable(NamedTuple):
+    """Places of the segments that somebody may enter, or leave."""
+
+    entered: frozenset[int]
+    left: frozenset[int]
 
 
 class FirstSight(NamedTuple):
@@ -63,7 +74,8 @@ class Rules:
         """What to ask about each, by its place."""
 
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
-        self.places = {rule.number: place for place, rule in enumerate(self.rules)}
+        self.numbers = [rule.number for rule in self.rules]
+        self.places = {number: place for place, number in enumerate(self.numbers)}
         """Places by number."""
 
         needs = [list(memories(rule.condition)) for rule in self.rules]
@@ -82,8 +94,8 @@ class Rules:
         )
         """Places of the segments that look at a memory, by its key."""
 
-        self.entered, self.left = (self._after_events(it) for it in (True, False))
-        """Places of those that somebody may enter, or leave, when an event changes a memory, by its key."""
+        self.changeable = lru_cache(maxsize=65_536)(self._changeable)
+        """Whose answers may be others when one event has changed memories."""
 
         about = _turned([references(rule.condition) for rule in self.rules])
         self.askers = {self.place[it]: places for it, places in about.items() if it in self.place}
@@ -106,8 +118,8 @@ class Rules:
     @asked.setter
     def asked(self, asked: Mapping[str, Asked]) -> None:
         self._asked = asked
-        self.numbers = {key: it.number for key, it in asked.items()}
-        self.keys = {number: key for key, number in self.numbers.items()}
+        numbers = {key: it.number for key, it in asked.items()}
+        self.numbered = Numbered(self.memories, numbers, {it: key for key, it in numbers.items()})
         self.newest = max((it.since.by for it in self.asked_after(0).values()), default=0)
         """Position of the last decision for which something that people do has to be remembered."""
 
@@ -131,16 +143,20 @@ class Rules:
             if memory.kind in (None, kind) and memory.watches(name)
         ]
 
-    def _after_events(self, answer: bool) -> Mapping[str, frozenset[int]]:
-        return {
-            key: frozenset(
-                it
-                for it in places
-                if not isinstance(self.memories[key], Did)
-                or answer in self.rules[it].condition.events_make_it
-            )
-            for key, places in self.users.items()
-        }
+    def _changeable(self, *changes: Change) -> Changeable:
+        found = (self._changed_by(*it) for it in changes)
+        entered, left = zip(*found, strict=True) if changes else ((), ())
+        return Changeable(frozenset().union(*entered), frozenset().union(*left))
+
+    def _changed_by(self, key: str, size: int | None) -> Changeable:
+        places = self.users[key]
+        if not isinstance(self.memories[key], Did):
+            return Changeable(places, places)
+        entered, left = (
+            frozenset(it for it in places if self.rules[it].condition.can_become(answer, key, size))
+            for answer in (True, False)
+        )
+        return Changeable(entered, left)
 
     def _of_a_stranger(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the places of those that hold of somebody who did and is nothing, and of those that may.
@@ -161,8 +177,9 @@ class Rules:
     def _places(self, segments: Iterable[str]) -> frozenset[int]:
         return frozenset(self.place[it] for it in segments)
 
-    def _first_sight(self, *keys: str) -> FirstSight:
-        asked = self._with_askers(frozenset().union(*(self.users[it] for it in keys)))
+    def _first_sight(self, *changes: Change) -> FirstSight:
+        entered, left = self._changeable(*changes)
+        asked = self._with_askers((entered - self._holding) | (left & self._holding))
         return FirstSight(self._holding - asked, asked | self._unsure)
 
     def _with_askers(self, places: frozenset[int]) -> frozenset[int]:

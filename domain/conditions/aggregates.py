@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from domain import paths
-from domain.conditions.base import EITHER, Leaf
+from domain.conditions.base import Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import Within
 from domain.conditions.totals import NumberOperator, compares, is_compared, readable
-from domain.conditions.values import Comparison
+from domain.conditions.values import Comparison, Exact
 from domain.errors import InvalidRequest
 
 
@@ -35,7 +34,7 @@ class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "an aggregate is compared with a number; `between` with [low, high]"
             )
 
-    def holds(self, result: Fraction | None) -> bool:
+    def holds(self, result: Exact | None) -> bool:
         """Compare a result; one that there is not never holds."""
         return result is not None and compares(self.op, result, self.value)
 
@@ -69,11 +68,10 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         asked = self.aggregate
         return Computation(asked.fn, self.event, asked.path, self.within, self.where)
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Only larger is what is distinct or largest; a sum may be of negative numbers."""
+    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002
+        """Say whether it can: only larger is what is distinct or largest, a sum may be of negative numbers."""
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
-        return frozenset((True,)) if grows else EITHER
+        return answer or not grows
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""

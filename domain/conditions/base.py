@@ -16,7 +16,8 @@ import msgspec
 from domain.conditions.keeping import Happened, Kept, Summary
 from domain.conditions.values import shown
 
-EITHER = frozenset((False, True))
+SEVERAL = 1_000_000
+"""More events than any condition counts: how many there are if it is not told."""
 
 NAMES_KEPT, LONGEST_KEPT = 4_096, 256
 """How many names, and how long ones, a program remembers the answer for."""
@@ -52,13 +53,12 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """The conditions that this one is made of; none of a leaf."""
         return ()
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """What the answer can become because something more was done, and only that.
+    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
+        """Say whether one more event, remembered under a leaf's key, can have changed the answer to this.
 
-        ``{True}``: it may begin to hold, but one that holds goes on.
+        ``size``: how many there are by now, `SEVERAL` for more than one; None: it is not known.
         """
-        return frozenset().union(*(it.events_make_it for it in self.parts))
+        return any(it.can_become(answer, key, size) for it in self.parts)
 
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds at the clock, in microseconds since 1970 UTC."""
@@ -93,10 +93,13 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A condition on what a person did."""
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Most can go either way."""
-        return EITHER
+    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
+        """Look at the leaf's own events only."""
+        return key == self.key and (size is None or self.made(answer, size))
+
+    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002 - most go either way
+        """Say whether one more event, so that there are so many, can have changed the answer to this."""
+        return True
 
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds of the summary."""

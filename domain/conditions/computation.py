@@ -77,7 +77,7 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         return [it for it in summary if it[0] > clock - self._span] or None
 
     def value(self, summary: Summary, clock: int) -> Any:
-        """Return the value at the clock: a number as an exact Fraction, else JSON; None: there is none."""
+        """Return the value at the clock: a number as an exact one, else JSON; None: there is none."""
         if self._span is None:
             return result_of(self.fn, summary)
         kept = self._within(summary, clock)

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain.conditions.base import EITHER, Condition, Known, Leaf
+from domain.conditions.base import Condition, Known, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.totals import NumberOperator, compares, exact, is_compared, readable
 from domain.conditions.values import (
+    EXACT,
     OPPOSITES,
     Operator,
     check,
@@ -64,7 +65,7 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """Return the value itself, as JSON has it; None: there is none."""
         summary, _ = self.at(known.summaries.get(self.key), clock)
         value = self.computed.value(summary, clock)
-        return readable(value) if isinstance(value, Fraction) else value
+        return readable(value) if isinstance(value, EXACT) else value
 
     def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare the value."""
@@ -82,7 +83,7 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the value."""
         value = self.computed.value(summary, clock)
-        return {"result": readable(value) if isinstance(value, Fraction) else value}
+        return {"result": readable(value) if isinstance(value, EXACT) else value}
 
     def _test(self, clock: int) -> Callable[[Any], bool]:
         written = tester(self.op, self.value, clock)
@@ -90,7 +91,7 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         opposite = self.op in OPPOSITES
 
         def holds(value: Any) -> bool:
-            test = exactly if isinstance(value, Fraction) else written
+            test = exactly if isinstance(value, EXACT) else written
             return (value is not None and test(value)) != opposite
 
         return holds
@@ -131,14 +132,13 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The conditions."""
         return tuple(it.when for it in self.score)
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Either way, unless no part asks what was done: points may be negative."""
-        return EITHER if super().events_make_it else frozenset()
+    def can_become(self, answer: bool, key: str, size: int | None) -> bool:  # noqa: ARG002
+        """Say whether one of the conditions can change in whatever way: points may be negative."""
+        return any(super(Score, self).can_become(it, key, size) for it in (False, True))
 
     def points(self, known: Known, clock: int) -> Fraction:
         """Return the score."""
-        held = (exact(it.points) for it in self.score if it.when.holds(known, clock))
+        held = (Fraction(exact(it.points)) for it in self.score if it.when.holds(known, clock))
         return sum(held, Fraction(0))
 
     def result(self, known: Known, clock: int) -> Any:

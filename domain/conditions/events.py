@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import EITHER, Leaf
+from domain.conditions.base import Leaf
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import FIRST, ONCE, Count, Within, duration
@@ -60,11 +60,10 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         """The one event's name."""
         return (self.event,)
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Only more of them, or more of what is too much."""
+    def made(self, answer: bool, size: int) -> bool:
+        """Say whether they can be enough, or too many."""
         low, high = self.count.bounds
-        return frozenset((True,)) if high is None else frozenset((False,)) if low == 0 else EITHER
+        return 0 < low <= size if answer else high is not None and size > high
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
@@ -162,11 +161,10 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The one event's name."""
         return (self.event,)
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Only older is what was first, only newer what is last."""
+    def made(self, answer: bool, size: int) -> bool:
+        """Say whether it can: only older becomes what was first, only newer what is last."""
         grows = (self.occurrence == "first") == (self.older_than is not None)
-        return frozenset((True,)) if grows else EITHER
+        return answer == grows or (answer and size == 1)
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""

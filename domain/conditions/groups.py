@@ -79,10 +79,9 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.none
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """The opposite of what they make of the conditions."""
-        return frozenset(not it for it in super().events_make_it)
+    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
+        """Say whether one of the conditions can become the opposite."""
+        return super().can_become(not answer, key, size)
 
     def _together(self, answers: Iterator[bool]) -> bool:
         return True not in answers

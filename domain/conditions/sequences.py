@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from domain.conditions.base import EITHER, Leaf
+from domain.conditions.base import Leaf
 from domain.conditions.events import matcher
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName, name_test
@@ -58,10 +58,10 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         """The names of all steps, and of what is forbidden."""
         return tuple(it.event for it in (*self.sequence, *self.without))
 
-    @property
-    def events_make_it(self) -> frozenset[bool]:
-        """Only what is forbidden can undo it."""
-        return EITHER if self.without else frozenset((True,))
+    def made(self, answer: bool, size: int) -> bool:
+        """Say whether there is one for each step; only what is forbidden can undo it."""
+        steps = len(self.sequence)
+        return size >= steps if answer else bool(self.without) and size > steps
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what notes which of the steps an event can be."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from domain.conditions.keeping import Summary
-from domain.conditions.values import is_number
+from domain.conditions.values import Exact, is_number
 
 _EXACT = Context(prec=2_000)
 """Digits enough for a sum of any two doubles, so that no sum is ever rounded."""
@@ -37,7 +37,7 @@ def is_compared(op: str, value: Any) -> bool:
     return isinstance(numbers, list) and len(numbers) == wanted and all(map(is_number, numbers))
 
 
-def compares(op: str, result: Fraction, value: Any) -> bool:
+def compares(op: str, result: Exact, value: Any) -> bool:
     """Compare a result exactly."""
     if op == "between":
         low, high = value
@@ -60,18 +60,18 @@ def _canonical(value: float) -> str:
     return str(exact.normalize(_EXACT)) if exact else "0"
 
 
-def readable(result: Fraction) -> float | str:
+def readable(result: Exact) -> float | str:
     """Return a number for people; the text of one that no double can hold."""
     try:
-        return float(result)
+        return float(Fraction(result))
     except OverflowError:
         return f"{Decimal(round(result)):.6e}"
 
 
 @lru_cache(maxsize=4_096)
-def exact(value: float) -> Fraction:
+def exact(value: float) -> Decimal:
     """Return the number that is written, not the double next to it."""
-    return Fraction(Decimal(repr(value) if isinstance(value, float) else value))
+    return Decimal(repr(value) if isinstance(value, float) else value)
 
 
 def total(fn: Function, found: list[Any]) -> Summary:
@@ -115,13 +115,13 @@ def joined(fn: Function, one: Summary, other: Summary) -> Summary:
 
 
 def result_of(fn: Function, total: Summary) -> Any:
-    """Return the result of a total; None if there is none.  A number is an exact Fraction."""
+    """Return the result of a total; None if there is none.  A number is exact: an average is a Fraction."""
     if fn in {"first", "last"}:
         return None if total is None else msgspec.json.decode(total[-1])
     if fn == "distinct":
-        return Fraction(len(total or ()))
+        return Decimal(len(total or ()))
     if fn in {"count", "sum"}:
-        return Fraction(Decimal(total[0])) if total else Fraction(0)
+        return Decimal(total[0]) if total else Decimal(0)
     if not total:
         return None
-    return Fraction(Decimal(total[0])) / total[1] if fn == "avg" else Fraction(Decimal(total))
+    return Fraction(total[0]) / total[1] if fn == "avg" else Decimal(total)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -48,6 +49,10 @@ OPPOSITES: dict[str, str] = {
 """Operators that hold exactly where another does not."""
 
 DAY_US = 86_400_000_000
+Exact = Decimal | Fraction
+EXACT = (Decimal, Fraction)
+"""Numbers that were worked out: no double next to them stands for them."""
+
 LARGEST_BITS = 1_024
 
 Test = Callable[[Any], bool]
@@ -112,8 +117,9 @@ def time_of(value: Any) -> int | None:
     """
     if isinstance(value, str):
         return instant_us(value)
-    if is_number(value) and FIRST <= value * 1_000_000 <= LAST:
-        return int(value * 1_000_000)
+    if is_number(value):
+        at = (Fraction(value) if isinstance(value, Decimal) else value) * 1_000_000
+        return int(at) if FIRST <= at <= LAST else None
     return None
 
 
@@ -123,7 +129,7 @@ def is_number(value: Any) -> bool:
         return False
     if isinstance(value, int):
         return value.bit_length() <= LARGEST_BITS
-    return isinstance(value, Fraction) or (isinstance(value, float) and math.isfinite(value))
+    return isinstance(value, EXACT) or (isinstance(value, float) and math.isfinite(value))
 
 
 def boundary(value: Any, clock: int) -> int:

@@ -152,7 +152,7 @@ def _remember(
     new = sorted(after.memories.keys() - before.memories.keys())
     made = {key: Asked(at.by * MOST_MEMORIES + place, at) for place, key in enumerate(new)}
     if gone:
-        numbers = sorted(before.numbers[it] for it in gone)
+        numbers = sorted(before.numbered.numbers[it] for it in gone)
         tx.execute(_FORGET, {"workspace": workspace, "numbers": numbers})
     if made:
         rows = [

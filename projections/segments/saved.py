@@ -117,13 +117,17 @@ def _save_memories(
 
 def packed(rules: Rules, stream: Stream) -> bytes:
     """Return all that is remembered of a stream, in bytes."""
-    numbers, memory, touched = rules.numbers, stream.memory, stream.touched
-    values = {numbers[key]: raw for key, raw in memory.stored.items() if key not in touched}
-    for key, at in touched.items():
-        value = rules.memories[key].encode(memory.get(key), at)
-        if value is not None:
+    (memories, numbers, _), memory = rules.numbered, stream.memory
+    values = dict(memory.stored)
+    for key, at in stream.touched.items():
+        value = memories[key].encode(memory.get(key), at)
+        if value is None:
+            values.pop(numbers[key], None)
+        else:
             values[numbers[key]] = msgspec.Raw(value)
-    return _encode(dict(sorted(values.items())))
+    return _encode(
+        values if values.keys() == memory.stored.keys() else dict(sorted(values.items()))
+    )
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
@@ -154,7 +158,7 @@ def _save_persons(
     for id_, standing in _changed(after):
         is_known = id_ in before.standings
         if standing.inside or standing.due is not None:
-            inside = _inside(sorted(rules.rules[it].number for it in standing.inside))
+            inside = _inside(sorted(map(rules.numbers.__getitem__, standing.inside)))
             if is_known:
                 changed.append((id_, inside, standing.due))
             else:

@@ -132,9 +132,12 @@ def load(
             streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
-            known = [rules.places.get(it) for it in numbers(inside)]
-            standings[id_] = Standing((it for it in known if it is not None), due)
-            standings[id_].changed = None in known
+            places = list(map(rules.places.get, numbers(inside)))
+            gone = None in places
+            standings[id_] = Standing(
+                [it for it in places if it is not None] if gone else places, due
+            )
+            standings[id_].changed = gone
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)
@@ -142,9 +145,10 @@ def load(
 
 def unpacked(rules: Rules, values: bytes) -> Remembered:
     """Return what is remembered of a stream, without what nobody asks for any more."""
-    known = rules.keys
-    stored = {known[it]: raw for it, raw in _memories(values).items() if it in known}
-    return Remembered(stored=stored, memories=rules.memories)
+    keys, stored = rules.numbered.keys, _memories(values)
+    if not stored.keys() <= keys.keys():
+        stored = {it: raw for it, raw in stored.items() if it in keys}
+    return Remembered(stored=stored, numbered=rules.numbered)
 
 
 def numbers(inside: bytes) -> Sequence[int]:
