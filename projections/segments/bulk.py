@@ -45,8 +45,9 @@ _EVERYBODY = f"""(
     GROUP BY person HAVING count(first_at) > 0
 ) AS everybody"""
 
-_ROOM, _NO_ROOM = "SET LOCAL work_mem = '64MB'", "SET LOCAL work_mem TO DEFAULT"
-"""So that a hundred thousand people are sorted in memory: on disk it took a tenth more (measured)."""
+_ROOM = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_sort = off")
+_NO_ROOM = ("SET LOCAL work_mem TO DEFAULT", "SET LOCAL enable_sort TO DEFAULT")
+"""So that events are gathered in memory, and not sorted first: that took a tenth more, each (measured)."""
 
 
 class Members(NamedTuple):
@@ -68,9 +69,11 @@ class Members(NamedTuple):
             "decisions": sorted(DECISIONS),
         }
         with cursor(tx) as ask:
-            ask.execute(_ROOM)
+            for setting in _ROOM:
+                ask.execute(setting)
             unsure = [it for (it,) in ask.execute(self.statement, asked)]
-            ask.execute(_NO_ROOM)
+            for setting in _NO_ROOM:
+                ask.execute(setting)
         return unsure
 
 

@@ -28,33 +28,26 @@ MOST_STEPS, MOST_TESTS = 16, 16
 _TOLD = f"""
 SELECT person, odd, {{holds}} AS holds, {{due}} AS due
 FROM (
-    SELECT person, {{of_person}}, min(low) AS low, bool_or(odd) AS odd
+    SELECT coalesce(absorbed.person, events.stream) AS person, {{gathered}},
+        min(occurred_at) AS low, bool_or(occurred_at > %(now)s{{odd}}) AS odd
     FROM (
-        SELECT stream, {{of_stream}}, min(occurred_at) AS low,
-            bool_or(occurred_at > %(now)s{{odd}}) AS odd
-        FROM (
-            SELECT stream, occurred_at{{values}} FROM {timeline}
-            WHERE workspace = %(workspace)s AND name = {{name}} AND position <= %(position)s
-                AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(decisions)s){{window}}
-            OFFSET 0
-        ) AS events{{where}}
-        GROUP BY stream
-    ) AS theirs JOIN {stream} AS known USING (stream)
-    WHERE known.workspace = %(workspace)s
-    GROUP BY person
+        SELECT stream, occurred_at{{values}} FROM {timeline}
+        WHERE workspace = %(workspace)s AND name = {{name}} AND position <= %(position)s
+            AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(decisions)s){{window}}
+        OFFSET 0
+    ) AS events LEFT JOIN {stream} AS absorbed ON absorbed.workspace = %(workspace)s
+        AND absorbed.stream = events.stream AND absorbed.person <> absorbed.stream{{where}}
+    GROUP BY 1
 ) AS asked
 """
 
 _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 _COMPARED = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _SUMMARIES = {
-    "sum": ("sum(number) AS held", "sum(held) AS held"),
-    "avg": (
-        "sum(number) AS held, count(*) AS number_of",
-        "sum(held) AS held, sum(number_of) AS number_of",
-    ),
-    "min": ("min(number) AS held", "min(held) AS held"),
-    "max": ("max(number) AS held", "max(held) AS held"),
+    "sum": "sum(number) AS held",
+    "avg": "sum(number) AS held, count(*) AS number_of",
+    "min": "min(number) AS held",
+    "max": "max(number) AS held",
 }
 _ONLY_ENDS = {("max", "gt"), ("max", "gte"), ("min", "lt"), ("min", "lte")}
 """What does not come to hold because something has left the window."""
@@ -74,10 +67,9 @@ class Facts:
 
 
 class _Gathered(NamedTuple):
-    """What is gathered of each stream, of each person, and what that tells."""
+    """What is gathered of each person, and what that tells."""
 
-    of_stream: str
-    of_person: str
+    gathered: str
     holds: str
     due: str
 
@@ -115,7 +107,6 @@ def _performed(condition: Performed, facts: Facts) -> _Gathered:
     too_many = "FALSE" if high is None else f"held > {facts.bind(high)}"
     return _Gathered(
         "count(*) AS held",
-        "sum(held) AS held",
         f"{enough} AND NOT {too_many}",
         _leaves(enough if low else too_many, condition.within),
     )
@@ -128,7 +119,6 @@ def _occurred(condition: Occurrence, clock: int, facts: Facts) -> _Gathered:
     old = f"{_US.format('held')} + {age}"
     return _Gathered(
         f"{how}(occurred_at) AS held",
-        f"{how}(held) AS held",
         f"({old} <= {now}) = {older}",
         f"CASE WHEN {old} > {now} THEN {old} END",
     )
@@ -145,10 +135,8 @@ def _summed(condition: Aggregated, facts: Facts) -> _Gathered | None:
         may_change = holds
     elif fn == "sum" and op in {"gt", "gte"}:
         may_change = f"{holds} OR least < 0"
-    of_stream, of_person = _SUMMARIES[fn]
     return _Gathered(
-        f"{of_stream}, min(number) AS least",
-        f"{of_person}, min(least) AS least",
+        f"{_SUMMARIES[fn]}, min(number) AS least",
         holds,
         _leaves(may_change, condition.within),
     )

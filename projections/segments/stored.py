@@ -133,11 +133,8 @@ def load(
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
             places = list(map(rules.places.get, numbers(inside)))
-            gone = None in places
-            standings[id_] = Standing(
-                [it for it in places if it is not None] if gone else places, due
-            )
-            standings[id_].changed = gone
+            standings[id_] = Standing([it for it in places if it is not None], due)
+            standings[id_].changed = None in places
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)
