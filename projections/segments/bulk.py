@@ -17,7 +17,7 @@ from domain.profile_state import DECISIONS
 from domain.rules import Rule
 from domain.since import Since
 from projections.segments.driver import cursor
-from projections.segments.leaves import Facts, told
+from projections.segments.leaves import Facts, by_time, told
 from projections.segments.tables import person, stay, stream
 
 MOST_PARTS = 8
@@ -83,7 +83,9 @@ def members_of(condition: Condition, clock: int) -> Members | None:
     holds = stated.holds(condition)
     if holds is None or not 0 < len(stated.parts) <= MOST_PARTS:
         return None
-    names = list(stated.parts)
+    names, due = list(stated.parts), f"least({', '.join(f'{name}.due' for name in stated.parts)})"
+    if True not in _by_time(condition):
+        due = f"CASE WHEN {holds} THEN {due} END"
     first, join = (
         (_EVERYBODY, "LEFT") if condition.holds(_STRANGER, clock) else (names.pop(0), "FULL")
     )
@@ -91,10 +93,18 @@ def members_of(condition: Condition, clock: int) -> Members | None:
         parts=", ".join(f"{name} AS ({sql})" for name, sql in stated.parts.items()),
         odd=" OR ".join(f"coalesce({name}.odd, FALSE)" for name in stated.parts),
         holds=holds,
-        due=f"least({', '.join(f'{name}.due' for name in stated.parts)})",
+        due=due,
         people=" ".join([first, *(f"{join} JOIN {name} USING (person)" for name in names)]),
     )
     return Members(statement, stated.facts.values)
+
+
+def _by_time(condition: Condition) -> frozenset[bool]:
+    """Return what the answer may become because time goes by, and nothing else does."""
+    if isinstance(condition, Group):
+        answers = frozenset[bool]().union(*map(_by_time, condition.parts))
+        return frozenset(not it for it in answers) if isinstance(condition, None_) else answers
+    return by_time(condition)
 
 
 _STRANGER = Known({})

@@ -101,6 +101,17 @@ def told(condition: Condition, clock: int, facts: Facts) -> str | None:
     return _TOLD.format(**asked._asdict(), **events, name=name, window=window)
 
 
+def by_time(condition: Condition) -> frozenset[bool]:
+    """Return what the answer may become because time goes by: as events leave a window, or get old."""
+    if isinstance(condition, Occurrence):
+        return frozenset((condition.older_than is not None,))
+    within = condition.within if isinstance(condition, Performed | Aggregated) else None
+    if within is None or within.span is None:
+        return frozenset()
+    low, high = condition.count.bounds if isinstance(condition, Performed) else (1, 1)
+    return frozenset([it for it, may in ((False, low > 0), (True, high is not None)) if may])
+
+
 def _performed(condition: Performed, facts: Facts) -> _Gathered:
     low, high = condition.count.bounds
     enough = f"held >= {facts.bind(low)}"

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from domain.conditions import read
 from domain.conditions.times import microseconds
-from projections.segments import bulk
+from projections.segments import bulk, tables
 from tests.builders import tracked
 from tests.integration.projections.history import stream_of
 from tests.properties.test_segments import NAMES, Kept, Said, at, defined, kept, ledger, members
@@ -56,3 +57,29 @@ def test_what_leaves_the_window_lets_somebody_enter(kept: Kept, condition: Any, 
     inside = [bool(members(stays, "asked", microseconds(at(it)))) for it in (4, 4.9, 5, 7.9, 8)]
     assert inside == [False, False, True, True, False]
     assert {it.person for it in stays} == {stream_of(payer)}
+
+
+@pytest.mark.parametrize(
+    ("condition", "waits"),
+    [
+        ({"all": [WITHIN, {"none": [{"event": "gone"}]}]}, False),
+        ({"all": [WITHIN, {"none": [{"event": "gone", "within": {"last": "9m"}}]}]}, True),
+        ({"all": [{"none": [WITHIN]}, {"event": "gone"}]}, True),
+        ({"all": [WITHIN | {"count": {"at_most": 0}}, {"event": "gone"}]}, True),
+        ({"all": [WITHIN, {"event": "gone", "count": {"at_least": 2}}]}, False),
+    ],
+)
+def test_only_who_may_enter_by_itself_waits_to_be_asked(
+    kept: Kept, condition: Any, waits: bool
+) -> None:
+    history = [
+        Said(0, tracked("paid", NAMES[0], occurred_at=at(0))),
+        Said(1, tracked("gone", NAMES[0], occurred_at=at(1))),
+        Said(2, defined("asked", condition)),
+    ]
+    kept.feed.workspaces[1] = list(ledger(history))
+    kept.projector.catch_up(1)
+    with kept.engine.connect() as tx:
+        due = tx.execute(select(tables.person.c.due)).scalars().all()
+    assert not kept.stays(1)
+    assert [it is not None for it in due] == ([True] if waits else [])
