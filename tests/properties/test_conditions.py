@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.conditions import Happened, Known, Program, read
-from domain.conditions.base import SEVERAL
 from domain.errors import InvalidRequest
 from tests import oracle
 
@@ -246,13 +245,6 @@ def known(
     )
 
 
-def size_of(before: Any, after: Any) -> int | None:
-    """Return how many events are in a summary to which one was added, if it tells."""
-    if isinstance(after, dict):
-        return None
-    return len(after) if isinstance(after, list) else 1 if before is None else SEVERAL
-
-
 def stored(program: Program, summaries: Mapping[str, Any], clock: int) -> Mapping[str, Any]:
     """Return the summaries as they come back from a table, without what is not needed any more."""
     return {
@@ -267,30 +259,6 @@ def stored(program: Program, summaries: Mapping[str, Any], clock: int) -> Mappin
 @given(conditions, histories, st.data())
 def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data) -> None:
     agrees_at_every_instant(document, history, data)
-
-
-@settings(max_examples=1000)
-@given(conditions, histories, st.integers(0, 12), names, properties)
-def test_one_more_event_makes_of_a_condition_only_what_it_says(
-    document, history, minute, name, said
-) -> None:
-    program, more = Program(read(document)), oracle.Event(START + minute * MINUTE, name, said)
-    longer = history._replace(events=[*history.events, more])
-    facts = [
-        known(program, it, [0] * len(it.events), list(range(len(it.events))), [0] * len(it.events))
-        for it in (history, longer)
-    ]
-    for clock in (START + it * MINUTE for it in (12, 13, 17, 72)):
-        before, after = (program.condition.holds(it, clock) for it in facts)
-        changed = {
-            key: (facts[0].summaries.get(key), summary)
-            for key, summary in facts[1].summaries.items()
-            if summary != facts[0].summaries.get(key)
-        }
-        for sizes in ({}, {key: size_of(*values) for key, values in changed.items()}):
-            assert after == before or any(
-                program.condition.can_become(after, key, sizes.get(key)) for key in changed
-            )
 
 
 @settings(max_examples=1000)
