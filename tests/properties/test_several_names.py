@@ -30,7 +30,7 @@ def histories(draw: st.DrawFn) -> list[Said]:
         Said(1, merged(NAMES[0], NAMES[1], occurred_at=at(1))),
     ]
     for minute in sorted(draw(st.lists(st.integers(2, 20), min_size=1, max_size=5))):
-        who, when = draw(names), at(minute - draw(st.sampled_from([0, 0, 1, 9])))
+        who, when = draw(names), at(minute - draw(st.sampled_from([0, 0, 1, 9, -3])))
         if draw(st.integers(0, 9)) == 0:
             said.append(Said(minute, unmerged(who, occurred_at=at(minute))))
         else:
