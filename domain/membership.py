@@ -90,6 +90,8 @@ class Household:
         self.streams = dict(streams)
         self.persons = {id_: Person(id_, it) for id_, it in standings.items()}
         self.ended: list[Stay] = []
+        self.met = set[UUID]()
+        """Streams of those to whom something happened: of the others all is as it was."""
         for id_, stream in self.streams.items():
             self._person(stream.whose.person).streams[id_] = stream
         # Held by its own parts it would stay until a search for cycles: a third of a look-back, measured.
@@ -115,6 +117,7 @@ class Household:
         for person in tuple(self.persons.values()):
             while (due := self._next_due(person)) is not None and due <= until:
                 at = Since(due, BY_ITSELF)
+                self.met |= person.met()
                 if person.standing.due == due:
                     self._settle_all(person, at)
                 self._telling.by_itself(person.id, at)
@@ -122,11 +125,13 @@ class Household:
     def decide(self, places: Collection[int], at: Since) -> None:
         """Ask everybody about segments that were decided about."""
         for person in self.persons.values():
+            self.met |= person.met()
             self._settle(person, places, at)
         self._telling.decided(at, by_definition=True)
 
     def announce(self, occasion: Occasion) -> None:
         """Let something set off rules that concerns no single person."""
+        self.met.update(*(it.met() for it in self.persons.values()))
         self._telling.announce(self.persons, occasion)
 
     def known_of(self, person: UUID) -> KnownOf:
@@ -154,6 +159,7 @@ class Household:
         met = step.stream not in self.streams
         stream = self._met(step) if met else self.streams[step.stream]
         person = self.persons[stream.whose.person]
+        self.met |= person.met()
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
@@ -187,6 +193,7 @@ class Household:
     def _say(self, step: Said) -> None:
         stream = self.streams[step.stream]
         person = self.persons[stream.whose.person]
+        self.met |= person.met()
         _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
         self._settle(person, self._rules.users[step.key], step.at)
         self._telling.decided(step.at)
@@ -206,6 +213,7 @@ class Household:
             stream.whose, stream.changed = whose, True
             self._person(whose.person).streams[id_] = stream
         for id_ in sorted(concerned):
+            self.met |= self.persons[id_].met()
             self.persons[id_].known = None
             self._settle_all(self.persons[id_], step.at)
         self._telling.became(step, concerned, known)

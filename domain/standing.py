@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Standing:
     """Which segments a person is in, and when that may change by itself."""
 
-    __slots__ = ("changed", "due", "inside")
+    __slots__ = ("changed", "due", "inside", "stale")
 
     def __init__(self, inside: Iterable[int] = (), due: int | None = None) -> None:
         self.inside: dict[int, Since | None] = dict.fromkeys(inside)
@@ -28,7 +28,8 @@ class Standing:
         It may be too early, for events put changes off, and are not asked by how much.
         """
 
-        self.changed = False
+        self.changed = self.stale = False
+        """``stale``: there are segments in it as it is kept that are no more."""
 
     def wait_until(self, due: int | None) -> None:
         """Ask again at that instant."""
@@ -46,6 +47,11 @@ class Person:
         self.streams: dict[UUID, Stream] = {}
         self.known: KnownOf | None = None
         """What is known of them from their streams; None: it has not been asked since those changed."""
+
+    def met(self) -> set[UUID]:
+        """Take note that something happens to them, and return their streams."""
+        self.standing.changed |= self.standing.stale
+        return set(self.streams)
 
     def asked(self, rules: Rules) -> KnownOf:
         """Return what is known of them."""

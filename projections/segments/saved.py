@@ -99,7 +99,8 @@ def _save_memories(
     after: Sequence[Household],
 ) -> None:
     new, changed, gone = [], [], []
-    for id_, it in chain.from_iterable(it.streams.items() for it in after):
+    met = chain.from_iterable(((id_, one.streams[id_]) for id_ in one.met) for one in after)
+    for id_, it in met:
         if it.touched or it.recalled:
             values = packed(rules, it)
             if values == NOTHING and it.upto == it.met_by:

@@ -134,7 +134,7 @@ def load(
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
             places = list(map(rules.places.get, numbers(inside)))
             standings[id_] = Standing([it for it in places if it is not None], due)
-            standings[id_].changed = None in places
+            standings[id_].stale = None in places
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, remembered, waiting)
