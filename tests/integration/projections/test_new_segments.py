@@ -11,9 +11,19 @@ from sqlalchemy import select
 from domain.conditions import read
 from domain.conditions.times import microseconds
 from projections.segments import bulk, tables
-from tests.builders import tracked
+from tests.builders import tracked, unmerged
 from tests.integration.projections.history import stream_of
-from tests.properties.test_segments import NAMES, Kept, Said, at, defined, kept, ledger, members
+from tests.properties.test_segments import (
+    NAMES,
+    Kept,
+    Said,
+    archived,
+    at,
+    defined,
+    kept,
+    ledger,
+    members,
+)
 
 __all__ = ["kept"]
 
@@ -83,3 +93,25 @@ def test_only_who_may_enter_by_itself_waits_to_be_asked(
         due = tx.execute(select(tables.person.c.due)).scalars().all()
     assert not kept.stays(1)
     assert [it is not None for it in due] == ([True] if waits else [])
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_of_whom_nothing_is_said_nothing_is_written_however_batches_are_cut(
+    kept: Kept, is_gone: bool
+) -> None:
+    """A fact of before names somebody together with one of the batch's: so they are loaded, or not."""
+    user, other, email, second, _, visitor = NAMES
+    asked = {"all": []} if is_gone else {"event": "paid"}
+    history = [
+        Said(0, unmerged(email, user, occurred_at=at(0))),
+        Said(0, tracked("paid", user, occurred_at=at(0))),
+        *([Said(0, tracked("came", email, occurred_at=at(0)))] if is_gone else []),
+        Said(1, defined("asked", asked)),
+        *([Said(2, archived("asked"))] if is_gone else []),
+        Said(3, tracked("alias", user, kind="alias", absorbs=(second, visitor), occurred_at=at(3))),
+        Said(3, unmerged(other, other, occurred_at=at(3))),
+        Said(3, tracked("paid", user, occurred_at=at(3))),
+    ]
+    records = ledger(history)
+    whole, by_ones = (kept.rows(kept.project(records, size)) for size in (100, 1))
+    assert whole == by_ones
