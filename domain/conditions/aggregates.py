@@ -68,7 +68,7 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         asked = self.aggregate
         return Computation(asked.fn, self.event, asked.path, self.within, self.where)
 
-    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002
+    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002 - values tell, not their number
         """Say whether it can: only larger is what is distinct or largest, a sum may be of negative numbers."""
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
         return answer or not grows

@@ -97,7 +97,7 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
         """Look at the leaf's own events only."""
         return key == self.key and (size is None or self.made(answer, size))
 
-    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002 - most go either way
+    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002 - of most leaves any event can, either way
         """Say whether one more event, so that there are so many, can have changed the answer to this."""
         return True
 

@@ -132,9 +132,10 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The conditions."""
         return tuple(it.when for it in self.score)
 
-    def can_become(self, answer: bool, key: str, size: int | None) -> bool:  # noqa: ARG002
+    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
         """Say whether one of the conditions can change in whatever way: points may be negative."""
-        return any(super(Score, self).can_become(it, key, size) for it in (False, True))
+        can = super().can_become
+        return can(answer, key, size) or can(not answer, key, size)
 
     def points(self, known: Known, clock: int) -> Fraction:
         """Return the score."""

@@ -47,7 +47,7 @@ _EVERYBODY = f"""(
 
 _ROOM = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_sort = off")
 _NO_ROOM = ("SET LOCAL work_mem TO DEFAULT", "SET LOCAL enable_sort TO DEFAULT")
-"""So that events are gathered in memory, and not sorted first: that took a tenth more, each (measured)."""
+"""So that events are gathered in memory, and not sorted first: on disk it took a tenth more, sorted 7 % (measured)."""
 
 
 class Members(NamedTuple):

@@ -126,9 +126,7 @@ def packed(rules: Rules, stream: Stream) -> bytes:
             values.pop(numbers[key], None)
         else:
             values[numbers[key]] = msgspec.Raw(value)
-    return _encode(
-        values if values.keys() == memory.stored.keys() else dict(sorted(values.items()))
-    )
+    return _encode(dict(sorted(values.items())))
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
