@@ -35,10 +35,10 @@ class Stay(NamedTuple):
 
     segment: str
     person: UUID
-    entered: Since | None
-    """None: before the events at hand."""
+    entered: Since | int
+    """An instant alone: before the events at hand."""
 
-    left: Since | None = None
+    left: Since
 
 
 class Did(NamedTuple):
@@ -229,9 +229,8 @@ class Household:
         What holds of anybody is not asked.
         """
         standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        standing.inside.update(dict.fromkeys(inside, at))
-        standing.changed = standing.changed or bool(inside)
-        standing.wait_until(self._ask(person, places, at))
+        standing.enter(inside, at)
+        standing.due = self._ask(person, places, at)
 
     def _settle_all(self, person: Person, at: Since) -> None:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
@@ -239,12 +238,12 @@ class Household:
         for stream in person.streams.values():
             for key in stream.memory:
                 places |= self._rules.users[key]
-        person.standing.wait_until(self._ask(person, places, at))
+        person.standing.due = self._ask(person, places, at)
 
     def _settle(self, person: Person, places: Collection[int], at: Since) -> None:
         """Ask again who is in these segments, and in those that ask about them if it changes."""
         due = self._ask(person, places, at)
-        person.standing.wait_until(earlier(due, person.standing.due))
+        person.standing.due = earlier(due, person.standing.due)
 
     def _ask(self, person: Person, places: Collection[int], at: Since) -> int | None:
         """Ask about these segments; return when the first of the answers may change by itself."""
@@ -267,11 +266,10 @@ class Household:
 
     def _move(self, person: Person, place: int, at: Since, *, holds: bool) -> None:
         standing, segment = person.standing, self._rules.rules[place].segment
-        standing.changed = True
         if holds:
-            standing.inside[place] = at
+            standing.enter((place,), at)
         else:
-            self.ended.append(Stay(segment, person.id, standing.inside.pop(place), at))
+            self.ended.append(Stay(segment, person.id, standing.leave(place), at))
         self._telling.moved(person.id, segment, entered=holds)
 
     def _person(self, id_: UUID) -> Person:

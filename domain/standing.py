@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,25 +16,39 @@ if TYPE_CHECKING:
 class Standing:
     """Which segments a person is in, and when that may change by itself."""
 
-    __slots__ = ("changed", "due", "inside", "stale")
+    __slots__ = ("_due", "due", "entered", "inside", "moved", "stale")
 
-    def __init__(self, inside: Iterable[int] = (), due: int | None = None) -> None:
-        self.inside: dict[int, Since | None] = dict.fromkeys(inside)
-        """Places of the segments, and when the person entered each; None: before the events at hand."""
+    def __init__(self, inside: Mapping[int, int] = {}, due: int | None = None) -> None:
+        self.inside = {**inside}
+        """Places of the segments, and when the person entered each, in microseconds."""
 
-        self.due = due
+        self.entered: dict[int, Since] = {}
+        """Places of those among them that were entered by the events at hand."""
+
+        self.due = self._due = due
         """When to ask again if nothing happens: no later than an answer changes by itself.
 
         It may be too early, for events put changes off, and are not asked by how much.
         """
 
-        self.changed = self.stale = False
-        """``stale``: there are segments in it as it is kept that are no more."""
+        self.moved = self.stale = False
+        """``moved``: in other segments than before; ``stale``: kept with segments that are no more."""
 
-    def wait_until(self, due: int | None) -> None:
-        """Ask again at that instant."""
-        if due != self.due:
-            self.due, self.changed = due, True
+    def enter(self, places: Iterable[int], at: Since) -> None:
+        """Be in segments from then on."""
+        for place in places:
+            self.inside[place], self.entered[place] = at.at, at
+            self.moved = True
+
+    def leave(self, place: int) -> Since | int:
+        """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""
+        self.moved, at = True, self.inside.pop(place)
+        return self.entered.pop(place, at)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is another than before the events at hand."""
+        return self.moved or self.due != self._due
 
 
 class Person:
@@ -50,7 +64,7 @@ class Person:
 
     def met(self) -> set[UUID]:
         """Take note that something happens to them, and return their streams."""
-        self.standing.changed |= self.standing.stale
+        self.standing.moved |= self.standing.stale
         return set(self.streams)
 
     def asked(self, rules: Rules) -> KnownOf:

@@ -17,14 +17,13 @@ from domain.since import Since
 from projections.batch import Message
 from projections.segments import saved, stored
 from projections.segments.saved import NOTHING
-from projections.segments.tables import memory, stay, stream
+from projections.segments.tables import member, memory, stream
 
 _CONCERNED = f"""
 SELECT person FROM {stream} LEFT JOIN {memory} AS known USING (workspace, stream)
 WHERE workspace = %(workspace)s
     AND (coalesce(known.upto, met_by) < %(newest)s OR known.values <> %(nothing)s)
-UNION SELECT person FROM {stay}
-    WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND left_at IS NULL
+UNION SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s)
 """
 """All of whom anything is remembered, or may be once it is looked up, and who are in certain segments."""
 

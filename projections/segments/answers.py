@@ -128,7 +128,7 @@ def members(document: bytes) -> dict[str, Raw]:
 
 
 def member(row: Row[Any], names: Iterable[Identifier]) -> dict[str, Any]:
-    """Return a row of `stay` as a member."""
+    """Return a row of `member` or `stay` as a member."""
     return {
         "profile_id": row.person,
         "identifiers": [it._asdict() for it in names],
@@ -137,7 +137,7 @@ def member(row: Row[Any], names: Iterable[Identifier]) -> dict[str, Any]:
 
 
 def membership(row: Row[Any]) -> dict[str, Any]:
-    """Return a row of `stay` as one of the person's segments."""
+    """Return a row of `member` or `stay` as one of the person's segments."""
     return {"segment": row.segment, **_times(row)}
 
 

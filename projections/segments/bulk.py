@@ -18,7 +18,7 @@ from domain.rules import Rule
 from domain.since import Since
 from projections.segments.driver import cursor
 from projections.segments.leaves import Facts, by_time, told
-from projections.segments.tables import person, stay, stream
+from projections.segments.tables import member, person, stream
 
 MOST_PARTS = 8
 """Of more conditions one statement would be for the planner to get lost in."""
@@ -27,15 +27,21 @@ _ENTER = f"""
 WITH {{parts}}, told AS MATERIALIZED (
     SELECT person, {{odd}} AS odd, {{holds}} AS holds, {{due}} AS due FROM {{people}} ORDER BY person
 ), entered AS (
-    INSERT INTO {stay}
-    SELECT %(workspace)s, %(segment)s, person, %(at)s, %(position)s, NULL, NULL FROM told
+    INSERT INTO {member} SELECT %(workspace)s, %(segment)s, person, %(at)s, %(position)s FROM told
     WHERE holds AND NOT odd
 ), standing AS (
-    INSERT INTO {person} AS known
-    SELECT %(workspace)s, person, CASE WHEN holds THEN int8send(%(number)s) ELSE '' END, due FROM told
-    WHERE (holds OR due IS NOT NULL) AND NOT odd
-    ON CONFLICT (workspace, person) DO UPDATE
-    SET inside = known.inside || excluded.inside, due = least(known.due, excluded.due)
+    SELECT person, CASE WHEN holds THEN int8send(%(number)s) || int8send(%(at)s) ELSE '' END AS inside, due
+    FROM told WHERE (holds OR due IS NOT NULL) AND NOT odd
+), known AS (
+    UPDATE {person} AS known
+    SET inside = known.inside || standing.inside, due = least(known.due, standing.due)
+    FROM standing WHERE known.workspace = %(workspace)s AND known.person = standing.person
+), new AS (
+    INSERT INTO {person} SELECT %(workspace)s, standing.* FROM standing
+    WHERE NOT EXISTS (
+        SELECT FROM {person} AS known
+        WHERE known.workspace = %(workspace)s AND known.person = standing.person
+    )
 )
 SELECT person FROM told WHERE odd
 """

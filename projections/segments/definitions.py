@@ -21,7 +21,7 @@ from domain.rules import Asked, Rule, Rules
 from domain.since import Since
 from projections.segments import attributes, effective
 from projections.segments.settling import Changed, begin, settle
-from projections.segments.tables import attribute, definition, remembered, rule, stay
+from projections.segments.tables import attribute, definition, member, remembered, rule, stay
 
 MOST_MEMORIES = 100_000
 """More than one condition can ask for: it has at most as many bytes."""
@@ -61,8 +61,10 @@ WHERE workspace = %s AND segment = %s AND until IS NULL
 """
 
 _END = text(f"""
-UPDATE {stay} SET left_at = :at, left_by = :position
-WHERE workspace = :workspace AND segment = :segment AND left_at IS NULL
+WITH ended AS (
+    DELETE FROM {member} WHERE workspace = :workspace AND segment = :segment RETURNING *
+)
+INSERT INTO {stay} SELECT *, :at, :position FROM ended
 """)
 
 Decided = SegmentDefined | SegmentArchived | AttributeDefined | AttributeArchived

@@ -20,7 +20,7 @@ from domain.segment import references
 from projections.segments import backfill
 from projections.segments.definitions import in_effect
 from projections.segments.driver import cursor
-from projections.segments.tables import stay, stream
+from projections.segments.tables import member, stay, stream
 
 SAMPLE = 10
 
@@ -29,10 +29,12 @@ SELECT stream, person, kind, guessed, demoted_at, CASE WHEN first_at <= %s THEN 
 FROM {stream} WHERE workspace = %s
 """
 
-_STAYS = f"""
-SELECT segment, person FROM {stay}
-WHERE workspace = %s AND entered_at <= %s AND (left_at IS NULL OR left_at > %s)
-    AND segment = ANY(%s)
+_INSIDE = f"""
+SELECT segment, person FROM {member}
+WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
+UNION ALL SELECT segment, person FROM {stay}
+WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
+    AND left_at > %(clock)s
 """
 
 
@@ -134,7 +136,7 @@ def _inside(
     """Return in which of the segments each person was at the clock."""
     found: dict[UUID, set[str]] = defaultdict(set)
     if segments:
-        rows = tx.exec_driver_sql(_STAYS, (workspace, clock, clock, list(segments)))
-        for segment, person in rows:
+        asked = {"workspace": workspace, "segments": list(segments), "clock": clock}
+        for segment, person in tx.exec_driver_sql(_INSIDE, asked):
             found[person].add(segment)
     return found

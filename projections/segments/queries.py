@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Subquery,
+    and_,
+    cast,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from domain.conditions.times import microseconds
 from domain.errors import NotFound
@@ -18,9 +30,10 @@ from projections import cursors, instants, references
 from projections.base import Query, Reader
 from projections.segments import answers, stored
 from projections.segments.definitions import in_effect
-from projections.segments.tables import definition, stay
+from projections.segments.tables import definition, member, stay
 
-_d, _s = definition.c, stay.c
+_d, _m, _s = definition.c, member.c, stay.c
+_NOT_LEFT = [cast(null(), BigInteger).label(it) for it in ("left_at", "left_by")]
 
 
 class SegmentsParams(BaseModel):
@@ -81,9 +94,7 @@ def answer_segments(reader: Reader, params: SegmentsParams) -> dict[str, Any]:
 def answer_segment(reader: Reader, params: SegmentParams) -> dict[str, Any]:
     """Answer one segment.  Raises NotFound."""
     row = _definition(reader, params.id, _d.until.is_(None))
-    inside = select(func.count()).where(
-        _s.workspace == reader.workspace, _s.segment == params.id, _s.left_at.is_(None)
-    )
+    inside = select(func.count()).where(_m.workspace == reader.workspace, _m.segment == params.id)
     return {
         **answers.segment(row),
         "members": reader.tx.execute(inside).scalar_one(),
@@ -95,16 +106,16 @@ def answer_members(reader: Reader, params: MembersParams) -> dict[str, Any]:
     """Answer a page of members, those who entered last first.  Raises NotFound."""
     if params.as_of is None:
         row = _definition(reader, params.id, _d.until.is_(None))
-        inside: ColumnElement[bool] = _s.left_at.is_(None)
+        inside = _inside(reader, params.id)
     else:
         when = instants.place(params.as_of, "as_of")
-        row = _definition(reader, params.id, *_decided_by(reader, when))
-        inside = and_(_by(reader, when, _s.entered_at, _s.entered_by), _still_inside(reader, when))
-    wanted = select(stay).where(_s.workspace == reader.workspace, _s.segment == params.id, inside)
+        row = _definition(reader, params.id, _by(reader, when, _d.at, _d.position))
+        inside = _inside_then(reader, params.id, when)
+    wanted, place = select(inside), (inside.c.entered_at, inside.c.person)
     if params.cursor is not None:
         at, person = cursors.stream(params.cursor)
-        wanted = wanted.where(tuple_(_s.entered_at, _s.person) < tuple_(microseconds(at), person))
-    newest = wanted.order_by(_s.entered_at.desc(), _s.person.desc()).limit(params.limit + 1)
+        wanted = wanted.where(tuple_(*place) < tuple_(microseconds(at), person))
+    newest = wanted.order_by(*(it.desc() for it in place)).limit(params.limit + 1)
     rows = reader.tx.execute(newest).all()
     page = rows[: params.limit]
     names = reader.names(reader.persons({it.person for it in page}).values())
@@ -135,13 +146,15 @@ def pages_of_members(
 def answer_memberships(reader: Reader, params: MembershipsParams) -> dict[str, Any]:
     """Answer the segments that a person is in, or was."""
     person = reader.person(references.stream(params.ref, reader.stream_of))
-    wanted = _stays(reader, person.id) if params.history else _current(reader, person.id)
-    rows = reader.tx.execute(
-        wanted.order_by(_s.entered_at.desc(), _s.entered_by.desc(), _s.segment)
-    ).all()
+    rules = in_effect(reader.tx, reader.workspace)
+    rows = stored.inside(reader.tx, reader.workspace, rules, person.id)
+    if params.history:
+        past = select(stay).where(_s.workspace == reader.workspace, _s.person == person.id)
+        rows = [*rows, *reader.tx.execute(past)]
+    newest = sorted(rows, key=lambda it: (-it.entered_at, -it.entered_by, it.segment))
     return {
         "profile_id": person.id,
-        "segments": [answers.membership(it) for it in rows],
+        "segments": [answers.membership(it) for it in newest],
         "projected_to": reader.projected_to,
     }
 
@@ -161,9 +174,10 @@ def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
     asked = {it.key for it in memories(condition)}
     stored.load(reader.tx, reader.workspace, rules, streams, only=asked)
     person = streams[stream].whose.person
-    stays = {it.segment: it for it in reader.tx.execute(_current(reader, person))}
-    known = KnownOf(rules, [streams[it] for it in sorted(streams)], stays.__contains__).known
-    inside = stays.get(params.id)
+    now = stored.inside(reader.tx, reader.workspace, rules, person)
+    segments = {it.segment: it for it in now}
+    known = KnownOf(rules, [streams[it] for it in sorted(streams)], segments.__contains__).known
+    inside = segments.get(params.id)
     return {
         "segment": params.id,
         "version": row.version,
@@ -176,14 +190,6 @@ def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
     }
 
 
-def _stays(reader: Reader, person: UUID) -> Select[Any]:
-    return select(stay).where(_s.workspace == reader.workspace, _s.person == person)
-
-
-def _current(reader: Reader, person: UUID) -> Select[Any]:
-    return _stays(reader, person).where(_s.left_at.is_(None))
-
-
 def _definition(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Row[Any]:
     wanted = select(definition).where(
         _d.workspace == reader.workspace, _d.segment == segment, *which
@@ -194,13 +200,17 @@ def _definition(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Ro
     return row
 
 
-def _decided_by(reader: Reader, when: int | datetime) -> Sequence[ColumnElement[bool]]:
-    return (_by(reader, when, _d.at, _d.position),)
+def _inside(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Subquery:
+    mine = (_m.workspace == reader.workspace, _m.segment == segment)
+    return select(member, *_NOT_LEFT).where(*mine, *which).subquery()
 
 
-def _still_inside(reader: Reader, when: int | datetime) -> ColumnElement[bool]:
+def _inside_then(reader: Reader, segment: str, when: int | datetime) -> Subquery:
+    mine = (_s.workspace == reader.workspace, _s.segment == segment)
+    entered = _by(reader, when, _s.entered_at, _s.entered_by)
     left = _by(reader, when, _s.left_at, _s.left_by)
-    return or_(_s.left_at.is_(None), and_(_s.left_at.is_not(None), ~left))
+    still = _inside(reader, segment, _by(reader, when, _m.entered_at, _m.entered_by))
+    return union_all(select(still), select(stay).where(*mine, entered, ~left)).subquery()
 
 
 def _by(

@@ -32,7 +32,7 @@ from projections.segments import backfill, stored
 from projections.segments.definitions import in_effect
 from projections.segments.driver import cursor
 from projections.segments.households import Groups, attested, becoming, steps_of
-from projections.segments.tables import stay, stream
+from projections.segments.tables import member, stay, stream
 from projections.timeline.tables import MESSAGE, timeline
 
 MOST = 20_000
@@ -51,10 +51,9 @@ WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until
 """
 
 _MOVED = f"""
-SELECT person FROM {stay} WHERE workspace = %(workspace)s AND segment = %(segment)s
-    AND left_at IS NULL AND entered_at BETWEEN %(from)s AND %(to)s
+SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = %(segment)s
+    AND entered_at BETWEEN %(from)s AND %(to)s
 UNION SELECT person FROM {stay} WHERE workspace = %(workspace)s AND segment = %(segment)s
-    AND left_at IS NOT NULL
     AND (entered_at BETWEEN %(from)s AND %(to)s OR left_at BETWEEN %(from)s AND %(to)s)
 """
 

@@ -19,7 +19,7 @@ from projections.copying import copy
 from projections.segments import runs, stored
 from projections.segments.driver import each
 from projections.segments.stored import Kept
-from projections.segments.tables import memory, person, stay, stream
+from projections.segments.tables import member, memory, person, stay, stream
 
 _DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
@@ -40,11 +40,15 @@ WHERE known.workspace = %s AND known.person = changed.person
 _DROP_PERSONS = f"DELETE FROM {person} WHERE workspace = %s AND person = ANY(%b)"
 
 _END_STAYS = f"""
-UPDATE {stay} AS known SET left_at = ended.left_at, left_by = ended.left_by
-FROM unnest(%b::text[], %b::uuid[], %b::bigint[], %b::bigint[])
-    AS ended (segment, person, left_at, left_by)
-WHERE known.workspace = %s AND known.segment = ended.segment AND known.person = ended.person
-    AND known.left_at IS NULL
+WITH ended AS (
+    DELETE FROM {member} AS known
+    USING unnest(%b::text[], %b::uuid[], %b::bigint[], %b::bigint[], %b::bigint[])
+        AS ended (segment, person, entered_at, left_at, left_by)
+    WHERE known.workspace = %s AND known.segment = ended.segment
+        AND known.entered_at = ended.entered_at AND known.person = ended.person
+    RETURNING known.*, ended.left_at, ended.left_by
+)
+INSERT INTO {stay} SELECT * FROM ended
 """
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -130,24 +134,23 @@ def packed(rules: Rules, stream: Stream) -> bytes:
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
-    new, old = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    old, over = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for one in after:
         for segment, person_, entered, left in one.ended:
-            assert left is not None
-            if entered is None:
-                old.append((segment, person_, *left))
+            if isinstance(entered, int):
+                old.append((segment, person_, entered, *left))
             else:
-                new.append((workspace, segment, person_, *entered, *left))
-        new += [
-            (workspace, rules.rules[place].segment, person_, *entered, None, None)
-            for person_, it in one.persons.items()
-            if it.standing.changed
-            for place, entered in it.standing.inside.items()
-            if entered is not None
-        ]
+                over.append((workspace, segment, person_, *entered, *left))
+    new = [
+        (workspace, rules.rules[place].segment, id_, *entered)
+        for id_, standing in _changed(after)
+        for place, entered in standing.entered.items()
+    ]
     each(tx, _END_STAYS, workspace, old)
+    if over:
+        copy(tx, stay, over)
     if new:
-        copy(tx, stay, new)
+        copy(tx, member, new)
 
 
 def _save_persons(
@@ -157,7 +160,7 @@ def _save_persons(
     for id_, standing in _changed(after):
         is_known = id_ in before.standings
         if standing.inside or standing.due is not None:
-            inside = _inside(sorted(map(rules.numbers.__getitem__, standing.inside)))
+            inside = _inside(rules, standing) if standing.moved else before.inside.get(id_, b"")
             if is_known:
                 changed.append((id_, inside, standing.due))
             else:
@@ -171,8 +174,10 @@ def _save_persons(
         copy(tx, person, new)
 
 
-def _inside(numbers: Sequence[int]) -> bytes:
-    return struct.pack(f">{len(numbers)}q", *numbers)
+def _inside(rules: Rules, standing: Standing) -> bytes:
+    since = map(rules.numbers.__getitem__, standing.inside)
+    pairs = sorted(zip(since, standing.inside.values(), strict=True))
+    return struct.pack(f">{2 * len(pairs)}q", *chain.from_iterable(pairs))
 
 
 def _changed(after: Sequence[Household]) -> Iterator[tuple[UUID, Standing]]:

@@ -16,12 +16,12 @@ from domain.segment import references
 from domain.since import Since
 from projections.segments import backfill, bulk, saved, stored
 from projections.segments.backfill import Filled
-from projections.segments.tables import stay, stream
+from projections.segments.tables import member, stream
 
 _PEOPLE = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
 _MEMBERS = f"""
-SELECT DISTINCT person FROM {stay} WHERE workspace = %s AND segment = ANY(%s) AND left_at IS NULL
+SELECT DISTINCT person FROM {member} WHERE workspace = %s AND segment = ANY(%s)
 """
 
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, select
 
 from domain.automation.runs import Run
 from domain.known import Stream, Whose
@@ -23,7 +23,7 @@ from projections.segments import runs
 from projections.segments.backfill import Filled
 from projections.segments.driver import cursor
 from projections.segments.recalling import NOTHING, recall
-from projections.segments.tables import memory, person, stream, trigger
+from projections.segments.tables import member, memory, person, stream, trigger
 
 AT_ONCE = 5_000
 """Persons who are looked at together."""
@@ -47,6 +47,13 @@ _PERSONS = f"""
 SELECT known.* FROM unnest(%b::uuid[]) AS asked (person) CROSS JOIN LATERAL (
     SELECT person, inside, due FROM {person} WHERE workspace = %s AND person = asked.person OFFSET 0
 ) AS known
+"""
+
+_INSIDE = f"""
+SELECT known.*, NULL AS left_at FROM {member} AS known
+JOIN unnest(%(segments)s::text[], %(entered)s::bigint[]) AS asked (segment, entered_at)
+    USING (segment, entered_at)
+WHERE workspace = %(workspace)s AND person = %(person)s
 """
 
 _EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
@@ -73,6 +80,9 @@ class Kept(NamedTuple):
 
     streams: Mapping[UUID, Stream]
     standings: Mapping[UUID, Standing]
+    inside: Mapping[UUID, bytes]
+    """As `person.inside` has it."""
+
     remembered: Collection[UUID]
     """Those of the streams that have a row of `memory`."""
 
@@ -126,18 +136,18 @@ def load(
     """
     persons = list({it.whose.person for it in streams.values()})
     remembered: set[UUID] = set()
-    standings = {}
+    standings, kept = dict[UUID, Standing](), dict[UUID, bytes]()
     with cursor(tx) as ask:
         for id_, values, upto in ask.execute(_MEMORIES, (list(streams), workspace)):
             streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
-            places = list(map(rules.places.get, numbers(inside)))
-            standings[id_] = Standing([it for it in places if it is not None], due)
-            standings[id_].stale = None in places
+            found = places(rules, inside)
+            standings[id_], kept[id_] = Standing(found, due), inside
+            standings[id_].stale = len(found) < len(inside) // 16
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
-    return Kept(streams, standings, remembered, waiting)
+    return Kept(streams, standings, kept, remembered, waiting)
 
 
 def unpacked(rules: Rules, values: bytes) -> Remembered:
@@ -148,9 +158,30 @@ def unpacked(rules: Rules, values: bytes) -> Remembered:
     return Remembered(stored=stored, numbered=rules.numbered)
 
 
-def numbers(inside: bytes) -> Sequence[int]:
-    """Return the numbers of the segments that somebody is in, from `person.inside`."""
-    return struct.unpack(f">{len(inside) // 8}q", inside)
+def places(rules: Rules, inside: bytes) -> dict[int, int]:
+    """Return the places of the segments that somebody is in, and when they entered each, from `person.inside`.
+
+    Without those that are no more.
+    """
+    numbers = struct.unpack(f">{len(inside) // 8}q", inside)
+    since, entered, known = numbers[::2], numbers[1::2], rules.places
+    try:
+        return dict(zip(map(known.__getitem__, since), entered, strict=True))
+    except KeyError:
+        return {known[it]: at for it, at in zip(since, entered, strict=True) if it in known}
+
+
+def inside(tx: Connection, workspace: int, rules: Rules, id_: UUID) -> Sequence[Row[Any]]:
+    """Return the rows of `member` of the segments that a person is in."""
+    mine = (person.c.workspace == workspace, person.c.person == id_)
+    found = places(rules, tx.execute(select(person.c.inside).where(*mine)).scalar() or b"")
+    asked = {
+        "workspace": workspace,
+        "person": id_,
+        "segments": [rules.rules[it].segment for it in found],
+        "entered": list(found.values()),
+    }
+    return tx.exec_driver_sql(_INSIDE, asked).all()
 
 
 def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:

@@ -20,9 +20,9 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.base import schema
+from projections.base import FOR_QUERIES, schema
 
-NAME, VERSION = "segments", 5
+NAME, VERSION = "segments", 6
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -125,7 +125,23 @@ person = Table(
 )
 """Where each person is a member, and when that may next change by itself: see `domain.membership`.
 
-``inside`` is the segments' ``since``, the lowest first, of eight bytes each.  The same is in ``stay``, in as many rows.
+``inside`` is the segments' ``since``, the lowest first, each with ``member.entered_at``: of eight bytes each.
+"""
+
+member = Table(
+    "member",
+    metadata,
+    Column("workspace", Integer),
+    Column("segment", Text(collation="C")),
+    Column("person", Uuid, nullable=False),
+    Column("entered_at", BigInteger),
+    Column("entered_by", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace", "segment", "entered_at", "person"),
+)
+"""Who is in which segment, from when on.
+
+``_by``, here and in ``stay``, is the position of what did it, 0 if only time did.  In one index only, for an
+event makes more of these rows than of any other: what a person is in is told by ``person.inside``.
 """
 
 stay = Table(
@@ -136,15 +152,11 @@ stay = Table(
     Column("person", Uuid),
     Column("entered_at", BigInteger),
     Column("entered_by", BigInteger),
-    Column("left_at", BigInteger),
-    Column("left_by", BigInteger),
+    Column("left_at", BigInteger, nullable=False),
+    Column("left_by", BigInteger, nullable=False),
     PrimaryKeyConstraint("workspace", "person", "segment", "entered_at", "entered_by"),
 )
-"""Who was in which segment from when to when; ``left_at`` is null of those who are in it.
-
-``_by`` is the position of what did it, 0 if only time did.  Each row is in two indexes, for an event makes
-more stays than anything else: by person, and by segment with either those who are in it or those who left.
-"""
+"""Who was in which segment, from when to when."""
 
 rule = Table(
     "rule",
@@ -198,18 +210,14 @@ trigger = Table(
 """
 
 Index("stream_by_person", stream.c.workspace, stream.c.person)
-for _name, _which in (
-    ("stay_now", stay.c.left_at.is_(None)),
-    ("stay_ended", stay.c.left_at.is_not(None)),
-):
-    Index(
-        _name,
-        stay.c.workspace,
-        stay.c.segment,
-        stay.c.entered_at.desc(),
-        stay.c.person.desc(),
-        postgresql_where=_which,
-    )
+Index(
+    "stay_by_segment",
+    stay.c.workspace,
+    stay.c.segment,
+    stay.c.entered_at,
+    stay.c.person,
+    info=FOR_QUERIES,
+)
 Index(
     "person_by_due",
     person.c.workspace,

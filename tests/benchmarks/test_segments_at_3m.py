@@ -123,8 +123,7 @@ def test_a_new_segment_looks_back_within_three_times_the_sql(kind, full, report,
                     projector.catch_up(full.workspace)
                     took = time.perf_counter() - started
             kept = full.sql(
-                f"SELECT count(*) FROM {segments.tables.stay} WHERE segment = %s AND left_at IS NULL",
-                kind,
+                f"SELECT count(*) FROM {segments.tables.member} WHERE segment = %s", kind
             )
             # The clock moved on between the two, so that a few may have left the window.
             assert abs(kept[0][0] - members) <= max(2, members // 1_000), (kept, members)

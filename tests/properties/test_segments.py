@@ -35,7 +35,7 @@ from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from projections import segments, timeline
 from projections.projector import Projector
-from projections.segments import backfill, bulk, tables
+from projections.segments import backfill, bulk, definitions, stored, tables
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -178,6 +178,18 @@ def ledger(history: Sequence[Said]) -> list[Recorded]:
     return records
 
 
+class Stay(NamedTuple):
+    """A row of `member` or of `stay`."""
+
+    workspace: int
+    segment: str
+    person: UUID
+    entered_at: int
+    entered_by: int
+    left_at: int | None = None
+    left_by: int | None = None
+
+
 class Kept:
     def __init__(self, dsn: str) -> None:
         self.engine = create_engine(
@@ -198,10 +210,21 @@ class Kept:
             segments.sweep(tx, workspace, microseconds(at(LAST)))
         return workspace
 
-    def stays(self, workspace: int) -> list[Any]:
+    def stays(self, workspace: int) -> list[Stay]:
         with self.engine.connect() as tx:
-            found = tables.stay.select().where(tables.stay.c.workspace == workspace)
-            return list(tx.execute(found).all())
+            inside, over, persons = (
+                tx.execute(it.select().where(it.c.workspace == workspace)).all()
+                for it in (tables.member, tables.stay, tables.person)
+            )
+            rules = definitions.in_effect(tx, workspace)
+            found = [
+                it
+                for person in persons
+                for it in stored.inside(tx, workspace, rules, person.person)
+            ]
+        # What is kept with a person and what is kept with a segment is the same.
+        assert sorted(Stay(*it[:5]) for it in found) == sorted(Stay(*it) for it in inside)
+        return [Stay(*it) for it in (*inside, *over)]
 
     def rows(self, workspace: int) -> Any:
         return rows_of(self.engine, [segments.projection], workspace, ())
