@@ -31,7 +31,7 @@ NOBODY = frozenset[int]()
 
 
 class Stay(NamedTuple):
-    """A time that somebody was in a segment, or still is."""
+    """A time that somebody was in a segment."""
 
     segment: str
     person: UUID

@@ -81,12 +81,13 @@ _seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
 def in_effect(tx: Connection, workspace: int) -> Rules:
     """Return the segments, computed attributes and rules of a workspace as they were last decided."""
     last = int(tx.exec_driver_sql(_LAST, {"workspace": workspace}).scalar_one())
-    seen = _seen.setdefault(tx.engine, {})
-    if workspace not in seen or seen[workspace].last != last:
+    of = _seen.setdefault(tx.engine, {})
+    seen = of.get(workspace)
+    if seen is None or seen.last != last:
         rows = tx.exec_driver_sql(_ASKED, (workspace,))
         asked = {key: Asked(number, Since(at, by)) for key, number, at, by in rows}
-        seen[workspace] = _Seen(last, _rules(tx, workspace, asked))
-    return seen[workspace].rules
+        seen = of[workspace] = _Seen(last, _rules(tx, workspace, asked))
+    return seen.rules
 
 
 def condition_of(segment: str, said: bytes, values: Mapping[str, Named]) -> Condition:

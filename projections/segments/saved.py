@@ -146,7 +146,7 @@ def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Ho
         for id_, standing in _changed(after)
         for place, entered in standing.entered.items()
     ]
-    each(tx, _END_STAYS, workspace, old)
+    each(tx, _END_STAYS, workspace, old)  # before they come in again, perhaps at the same instant
     if over:
         copy(tx, stay, over)
     if new:

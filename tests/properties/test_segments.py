@@ -217,13 +217,12 @@ class Kept:
                 for it in (tables.member, tables.stay, tables.person)
             )
             rules = definitions.in_effect(tx, workspace)
-            found = [
-                it
-                for person in persons
-                for it in stored.inside(tx, workspace, rules, person.person)
-            ]
         # What is kept with a person and what is kept with a segment is the same.
-        assert sorted(Stay(*it[:5]) for it in found) == sorted(Stay(*it) for it in inside)
+        assert sorted((it.segment, it.person, it.entered_at) for it in inside) == sorted(
+            (rules.rules[place].segment, it.person, entered)
+            for it in persons
+            for place, entered in stored.places(rules, it.inside).items()
+        )
         return [Stay(*it) for it in (*inside, *over)]
 
     def rows(self, workspace: int) -> Any:

@@ -109,6 +109,65 @@ def test_a_list_kept_by_hand_has_whom_somebody_put_on_it(shop: Served) -> None:
     assert inside(shop, "vip-buyers") == {"ann"}
 
 
+def listing(served: Served, segment: str, **who: list[str]) -> int:
+    """Put people on a list and take them off; return the position."""
+    send(served, "PUT", f"/{segment}", {"name": segment, "manual": True})
+    names = {how: [f"user_id:{it}" for it in them] for how, them in who.items()}
+    return send(served, "POST", f"/{segment}/members", names).json()["position"]
+
+
+def test_all_that_somebody_was_in_is_listed_the_newest_first(served: Served) -> None:
+    served.record(bought(ANN))
+    for segment in ("first", "second", "third"):
+        listing(served, segment, add=["ann"])
+    listing(served, "second", remove=["ann"])
+    found = ask(served, "/profiles/user_id:ann/segments", history=True)["segments"]
+    assert [(it["segment"], it["left"] is None) for it in found] == [
+        ("third", True),
+        ("second", False),
+        ("first", True),
+    ]
+    now = ask(served, "/profiles/user_id:ann/segments")["segments"]
+    assert now == [it for it in found if it["left"] is None]
+
+
+def test_who_was_in_it_then_comes_page_by_page_whether_or_not_they_have_left(
+    served: Served,
+) -> None:
+    served.record(*(bought(user(it)) for it in ("ann", "bob", "cy", "dan")))
+    for who in (["ann"], ["bob"], ["cy", "dan"]):
+        then = listing(served, "vips", add=who)
+    listing(served, "vips", remove=["bob", "dan"])
+    asked = {"as_of": str(then), "limit": 1}
+    pages, cursor = [], None
+    while not pages or cursor:
+        answer = ask(
+            served, "/segments/vips/members", **asked, **({"cursor": cursor} if cursor else {})
+        )
+        pages += answer["members"]
+        cursor = answer["next"]
+    assert [it["identifiers"][0]["value"] for it in pages[2:]] == ["bob", "ann"]
+    assert {it["identifiers"][0]["value"] for it in pages[:2]} == {"cy", "dan"}
+    whole = ask(served, "/segments/vips/members", as_of=str(then))["members"]
+    assert pages == whole
+    assert [it["left"] is not None for it in pages].count(True) == 2
+
+
+def test_a_preview_knows_who_was_in_another_segment_then(served: Served) -> None:
+    served.record(bought(ANN), bought(BOB))
+    listing(served, "vips", add=["ann", "bob"])
+    listing(served, "vips", remove=["bob"])
+    found = ask(served, "/profiles/user_id:bob/segments", history=True)["segments"]
+    entered, left = (datetime.fromisoformat(found[0][it]["at"]) for it in ("entered", "left"))
+    instant = timedelta(microseconds=1)
+
+    def count(at: datetime) -> int:
+        body = {"condition": {"segment": "vips"}, "as_of": at.isoformat()}
+        return send(served, "POST", "/preview", body, kind="read").json()["count"]
+
+    assert [count(it) for it in (entered - instant, entered, left - instant, left)] == [0, 2, 2, 1]
+
+
 def test_an_answer_is_explained_part_by_part(shop: Served) -> None:
     define(shop, "lost", {"all": [{"event": "purchase"}, {"none": [{"segment": "buyers"}]}]})
     told = ask(shop, "/segments/lost/explain/user_id:ann")

@@ -177,3 +177,21 @@ def test_a_dry_run_asks_the_past_and_is_what_would_have_come(served: Served) -> 
     assert rehearse({"rule": rule, "from": "soon"}).status_code == 400
     later = {"rule": rule, "from": "2100-01-01", "to": "2100-02-01"}
     assert rehearse(later).json()["fired"] == 0
+
+
+@pytest.mark.parametrize("moved", ["entered", "left"])
+def test_a_dry_run_finds_who_moved_whether_or_not_they_are_still_inside(
+    served: Served, moved: str
+) -> None:
+    now = datetime.now(UTC)
+    served.record(*(tracked("order", user(it), occurred_at=now) for it in ("ann", "bob")))
+    headers = {"Authorization": f"Bearer {served.keys['admin']}"}
+    segments = "/v1/segments/vips"
+    vips = {"name": "VIPs", "manual": True}
+    served.client.put(segments, json=vips, headers=headers)
+    for change in ({"add": ["user_id:ann", "user_id:bob"]}, {"remove": ["user_id:bob"]}):
+        served.client.post(f"{segments}/members", json=change, headers=headers)
+    served.project()
+    asked = {"rule": {**RULE, "trigger": {moved: "vips"}}, "from": f"{now - timedelta(hours=1)}"}
+    told = served.client.post("/v1/rules/dry-run", json=asked, headers=headers).json()
+    assert (told["fired"], told["people"]) == ({"entered": 2, "left": 1}[moved], 2)

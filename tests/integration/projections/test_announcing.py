@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,16 +11,32 @@ import pytest
 from domain.automation.events import RuleDefined, RuleEnabled
 from tests.builders import tracked
 from tests.properties.test_automation import RULE, TAG, decree, triggers_of
-from tests.properties.test_segments import NAMES, START, Decided, Kept, Said, at, kept, ledger
+from tests.properties.test_segments import (
+    NAMES,
+    START,
+    Decided,
+    Kept,
+    Said,
+    at,
+    defined,
+    kept,
+    ledger,
+)
 
 __all__ = ["kept"]
 
 
+BOUGHT = {"event": "bought"}
+
+
 @pytest.mark.parametrize("size", [1, 100])
-def test_an_audience_has_who_did_it_before_the_rule_was_there(kept: Kept, size: int) -> None:
+@pytest.mark.parametrize("audience", [BOUGHT, {"segment": "buyers"}])
+def test_an_audience_has_who_did_it_before_the_rule_was_there(
+    kept: Kept, audience: Any, size: int
+) -> None:
     plan = {
         "trigger": {"system_event": "sale"},
-        "audience": {"event": "bought"},
+        "audience": audience,
         "actions": TAG,
     }
     made = RuleDefined(
@@ -29,6 +46,7 @@ def test_an_audience_has_who_did_it_before_the_rule_was_there(kept: Kept, size: 
     history = [
         Said(0, tracked("bought", buyer, occurred_at=at(0))),
         Said(0, tracked("looked", other, occurred_at=at(0))),
+        Said(1, defined("buyers", BOUGHT)),
         Said(1, Decided(made, UUID(int=8))),
         Said(1, decree(RuleEnabled, 2)),
         Said(2, tracked("sale", identifiers=(), occurred_at=at(2))),
