@@ -85,3 +85,12 @@ def test_an_event_that_moves_nobody_leaves_the_person_as_it_was_written(kept: Ke
     assert first == second
     assert len(first.inside) == 2 * len(third.inside) == 32, "what is no more is left out"
     assert third == fourth
+
+
+def test_whom_the_server_let_in_leaves_like_others(kept: Kept) -> None:
+    history = [paid(0), Said(1, defined("buyers", PAID | {"within": {"last": "5m"}}))]
+    workspace, (in_, out) = (
+        kept.project(ledger(history), 100),
+        (microseconds(at(it)) for it in (1, 5)),
+    )
+    assert kept.stays(workspace) == [Stay(workspace, "buyers", stream_of(ANN), in_, 2, out, 0)]
