@@ -72,6 +72,9 @@ UNION SELECT theirs.person FROM {trigger} AS waiting JOIN {stream} AS theirs USI
     WHERE workspace = %(workspace)s AND waiting.due <= %(until)s
 """
 
+PAIR = 16
+"""Bytes of a segment in `person.inside`."""
+
 _memories = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
@@ -144,7 +147,7 @@ def load(
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
             found = places(rules, inside)
             standings[id_], kept[id_] = Standing(found, due), inside
-            standings[id_].stale = len(found) < len(inside) // 16
+            standings[id_].stale = len(found) < len(inside) // PAIR
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, kept, remembered, waiting)
@@ -164,11 +167,8 @@ def places(rules: Rules, inside: bytes) -> dict[int, int]:
     Without those that are no more.
     """
     numbers = struct.unpack(f">{len(inside) // 8}q", inside)
-    since, entered, known = numbers[::2], numbers[1::2], rules.places
-    try:
-        return dict(zip(map(known.__getitem__, since), entered, strict=True))
-    except KeyError:
-        return {known[it]: at for it, at in zip(since, entered, strict=True) if it in known}
+    pairs, known = zip(numbers[::2], numbers[1::2], strict=True), rules.places
+    return {known[since]: at for since, at in pairs if since in known}
 
 
 def inside(tx: Connection, workspace: int, rules: Rules, id_: UUID) -> Sequence[Row[Any]]:

@@ -33,8 +33,8 @@ ANN = NAMES[0]
 PAID = {"event": "paid"}
 
 
-def listed(who: bool) -> Decided:
-    event = Listed(id=UUID(int=0), segment="vips", listed=who, occurred_at=START)
+def listed(is_on: bool) -> Decided:
+    event = Listed(id=UUID(int=0), segment="vips", listed=is_on, occurred_at=START)
     return Decided(event, stream_of(ANN))
 
 
@@ -89,8 +89,6 @@ def test_an_event_that_moves_nobody_leaves_the_person_as_it_was_written(kept: Ke
 
 def test_whom_the_server_let_in_leaves_like_others(kept: Kept) -> None:
     history = [paid(0), Said(1, defined("buyers", PAID | {"within": {"last": "5m"}}))]
-    workspace, (in_, out) = (
-        kept.project(ledger(history), 100),
-        (microseconds(at(it)) for it in (1, 5)),
-    )
-    assert kept.stays(workspace) == [Stay(workspace, "buyers", stream_of(ANN), in_, 2, out, 0)]
+    workspace = kept.project(ledger(history), 100)
+    times = microseconds(at(1)), 2, microseconds(at(5)), 0
+    assert kept.stays(workspace) == [Stay(workspace, "buyers", stream_of(ANN), *times)]
