@@ -12,7 +12,7 @@ from domain.conditions.times import microseconds
 from domain.events import Listed
 from projections.segments import tables
 from tests.builders import tracked
-from tests.integration.projections.history import stream_of
+from tests.integration.projections.history import stream_of, with_payload
 from tests.properties.test_segments import (
     NAMES,
     START,
@@ -92,3 +92,24 @@ def test_whom_the_server_let_in_leaves_like_others(kept: Kept) -> None:
     workspace = kept.project(ledger(history), 100)
     times = microseconds(at(1)), 2, microseconds(at(5)), 0
     assert kept.stays(workspace) == [Stay(workspace, "buyers", stream_of(ANN), *times)]
+
+
+def test_what_comes_to_be_remembered_anew_is_kept_where_it_would_have_been(kept: Kept) -> None:
+    """A batch of one forgets the old view when a late one is met, and remembers the last behind the payment."""
+
+    def viewed(minute: int, occurred: float) -> Said:
+        message = tracked("viewed", ANN, occurred_at=at(occurred))
+        return Said(minute, with_payload(message, {"properties": {"seconds": 1}}))
+
+    most = {"fn": "max", "path": "properties.seconds", "op": "gte", "value": 1}
+    viewers = {"event": "viewed", "aggregate": most, "within": {"last": "2m"}}
+    history = [
+        Said(0, defined("viewers", viewers)),
+        Said(0, defined("buyers", PAID)),
+        viewed(0, 0),
+        paid(1),
+        viewed(10, 0.5),
+        viewed(11, 11),
+    ]
+    one, other = (kept.rows(kept.project(ledger(history), size)) for size in (1, 100))
+    assert one == other
