@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection
 
-from projections import checkpoint, statistics
+from projections import checkpoint, garbage, statistics
 from projections.base import Projection, share_out
 from projections.batch import Batch
 
@@ -26,15 +26,16 @@ def shares(group: Sequence[Projection], batch: Batch, most: int) -> list[list[Pr
 def apply(abreast: Sequence[Lane], batch: Batch) -> None:
     """Apply the batch in all lanes at once; return when all are through, or raise what one of them did."""
     own, *others = abreast
-    if not others:
-        _apply(*own, batch)
-        return
-    batch.by_stream()  # decoded here, for all
-    with ThreadPoolExecutor(len(others), thread_name_prefix="lane") as pool:
-        beside = [pool.submit(_apply, *it, batch) for it in others]
-        _apply(*own, batch)
-    for it in beside:
-        it.result()
+    with garbage.unsearched():
+        if not others:
+            _apply(*own, batch)
+            return
+        batch.by_stream()  # decoded here, for all
+        with ThreadPoolExecutor(len(others), thread_name_prefix="lane") as pool:
+            beside = [pool.submit(_apply, *it, batch) for it in others]
+            _apply(*own, batch)
+        for it in beside:
+            it.result()
 
 
 def _apply(tx: Connection, share: Sequence[Projection], batch: Batch) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import HoleInLedger
-from projections import checkpoint, statistics
+from projections import checkpoint, garbage, statistics
 from projections.checkpoint import ErasureUnderWay
 from projections.lifecycle import aside, builds
 from projections.lifecycle.builds import Claim, Withdrawn
@@ -148,7 +148,7 @@ def take(
             builds.move(tx, claim, workspace, after=after, to=batch.position)
         checkpoint.plan_anew(tx)
         for claim in claims:
-            with aside.written(tx, claim.projection):
+            with aside.written(tx, claim.projection), garbage.unsearched():
                 claim.projection.apply(tx, batch)
         for claim in claims if statistics.are_due(batch) else ():
             with aside.written(tx, claim.projection):
