@@ -117,7 +117,7 @@ class Household:
         for person in tuple(self.persons.values()):
             while (due := self._next_due(person)) is not None and due <= until:
                 at = Since(due, BY_ITSELF)
-                self.met |= person.met()
+                person.meet(self.met)
                 if person.standing.due == due:
                     self._settle_all(person, at)
                 self._telling.by_itself(person.id, at)
@@ -125,13 +125,14 @@ class Household:
     def decide(self, places: Collection[int], at: Since) -> None:
         """Ask everybody about segments that were decided about."""
         for person in self.persons.values():
-            self.met |= person.met()
+            person.meet(self.met)
             self._settle(person, places, at)
         self._telling.decided(at, by_definition=True)
 
     def announce(self, occasion: Occasion) -> None:
         """Let something set off rules that concerns no single person."""
-        self.met.update(*(it.met() for it in self.persons.values()))
+        for person in self.persons.values():
+            person.meet(self.met)
         self._telling.announce(self.persons, occasion)
 
     def known_of(self, person: UUID) -> KnownOf:
@@ -159,7 +160,7 @@ class Household:
         met = step.stream not in self.streams
         stream = self._met(step) if met else self.streams[step.stream]
         person = self.persons[stream.whose.person]
-        self.met |= person.met()
+        person.meet(self.met)
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
@@ -193,7 +194,7 @@ class Household:
     def _say(self, step: Said) -> None:
         stream = self.streams[step.stream]
         person = self.persons[stream.whose.person]
-        self.met |= person.met()
+        person.meet(self.met)
         _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
         self._settle(person, self._rules.users[step.key], step.at)
         self._telling.decided(step.at)
@@ -213,7 +214,7 @@ class Household:
             stream.whose, stream.changed = whose, True
             self._person(whose.person).streams[id_] = stream
         for id_ in sorted(concerned):
-            self.met |= self.persons[id_].met()
+            self.persons[id_].meet(self.met)
             self.persons[id_].known = None
             self._settle_all(self.persons[id_], step.at)
         self._telling.became(step, concerned, known)
@@ -281,8 +282,8 @@ class Household:
 
 def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
     """Return how many events there are at most under a key: see `Condition.can_become`."""
-    if len(person.streams) == 1 and isinstance(after, list):
-        return len(after)
+    if len(person.streams) == 1 and not isinstance(after, dict):
+        return len(after) if isinstance(after, list) else 1 if before is None else SEVERAL
     others = (it.memory.get(key) for it in person.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):

@@ -62,10 +62,10 @@ class Person:
         self.known: KnownOf | None = None
         """What is known of them from their streams; None: it has not been asked since those changed."""
 
-    def met(self) -> set[UUID]:
-        """Take note that something happens to them, and return their streams."""
+    def meet(self, met: set[UUID]) -> None:
+        """Take note that something happens to them: their streams are among those that are met."""
         self.standing.moved |= self.standing.stale
-        return set(self.streams)
+        met.update(self.streams)
 
     def asked(self, rules: Rules) -> KnownOf:
         """Return what is known of them."""

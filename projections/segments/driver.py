@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection as Driver
 from psycopg import Cursor
 from sqlalchemy import Connection
+
+from projections.arrays import Uuids
 
 
 def cursor(tx: Connection) -> Cursor[Any]:
@@ -21,4 +24,8 @@ def each(tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...
     """Run a statement over rows, given as one array for each column."""
     if rows:
         with cursor(tx) as ask:
-            ask.execute(sql, (*(list(it) for it in zip(*rows, strict=True)), workspace))
+            ask.execute(sql, (*map(_array, zip(*rows, strict=True)), workspace))
+
+
+def _array(values: Sequence[Any]) -> list[Any]:
+    return Uuids(values) if isinstance(values[0], UUID) else list(values)

@@ -100,19 +100,22 @@ def _take(
     named = chain.from_iterable(it.whose for it in became)
     streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
-    groups = _groups(became, streams)
-    by_group: dict[UUID, list[Step]] = {groups.root(it): [] for it in due}
-    for each in became:
-        by_group.setdefault(groups.root(next(iter(each.whose))), []).append(each)
+    root = _groups(became, streams).root
+    by_group: dict[UUID, list[Step]] = {root(it): [] for it in due}
+    for became_ in became:
+        by_group.setdefault(root(next(iter(became_.whose))), []).append(became_)
     for id_, step in steps:
-        by_group.setdefault(groups.root(id_), []).append(step)
-    touched = {id_: it for id_, it in streams.items() if groups.root(id_) in by_group}
+        by_group.setdefault(root(id_), []).append(step)
+    theirs: dict[UUID, list[UUID]] = {it: [] for it in by_group}
+    for id_ in streams:
+        if (group := theirs.get(root(id_))) is not None:
+            group.append(id_)
+    touched = {id_: streams[id_] for id_ in chain.from_iterable(theirs.values())}
     kept = stored.load(tx, workspace, rules, touched)
     households = []
-    theirs = groups.sorted(touched)
-    for root in stored.in_order(by_group):
-        household = stored.household(rules, kept, theirs.get(root, ()))
-        household.go_through(sorted(by_group[root], key=_position), until)
+    for each in stored.in_order(by_group):
+        household = stored.household(rules, kept, theirs[each])
+        household.go_through(sorted(by_group[each], key=_position), until)
         households.append(household)
     saved.save(tx, workspace, rules, kept, households)
 
@@ -149,7 +152,8 @@ def _groups(became: Sequence[Became], streams: Mapping[UUID, Stream]) -> Groups:
     """Sort those who may come to be one person with each other."""
     groups = Groups()
     for id_, stream in streams.items():
-        groups.join((id_, stream.whose.person))
+        if id_.int != stream.whose.person.int:  # two UUIDs are compared in Python
+            groups.join((id_, stream.whose.person))
     for each in became:
         groups.join(each.whose)
     return groups

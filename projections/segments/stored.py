@@ -19,6 +19,7 @@ from domain.membership import Household
 from domain.memories import Remembered
 from domain.rules import Rules
 from domain.standing import Standing
+from projections.arrays import Uuids
 from projections.segments import runs
 from projections.segments.backfill import Filled
 from projections.segments.driver import cursor
@@ -118,7 +119,7 @@ def streams_of(
     tx: Connection, workspace: int, streams: Collection[UUID], persons: Collection[UUID]
 ) -> dict[UUID, Stream]:
     """Return these streams as far as they are known, with all others of their persons, and of these."""
-    asked = {"workspace": workspace, "streams": list(streams), "persons": list(persons)}
+    asked = {"workspace": workspace, "streams": Uuids(streams), "persons": Uuids(persons)}
     with cursor(tx) as ask:
         rows = ask.execute(_STREAMS, asked).fetchall()
     return {id_: Stream(Whose(*it), first_at, None, met_by) for id_, *it, first_at, met_by in rows}
@@ -137,11 +138,11 @@ def load(
 
     ``looked``, ``only`` and TimelineBehind, which it raises: see `recalling.recall`.
     """
-    persons = list({it.whose.person for it in streams.values()})
+    persons = Uuids({it.whose.person for it in streams.values()})
     remembered: set[UUID] = set()
     standings, kept = dict[UUID, Standing](), dict[UUID, bytes]()
     with cursor(tx) as ask:
-        for id_, values, upto in ask.execute(_MEMORIES, (list(streams), workspace)):
+        for id_, values, upto in ask.execute(_MEMORIES, (Uuids(streams), workspace)):
             streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
@@ -166,9 +167,10 @@ def places(rules: Rules, inside: bytes) -> dict[int, int]:
 
     Without those that are no more.
     """
-    numbers = struct.unpack(f">{len(inside) // 8}q", inside)
-    pairs, known = zip(numbers[::2], numbers[1::2], strict=True), rules.places
-    return {known[since]: at for since, at in pairs if since in known}
+    numbers, known = struct.unpack(f">{len(inside) // 8}q", inside), rules.places
+    found: dict[Any, int] = dict(zip(map(known.get, numbers[::2]), numbers[1::2], strict=True))
+    found.pop(None, None)
+    return found
 
 
 def inside(tx: Connection, workspace: int, rules: Rules, id_: UUID) -> Sequence[Row[Any]]:
