@@ -282,8 +282,8 @@ class Household:
 
 def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
     """Return how many events there are at most under a key: see `Condition.can_become`."""
-    if len(person.streams) == 1 and not isinstance(after, dict):
-        return len(after) if isinstance(after, list) else 1 if before is None else SEVERAL
+    if len(person.streams) == 1 and isinstance(after, list):
+        return len(after)
     others = (it.memory.get(key) for it in person.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):

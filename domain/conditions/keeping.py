@@ -73,19 +73,17 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what adds one event, each handed in once, to a summary."""
-        note, join, joined = self.noter(), self.join, self.joined
+        note, join = self.noter(), self.join
 
         def add(summary: Summary, happened: Happened) -> Summary:
             noted = note(happened)
             if noted is None:
                 return summary
-            recorded, is_plain = happened.recorded, not isinstance(summary, dict)
-            if recorded is not None and not is_plain:
-                summary = self._settled(summary, recorded).whole
-            if recorded is not None and happened.at > recorded:
-                noted = _Parts(None, [[happened.at, noted]]).whole
-            elif is_plain:
-                return noted if summary is None else joined(summary, noted)
+            if happened.recorded is not None:
+                if isinstance(summary, dict):
+                    summary = self._settled(summary, happened.recorded).whole
+                if happened.at > happened.recorded:
+                    noted = _Parts(None, [[happened.at, noted]]).whole
             return join(summary, noted)
 
         return add

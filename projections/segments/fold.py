@@ -100,22 +100,19 @@ def _take(
     named = chain.from_iterable(it.whose for it in became)
     streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
-    root = _groups(became, streams).root
-    by_group: dict[UUID, list[Step]] = {root(it): [] for it in due}
-    for became_ in became:
-        by_group.setdefault(root(next(iter(became_.whose))), []).append(became_)
+    groups = _groups(became, streams)
+    by_group: dict[UUID, list[Step]] = {groups.root(it): [] for it in due}
+    for each in became:
+        by_group.setdefault(groups.root(next(iter(each.whose))), []).append(each)
     for id_, step in steps:
-        by_group.setdefault(root(id_), []).append(step)
-    theirs: dict[UUID, list[UUID]] = {it: [] for it in by_group}
-    for id_ in streams:
-        if (group := theirs.get(root(id_))) is not None:
-            group.append(id_)
-    touched = {id_: streams[id_] for id_ in chain.from_iterable(theirs.values())}
+        by_group.setdefault(groups.root(id_), []).append(step)
+    theirs = groups.sorted(streams)
+    touched = {id_: streams[id_] for root in by_group for id_ in theirs.get(root, ())}
     kept = stored.load(tx, workspace, rules, touched)
     households = []
-    for each in stored.in_order(by_group):
-        household = stored.household(rules, kept, theirs[each])
-        household.go_through(sorted(by_group[each], key=_position), until)
+    for root in stored.in_order(by_group):
+        household = stored.household(rules, kept, theirs.get(root, ()))
+        household.go_through(sorted(by_group[root], key=_position), until)
         households.append(household)
     saved.save(tx, workspace, rules, kept, households)
 
