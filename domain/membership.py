@@ -1,8 +1,8 @@
 """Who is in which segment, and what rules do, as events come in and as time goes by.
 
-Works on households: streams that may come to be one person with each other.  What one household does
-never matters to another, so each is gone through by itself, in the order of the ledger; whenever it is
-due that an answer changes by itself, it does so before the next event.
+What happens to people is gone through in the order of the ledger.  What one does never matters to another
+but by their coming to be one person, so time goes by for each by themselves: whenever it is due that an answer
+changes by itself, it does so before the next that happens to them.
 
 Asking is what costs, so it is done as seldom as can be: an event asks only those segments whose answer it
 can change (`Condition.can_become`), and for each person only one instant is kept at which to ask again.
@@ -19,13 +19,13 @@ from weakref import proxy
 from domain.automation.acting import Acting
 from domain.automation.runs import Occasion, Run
 from domain.automation.telling import Telling
-from domain.conditions import Happened
 from domain.conditions.base import SEVERAL, earlier
 from domain.known import KnownOf, Stream, Whose
 from domain.memories import Value
 from domain.rules import Change, Rules
 from domain.since import BY_ITSELF, Since
 from domain.standing import Person, Standing
+from domain.steps import Became, Did, Said, Step
 
 NOBODY = frozenset[int]()
 
@@ -41,42 +41,7 @@ class Stay(NamedTuple):
     left: Since
 
 
-class Did(NamedTuple):
-    """A message came in."""
-
-    at: Since
-    stream: UUID
-    owner: str
-    """Kind of the identifier that owns the stream."""
-
-    kind: str
-    happened: Happened
-    depth: int = 0
-    """How many rules led to it, one after the other."""
-
-
-class Became(NamedTuple):
-    """It became known who is who: streams of the household that are somebody else's from now on."""
-
-    at: Since
-    whose: Mapping[UUID, Whose]
-    shown_at: int | None = None
-    """When two names were shown together, in microseconds; None: somebody said so, by a merge or unmerge."""
-
-
-class Said(NamedTuple):
-    """Somebody put a person on a list, or took them off."""
-
-    at: Since
-    stream: UUID
-    key: str
-    listed: bool
-
-
-Step = Did | Became | Said
-
-
-class Household:
+class Membership:
     """Some streams, the persons that they are, and where those are members."""
 
     def __init__(
@@ -90,8 +55,6 @@ class Household:
         self.streams = dict(streams)
         self.persons = {id_: Person(id_, it) for id_, it in standings.items()}
         self.ended: list[Stay] = []
-        self.met = set[UUID]()
-        """Streams of those to whom something happened: of the others all is as it was."""
         for id_, stream in self.streams.items():
             self._person(stream.whose.person).streams[id_] = stream
         # Held by its own parts it would stay until a search for cycles: a third of a look-back, measured.
@@ -102,7 +65,6 @@ class Household:
     def go_through(self, steps: Sequence[Step], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
         for step in steps:
-            self.wait(step.at.at)
             match step:
                 case Did():
                     self._do(step)
@@ -115,24 +77,19 @@ class Household:
     def wait(self, until: int) -> None:
         """Let time go by: whatever is due by then happens when it is due."""
         for person in tuple(self.persons.values()):
-            while (due := self._next_due(person)) is not None and due <= until:
-                at = Since(due, BY_ITSELF)
-                person.meet(self.met)
-                if person.standing.due == due:
-                    self._settle_all(person, at)
-                self._telling.by_itself(person.id, at)
+            self._wait(person, until)
 
     def decide(self, places: Collection[int], at: Since) -> None:
         """Ask everybody about segments that were decided about."""
         for person in self.persons.values():
-            person.meet(self.met)
+            person.meet()
             self._settle(person, places, at)
-        self._telling.decided(at, by_definition=True)
+            self._telling.decided(at, by_definition=True)
 
     def announce(self, occasion: Occasion) -> None:
         """Let something set off rules that concerns no single person."""
         for person in self.persons.values():
-            person.meet(self.met)
+            person.meet()
         self._telling.announce(self.persons, occasion)
 
     def known_of(self, person: UUID) -> KnownOf:
@@ -153,14 +110,28 @@ class Household:
         it = self.streams[stream]
         _remember(self.persons[it.whose.person], it, key, change(it.memory.get(key)), at)
 
+    def _wait(self, person: Person, until: int) -> None:
+        while (due := self._next_due(person)) is not None and due <= until:
+            at = Since(due, BY_ITSELF)
+            person.meet()
+            if person.standing.due == due:
+                self._settle_all(person, at)
+            self._telling.by_itself(person.id, at)
+
     def _next_due(self, person: Person) -> int | None:
         return earlier(person.standing.due, self.acting.next_due(person.id))
+
+    def _turn_to(self, stream: Stream, at: Since) -> Person:
+        """Return whose a stream is, now that what was due by then has happened to them."""
+        person = self.persons[stream.whose.person]
+        self._wait(person, at.at)
+        person.meet()
+        return person
 
     def _do(self, step: Did) -> None:
         met = step.stream not in self.streams
         stream = self._met(step) if met else self.streams[step.stream]
-        person = self.persons[stream.whose.person]
-        person.meet(self.met)
+        person = self._turn_to(stream, step.at)
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
@@ -193,8 +164,7 @@ class Household:
 
     def _say(self, step: Said) -> None:
         stream = self.streams[step.stream]
-        person = self.persons[stream.whose.person]
-        person.meet(self.met)
+        person = self._turn_to(stream, step.at)
         _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
         self._settle(person, self._rules.users[step.key], step.at)
         self._telling.decided(step.at)
@@ -205,6 +175,8 @@ class Household:
         changed = {id_ for id_, whose in step.whose.items() if before.get(id_) != whose}
         concerned = {before[it].person for it in changed if it in before}
         concerned |= {step.whose[it].person for it in changed}
+        for id_ in sorted(concerned & self.persons.keys()):
+            self._wait(self.persons[id_], step.at.at)
         known = self._telling.before(concerned)
         for id_ in changed:
             whose = step.whose[id_]
@@ -214,7 +186,7 @@ class Household:
             stream.whose, stream.changed = whose, True
             self._person(whose.person).streams[id_] = stream
         for id_ in sorted(concerned):
-            self.persons[id_].meet(self.met)
+            self.persons[id_].meet()
             self.persons[id_].known = None
             self._settle_all(self.persons[id_], step.at)
         self._telling.became(step, concerned, known)

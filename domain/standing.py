@@ -54,7 +54,7 @@ class Standing:
 class Person:
     """A person: whose streams they are, and where they stand."""
 
-    __slots__ = ("id", "known", "standing", "streams")
+    __slots__ = ("id", "known", "met", "standing", "streams")
 
     def __init__(self, id_: UUID, standing: Standing | None = None) -> None:
         self.id, self.standing = id_, standing or Standing()
@@ -62,10 +62,13 @@ class Person:
         self.known: KnownOf | None = None
         """What is known of them from their streams; None: it has not been asked since those changed."""
 
-    def meet(self, met: set[UUID]) -> None:
-        """Take note that something happens to them: their streams are among those that are met."""
+        self.met = False
+        """Whether something happened to them: else all of theirs is as it was."""
+
+    def meet(self) -> None:
+        """Take note that something happens to them."""
+        self.met = True
         self.standing.moved |= self.standing.stale
-        met.update(self.streams)
 
     def asked(self, rules: Rules) -> KnownOf:
         """Return what is known of them."""

@@ -10,8 +10,9 @@ from domain.automation.acting import Acting
 from domain.automation.runs import Occasion
 
 if TYPE_CHECKING:
-    from domain.membership import Became, Did, Household
+    from domain.membership import Membership
     from domain.since import Since
+    from domain.steps import Became, Did
 
 IDENTIFY = "identify"
 
@@ -30,10 +31,10 @@ class Before(NamedTuple):
 
 
 class Telling:
-    """Tells the rules of one household."""
+    """Tells the rules of some people."""
 
-    def __init__(self, household: Household, acting: Acting, *, is_needed: bool) -> None:
-        self.acting, self._household, self._is_needed = acting, household, is_needed
+    def __init__(self, people: Membership, acting: Acting, *, is_needed: bool) -> None:
+        self.acting, self._people, self._is_needed = acting, people, is_needed
         self._moves: list[tuple[UUID, str, bool]] = []
 
     def moved(self, person: UUID, segment: str, *, entered: bool) -> None:
@@ -75,12 +76,11 @@ class Telling:
         if not self._is_needed:
             return Before({}, {}, {})
         persons = list(persons)
-        streams = self._household.streams
-        real = {it.whose.person for it in streams.values() if it.first_at is not None}
+        real = [it for it in persons if self._people.known_of(it).is_somebody]
         return Before(
-            {id_: it.whose.person for id_, it in streams.items() if it.whose.person in real},
+            {id_: person for person in real for id_ in self._people.streams_of(person)},
             {it: self.acting.told(it) for it in persons},
-            {it: self._household.segments_of(it) for it in persons},
+            {it: self._people.segments_of(it) for it in persons},
         )
 
     def became(self, step: Became, persons: Collection[UUID], before: Before) -> None:
@@ -91,19 +91,19 @@ class Telling:
         occasion = Occasion("profile", "merged", {}, step.at, occurred, by_merge=True)
         self._tell_moves(occasion, before if step.shown_at is not None else None)
         for person in sorted(persons):
-            streams = self._household.streams_of(person)
+            streams = self._people.streams_of(person)
             were = {before.persons[it] for it in streams if it in before.persons}
             if len(were) > 1:
                 absorbed = sorted(map(str, were - {person}))
                 document = {"profile": "merged", "absorbed": absorbed}
                 self.acting.take(person, person, occasion._replace(document=document))
-            if self._household.known_of(person).is_somebody:
+            if self._people.known_of(person).is_somebody:
                 self.acting.retold(person, person, before.told.get(person, {}), occasion)
 
     def announce(self, persons: Iterable[UUID], occasion: Occasion) -> None:
         """Tell what concerns no single person, for each whom it may concern."""
         for person in sorted(persons):
-            if self._household.known_of(person).is_somebody:
+            if self._people.known_of(person).is_somebody:
                 self.acting.take(person, person, occasion)
 
     def _tell_moves(self, occasion: Occasion, before: Before | None = None) -> None:
@@ -113,7 +113,7 @@ class Telling:
         """
         moves, self._moves = self._moves, []
         for person, segment, entered in moves:
-            if not self._household.known_of(person).is_somebody:
+            if not self._people.known_of(person).is_somebody:
                 continue  # who is somebody else now did not leave
             turn = occasion._replace(
                 kind="entered" if entered else "left",
@@ -125,7 +125,7 @@ class Telling:
             self.acting.take(person, person, turn)
 
     def _was_in(self, person: UUID, segment: str, before: Before) -> bool:
-        streams = self._household.streams_of(person)
+        streams = self._people.streams_of(person)
         were = {before.persons[it] for it in streams if it in before.persons}
         return any(segment in before.segments.get(it, ()) for it in were)
 

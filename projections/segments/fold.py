@@ -1,13 +1,12 @@
 """How a batch changes who is in which segment, and sets off rules.
 
 A batch is cut where somebody decided about a segment, a computed attribute or a rule, and at what concerns everybody.
-The events between are sorted into households,
-which are gone through one by one; a decision takes effect at its own position.
+The events between are gone through in their order; a decision takes effect at its own position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
 
@@ -25,12 +24,12 @@ from domain.events import (
     SystemOccurred,
 )
 from domain.known import Stream
-from domain.membership import Became, Step
 from domain.recorded import Recorded
 from domain.rules import Rules
+from domain.steps import Step
 from projections.batch import Batch, Message
 from projections.segments import announcing, automation, definitions, runs, saved, stored
-from projections.segments.households import Attested, Groups, attested, becoming, steps_of, told_in
+from projections.segments.steps import Attested, attested, becoming, steps_of, told_in
 
 _DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
 _RULES = (RuleDefined, RuleDecree)
@@ -93,28 +92,26 @@ def _take(
     records: Sequence[Recorded],
     messages: Mapping[int, Message],
 ) -> None:
-    """Go through all households that the events touch, or for whom something is due by then."""
+    """Go through what happens to all whom the events touch, or for whom something is due by then."""
     workspace, until = batch.workspace, microseconds(records[-1].recorded_at)
     became = list(becoming(_facts(batch, records), _clocks(records), batch.stream_of))
     due = stored.persons_due(tx, workspace, until)
     named = chain.from_iterable(it.whose for it in became)
     streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
-    groups = _groups(became, streams)
-    by_group: dict[UUID, list[Step]] = {groups.root(it): [] for it in due}
-    for each in became:
-        by_group.setdefault(groups.root(next(iter(each.whose))), []).append(each)
-    for id_, step in steps:
-        by_group.setdefault(groups.root(id_), []).append(step)
-    theirs = groups.sorted(streams)
-    touched = {id_: streams[id_] for root in by_group for id_ in theirs.get(root, ())}
-    kept = stored.load(tx, workspace, rules, touched)
-    households = []
-    for root in stored.in_order(by_group):
-        household = stored.household(rules, kept, theirs.get(root, ()))
-        household.go_through(sorted(by_group[root], key=_position), until)
-        households.append(household)
-    saved.save(tx, workspace, rules, kept, households)
+    touched = {*chain.from_iterable(it.whose for it in became), *(it.stream for it in steps)}
+    kept = stored.load(tx, workspace, rules, _theirs(streams, touched, due))
+    people = stored.membership(rules, kept)
+    people.go_through(sorted([*became, *steps], key=_position), until)
+    saved.save(tx, workspace, rules, kept, people)
+
+
+def _theirs(
+    streams: Mapping[UUID, Stream], touched: Collection[UUID], due: Iterable[UUID]
+) -> dict[UUID, Stream]:
+    """Return all streams of those whose are touched, and of those for whom something is due."""
+    persons = {streams[it].whose.person for it in touched if it in streams}.union(due)
+    return {id_: it for id_, it in streams.items() if it.whose.person in persons}
 
 
 def _position(step: Step) -> int:
@@ -143,14 +140,3 @@ def _met(records: Sequence[Recorded]) -> set[UUID]:
 
 def _clocks(records: Sequence[Recorded]) -> Mapping[int, int]:
     return {it.position: microseconds(it.recorded_at) for it in records}
-
-
-def _groups(became: Sequence[Became], streams: Mapping[UUID, Stream]) -> Groups:
-    """Sort those who may come to be one person with each other."""
-    groups = Groups()
-    for id_, stream in streams.items():
-        if id_.int != stream.whose.person.int:  # two UUIDs are compared in Python
-            groups.join((id_, stream.whose.person))
-    for each in became:
-        groups.join(each.whose)
-    return groups

@@ -21,17 +21,19 @@ from domain.automation.runs import Occasion, Run
 from domain.conditions.times import microseconds, moment
 from domain.events import Event
 from domain.identifiers import Identifier
-from domain.membership import Household, Step
+from domain.membership import Membership
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from domain.segment import references
 from domain.since import Since
+from domain.steps import Step
 from projections.batch import Batch
 from projections.segments import backfill, stored
 from projections.segments.definitions import in_effect
 from projections.segments.driver import cursor
-from projections.segments.households import Groups, attested, becoming, steps_of
+from projections.segments.groups import Groups
+from projections.segments.steps import attested, becoming, steps_of
 from projections.segments.tables import member, stay, stream
 from projections.timeline.tables import MESSAGE, timeline
 
@@ -121,9 +123,8 @@ def rehearse(tx: Connection, workspace: int, plan: Plan, span: Span, ledger: Led
     runs: dict[tuple[str, int, str], Run] = {}
     waiting = iter(candidates[:MOST])
     while some := list(islice(waiting, _AT_ONCE)):
-        for household, steps in _households(rules, workspace, some, span, ledger):
-            _go_through(household, steps, heard, span)
-            runs.update(household.acting.changed)
+        for steps in _lives(rules, workspace, some, span, ledger):
+            runs.update(_go_through(rules, steps, heard, span))
     found = sorted(runs.values(), key=lambda it: (it.set_off, it.key))
     return Rehearsed(found, min(len(candidates), MOST), len(candidates))
 
@@ -172,10 +173,10 @@ def _occasions(tx: Connection, asked: Mapping[str, Any]) -> Iterator[Occasion]:
         yield Occasion("system_event", name, document, at, microseconds(occurred_at))
 
 
-def _households(
+def _lives(
     rules: Rules, workspace: int, candidates: Sequence[UUID], span: Span, ledger: Ledger
-) -> Iterator[tuple[Household, Sequence[Step]]]:
-    """Give out the households of streams, each with all that it went through."""
+) -> Iterator[Sequence[Step]]:
+    """Give out all that happened to the streams, those together that may be one person."""
     events = {at: it for at, it in ledger.attested(candidates).items() if at <= span.until_position}
     facts, groups = list(attested(events, ledger.stream_of)), Groups()
     for fact in facts:
@@ -190,21 +191,23 @@ def _households(
         clocks = {it.position: microseconds(it.recorded_at) for it in records}
         theirs = [it for it in facts if groups.root(next(iter(it.streams))) == root]
         steps: list[Step] = list(becoming(theirs, clocks, ledger.stream_of))
-        steps += [step for _, step in steps_of(records, messages, rules, {})]
-        yield Household(rules, {}), sorted(steps, key=lambda it: it.at.by)
+        steps += steps_of(records, messages, rules, {})
+        yield sorted(steps, key=lambda it: it.at.by)
 
 
 def _go_through(
-    household: Household, steps: Sequence[Step], heard: Sequence[Occasion], span: Span
-) -> None:
-    household.acting.is_asleep = True
+    rules: Rules, steps: Sequence[Step], heard: Sequence[Occasion], span: Span
+) -> Mapping[tuple[str, int, str], Run]:
+    people = Membership(rules, {})
+    people.acting.is_asleep = True
     before = [it for it in steps if it.at.at < span.after]
-    household.go_through(before, span.after - 1)
-    household.acting.is_asleep = False
+    people.go_through(before, span.after - 1)
+    people.acting.is_asleep = False
     rest = [it for it in steps if span.after <= it.at.at < span.until]
     for occasion in heard:
         if span.after <= occasion.at.at < span.until:
-            household.go_through([it for it in rest if it.at.by < occasion.at.by], occasion.at.at)
+            people.go_through([it for it in rest if it.at.by < occasion.at.by], occasion.at.at)
             rest = [it for it in rest if it.at.by > occasion.at.by]
-            household.announce(occasion)
-    household.go_through(rest, span.until - 1)
+            people.announce(occasion)
+    people.go_through(rest, span.until - 1)
+    return people.acting.changed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from domain.automation.effective import Effective
 from domain.automation.events import TriggerFired
 from domain.automation.runs import Due, Run, decode_context
-from domain.membership import Household
 from domain.recorded import Recorded
 from domain.since import Since
 from projections.copying import copy
@@ -100,11 +99,10 @@ def save(
     workspace: int,
     effective: Effective,
     before: Mapping[UUID, list[Run]],
-    after: Iterable[Household],
+    changed: Collection[Run],
 ) -> None:
     """Write what is different from before."""
     known = {it.key for runs in before.values() for it in runs}
-    changed = [it for one in after for it in one.acting.changed.values()]
     copy(
         tx,
         trigger,

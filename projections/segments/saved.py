@@ -1,9 +1,9 @@
-"""Writes what has become of households: set by set, and only what is different from before."""
+"""Writes what has become of people: set by set, and only what is different from before."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from domain.known import Stream
-from domain.membership import Household
+from domain.membership import Membership
 from domain.rules import Rules
 from domain.standing import Standing
 from projections.copying import copy
@@ -61,33 +61,29 @@ def change(
     workspace: int,
     rules: Rules,
     persons: Iterable[UUID],
-    happens: Callable[[Household], None],
+    happens: Callable[[Membership], None],
 ) -> None:
     """Have something happen to persons, some at a time, and write what becomes of them."""
     for some in stored.some(persons):
         kept = stored.load(tx, workspace, rules, stored.streams_of(tx, workspace, (), some))
-        households = stored.households(rules, kept)
-        for household in households:
-            happens(household)
-        save(tx, workspace, rules, kept, households)
+        people = stored.membership(rules, kept)
+        happens(people)
+        save(tx, workspace, rules, kept, people)
 
 
-def save(
-    tx: Connection, workspace: int, rules: Rules, before: Kept, after: Sequence[Household]
-) -> None:
+def save(tx: Connection, workspace: int, rules: Rules, before: Kept, after: Membership) -> None:
     """Write what is different from before."""
     _save_streams(tx, workspace, after)
     _save_memories(tx, workspace, rules, before.remembered, after)
     _save_stays(tx, workspace, rules, after)
     _save_persons(tx, workspace, rules, before, after)
-    runs.save(tx, workspace, rules.effective, before.runs, after)
+    runs.save(tx, workspace, rules.effective, before.runs, after.acting.changed.values())
 
 
-def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) -> None:
+def _save_streams(tx: Connection, workspace: int, after: Membership) -> None:
     rows = [
         (workspace, id_, *it.whose, it.first_at, it.met_by)
-        for one in after
-        for id_, it in one.streams.items()
+        for id_, it in after.streams.items()
         if it.changed
     ]
     if rows:
@@ -96,15 +92,11 @@ def _save_streams(tx: Connection, workspace: int, after: Sequence[Household]) ->
 
 
 def _save_memories(
-    tx: Connection,
-    workspace: int,
-    rules: Rules,
-    before: Collection[UUID],
-    after: Sequence[Household],
+    tx: Connection, workspace: int, rules: Rules, before: Collection[UUID], after: Membership
 ) -> None:
     new, changed, gone = [], [], []
-    met = chain.from_iterable(((id_, one.streams[id_]) for id_ in one.met) for one in after)
-    for id_, it in met:
+    met = (person.streams.items() for person in after.persons.values() if person.met)
+    for id_, it in chain.from_iterable(met):
         if it.touched or it.recalled:
             values = packed(rules, it)
             if values == NOTHING and it.upto == it.met_by:
@@ -133,14 +125,13 @@ def packed(rules: Rules, stream: Stream) -> bytes:
     return _encode(dict(sorted(values.items())))
 
 
-def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Household]) -> None:
+def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Membership) -> None:
     old, over = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-    for one in after:
-        for segment, person_, entered, left in one.ended:
-            if isinstance(entered, int):
-                old.append((segment, person_, entered, *left))
-            else:
-                over.append((workspace, segment, person_, *entered, *left))
+    for segment, person_, entered, left in after.ended:
+        if isinstance(entered, int):
+            old.append((segment, person_, entered, *left))
+        else:
+            over.append((workspace, segment, person_, *entered, *left))
     new = [
         (workspace, rules.rules[place].segment, id_, *entered)
         for id_, standing in _changed(after)
@@ -154,7 +145,7 @@ def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Sequence[Ho
 
 
 def _save_persons(
-    tx: Connection, workspace: int, rules: Rules, before: Kept, after: Sequence[Household]
+    tx: Connection, workspace: int, rules: Rules, before: Kept, after: Membership
 ) -> None:
     new, changed, gone = [], [], []
     for id_, standing in _changed(after):
@@ -180,10 +171,5 @@ def _inside(rules: Rules, standing: Standing) -> bytes:
     return struct.pack(f">{2 * len(pairs)}q", *chain.from_iterable(pairs))
 
 
-def _changed(after: Sequence[Household]) -> Iterator[tuple[UUID, Standing]]:
-    return (
-        (id_, it.standing)
-        for one in after
-        for id_, it in one.persons.items()
-        if it.standing.changed
-    )
+def _changed(after: Membership) -> Iterator[tuple[UUID, Standing]]:
+    return ((it.id, it.standing) for it in after.persons.values() if it.standing.changed)

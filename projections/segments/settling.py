@@ -73,10 +73,9 @@ def settle(tx: Connection, workspace: int, after: Changed, places: Collection[in
                 if it.whose.person in members or it.whose.person not in out
             }
         kept = stored.load(tx, workspace, rules, streams, looked)
-        households = stored.households(rules, kept)
-        for household in households:
-            household.decide(places, after.at)
-        saved.save(tx, workspace, rules, kept, households)
+        people = stored.membership(rules, kept)
+        people.decide(places, after.at)
+        saved.save(tx, workspace, rules, kept, people)
 
 
 def _staying_out(

@@ -1,9 +1,8 @@
-"""Reads what is kept of households: set by set, whatever the size of a batch."""
+"""Reads what is kept of people: set by set, whatever the size of a batch."""
 
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from operator import attrgetter
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from domain.automation.runs import Run
 from domain.known import Stream, Whose
-from domain.membership import Household
+from domain.membership import Membership
 from domain.memories import Remembered
 from domain.rules import Rules
 from domain.standing import Standing
@@ -186,16 +185,10 @@ def inside(tx: Connection, workspace: int, rules: Rules, id_: UUID) -> Sequence[
     return tx.exec_driver_sql(_INSIDE, asked).all()
 
 
-def household(rules: Rules, kept: Kept, ids: Iterable[UUID]) -> Household:
-    """Return the household of these streams."""
-    streams = {it: kept.streams[it] for it in ids}
-    persons = {it.whose.person for it in streams.values()}
-    return Household(
-        rules,
-        streams,
-        {it: kept.standings[it] for it in persons if it in kept.standings},
-        chain.from_iterable(kept.runs.get(it, ()) for it in streams),
-    )
+def membership(rules: Rules, kept: Kept) -> Membership:
+    """Return what is kept, for something to happen."""
+    runs = chain.from_iterable(kept.runs.values())
+    return Membership(rules, kept.streams, kept.standings, runs)
 
 
 def some(persons: Iterable[UUID]) -> Iterator[list[UUID]]:
@@ -203,16 +196,3 @@ def some(persons: Iterable[UUID]) -> Iterator[list[UUID]]:
     persons = iter(persons)
     while found := list(islice(persons, AT_ONCE)):
         yield found
-
-
-def by_person(kept: Kept) -> Mapping[UUID, list[UUID]]:
-    """Return the streams of each person."""
-    streams: dict[UUID, list[UUID]] = defaultdict(list)
-    for id_, stream_ in kept.streams.items():
-        streams[stream_.whose.person].append(id_)
-    return {it: streams[it] for it in in_order(streams)}
-
-
-def households(rules: Rules, kept: Kept) -> list[Household]:
-    """Return each person as a household: while nothing is said about who is who."""
-    return [household(rules, kept, it) for it in by_person(kept).values()]

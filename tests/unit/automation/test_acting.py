@@ -9,10 +9,11 @@ import msgspec
 from domain.automation import acting, plan
 from domain.automation.effective import Effective, InEffect
 from domain.conditions import Happened
-from domain.membership import Did, Household
+from domain.membership import Membership
 from domain.rules import Rules
 from domain.since import Since
-from projections.segments.households import depth_of
+from domain.steps import Did
+from projections.segments.steps import depth_of
 from tests.builders import tracked, user
 from tests.integration.projections.history import recorded
 
@@ -21,9 +22,9 @@ STREAM = UUID(int=1)
 TAG = [{"add_tag": {"tag": "x"}}]
 
 
-def household(**more) -> Household:
+def people(**more) -> Membership:
     read = plan.read({"trigger": {"event": "a"}, "actions": TAG} | more)
-    return Household(Rules([], effective=Effective([InEffect("r", 1, read)])), {})
+    return Membership(Rules([], effective=Effective([InEffect("r", 1, read)])), {})
 
 
 def did(at: int, depth: int = 0) -> Did:
@@ -31,27 +32,27 @@ def did(at: int, depth: int = 0) -> Did:
     return Did(Since(at, at), STREAM, "user_id", "track", happened, depth)
 
 
-def outcomes(one: Household) -> list[tuple[str, str]]:
+def outcomes(one: Membership) -> list[tuple[str, str]]:
     runs = sorted(one.acting.changed.values(), key=lambda it: it.set_off)
     return [(it.outcome, it.reason) for it in runs]
 
 
 def test_rules_that_lead_to_one_another_come_to_an_end() -> None:
-    one = household()
+    one = people()
     one.go_through([did(1, acting.DEEPEST - 1), did(2, acting.DEEPEST)], 3)
     assert outcomes(one) == [("fired", "at_once"), ("suppressed", "too_deep")]
 
 
 def test_nobody_waits_in_a_rule_without_end(monkeypatch) -> None:
     monkeypatch.setattr(acting, "MOST_WAITING", 2)
-    one = household(delay="1h")
+    one = people(delay="1h")
     one.go_through([did(1), did(2), did(3), did(HOUR + 1)], 2 * HOUR)
     waited = ("fired", "delayed")
     assert outcomes(one) == [waited, waited, ("suppressed", "too_many"), ("waiting", "delay")]
 
 
 def test_a_cap_counts_what_fired_and_not_what_waits() -> None:
-    one = household(delay="1h", cap={"times": 1, "per": "1h"})
+    one = people(delay="1h", cap={"times": 1, "per": "1h"})
     one.go_through([did(1), did(2), did(HOUR + 1)], 3 * HOUR)
     fired = ("fired", "delayed")
     assert outcomes(one) == [fired, ("suppressed", "cap"), fired]

@@ -1,4 +1,4 @@
-"""Sorts a run of events into households, each with the steps that it takes."""
+"""Turns a run of events into what happens to people, step by step."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from domain.events import Event, IdentifiersLinked, Listed, Merged, MessageEvent
 from domain.identifiers import Identifier
 from domain.identity import Fact, Linked, facts_of, named
 from domain.known import Stream, Whose
-from domain.membership import Became, Did, Said
 from domain.profile_state import DECISIONS
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.since import Since
+from domain.steps import Became, Did, Said
 from domain.unfolding import Unfolding
 from projections.batch import Message
 
@@ -77,14 +77,14 @@ def steps_of(
     messages: Mapping[int, Message],
     rules: Rules,
     known: Mapping[UUID, Stream],
-) -> Iterator[tuple[UUID, Did | Said]]:
-    """Give out what the events do to whom, but for who is who; what changes nothing is left out."""
+) -> Iterator[Did | Said]:
+    """Give out what happens to whom, but for who is who; what changes nothing is left out."""
     for recorded in records:
         at = Since(microseconds(recorded.recorded_at), recorded.position)
         if isinstance(recorded.event, Listed):
             key = f"list:{recorded.event.segment}"
             if key in rules.memories:
-                yield recorded.stream, Said(at, recorded.stream, key, recorded.event.listed)
+                yield Said(at, recorded.stream, key, recorded.event.listed)
         elif (message := messages.get(recorded.position)) is not None:
             event, document = message.event, message.document
             if event.subject is None or event.kind in DECISIONS:
@@ -106,7 +106,7 @@ def steps_of(
             did = Did(at, recorded.stream, event.subject.kind, event.kind, happened)
             if rules.effective:
                 did = did._replace(depth=depth_of(event))
-            yield recorded.stream, did
+            yield did
 
 
 def depth_of(event: MessageEvent) -> int:
@@ -151,30 +151,3 @@ def becoming(
             },
             microseconds(last.at) if isinstance(last, Linked) else None,
         )
-
-
-class Groups:
-    """Streams that may come to be one person with each other."""
-
-    def __init__(self) -> None:
-        self._parent: dict[UUID, UUID] = {}
-
-    def join(self, streams: Iterable[UUID]) -> None:
-        """Put streams into one group."""
-        roots = sorted({self.root(it) for it in streams})
-        for root in roots[1:]:
-            self._parent[root] = roots[0]
-
-    def root(self, stream: UUID) -> UUID:
-        """Return the stream that stands for a stream's group."""
-        while (parent := self._parent.setdefault(stream, stream)) != stream:
-            self._parent[stream] = self._parent[parent]
-            stream = parent
-        return stream
-
-    def sorted(self, streams: Iterable[UUID]) -> Mapping[UUID, list[UUID]]:
-        """Return streams by the one that stands for their group."""
-        found: dict[UUID, list[UUID]] = defaultdict(list)
-        for stream in streams:
-            found[self.root(stream)].append(stream)
-        return found
