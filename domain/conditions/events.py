@@ -141,7 +141,10 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
 
 class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The first, or the last, time that the person did this is that long ago, or is not."""
+    """The first, or the last, time that the person did this is that long ago, or is not.
+
+    The last time is the newest of the times that a count keeps, so that it is told by the same summary.
+    """
 
     KEY: ClassVar[str] = "occurrence"
 
@@ -156,6 +159,19 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
             raise InvalidRequest("`occurrence` needs one of older_than, newer_than")
         duration(self.older_than or self.newer_than)
 
+    @cached_property
+    def key(self) -> str:
+        """What its summaries are kept under, whatever the age."""
+        if self.counted is not None:
+            return self.counted.key
+        first = {"event": self.event, "first": self.where}
+        return msgspec.json.encode(first, order="deterministic").decode()
+
+    @cached_property
+    def counted(self) -> Performed | None:
+        """The count whose summary tells the last time; None of a first time."""
+        return Performed(self.event, where=self.where) if self.occurrence == "last" else None
+
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
@@ -168,29 +184,37 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
+        if self.counted is not None:
+            return self.counted.noter()
         matches = matcher(self.where)
         return lambda happened: happened.at if matches(happened.document) else None
 
     def joined(self, one: Summary, other: Summary) -> Summary:
-        """Return the earlier, or the later."""
-        return min(one, other) if self.occurrence == "first" else max(one, other)
+        """Return the earlier, or the times that a count keeps."""
+        return min(one, other) if self.counted is None else self.counted.joined(one, other)
 
     def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare its age with the duration; what never happened has no age."""
-        if summary is None:
-            return False
-        is_old = bool(summary <= clock - self._age)
-        return is_old == (self.older_than is not None)
+        return self.answer_of(summary, clock)[0]
 
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when it will be that old."""
-        if summary is None or summary + self._age <= clock:
-            return None
-        return int(summary + self._age)
+        return self.answer_of(summary, clock)[1]
+
+    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
+        """Return both."""
+        if summary is None:
+            return False, None
+        old_at: int = (summary if self.counted is None else summary[0]) + self._age
+        if old_at <= clock:
+            return self.older_than is not None, None
+        return self.older_than is None, old_at
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
         """Return when it was."""
-        return {"times": [] if summary is None else [shown(summary)]}
+        if summary is None:
+            return {"times": []}
+        return {"times": [shown(summary if self.counted is None else summary[0])]}
 
     @cached_property
     def _age(self) -> int:

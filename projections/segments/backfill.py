@@ -247,10 +247,12 @@ def gather(
     assert isinstance(memory, Did)
     leaf = memory.leaf
     assert isinstance(leaf, Performed | Occurrence)
-    if isinstance(leaf, Performed):
-        how = "array_agg"
-    else:
-        how = "min" if leaf.occurrence == "first" else "max"
+    counted = leaf if isinstance(leaf, Performed) else leaf.counted
+    how = "min" if counted is None else "array_agg"
+
+    def summary(gathered: Any) -> Value:
+        return gathered if counted is None else counted.newest(gathered)
+
     asked = {
         "workspace": workspace,
         "name": leaf.event,
@@ -262,14 +264,10 @@ def gather(
     found = {}
     with cursor(tx) as ask:
         for stream, gathered, coming in ask.execute(_TIMES.format(gather=how), asked):
-            value = None if gathered is None else _summary(leaf, gathered)
+            value = None if gathered is None else summary(gathered)
             if coming is not None:
-                alone = ((at, _summary(leaf, [at] if how == "array_agg" else at)) for at in coming)
+                alone = ((at, summary(at if counted is None else [at])) for at in coming)
                 value = Kept.waiting(value, [it for it in alone if it[1] is not None])
             if value is not None:
                 found[stream] = value
     return found
-
-
-def _summary(leaf: Performed | Occurrence, gathered: Any) -> Value:
-    return leaf.newest(gathered) if isinstance(leaf, Performed) else gathered
