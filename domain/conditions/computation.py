@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -15,7 +13,7 @@ from domain.conditions.events import matcher
 from domain.conditions.keeping import Happened, Kept, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import Within
-from domain.conditions.totals import Function, joined, result_of, texts, total
+from domain.conditions.totals import Function, joined, result_of, results, texts, total
 from domain.conditions.values import Comparison, same
 from domain.errors import InvalidRequest
 
@@ -96,21 +94,16 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         self, summary: Summary, clock: int, holds: Callable[[Any], bool]
     ) -> tuple[bool, int | None]:
         """Return whether something holds of the value, and when that changes if nothing else happens."""
-        now, changes = holds(self.value(summary, clock)), None
-        if self._span is not None:
-            for at, value in self._leaving(summary, clock):
-                if holds(value) != now:
-                    changes = at
-        return now, changes
-
-    def _leaving(self, summary: Summary, clock: int) -> Iterator[tuple[int, Any]]:
-        """Give out when values leave the window and the value from then on, the latest first."""
-        assert self._span is not None
-        left: Summary = None
-        for at, leaving in groupby(reversed(self._within(summary, clock)), key=itemgetter(0)):
-            yield at + self._span, result_of(self.fn, left)
-            gone = total(self.fn, [it[1] for it in leaving])
-            left = gone if left is None else joined(self.fn, left, gone)
+        if self._span is None:
+            return holds(result_of(self.fn, summary)), None
+        within = self._within(summary, clock)
+        value, *left = results(self.fn, [it[1] for it in within])
+        now = holds(value)
+        for place, (at, _) in enumerate(within, 1):
+            leave_at_once = place < len(within) and within[place][0] == at
+            if not leave_at_once and holds(left[place - 1]) != now:
+                return now, at + self._span
+        return now, None
 
     def _found(self, happened: Happened) -> list[Any]:
         if self.path is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -124,4 +124,23 @@ def result_of(fn: Function, total: Summary) -> Any:
         return Decimal(total[0]) if total else Decimal(0)
     if not total:
         return None
-    return Fraction(total[0]) / total[1] if fn == "avg" else Decimal(total)
+    return _average(Decimal(total[0]), total[1]) if fn == "avg" else Decimal(total)
+
+
+def results(fn: Function, found: Sequence[Any]) -> Sequence[Any]:
+    """Return the result of some values, then of what is left as they go one by one, the first of them first."""
+    left, gathered, number = [result_of(fn, None)], None, Decimal(0)
+    for count, value in enumerate(reversed(found), 1):
+        if fn in {"count", "sum", "avg"}:
+            number = _EXACT.add(number, Decimal(value))
+            left.append(_average(number, count) if fn == "avg" else number)
+        else:
+            one = total(fn, [value])
+            gathered = one if gathered is None else joined(fn, gathered, one)
+            left.append(result_of(fn, gathered))
+    return left[::-1]
+
+
+def _average(sum_: Decimal, count: int) -> Fraction:
+    above, below = sum_.as_integer_ratio()
+    return Fraction(above, below * count)
