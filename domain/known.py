@@ -94,10 +94,9 @@ class KnownOf:
             self._tell()
 
     def _tell(self) -> None:
-        keys = set[str]()
-        for stream in self._joined.streams:
-            keys.update(stream.memory.among(self._rules.told))
-        told = {key: it for key in sorted(keys) if (it := self._joined[key])}
+        told_of, streams = self._rules.told, self._joined.streams
+        keys = [key for it in streams for key in it.memory.among(told_of)]
+        told = {key: it for key in sorted(keys) if (it := self._joined[key])} if keys else {}
         if not told and not self.known.attributes and not self.known.tags:
             return
         tags = told.pop(TAGS, {})

@@ -62,7 +62,7 @@ class Membership:
         self.acting = Acting(rules.effective, mine, runs)
         self._telling = Telling(mine, self.acting, is_needed=bool(rules.effective))
 
-    def go_through(self, steps: Sequence[Step], until: int) -> None:
+    def go_through(self, steps: Iterable[Step], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
         for step in steps:
             match step:
@@ -111,15 +111,13 @@ class Membership:
         _remember(self.persons[it.whose.person], it, key, change(it.memory.get(key)), at)
 
     def _wait(self, person: Person, until: int) -> None:
-        while (due := self._next_due(person)) is not None and due <= until:
+        standing, next_due = person.standing, self.acting.next_due
+        while (due := earlier(standing.due, next_due(person.id))) is not None and due <= until:
             at = Since(due, BY_ITSELF)
             person.meet()
-            if person.standing.due == due:
+            if standing.due == due:
                 self._settle_all(person, at)
             self._telling.by_itself(person.id, at)
-
-    def _next_due(self, person: Person) -> int | None:
-        return earlier(person.standing.due, self.acting.next_due(person.id))
 
     def _turn_to(self, stream: Stream, at: Since) -> Person:
         """Return whose a stream is, now that what was due by then has happened to them."""
@@ -202,7 +200,8 @@ class Membership:
         What holds of anybody is not asked.
         """
         standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        standing.enter(inside, at)
+        if inside:
+            standing.enter(inside, at)
         standing.due = self._ask(person, places, at)
 
     def _settle_all(self, person: Person, at: Since) -> None:
@@ -254,8 +253,10 @@ class Membership:
 
 def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
     """Return how many events there are at most under a key: see `Condition.can_become`."""
-    if len(person.streams) == 1 and isinstance(after, list):
-        return len(after)
+    if len(person.streams) == 1:
+        if isinstance(after, list):
+            return len(after)
+        return None if isinstance(after, dict) else 1 if before is None else SEVERAL
     others = (it.memory.get(key) for it in person.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -34,11 +34,11 @@ class Standing:
         self.moved = self.stale = False
         """``moved``: in other segments than before; ``stale``: kept with segments that are no more."""
 
-    def enter(self, places: Iterable[int], at: Since) -> None:
+    def enter(self, places: Collection[int], at: Since) -> None:
         """Be in segments from then on."""
-        for place in places:
-            self.inside[place], self.entered[place] = at.at, at
-            self.moved = True
+        self.inside.update(dict.fromkeys(places, at.at))
+        self.entered.update(dict.fromkeys(places, at))
+        self.moved = True
 
     def leave(self, place: int) -> Since | int:
         """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""

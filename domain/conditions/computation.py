@@ -97,11 +97,11 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         if self._span is None:
             return holds(result_of(self.fn, summary)), None
         within = self._within(summary, clock)
-        value, *left = results(self.fn, [it[1] for it in within])
-        now = holds(value)
-        for place, (at, _) in enumerate(within, 1):
+        left = results(self.fn, [it[1] for it in within])
+        now = holds(next(left))
+        for place, ((at, _), value) in enumerate(zip(within, left, strict=True), 1):
             leave_at_once = place < len(within) and within[place][0] == at
-            if not leave_at_once and holds(left[place - 1]) != now:
+            if not leave_at_once and holds(value) != now:
                 return now, at + self._span
         return now, None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from domain.conditions.base import Condition, Known
@@ -22,11 +22,15 @@ class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
         """Return both, asking each part once."""
-        answers = [it.answer(known, clock) for it in self.parts]
-        changes = min((at for _, at in answers if at is not None), default=None)
-        return self._together(holds for holds, _ in answers), changes
+        answers, changes = list[bool](), None
+        for part in self.parts:
+            holds, at = part.answer(known, clock)
+            answers.append(holds)
+            if at is not None and (changes is None or at < changes):
+                changes = at
+        return self._together(answers), changes
 
-    def _together(self, answers: Iterator[bool]) -> bool:
+    def _together(self, answers: Iterable[bool]) -> bool:
         """Return what the answers of the parts come to."""
         raise NotImplementedError
 
@@ -47,7 +51,7 @@ class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.all
 
-    def _together(self, answers: Iterator[bool]) -> bool:
+    def _together(self, answers: Iterable[bool]) -> bool:
         return False not in answers
 
 
@@ -63,7 +67,7 @@ class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True): 
         """The conditions."""
         return self.any
 
-    def _together(self, answers: Iterator[bool]) -> bool:
+    def _together(self, answers: Iterable[bool]) -> bool:
         return True in answers
 
 
@@ -83,5 +87,5 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """Say whether one of the conditions can become the opposite."""
         return super().can_become(not answer, key, size)
 
-    def _together(self, answers: Iterator[bool]) -> bool:
+    def _together(self, answers: Iterable[bool]) -> bool:
         return True not in answers

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Literal
 
@@ -127,18 +127,21 @@ def result_of(fn: Function, total: Summary) -> Any:
     return _average(Decimal(total[0]), total[1]) if fn == "avg" else Decimal(total)
 
 
-def results(fn: Function, found: Sequence[Any]) -> Sequence[Any]:
-    """Return the result of some values, then of what is left as they go one by one, the first of them first."""
-    left, gathered, number = [result_of(fn, None)], None, Decimal(0)
-    for count, value in enumerate(reversed(found), 1):
-        if fn in {"count", "sum", "avg"}:
-            number = _EXACT.add(number, Decimal(value))
-            left.append(_average(number, count) if fn == "avg" else number)
-        else:
+def results(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+    """Give out the result of some values, then of what is left as they go one by one, the first of them first."""
+    left, gathered = [result_of(fn, None)], None
+    if fn in {"count", "sum", "avg"}:
+        numbers = [Decimal(it) for it in found]
+        sum_ = reduce(_EXACT.add, numbers, Decimal(0))
+        for gone, number in enumerate(numbers):
+            yield _average(sum_, len(numbers) - gone) if fn == "avg" else sum_
+            sum_ = _EXACT.subtract(sum_, number)
+    else:
+        for value in reversed(found):
             one = total(fn, [value])
             gathered = one if gathered is None else joined(fn, gathered, one)
             left.append(result_of(fn, gathered))
-    return left[::-1]
+    yield from reversed(left)
 
 
 def _average(sum_: Decimal, count: int) -> Fraction:

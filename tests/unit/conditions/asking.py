@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from domain.conditions import Happened, Known, Program, read
-from domain.conditions.times import MICROSECOND, microseconds
+from domain.conditions.times import MICROSECOND, microseconds, moment
 from domain.conditions.values import shown
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,6 +40,12 @@ class Person:
         """Say whether the condition holds of the person at the instant."""
         condition, facts = self._prepared(document)
         return condition.holds(facts, microseconds(at))
+
+    def changes(self, document: Any, at: datetime) -> datetime | None:
+        """Return when the answer is said to change by itself, as it is told together with the answer."""
+        condition, facts = self._prepared(document)
+        _, changes = condition.answer(facts, microseconds(at))
+        return None if changes is None else moment(changes)
 
     def around(self, document: Any, at: datetime) -> tuple[bool, bool, bool]:
         """Return the answers just before, at and just after the instant.

@@ -112,3 +112,20 @@ def test_what_is_wrong_within_a_score_is_told_with_its_place() -> None:
     with pytest.raises(InvalidRequest) as refused:
         read({"score": [{"when": {"any": [{"event": 1}]}, "points": 1}], "op": "gt", "value": 1})
     assert refused.value.details["path"] == "/score/0/when/any/0"
+
+
+def test_what_leaves_at_one_instant_leaves_together() -> None:
+    at_once, later = NOON - days(20), NOON - days(10)
+    person = Person(
+        did("order", at_once, total=10),
+        did("order", at_once, total=20),
+        did("order", later, total=15),
+    )
+    average = {
+        "computed": computed("avg", "total", within={"last": "30d"}),
+        "op": "gt",
+        "value": 16,
+    }
+    assert person.changes(average, NOON) is None
+    least = average | {"op": "lt"}
+    assert person.changes(least, NOON) == later + days(30)
