@@ -26,13 +26,14 @@ from domain.events import (
 from domain.known import Stream
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.steps import Step
 from projections.batch import Batch, Message
-from projections.segments import announcing, automation, definitions, runs, saved, stored
+from projections.segments import announcing, automation, definitions, parts, runs, saved, stored
+from projections.segments.driver import pipeline, pumped
 from projections.segments.steps import Attested, attested, becoming, steps_of, told_in
 
 _DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
 _RULES = (RuleDefined, RuleDecree)
+_DECIDED = (*_DECISIONS, *_RULES)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
@@ -43,7 +44,7 @@ def apply(tx: Connection, batch: Batch) -> None:
     def concerns_everybody(recorded: Recorded) -> bool:
         if isinstance(recorded.event, SystemOccurred):
             return announcing.is_heard(rules, messages[recorded.position])
-        return isinstance(recorded.event, (*_DECISIONS, *_RULES))
+        return isinstance(recorded.event, _DECIDED)
 
     for run in _runs(batch.records, concerns_everybody):
         event, clock = run[0].event, microseconds(run[0].recorded_at)
@@ -94,16 +95,19 @@ def _take(
 ) -> None:
     """Go through what happens to all whom the events touch, or for whom something is due by then."""
     workspace, until = batch.workspace, microseconds(records[-1].recorded_at)
-    became = list(becoming(_facts(batch, records), _clocks(records), batch.stream_of))
+    facts = _facts(batch, records)
+    became = list(becoming(facts, _clocks(records), batch.stream_of)) if facts else []
     due = stored.persons_due(tx, workspace, until)
     named = chain.from_iterable(it.whose for it in became)
     streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
     touched = {*chain.from_iterable(it.whose for it in became), *(it.stream for it in steps)}
     kept = stored.load(tx, workspace, rules, _theirs(streams, touched, due))
-    people = stored.membership(rules, kept)
-    people.go_through(sorted([*became, *steps], key=_position), until)
-    saved.save(tx, workspace, rules, kept, people)
+    with pipeline(tx):
+        for some, what in parts.shares(kept, became, steps):
+            people = stored.membership(rules, some)
+            people.go_through(pumped(tx, what), until)
+            saved.save(tx, workspace, rules, some, people)
 
 
 def _theirs(
@@ -112,10 +116,6 @@ def _theirs(
     """Return all streams of those whose are touched, and of those for whom something is due."""
     persons = {streams[it].whose.person for it in touched if it in streams}.union(due)
     return {id_: it for id_, it in streams.items() if it.whose.person in persons}
-
-
-def _position(step: Step) -> int:
-    return step.at.by
 
 
 def _facts(batch: Batch, records: Sequence[Recorded]) -> Sequence[Attested]:

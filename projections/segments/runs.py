@@ -13,8 +13,7 @@ from domain.automation.events import TriggerFired
 from domain.automation.runs import Due, Run, decode_context
 from domain.recorded import Recorded
 from domain.since import Since
-from projections.copying import copy
-from projections.segments.driver import cursor, each
+from projections.segments.driver import cursor, each, insert
 from projections.segments.tables import rule, trigger
 
 _WAITING = f"""
@@ -103,28 +102,25 @@ def save(
 ) -> None:
     """Write what is different from before."""
     known = {it.key for runs in before.values() for it in runs}
-    copy(
-        tx,
-        trigger,
+    new = [
         (
-            (
-                workspace,
-                *it.key,
-                it.stream,
-                it.person,
-                *it.set_off,
-                it.outcome,
-                it.reason,
-                *it.since,
-                it.due,
-                effective.plans[it.rule, it.version].settings.priority,
-                it.context,
-                None,
-            )
-            for it in changed
-            if it.key not in known
-        ),
-    )
+            workspace,
+            *it.key,
+            it.stream,
+            it.person,
+            *it.set_off,
+            it.outcome,
+            it.reason,
+            *it.since,
+            it.due,
+            effective.plans[it.rule, it.version].settings.priority,
+            it.context,
+            None,
+        )
+        for it in changed
+        if it.key not in known
+    ]
+    insert(tx, trigger, new)
     moved = [
         (*it.key, it.person, it.outcome, it.reason, *it.since, it.due, it.context)
         for it in changed

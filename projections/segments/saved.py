@@ -15,13 +15,13 @@ from domain.known import Stream
 from domain.membership import Membership
 from domain.rules import Rules
 from domain.standing import Standing
-from projections.copying import copy
+from projections.arrays import packed as packed_array
 from projections.segments import runs, stored
-from projections.segments.driver import each
+from projections.segments.driver import cursor, each, insert
 from projections.segments.stored import Kept
 from projections.segments.tables import member, memory, person, stay, stream
 
-_DROP_STREAMS = f"DELETE FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
+_DROP_STREAMS = f"DELETE FROM {stream} WHERE stream = ANY(%b) AND workspace = %s"
 
 _CHANGE_MEMORIES = f"""
 UPDATE {memory} AS known SET values = changed.values, upto = changed.upto
@@ -29,7 +29,7 @@ FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (stream, values, u
 WHERE known.workspace = %s AND known.stream = changed.stream
 """
 
-_DROP_MEMORIES = f"DELETE FROM {memory} WHERE workspace = %s AND stream = ANY(%b)"
+_DROP_MEMORIES = f"DELETE FROM {memory} WHERE stream = ANY(%b) AND workspace = %s"
 
 _CHANGE_PERSONS = f"""
 UPDATE {person} AS known SET inside = changed.inside, due = changed.due
@@ -37,7 +37,7 @@ FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (person, inside, d
 WHERE known.workspace = %s AND known.person = changed.person
 """
 
-_DROP_PERSONS = f"DELETE FROM {person} WHERE workspace = %s AND person = ANY(%b)"
+_DROP_PERSONS = f"DELETE FROM {person} WHERE person = ANY(%b) AND workspace = %s"
 
 _END_STAYS = f"""
 WITH ended AS (
@@ -49,6 +49,13 @@ WITH ended AS (
     RETURNING known.*, ended.left_at, ended.left_by
 )
 INSERT INTO {stay} SELECT * FROM ended
+"""
+
+# Mostly somebody enters several at once: who and when is said once for all of them.
+_BEGIN_STAYS = f"""
+INSERT INTO {member} SELECT %s, segment, persons[number], entered_at[number], entered_by[number]
+FROM (SELECT %b::uuid[], %b::bigint[], %b::bigint[]) AS entries (persons, entered_at, entered_by),
+    unnest(%b::text[], %b::bigint[]) AS entered (segment, number)
 """
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -87,8 +94,8 @@ def _save_streams(tx: Connection, workspace: int, after: Membership) -> None:
         if it.changed
     ]
     if rows:
-        tx.exec_driver_sql(_DROP_STREAMS, (workspace, [row[1] for row in rows]))
-        copy(tx, stream, rows)
+        each(tx, _DROP_STREAMS, workspace, [(row[1],) for row in rows])
+        insert(tx, stream, rows)
 
 
 def _save_memories(
@@ -100,29 +107,28 @@ def _save_memories(
         if it.touched or it.recalled:
             values = packed(rules, it)
             if values == NOTHING and it.upto == it.met_by:
-                gone += [id_] if id_ in before else []
+                gone += [(id_,)] if id_ in before else []
             elif id_ in before:
                 changed.append((id_, values, it.upto))
             else:
                 new.append((workspace, id_, values, it.upto))
     each(tx, _CHANGE_MEMORIES, workspace, changed)
-    if gone:
-        tx.exec_driver_sql(_DROP_MEMORIES, (workspace, gone))
-    if new:
-        copy(tx, memory, new)
+    each(tx, _DROP_MEMORIES, workspace, gone)
+    insert(tx, memory, new)
 
 
 def packed(rules: Rules, stream: Stream) -> bytes:
     """Return all that is remembered of a stream, in bytes."""
     (memories, numbers, _), memory = rules.numbered, stream.memory
-    values = dict(memory.stored)
+    values, in_order = dict(memory.stored), True
     for key, at in stream.touched.items():
-        value = memories[key].encode(memory.get(key), at)
+        number, value = numbers[key], memories[key].encode(memory.get(key), at)
         if value is None:
-            values.pop(numbers[key], None)
+            values.pop(number, None)
         else:
-            values[numbers[key]] = msgspec.Raw(value)
-    return _encode(dict(sorted(values.items())))
+            in_order &= number in values  # as all that was stored is
+            values[number] = msgspec.Raw(value)
+    return _encode(values if in_order else dict(sorted(values.items())))
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Membership) -> None:
@@ -132,16 +138,26 @@ def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Membership)
             old.append((segment, person_, entered, *left))
         else:
             over.append((workspace, segment, person_, *entered, *left))
-    new = [
-        (workspace, rules.rules[place].segment, id_, *entered)
-        for id_, standing in _changed(after)
-        for place, entered in standing.entered.items()
-    ]
     each(tx, _END_STAYS, workspace, old)  # before they come in again, perhaps at the same instant
-    if over:
-        copy(tx, stay, over)
-    if new:
-        copy(tx, member, new)
+    insert(tx, stay, over)
+    _begin_stays(tx, workspace, rules, after)
+
+
+def _begin_stays(tx: Connection, workspace: int, rules: Rules, after: Membership) -> None:
+    segments = [it.segment for it in rules.rules]
+    entries, entered, numbers = list[tuple[UUID, int, int]](), list[str](), list[int]()
+    for id_, standing in _changed(after):
+        at = None
+        for place, since in standing.entered.items():
+            if since is not at:
+                entries.append((id_, *since))
+                at = since
+            entered.append(segments[place])
+            numbers.append(len(entries))
+    if entered:
+        columns = [*zip(*entries, strict=True), entered, numbers]
+        with cursor(tx) as ask:
+            ask.execute(_BEGIN_STAYS, (workspace, *map(packed_array, columns)))
 
 
 def _save_persons(
@@ -157,12 +173,10 @@ def _save_persons(
             else:
                 new.append((workspace, id_, inside, standing.due))
         elif is_known:
-            gone.append(id_)
+            gone.append((id_,))
     each(tx, _CHANGE_PERSONS, workspace, changed)
-    if gone:
-        tx.exec_driver_sql(_DROP_PERSONS, (workspace, gone))
-    if new:
-        copy(tx, person, new)
+    each(tx, _DROP_PERSONS, workspace, gone)
+    insert(tx, person, new)
 
 
 def _inside(rules: Rules, standing: Standing) -> bytes:

@@ -21,7 +21,7 @@ from domain.standing import Standing
 from projections.arrays import Uuids
 from projections.segments import runs
 from projections.segments.backfill import Filled
-from projections.segments.driver import cursor
+from projections.segments.driver import cursor, pipeline
 from projections.segments.recalling import NOTHING, recall
 from projections.segments.tables import member, memory, person, stream, trigger
 
@@ -140,11 +140,13 @@ def load(
     persons = Uuids({it.whose.person for it in streams.values()})
     remembered: set[UUID] = set()
     standings, kept = dict[UUID, Standing](), dict[UUID, bytes]()
-    with cursor(tx) as ask:
-        for id_, values, upto in ask.execute(_MEMORIES, (Uuids(streams), workspace)):
+    with pipeline(tx), cursor(tx) as ask, cursor(tx) as ask_too:
+        ask.execute(_MEMORIES, (Uuids(streams), workspace))
+        ask_too.execute(_PERSONS, (persons, workspace))
+        for id_, values, upto in ask.fetchall():
             streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
             remembered.add(id_)
-        for id_, inside, due in ask.execute(_PERSONS, (persons, workspace)):
+        for id_, inside, due in ask_too.fetchall():
             found = places(rules, inside)
             standings[id_], kept[id_] = Standing(found, due), inside
             standings[id_].stale = len(found) < len(inside) // PAIR

@@ -35,7 +35,7 @@ from domain.recorded import Recorded
 from domain.rules import Rule, Rules
 from projections import segments, timeline
 from projections.projector import Projector
-from projections.segments import backfill, bulk, definitions, stored, tables
+from projections.segments import backfill, bulk, definitions, parts, stored, tables
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -230,7 +230,10 @@ class Kept:
 
 
 @pytest.fixture
-def kept(database: str) -> Iterator[Kept]:
+def kept(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    monkeypatch.setattr(
+        parts, "EACH", 1
+    )  # so that as few people as there are come in several parts
     made = Kept(database)
     yield made
     made.engine.dispose()

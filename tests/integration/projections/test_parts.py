@@ -1,0 +1,83 @@
+"""People in parts: whatever is wrong with one part, nothing of the batch is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from uuid import UUID
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from domain.conditions import Happened
+from domain.known import Stream, Whose
+from domain.since import Since
+from domain.standing import Standing
+from domain.steps import Became, Did
+from projections.segments import parts, stored, tables
+from tests.builders import tracked, user
+from tests.properties.test_segments import Kept, Said, at, defined, kept, ledger
+
+__all__ = ["kept"]
+
+IDS = [UUID(int=it) for it in range(12)]
+TELLING = st.dictionaries(st.sampled_from(IDS), st.sampled_from(IDS), min_size=1, max_size=4)
+
+
+def did(position: int, stream: UUID) -> Did:
+    happened = Happened(position, position.to_bytes(16), "a", {})
+    return Did(Since(position, position), stream, "user_id", "track", happened)
+
+
+def became(position: int, persons: Mapping[UUID, UUID]) -> Became:
+    return Became(Since(position, position), {it: Whose(to, "x") for it, to in persons.items()})
+
+
+@given(
+    whose=st.dictionaries(st.sampled_from(IDS), st.sampled_from(IDS)),
+    events=st.lists(st.sampled_from(IDS), max_size=30),
+    facts=st.lists(TELLING, max_size=3),
+)
+def test_everybody_is_in_one_part_with_all_that_happens_to_them(whose, events, facts) -> None:
+    streams = {it: Stream(Whose(to, "x")) for it, to in whose.items()}
+    standings = {it: Standing() for it in whose.values()}
+    steps = [did(number, it) for number, it in enumerate(events, 1)]
+    told = [became(100 * number, it) for number, it in enumerate(facts)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "EACH", 1)
+        found = list(parts.shares(stored.Kept(streams, standings, {}, (), {}), told, steps))
+
+    assert Counter(it for some, _ in found for it in some.streams) == Counter([*streams])
+    assert Counter(it for some, _ in found for it in some.standings) == Counter([*standings])
+    taken = [it.at.by for _, what in found for it in what]
+    assert sorted(taken) == sorted(it.at.by for it in [*told, *steps])
+    for some, what in found:
+        assert [it.at.by for it in what] == sorted(it.at.by for it in what)
+        assert {it.whose.person for it in some.streams.values()} == some.standings.keys()
+        told_here = [it.whose for it in what if isinstance(it, Became)]
+        concerned = {to.person for it in told_here for to in it.values()}
+        for other in (it for it, _ in found if it is not some):
+            assert other.streams.keys().isdisjoint(set().union(*told_here))
+            assert other.standings.keys().isdisjoint(concerned)
+
+
+def test_what_goes_wrong_in_a_part_is_told_and_nothing_of_the_batch_is_kept(kept: Kept) -> None:
+    history = [Said(0, defined("s", {"event": "paid"}))]
+    history += [
+        Said(number, tracked("paid", user(f"u-{number}"), occurred_at=at(number)))
+        for number in range(1, 20)
+    ]
+    kept.feed.workspaces[1], alter = ledger(history), f"ALTER TABLE {tables.member}"
+    with kept.engine.begin() as tx:
+        tx.execute(text(f"{alter} ADD CONSTRAINT odd CHECK (entered_by <> 10)"))
+    with pytest.raises(psycopg.errors.CheckViolation, match="odd"):
+        kept.projector.catch_up(1)
+    assert kept.stays(1) == []
+
+    with kept.engine.begin() as tx:
+        tx.execute(text(f"{alter} DROP CONSTRAINT odd"))
+    kept.projector.catch_up(1)
+    assert len(kept.stays(1)) == 19
