@@ -101,6 +101,15 @@ def plan_anew(tx: Connection) -> None:
     tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
+def commit_at_ease(tx: Connection) -> None:
+    """Have the commit not wait for the disk.
+
+    What a crash of the server takes back is taken in again, for the checkpoint goes back with it and the ledger
+    has it all.  Whatever is committed later and does wait, as all of the ledger is, is on the disk after this.
+    """
+    tx.execute(text("SET LOCAL synchronous_commit = off"))
+
+
 def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
     """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
     tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))

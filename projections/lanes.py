@@ -40,6 +40,7 @@ def apply(abreast: Sequence[Lane], batch: Batch) -> None:
 
 def _apply(tx: Connection, share: Sequence[Projection], batch: Batch) -> None:
     checkpoint.plan_anew(tx)
+    checkpoint.commit_at_ease(tx)
     for projection in share:
         projection.apply(tx, batch)
     for projection in share if statistics.are_due(batch) else ():
