@@ -200,8 +200,7 @@ class Membership:
         What holds of anybody is not asked.
         """
         standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        if inside:
-            standing.enter(inside, at)
+        standing.enter(inside, at)
         standing.due = self._ask(person, places, at)
 
     def _settle_all(self, person: Person, at: Since) -> None:

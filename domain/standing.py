@@ -38,7 +38,7 @@ class Standing:
         """Be in segments from then on."""
         self.inside.update(dict.fromkeys(places, at.at))
         self.entered.update(dict.fromkeys(places, at))
-        self.moved = True
+        self.moved |= bool(places)
 
     def leave(self, place: int) -> Since | int:
         """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""

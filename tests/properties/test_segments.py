@@ -231,9 +231,8 @@ class Kept:
 
 @pytest.fixture
 def kept(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    monkeypatch.setattr(
-        parts, "EACH", 1
-    )  # so that as few people as there are come in several parts
+    # So that as few people as there are come in several parts.
+    monkeypatch.setattr(parts, "EACH", 1)
     made = Kept(database)
     yield made
     made.engine.dispose()
