@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from domain import profile_view
-from domain.conditions import Known
-from domain.memories import Remembered, Trait, Value
+from domain.conditions import Known, Told
+from domain.memories import Remembered, Sides, Value
 from domain.profile_state import ProfileState
 from domain.profile_view import TAGS
 from domain.rules import Rules
@@ -76,36 +76,57 @@ class Stream:
 class KnownOf:
     """What is known of the person whose streams these are."""
 
+    __slots__ = ("_told", "is_somebody", "known")
+
     def __init__(
         self, rules: Rules, streams: Sequence[Stream], in_segment: Callable[[str], bool]
     ) -> None:
         self.is_somebody = any(it.first_at is not None for it in streams)
-        joined = _Joined(rules, streams)
-        self._joined = joined
-        self._rules = rules
-        kinds = frozenset([it.whose.kind for it in streams if not it.whose.guessed])
-        self.known = Known(joined, {}, frozenset(), kinds, in_segment)
-        self._tell()
+        self._told = _Told(rules, streams)
+        alone = len(streams) == 1
+        summaries = streams[0].memory if alone else _Joined(rules, streams)
+        self.known = Known(summaries, self._told.read, in_segment)
 
     def forget(self, key: str) -> None:
         """Look at a memory anew."""
-        self._joined.pop(key, None)
-        if isinstance(self._rules.memories[key], Trait) or key == TAGS:
-            self._tell()
+        if isinstance(self.known.summaries, _Joined):
+            self.known.summaries.pop(key, None)
+        self._told.forget(key)
 
-    def _tell(self) -> None:
-        told_of, streams = self._rules.told, self._joined.streams
-        keys = [key for it in streams for key in it.memory.among(told_of)]
-        told = {key: it for key in sorted(keys) if (it := self._joined[key])} if keys else {}
-        if not told and not self.known.attributes and not self.known.tags:
-            return
+
+class _Told:
+    """What was told of a person, read when it is first asked for."""
+
+    __slots__ = ("_found", "_rules", "_streams")
+
+    def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
+        self._rules, self._streams = rules, streams
+        self._found: Told | None = None
+
+    def read(self) -> Told:
+        if self._found is None:
+            kinds = frozenset(it.whose.kind for it in self._streams if not it.whose.guessed)
+            self._found = Told(*self._shown(), kinds)
+        return self._found
+
+    def forget(self, key: str) -> None:
+        if key in self._rules.told:
+            self._found = None
+
+    def _shown(self) -> tuple[Mapping[str, Any], frozenset[str]]:
+        told = {}
+        for key in sorted(self._rules.told):
+            if sides := _sides(self._streams, key):
+                told[key] = self._rules.memories[key].join(sides)
+        if not told:
+            return {}, frozenset()
         tags = told.pop(TAGS, {})
         attributes = {name: word for each in told.values() for name, word in each.items()}
         state = ProfileState(attributes=attributes, tags=tags)
         shown = profile_view.attributes(state)
-        self.known = self.known._replace(
-            attributes={name: msgspec.json.decode(value) for name, value in shown.items()},
-            tags=frozenset(profile_view.tags(state)),
+        return (
+            {name: msgspec.json.decode(value) for name, value in shown.items()},
+            frozenset(profile_view.tags(state)),
         )
 
 
@@ -114,23 +135,18 @@ class _Joined(dict[str, Value]):
 
     def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
         super().__init__()
-        self._rules, self.streams = rules, streams
-        self._only = streams[0].memory.get if len(streams) == 1 else None
+        self._rules, self._streams = rules, streams
 
     def __missing__(self, key: str) -> Value:
-        if self._only is not None and key not in self._rules.told:
-            value = self._only(key)
-        else:
-            sides = [
-                (value, it.whose.demoted)
-                for it in self.streams
-                if (value := it.memory.get(key)) is not None
-            ]
-            value = self._rules.memories[key].join(sides) if sides else None
-        self[key] = value
+        sides = _sides(self._streams, key)
+        value = self[key] = self._rules.memories[key].join(sides) if sides else None
         return value
 
     def get(self, key: str, default: Value = None) -> Value:
         """Return the joined value."""
         value = self[key]
         return default if value is None else value
+
+
+def _sides(streams: Sequence[Stream], key: str) -> Sides:
+    return [(value, it.whose.demoted) for it in streams if (value := it.memory[key]) is not None]

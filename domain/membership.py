@@ -108,7 +108,7 @@ class Membership:
     def note(self, stream: UUID, key: str, change: Callable[[Value], Value], at: Since) -> None:
         """Remember something else of a stream than before."""
         it = self.streams[stream]
-        _remember(self.persons[it.whose.person], it, key, change(it.memory.get(key)), at)
+        _remember(self.persons[it.whose.person], it, key, change(it.memory[key]), at)
 
     def _wait(self, person: Person, until: int) -> None:
         standing, next_due = person.standing, self.acting.next_due
@@ -136,7 +136,7 @@ class Membership:
         told = self._telling.told(person.id, step.kind)
         changed = list[Change]()
         for key in self._rules.watching(step.kind, happened.name):
-            before = stream.memory.get(key)
+            before = stream.memory[key]
             after = self._rules.adders[key](before, happened)
             if after is not before and after != before:
                 _remember(person, stream, key, after, step.at)
@@ -207,7 +207,7 @@ class Membership:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
         places = {*self._rules.at_first_sight, *person.standing.inside}
         for stream in person.streams.values():
-            for key in stream.memory:
+            for key in stream.memory.known():
                 places |= self._rules.users[key]
         person.standing.due = self._ask(person, places, at)
 
@@ -256,7 +256,7 @@ def _size(person: Person, stream: Stream, key: str, before: Value, after: Value)
         if isinstance(after, list):
             return len(after)
         return None if isinstance(after, dict) else 1 if before is None else SEVERAL
-    others = (it.memory.get(key) for it in person.streams.values() if it is not stream)
+    others = (it.memory[key] for it in person.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):
         return None  # what is still to come may have come by the time that it is asked

@@ -6,7 +6,7 @@ person's is the join of those of their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
@@ -29,7 +29,6 @@ Sides = Sequence[tuple[Value, datetime | None]]
 """The values of a person's streams; those with an instant are demoted: see `domain.identity`."""
 
 IDENTIFY = "identify"
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _registers = msgspec.msgpack.Decoder(Registers).decode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -64,12 +63,12 @@ class Memory(Protocol):
         """Return the value of all sides together; none of them is None."""
         ...
 
-    def encode(self, value: Value, clock: int) -> bytes | None:
-        """Return what has to be kept of a value from the clock on, in bytes; None for nothing."""
+    def kept(self, value: Value, clock: int) -> Value:
+        """Return what has to be kept of a value from the clock on, as MessagePack can hold it; None for nothing."""
         ...
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
-        """Return the value that was stored."""
+        """Return the value that was kept."""
         ...
 
 
@@ -89,10 +88,9 @@ class Did:
         """Return the condition's own join: whoever did it, the person did."""
         return reduce(self.leaf.join, (value for value, _ in sides))
 
-    def encode(self, value: Value, clock: int) -> bytes | None:
+    def kept(self, value: Value, clock: int) -> Value:
         """Leave out what no later clock asks for."""
-        kept = self.leaf.pruned(value, clock)
-        return None if kept is None else _encode(kept)
+        return self.leaf.pruned(value, clock)
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return plain values."""
@@ -116,9 +114,9 @@ class _Told(_Plain):
         """Let the latest word count, and that of demoted streams fill gaps only."""
         return registers.join(sides)
 
-    def encode(self, value: Value, clock: int) -> bytes | None:  # noqa: ARG002 - words do not age
-        """Keep it all."""
-        return _encode(value)
+    def kept(self, value: Value, clock: int) -> Value:  # noqa: ARG002 - words do not age
+        """Keep it all, in the order of the names."""
+        return dict(sorted(value.items()))
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return registers."""
@@ -182,9 +180,9 @@ class OnList(_Plain):
         """Return the word of the highest position."""
         return max(value for value, _ in sides)
 
-    def encode(self, value: Value, clock: int) -> bytes | None:  # noqa: ARG002 - words do not age
+    def kept(self, value: Value, clock: int) -> Value:  # noqa: ARG002 - words do not age
         """Keep it all."""
-        return _encode(value)
+        return value
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return position and word."""
@@ -202,10 +200,10 @@ class Numbered(NamedTuple):
 NOT_NUMBERED = Numbered({}, {}, {})
 
 
-class Remembered:
-    """What is remembered of a stream, by key.  What was stored is decoded when it is first asked for."""
+class Remembered(dict[str, Value]):
+    """What is remembered of a stream, by key; None: nothing.  What was stored is decoded when it is first asked for."""
 
-    __slots__ = ("_numbered", "_values", "stored")
+    __slots__ = ("_numbered", "stored")
 
     def __init__(
         self,
@@ -214,29 +212,24 @@ class Remembered:
         numbered: Numbered = NOT_NUMBERED,
     ) -> None:
         """``stored``: values by number, each of which stands for a key."""
-        self.stored, self._values, self._numbered = stored, dict(values), numbered
+        super().__init__(values)
+        self.stored, self._numbered = stored, numbered
 
-    def get(self, key: str) -> Value:
-        """Return a value; None: nothing is remembered."""
-        value = self._values.get(key)
-        if value is None and self.stored:
-            raw = self.stored.get(self._numbered.numbers.get(key, 0))
-            if raw is not None:
-                value = self._values[key] = self._numbered.memories[key].decode(raw)
+    def __missing__(self, key: str) -> Value:
+        raw = self.stored.get(self._numbered.numbers.get(key, 0))
+        value = self[key] = None if raw is None else self._numbered.memories[key].decode(raw)
         return value
 
-    def __setitem__(self, key: str, value: Value) -> None:
-        self._values[key] = value
+    def get(self, key: str, default: Value = None) -> Value:
+        """Return the value."""
+        value = self[key]
+        return default if value is None else value
 
-    def among(self, keys: Iterable[str]) -> list[str]:
-        """Return those of the keys under which something is remembered."""
-        numbers, stored, values = self._numbered.numbers, self.stored, self._values
-        return [it for it in keys if it in values or numbers.get(it) in stored]
-
-    def __iter__(self) -> Iterator[str]:
-        """Give out the keys under which something is remembered."""
+    def known(self) -> set[str]:
+        """Return the keys under which something is remembered."""
         keys = self._numbered.keys
-        return iter({keys[it] for it in self.stored} | self._values.keys())
+        found = (key for key, value in self.items() if value is not None)
+        return {keys[it] for it in self.stored}.union(found)
 
 
 def memories(condition: Condition) -> Iterator[Memory]:

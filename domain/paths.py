@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +42,22 @@ def parse(text: str) -> Steps:
             steps.append(found["name"])
         at = found.end()
     return tuple(steps)
+
+
+def finder(steps: Steps) -> Callable[[Any], Sequence[Any]]:
+    """Return what does the same as `find` for these steps."""
+    if None in steps:
+        return lambda document: find(document, steps)
+
+    def find_one(document: Any) -> Sequence[Any]:
+        try:
+            for step in steps:
+                document = document[step]
+        except (KeyError, TypeError):  # only objects have members by name
+            return ()
+        return (document,)
+
+    return find_one
 
 
 def find(document: Any, steps: Sequence[str | None]) -> Sequence[Any]:

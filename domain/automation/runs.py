@@ -173,9 +173,9 @@ class Passing:
         fired = sorted((at for it in values for at in it.fired), reverse=True)
         return Passed(taken, tuple(fired[:MOST_TIMES]))
 
-    def encode(self, value: Value, clock: int) -> bytes | None:  # noqa: ARG002 - see `Passed`
+    def kept(self, value: Value, clock: int) -> Value:  # noqa: ARG002 - see `Passed`
         """Keep it all."""
-        return msgspec.msgpack.encode(value)
+        return value
 
     def decode(self, stored: bytes) -> Value:
         """Return what was kept."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from domain.conditions.aggregates import Aggregated
-from domain.conditions.base import Condition, Known, Leaf, Program
+from domain.conditions.base import Condition, Known, Leaf, Program, Told
 from domain.conditions.computed import Computed, Score, Scored
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.groups import All, Any_, Group, None_
@@ -133,6 +133,7 @@ __all__ = [
     "Known",
     "Leaf",
     "Program",
+    "Told",
     "Value",
     "names",
     "parts",

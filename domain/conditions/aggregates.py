@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.base import Leaf
+from domain.conditions.base import Answer, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import Within
-from domain.conditions.totals import NumberOperator, compares, is_compared, readable
+from domain.conditions.totals import NumberOperator, comparer, is_compared, readable
 from domain.conditions.values import Comparison, Exact
 from domain.errors import InvalidRequest
 
@@ -34,9 +34,11 @@ class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "an aggregate is compared with a number; `between` with [low, high]"
             )
 
-    def holds(self, result: Exact | None) -> bool:
-        """Compare a result; one that there is not never holds."""
-        return result is not None and compares(self.op, result, self.value)
+    @property
+    def holds(self) -> Callable[[Exact | None], bool]:
+        """What compares a result; one that there is not never holds."""
+        compare = comparer(self.op, self.value)
+        return lambda result: result is not None and compare(result)
 
 
 class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -93,9 +95,11 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """Return when a value leaves the window and with it the answer changes."""
         return self.answer_of(summary, clock)[1]
 
-    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
-        """Return both."""
-        return self.computation.answer(summary, clock, self.aggregate.holds)
+    @cached_property
+    def answer_of(self) -> Callable[[Summary, int], Answer]:
+        """What tells both by the value."""
+        answer, holds = self.computation.answer, self.aggregate.holds
+        return lambda summary, clock: answer(summary, clock, holds)
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""

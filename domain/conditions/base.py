@@ -28,21 +28,34 @@ def earlier(one: int | None, other: int | None) -> int | None:
     return one if other is None else other if one is None else min(one, other)
 
 
-class Known(NamedTuple):
-    """What is known of a person."""
-
-    summaries: Mapping[str, Summary]
-    """By the key of the leaf; joined over the person's streams."""
+class Told(NamedTuple):
+    """What a person is."""
 
     attributes: Mapping[str, Any] = {}
     tags: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
     """Kinds of identifier that the person goes by."""
 
+
+class Known(NamedTuple):
+    """What is known of a person."""
+
+    summaries: Mapping[str, Summary]
+    """By the key of the leaf; joined over the person's streams."""
+
+    told: Callable[[], Told] = Told
+    """Most conditions look at what the person did only, so that it is put together when it is asked for."""
+
     in_segment: Callable[[str], bool] = lambda _segment: False
 
 
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+Answer = tuple[bool, int | None]
+"""Whether something holds, and when that may change by itself."""
+
+
+class Condition(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
+):
     """Something that holds of a person at an instant, or not."""
 
     KEY: ClassVar[str]
@@ -71,9 +84,11 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """
         raise NotImplementedError
 
-    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
-        """Return both: whether it holds, and when that may change by itself."""
-        return self.holds(known, clock), self.changes_at(known, clock)
+    @cached_property
+    def answer(self) -> Callable[[Known, int], Answer]:
+        """What tells both at once of somebody, made ready to be asked of many."""
+        holds, changes_at = self.holds, self.changes_at
+        return lambda known, clock: (holds(known, clock), changes_at(known, clock))
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return what the answer rests on, for people to read."""
@@ -110,17 +125,23 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
         summary, comes = self._known(known, clock)
         return earlier(self.changes_of(summary, clock), comes)
 
-    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
-        """Return both, from one look at the summary."""
-        try:
-            summary = known.summaries[self.key]
-        except KeyError:
-            summary = None
-        if not isinstance(summary, dict):
-            return self.answer_of(summary, clock)
-        summary, comes = self.at(summary, clock)
-        holds, changes = self.answer_of(summary, clock)
-        return holds, earlier(changes, comes)
+    @cached_property
+    def answer(self) -> Callable[[Known, int], Answer]:
+        """What tells both from one look at the summary."""
+        key, answer_of, at = self.key, self.answer_of, self.at
+
+        def answer(known: Known, clock: int) -> Answer:
+            try:
+                summary = known.summaries[key]
+            except KeyError:
+                summary = None
+            if not isinstance(summary, dict):
+                return answer_of(summary, clock)
+            summary, comes = at(summary, clock)
+            holds, changes = answer_of(summary, clock)
+            return holds, earlier(changes, comes)
+
+        return answer
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return what the summary has to say."""
@@ -134,9 +155,11 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
         """Return when the answer changes if nothing else happens."""
         raise NotImplementedError
 
-    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
-        """Return both, of a summary."""
-        return self.holds_of(summary, clock), self.changes_of(summary, clock)
+    @cached_property
+    def answer_of(self) -> Callable[[Summary, int], Answer]:
+        """What tells both of a summary."""
+        holds_of, changes_of = self.holds_of, self.changes_of
+        return lambda summary, clock: (holds_of(summary, clock), changes_of(summary, clock))
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return what the answer rests on, for people to read."""

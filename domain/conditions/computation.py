@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -52,15 +52,16 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""
-        matches, window, moves = matcher(self.where), self.within, self._span is not None
+        matches, find, fn = matcher(self.where), self._finder(), self.fn
+        window, moves = self.within, self._span is not None
 
         def note(happened: Happened) -> Summary:
             if window is not None and not moves and not window.covers(happened.at):
                 return None
-            found = self._found(happened) if matches(happened.document) else []
+            found = find(happened) if matches(happened.document) else ()
             if not found:
                 return None
-            return [[happened.at, it] for it in sorted(found)] if moves else total(self.fn, found)
+            return [[happened.at, it] for it in sorted(found)] if moves else total(fn, found)
 
         return note
 
@@ -105,15 +106,19 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
                 return now, at + self._span
         return now, None
 
-    def _found(self, happened: Happened) -> list[Any]:
+    def _finder(self) -> Callable[[Happened], Sequence[Any]]:
         if self.path is None:
-            return ["1"]
-        values = paths.find(happened.document, paths.parse(self.path))
-        if self.fn in {"first", "last"}:
-            one = values[0] if values else None
+            return lambda _happened: ("1",)
+        find, distinct = paths.finder(paths.parse(self.path)), self.fn == "distinct"
+
+        def find_one(happened: Happened) -> Sequence[Any]:
+            one = next(iter(find(happened.document)), None)
             text = msgspec.json.encode(one).decode()
-            return [] if one is None else [[happened.at, happened.id, text]]
-        return list(texts(values, self.fn == "distinct"))
+            return () if one is None else ([happened.at, happened.id, text],)
+
+        if self.fn in {"first", "last"}:
+            return find_one
+        return lambda happened: texts(find(happened.document), distinct)
 
     def _within(self, summary: Summary, clock: int) -> list[list[Any]]:
         assert self._span is not None

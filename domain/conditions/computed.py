@@ -13,7 +13,7 @@ from domain.conditions.base import Condition, Known, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
-from domain.conditions.totals import NumberOperator, compares, exact, is_compared, readable
+from domain.conditions.totals import NumberOperator, comparer, exact, is_compared, readable
 from domain.conditions.values import (
     EXACT,
     OPPOSITES,
@@ -148,7 +148,7 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     def holds(self, known: Known, clock: int) -> bool:
         """Compare the score."""
-        return compares(self.op, self.points(known, clock), self.value)
+        return comparer(self.op, self.value)(self.points(known, clock))
 
     def changes_at(self, known: Known, clock: int) -> int | None:
         """Return when the first of the conditions may change."""

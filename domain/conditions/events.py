@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import Leaf
+from domain.conditions.base import Answer, Leaf
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import FIRST, ONCE, Count, Within, duration
@@ -68,6 +68,8 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
         matches, fixed = matcher(self.where), self._fixed
+        if not self.where and fixed is None:
+            return lambda happened: [happened.at]
 
         def note(happened: Happened) -> Summary:
             if fixed is not None and not fixed.covers(happened.at):
@@ -96,14 +98,20 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         """Return when enough of the counted times will have left the window."""
         return self.answer_of(summary, clock)[1]
 
-    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
-        """Count the times within the window; the next that matters is the one that leaves too few."""
-        times, span, (low, high) = self._counted(summary, clock), self._span, self._bounds
-        if high is not None and len(times) > high:
-            return False, None if span is None else times[high] + span
-        if len(times) < low:
-            return False, None
-        return True, None if span is None or low == 0 else times[low - 1] + span
+    @cached_property
+    def answer_of(self) -> Callable[[Summary, int], Answer]:
+        """What counts the times within the window; the next that matters is the one that leaves too few."""
+        counted, span, (low, high) = self._counted, self._span, self.count.bounds
+
+        def answer_of(summary: Summary, clock: int) -> Answer:
+            times = counted(summary, clock)
+            if high is not None and len(times) > high:
+                return False, None if span is None else times[high] + span
+            if len(times) < low:
+                return False, None
+            return True, None if span is None or low == 0 else times[low - 1] + span
+
+        return answer_of
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the count (no higher than can matter) and the newest of the times."""
@@ -114,24 +122,26 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
             "times": [shown(at) for at in times[:EVIDENCE]],
         }
 
-    def _counted(self, summary: list[int] | None, clock: int) -> list[int]:
-        if not summary:
-            return []
-        times = summary[: self._enough]
-        since = FIRST if self._span is None else clock - self._span
-        if since < times[-1] and times[0] <= clock:
-            return times
-        return [at for at in times if since < at <= clock]
-
     @cached_property
+    def _counted(self) -> Callable[[list[int] | None, int], list[int]]:
+        enough, span = self._enough, self._span
+
+        def counted(summary: list[int] | None, clock: int) -> list[int]:
+            if not summary:
+                return []
+            times = summary[:enough]
+            since = FIRST if span is None else clock - span
+            if since < times[-1] and times[0] <= clock:
+                return times
+            return [at for at in times if since < at <= clock]
+
+        return counted
+
+    @property
     def _span(self) -> int | None:
         return None if self.within is None else self.within.span
 
-    @cached_property
-    def _bounds(self) -> tuple[int, int | None]:
-        return self.count.bounds
-
-    @cached_property
+    @property
     def _enough(self) -> int:
         return max(self.count.enough, 1)
 
@@ -194,28 +204,29 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         return min(one, other) if self.counted is None else self.counted.joined(one, other)
 
     def holds_of(self, summary: Summary, clock: int) -> bool:
-        """Compare its age with the duration; what never happened has no age."""
+        """Compare its age."""
         return self.answer_of(summary, clock)[0]
 
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when it will be that old."""
         return self.answer_of(summary, clock)[1]
 
-    def answer_of(self, summary: Summary, clock: int) -> tuple[bool, int | None]:
-        """Return both."""
-        if summary is None:
-            return False, None
-        old_at: int = (summary if self.counted is None else summary[0]) + self._age
-        if old_at <= clock:
-            return self.older_than is not None, None
-        return self.older_than is None, old_at
+    @cached_property
+    def answer_of(self) -> Callable[[Summary, int], Answer]:
+        """What compares its age with the duration; what never happened has no age."""
+        is_last, age = self.counted is not None, duration(self.older_than or self.newer_than)
+        when_old, when_new = self.older_than is not None, self.older_than is None
+
+        def answer_of(summary: Summary, clock: int) -> Answer:
+            if summary is None:
+                return False, None
+            old_at: int = (summary[0] if is_last else summary) + age
+            return (when_old, None) if old_at <= clock else (when_new, old_at)
+
+        return answer_of
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
         """Return when it was."""
         if summary is None:
             return {"times": []}
         return {"times": [shown(summary if self.counted is None else summary[0])]}
-
-    @cached_property
-    def _age(self) -> int:
-        return duration(self.older_than or self.newer_than)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
-from domain.conditions.base import Condition, Known
+from domain.conditions.base import Answer, Condition, Known
 
 
 class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -20,15 +21,21 @@ class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         times = [at for it in self.parts if (at := it.changes_at(known, clock)) is not None]
         return min(times, default=None)
 
-    def answer(self, known: Known, clock: int) -> tuple[bool, int | None]:
-        """Return both, asking each part once."""
-        answers, changes = list[bool](), None
-        for part in self.parts:
-            holds, at = part.answer(known, clock)
-            answers.append(holds)
-            if at is not None and (changes is None or at < changes):
-                changes = at
-        return self._together(answers), changes
+    @cached_property
+    def answer(self) -> Callable[[Known, int], Answer]:
+        """What tells both, asking each part once."""
+        parts, together = [it.answer for it in self.parts], self._together
+
+        def answer(known: Known, clock: int) -> Answer:
+            answers, changes = list[bool](), None
+            for part in parts:
+                holds, at = part(known, clock)
+                answers.append(holds)
+                if at is not None and (changes is None or at < changes):
+                    changes = at
+            return together(answers), changes
+
+        return answer
 
     def _together(self, answers: Iterable[bool]) -> bool:
         """Return what the answers of the parts come to."""

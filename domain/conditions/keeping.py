@@ -73,18 +73,23 @@ class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     def adder(self) -> Callable[[Summary, Happened], Summary]:
         """Return what adds one event, each handed in once, to a summary."""
-        note, join = self.noter(), self.join
+        note, joined = self.noter(), self.joined
 
         def add(summary: Summary, happened: Happened) -> Summary:
             noted = note(happened)
             if noted is None:
                 return summary
-            if happened.recorded is not None:
+            at, recorded = happened.at, happened.recorded
+            if recorded is not None:
                 if isinstance(summary, dict):
-                    summary = self._settled(summary, happened.recorded).whole
-                if happened.at > happened.recorded:
-                    noted = _Parts(None, [[happened.at, noted]]).whole
-            return join(summary, noted)
+                    summary = self._settled(summary, recorded).whole
+                if at > recorded:
+                    return self.join(summary, _Parts(None, [[at, noted]]).whole)
+            if summary is None:
+                return noted
+            return (
+                self.join(summary, noted) if isinstance(summary, dict) else joined(summary, noted)
+            )
 
         return add
 

@@ -48,9 +48,10 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
 
     def values(self, known: Known) -> Sequence[Any]:
         """Return the values at the path."""
-        if self.attribute in known.attributes:  # a name may hold dots of its own
-            return (known.attributes[self.attribute],)
-        return paths.find({_ROOT: known.attributes}, paths.parse(self._path))
+        attributes = known.told().attributes
+        if self.attribute in attributes:  # a name may hold dots of its own
+            return (attributes[self.attribute],)
+        return paths.find({_ROOT: attributes}, paths.parse(self._path))
 
     @property
     def outermost(self) -> str:
@@ -82,7 +83,7 @@ class Tagged(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
     def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
         """Look among the tags."""
-        return (self.tag in known.tags) == self.present
+        return (self.tag in known.told().tags) == self.present
 
 
 class Named(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -95,7 +96,7 @@ class Named(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
     def holds(self, known: Known, clock: int) -> bool:  # noqa: ARG002
         """Look among the kinds."""
-        return (self.identifier in known.kinds) == self.present
+        return (self.identifier in known.told().kinds) == self.present
 
 
 class InSegment(_Fixed, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -37,27 +37,33 @@ def is_compared(op: str, value: Any) -> bool:
     return isinstance(numbers, list) and len(numbers) == wanted and all(map(is_number, numbers))
 
 
-def compares(op: str, result: Exact, value: Any) -> bool:
-    """Compare a result exactly."""
+def comparer(op: str, value: Any) -> Callable[[Exact], bool]:
+    """Return what compares a result exactly."""
     if op == "between":
-        low, high = value
-        return exact(low) <= result <= exact(high)
-    return _COMPARE[op](result, exact(value))
+        low, high = map(exact, value)
+        return lambda result: low <= result <= high
+    compare, wanted = _COMPARE[op], exact(value)
+    return lambda result: compare(result, wanted)
 
 
-def texts(values: Iterable[Any], distinct: bool) -> Iterable[str]:
-    """Give out the numbers; and, to be told apart, texts and booleans too."""
+def texts(values: Iterable[Any], distinct: bool) -> list[str]:
+    """Return the numbers; and, to be told apart, texts and booleans too."""
+    found = list[str]()
     for value in values:
         if is_number(value):
-            yield _canonical(value)
+            found.append(canonical(value))
         elif distinct and isinstance(value, (str, bool)):
-            yield msgspec.json.encode(value).decode()
+            found.append(msgspec.json.encode(value).decode())
+    return found
 
 
-def _canonical(value: float) -> str:
-    """Return a number's text, the same for equal numbers."""
-    exact = Decimal(repr(value) if isinstance(value, float) else value)
-    return str(exact.normalize(_EXACT)) if exact else "0"
+def canonical(value: float) -> str:
+    """Return a number's text, the same for equal numbers: that of its decimal without needless zeros."""
+    text = repr(value)
+    if text[-1] != "0" and "e" not in text:
+        return text
+    number = Decimal(text)
+    return str(number.normalize(_EXACT)) if number else "0"
 
 
 def readable(result: Exact) -> float | str:
@@ -74,12 +80,14 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
-def total(fn: Function, found: list[Any]) -> Summary:
+def total(fn: Function, found: Sequence[Any]) -> Summary:
     """Return what some values, at least one, add up to."""
     if fn in {"first", "last"}:
         return min(found) if fn == "first" else max(found)
     if fn == "distinct":
         return sorted(set(found))
+    if len(found) == 1:
+        return found[0] if fn in {"min", "max"} else [found[0], 1]
     numbers = [Decimal(it) for it in found]
     if fn in {"min", "max"}:
         return str(min(numbers) if fn == "min" else max(numbers))

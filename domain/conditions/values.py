@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from operator import ge, gt, le, lt
 from typing import Any, Literal
 
 import msgspec
@@ -76,11 +77,11 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def compiled(self) -> Callable[[Any], bool]:
         """Return the test of a document such as ``{"properties": {...}}``."""
-        steps = paths.parse(self.path)
+        find = paths.finder(paths.parse(self.path))
         holds = tester(self.op, self.value, 0)
         if self.op in OPPOSITES:
-            return lambda document: not any(map(holds, paths.find(document, steps)))
-        return lambda document: any(map(holds, paths.find(document, steps)))
+            return lambda document: not any(map(holds, find(document)))
+        return lambda document: any(map(holds, find(document)))
 
 
 def tester(op: str, value: Any, clock: int) -> Test:
@@ -125,11 +126,11 @@ def time_of(value: Any) -> int | None:
 
 def is_number(value: Any) -> bool:
     """Say whether a value is a JSON number within the range of a double, which true and false are not."""
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, float):
+        return math.isfinite(value)
     if isinstance(value, int):
-        return value.bit_length() <= LARGEST_BITS
-    return isinstance(value, EXACT) or (isinstance(value, float) and math.isfinite(value))
+        return not isinstance(value, bool) and value.bit_length() <= LARGEST_BITS
+    return isinstance(value, EXACT)
 
 
 def boundary(value: Any, clock: int) -> int:
@@ -156,7 +157,9 @@ def same(one: Any, other: Any) -> bool:
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, int], Test]:
     def make(wanted: Any, _clock: int) -> Test:
-        return lambda it: _comparable(it, wanted) and compare(it, wanted)
+        if isinstance(wanted, str):
+            return lambda it: isinstance(it, str) and compare(it, wanted)
+        return lambda it: is_number(it) and compare(it, wanted)
 
     return make
 
@@ -211,10 +214,10 @@ def _times(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Test]:
 
 _TESTS: dict[str, Callable[[Any, int], Test]] = {
     "eq": _equal,
-    "gt": _ordered(lambda it, wanted: bool(it > wanted)),
-    "gte": _ordered(lambda it, wanted: bool(it >= wanted)),
-    "lt": _ordered(lambda it, wanted: bool(it < wanted)),
-    "lte": _ordered(lambda it, wanted: bool(it <= wanted)),
+    "gt": _ordered(gt),
+    "gte": _ordered(ge),
+    "lt": _ordered(lt),
+    "lte": _ordered(le),
     "between": _between,
     "in": _in,
     "contains": _contains,

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from domain.known import Stream
 from domain.membership import Membership
+from domain.memories import Value
 from domain.rules import Rules
 from domain.standing import Standing
 from projections.arrays import packed as packed_array
@@ -120,14 +121,14 @@ def _save_memories(
 def packed(rules: Rules, stream: Stream) -> bytes:
     """Return all that is remembered of a stream, in bytes."""
     (memories, numbers, _), memory = rules.numbered, stream.memory
-    values, in_order = dict(memory.stored), True
+    values, in_order = dict[int, Value](memory.stored), True
     for key, at in stream.touched.items():
-        number, value = numbers[key], memories[key].encode(memory.get(key), at)
+        number, value = numbers[key], memories[key].kept(memory[key], at)
         if value is None:
             values.pop(number, None)
         else:
             in_order &= number in values  # as all that was stored is
-            values[number] = msgspec.Raw(value)
+            values[number] = value
     return _encode(values if in_order else dict(sorted(values.items())))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.conditions import Happened, Known, Program, read
+from domain.conditions import Happened, Known, Program, Told, read
 from domain.errors import InvalidRequest
 from tests import oracle
 
@@ -236,13 +236,8 @@ def known(
     joined: dict[str, Any] = {}
     for (_, key), summary in kept.items():
         joined[key] = program.leaves[key].join(joined.get(key), summary)
-    return Known(
-        joined,
-        history.attributes,
-        history.tags,
-        history.kinds,
-        lambda it: it in history.segments,
-    )
+    told = Told(history.attributes, history.tags, history.kinds)
+    return Known(joined, lambda: told, lambda it: it in history.segments)
 
 
 def stored(program: Program, summaries: Mapping[str, Any], clock: int) -> Mapping[str, Any]:

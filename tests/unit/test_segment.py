@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain import conditions
-from domain.conditions import Known
+from domain.conditions import Known, Told
 from domain.errors import Conflict, InvalidRequest, NotFound
 from domain.segment import By, Definition, Segment, references
 
@@ -137,5 +137,5 @@ def test_a_number_beyond_all_floats_is_no_number(digits: str) -> None:
     with pytest.raises(InvalidRequest):
         Segment("s").define(Definition("n", "", condition), nobody, BY)
     larger = conditions.read({"attribute": "a", "op": "gt", "value": 1})
-    assert not larger.holds(Known({}, {"a": 10**400}), 0)
-    assert larger.holds(Known({}, {"a": 10**300}), 0)
+    assert not larger.holds(Known({}, lambda: Told({"a": 10**400})), 0)
+    assert larger.holds(Known({}, lambda: Told({"a": 10**300})), 0)

@@ -6,7 +6,7 @@ import pytest
 
 from domain.automation import plan
 from domain.automation.actions import written
-from domain.conditions import Known
+from domain.conditions import Known, Told
 from domain.errors import InvalidRequest
 
 EVENT, TAG = {"event": "a"}, [{"add_tag": {"tag": "x"}}]
@@ -124,4 +124,4 @@ def test_a_field_is_taken_from_what_set_the_rule_off(
 ) -> None:
     read = plan.read(rule(audience={"attribute": "x"} | comparison)).audience
     assert read is not None
-    assert read.holds(Known({}, attributes), 0, {"properties": context}) is holds
+    assert read.holds(Known({}, lambda: Told(attributes)), 0, {"properties": context}) is holds

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from domain.conditions import Happened, Known, Program, read
+from domain.conditions import Happened, Known, Program, Told, read
 from domain.conditions.times import MICROSECOND, microseconds, moment
 from domain.conditions.values import shown
 
@@ -33,8 +34,8 @@ def did(name: str, at: datetime = NOON, /, **properties: Any) -> Did:
 class Person:
     """Somebody with a history."""
 
-    def __init__(self, *history: Did, **known: Any) -> None:
-        self.history, self.known = history, known
+    def __init__(self, *history: Did, segments: Collection[str] = (), **told: Any) -> None:
+        self.history, self.segments, self.told = history, segments, Told(**told)
 
     def meets(self, document: Any, at: datetime) -> bool:
         """Say whether the condition holds of the person at the instant."""
@@ -75,4 +76,4 @@ class Person:
         joined: dict[str, Any] = {}
         for (_, key), summary in kept.items():
             joined[key] = program.leaves[key].join(joined.get(key), summary)
-        return program.condition, Known(joined, **self.known)
+        return program.condition, Known(joined, lambda: self.told, self.segments.__contains__)

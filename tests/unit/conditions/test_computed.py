@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from domain.conditions import Happened, Known, Program, read
+from domain.conditions import Happened, Known, Program, Told, read
 from domain.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 
@@ -103,7 +103,7 @@ def test_a_score_is_the_sum_of_the_points_of_what_holds() -> None:
 
 def test_a_score_is_explained_with_its_parts() -> None:
     condition = read({"score": SCORE, "op": "gte", "value": 5})
-    explained = condition.explain(Known({}, tags=frozenset({"vip"})), 0)
+    explained = condition.explain(Known({}, lambda: Told(tags=frozenset({"vip"}))), 0)
     assert (explained["result"], explained["holds"]) == (float(Fraction("-4.9")), False)
     assert [it["holds"] for it in explained["parts"]] == [False, True, True]
 

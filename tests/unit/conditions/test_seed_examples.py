@@ -446,7 +446,7 @@ def test_b_profile_session_and_segment_membership_conditions() -> None:
     }
     known = {"attributes": {"job_title": "Manager"}, "kinds": frozenset({"email"})}
     assert Person(did("session_started"), **known).meets(asked, NOON)
-    churned = Person(did("session_started"), in_segment="churned".__eq__, **known)
+    churned = Person(did("session_started"), segments={"churned"}, **known)
     assert not churned.meets(asked, NOON)
 
 
