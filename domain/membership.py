@@ -111,8 +111,13 @@ class Membership:
         _remember(self.persons[it.whose.person], it, key, change(it.memory[key]), at)
 
     def _wait(self, person: Person, until: int) -> None:
-        standing, next_due = person.standing, self.acting.next_due
-        while (due := earlier(standing.due, next_due(person.id))) is not None and due <= until:
+        standing, acting = person.standing, self.acting
+        while True:
+            due = standing.due
+            if acting.somebody_waits:
+                due = earlier(due, acting.next_due(person.id))
+            if due is None or due > until:
+                return
             at = Since(due, BY_ITSELF)
             person.meet()
             if standing.due == due:
@@ -127,8 +132,8 @@ class Membership:
         return person
 
     def _do(self, step: Did) -> None:
-        met = step.stream not in self.streams
-        stream = self._met(step) if met else self.streams[step.stream]
+        known = self.streams.get(step.stream)
+        stream = self._met(step) if known is None else known
         person = self._turn_to(stream, step.at)
         happened, first = step.happened, stream.first_at is None
         if stream.first_at is None or happened.at < stream.first_at:
@@ -145,7 +150,7 @@ class Membership:
         if created:
             person.known = None
             # Rules are told of moves in the order of the segments, whoever is asked about.
-            if met and len(person.streams) == 1 and not self._rules.effective:
+            if known is None and len(person.streams) == 1 and not self._rules.effective:
                 self._meet(person, changed, step.at)
             else:
                 self._settle_all(person, step.at)
@@ -189,10 +194,10 @@ class Membership:
             self._settle_all(self.persons[id_], step.at)
         self._telling.became(step, concerned, known)
 
-    def _changeable(self, person: Person, changes: Sequence[Change]) -> set[int]:
+    def _changeable(self, person: Person, changes: Sequence[Change]) -> list[int]:
         """Return the places of the segments whose answers may be others after an event."""
         inside, (entered, left) = person.standing.inside, self._rules.changeable(*changes)
-        return {*entered.difference(inside), *left.intersection(inside)}
+        return [*entered.difference(inside), *(it for it in left if it in inside)]
 
     def _meet(self, person: Person, changes: Sequence[Change], at: Since) -> None:
         """Ask about somebody of whom nothing is known but what is remembered of one event.
@@ -200,7 +205,8 @@ class Membership:
         What holds of anybody is not asked.
         """
         standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        standing.enter(inside, at)
+        for place in inside:
+            standing.enter(place, at)
         standing.due = self._ask(person, places, at)
 
     def _settle_all(self, person: Person, at: Since) -> None:
@@ -222,11 +228,9 @@ class Membership:
             return None
         answers, askers, inside = self._rules.answers, self._rules.askers, person.standing.inside
         known_of, clock, next_due = person.asked(self._rules), at.at, None
-        waiting = sorted(places)
+        known, is_somebody, waiting = known_of.known, known_of.is_somebody, sorted(places)
         for place in waiting:
-            holds, due = answers[place](known_of.known, clock)
-            if not known_of.is_somebody:
-                holds, due = False, None
+            holds, due = answers[place](known, clock) if is_somebody else (False, None)
             if holds != (place in inside):
                 self._move(person, place, at, holds=holds)
                 for asker in askers.get(place, NOBODY).difference(waiting):
@@ -238,7 +242,7 @@ class Membership:
     def _move(self, person: Person, place: int, at: Since, *, holds: bool) -> None:
         standing, segment = person.standing, self._rules.rules[place].segment
         if holds:
-            standing.enter((place,), at)
+            standing.enter(place, at)
         else:
             self.ended.append(Stay(segment, person.id, standing.leave(place), at))
         self._telling.moved(person.id, segment, entered=holds)

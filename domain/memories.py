@@ -79,6 +79,7 @@ class Did:
 
     def __init__(self, leaf: Leaf) -> None:
         self.leaf, self.key, self.names, self.watches = leaf, leaf.key, leaf.names, leaf.watches
+        self.kept = leaf.pruned
 
     def adder(self) -> Adder:
         """Return the condition's own."""
@@ -87,10 +88,6 @@ class Did:
     def join(self, sides: Sides) -> Value:
         """Return the condition's own join: whoever did it, the person did."""
         return reduce(self.leaf.join, (value for value, _ in sides))
-
-    def kept(self, value: Value, clock: int) -> Value:
-        """Leave out what no later clock asks for."""
-        return self.leaf.pruned(value, clock)
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
         """Return plain values."""

@@ -47,8 +47,8 @@ class Changeable(NamedTuple):
 class FirstSight(NamedTuple):
     """What is known of somebody's segments by the first that is heard of them."""
 
-    inside: frozenset[int]
-    """Places of those that they are in, whoever they are."""
+    inside: Sequence[int]
+    """Places of those that they are in, whoever they are, in their order."""
 
     ask: frozenset[int]
     """Places of those to ask about."""
@@ -180,7 +180,7 @@ class Rules:
     def _first_sight(self, *changes: Change) -> FirstSight:
         entered, left = self._changeable(*changes)
         asked = self._with_askers((entered - self._holding) | (left & self._holding))
-        return FirstSight(self._holding - asked, asked | self._unsure)
+        return FirstSight(sorted(self._holding - asked), asked | self._unsure)
 
     def _with_askers(self, places: frozenset[int]) -> frozenset[int]:
         """Return the places, with those of all segments that ask about them, or about those."""

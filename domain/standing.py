@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,8 +17,8 @@ class Standing:
 
     __slots__ = ("_due", "due", "entered", "inside", "moved", "stale")
 
-    def __init__(self, inside: Mapping[int, int] = {}, due: int | None = None) -> None:
-        self.inside = {**inside}
+    def __init__(self, inside: dict[int, int] | None = None, due: int | None = None) -> None:
+        self.inside = {} if inside is None else inside
         """Places of the segments, and when the person entered each, in microseconds."""
 
         self.entered: dict[int, Since] = {}
@@ -34,11 +33,10 @@ class Standing:
         self.moved = self.stale = False
         """``moved``: in other segments than before; ``stale``: kept with segments that are no more."""
 
-    def enter(self, places: Collection[int], at: Since) -> None:
-        """Be in segments from then on."""
-        self.inside.update(dict.fromkeys(places, at.at))
-        self.entered.update(dict.fromkeys(places, at))
-        self.moved |= bool(places)
+    def enter(self, place: int, at: Since) -> None:
+        """Be in a segment from then on."""
+        self.inside[place], self.entered[place] = at.at, at
+        self.moved = True
 
     def leave(self, place: int) -> Since | int:
         """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""
@@ -73,7 +71,7 @@ class Person:
     def asked(self, rules: Rules) -> KnownOf:
         """Return what is known of them."""
         if self.known is None:
-            streams = [self.streams[it] for it in sorted(self.streams)]
+            streams = [it for _, it in sorted(self.streams.items())]
             place, inside = rules.place, self.standing.inside
             self.known = KnownOf(rules, streams, lambda segment: place.get(segment) in inside)
         return self.known

@@ -19,7 +19,8 @@ from psycopg.pq import Format
 
 _NULL = struct.pack(">i", -1)
 _INTEGER = 23  # PostgreSQL's number of the type
-_UUID_SIZE = struct.pack(">i", 16)
+_SIZE = struct.Struct(">i").pack
+_UUID_SIZE = _SIZE(16)
 
 
 class Uuids(list[Any]):
@@ -57,7 +58,7 @@ def _head(values: Sequence[object], kind: int) -> bytes:
 
 
 def _uuid(value: UUID) -> bytes:
-    return _UUID_SIZE + value.bytes
+    return _UUID_SIZE + value.int.to_bytes(16)
 
 
 @lru_cache(maxsize=4_096)
@@ -66,7 +67,7 @@ def _text(value: str) -> bytes:
 
 
 def _blob(value: bytes) -> bytes:
-    return struct.pack(">i", len(value)) + value
+    return _SIZE(len(value)) + value
 
 
 class _Kind(NamedTuple):

@@ -71,23 +71,24 @@ class Acting:
         for run in waiting:
             self._waiting.setdefault(run.stream, {})[run.key] = run
 
+    @property
+    def somebody_waits(self) -> bool:
+        """Whether anybody waits in a rule, for time to go by or for an event."""
+        return bool(self._waiting)
+
     def next_due(self, person: UUID) -> int | None:
         """Return when the next of a person's runs goes on by itself."""
-        if not self._waiting:
-            return None
         return min((it.due for it in self._theirs(person) if it.due is not None), default=None)
 
     def pass_time(self, person: UUID, at: Since) -> None:
         """Let a person's runs go on that are due."""
-        if not self._waiting:
-            return
         for run in self._theirs(person):
             if run.due is not None and run.due <= at.at:
                 self._go_on(run._replace(person=person), at)
 
     def comes(self, person: UUID, occasion: Occasion) -> None:
         """Let those of a person's runs go on that wait for this event."""
-        if not self._waiting or not self._effective.awaits(occasion.subject):
+        if not self._effective.awaits(occasion.subject):
             return
         for run in self._theirs(person):
             plan = self._effective.plans[run.rule, run.version]
@@ -130,7 +131,10 @@ class Acting:
                 )
 
     def _theirs(self, person: UUID) -> Sequence[Run]:
-        runs = (self._waiting.get(it, {}).values() for it in self._people.streams_of(person))
+        streams = self._people.streams_of(person)
+        if self._waiting.keys().isdisjoint(streams):  # of most people it is so
+            return ()
+        runs = (self._waiting.get(it, {}).values() for it in streams)
         return in_order([run for each in runs for run in each])
 
     def _set_off(self, each: InEffect, person: UUID, stream: UUID, occasion: Occasion) -> None:
@@ -193,8 +197,6 @@ class Acting:
         return isinstance(reentry, OncePer) and clock - taken >= duration(reentry.once_per)
 
     def _number_waiting(self, run: Run) -> int:
-        if not self._waiting:
-            return 0
         return sum(it.rule == run.rule for it in self._theirs(run.person))
 
     def _go_on(self, run: Run, at: Since) -> None:

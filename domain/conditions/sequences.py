@@ -95,9 +95,14 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         return {"times": [shown(it.at) for it in found]}
 
     def _found(self, summary: Summary, clock: int) -> Sequence[Did] | None:
-        events = [Did(*it) for it in summary or () if it[0] <= clock]
+        allowed, seen = len(self.sequence), 0
+        for _, _, bits in summary or ():
+            seen |= bits
+        every = (1 << allowed) - 1
+        if seen & every != every:  # so it is of most people
+            return None
+        events = [Did(*it) for it in summary if it[0] <= clock]
         span = None if self.within is None else duration(self.within)
-        allowed = len(self.sequence)
         forbidden = [it.at for it in events if it.bits >> allowed]
         for first in events:
             if not first.bits & 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
+from itertools import accumulate
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Literal
 
@@ -137,19 +138,27 @@ def result_of(fn: Function, total: Summary) -> Any:
 
 def results(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
     """Give out the result of some values, then of what is left as they go one by one, the first of them first."""
-    left, gathered = [result_of(fn, None)], None
     if fn in {"count", "sum", "avg"}:
-        numbers = [Decimal(it) for it in found]
-        sum_ = reduce(_EXACT.add, numbers, Decimal(0))
-        for gone, number in enumerate(numbers):
-            yield _average(sum_, len(numbers) - gone) if fn == "avg" else sum_
-            sum_ = _EXACT.subtract(sum_, number)
-    else:
-        for value in reversed(found):
-            one = total(fn, [value])
-            gathered = one if gathered is None else joined(fn, gathered, one)
-            left.append(result_of(fn, gathered))
-    yield from reversed(left)
+        return _sums_left(fn, found)
+    left = [result_of(fn, None), *_gathered(fn, found)]
+    return iter(left[::-1])
+
+
+def _sums_left(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+    numbers = [Decimal(it) for it in found]
+    sum_, left = reduce(_EXACT.add, numbers, Decimal(0)), len(numbers)
+    for number in numbers:
+        yield _average(sum_, left) if fn == "avg" else sum_
+        sum_, left = _EXACT.subtract(sum_, number), left - 1
+    yield result_of(fn, None)
+
+
+def _gathered(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+    """Give out the result of the last value, of the last two, and so on."""
+    if fn in {"min", "max"}:
+        return accumulate(map(Decimal, reversed(found)), min if fn == "min" else max)
+    totals = (total(fn, [it]) for it in reversed(found))
+    return (result_of(fn, it) for it in accumulate(totals, partial(joined, fn)))
 
 
 def _average(sum_: Decimal, count: int) -> Fraction:

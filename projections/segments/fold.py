@@ -114,7 +114,8 @@ def _theirs(
     streams: Mapping[UUID, Stream], touched: Collection[UUID], due: Iterable[UUID]
 ) -> dict[UUID, Stream]:
     """Return all streams of those whose are touched, and of those for whom something is due."""
-    persons = {streams[it].whose.person for it in touched if it in streams}.union(due)
+    known = filter(None, map(streams.get, touched))
+    persons = {it.whose.person for it in known}.union(due)
     return {id_: it for id_, it in streams.items() if it.whose.person in persons}
 
 

@@ -38,7 +38,7 @@ def shares(
         known = kept.streams.get(step.stream)
         theirs[part(step.stream if known is None else known.whose.person)].append(step)
     for some, where, what in zip(streams, standings, theirs, strict=True):
-        runs = {it: kept.runs[it] for it in some if it in kept.runs}
+        runs = {it: each for it, each in kept.runs.items() if it in some}
         yield (
             kept._replace(streams=some, standings=where, runs=runs),
             sorted(what, key=lambda step: step.at.by),

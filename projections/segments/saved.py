@@ -129,7 +129,7 @@ def packed(rules: Rules, stream: Stream) -> bytes:
         else:
             in_order &= number in values  # as all that was stored is
             values[number] = value
-    return _encode(values if in_order else dict(sorted(values.items())))
+    return _encode(values if in_order else {it: values[it] for it in sorted(values)})
 
 
 def _save_stays(tx: Connection, workspace: int, rules: Rules, after: Membership) -> None:
@@ -182,8 +182,8 @@ def _save_persons(
 
 def _inside(rules: Rules, standing: Standing) -> bytes:
     since = map(rules.numbers.__getitem__, standing.inside)
-    pairs = sorted(zip(since, standing.inside.values(), strict=True))
-    return struct.pack(f">{2 * len(pairs)}q", *chain.from_iterable(pairs))
+    pairs = chain.from_iterable(zip(since, standing.inside.values(), strict=True))
+    return struct.pack(f">{2 * len(standing.inside)}q", *pairs)
 
 
 def _changed(after: Membership) -> Iterator[tuple[UUID, Standing]]:

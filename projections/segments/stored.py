@@ -144,12 +144,13 @@ def load(
         ask.execute(_MEMORIES, (Uuids(streams), workspace))
         ask_too.execute(_PERSONS, (persons, workspace))
         for id_, values, upto in ask.fetchall():
-            streams[id_].memory, streams[id_].upto = unpacked(rules, values), upto
+            known = streams[id_]
+            known.memory, known.upto = unpacked(rules, values), upto
             remembered.add(id_)
         for id_, inside, due in ask_too.fetchall():
             found = places(rules, inside)
-            standings[id_], kept[id_] = Standing(found, due), inside
-            standings[id_].stale = len(found) < len(inside) // PAIR
+            standing = standings[id_] = Standing(found, due)
+            standing.stale, kept[id_] = len(found) < len(inside) // PAIR, inside
     recall(tx, workspace, rules, streams, looked, only=only)
     waiting = runs.waiting(tx, workspace, list(streams)) if rules.effective else {}
     return Kept(streams, standings, kept, remembered, waiting)

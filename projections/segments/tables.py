@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from projections.base import FOR_QUERIES, schema
 
-NAME, VERSION = "segments", 7
+NAME, VERSION = "segments", 8
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
@@ -125,7 +125,7 @@ person = Table(
 )
 """Where each person is a member, and when that may next change by itself: see `domain.membership`.
 
-``inside`` is the segments' ``since``, the lowest first, each with ``member.entered_at``: of eight bytes each.
+``inside`` is the segments' ``since``, in the order of entering, each with ``member.entered_at``: of eight bytes each.
 """
 
 member = Table(
