@@ -58,10 +58,10 @@ class Stream:
         self.touched: dict[str, int] = {}
         """Keys of what is remembered that is different from before, and when that came."""
 
-    def remember(self, key: str, value: Value, clock: int) -> None:
-        """Remember something else under a key from the clock on."""
-        self.memory[key] = value
-        self.touched[key] = clock
+    def remember(self, values: Mapping[str, Value], clock: int) -> None:
+        """Remember something else under some keys from the clock on."""
+        self.memory.update(values)
+        self.touched.update(dict.fromkeys(values, clock))
 
     def recall(self, values: Mapping[str, tuple[Value, int]], upto: int, *, noted: bool) -> None:
         """Remember what was asked for by a position: values by key, and since when.
@@ -69,7 +69,7 @@ class Stream:
         ``noted``: that this was done is kept even if there is nothing to remember.
         """
         for key, (value, clock) in values.items():
-            self.remember(key, value, clock)
+            self.remember({key: value}, clock)
         self.upto, self.recalled = upto, noted
 
 
@@ -114,12 +114,11 @@ class _Told:
             self._found = None
 
     def _shown(self) -> tuple[Mapping[str, Any], frozenset[str]]:
-        told = {}
-        for key in sorted(self._rules.told):
-            if sides := _sides(self._streams, key):
-                told[key] = self._rules.memories[key].join(sides)
-        if not told:
+        keys = {key for it in self._streams for key in it.memory.among(self._rules.told)}
+        if not keys:  # as of most people whom one event is about
             return {}, frozenset()
+        sides = ((key, _sides(self._streams, key)) for key in sorted(keys))
+        told = {key: self._rules.memories[key].join(each) for key, each in sides if each}
         tags = told.pop(TAGS, {})
         attributes = {name: word for each in told.values() for name, word in each.items()}
         state = ProfileState(attributes=attributes, tags=tags)

@@ -108,7 +108,7 @@ class Membership:
     def note(self, stream: UUID, key: str, change: Callable[[Value], Value], at: Since) -> None:
         """Remember something else of a stream than before."""
         it = self.streams[stream]
-        _remember(self.persons[it.whose.person], it, key, change(it.memory[key]), at)
+        _remember(self.persons[it.whose.person], it, {key: change(it.memory[key])}, at)
 
     def _wait(self, person: Person, until: int) -> None:
         standing, acting = person.standing, self.acting
@@ -139,13 +139,7 @@ class Membership:
         if stream.first_at is None or happened.at < stream.first_at:
             stream.first_at, stream.changed = happened.at, True
         told = self._telling.told(person.id, step.kind)
-        changed = list[Change]()
-        for key in self._rules.watching(step.kind, happened.name):
-            before = stream.memory[key]
-            after = self._rules.adders[key](before, happened)
-            if after is not before and after != before:
-                _remember(person, stream, key, after, step.at)
-                changed.append((key, _size(person, stream, key, before, after)))
+        changed = self._add(step, person, stream)
         created = first and sum(it.first_at is not None for it in person.streams.values()) == 1
         if created:
             person.known = None
@@ -158,6 +152,19 @@ class Membership:
             self._settle(person, self._changeable(person, changed), step.at)
         self._telling.did(step, person.id, told, created=created)
 
+    def _add(self, step: Did, person: Person, stream: Stream) -> Sequence[Change]:
+        """Remember what a message adds, and return what is different, and how much there is of it."""
+        adders, memory, happened = self._rules.adders, stream.memory, step.happened
+        values, changes = dict[str, Value](), list[Change]()
+        for key in self._rules.watching(step.kind, happened.name):
+            before = memory[key]
+            after = adders[key](before, happened)
+            if after is not before and after != before:
+                values[key] = after
+                changes.append((key, _size(person, stream, key, before, after)))
+        _remember(person, stream, values, step.at)
+        return changes
+
     def _met(self, step: Did) -> Stream:
         stream = self.streams[step.stream] = Stream(
             Whose(step.stream, step.owner), met_by=step.at.by
@@ -168,7 +175,7 @@ class Membership:
     def _say(self, step: Said) -> None:
         stream = self.streams[step.stream]
         person = self._turn_to(stream, step.at)
-        _remember(person, stream, step.key, [step.at.by, step.listed], step.at)
+        _remember(person, stream, {step.key: [step.at.by, step.listed]}, step.at)
         self._settle(person, self._rules.users[step.key], step.at)
         self._telling.decided(step.at)
 
@@ -197,7 +204,8 @@ class Membership:
     def _changeable(self, person: Person, changes: Sequence[Change]) -> list[int]:
         """Return the places of the segments whose answers may be others after an event."""
         inside, (entered, left) = person.standing.inside, self._rules.changeable(*changes)
-        return [*entered.difference(inside), *(it for it in left if it in inside)]
+        entering = [it for it in entered if it not in inside]
+        return entering + [it for it in left if it in inside]
 
     def _meet(self, person: Person, changes: Sequence[Change], at: Since) -> None:
         """Ask about somebody of whom nothing is known but what is remembered of one event.
@@ -205,8 +213,7 @@ class Membership:
         What holds of anybody is not asked.
         """
         standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        for place in inside:
-            standing.enter(place, at)
+        standing.enter_all(inside, at)
         standing.due = self._ask(person, places, at)
 
     def _settle_all(self, person: Person, at: Since) -> None:
@@ -269,7 +276,8 @@ def _size(person: Person, stream: Stream, key: str, before: Value, after: Value)
     return 1 if before is None and len(values) == 1 else SEVERAL
 
 
-def _remember(person: Person, stream: Stream, key: str, value: Value, at: Since) -> None:
-    stream.remember(key, value, at.at)
+def _remember(person: Person, stream: Stream, values: Mapping[str, Value], at: Since) -> None:
+    stream.remember(values, at.at)
     if person.known is not None:
-        person.known.forget(key)
+        for key in values:
+            person.known.forget(key)

@@ -6,7 +6,7 @@ person's is the join of those of their streams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
@@ -221,6 +221,13 @@ class Remembered(dict[str, Value]):
         """Return the value."""
         value = self[key]
         return default if value is None else value
+
+    def among(self, keys: Iterable[str]) -> list[str]:
+        """Return those of the keys under which something is remembered."""
+        numbers, stored = self._numbered.numbers, self.stored
+        return [
+            it for it in keys if numbers.get(it) in stored or (it in self and self[it] is not None)
+        ]
 
     def known(self) -> set[str]:
         """Return the keys under which something is remembered."""

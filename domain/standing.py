@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -37,6 +38,12 @@ class Standing:
         """Be in a segment from then on."""
         self.inside[place], self.entered[place] = at.at, at
         self.moved = True
+
+    def enter_all(self, places: Sequence[int], at: Since) -> None:
+        """Be in several from then on: at once, for of a stranger most segments hold that hold of whoever did nothing."""
+        self.inside.update(dict.fromkeys(places, at.at))
+        self.entered.update(dict.fromkeys(places, at))
+        self.moved |= bool(places)
 
     def leave(self, place: int) -> Since | int:
         """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""

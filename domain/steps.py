@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from domain.conditions import Happened
 from domain.known import Whose
 from domain.since import Since
 
 
-class Did(NamedTuple):
+class Did(msgspec.Struct, frozen=True, gc=False):
     """A message came in."""
 
     at: Since

@@ -21,7 +21,7 @@ Summary = Any
 """What is remembered: plain values that MessagePack can hold.  None: nothing yet."""
 
 
-class Happened(NamedTuple):
+class Happened(msgspec.Struct, frozen=True, gc=False):
     """An event, as conditions look at it."""
 
     at: int

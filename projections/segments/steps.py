@@ -103,10 +103,8 @@ def steps_of(
                 {"properties": document.properties},
                 at.at,
             )
-            did = Did(at, recorded.stream, event.subject.kind, event.kind, happened)
-            if rules.effective:
-                did = did._replace(depth=depth_of(event))
-            yield did
+            depth = depth_of(event) if rules.effective else 0
+            yield Did(at, recorded.stream, event.subject.kind, event.kind, happened, depth)
 
 
 def depth_of(event: MessageEvent) -> int:
