@@ -70,7 +70,7 @@ class Rules:
         """The automation rules that look at the same people."""
 
         self.rules = _in_order({it.segment: it for it in rules})
-        self.answers = [rule.condition.answer for rule in self.rules]
+        self.answers = [rule.condition.asker() for rule in self.rules]
         """What to ask about each, by its place."""
 
         self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
@@ -165,8 +165,8 @@ class Rules:
         """
         holding, unsure = set[str](), set[str]()
         stranger = Known({}, in_segment=lambda segment: segment in holding)
-        for rule in self.rules:
-            holds, changes_at = rule.condition.answer(stranger, 0)
+        for rule, answer in zip(self.rules, self.answers, strict=True):
+            holds, changes_at = answer(stranger, 0)
             asked = references(rule.condition)
             if changes_at is not None or asked & unsure or _asks_for_names(rule.condition):
                 unsure.add(rule.segment)

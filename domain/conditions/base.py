@@ -53,9 +53,7 @@ Answer = tuple[bool, int | None]
 """Whether something holds, and when that may change by itself."""
 
 
-class Condition(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
-):
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something that holds of a person at an instant, or not."""
 
     KEY: ClassVar[str]
@@ -84,9 +82,8 @@ class Condition(
         """
         raise NotImplementedError
 
-    @cached_property
-    def answer(self) -> Callable[[Known, int], Answer]:
-        """What tells both at once of somebody, made ready to be asked of many."""
+    def asker(self) -> Callable[[Known, int], Answer]:
+        """Return what tells both at once of somebody, made ready to be asked of many."""
         holds, changes_at = self.holds, self.changes_at
         return lambda known, clock: (holds(known, clock), changes_at(known, clock))
 
@@ -125,9 +122,8 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
         summary, comes = self._known(known, clock)
         return earlier(self.changes_of(summary, clock), comes)
 
-    @cached_property
-    def answer(self) -> Callable[[Known, int], Answer]:
-        """What tells both from one look at the summary."""
+    def asker(self) -> Callable[[Known, int], Answer]:
+        """Return what tells both from one look at the summary."""
         key, answer_of, at = self.key, self.answer_of, self.at
 
         def answer(known: Known, clock: int) -> Answer:
@@ -155,9 +151,13 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
         """Return when the answer changes if nothing else happens."""
         raise NotImplementedError
 
-    @cached_property
+    @property
     def answer_of(self) -> Callable[[Summary, int], Answer]:
-        """What tells both of a summary."""
+        """What tells both of a summary.
+
+        Whoever keeps it with the condition has it know nothing of the condition: a struct that is kept by
+        what it keeps is never let go (msgspec 0.22).
+        """
         holds_of, changes_of = self.holds_of, self.changes_of
         return lambda summary, clock: (holds_of(summary, clock), changes_of(summary, clock))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from typing import Any, ClassVar
 
 from domain.conditions.base import Answer, Condition, Known
@@ -21,10 +20,9 @@ class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         times = [at for it in self.parts if (at := it.changes_at(known, clock)) is not None]
         return min(times, default=None)
 
-    @cached_property
-    def answer(self) -> Callable[[Known, int], Answer]:
-        """What tells both, asking each part once."""
-        parts, together = [it.answer for it in self.parts], self._together
+    def asker(self) -> Callable[[Known, int], Answer]:
+        """Return what tells both, asking each part once."""
+        parts, together = [it.asker() for it in self.parts], self._together
 
         def answer(known: Known, clock: int) -> Answer:
             answers, changes = list[bool](), None

@@ -365,11 +365,11 @@ def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[
         for it in filter(backfill.can_gather, memories.values()):
             there = backfill.gather(tx, workspace, it, position=position, now=now, until=None)
             here = backfill.gather_all(tx, workspace, [backfill.Gathering(it)], position)[it.key]
-            assert _encoded(it, there, now) == _encoded(it, here, now)
+            assert _remembered(it, there, now) == _remembered(it, here, now)
 
 
-def _encoded(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, bytes | None]:
-    return {stream: memory.encode(value, now) for stream, value in values.items()}
+def _remembered(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, Any]:
+    return {stream: memory.kept(value, now) for stream, value in values.items()}
 
 
 @st.composite

@@ -45,7 +45,7 @@ class Person:
     def changes(self, document: Any, at: datetime) -> datetime | None:
         """Return when the answer is said to change by itself, as it is told together with the answer."""
         condition, facts = self._prepared(document)
-        _, changes = condition.answer(facts, microseconds(at))
+        _, changes = condition.asker()(facts, microseconds(at))
         return None if changes is None else moment(changes)
 
     def around(self, document: Any, at: datetime) -> tuple[bool, bool, bool]:

@@ -1,0 +1,50 @@
+"""Conditions that nobody asks any more take no memory: what is made ready of them does not keep them."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+from weakref import ref
+
+import pytest
+
+from domain.conditions import Known, Program, read
+from domain.rules import Rule, Rules
+
+COUNT = {"event": "a", "count": {"at_least": 2}, "within": {"last": "7d"}}
+LATEST = {"event": "a", "occurrence": "last", "newer_than": "1d"}
+TOTAL = {"fn": "sum", "path": "properties.n", "op": "gt", "value": 1}
+COMPUTED = {"fn": "avg", "event": "a", "path": "properties.n", "within": {"last": "7d"}}
+
+
+class Witness:
+    """Something that goes when what it is kept with does."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        COUNT,
+        LATEST,
+        {"event": "a", "aggregate": TOTAL, "within": {"last": "7d"}},
+        {"sequence": [{"event": "a"}, {"event": "b"}]},
+        {"computed": COMPUTED, "op": "gt", "value": 1},
+        {"score": [{"when": COUNT, "points": 1}], "op": "gt", "value": 0},
+        {"any": [COUNT, {"none": [LATEST]}]},
+    ],
+    ids="-".join,
+)
+def test_conditions_are_let_go_with_those_who_asked_them(document: dict[str, Any]) -> None:
+    rules = Rules([Rule("s", read(document))])
+    condition = rules.rules[0].condition
+    assert rules.answers[0](Known({}), 0)[0] == condition.holds(Known({}), 0)
+    condition.explain(Known({}), 0)
+    witnesses = []
+    for leaf in Program(condition).leaves.values():
+        leaf.__dict__["witness"] = witness = Witness()
+        witnesses.append(ref(witness))
+        del leaf, witness
+    assert witnesses
+    del rules, condition
+    gc.collect()
+    assert [it() for it in witnesses] == [None] * len(witnesses)
