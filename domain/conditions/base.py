@@ -155,8 +155,8 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
     def answer_of(self) -> Callable[[Summary, int], Answer]:
         """What tells both of a summary.
 
-        Whoever keeps it with the condition has it know nothing of the condition: a struct that is kept by
-        what it keeps is never let go (msgspec 0.22).
+        Where it is kept with the condition it knows nothing of it: a struct of plain values only that is kept
+        by what it keeps is never let go (msgspec 0.22 does not have it tracked).
         """
         holds_of, changes_of = self.holds_of, self.changes_of
         return lambda summary, clock: (holds_of(summary, clock), changes_of(summary, clock))
