@@ -21,7 +21,7 @@ from projections.lifecycle import aside, builds
 from projections.lifecycle.builds import Claim, Withdrawn
 from projections.projector import BATCH, Projector
 
-LARGEST = 2 * BATCH
+LARGEST = 4 * BATCH
 """Events of a batch while much is left and they are taken quickly: a stream's rows are then written once
 for more of its events."""
 
