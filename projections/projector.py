@@ -24,7 +24,11 @@ from projections.lifecycle import builds
 from projections.worker import work
 
 BATCH = 4_000
-"""Events per transaction: large enough for COPY to pay, small enough to be seen soon."""
+"""Events per transaction: large enough for COPY to pay, small enough to be seen soon.
+
+With twice as many, 100 segments took a tenth less time, but whoever fell behind for a moment stayed so for
+longer: membership was visible after 220-730 ms (p99, four runs) instead of 160-250 (measured, in turns).
+"""
 
 
 class Overtaken(FoldlineError):
