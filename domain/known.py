@@ -11,7 +11,7 @@ import msgspec
 
 from domain import profile_view
 from domain.conditions import Known, Told
-from domain.memories import Remembered, Sides, Value
+from domain.memories import Lazily, Remembered, Sides, Value
 from domain.profile_state import ProfileState
 from domain.profile_view import TAGS
 from domain.rules import Rules
@@ -69,7 +69,7 @@ class Stream:
         ``noted``: that this was done is kept even if there is nothing to remember.
         """
         for key, (value, clock) in values.items():
-            self.remember({key: value}, clock)
+            self.memory[key], self.touched[key] = value, clock
         self.upto, self.recalled = upto, noted
 
 
@@ -82,7 +82,7 @@ class KnownOf:
         self, rules: Rules, streams: Sequence[Stream], in_segment: Callable[[str], bool]
     ) -> None:
         self.is_somebody = any(it.first_at is not None for it in streams)
-        self._told = _Told(rules, streams)
+        self._told = _ToldOf(rules, streams)
         alone = len(streams) == 1
         summaries = streams[0].memory if alone else _Joined(rules, streams)
         self.known = Known(summaries, self._told.read, in_segment)
@@ -94,7 +94,7 @@ class KnownOf:
         self._told.forget(key)
 
 
-class _Told:
+class _ToldOf:
     """What was told of a person, read when it is first asked for."""
 
     __slots__ = ("_found", "_rules", "_streams")
@@ -117,8 +117,8 @@ class _Told:
         keys = {key for it in self._streams for key in it.memory.among(self._rules.told)}
         if not keys:  # as of most people whom one event is about
             return {}, frozenset()
-        sides = ((key, _sides(self._streams, key)) for key in sorted(keys))
-        told = {key: self._rules.memories[key].join(each) for key, each in sides if each}
+        memories = self._rules.memories
+        told = {key: memories[key].join(_sides(self._streams, key)) for key in sorted(keys)}
         tags = told.pop(TAGS, {})
         attributes = {name: word for each in told.values() for name, word in each.items()}
         state = ProfileState(attributes=attributes, tags=tags)
@@ -129,8 +129,8 @@ class _Told:
         )
 
 
-class _Joined(dict[str, Value]):
-    """Memories of a person by key, joined from their streams' once they are asked for; None: nothing."""
+class _Joined(Lazily):
+    """Memories of a person, joined from their streams'."""
 
     def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
         super().__init__()
@@ -140,11 +140,6 @@ class _Joined(dict[str, Value]):
         sides = _sides(self._streams, key)
         value = self[key] = self._rules.memories[key].join(sides) if sides else None
         return value
-
-    def get(self, key: str, default: Value = None) -> Value:
-        """Return the joined value."""
-        value = self[key]
-        return default if value is None else value
 
 
 def _sides(streams: Sequence[Stream], key: str) -> Sides:

@@ -63,7 +63,7 @@ class Memory(Protocol):
         """Return the value of all sides together; none of them is None."""
         ...
 
-    def kept(self, value: Value, clock: int) -> Value:
+    def kept(self, value: Value, clock: int, /) -> Value:
         """Return what has to be kept of a value from the clock on, as MessagePack can hold it; None for nothing."""
         ...
 
@@ -111,8 +111,8 @@ class _Told(_Plain):
         """Let the latest word count, and that of demoted streams fill gaps only."""
         return registers.join(sides)
 
-    def kept(self, value: Value, clock: int) -> Value:  # noqa: ARG002 - words do not age
-        """Keep it all, in the order of the names."""
+    def kept(self, value: Value, _clock: int) -> Value:
+        """Keep it all, in the order of the names: words do not age."""
         return dict(sorted(value.items()))
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
@@ -177,8 +177,8 @@ class OnList(_Plain):
         """Return the word of the highest position."""
         return max(value for value, _ in sides)
 
-    def kept(self, value: Value, clock: int) -> Value:  # noqa: ARG002 - words do not age
-        """Keep it all."""
+    def kept(self, value: Value, _clock: int) -> Value:
+        """Keep it all: words do not age."""
         return value
 
     def decode(self, stored: bytes | msgspec.Raw) -> Value:
@@ -197,8 +197,17 @@ class Numbered(NamedTuple):
 NOT_NUMBERED = Numbered({}, {}, {})
 
 
-class Remembered(dict[str, Value]):
-    """What is remembered of a stream, by key; None: nothing.  What was stored is decoded when it is first asked for."""
+class Lazily(dict[str, Value]):
+    """What is remembered, by key; None: nothing.  Each value is put here when it is first asked for."""
+
+    def get(self, key: str, default: Value = None) -> Value:
+        """Return the value."""
+        value = self[key]
+        return default if value is None else value
+
+
+class Remembered(Lazily):
+    """What is remembered of a stream.  What was stored is decoded when it is first asked for."""
 
     __slots__ = ("_numbered", "stored")
 
@@ -216,11 +225,6 @@ class Remembered(dict[str, Value]):
         raw = self.stored.get(self._numbered.numbers.get(key, 0))
         value = self[key] = None if raw is None else self._numbered.memories[key].decode(raw)
         return value
-
-    def get(self, key: str, default: Value = None) -> Value:
-        """Return the value."""
-        value = self[key]
-        return default if value is None else value
 
     def among(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys under which something is remembered."""
