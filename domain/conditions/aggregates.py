@@ -34,9 +34,8 @@ class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "an aggregate is compared with a number; `between` with [low, high]"
             )
 
-    @property
-    def holds(self) -> Callable[[Exact | None], bool]:
-        """What compares a result; one that there is not never holds."""
+    def tester(self) -> Callable[[Exact | None], bool]:
+        """Return what compares a result; one that there is not never holds."""
         compare = comparer(self.op, self.value)
         return lambda result: result is not None and compare(result)
 
@@ -89,7 +88,7 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     def holds_of(self, summary: Summary, clock: int) -> bool:
         """Compare the result with the wanted value."""
-        return self.aggregate.holds(self.computation.value(summary, clock))
+        return self._test(self.computation.value(summary, clock))
 
     def changes_of(self, summary: Summary, clock: int) -> int | None:
         """Return when a value leaves the window and with it the answer changes."""
@@ -98,10 +97,14 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     @cached_property
     def answer_of(self) -> Callable[[Summary, int], Answer]:
         """What tells both by the value."""
-        answer, holds = self.computation.answer, self.aggregate.holds
+        answer, holds = self.computation.answer, self._test
         return lambda summary, clock: answer(summary, clock, holds)
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""
         result = self.computation.value(summary, clock)
         return {"result": None if result is None else readable(result)}
+
+    @cached_property
+    def _test(self) -> Callable[[Exact | None], bool]:
+        return self.aggregate.tester()

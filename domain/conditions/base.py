@@ -155,8 +155,8 @@ class Leaf(Kept, Condition, frozen=True, forbid_unknown_fields=True, omit_defaul
     def answer_of(self) -> Callable[[Summary, int], Answer]:
         """What tells both of a summary.
 
-        Where it is kept with the condition it knows nothing of it: a struct of plain values only that is kept
-        by what it keeps is never let go (msgspec 0.22 does not have it tracked).
+        A kind of leaf that keeps this has it refer to nothing of the leaf: Python's collector does not see
+        structs of plain values (msgspec 0.22), so one that keeps itself would never be let go.
         """
         holds_of, changes_of = self.holds_of, self.changes_of
         return lambda summary, clock: (holds_of(summary, clock), changes_of(summary, clock))
