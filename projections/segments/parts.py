@@ -38,7 +38,7 @@ def shares(
         known = kept.streams.get(step.stream)
         theirs[part(step.stream if known is None else known.whose.person)].append(step)
     for some, where, what in zip(streams, standings, theirs, strict=True):
-        runs = {it: each for it, each in kept.runs.items() if it in some}
+        runs = {it: kept.runs[it] for it in kept.runs.keys() & some.keys()}
         yield (
             kept._replace(streams=some, standings=where, runs=runs),
             sorted(what, key=lambda step: step.at.by),
