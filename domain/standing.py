@@ -20,7 +20,7 @@ class Standing:
 
     def __init__(self, inside: dict[int, int] | None = None, due: int | None = None) -> None:
         self.inside = {} if inside is None else inside
-        """Places of the segments, and when the person entered each, in microseconds."""
+        """Places of the segments, and when the person entered each, in microseconds: what is given is taken over."""
 
         self.entered: dict[int, Since] = {}
         """Places of those among them that were entered by the events at hand."""
