@@ -57,23 +57,25 @@ class Automation:
             now = microseconds(record.recorded_at)
             self._pass(self.records[:at], clock, now)
             clock = now
-            for known, event in self._parts(at):
-                self._take(known, record, event, now)
+            for before, known, event in self._parts(at):
+                self._take(before, known, record, event, now)
         self._pass(self.records, clock, last)
         return {it.cause: (it.outcome, it.reason) for it in self.runs.values()}
 
-    def _parts(self, at: int) -> Iterator[tuple[list[Recorded], Any]]:
-        """Give out what is known after an event; an alias first says who is who, then that it was said."""
+    def _parts(self, at: int) -> Iterator[tuple[list[Recorded], list[Recorded], Any]]:
+        """Give out what is known before and after an event; an alias first says who is who, then that it was said."""
         record, event = self.records[at], self.records[at].event
         before = list(self.records[:at])
         if event is not None and facts_of(event):
             said = event
             if isinstance(event, MessageEvent):
                 said = msgspec.structs.replace(event, kind="merge")
-            yield [*before, record._replace(event=said)], "who is who"
+            told = [*before, record._replace(event=said)]
+            yield before, told, "who is who"
+            before = told
         if isinstance(event, MessageEvent) and event.kind in DECISIONS:
             return
-        yield [*before, record], event
+        yield before, [*self.records[:at], record], event
 
     def _pass(self, known: Sequence[Recorded], after: int, until: int) -> None:
         minute = 60_000_000
@@ -85,9 +87,8 @@ class Automation:
                 if run.due == tick:
                     self._go_on(known, run, tick)
 
-    def _take(self, known: list[Recorded], record: Recorded, event: Any, now: int) -> None:
+    def _take(self, before: Any, known: Any, record: Recorded, event: Any, now: int) -> None:
         at = (now, record.position)
-        before = known[:-1]
         if event == "who is who":
             linked = isinstance(record.event, IdentifiersLinked)
             occurred = microseconds(record.event.occurred_at) if linked else now

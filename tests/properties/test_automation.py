@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.automation.events import RuleDefined, RuleDisabled, RuleEnabled
 from domain.conditions.times import microseconds
 from projections.segments import tables
 from tests import automation_oracle
-from tests.builders import tracked
+from tests.builders import tracked, user
 from tests.properties.test_conditions import conditions, properties, where
 from tests.properties.test_segments import (
     LAST,
@@ -103,7 +103,22 @@ def announcements(draw: st.DrawFn) -> Said:
     )
 
 
+RENAMED = [
+    Said(0, tracked("a", user("a"), occurred_at=START)),
+    Said(0, tracked("alias", user("b"), kind="alias", absorbs=(user("a"),), occurred_at=START)),
+]
+"""Somebody who is known gets another name: nobody is created."""
+
+
 @settings(alone, max_examples=120)
+@example(
+    rule={"trigger": {"profile": "created"}, "actions": TAG},
+    document={"event": "a", "count": {"at_least": 0}},
+    history=RENAMED,
+    announced=[],
+    places=(0.0, 0.0, 0.0),
+    size=1,
+)
 @given(
     rule=rules(),
     document=conditions,
