@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from projections.checkpoint import ErasureUnderWay
+from projections.pace import Pace
 
 if TYPE_CHECKING:  # the projector starts this loop
     from projections.base import Projection
@@ -56,6 +57,7 @@ class Follower:
 
     holds: dict[tuple[int, Projection], Hold] = field(default_factory=dict)
 
+    pace: Pace = field(default_factory=Pace)
     asked_at: float = -inf
     """When it was last asked what is due."""
 
@@ -65,7 +67,7 @@ class Follower:
         Returns the seconds after which another look is due, or None if nothing was new.
         """
         began, heads = monotonic(), self.projector.feed.heads()
-        moved = [self._follow(it) for it, head in heads.items() if head > self._reached(it)]
+        moved = [self._follow(it, head) for it, head in heads.items() if head > self._reached(it)]
         self._pass_time([it for it, head in heads.items() if head == self._reached(it)])
         if not any(moved):
             return None
@@ -75,7 +77,7 @@ class Follower:
     def _reached(self, workspace: int) -> int:
         return self.reached.get(workspace, 0)
 
-    def _follow(self, workspace: int) -> bool:
+    def _follow(self, workspace: int, head: int) -> bool:
         """Take one batch; say whether there was anything to take."""
         now = monotonic()
         free = [
@@ -85,7 +87,8 @@ class Follower:
         ]
         if not free:
             return False
-        step = self.projector.step(workspace, free)
+        with self.pace.limit(head - self._reached(workspace)) as some:
+            step = self.projector.step(workspace, free, some)
         failed = {failure.projection for failure in step.failures}
         for failure in step.failures:
             self._hold(workspace, failure)

@@ -10,12 +10,13 @@ import structlog
 from sqlalchemy import Engine
 
 from domain.conditions.times import microseconds
+from projections import pace
 from projections.checkpoint import ErasureUnderWay
 from projections.lifecycle import aside, builds, switching
 from projections.lifecycle.builds import Behind, Claim, Withdrawn
 from projections.lifecycle.comparing import compare
-from projections.lifecycle.together import Pace, begin, take
-from projections.projector import BATCH, Projector
+from projections.lifecycle.together import begin, take
+from projections.projector import Projector
 
 RENEW_SECONDS = 5.0
 """How often a claim is renewed while one step takes long."""
@@ -58,7 +59,7 @@ class Builder:
     ) -> None:
         self._projector, self._engine = projector, projector.engine
         self._claim, self._stop, self._told = claim, stop, told
-        self._close, self._patience, self._pace = BATCH, FIRST_PATIENCE, Pace()
+        self._close, self._patience, self._pace = pace.BATCH, FIRST_PATIENCE, pace.Pace()
 
     def run(self) -> bool:
         """Work until it is done or ``stop`` is set; say which.  Raises Withdrawn."""
@@ -96,8 +97,9 @@ class Builder:
 
     def _take(self, at: Behind) -> int:
         """Take a batch up to where the live tables are, and return the position after it."""
-        with self._pace.limit(at.live - at.built) as limit:
-            return take(self._projector, [self._claim], at.workspace, at.built, limit)
+        left = at.live - at.built
+        with self._pace.limit(left) as some:
+            return take(self._projector, [self._claim], at.workspace, at.built, min(some, left))
 
     def _make_ready(self) -> None:
         """Make the indexes that questions need, and tell the planner what is there."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from threading import Event
-from time import monotonic
 from typing import NamedTuple
 
 import structlog
@@ -15,34 +13,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import HoleInLedger
-from projections import checkpoint, garbage, statistics
+from projections import checkpoint, garbage, pace, statistics
 from projections.checkpoint import ErasureUnderWay
 from projections.lifecycle import aside, builds
 from projections.lifecycle.builds import Claim, Withdrawn
-from projections.projector import BATCH, Projector
-
-LARGEST = 4 * BATCH
-"""Events of a batch while much is left and they are taken quickly: a stream's rows are then written once
-for more of its events."""
-
-QUICK_SECONDS = 1.0
+from projections.projector import Projector
 
 log = structlog.get_logger(__name__)
-
-
-class Pace:
-    """How many events are taken at once: more while that is quickly done."""
-
-    def __init__(self) -> None:
-        self._size = BATCH
-
-    @contextmanager
-    def limit(self, left: int) -> Iterator[int]:
-        """Give the size of a batch that is taken inside, of those that are left."""
-        began = monotonic()
-        yield min(self._size, left)
-        quick = monotonic() - began < QUICK_SECONDS
-        self._size = min(2 * self._size, LARGEST) if quick else max(self._size // 2, BATCH)
 
 
 class Turn(NamedTuple):
@@ -73,11 +50,12 @@ class Together:
         Each then goes on alone, so that it is known which.
         """
         self._claims = [it for it in self._claims if self._holds(it)]
-        pace = Pace()
+        tempo = pace.Pace()
         while not self._stop.is_set() and (turn := self._next()) is not None:
             try:
-                with pace.limit(turn.until - turn.after) as limit:
-                    take(self._projector, turn.claims, turn.workspace, turn.after, limit)
+                left = turn.until - turn.after
+                with tempo.limit(left) as some:
+                    take(self._projector, turn.claims, turn.workspace, turn.after, min(some, left))
             except ErasureUnderWay:  # it has the right of way
                 self._stop.wait(0.05)
             except Withdrawn:
@@ -97,7 +75,7 @@ class Together:
         with self._engine.begin() as tx:
             for claim in self._claims:
                 behind = builds.behind(tx, claim.projection)
-                if builds.events(behind) > BATCH:
+                if builds.events(behind) > pace.BATCH:
                     for it in behind:
                         if it.built < it.live:
                             standing[it.workspace, it.built].append((claim, it.live))

@@ -23,7 +23,8 @@ from interfaces.bootstrap import settle
 from interfaces.wire import FORMATS
 from interfaces.wire.base import Limits
 from projections import PROJECTIONS, event_catalogue, timeline
-from projections.projector import BATCH, Projector
+from projections.pace import BATCH
+from projections.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import batches

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Engine
 
 from application.ledger.ledger import Ledger
-from projections import PROJECTIONS, lanes, segments, timeline
-from projections.projector import BATCH, Projector
+from projections import PROJECTIONS, lanes, pace, segments, timeline
+from projections.pace import BATCH
+from projections.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
@@ -121,7 +122,7 @@ def test_membership_visible_within_300_ms(fresh, report, say, number, bar):
     with apart(database.dsn) as server:
         send(Load(port=server.port, key=database.write_key, events=5_000))
         database.settled()
-        pace = Pace(
+        asked = Pace(
             port=server.port,
             write_key=database.write_key,
             read_key=database.read_key,
@@ -130,7 +131,7 @@ def test_membership_visible_within_300_ms(fresh, report, say, number, bar):
         )
         with (
             watched(database, "segments") as looks,
-            Worker("tests.benchmarks.paced", pace, Paced) as sender,
+            Worker("tests.benchmarks.paced", asked, Paced) as sender,
         ):
             paced = sender.go()
     took, name = visible_after(paced.acknowledged, looks), f"membership_visible_{number}"
@@ -201,15 +202,19 @@ def of_segments_alone(
     both = (timeline.projection, segments.projection)
     decided(Projector(ledger, engine, both), database, len(conditions))
     projector, workspace = Projector(ledger, engine, (segments.projection,)), database.workspace
-    seconds, after = 0.0, len(conditions)
-    while batch := projector.read(workspace, after, BATCH):
-        messages = list(batch.messages())
-        started = time.perf_counter()
-        with engine.begin() as tx:
-            lanes.apply([(tx, projector.projections)], batch)
-        seconds += time.perf_counter() - started
+    tempo, seconds, after = pace.Pace(), 0.0, len(conditions)
+    head = after + EVENTS
+    while after < head:
+        with tempo.limit(head - after) as some:
+            batch = projector.read(workspace, after, some)
+            assert batch is not None
+            messages = list(batch.messages())
+            started = time.perf_counter()
+            with engine.begin() as tx:
+                lanes.apply([(tx, projector.projections)], batch)
+            seconds += time.perf_counter() - started
         after += len(messages)
-    assert after == len(conditions) + EVENTS
+    assert after == head
     Projector(ledger, engine, both[:1]).catch_up(workspace)
     with Copy(database.dsn, str(tables.timeline), only="ordinal = 0") as yardstick:
         rows = yardstick.rows(0)

@@ -6,7 +6,8 @@ from threading import Thread
 
 import pytest
 
-from projections.lifecycle import builder, builds, switching, together
+from projections import pace
+from projections.lifecycle import builds, switching
 from projections.lifecycle.lifecycle import Lifecycle
 from tests.builders import tracked
 from tests.canary import places
@@ -18,9 +19,8 @@ NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen
 
 @pytest.fixture
 def lifecycle(served: Served, monkeypatch) -> Lifecycle:
-    for it in (builder, together):
-        monkeypatch.setattr(it, "BATCH", 3)
-    monkeypatch.setattr(together, "LARGEST", 3)
+    for it in ("BATCH", "LARGEST"):
+        monkeypatch.setattr(pace, it, 3)
     for n in range(6):
         served.record(
             tracked("Viewed", ANN, properties={"a": "unheard-of"}), tracked("Bought", BOB)

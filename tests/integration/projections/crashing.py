@@ -16,8 +16,8 @@ from psycopg import Connection
 from sqlalchemy import Engine, create_engine, text
 
 from domain.past import Place
-from projections import PROJECTIONS, checkpoint
-from projections.lifecycle import builder, builds
+from projections import PROJECTIONS, checkpoint, pace
+from projections.lifecycle import builds
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from tests.integration.projections.history import ListFeed
@@ -117,7 +117,7 @@ class Worker:
 
 def _nursery(dsn: str, pipe: Pipe) -> None:
     """Fork a process for each job that is asked for, until nobody asks any more."""
-    builder.BATCH = BATCH
+    pace.BATCH = BATCH
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with engine_on(dsn) as engine, suppress(EOFError):
         while True:

@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 from sqlalchemy import text
 
-from projections import PROJECTIONS, timeline
-from projections.lifecycle import builder, together
+from projections import PROJECTIONS, pace, timeline
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from tests.integration.projections.test_rebuild import NAMES, customers
@@ -20,9 +19,8 @@ SMALL = 7
 @pytest.fixture
 def filled(given, monkeypatch):
     given.messages(*customers(60))
-    for it in (builder, together):
-        monkeypatch.setattr(it, "BATCH", SMALL)
-    monkeypatch.setattr(together, "LARGEST", SMALL)
+    for it in ("BATCH", "LARGEST"):
+        monkeypatch.setattr(pace, it, SMALL)
     return given
 
 

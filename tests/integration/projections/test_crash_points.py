@@ -13,9 +13,8 @@ from sqlalchemy import Engine
 
 from domain.automation.events import RuleDefined, RuleEnabled
 from domain.recorded import Recorded
-from projections import PROJECTIONS, segments, timeline
+from projections import PROJECTIONS, pace, segments, timeline
 from projections.base import Projection
-from projections.lifecycle import builder
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from tests.builders import anonymous, merged, tracked, unmerged, user
@@ -104,7 +103,7 @@ class Crashing:
 
 @pytest.fixture
 def crashes(database: str, monkeypatch) -> Iterator[Crashing]:
-    monkeypatch.setattr(builder, "BATCH", crashing.BATCH)
+    monkeypatch.setattr(pace, "BATCH", crashing.BATCH)
     with crashing.engine_on(database) as engine:
         crashes = Crashing(database, engine)
         yield crashes

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from domain.errors import HoleInLedger
-from projections import PROJECTIONS, event_catalogue, timeline
+from projections import PROJECTIONS, event_catalogue, pace, timeline
 from projections.projector import Projector
 from tests.builders import anonymous, tracked, user
 from tests.integration.projections.history import recorded
@@ -175,6 +175,25 @@ def test_a_running_worker_follows_the_ledger(given, running):
         history = given.feed.workspaces.get(1, [])
         given.feed.workspaces[1] = history + recorded([tracked(name)], after=len(history))
         until(lambda name=name: name in given.names())
+
+
+def test_a_running_worker_takes_more_at_once_while_much_is_left(given, running, monkeypatch):
+    for name, size in (("BATCH", 5), ("LARGEST", 20)):
+        monkeypatch.setattr(pace, name, size)
+    limits, read = [], given.feed.read
+
+    def counted(workspace, after, limit):
+        limits.append(limit)
+        return read(workspace, after, limit)
+
+    given.feed.read = counted
+    given.feed.workspaces[1] = recorded([tracked(properties={"a": n}) for n in range(200)])
+    running(given.projector)
+    until(lambda: [it.lag for it in given.projector.status()] == [0] * ALL)
+    assert limits[:3] == [5, 10, 20]
+    assert limits[-1] == 5
+    assert limits[2:] == sorted(limits[2:], reverse=True), "less and less once little is left"
+    assert len(given.names(limit=500)) == 200
 
 
 def test_a_running_worker_marks_what_fails_and_tries_it_again(given, running):

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from domain.errors import Conflict, NotFound
-from projections import PROJECTIONS, event_catalogue, timeline
+from projections import PROJECTIONS, event_catalogue, pace, timeline
 from projections.event_catalogue.tables import day, event_type
-from projections.lifecycle import builder, builds, together
+from projections.lifecycle import builds
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from tests.builders import anonymous, tracked, user
@@ -85,9 +85,8 @@ def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
 
 
 def small_batches(monkeypatch, size: int = 5) -> None:
-    for it in (builder, together):
-        monkeypatch.setattr(it, "BATCH", size)
-    monkeypatch.setattr(together, "LARGEST", size)
+    for it in ("BATCH", "LARGEST"):
+        monkeypatch.setattr(pace, it, size)
 
 
 def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monkeypatch):

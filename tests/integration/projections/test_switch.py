@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, text
 
 from interfaces.reading import reading_engine
-from projections import PROJECTIONS, checkpoint, timeline
-from projections.lifecycle import builder, switching, together
+from projections import PROJECTIONS, checkpoint, pace, timeline
+from projections.lifecycle import switching
 from projections.lifecycle.lifecycle import Lifecycle
 from projections.projector import Projector
 from projections.timeline.tables import timeline as rows
@@ -83,8 +83,8 @@ def running(bench, reading, engine):
 
 
 def test_the_old_generation_answers_until_the_new_one_does(bench, reading, engine, monkeypatch):
-    for it in (builder, together):
-        monkeypatch.setattr(it, "BATCH", 1_000)
+    for it in ("BATCH", "LARGEST"):
+        monkeypatch.setattr(pace, it, 1_000)
     with running(bench, reading, engine) as it:
         lifecycle = Lifecycle(it.projector)
         for _ in range(5):
