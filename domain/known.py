@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -62,6 +62,11 @@ class Stream:
         """Remember something else under some keys from the clock on."""
         self.memory.update(values)
         self.touched.update(dict.fromkeys(values, clock))
+
+    def looks_ahead(self, told: Collection[str]) -> bool:
+        """Whether it is remembered of an event whose time is still to come; what was ``told`` has no time."""
+        memory = self.memory
+        return any(isinstance(memory[it], dict) for it in memory.known() if it not in told)
 
     def recall(self, values: Mapping[str, tuple[Value, int]], upto: int, *, noted: bool) -> None:
         """Remember what was asked for by a position: values by key, and since when.

@@ -121,7 +121,7 @@ class Membership:
             at = Since(due, BY_ITSELF)
             person.meet()
             if standing.due == due:
-                self._settle_all(person, at)
+                self._settle_by_itself(person, at)
             self._telling.by_itself(person.id, at)
 
     def _turn_to(self, stream: Stream, at: Since) -> Person:
@@ -218,11 +218,22 @@ class Membership:
 
     def _settle_all(self, person: Person, at: Since) -> None:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
+        person.standing.due = self._ask(person, self._places(person), at)
+
+    def _settle_by_itself(self, person: Person, at: Since) -> None:
+        """Ask again about those of them whose answers the clock alone may have changed."""
+        inside, (entered, left) = person.standing.inside, self._rules.turning
+        places = self._places(person)
+        if not any(it.looks_ahead(self._rules.told) for it in person.streams.values()):
+            places = {it for it in places if it in (left if it in inside else entered)}
+        person.standing.due = self._ask(person, places, at)
+
+    def _places(self, person: Person) -> set[int]:
         places = {*self._rules.at_first_sight, *person.standing.inside}
         for stream in person.streams.values():
             for key in stream.memory.known():
                 places |= self._rules.users[key]
-        person.standing.due = self._ask(person, places, at)
+        return places
 
     def _settle(self, person: Person, places: Collection[int], at: Since) -> None:
         """Ask again who is in these segments, and in those that ask about them if it changes."""

@@ -94,6 +94,9 @@ class Rules:
         )
         """Places of the segments that look at a memory, by its key."""
 
+        self.turning = Changeable(*map(self._turning_into, (True, False)))
+        """Whose answers may be others when only time has gone by, and no event's time has come."""
+
         self.changeable = lru_cache(maxsize=65_536)(self._changeable)
         """Whose answers may be others when one event has changed memories."""
 
@@ -157,6 +160,10 @@ class Rules:
             for answer in (True, False)
         )
         return Changeable(entered, left)
+
+    def _turning_into(self, answer: bool) -> frozenset[int]:
+        every = enumerate(self.rules)
+        return frozenset(place for place, it in every if it.condition.can_turn(answer))
 
     def _of_a_stranger(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the places of those that hold of somebody who did and is nothing, and of those that may.

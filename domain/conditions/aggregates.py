@@ -74,6 +74,10 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
         return answer or not grows
 
+    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - fewer values may add up to more, or to less
+        """Say whether values can leave a window."""
+        return self.computation.moves
+
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""
         return self.computation.noter()

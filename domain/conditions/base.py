@@ -71,6 +71,10 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """
         return any(it.can_become(answer, key, size) for it in self.parts)
 
+    def can_turn(self, answer: bool) -> bool:
+        """Say whether the clock alone can change the answer to this, unless an event's time is still to come."""
+        return any(it.can_turn(answer) for it in self.parts)
+
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds at the clock, in microseconds since 1970 UTC."""
         raise NotImplementedError

@@ -50,10 +50,15 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         """The one event's name."""
         return (self.event,)
 
+    @property
+    def moves(self) -> bool:
+        """Whether values count within a window that moves along with the clock."""
+        return self._span is not None
+
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""
         matches, find, fn = matcher(self.where), self._finder(), self.fn
-        window, moves = self.within, self._span is not None
+        window, moves = self.within, self.moves
 
         def note(happened: Happened) -> Summary:
             if window is not None and not moves and not window.covers(happened.at):

@@ -61,6 +61,10 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """Leave out what has left the window for ever."""
         return self.computed.outlived(summary, clock)
 
+    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - either way
+        """Say whether values can leave a window, or a time that is the value pass the clock."""
+        return self.computed.moves or needs_clock(self.value)
+
     def result(self, known: Known, clock: int) -> Any:
         """Return the value itself, as JSON has it; None: there is none."""
         summary, _ = self.at(known.summaries.get(self.key), clock)
@@ -136,6 +140,10 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """Say whether one of the conditions can change in whatever way: points may be negative."""
         can = super().can_become
         return can(answer, key, size) or can(not answer, key, size)
+
+    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - as above
+        """Say whether one of the conditions can turn in whatever way."""
+        return any(it.can_turn(way) for it in self.parts for way in (True, False))
 
     def points(self, known: Known, clock: int) -> Fraction:
         """Return the score."""

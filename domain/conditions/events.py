@@ -65,6 +65,11 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         low, high = self.count.bounds
         return 0 < low <= size if answer else high is not None and size > high
 
+    def can_turn(self, answer: bool) -> bool:
+        """Say whether there can be few enough as times leave the window, or too few."""
+        low, high = self.count.bounds
+        return self._span is not None and (high is not None if answer else low > 0)
+
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
         matches, fixed = matcher(self.where), self._fixed
@@ -191,6 +196,10 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """Say whether it can: only older becomes what was first, only newer what is last."""
         grows = (self.occurrence == "first") == (self.older_than is not None)
         return answer == grows or (answer and size == 1)
+
+    def can_turn(self, answer: bool) -> bool:
+        """Say whether it can: a time only gets older."""
+        return answer == (self.older_than is not None)
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""

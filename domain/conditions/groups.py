@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from domain.conditions.base import Answer, Condition, Known
@@ -11,33 +11,39 @@ from domain.conditions.base import Answer, Condition, Known
 class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Several conditions taken together."""
 
+    DECIDED_BY: ClassVar[bool]
+    """The answer of a part by which the whole is decided, whatever the others say."""
+
+    DECIDED: ClassVar[bool]
+    """What the whole is then; else the opposite."""
+
     def holds(self, known: Known, clock: int) -> bool:
         """Ask each, until it is clear."""
-        return self._together(it.holds(known, clock) for it in self.parts)
+        found = any(it.holds(known, clock) == self.DECIDED_BY for it in self.parts)
+        return found == self.DECIDED
 
     def changes_at(self, known: Known, clock: int) -> int | None:
-        """Return when the first of them may change."""
-        times = [at for it in self.parts if (at := it.changes_at(known, clock)) is not None]
-        return min(times, default=None)
+        """Return when each that decides may have changed; or any, if none does."""
+        return self.asker()(known, clock)[1]
 
     def asker(self) -> Callable[[Known, int], Answer]:
-        """Return what tells both, asking each part once."""
-        parts, together = [it.asker() for it in self.parts], self._together
+        """Return what tells both, asking each part once; none after one that decides for good."""
+        parts = [it.asker() for it in self.parts]
+        decided_by, decided = self.DECIDED_BY, self.DECIDED
 
         def answer(known: Known, clock: int) -> Answer:
-            answers, changes = list[bool](), None
+            is_decided, until, changes = False, 0, None
             for part in parts:
                 holds, at = part(known, clock)
-                answers.append(holds)
-                if at is not None and (changes is None or at < changes):
+                if holds == decided_by:
+                    if at is None:
+                        return decided, None
+                    is_decided, until = True, max(until, at) if is_decided else at
+                elif at is not None and (changes is None or at < changes):
                     changes = at
-            return together(answers), changes
+            return (decided, until) if is_decided else (not decided, changes)
 
         return answer
-
-    def _together(self, answers: Iterable[bool]) -> bool:
-        """Return what the answers of the parts come to."""
-        raise NotImplementedError
 
     def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
         """Return the explanation of each."""
@@ -48,6 +54,8 @@ class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Every one of them holds; of none at all that is true."""
 
     KEY: ClassVar[str] = "all"
+    DECIDED_BY: ClassVar[bool] = False
+    DECIDED: ClassVar[bool] = False
 
     all: tuple[Condition, ...]
 
@@ -56,14 +64,13 @@ class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.all
 
-    def _together(self, answers: Iterable[bool]) -> bool:
-        return False not in answers
-
 
 class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
     """At least one of them holds."""
 
     KEY: ClassVar[str] = "any"
+    DECIDED_BY: ClassVar[bool] = True
+    DECIDED: ClassVar[bool] = True
 
     any: tuple[Condition, ...]
 
@@ -72,14 +79,13 @@ class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True): 
         """The conditions."""
         return self.any
 
-    def _together(self, answers: Iterable[bool]) -> bool:
-        return True in answers
-
 
 class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
     """Not one of them holds."""
 
     KEY: ClassVar[str] = "none"
+    DECIDED_BY: ClassVar[bool] = True
+    DECIDED: ClassVar[bool] = False
 
     none: tuple[Condition, ...]
 
@@ -92,5 +98,6 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """Say whether one of the conditions can become the opposite."""
         return super().can_become(not answer, key, size)
 
-    def _together(self, answers: Iterable[bool]) -> bool:
-        return True not in answers
+    def can_turn(self, answer: bool) -> bool:
+        """Say whether one of the conditions can turn into the opposite."""
+        return super().can_turn(not answer)

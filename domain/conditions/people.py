@@ -13,6 +13,7 @@ from domain.conditions.values import (
     OPPOSITES,
     Operator,
     check,
+    needs_clock,
     next_change,
     tester,
 )
@@ -32,6 +33,10 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
     def __post_init__(self) -> None:
         check(self.op, self.value)
         paths.parse(self._path)
+
+    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - either way
+        """Say whether it is compared with the clock."""
+        return needs_clock(self.value)
 
     def holds(self, known: Known, clock: int) -> bool:
         """Compare the values at the path."""

@@ -64,17 +64,18 @@ def preview(
         tx, workspace, list(rules.memories.values()), position=position, now=clock, until=clock
     )
     inside = _inside(tx, workspace, sorted(references(condition)), clock)
-    parts = dict(_parts(condition, ""))
+    asked = condition.asker()
+    parts = {path: part.asker() for path, part in _parts(condition, "")}
     counts = dict.fromkeys(parts, 0)
     people, sample = 0, list[UUID]()
     for person, streams in _persons(tx, workspace, clock, recalled):
         known = KnownOf(rules, streams, inside[person].__contains__).known
-        if condition.holds(known, clock):
+        if asked(known, clock)[0]:
             people += 1
             if len(sample) < SAMPLE:
                 sample.append(person)
         for path, part in parts.items():
-            counts[path] += part.holds(known, clock)
+            counts[path] += part(known, clock)[0]
     return Preview(people, sample, counts)
 
 

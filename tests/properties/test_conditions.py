@@ -351,8 +351,9 @@ def agrees_at_every_instant(document, history, data) -> None:
     recorded = (it.at - by * MINUTE for it, by in zip(history.events, ahead, strict=True))
     last = max(recorded, default=START)
     clocks = sorted(it + near for it in times for near in (-1, 0, 1) if it + near >= last)
+    comes = [it.at for it in history.events]
     changes = None
-    before = None
+    before = asked = None
     is_kept = data.draw(st.booleans())
     for clock in clocks:
         if is_kept:
@@ -362,7 +363,8 @@ def agrees_at_every_instant(document, history, data) -> None:
         if before is not None and answer != before:
             assert changes is not None
             assert changes <= clock
+            assert program.condition.can_turn(answer) or any(asked < it for it in comes)
         if changes is None or changes <= clock:
             changes = program.condition.changes_at(facts, clock)
             assert changes is None or changes > clock
-        before = answer
+        before, asked = answer, clock
