@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from projections.base import FOR_QUERIES, schema
 
-NAME, VERSION = "segments", 8
+NAME, VERSION = "segments", 9
 metadata = MetaData(schema=schema(NAME, VERSION))
 
 definition = Table(
