@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain import paths
-from domain.conditions.totals import canonical, exact
+from domain.conditions.totals import canonical, exact, results
 
 NAMES = ("a", "b", "properties")
 numbers = st.integers(-(2**1_024) + 1, 2**1_024 - 1) | st.floats(
@@ -33,6 +34,15 @@ def test_equal_numbers_have_the_same_text_whatever_their_type(number: float) -> 
     whole = Decimal(repr(number)).normalize(Context(prec=2_000))
     assert canonical(number) == (str(whole) if whole else "0")
     assert Decimal(canonical(number)) == exact(number)
+
+
+@given(st.lists(numbers.map(canonical), min_size=1, max_size=5))
+@example(["0.1", "0.2", "0.3"])
+@example(["1", "1", "2"])
+@example(["1e308", "-1e308", "1e-308"])
+def test_averages_are_exact_whether_a_decimal_can_say_them_or_not(found: list[str]) -> None:
+    left = [found[it:] for it in range(len(found))]
+    assert list(results("avg", found)) == [*(sum(map(Fraction, it)) / len(it) for it in left), None]
 
 
 @given(documents, st.lists(st.none() | st.sampled_from(NAMES), max_size=3).map(tuple))

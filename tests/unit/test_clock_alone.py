@@ -1,0 +1,72 @@
+"""When only time goes by: who is asked about what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.conditions import Happened, read
+from domain.membership import Membership
+from domain.rules import Rule, Rules
+from domain.since import Since
+from domain.steps import Did
+
+ANN = UUID(int=1)
+MINUTE = 60_000_000
+LATELY = {"event": "bought", "within": {"last": "1m"}}
+NEVER = {"event": "bought", "within": {"last": "1m"}, "count": {"exactly": 0}}
+EVER = {"event": "bought"}
+OFTEN = {"event": "bought", "count": {"at_least": 2}, "within": {"last": "1m"}}
+SEGMENTS = {"ever": EVER, "lately": LATELY, "never": NEVER, "often": OFTEN}
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """Segments that are asked about."""
+    return []
+
+
+@pytest.fixture
+def people(asked: list[str]) -> Membership:
+    rules = Rules(Rule(name, read(it)) for name, it in SEGMENTS.items())
+
+    def noted(segment: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(known: Any, clock: int) -> Any:
+            asked.append(segment)
+            return answer(known, clock)
+
+        return ask
+
+    rules.answers = [
+        noted(it.segment, ask) for it, ask in zip(rules.rules, rules.answers, strict=True)
+    ]
+    return Membership(rules, {})
+
+
+def bought(position: int, at: int, recorded: int) -> Did:
+    happened = Happened(at, position.to_bytes(16), "bought", {"properties": {}}, recorded)
+    return Did(Since(recorded, position), ANN, "user_id", "track", happened)
+
+
+def test_only_what_the_clock_can_change_is_asked(people: Membership, asked: list[str]) -> None:
+    people.go_through([bought(1, 0, 0)], MINUTE - 1)
+    assert people.segments_of(ANN) == {"ever", "lately"}
+    asked.clear()
+
+    people.wait(MINUTE)
+    assert people.segments_of(ANN) == {"ever", "never"}
+    assert asked == ["lately", "never"], (
+        "nobody comes to be in `often` by waiting, or leaves `ever`"
+    )
+
+
+def test_an_event_whose_time_is_to_come_may_change_any(people: Membership) -> None:
+    people.go_through([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
+    assert people.segments_of(ANN) == {"never"}
+    people.wait(2 * MINUTE)
+    assert people.segments_of(ANN) == {"ever", "lately"}
+    people.wait(3 * MINUTE)
+    assert people.segments_of(ANN) == {"ever", "never"}
