@@ -7,7 +7,7 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from domain.events import MessageEvent
@@ -138,8 +138,25 @@ damage = st.lists(
 )
 
 
+def pieces(odd: bytes) -> int:
+    """Return how many messages it is by now: one more for each comma outside of brackets and texts."""
+    found, depth, quoted, escaped = 1, 0, False, False
+    for char in map(chr, odd):
+        if escaped or (quoted and char not in '"\\'):
+            escaped = False
+        elif quoted:
+            quoted, escaped = char == "\\", char == "\\"
+        elif char == '"':
+            quoted = True
+        else:
+            depth += (char in "{[") - (char in "}]")
+            found += char == "," and depth == 0
+    return found
+
+
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(odd=messages, damages=damage)
+@example(odd=item(), damages=[(0, b"\x00,\x00", 0)])
 def test_whatever_comes_neighbours_land_and_nothing_vanishes(
     shop: Tenant, odd: bytes, damages: list[tuple[int, bytes, int]]
 ) -> None:
@@ -154,7 +171,7 @@ def test_whatever_comes_neighbours_land_and_nothing_vanishes(
         assert answer.json["code"] in {"invalid_json", "too_deep", "body_too_large"}, answer
         return
     told = answer.json
-    assert len(told.get("rejected", ())) <= 1 or b"},{" in odd.replace(b" ", b"")
+    assert len(told.get("rejected", ())) <= pieces(odd)
     again = shop.post("/v1/batch", b'{"batch":[' + first + b"," + last + b"]}")
     assert again.json["duplicates"] == 2, "both had landed"
 
