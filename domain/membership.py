@@ -154,14 +154,17 @@ class Membership:
 
     def _add(self, step: Did, person: Person, stream: Stream) -> Sequence[Change]:
         """Remember what a message adds, and return what is different, and how much there is of it."""
-        adders, memory, happened = self._rules.adders, stream.memory, step.happened
+        memory, happened, is_alone = stream.memory, step.happened, len(person.streams) == 1
         values, changes = dict[str, Value](), list[Change]()
-        for key in self._rules.watching(step.kind, happened.name):
+        for key, add in self._rules.adding(step.kind, happened.name):
             before = memory[key]
-            after = adders[key](before, happened)
+            after = add(before, happened)
             if after is not before and after != before:
                 values[key] = after
-                changes.append((key, _size(person, stream, key, before, after)))
+                if is_alone and isinstance(after, list):  # so it is mostly
+                    changes.append((key, len(after)))
+                else:
+                    changes.append((key, _size(person, stream, key, before, after)))
         _remember(person, stream, values, step.at)
         return changes
 
@@ -204,8 +207,7 @@ class Membership:
     def _changeable(self, person: Person, changes: Sequence[Change]) -> list[int]:
         """Return the places of the segments whose answers may be others after an event."""
         inside, (entered, left) = person.standing.inside, self._rules.changeable(*changes)
-        entering = [it for it in entered if it not in inside]
-        return entering + [it for it in left if it in inside]
+        return [*entered.difference(inside), *(it for it in left if it in inside)]
 
     def _meet(self, person: Person, changes: Sequence[Change], at: Since) -> None:
         """Ask about somebody of whom nothing is known but what is remembered of one event.
@@ -274,10 +276,6 @@ class Membership:
 
 def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
     """Return how many events there are at most under a key: see `Condition.can_become`."""
-    if len(person.streams) == 1:
-        if isinstance(after, list):
-            return len(after)
-        return None if isinstance(after, dict) else 1 if before is None else SEVERAL
     others = (it.memory[key] for it in person.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):

@@ -105,6 +105,7 @@ class Rules:
         """Places of the segments that ask about a segment, by its place."""
 
         self.watching = lru_cache(maxsize=65_536)(self._watching)
+        self.adding = lru_cache(maxsize=65_536)(self._adding)
         holding, unsure = self._of_a_stranger()
         self.at_first_sight = holding | unsure
         """Places of those that somebody may be in of whom nothing is remembered."""
@@ -145,6 +146,10 @@ class Rules:
             for key, memory in self.memories.items()
             if memory.kind in (None, kind) and memory.watches(name)
         ]
+
+    def _adding(self, kind: str, name: str) -> Sequence[tuple[str, Adder]]:
+        """Return these keys, each with what adds a message to what is remembered."""
+        return [(key, self.adders[key]) for key in self.watching(kind, name)]
 
     def _changeable(self, *changes: Change) -> Changeable:
         found = (self._changed_by(*it) for it in changes)
