@@ -17,11 +17,11 @@ LARGEST = 4 * BATCH
 """Events of a batch while much is left and they are taken quickly: a stream's rows are then written once
 for more of its events."""
 
-SHARE = 4
+SHARE = 2
 """A batch larger than others is at most such a share of what is left: whoever waits for the last of it
 waits for longer already."""
 
-QUICK_SECONDS = 1.0
+QUICK_SECONDS = 2.0
 
 
 class Pace:
