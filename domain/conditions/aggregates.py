@@ -101,8 +101,7 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     @cached_property
     def answer_of(self) -> Callable[[Summary, int], Answer]:
         """What tells both by the value."""
-        answer, holds = self.computation.answer, self._test
-        return lambda summary, clock: answer(summary, clock, holds)
+        return self.computation.answerer(self._test)
 
     def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""

@@ -94,22 +94,34 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def changes(self, summary: Summary, clock: int, holds: Callable[[Any], bool]) -> int | None:
         """Return when something that holds of the value, or does not, changes if nothing else happens."""
-        return self.answer(summary, clock, holds)[1]
+        return self.answerer(holds)(summary, clock)[1]
 
-    def answer(
-        self, summary: Summary, clock: int, holds: Callable[[Any], bool]
-    ) -> tuple[bool, int | None]:
-        """Return whether something holds of the value, and when that changes if nothing else happens."""
-        if self._span is None:
-            return holds(result_of(self.fn, summary)), None
-        within = self._within(summary, clock)
-        left = results(self.fn, [it[1] for it in within])
-        now = holds(next(left))
-        for place, ((at, _), value) in enumerate(zip(within, left, strict=True), 1):
-            leave_at_once = place < len(within) and within[place][0] == at
-            if not leave_at_once and holds(value) != now:
-                return now, at + self._span
-        return now, None
+    def answerer(
+        self, holds: Callable[[Any], bool]
+    ) -> Callable[[Summary, int], tuple[bool, int | None]]:
+        """Return what tells whether something holds of the value, and when that changes if nothing else happens."""
+        fn, span = self.fn, self._span
+        if span is None:
+            return lambda summary, _clock: (holds(result_of(fn, summary)), None)
+        of_none = holds(result_of(fn, None))
+
+        def answer(summary: Summary, clock: int) -> tuple[bool, int | None]:
+            within = [it for it in summary or () if clock - span < it[0] <= clock]
+            if not within:
+                return of_none, None
+            if len(within) == 1:  # as of most people
+                [(at, value)] = within
+                now = holds(result_of(fn, total(fn, [value])))
+                return now, None if now == of_none else at + span
+            left = results(fn, [it[1] for it in within])
+            now = holds(next(left))
+            for place, ((at, _), value) in enumerate(zip(within, left, strict=True), 1):
+                leave_at_once = place < len(within) and within[place][0] == at
+                if not leave_at_once and holds(value) != now:
+                    return now, at + span
+            return now, None
+
+        return answer
 
     def _finder(self) -> Callable[[Happened], Sequence[Any]]:
         if self.path is None:
