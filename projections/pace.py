@@ -18,10 +18,11 @@ LARGEST = 4 * BATCH
 for more of its events."""
 
 SHARE = 2
-"""A batch larger than others is at most such a share of what is left: whoever waits for the last of it
-waits for longer already."""
+"""A batch that is larger than others has at most one in so many of the events that are left: whoever waits
+for the last of them waits for longer already."""
 
 QUICK_SECONDS = 2.0
+"""An erasure waits for the batch that is under way."""
 
 
 class Pace:
