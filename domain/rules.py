@@ -168,7 +168,7 @@ class Rules:
 
     def _turning_into(self, answer: bool) -> frozenset[int]:
         every = enumerate(self.rules)
-        return frozenset(place for place, it in every if it.condition.can_turn(answer))
+        return frozenset(place for place, it in every if answer in it.condition.turns)
 
     def _of_a_stranger(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the places of those that hold of somebody who did and is nothing, and of those that may.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.base import Answer, Leaf
+from domain.conditions.base import EITHER, NEITHER, Answer, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
@@ -74,9 +74,10 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
         return answer or not grows
 
-    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - fewer values may add up to more, or to less
-        """Say whether values can leave a window."""
-        return self.computation.moves
+    @property
+    def turns(self) -> frozenset[bool]:
+        """Either, where values can leave a window: fewer may add up to more, or to less."""
+        return EITHER if self.computation.moves else NEITHER
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives the values of a matching event."""

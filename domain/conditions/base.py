@@ -19,6 +19,9 @@ from domain.conditions.values import shown
 SEVERAL = 1_000_000
 """More events than any condition counts: how many there are if it is not told."""
 
+EITHER, NEITHER = frozenset((True, False)), frozenset[bool]()
+"""Answers."""
+
 NAMES_KEPT, LONGEST_KEPT = 4_096, 256
 """How many names, and how long ones, a program remembers the answer for."""
 
@@ -71,9 +74,10 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         """
         return any(it.can_become(answer, key, size) for it in self.parts)
 
-    def can_turn(self, answer: bool) -> bool:
-        """Say whether the clock alone can change the answer to this, unless an event's time is still to come."""
-        return any(it.can_turn(answer) for it in self.parts)
+    @property
+    def turns(self) -> frozenset[bool]:
+        """The answers to which the clock alone can change this, unless an event's time is still to come."""
+        return NEITHER.union(*(it.turns for it in self.parts))
 
     def holds(self, known: Known, clock: int) -> bool:
         """Say whether it holds at the clock, in microseconds since 1970 UTC."""

@@ -103,10 +103,10 @@ class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         fn, span = self.fn, self._span
         if span is None:
             return lambda summary, _clock: (holds(result_of(fn, summary)), None)
-        of_none = holds(result_of(fn, None))
+        within_of, of_none = self._within, holds(result_of(fn, None))
 
         def answer(summary: Summary, clock: int) -> tuple[bool, int | None]:
-            within = [it for it in summary or () if clock - span < it[0] <= clock]
+            within = within_of(summary, clock)
             if not within:
                 return of_none, None
             if len(within) == 1:  # as of most people

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain.conditions.base import Condition, Known, Leaf
+from domain.conditions.base import EITHER, NEITHER, Condition, Known, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
@@ -61,9 +61,10 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         """Leave out what has left the window for ever."""
         return self.computed.outlived(summary, clock)
 
-    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - either way
-        """Say whether values can leave a window, or a time that is the value pass the clock."""
-        return self.computed.moves or needs_clock(self.value)
+    @property
+    def turns(self) -> frozenset[bool]:
+        """Either, where values can leave a window, or a time that is the value pass the clock."""
+        return EITHER if self.computed.moves or needs_clock(self.value) else NEITHER
 
     def result(self, known: Known, clock: int) -> Any:
         """Return the value itself, as JSON has it; None: there is none."""
@@ -141,9 +142,10 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         can = super().can_become
         return can(answer, key, size) or can(not answer, key, size)
 
-    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - as above
-        """Say whether one of the conditions can turn in whatever way."""
-        return any(it.can_turn(way) for it in self.parts for way in (True, False))
+    @property
+    def turns(self) -> frozenset[bool]:
+        """Either, where one of the conditions can turn: points may be negative."""
+        return EITHER if super().turns else NEITHER
 
     def points(self, known: Known, clock: int) -> Fraction:
         """Return the score."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import Answer, Leaf
+from domain.conditions.base import NEITHER, Answer, Leaf
 from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
 from domain.conditions.times import FIRST, ONCE, Count, Within, duration
@@ -65,10 +65,12 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         low, high = self.count.bounds
         return 0 < low <= size if answer else high is not None and size > high
 
-    def can_turn(self, answer: bool) -> bool:
-        """Say whether there can be few enough as times leave the window, or too few."""
+    @property
+    def turns(self) -> frozenset[bool]:
+        """What can come of times that leave the window: there are few enough, or too few."""
         low, high = self.count.bounds
-        return self._span is not None and (high is not None if answer else low > 0)
+        possible = ((True, high is not None), (False, low > 0))
+        return NEITHER if self._span is None else frozenset(it for it, can in possible if can)
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""
@@ -197,9 +199,10 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         grows = (self.occurrence == "first") == (self.older_than is not None)
         return answer == grows or (answer and size == 1)
 
-    def can_turn(self, answer: bool) -> bool:
-        """Say whether it can: a time only gets older."""
-        return answer == (self.older_than is not None)
+    @property
+    def turns(self) -> frozenset[bool]:
+        """One of them: a time only gets older."""
+        return frozenset((self.older_than is not None,))
 
     def noter(self) -> Callable[[Happened], Summary]:
         """Return what gives a matching event's time."""

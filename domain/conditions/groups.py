@@ -98,6 +98,7 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """Say whether one of the conditions can become the opposite."""
         return super().can_become(not answer, key, size)
 
-    def can_turn(self, answer: bool) -> bool:
-        """Say whether one of the conditions can turn into the opposite."""
-        return super().can_turn(not answer)
+    @property
+    def turns(self) -> frozenset[bool]:
+        """The opposites of what the conditions turn into."""
+        return frozenset(not it for it in super().turns)

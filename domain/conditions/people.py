@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain import paths
-from domain.conditions.base import Condition, Known
+from domain.conditions.base import EITHER, NEITHER, Condition, Known
 from domain.conditions.values import (
     OPPOSITES,
     Operator,
@@ -34,9 +34,10 @@ class Attribute(Condition, frozen=True, forbid_unknown_fields=True, omit_default
         check(self.op, self.value)
         paths.parse(self._path)
 
-    def can_turn(self, answer: bool) -> bool:  # noqa: ARG002 - either way
-        """Say whether it is compared with the clock."""
-        return needs_clock(self.value)
+    @property
+    def turns(self) -> frozenset[bool]:
+        """Either, where it is compared with the clock."""
+        return EITHER if needs_clock(self.value) else NEITHER
 
     def holds(self, known: Known, clock: int) -> bool:
         """Compare the values at the path."""
