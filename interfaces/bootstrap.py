@@ -18,24 +18,24 @@ import structlog
 from sqlalchemy import Engine, create_engine
 
 from application.deliveries.addresses import Network, networks
-from application.deliveries.outgoing import Outgoing
-from application.deliveries.sealing import key_of, new_key
-from application.erasing import Erasing
-from application.ledger import gate
-from application.ledger.group_commit import Limits
-from application.ledger.keys import KINDS, Keys, NewKey
+from application.deliveries.encryption import key_of, new_key
+from application.deliveries.service import Outgoing
+from application.ledger import server_requirements
+from application.ledger.append.group_commit import Limits
 from application.ledger.ledger import Ledger
 from application.ledger.migrate import migrate
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.errors import LedgerUnavailable
-from interfaces.embedded import EmbeddedPostgres
-from interfaces.embedded_account import EmbeddedUnavailable
-from interfaces.reading import AT_ONCE, reading_engine
+from application.ledger.tables.keys import KINDS, Keys, NewKey
+from application.ledger.tables.workspaces import Workspaces
+from application.profiles.erasing import Erasing
+from domain.core.errors import LedgerUnavailable
+from interfaces.embedded.account import EmbeddedUnavailable
+from interfaces.embedded.postgres import EmbeddedPostgres
+from interfaces.query_connections import AT_ONCE, reading_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +164,7 @@ def check_server(dsn: str) -> None:
     """Raise UnsafeServer or LedgerUnavailable, with what to do, unless the server will do."""
     try:
         with psycopg.connect(dsn, connect_timeout=3, autocommit=True) as connection:
-            gate.check(connection)
+            server_requirements.check(connection)
     except psycopg.Error as error:
         raise LedgerUnavailable(
             f"the database does not answer: {str(error).strip()}. Is the server of FOLDLINE_DSN up?"

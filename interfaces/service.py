@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from application.deliveries.outgoing import Outgoing
-from application.erasing import Erasing
-from application.ledger.keys import Keys
+from application.deliveries.service import Outgoing
 from application.ledger.ledger import Ledger
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.keys import Keys
+from application.ledger.tables.workspaces import Workspaces
+from application.profiles.erasing import Erasing
 from interfaces.settings import Settings
-from projections.base import Feed
-from projections.projector import Projector
+from projections.runtime.projection import Feed
+from projections.runtime.projector import Projector
 
 
 @dataclass(frozen=True, kw_only=True)

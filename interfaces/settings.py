@@ -12,8 +12,8 @@ from typing import Any
 import platformdirs
 
 from application.deliveries.addresses import networks
-from application.deliveries.sealing import key_of
-from domain.errors import InvalidRequest
+from application.deliveries.encryption import key_of
+from domain.core.errors import InvalidRequest
 
 
 class InvalidSetting(InvalidRequest):

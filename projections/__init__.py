@@ -12,7 +12,7 @@ from projections import (
     sessions,
     timeline,
 )
-from projections.base import Projection
+from projections.runtime.projection import Projection
 
 PROJECTIONS: tuple[Projection, ...] = (
     identity.projection,

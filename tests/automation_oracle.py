@@ -12,13 +12,19 @@ from uuid import UUID
 
 import msgspec
 
-from domain import payload
-from domain.automation.events import RuleDisabled, RuleEnabled
-from domain.conditions.times import microseconds
-from domain.events import IdentifiersLinked, Listed, MessageEvent, SegmentDefined, SystemOccurred
-from domain.identity import facts_of
-from domain.profile_state import DECISIONS
-from domain.recorded import Recorded
+from domain.core.time import to_micros
+from domain.events import payload
+from domain.events.events import (
+    IdentifiersLinked,
+    Listed,
+    MessageEvent,
+    SegmentDefined,
+    SystemOccurred,
+)
+from domain.events.recorded import Recorded
+from domain.events.rule_events import RuleDisabled, RuleEnabled
+from domain.identity.resolution import facts_of
+from domain.profiles.state import DECISIONS
 from tests import oracle
 from tests.properties.test_segments import _history, expected, people
 
@@ -52,9 +58,9 @@ class Automation:
 
     def play(self, last: int) -> dict[str, tuple[str, str]]:
         """Go through the history, and return outcome and reason of each run by its cause."""
-        clock = microseconds(self.records[0].recorded_at)
+        clock = to_micros(self.records[0].recorded_at)
         for at, record in enumerate(self.records):
-            now = microseconds(record.recorded_at)
+            now = to_micros(record.recorded_at)
             self._pass(self.records[:at], clock, now)
             clock = now
             for before, known, event in self._parts(at):
@@ -91,7 +97,7 @@ class Automation:
         at = (now, record.position)
         if event == "who is who":
             linked = isinstance(record.event, IdentifiersLinked)
-            occurred = microseconds(record.event.occurred_at) if linked else now
+            occurred = to_micros(record.event.occurred_at) if linked else now
             self._moves(known, at, occurred, {"by_merge": True}, before if linked else None)
             self._merges(before, known, at, occurred)
         elif isinstance(event, SegmentDefined) and event.segment == SEGMENT:
@@ -105,7 +111,7 @@ class Automation:
             document = self._document(event)
             for person in self._somebody(known):
                 self._set_off(known, person, person, "system_event", document, at, document=document,
-                              occurred=microseconds(event.occurred_at))  # fmt: skip
+                              occurred=to_micros(event.occurred_at))  # fmt: skip
         elif isinstance(event, MessageEvent):
             self._did(before, known, record, event, at)
 
@@ -117,7 +123,7 @@ class Automation:
 
     def _did(self, before: Any, known: Any, record: Recorded, event: Any, at: Any) -> None:
         person, document = people(known)[record.stream].id, self._document(event)
-        occurred = microseconds(event.occurred_at)
+        occurred = to_micros(event.occurred_at)
         self._comes(known, person, document, at, occurred)
         if person not in self._somebody(before):
             self._set_off(known, person, record.stream, "profile", "created", at,

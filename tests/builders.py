@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from domain.identifiers import Identifier
-from domain.message import Message
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _ids = count(1)

@@ -18,10 +18,10 @@ from uuid import UUID
 
 import psycopg
 
-from application.ledger.entries import microseconds
-from application.ledger.evidence import commitment, leaf
+from application.ledger.append.evidence import commitment, leaf
+from application.ledger.append.prepared import microseconds
 from application.ledger.mapper import event_from
-from domain.events import MessageEvent
+from domain.events.events import MessageEvent
 
 Outcome = Literal["ok", "fail", "info"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
-from interfaces.embedded_account import binaries
-from interfaces.embedded_cluster import Cluster
+from interfaces.embedded.account import binaries
+from interfaces.embedded.cluster import Cluster
+from interfaces.embedded.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[1]
 IS_ROOT = os.geteuid() == 0

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from application.ledger.entries import Receipt, Rejection
+from application.ledger.append.prepared import Receipt, Rejection
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.message import Message
-from domain.recorded import Recorded
+from application.ledger.tables.workspaces import Workspaces
+from domain.events.message import Message
+from domain.events.recorded import Recorded
 
 
 @dataclass

@@ -18,8 +18,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from interfaces.embedded import EmbeddedPostgres
-from interfaces.embedded_account import embedded_version
+from interfaces.embedded.account import embedded_version
+from interfaces.embedded.postgres import EmbeddedPostgres
 
 _HOME_PREFIX = "foldline-tests-"
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from httpcore2 import ConnectError
 
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]

@@ -13,13 +13,13 @@ from hashlib import blake2b
 
 import msgspec
 
-from application.deliveries.actions import Invalid, Said, depth_of
-from application.ledger.entries import Receipt
-from application.ledger.leases import Leased
+from application.deliveries.rendering import Invalid, Said, depth_of
+from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
-from domain.identifiers import MAX_BYTES, Identifier
-from domain.message import Message
-from domain.person import strongest_first
+from application.ledger.tables.leases import Leased
+from domain.core.identifiers import MAX_BYTES, Identifier
+from domain.events.message import Message
+from domain.identity.resolved_profile import strongest_first
 
 SOURCE = "foldline"
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from application.deliveries.addresses import Guard
-from application.deliveries.sealing import Sealer
-from application.ledger import endpoints as kept
-from application.ledger.endpoints import Endpoint
-from application.ledger.leases import Lane
-from application.ledger.outbox import COMMANDS
+from application.deliveries.encryption import Sealer
 from application.ledger.store import LedgerDatastore
-from domain.errors import Conflict, InvalidRequest, NotFound
+from application.ledger.tables import endpoints as kept
+from application.ledger.tables.endpoints import Endpoint
+from application.ledger.tables.leases import Lane
+from application.ledger.tables.outbox import COMMANDS
+from domain.core.errors import Conflict, InvalidRequest, NotFound
 
 SECRET_BYTES = 32
 OVERLAP = timedelta(hours=24)

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from domain.errors import FoldlineError
+from domain.core.errors import FoldlineError
 
 LONGEST = 10_240
 """Bytes of the templates of one action."""

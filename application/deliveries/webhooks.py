@@ -25,9 +25,9 @@ from httpcore2 import (
 from standardwebhooks.webhooks import Webhook
 
 from application.deliveries.addresses import Guard, Target
-from application.deliveries.connections import GuardedBackend
-from domain.errors import InvalidRequest
-from domain.retrying import retry_after
+from application.deliveries.transport import GuardedBackend
+from domain.core.errors import InvalidRequest
+from domain.delivery.retry_policy import retry_after
 
 TOTAL_SECONDS = 15.0
 KEPT = 1_000

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import Connection
 
-from application.ledger import gate
+from application.ledger import server_requirements
 from application.ledger.migrate import pending
 from application.ledger.store import SERVICE_ROLE
-from domain.errors import LedgerUnavailable
+from domain.core.errors import LedgerUnavailable
 
 GUARDS = ("append_only", "never_truncated")
 """Triggers that must stand on the events."""
@@ -58,10 +58,10 @@ class Inspection(NamedTuple):
     """Version, such as ``18.0``."""
 
     recent_enough: bool
-    required: list[gate.Finding]
+    required: list[server_requirements.Finding]
     """Settings with which an acknowledged event could be lost."""
 
-    advised: list[gate.Finding]
+    advised: list[server_requirements.Finding]
     pending: tuple[str, ...]
     """Migrations that have not been applied."""
 
@@ -93,9 +93,9 @@ def _inspect(connection: Connection[Any], waiting: tuple[str, ...]) -> Inspectio
     has_events = _first(connection, _EVENTS_EXIST)[0]
     return Inspection(
         server=connection.info.parameter_status("server_version") or "unknown",
-        recent_enough=connection.info.server_version >= gate.OLDEST_SERVER,
-        required=gate.findings(connection),
-        advised=gate.findings(connection, gate.ADVISED),
+        recent_enough=connection.info.server_version >= server_requirements.OLDEST_SERVER,
+        required=server_requirements.findings(connection),
+        advised=server_requirements.findings(connection, server_requirements.ADVISED),
         pending=waiting,
         role=_role(connection) if has_events else None,
         triggers=dict(connection.execute(_TRIGGERS).fetchall()) if has_events else None,

@@ -14,10 +14,9 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger import history, past, people, places, segments, snapshots
-from application.ledger import rejected as rejects
-from application.ledger.append import Appended, append
-from application.ledger.entries import (
+from application.ledger.append.append import Appended, append
+from application.ledger.append.group_commit import GroupCommit, Limits
+from application.ledger.append.prepared import (
     Entry,
     Outdated,
     Preparation,
@@ -25,21 +24,22 @@ from application.ledger.entries import (
     Rejection,
     known_from_now_on,
 )
-from application.ledger.erasure import Trace, trace
-from application.ledger.group_commit import GroupCommit, Limits
-from application.ledger.keeper import Keeper
-from application.ledger.people import LATEST
-from application.ledger.store import LedgerDatastore
-from application.ledger.suppression import (
+from application.ledger.erasure.erasure import Trace, trace
+from application.ledger.erasure.suppression import (
     Sifted,
     Suppression,
     any_suppressed,
     sift,
     suppressions,
 )
-from application.ledger.workspaces import Workspaces
-from domain.events import Event
-from domain.identifiers import (
+from application.ledger.read import as_of, history, positions, profiles, snapshots
+from application.ledger.read.profiles import LATEST
+from application.ledger.read.snapshotter import Keeper
+from application.ledger.store import LedgerDatastore
+from application.ledger.tables import definitions
+from application.ledger.tables import rejected as rejects
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.identifiers import (
     Identifier,
     attributes_stream,
     funnel_stream,
@@ -47,12 +47,13 @@ from domain.identifiers import (
     segment_stream,
     trigger_digest,
 )
-from domain.identity import Fact
-from domain.message import Message
-from domain.past import Past, Place
-from domain.person import Person
-from domain.profile_state import ProfileState
-from domain.recorded import Recorded
+from domain.events.events import Event
+from domain.events.message import Message
+from domain.events.recorded import Recorded
+from domain.identity.resolution import Fact
+from domain.identity.resolved_profile import Person
+from domain.profiles.as_of import Past, Place
+from domain.profiles.state import ProfileState
 
 _READ = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
@@ -120,7 +121,7 @@ class Ledger:
         Moves the ledger's own clock, so it waits for those who are appending.
         """
         with self._store.asking() as connection:
-            return places.clock(connection, workspace)
+            return positions.clock(connection, workspace)
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
@@ -157,14 +158,14 @@ class Ledger:
         """Give a transaction in which nobody else decides about segments or rules of the workspace."""
         # Who waits here for a turn takes no connection from those who ask about people.
         with self._deciding, self._asked.asking() as connection, connection.transaction():
-            segments.wait_for_turn(connection, workspace)
+            definitions.wait_for_turn(connection, workspace)
             yield connection
 
     def person(self, workspace: int, stream: UUID, until: int = LATEST) -> Person:
         """Return the person whose stream it is, as known at position ``until``: now, unless said."""
         stream_of = partial(self.stream_of, workspace)
         with self._asked.asking() as connection:
-            return people.person(connection, workspace, stream, stream_of, until)
+            return profiles.person(connection, workspace, stream, stream_of, until)
 
     def trace(self, connection: Connection[Any], workspace: int, stream: UUID) -> Trace:
         """Return, in a transaction of the caller, all by which the stream's person can be found."""
@@ -174,23 +175,23 @@ class Ledger:
     def facts(self, workspace: int, stream: UUID) -> Sequence[Fact]:
         """Return all that was said about who the stream's person may be."""
         with self._asked.asking() as connection:
-            return people.facts(connection, workspace, stream)
+            return profiles.facts(connection, workspace, stream)
 
     def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         """Return, by position, all that was said about who the persons of these streams may be."""
         with self._asked.asking() as connection:
-            return people.attested(connection, workspace, streams)
+            return profiles.attested(connection, workspace, streams)
 
     def states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
         """Return what the events of each stream add up to, of those that have any."""
         with self._asked.asking() as connection:
-            versions = places.versions_at(connection, workspace, streams, LATEST)
+            versions = positions.versions_at(connection, workspace, streams, LATEST)
             return snapshots.states_at(connection, workspace, versions)
 
     def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
         """Return the last place that is not after a position or instant; None before the first."""
         with self._asked.asking() as connection:
-            return places.place(connection, workspace, when)
+            return positions.place(connection, workspace, when)
 
     def past(self, workspace: int, stream: UUID, when: int | datetime) -> Past | None:
         """Return the person whose stream it is, as they were at a position or instant.
@@ -199,8 +200,8 @@ class Ledger:
         """
         stream_of = partial(self.stream_of, workspace)
         with self._asked.asking() as connection:
-            place = places.place(connection, workspace, when)
-            return place and past.past(connection, workspace, stream, stream_of, place)
+            place = positions.place(connection, workspace, when)
+            return place and as_of.past(connection, workspace, stream, stream_of, place)
 
     def history(
         self, workspace: int, streams: Sequence[UUID], *, after: int, until: int, limit: int

@@ -9,8 +9,8 @@ import msgspec
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from msgspec.structs import force_setattr
 
-from domain.events import NIL, Event
-from domain.topics import EVENTS
+from domain.events.events import NIL, Event
+from domain.events.registry import EVENTS
 
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 _decoders = {event.TOPIC: msgspec.msgpack.Decoder(event).decode for event in EVENTS}

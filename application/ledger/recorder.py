@@ -9,9 +9,9 @@ from uuid import UUID
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
-from application.ledger.append import append_versioned
-from application.ledger.entries import Row
-from application.ledger.evidence import commitment, salts
+from application.ledger.append.append import append_versioned
+from application.ledger.append.evidence import commitment, salts
+from application.ledger.append.prepared import Row
 from application.ledger.store import LedgerDatastore
 
 _EVENTS = """

@@ -11,8 +11,9 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus
 
-from application.ledger import binary, gate
-from domain.errors import LedgerUnavailable
+from application.ledger import server_requirements
+from application.ledger.append import binary
+from domain.core.errors import LedgerUnavailable
 
 SERVICE_ROLE = "foldline_service"
 
@@ -116,7 +117,7 @@ def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
 def prepare_session(connection: psycopg.Connection[Any]) -> None:
     """Check the server behind a new connection, and step down to the service's role."""
     connection.autocommit = True
-    gate.check(connection)
+    server_requirements.check(connection)
     connection.execute(_SESSION)
     found = connection.execute(_MAY_SERVE, (SERVICE_ROLE,)).fetchone()
     if found and found[0]:

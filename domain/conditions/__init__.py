@@ -14,7 +14,6 @@ from domain.conditions.base import Condition, Known, Leaf, Program, Told
 from domain.conditions.computed import Computed, Score, Scored
 from domain.conditions.events import Occurrence, Performed
 from domain.conditions.groups import All, Any_, Group, None_
-from domain.conditions.keeping import Happened
 from domain.conditions.named import (
     ByName,
     ComputedByName,
@@ -26,7 +25,8 @@ from domain.conditions.named import (
 )
 from domain.conditions.people import Attribute, InSegment, Named, Tagged
 from domain.conditions.sequences import InOrder
-from domain.errors import InvalidRequest
+from domain.conditions.summary import Happened
+from domain.core.errors import InvalidRequest
 
 CONDITIONS: tuple[type[Condition], ...] = (
     All,

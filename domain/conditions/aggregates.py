@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain import paths
 from domain.conditions.base import EITHER, NEITHER, Answer, Leaf
 from domain.conditions.computation import Computation
-from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
-from domain.conditions.times import Within
+from domain.conditions.summary import Happened, Summary
 from domain.conditions.totals import NumberOperator, comparer, is_compared, readable
 from domain.conditions.values import Comparison, Exact
-from domain.errors import InvalidRequest
+from domain.conditions.windows import Within
+from domain.core import paths
+from domain.core.errors import InvalidRequest
 
 
 class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

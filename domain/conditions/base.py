@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from domain.conditions.keeping import Happened, Kept, Summary
+from domain.conditions.summary import Happened, Kept, Summary
 from domain.conditions.values import shown
 
 SEVERAL = 1_000_000

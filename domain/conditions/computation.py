@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from domain import paths
 from domain.conditions.events import matcher
-from domain.conditions.keeping import Happened, Kept, Summary
 from domain.conditions.names import EventName
-from domain.conditions.times import Within
+from domain.conditions.summary import Happened, Kept, Summary
 from domain.conditions.totals import Function, joined, result_of, results, texts, total
 from domain.conditions.values import Comparison, same
-from domain.errors import InvalidRequest
+from domain.conditions.windows import Within
+from domain.core import paths
+from domain.core.errors import InvalidRequest
 
 
 class Computation(Kept, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

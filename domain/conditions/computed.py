@@ -11,8 +11,8 @@ import msgspec
 
 from domain.conditions.base import EITHER, NEITHER, Condition, Known, Leaf
 from domain.conditions.computation import Computation
-from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
+from domain.conditions.summary import Happened, Summary
 from domain.conditions.totals import NumberOperator, comparer, exact, is_compared, readable
 from domain.conditions.values import (
     EXACT,
@@ -24,7 +24,7 @@ from domain.conditions.values import (
     next_change,
     tester,
 )
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 
 class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

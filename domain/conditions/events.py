@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain.conditions.base import NEITHER, Answer, Leaf
-from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName
-from domain.conditions.times import FIRST, ONCE, Count, Within, duration
+from domain.conditions.summary import Happened, Summary
 from domain.conditions.values import Comparison, shown
-from domain.errors import InvalidRequest
+from domain.conditions.windows import ONCE, Count, Within
+from domain.core.errors import InvalidRequest
+from domain.core.time import EARLIEST, parse_duration
 
 EVIDENCE = 10
 """Events shown in an explanation: the newest."""
@@ -137,7 +138,7 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
             if not summary:
                 return []
             times = summary[:enough]
-            since = FIRST if span is None else clock - span
+            since = EARLIEST if span is None else clock - span
             if since < times[-1] and times[0] <= clock:
                 return times
             return [at for at in times if since < at <= clock]
@@ -174,7 +175,7 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     def __post_init__(self) -> None:
         if (self.older_than is None) == (self.newer_than is None):
             raise InvalidRequest("`occurrence` needs one of older_than, newer_than")
-        duration(self.older_than or self.newer_than)
+        parse_duration(self.older_than or self.newer_than)
 
     @cached_property
     def key(self) -> str:
@@ -226,7 +227,7 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     @cached_property
     def answer_of(self) -> Callable[[Summary, int], Answer]:
         """What compares its age with the duration; what never happened has no age."""
-        is_last, age = self.counted is not None, duration(self.older_than or self.newer_than)
+        is_last, age = self.counted is not None, parse_duration(self.older_than or self.newer_than)
         when_old, when_new = self.older_than is not None, self.older_than is None
 
         def answer_of(summary: Summary, clock: int) -> Answer:

@@ -12,7 +12,7 @@ from domain.conditions.computed import Computed, Score, Scored
 from domain.conditions.groups import Group
 from domain.conditions.totals import NumberOperator, is_compared
 from domain.conditions.values import Operator, check
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 Value = Computed | Score
 """What a name stands for; how it is compared does not matter."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 LONGEST = 1_000
 """Most characters of a pattern."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain import paths
 from domain.conditions.base import EITHER, NEITHER, Condition, Known
 from domain.conditions.values import (
     OPPOSITES,
@@ -17,6 +16,7 @@ from domain.conditions.values import (
     next_change,
     tester,
 )
+from domain.core import paths
 
 _ROOT = "attributes"
 

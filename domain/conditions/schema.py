@@ -15,8 +15,8 @@ import msgspec
 from domain.conditions.base import Condition
 from domain.conditions.names import LONGEST
 from domain.conditions.sequences import MOST_STEPS
-from domain.conditions.times import MOST
 from domain.conditions.values import OPPOSITES
+from domain.conditions.windows import MAX_COUNT
 
 EXAMPLES: tuple[Mapping[str, Any], ...] = (
     {"event": "page_view", "count": {"at_least": 5}, "within": {"last": "30d"}},
@@ -97,7 +97,7 @@ def _values(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, An
 
 
 _INSTANT = {"type": ["string", "number"]}
-_COUNTED = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MOST}, _NULL]}
+_COUNTED = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, _NULL]}
 _STEPS = {"maxItems": MOST_STEPS}
 _AGGREGATED = {
     "if": {"properties": {"op": {"const": "between"}}},

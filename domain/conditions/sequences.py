@@ -9,11 +9,11 @@ import msgspec
 
 from domain.conditions.base import Leaf
 from domain.conditions.events import matcher
-from domain.conditions.keeping import Happened, Summary
 from domain.conditions.names import EventName, name_test
-from domain.conditions.times import duration
+from domain.conditions.summary import Happened, Summary
 from domain.conditions.values import Comparison, shown
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
+from domain.core.time import parse_duration
 
 MOST_STEPS = 20
 
@@ -51,7 +51,7 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         if not 2 <= len(self.sequence) <= MOST_STEPS or len(self.without) > MOST_STEPS:
             raise InvalidRequest(f"a sequence has 2 to {MOST_STEPS} steps")
         if self.within is not None:
-            duration(self.within)
+            parse_duration(self.within)
 
     @property
     def events(self) -> tuple[EventName, ...]:
@@ -102,7 +102,7 @@ class InOrder(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         if seen & every != every:  # so it is of most people
             return None
         events = [Did(*it) for it in summary if it[0] <= clock]
-        span = None if self.within is None else duration(self.within)
+        span = None if self.within is None else parse_duration(self.within)
         forbidden = [it.at for it in events if it.bits >> allowed]
         for first in events:
             if not first.bits & 1:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.conditions.keeping import Summary
+from domain.conditions.summary import Summary
 from domain.conditions.values import Exact, is_number
 
 _EXACT = Context(prec=2_000)

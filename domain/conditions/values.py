@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain import paths
-from domain.conditions.times import FIRST, LAST, MICROSECOND, duration, instant_us
-from domain.errors import InvalidRequest
+from domain.core import paths
+from domain.core.errors import InvalidRequest
+from domain.core.time import EARLIEST, LATEST, MICROSECOND, parse_duration, parse_instant
 
 Operator = Literal[
     "eq",
@@ -117,10 +117,10 @@ def time_of(value: Any) -> int | None:
     A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds of the years 1 to 9999.
     """
     if isinstance(value, str):
-        return instant_us(value)
+        return parse_instant(value)
     if is_number(value):
         at = (Fraction(value) if isinstance(value, Decimal) else value) * 1_000_000
-        return int(at) if FIRST <= at <= LAST else None
+        return int(at) if EARLIEST <= at <= LATEST else None
     return None
 
 
@@ -136,7 +136,7 @@ def is_number(value: Any) -> bool:
 def boundary(value: Any, clock: int) -> int:
     """Return the instant that a condition's value names, in microseconds."""
     if needs_clock(value):
-        return clock - duration(value["ago"])
+        return clock - parse_duration(value["ago"])
     at = time_of(value)
     assert at is not None
     return at
@@ -232,7 +232,7 @@ _TESTS: dict[str, Callable[[Any, int], Test]] = {
 
 def _is_time(value: Any) -> bool:
     if needs_clock(value):
-        duration(value["ago"])
+        parse_duration(value["ago"])
         return True
     return time_of(value) is not None
 
@@ -262,13 +262,13 @@ def next_change(op: str, value: Any, found: Iterable[Any], clock: int) -> int | 
     """
     if op not in {"before", "after", "on"} or not needs_clock(value):
         return None
-    span = duration(value["ago"])
+    span = parse_duration(value["ago"])
     times = [at for it in found if (at := time_of(it)) is not None]
     if op == "on":
         bounds = [b for at in times for b in _day_bounds(at)]
     else:  # `before` begins one microsecond after the bound has reached the value
         bounds = [at + (op == "before") for at in times]
-    return min((it + span for it in bounds if clock < it + span <= LAST), default=None)
+    return min((it + span for it in bounds if clock < it + span <= LATEST), default=None)
 
 
 def _day_bounds(at: int) -> tuple[int, int]:

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.channels import STEPS
 from domain.conditions.sequences import Step
-from domain.conditions.times import duration
-from domain.errors import InvalidRequest
-from domain.funnels import Funnel
+from domain.core.errors import InvalidRequest
+from domain.core.time import parse_duration
+from domain.events.channels import STEPS
+from domain.funnels.funnel import Funnel
 
 
 class Touched(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -65,7 +65,7 @@ def read(document: Any) -> Goal:
         )
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"{error} (in a goal)") from None
-    duration(spelt.within)
+    parse_duration(spelt.within)
     goal = Goal(exposure, spelt.goal, spelt.within, spelt.from_, spelt.to)
     assert goal.funnel  # refuses what its bounds cannot be
     return goal

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from application.ledger.gate import Finding
 from application.ledger.inspection import GUARDS, MAY, Inspection, inspect
-from domain.errors import FoldlineError
+from application.ledger.server_requirements import Finding
+from domain.core.errors import FoldlineError
 from interfaces.bootstrap import database, service
 from interfaces.settings import Settings
 

@@ -14,7 +14,7 @@ from interfaces.settings import Settings
 if TYPE_CHECKING:
     from socket import socket
 
-    from application.ledger.keys import NewKey
+    from application.ledger.tables.keys import NewKey
     from interfaces.service import Service
 
 WORKSPACE = "demo"
@@ -32,11 +32,11 @@ def demo(*, settings: Settings, no_serve: NoServe = False) -> None:
     About 300 customers of a small shop, and what they did in the last 30 days. Everything is in a workspace of its own, `demo`. Running it again adds only what has happened since.
     The database is the embedded one under --home unless --dsn names another. Ctrl-C stops it.
     """
-    from application.ledger.keys import KINDS
+    from application.ledger.tables.keys import KINDS
     from interfaces.bootstrap import database, service
     from interfaces.cli import server
-    from interfaces.cli.projecting import project_to_the_end
     from interfaces.cli.signals import exit_on_signals
+    from interfaces.cli.worker_threads import project_to_the_end
     from interfaces.http.metrics import observe_flush
 
     listening = nullcontext() if no_serve else _bound(settings)
@@ -67,7 +67,7 @@ def _bound(settings: Settings) -> AbstractContextManager[socket]:
 
 
 def _workspace(svc: Service) -> int:
-    from domain.errors import NotFound
+    from domain.core.errors import NotFound
 
     try:
         return svc.workspaces.by_name(WORKSPACE).id

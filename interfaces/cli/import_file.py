@@ -11,7 +11,7 @@ from interfaces.cli.options import WRITING, AsJson, takes
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from interfaces.cli.importing import Summary
+    from interfaces.cli.file_import import Summary
 
 SHOWN = 20
 """Rejected lines that are shown; all of them are kept."""
@@ -67,12 +67,12 @@ def import_file(
 
     Exits 1 if nothing of the file is in the ledger afterwards, or if it could not be read to its end.
     """
-    from domain.errors import FoldlineError
+    from domain.core.errors import FoldlineError
     from interfaces.bootstrap import first_keys
-    from interfaces.cli import importing
-    from interfaces.cli.opening import opened
-    from interfaces.cli.projecting import project_to_the_end
+    from interfaces.cli import file_import
+    from interfaces.cli.database_context import opened
     from interfaces.cli.welcome import show_first_keys
+    from interfaces.cli.worker_threads import project_to_the_end
 
     columns = {
         "name": name,
@@ -85,11 +85,11 @@ def import_file(
         "message_id": message_id,
         "numbers": tuple(number or ()),
     }
-    source = importing.source_of(file, file_format, columns)
+    source = file_import.source_of(file, file_format, columns)
     with opened(settings) as svc:
         show_first_keys(first_keys(svc), "http://127.0.0.1:8080", err=True)
         target = svc.workspaces.by_name(workspace).id
-        summary = importing.run(svc, target, source)
+        summary = file_import.run(svc, target, source)
         if not no_project:
             project_to_the_end(svc, target)
     _report(summary, as_json=as_json)

@@ -38,7 +38,7 @@ def create(
 
     Only a hash of it is kept. Standard output holds the key and nothing else, so `KEY=$(foldline keys create --kind write)` works.
     """
-    from interfaces.cli.opening import opened, workspace_id
+    from interfaces.cli.database_context import opened, workspace_id
 
     with opened(settings) as svc:
         made = svc.keys.create(workspace_id(svc, workspace), kind)
@@ -56,7 +56,7 @@ def list_keys(
     *, settings: Settings, workspace: Workspace = "default", as_json: AsJson = False
 ) -> None:
     """List a workspace's keys, oldest first, revoked ones too."""
-    from interfaces.cli.opening import opened, workspace_id
+    from interfaces.cli.database_context import opened, workspace_id
 
     with opened(settings) as svc:
         rows = svc.keys.list(workspace_id(svc, workspace))
@@ -79,7 +79,7 @@ def revoke(
     workspace: Workspace = "default",
 ) -> None:
     """Make a key useless, within five seconds in every running process."""
-    from interfaces.cli.opening import opened, workspace_id
+    from interfaces.cli.database_context import opened, workspace_id
 
     with opened(settings) as svc:
         svc.keys.revoke(workspace_id(svc, workspace), key_id)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from domain.errors import FoldlineError, LedgerUnavailable
+from domain.core.errors import FoldlineError, LedgerUnavailable
 from interfaces.cli import (
     demo,
     doctor,

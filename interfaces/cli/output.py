@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from domain.errors import FoldlineError
+from domain.core.errors import FoldlineError
 
 if TYPE_CHECKING:
     from rich.progress import Progress

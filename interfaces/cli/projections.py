@@ -16,9 +16,9 @@ from interfaces.settings import Settings
 
 if TYPE_CHECKING:
     from interfaces.service import Service
-    from projections.lifecycle.lifecycle import Lifecycle
-    from projections.lifecycle.progress import Build
-    from projections.lifecycle.tables import Kind
+    from projections.rebuild.lifecycle import Lifecycle
+    from projections.rebuild.progress import Build
+    from projections.rebuild.tables import Kind
 
 app = typer.Typer(
     name="projections",
@@ -40,8 +40,8 @@ Names = Annotated[
 @takes(*ANY_COMMAND)
 def list_projections(*, settings: Settings, as_json: AsJson = False) -> None:
     """List the read models: how far each is behind the ledger, and its last build."""
-    from interfaces.cli.opening import opened
-    from projections.lifecycle.lifecycle import Lifecycle
+    from interfaces.cli.database_context import opened
+    from projections.rebuild.lifecycle import Lifecycle
 
     with opened(settings) as svc:
         builds = Lifecycle(svc.projector).look()
@@ -98,8 +98,8 @@ def cancel(
     ] = False,
 ) -> None:
     """Stop a build, whoever works on it.  What it has built stays for the next, unless --discard."""
-    from interfaces.cli.opening import opened
-    from projections.lifecycle.lifecycle import Lifecycle
+    from interfaces.cli.database_context import opened
+    from projections.rebuild.lifecycle import Lifecycle
 
     with opened(settings) as svc:
         stopped = Lifecycle(svc.projector).cancel(name, discard=discard)
@@ -110,9 +110,9 @@ def _build(
     settings: Settings, names: Iterable[str] | None, kind: Kind, *, anew: bool = False
 ) -> list[Build]:
     """Ask for builds and work on them, or watch whoever does, until all are done."""
-    from interfaces.cli.building import build
-    from interfaces.cli.opening import opened
-    from projections.lifecycle.lifecycle import Lifecycle
+    from interfaces.cli.database_context import opened
+    from interfaces.cli.parallel_rebuild import build
+    from projections.rebuild.lifecycle import Lifecycle
 
     with opened(settings) as svc:
         lifecycle = Lifecycle(svc.projector)

@@ -11,7 +11,7 @@ from interfaces.cli.options import ANY_COMMAND, takes
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from application.segments import Outcome
+    from application.definitions.segments import Outcome
 
 app = typer.Typer(
     name="segments",
@@ -44,11 +44,11 @@ def define(
     The file holds {"id": …, "name": …, "condition": …}, or "manual": true for a list kept by hand. With an id a
     segment is made or changed, and left alone if it is so already; without one a new segment is made.
     """
-    from application.deciding import Decision
-    from application.segments import Segments
-    from interfaces.cli.opening import opened, workspace_id
-    from interfaces.http.requests import parsed
-    from interfaces.http.segments import New
+    from application.definitions.segments import Segments
+    from application.definitions.store import Decision
+    from interfaces.cli.database_context import opened, workspace_id
+    from interfaces.http.api.segments.segments import New
+    from interfaces.http.kit.params import parsed
 
     asked = parsed(file.read(), New)
     with opened(settings) as svc:
@@ -72,9 +72,9 @@ def archive(
     ] = "",
 ) -> None:
     """Have nobody in a segment from now on, and print what it was; its history stays."""
-    from application.deciding import Decision
-    from application.segments import Segments
-    from interfaces.cli.opening import opened, workspace_id
+    from application.definitions.segments import Segments
+    from application.definitions.store import Decision
+    from interfaces.cli.database_context import opened, workspace_id
 
     with opened(settings) as svc:
         by = Decision(ACTOR, reason)
@@ -93,8 +93,8 @@ def members(
     ] = None,
 ) -> None:
     """Print everybody in a segment as a CSV."""
-    from interfaces.cli.opening import opened, workspace_id
-    from interfaces.http.members import table
+    from interfaces.cli.database_context import opened, workspace_id
+    from interfaces.http.api.segments.members import table
 
     with opened(settings) as svc:
         for lines in table(svc, workspace_id(svc, workspace), segment, as_of):
@@ -102,7 +102,7 @@ def members(
 
 
 def _say(made: Outcome) -> None:
-    from interfaces.http.recorded import encode
-    from interfaces.http.segments import shown
+    from interfaces.http.api.segments.segments import shown
+    from interfaces.http.kit.event_json import encode
 
     typer.echo(encode(shown(made)).decode())

@@ -14,9 +14,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from domain.errors import FoldlineError
+from domain.core.errors import FoldlineError
 from interfaces.bootstrap import settle
-from interfaces.cli.projecting import projecting
+from interfaces.cli.worker_threads import projecting
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
 from interfaces.service import Service
@@ -157,7 +157,7 @@ def _run_processes(settings: Settings, listener: socket.socket) -> None:
     for setting in SETTINGS:  # the processes read their settings from the environment, as anyone
         os.environ[setting.env] = str(getattr(settings, setting.field))
     config = uvicorn.Config(
-        "interfaces.cli.serving:app",
+        "interfaces.cli.server_process:app",
         factory=True,
         lifespan="on",
         workers=settings.workers,

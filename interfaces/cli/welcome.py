@@ -7,7 +7,7 @@ from functools import partial
 
 import typer
 
-from application.ledger.keys import NewKey
+from application.ledger.tables.keys import NewKey
 
 _USES: Mapping[str, str] = {
     "write": "sends events; for SDKs and web pages",

@@ -8,7 +8,7 @@ import typer
 
 from interfaces.cli.options import SENDING, takes
 from interfaces.cli.output import say
-from interfaces.cli.parts import Part
+from interfaces.cli.worker_roles import Part
 from interfaces.settings import Settings
 
 Only = Annotated[
@@ -35,9 +35,9 @@ def worker(*, settings: Settings, only: Only = None) -> None:
     import threading
 
     from interfaces.bootstrap import settle
-    from interfaces.cli.opening import opened
-    from interfaces.cli.projecting import projecting
+    from interfaces.cli.database_context import opened
     from interfaces.cli.signals import exit_on_signals
+    from interfaces.cli.worker_threads import projecting
 
     with exit_on_signals(), opened(settings) as svc:
         settle()

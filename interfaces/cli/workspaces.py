@@ -26,7 +26,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a workspace with an empty ledger.  It has no keys yet: see `foldline keys create`."""
-    from interfaces.cli.opening import opened
+    from interfaces.cli.database_context import opened
 
     with opened(settings) as svc:
         made = svc.workspaces.create(name)
@@ -42,7 +42,7 @@ def create(
 @takes(*ANY_COMMAND)
 def list_workspaces(*, settings: Settings, as_json: AsJson = False) -> None:
     """List all workspaces, oldest first, with how many events their ledgers hold."""
-    from interfaces.cli.opening import opened
+    from interfaces.cli.database_context import opened
 
     with opened(settings) as svc:
         heads = svc.ledger.heads()

@@ -8,29 +8,30 @@ from typing import Protocol
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from interfaces.http import errors, goals, saved_funnels
-from interfaces.http.access import access
-from interfaces.http.computed_attributes import computed_attributes
-from interfaces.http.definitions import definitions
-from interfaces.http.deliveries import deliveries
-from interfaces.http.endpoints import endpoints
-from interfaces.http.erasing import erasing
-from interfaces.http.funnels import funnels
+from interfaces.http.api.deliveries.deliveries import deliveries
+from interfaces.http.api.deliveries.endpoints import endpoints
+from interfaces.http.api.deliveries.subscriptions import streams
+from interfaces.http.api.funnels import goals, saved_funnels
+from interfaces.http.api.funnels.funnels import funnels
+from interfaces.http.api.ops.keys import access
+from interfaces.http.api.ops.projections import projections
+from interfaces.http.api.ops.schemas import schemas
+from interfaces.http.api.ops.status import operations
+from interfaces.http.api.profiles.erasing import erasing
+from interfaces.http.api.profiles.history import past
+from interfaces.http.api.profiles.merging import merging
+from interfaces.http.api.rules.dry_run import rehearsing
+from interfaces.http.api.rules.rules import rules
+from interfaces.http.api.segments.computed_attributes import computed_attributes
+from interfaces.http.api.segments.definition_history import definitions
+from interfaces.http.api.segments.manual_lists import lists
+from interfaces.http.api.segments.members import members_csv
+from interfaces.http.api.segments.preview import previewing
+from interfaces.http.api.segments.segments import deciding
 from interfaces.http.health import health
-from interfaces.http.lists import lists
-from interfaces.http.members import members_csv
-from interfaces.http.merging import merging
-from interfaces.http.operations import operations
-from interfaces.http.past import past
-from interfaces.http.preview import previewing
-from interfaces.http.progress import Watch
-from interfaces.http.projections import projections
+from interfaces.http.kit import errors
+from interfaces.http.projection_health import Watch
 from interfaces.http.queries import add_queries
-from interfaces.http.rehearsal import rehearsing
-from interfaces.http.rules import rules
-from interfaces.http.schemas import schemas
-from interfaces.http.segments import deciding
-from interfaces.http.streams import streams
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0

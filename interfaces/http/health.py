@@ -12,10 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from domain.errors import LedgerUnavailable, UnsafeServer
+from domain.core.errors import LedgerUnavailable, UnsafeServer
 from interfaces.http import metrics
-from interfaces.http.answers import answered
-from interfaces.http.progress import Progress, Watch
+from interfaces.http.kit.json import answered
+from interfaces.http.projection_health import Progress, Watch
 from interfaces.service import Service
 from projections import identity
 

@@ -15,13 +15,13 @@ from uuid import uuid4
 
 import msgspec
 
-from application.ledger.entries import Receipt, Rejection
-from application.ledger.keys import Key
-from domain.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
+from application.ledger.append.prepared import Receipt, Rejection
+from application.ledger.tables.keys import Key
+from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
 from interfaces.http import browser
-from interfaces.http.credentials import key_in_header, key_in_query
+from interfaces.http.kit.credentials import key_in_header, key_in_query
 from interfaces.http.metrics import observe_ingest
-from interfaces.http.replies import Replies
+from interfaces.http.receipts import Replies
 from interfaces.service import Service
 from interfaces.wire import FORMATS
 from interfaces.wire.base import BadBody, Format, Limits, Parse, Parsed, Rejected

@@ -17,15 +17,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.errors import NotProjectedYet
-from interfaces.http.auth import allow, key_of
-from interfaces.http.errors import documented
-from interfaces.http.requests import parameters, reader
-from interfaces.http.turns import Turns
+from domain.core.errors import NotProjectedYet
+from interfaces.http.kit.auth import allow, key_of
+from interfaces.http.kit.concurrency_limit import Turns
+from interfaces.http.kit.errors import documented
+from interfaces.http.kit.params import parameters, reader
 from interfaces.service import Service
 from projections import identity, profile, segments
-from projections.base import Projection, Query, Reader
-from projections.checkpoint import reached
+from projections.runtime.checkpoint import reached
+from projections.runtime.projection import Projection, Query, Reader
 from projections.sessions import find as find_session
 
 FIRST_POLL, LAST_POLL = 0.01, 0.1

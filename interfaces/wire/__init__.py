@@ -21,8 +21,6 @@ MACHINERY = frozenset(
         "body",
         "envelope",
         "files",
-        "infobip_events",
-        "infobip_segments",
         "item",
         "json_scan",
         "times",

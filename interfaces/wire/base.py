@@ -12,9 +12,9 @@ from zlib import crc32
 
 import msgspec
 
-from domain.errors import InvalidRequest
-from domain.identifiers import MAX_BYTES, Identifier
-from domain.message import Message
+from domain.core.errors import InvalidRequest
+from domain.core.identifiers import MAX_BYTES, Identifier
+from domain.events.message import Message
 
 
 class BadBody(InvalidRequest):

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from domain.identifiers import Identifier, normalise
-from domain.message import Message
+from domain.core.identifiers import Identifier, normalise
+from domain.events.message import Message
 from interfaces.wire import json_scan
 from interfaces.wire.base import (
     BadBody,

@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
-from domain.identifiers import Identifier, normalise
-from domain.message import Message, MessageKind
+from domain.core.identifiers import Identifier, normalise
+from domain.events.message import Message, MessageKind
 from interfaces.wire import json_scan
 from interfaces.wire.base import (
     BadBody,

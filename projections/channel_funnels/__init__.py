@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from projections.base import Projection
 from projections.channel_funnels import tables
 from projections.channel_funnels.fold import apply, forget
 from projections.channel_funnels.queries import channel_funnels, profiles
+from projections.runtime.projection import Projection
 
 projection = Projection(
     name=tables.NAME,

@@ -12,13 +12,13 @@ from psycopg import Connection as Driver
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from domain import channels
-from domain.channels import OUTCOMES, STEPS, Touch
-from domain.conditions.times import microseconds
-from domain.forgotten import Forgotten
-from projections.batch import Batch
+from domain.core.time import to_micros
+from domain.events import channels
+from domain.events.channels import OUTCOMES, STEPS, Touch
+from domain.profiles.erasure import Forgotten
 from projections.channel_funnels.tables import BITS, message
-from projections.copying import copy, jsonb
+from projections.kit.copying import copy, jsonb
+from projections.runtime.batch import Batch
 
 _STEPS = ", ".join(STEPS)
 _ALL_STEPS = (1 << len(STEPS)) - 1
@@ -128,7 +128,7 @@ def apply(tx: Connection, batch: Batch) -> None:
             about[id_] = touch
             by_user = event.subject.kind == "user_id"
             each = shown.setdefault((id_, recorded.stream), Shown(by_user, None, {}))
-            each.add(touch.template, {touch.step: microseconds(event.occurred_at)})
+            each.add(touch.template, {touch.step: to_micros(event.occurred_at)})
     if shown:
         _keep(tx, batch.workspace, shown, about)
 

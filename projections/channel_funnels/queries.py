@@ -10,16 +10,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.channels import OUTCOMES, STEPS, channel_of
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
+from domain.events.channels import OUTCOMES, STEPS, channel_of
+from domain.events.payload import name_of
 from domain.funnels.tally import share
-from domain.payload import name_of
-from projections import cursors, instants
-from projections.base import Query, Reader
-from projections.channel_funnels import asking
-from projections.channel_funnels.asking import BY, Which
+from projections.channel_funnels import sql
+from projections.channel_funnels.sql import BY, Which
 from projections.channel_funnels.tables import BITS
-from projections.shown_profile import ShownIdentifier
+from projections.kit import cursors, instants
+from projections.kit.shown_profile import ShownIdentifier
+from projections.runtime.projection import Query, Reader
 
 _EPOCH = date(1970, 1, 1)
 _KINDS = ("messages", "profiles")
@@ -176,7 +176,7 @@ def answer_funnels(reader: Reader, params: FunnelsParams) -> dict[str, Any]:
     groups: dict[tuple[Any, ...], _Group] = defaultdict(_Group)
     if not by:
         groups[()] = _Group()
-    for what, *row in asking.counted(reader, params.which, by):
+    for what, *row in sql.counted(reader, params.which, by):
         group = groups[tuple(row[: len(by)])]
         low, reached, number, *times = row[len(by) :]
         if what == "times":
@@ -216,7 +216,7 @@ def answer_profiles(reader: Reader, params: ProfilesParams) -> dict[str, Any]:
     if params.lost and params.step not in STEPS[:-1]:
         raise InvalidRequest(f"people are lost after one of {', '.join(STEPS[:-1])}")
     after = None if params.cursor is None else cursors.person(params.cursor)
-    rows = asking.persons(
+    rows = sql.persons(
         reader, params.which, params.step, lost=params.lost, after=after, limit=params.limit
     )
     page = rows[: params.limit]

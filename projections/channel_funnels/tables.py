@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from domain.channels import OUTCOMES, STEPS
-from projections.base import FOR_QUERIES, schema
+from domain.events.channels import OUTCOMES, STEPS
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "channel_funnels", 2
 metadata = MetaData(schema=schema(NAME, VERSION))

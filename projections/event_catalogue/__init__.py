@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from projections.base import Projection
 from projections.event_catalogue import tables
 from projections.event_catalogue.fold import apply
 from projections.event_catalogue.queries import event_types
+from projections.runtime.projection import Projection
 
 projection = Projection(
     name=tables.NAME,

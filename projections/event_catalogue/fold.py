@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from projections.batch import Batch, Message
 from projections.event_catalogue import survey
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
+from projections.runtime.batch import Batch, Message
 
 KINDS = frozenset(("track", "page", "screen"))
 """Calls that say what happened; the others say who somebody is."""

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
-from projections import cursors
-from projections.base import Query, Reader
 from projections.event_catalogue.survey import sample
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
-from projections.instants import shown
+from projections.kit import cursors
+from projections.kit.instants import shown
+from projections.runtime.projection import Query, Reader
 
 DAYS = 30
 """Days shown of an event: the latest on which it occurred."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
-from projections import where
+from projections.kit import where
 
 PATHS = 300
 """Paths kept for an event name: the first in the order of their text."""

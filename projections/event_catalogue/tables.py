@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from projections.base import schema
+from projections.runtime.projection import schema
 
 NAME, VERSION = "event_catalogue", 1
 metadata = MetaData(schema=schema(NAME, VERSION))

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conditions.times import moment
-from domain.errors import InvalidRequest
-from domain.funnels import Funnel
+from domain.core.errors import InvalidRequest
+from domain.core.time import from_micros
+from domain.funnels.funnel import Funnel
 from domain.funnels.tally import Tally
-from projections.base import Reader
 from projections.funnels.walking import Gone, gone
-from projections.instants import shown
+from projections.kit.instants import shown
+from projections.runtime.projection import Reader
 
 MOST_VALUES = 100
 """Values that a breakdown tells apart, those of most people; the others are left out."""
@@ -82,7 +82,7 @@ def _shown(reader: Reader, page: Sequence[Gone]) -> list[dict[str, Any]]:
         {
             "profile_id": it.person,
             "identifiers": [one._asdict() for one in names.get(it.person, ())],
-            "times": [shown(moment(at)) for at in it.times],
+            "times": [shown(from_micros(at)) for at in it.times],
         }
         for it in page
     ]

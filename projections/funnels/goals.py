@@ -9,15 +9,15 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from domain.channels import STEPS, channel_of
-from domain.conditions.times import microseconds
+from domain.core.time import to_micros
+from domain.events.channels import STEPS, channel_of
+from domain.events.payload import name_of
 from domain.funnels.goals import Goal, Touched
 from domain.funnels.tally import Tally
 from domain.funnels.walks import Sieve, Walk
-from domain.payload import name_of
-from projections.base import Reader
 from projections.channel_funnels.tables import message
 from projections.funnels.walking import FIRST, LAST, Gone, bound, happenings, in_order, instant
+from projections.runtime.projection import Reader
 
 EXPOSED, DONE = 1, 2
 """The bits of the two steps."""
@@ -44,11 +44,11 @@ def exposed(
     funnel = goal.funnel
     sieve = Sieve(funnel.steps)
     since, until = bound(funnel.from_, FIRST), bound(funnel.to, LAST)
-    first, last = microseconds(since), microseconds(until)
+    first, last = to_micros(since), to_micros(until)
     events, asked = happenings(reader, funnel, since, LAST, clock)
     by_message = isinstance(goal.exposure, Touched)
     if isinstance(goal.exposure, Touched):
-        touched, more = _touched(reader, goal.exposure, first, min(last, microseconds(clock) + 1))
+        touched, more = _touched(reader, goal.exposure, first, min(last, to_micros(clock) + 1))
         events, asked = f"{events} UNION ALL {touched}", asked | more
     for person, rows in groupby(in_order(reader, events, asked, after), itemgetter(0)):
         walk = Walk(2)

@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 
 from psycopg import Connection as Driver
 
-from domain import paths
-from domain.conditions.times import instant_us, microseconds, moment
-from domain.funnels import Funnel
+from domain.core import paths
+from domain.core.time import from_micros, parse_instant, to_micros
+from domain.funnels.funnel import Funnel
 from domain.funnels.walks import Sieve, Walk, document
-from domain.profile_state import DECISIONS
-from projections.base import Reader
+from domain.profiles.state import DECISIONS
+from projections.runtime.projection import Reader
 from projections.timeline.tables import MESSAGE, timeline
 
 AT_ONCE = 20_000
@@ -45,7 +45,7 @@ _TELLING = "CASE WHEN event.name = ANY(%(telling)s) THEN event.properties::text 
 _ROOM = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
 """Sorting is most of the work, and of millions of events it takes longer than other questions may."""
 
-_Y2K = microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+_Y2K = to_micros(datetime(2000, 1, 1, tzinfo=UTC))
 """PostgreSQL sends an instant as microseconds since then."""
 
 Happening = tuple[bytes, bytes, str | None, str | None]
@@ -142,5 +142,5 @@ def instant(sent: bytes) -> int:
 
 def bound(text: str | None, otherwise: datetime) -> datetime:
     """Return the instant that a text names, or another one if there is no text."""
-    at = None if text is None else instant_us(text)
-    return otherwise if at is None else moment(at)
+    at = None if text is None else parse_instant(text)
+    return otherwise if at is None else from_micros(at)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from projections.base import Projection
 from projections.identity import tables
 from projections.identity.fold import apply, forget
-from projections.identity.persons import count_large, people, person, persons
+from projections.identity.profiles import count_large, people, person, persons
 from projections.identity.queries import large_profiles
 from projections.identity.tables import member
+from projections.runtime.projection import Projection
 
 __all__ = ["count_large", "member", "people", "person", "persons", "projection"]
 

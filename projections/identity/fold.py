@@ -15,21 +15,14 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection, text
 
-from domain.forgotten import Forgotten
-from domain.identifiers import Identifier
-from domain.identity import (
-    LARGE,
-    Absorbed,
-    Component,
-    Fact,
-    Linked,
-    resolution,
-)
-from projections.batch import Batch
-from projections.identity import facts
-from projections.identity.facts import Known, Member, Pair
-from projections.identity.said import Said, rows, said_in
+from domain.core.identifiers import Identifier
+from domain.identity.resolution import LARGE, Absorbed, Component, Fact, Linked, resolution
+from domain.profiles.erasure import Forgotten
+from projections.identity import store
+from projections.identity.identity_facts import Said, rows, said_in
+from projections.identity.store import Known, Member, Pair
 from projections.identity.tables import large, member
+from projections.runtime.batch import Batch
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -41,8 +34,8 @@ def apply(tx: Connection, batch: Batch) -> None:
     said = said_in(batch)
     if not said.streams:
         return
-    known = facts.near(tx, batch.workspace, said.streams.values(), whole=said.parts)
-    facts.put_decisions(tx, batch.workspace, rows(said))
+    known = store.near(tx, batch.workspace, said.streams.values(), whole=said.parts)
+    store.put_decisions(tx, batch.workspace, rows(said))
     streams = {it.identifier: it.stream for it in known.members} | said.streams
     decisions = {*known.decisions, *(fact for _, fact in said.decisions)}
     others = decisions | _attested(tx, batch.workspace, known, said)
@@ -52,9 +45,9 @@ def apply(tx: Connection, batch: Batch) -> None:
 def forget(tx: Connection, forgotten: Forgotten) -> None:
     """Remove the names of an erased person, and say anew who those are that they were shown with."""
     workspace, gone = forgotten.workspace, set(forgotten.streams)
-    known = facts.near(tx, workspace, forgotten.cleared, whole=True)
-    facts.drop(tx, forgotten)
-    left = Known(known.members, *facts.kept(tx, workspace, known.members))
+    known = store.near(tx, workspace, forgotten.cleared, whole=True)
+    store.drop(tx, forgotten)
+    left = Known(known.members, *store.kept(tx, workspace, known.members))
     streams = {it.identifier: it.stream for it in known.members if it.stream not in gone}
     shown = {pair: at for pair, (at, _) in left.links.items()}
     _settle(tx, workspace, left, _Facts(streams, shown, {*left.decisions}))
@@ -74,7 +67,7 @@ def _settle(tx: Connection, workspace: int, known: Known, told: _Facts) -> None:
     components, idle = resolution(said)
     now = {pair: (link.at, link in idle) for pair, link in links.items()}
     changed = {pair: link for pair, link in now.items() if known.links.get(pair) != link}
-    facts.put_links(tx, workspace, changed)
+    store.put_links(tx, workspace, changed)
     after = [_member(it, component, told.streams) for it, component in components.items()]
     _write(tx, workspace, known.members, after)
 
@@ -92,7 +85,7 @@ def _attested(tx: Connection, workspace: int, known: Known, said: Said) -> set[F
     before = {it.secondary for it in known.decisions if _is_guess(it)} & exist
     # Of a name that nothing had guessed, its row does not tell whether anything has shown it.
     new = {it.secondary for _, it in said.decisions if _is_guess(it)} & exist
-    shown = facts.shown(tx, workspace, [said.streams[it] for it in new])
+    shown = store.shown(tx, workspace, [said.streams[it] for it in new])
     sure = before | {it for it in new if said.streams[it] in shown}
     return {Linked(NEVER, it, it) for it in sure}
 
@@ -130,7 +123,7 @@ def _write(
     tx: Connection, workspace: int, before: Collection[Member], after: Collection[Member]
 ) -> None:
     known = set(before)
-    facts.write(
+    store.write(
         tx, _PUT_MEMBERS, workspace, Member._fields, (it for it in after if it not in known)
     )
     gone = {it.stream for it in before} - {it.stream for it in after}
@@ -159,7 +152,7 @@ def _watch_sizes(
     """Keep count of the persons that are too large to be true, and tell of each new one."""
     grown = sorted((it, count) for it, count in after.items() if before.get(it) != count)
     if grown:
-        facts.write(tx, _PUT_LARGE, workspace, ("person", "identifiers"), grown)
+        store.write(tx, _PUT_LARGE, workspace, ("person", "identifiers"), grown)
     gone = sorted(before.keys() - after.keys())
     if gone:
         tx.execute(_DROP_LARGE, {"workspace": workspace, "persons": gone})

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import select, tuple_
 
-from projections import cursors
-from projections.base import Query, Reader
 from projections.identity.tables import large, member
+from projections.kit import cursors
+from projections.runtime.projection import Query, Reader
 
 SAMPLE = 10
 """Identifiers that are shown of each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.base import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "identity", 2
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -20,7 +20,7 @@ link = Table(
 )
 """Two identifiers, by their streams, that were shown together, and when they first were.
 
-``idle`` is as `domain.identity.Resolution` says: ten thousand users of one device are not ten thousand
+``idle`` is as `domain.identity.resolution.Resolution` says: ten thousand users of one device are not ten thousand
 names to be looked at whenever one of them does something.
 """
 
@@ -56,7 +56,7 @@ member = Table(
 )
 """Each identifier that anything was said about, and whose it is: ``person`` is the canonical stream.
 
-``guessed`` and ``demoted_at`` are as `domain.identity.Component` says.
+``guessed`` and ``demoted_at`` are as `domain.identity.resolution.Component` says.
 """
 
 large = Table(
@@ -66,7 +66,7 @@ large = Table(
     Column("person", Uuid, primary_key=True),
     Column("identifiers", Integer, nullable=False),
 )
-"""The persons that have more names than anybody has: see `domain.identity.LARGE`."""
+"""The persons that have more names than anybody has: see `domain.identity.resolution.LARGE`."""
 
 Index("link_by_other", link.c.workspace, link.c.other)
 Index("link_awake", link.c.workspace, link.c.stream, postgresql_where=~link.c.idle)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from projections import forgetting
-from projections.base import Projection
 from projections.profile import tables
 from projections.profile.fold import apply
 from projections.profile.queries import profile, profiles
 from projections.profile.states import names, states
+from projections.runtime import erasure
+from projections.runtime.projection import Projection
 
 __all__ = ["names", "projection", "states"]
 
@@ -17,5 +17,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(profiles, profile),
-    forget=forgetting.rows(tables.state, tables.search),
+    forget=erasure.rows(tables.state, tables.search),
 )

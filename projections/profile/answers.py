@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from domain import profile_view
-from domain.person import Person
-from domain.profile_state import ProfileState
-from projections.instants import shown_if_any
-from projections.shown_profile import ShownIdentifier, ShownPlace, ShownProfile, identifiers
+from domain.identity.resolved_profile import Person
+from domain.profiles import view as profile_view
+from domain.profiles.state import ProfileState
+from projections.kit.instants import shown_if_any
+from projections.kit.shown_profile import ShownIdentifier, ShownPlace, ShownProfile, identifiers
 
 
 class ListedProfile(BaseModel):

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain import profile_state
-from domain.profile_state import ProfileState
-from projections.arrays import Uuids, integers
-from projections.batch import Batch, Message
-from projections.copying import binary, copy
+from domain.profiles import state as profile_state
+from domain.profiles.state import ProfileState
+from projections.kit.arrays import Uuids, integers
+from projections.kit.copying import binary, copy
+from projections.profile.search_terms import grams, words_of
 from projections.profile.tables import search, state
-from projections.profile.words import grams, words_of
+from projections.runtime.batch import Batch, Message
 
 _LOAD = f"""
 SELECT known.stream, known.state FROM unnest(%s::uuid[]) AS asked (stream) CROSS JOIN LATERAL (

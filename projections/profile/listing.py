@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain import profile_state
-from domain.person import Person
-from domain.profile_state import ProfileState
-from projections.base import Reader
+from domain.identity.resolved_profile import Person
+from domain.profiles import state as profile_state
+from domain.profiles.state import ProfileState
+from projections.profile.search_terms import grams, words_of
 from projections.profile.states import Stored, rows
 from projections.profile.tables import search, state
-from projections.profile.words import grams, words_of
+from projections.runtime.projection import Reader
 
 NEWEST = 10_000
 """Rows that a search looks through before it asks the index of grams: 5 ms.

@@ -8,14 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from domain import profile_state
-from domain.errors import NotFound
-from projections import cursors, instants, references, shown_profile
-from projections.base import Query, Reader
+from domain.core.errors import NotFound
+from domain.profiles import state as profile_state
+from projections.kit import cursors, instants, references, shown_profile
 from projections.profile import answers
 from projections.profile.listing import Place, everybody, matching, page
+from projections.profile.search_terms import folded, pattern
 from projections.profile.states import states
-from projections.profile.words import folded, pattern
+from projections.runtime.projection import Query, Reader
 
 
 class ProfilesParams(BaseModel):

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain import profile_state
-from domain.identifiers import Identifier
-from domain.person import Person, strongest_first
-from domain.profile_state import ProfileState
+from domain.core.identifiers import Identifier
+from domain.identity.resolved_profile import Person, strongest_first
+from domain.profiles import state as profile_state
+from domain.profiles.state import ProfileState
 from projections.profile.tables import search, state
 
 _STATES = f"SELECT stream, state FROM {state} WHERE workspace = %s AND stream = ANY(%s)"

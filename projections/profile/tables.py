@@ -15,10 +15,10 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.base import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "profile", 2
-"""Raise the version with `domain.profile_state.FORMAT` too."""
+"""Raise the version with `domain.profiles.state.FORMAT` too."""
 
 metadata = MetaData(schema=schema(NAME, VERSION))
 
@@ -30,7 +30,7 @@ state = Table(
     Column("seen_at", DateTime(timezone=True)),
     Column("state", LargeBinary, nullable=False),
 )
-"""What a stream adds up to: `domain.profile_state`.
+"""What a stream adds up to: `domain.profiles.state`.
 
 ``seen_at`` is when the person was last seen, or else first: null if they never were.
 """

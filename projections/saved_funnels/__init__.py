@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections.base import Projection
+from projections.runtime.projection import Projection
 from projections.saved_funnels import tables
 from projections.saved_funnels.fold import apply
 from projections.saved_funnels.queries import funnel, funnels

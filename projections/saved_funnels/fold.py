@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from domain.events import FunnelArchived, FunnelDefined
-from projections.batch import Batch
+from domain.events.events import FunnelArchived, FunnelDefined
+from projections.runtime.batch import Batch
 from projections.saved_funnels.tables import funnel
 
 _DEFINE = text(f"""

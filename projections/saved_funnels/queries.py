@@ -9,10 +9,10 @@ from msgspec import Raw
 from pydantic import BaseModel, Field
 from sqlalchemy import Row, select
 
-from domain.errors import NotFound
-from projections import cursors
-from projections.base import Query, Reader
-from projections.instants import shown
+from domain.core.errors import NotFound
+from projections.kit import cursors
+from projections.kit.instants import shown
+from projections.runtime.projection import Query, Reader
 from projections.saved_funnels.tables import funnel as table
 
 _c = table.c

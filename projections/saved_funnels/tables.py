@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-from projections.base import schema
+from projections.runtime.projection import schema
 
 NAME, VERSION = "funnels", 1
 metadata = MetaData(schema=schema(NAME, VERSION))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from projections.base import Projection, Time
-from projections.segments import attributes, tables
+from projections.runtime.projection import Projection, Time
+from projections.segments import tables
+from projections.segments.definitions import attributes
 from projections.segments.fold import apply, sweep
-from projections.segments.preview import preview, values_at
-from projections.segments.queries import QUERIES, pages_of_members
-from projections.segments.rehearsal import rehearse
-from projections.segments.runs import to_fire, workspaces_to_fire, workspaces_with_rules
-from projections.segments.stored import next_due
-from projections.segments.triggers import QUERIES as RULES
-from projections.segments.values import values_of
+from projections.segments.queries.dry_run import rehearse
+from projections.segments.queries.preview import preview, values_at
+from projections.segments.queries.rules import QUERIES as RULES
+from projections.segments.queries.segments import QUERIES, pages_of_members
+from projections.segments.queries.values import values_of
+from projections.segments.state.reader import next_due
+from projections.segments.state.rule_runs import to_fire, workspaces_to_fire, workspaces_with_rules
 
 __all__ = [
     "pages_of_members",

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.automation.events import RuleDecree, RuleDefined
-from domain.conditions.times import microseconds
-from domain.events import (
+from domain.core.time import to_micros
+from domain.evaluation.profile_context import Stream
+from domain.evaluation.segment_index import Rules
+from domain.events.events import (
     AttributeArchived,
     AttributeDefined,
     Listed,
@@ -23,13 +24,15 @@ from domain.events import (
     SegmentDefined,
     SystemOccurred,
 )
-from domain.known import Stream
-from domain.recorded import Recorded
-from domain.rules import Rules
-from projections.batch import Batch, Message
-from projections.segments import announcing, automation, definitions, parts, runs, saved, stored
-from projections.segments.driver import pipeline, pumped
-from projections.segments.steps import Attested, attested, becoming, steps_of, told_in
+from domain.events.recorded import Recorded
+from domain.events.rule_events import RuleDecree, RuleDefined
+from projections.kit.driver import pipeline, pumped
+from projections.runtime.batch import Batch, Message
+from projections.segments import broadcast
+from projections.segments.definitions import rules as automation
+from projections.segments.definitions import segments as definitions
+from projections.segments.inputs import Attested, attested, becoming, steps_of, told_in
+from projections.segments.state import partitioning, reader, rule_runs, writer
 
 _DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
 _RULES = (RuleDefined, RuleDecree)
@@ -43,11 +46,11 @@ def apply(tx: Connection, batch: Batch) -> None:
 
     def concerns_everybody(recorded: Recorded) -> bool:
         if isinstance(recorded.event, SystemOccurred):
-            return announcing.is_heard(rules, messages[recorded.position])
+            return broadcast.is_heard(rules, messages[recorded.position])
         return isinstance(recorded.event, _DECIDED)
 
     for run in _runs(batch.records, concerns_everybody):
-        event, clock = run[0].event, microseconds(run[0].recorded_at)
+        event, clock = run[0].event, to_micros(run[0].recorded_at)
         if isinstance(event, _DECISIONS):
             sweep(tx, batch.workspace, clock)
             rules = definitions.decide(tx, batch.workspace, run[0], event)
@@ -56,19 +59,19 @@ def apply(tx: Connection, batch: Batch) -> None:
             rules = automation.decide(tx, batch.workspace, run[0], event)
         elif concerns_everybody(run[0]):
             sweep(tx, batch.workspace, clock)
-            announcing.announce(tx, batch.workspace, rules, messages[run[0].position])
+            broadcast.announce(tx, batch.workspace, rules, messages[run[0].position])
         else:
             _take(tx, batch, rules, run, messages)
-            runs.mark(tx, batch.workspace, run)
+            rule_runs.mark(tx, batch.workspace, run)
 
 
 def sweep(tx: Connection, workspace: int, clock: int) -> None:
     """Let time go by until the clock, in microseconds since 1970 UTC."""
-    due = stored.persons_due(tx, workspace, clock)
+    due = reader.persons_due(tx, workspace, clock)
     if not due:
         return
     rules = definitions.in_effect(tx, workspace)
-    saved.change(tx, workspace, rules, due, lambda it: it.wait(clock))
+    writer.change(tx, workspace, rules, due, lambda it: it.wait(clock))
 
 
 def _runs(
@@ -94,20 +97,20 @@ def _take(
     messages: Mapping[int, Message],
 ) -> None:
     """Go through what happens to all whom the events touch, or for whom something is due by then."""
-    workspace, until = batch.workspace, microseconds(records[-1].recorded_at)
+    workspace, until = batch.workspace, to_micros(records[-1].recorded_at)
     facts = _facts(batch, records)
     became = list(becoming(facts, _clocks(records), batch.stream_of)) if facts else []
-    due = stored.persons_due(tx, workspace, until)
+    due = reader.persons_due(tx, workspace, until)
     named = chain.from_iterable(it.whose for it in became)
-    streams = stored.streams_of(tx, workspace, {*_met(records), *named}, due)
+    streams = reader.streams_of(tx, workspace, {*_met(records), *named}, due)
     steps = list(steps_of(records, messages, rules, streams))
     touched = {*chain.from_iterable(it.whose for it in became), *(it.stream for it in steps)}
-    kept = stored.load(tx, workspace, rules, _theirs(streams, touched, due))
+    kept = reader.load(tx, workspace, rules, _theirs(streams, touched, due))
     with pipeline(tx):
-        for some, what in parts.shares(kept, became, steps):
-            people = stored.membership(rules, some)
+        for some, what in partitioning.shares(kept, became, steps):
+            people = reader.membership(rules, some)
             people.go_through(pumped(tx, what), until)
-            saved.save(tx, workspace, rules, some, people)
+            writer.save(tx, workspace, rules, some, people)
         # Taken apart while the server writes the last of it: that is a thirtieth of all the work.
         del kept, streams, steps, some, what, people
 
@@ -142,4 +145,4 @@ def _met(records: Sequence[Recorded]) -> set[UUID]:
 
 
 def _clocks(records: Sequence[Recorded]) -> Mapping[int, int]:
-    return {it.position: microseconds(it.recorded_at) for it in records}
+    return {it.position: to_micros(it.recorded_at) for it in records}

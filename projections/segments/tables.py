@@ -20,7 +20,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.base import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "segments", 9
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -92,7 +92,7 @@ stream = Table(
     Column("met_by", BigInteger, nullable=False),
 )
 """Whose each stream is, as of this read model's position; ``first_at`` is when its first message
-occurred, null if there is none: see `domain.membership`.
+occurred, null if there is none: see `domain.evaluation.engine`.
 
 ``met_by`` is the position at which it was first met.
 """
@@ -106,9 +106,9 @@ memory = Table(
     Column("upto", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
 )
-"""What is remembered of each stream, by number, as MessagePack: see `domain.memories`.
+"""What is remembered of each stream, by number, as MessagePack: see `domain.evaluation.summaries`.
 
-What was asked for after ``upto``, a position, is not yet in it: see `projections.segments.recalling`.
+What was asked for after ``upto``, a position, is not yet in it: see `projections.segments.backfill.lazy`.
 
 In one row, for an event touches several.  What nobody asks for any more is left out the next time that
 the row is written.
@@ -123,7 +123,7 @@ person = Table(
     Column("due", BigInteger),
     postgresql_with={"fillfactor": 70},
 )
-"""Where each person is a member, and when that may next change by itself: see `domain.membership`.
+"""Where each person is a member, and when that may next change by itself: see `domain.evaluation.engine`.
 
 ``inside`` is the segments' ``since``, in the order of entering, each with ``member.entered_at``: of eight bytes each.
 """
@@ -204,7 +204,7 @@ trigger = Table(
     Column("fired", BigInteger),
     PrimaryKeyConstraint("workspace", "cause", "rule", "version"),
 )
-"""Each time that a rule was set off: see `domain.automation.runs`.
+"""Each time that a rule was set off: see `domain.evaluation.rule_runs`.
 
 ``fired`` is the position at which the ledger has that it fired.
 """

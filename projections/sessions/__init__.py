@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from projections import forgetting
-from projections.base import Projection
+from projections.runtime import erasure
+from projections.runtime.projection import Projection
 from projections.sessions import tables
 from projections.sessions.fold import apply
 from projections.sessions.joining import find
@@ -18,5 +18,5 @@ projection = Projection(
     apply=apply,
     weight=4,
     queries=(sessions, session, profile_sessions),
-    forget=forgetting.rows(tables.session),
+    forget=erasure.rows(tables.session),
 )

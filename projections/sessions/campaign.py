@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from domain.payload import Context, is_about_session
-from projections import visit
-from projections.visit import first_text
+from domain.events.payload import Context, is_about_session
+from projections.kit import visit
+from projections.kit.visit import first_text
 
 PARTS = ("source", "medium", "campaign", "term", "content")
 DIRECT = "direct"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from domain.events import MessageEvent
+from domain.events.events import MessageEvent
 
 _STARTS = ("start", "started_at", "startedAt", "start_time", "startTime", "startDate", "begin")
 _ENDS = ("end", "ended_at", "endedAt", "end_time", "endTime", "endDate")

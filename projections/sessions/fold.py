@@ -9,15 +9,15 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
-from domain.events import MessageEvent
-from domain.payload import NAME_LENGTH, Context, Document, is_about_session
-from projections import visit
-from projections.arrays import Uuids
-from projections.batch import Batch, Message
-from projections.copying import copy
+from domain.events.events import MessageEvent
+from domain.events.payload import NAME_LENGTH, Context, Document, is_about_session
+from projections.kit import visit
+from projections.kit.arrays import Uuids
+from projections.kit.copying import copy
+from projections.kit.visit import first_text
+from projections.runtime.batch import Batch, Message
 from projections.sessions import campaign, explicit, first
 from projections.sessions.tables import session
-from projections.visit import first_text
 
 _FIRST = ("channel", "device", "utm")
 

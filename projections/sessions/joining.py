@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from domain.person import Person
-from projections.instants import shown
+from domain.identity.resolved_profile import Person
+from projections.kit.instants import shown
 from projections.sessions import first
 from projections.sessions.campaign import DIRECT, PARTS
 from projections.sessions.tables import session

@@ -10,10 +10,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, literal, literal_column, tuple_
 
-from domain import payload
-from domain.errors import InvalidRequest, NotFound
-from projections import answers, cursors, instants, references
-from projections.base import Query, Reader
+from domain.core.errors import InvalidRequest, NotFound
+from domain.events import payload
+from projections.kit import answers, cursors, instants, references
+from projections.runtime.projection import Query, Reader
 from projections.sessions.joining import ROWS, AnyRow, joined
 from projections.sessions.tables import newest_first
 from projections.sessions.tables import session as table

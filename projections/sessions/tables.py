@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.base import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "sessions", 1
 metadata = MetaData(schema=schema(NAME, VERSION))

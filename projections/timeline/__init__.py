@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from projections import forgetting
-from projections.base import Projection
+from projections.runtime import erasure
+from projections.runtime.projection import Projection
 from projections.timeline import tables
 from projections.timeline.detail import event
 from projections.timeline.fold import apply
@@ -16,5 +16,5 @@ projection = Projection(
     apply=apply,
     weight=6,
     queries=(events, event, profile_timeline),
-    forget=forgetting.rows(tables.timeline, tables.first_message, tables.observation),
+    forget=erasure.rows(tables.timeline, tables.first_message, tables.observation),
 )

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from domain.message import MessageKind
-from projections.answers import Session
-from projections.shown_profile import ShownProfile
-from projections.user_agent import DeviceType
+from domain.events.message import MessageKind
+from projections.kit.answers import Session
+from projections.kit.shown_profile import ShownProfile
+from projections.kit.user_agent import DeviceType
 
 
 class ListedEvent(BaseModel):

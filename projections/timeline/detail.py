@@ -9,12 +9,12 @@ from msgspec import Raw
 from pydantic import BaseModel, Field
 from sqlalchemy import Text, cast
 
-from domain.errors import NotFound
-from domain.events import MessageEvent
-from domain.recorded import Recorded
-from projections import received, shown_profile
-from projections.base import Query, Reader
-from projections.instants import shown_if_any
+from domain.core.errors import NotFound
+from domain.events.events import MessageEvent
+from domain.events.recorded import Recorded
+from projections.kit import received, shown_profile
+from projections.kit.instants import shown_if_any
+from projections.runtime.projection import Query, Reader
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from projections.batch import Batch
-from projections.copying import copy
-from projections.timeline.deriving import derive
+from projections.kit.copying import copy
+from projections.runtime.batch import Batch
+from projections.timeline.derived_events.maintain import derive
 from projections.timeline.rows import of_message
 from projections.timeline.tables import timeline
 

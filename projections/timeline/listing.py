@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from projections import cursors
-from projections.base import Reader
+from projections.kit import cursors
+from projections.runtime.projection import Reader
 from projections.timeline.tables import timeline
 
 AnyRow = Row[*tuple[Any, ...]]

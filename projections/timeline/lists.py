@@ -9,10 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, select
 
-from domain import payload
-from domain.errors import NotFound
-from projections import instants, references, where
-from projections.base import Query, Reader
+from domain.core.errors import NotFound
+from domain.events import payload
+from projections.kit import instants, references, where
+from projections.runtime.projection import Query, Reader
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.payload import Document
-from projections import visit
-from projections.visit import first_text
+from domain.events.payload import Document
+from projections.kit import visit
+from projections.kit.visit import first_text
 
 NAME = "page_view"
 """The name of every page call, and of a track call that means one."""

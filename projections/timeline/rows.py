@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain import repair
-from domain.payload import Document
-from projections.batch import Message
-from projections.copying import jsonb
+from domain.core import sanitise
+from domain.events.payload import Document
+from projections.kit.copying import jsonb
+from projections.runtime.batch import Message
 from projections.timeline import page_view
-from projections.timeline.derived import Derived
+from projections.timeline.derived_events.rules import Derived
 from projections.timeline.tables import MESSAGE
 
 Row = tuple[Any, ...]
@@ -31,8 +31,8 @@ def of_message(workspace: int, message: Message) -> Row:
         event.kind,
         document.name,
         event.subject.kind if event.subject is not None else None,
-        repair.text(event.message_id),
-        repair.text(event.source),
+        sanitise.text(event.message_id),
+        sanitise.text(event.source),
         document.channel,
         document.session_id,
         jsonb(document.properties_json),
@@ -57,14 +57,14 @@ def of_derived(workspace: int, cause: Message, ordinal: int, derived: Derived) -
         derived.name,
         event.subject.kind if event.subject is not None else None,
         str(derived.id),
-        repair.text(event.source),
+        sanitise.text(event.source),
         document.channel,
         document.session_id,
-        jsonb(repair.dump(derived.properties)),
+        jsonb(sanitise.dump(derived.properties)),
         None,
     )
 
 
 def _page_view(kind: str, document: Document) -> bytes | None:
     seen = page_view.of(kind, document)
-    return None if seen is None else jsonb(repair.dump(seen))
+    return None if seen is None else jsonb(sanitise.dump(seen))

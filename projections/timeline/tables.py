@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.base import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema
 
 NAME, VERSION = "timeline", 3
 metadata = MetaData(schema=schema(NAME, VERSION))
@@ -92,4 +92,4 @@ observation = Table(
     Column("ordinal", Integer, nullable=False),
     Column("value", JSONB, nullable=False),
 )
-"""What each message said of the person: see :mod:`projections.timeline.observations`."""
+"""What each message said of the person: see :mod:`projections.timeline.facts`."""

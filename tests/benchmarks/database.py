@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import psycopg
 
-from application.ledger.keys import Keys
 from application.ledger.migrate import migrate
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.keys import Keys
+from application.ledger.tables.workspaces import Workspaces
 from interfaces.bootstrap import DEFAULT_WORKSPACE
 from tests.fix_postgres import database_dsn
 

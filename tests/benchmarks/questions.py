@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from projections import cursors
+from projections.kit import cursors
 from tests.benchmarks.database import Database
 from tests.benchmarks.handwritten import LIMIT
 from tests.benchmarks.messages import KINDS_OF_GOODS

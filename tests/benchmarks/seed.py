@@ -16,10 +16,10 @@ import psycopg
 from sqlalchemy import create_engine
 
 from application.ledger.mapper import state_of
-from domain.events import Tracked
-from domain.identifiers import Identifier, stream_id
+from domain.core.identifiers import Identifier, stream_id
+from domain.events.events import Tracked
 from projections import PROJECTIONS
-from projections.checkpoint import prepare
+from projections.runtime.checkpoint import prepare
 from projections.segments.tables import stream
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS, user_id

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
+from application.definitions.segments import Decision, Segments
 from application.ledger.ledger import Ledger
-from application.segments import Decision, Segments
 from domain.conditions import read
-from domain.rules import Rule, Rules
-from domain.segment import Definition
+from domain.evaluation.segment_index import Rule, Rules
+from domain.segments.segment import Definition
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS
 
 Document = dict[str, Any]

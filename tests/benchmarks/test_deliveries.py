@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from application.ledger.outbox import NewDelivery, enqueue
+from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.benchmarks.database import Database
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
@@ -163,7 +163,7 @@ def test_a_million_that_wait_slow_nothing(fresh, report, say):
 
 def looking(database: Database) -> float:
     """Return milliseconds that looking for something due takes."""
-    from application.ledger import leases
+    from application.ledger.tables import leases
 
     took = []
     with psycopg.connect(database.dsn, autocommit=True) as connection:

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from application.deciding import Decision
+from application.definitions.rules import Rules
+from application.definitions.store import Decision
 from application.ledger.ledger import Ledger
-from application.rules import Rules
-from domain.automation.events import TriggerFired
-from domain.automation.rule import Definition
-from domain.events import MessageEvent
-from interfaces.firing import firing
+from domain.events.events import MessageEvent
+from domain.events.rule_events import TriggerFired
+from domain.rules.rule import Definition
+from interfaces.trigger_source import firing
 from projections import PROJECTIONS
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from projections.segments.tables import trigger
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send

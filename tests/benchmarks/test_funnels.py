@@ -15,8 +15,8 @@ from sqlalchemy import create_engine
 
 from projections import PROJECTIONS
 from projections.channel_funnels.tables import BITS, message
-from projections.checkpoint import prepare
 from projections.identity import member
+from projections.runtime.checkpoint import prepare
 from projections.timeline.tables import timeline
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent

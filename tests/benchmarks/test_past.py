@@ -13,11 +13,11 @@ import pytest
 import uvloop
 
 from application.ledger.ledger import Ledger
-from application.ledger.snapshots import EVERY
+from application.ledger.read.snapshots import EVERY
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.identifiers import Identifier
-from domain.message import Message
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
 from tests.benchmarks.messages import track

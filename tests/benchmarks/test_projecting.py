@@ -18,13 +18,13 @@ from sqlalchemy import Engine, create_engine
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.workspaces import Workspaces
 from interfaces.bootstrap import settle
 from interfaces.wire import FORMATS
 from interfaces.wire.base import Limits
 from projections import PROJECTIONS, event_catalogue, timeline
-from projections.pace import BATCH
-from projections.projector import Projector
+from projections.runtime.batch_size import BATCH
+from projections.runtime.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import batches

@@ -15,15 +15,15 @@ import pytest
 import uvloop
 from sqlalchemy import create_engine
 
-from domain.identifiers import Identifier, stream_id
-from domain.profile_state import ProfileState, encode
-from domain.registers import Register
+from domain.core.identifiers import Identifier, stream_id
+from domain.core.lww_register import Register
+from domain.profiles.state import ProfileState, encode
 from projections import PROJECTIONS
-from projections.arrays import integers
-from projections.copying import copy
+from projections.kit.arrays import integers
+from projections.kit.copying import copy
+from projections.profile.search_terms import folded, grams, pattern, words_of
 from projections.profile.tables import search, state
-from projections.profile.words import folded, grams, pattern, words_of
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
 from tests.benchmarks.report import hold

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine
 
 from application.ledger.ledger import Ledger
-from projections import PROJECTIONS, lanes, pace, segments, timeline
-from projections.pace import BATCH
-from projections.projector import Projector
+from projections import PROJECTIONS, segments, timeline
+from projections.runtime import batch_size, parallel_apply
+from projections.runtime.batch_size import BATCH
+from projections.runtime.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
@@ -202,7 +203,7 @@ def of_segments_alone(
     both = (timeline.projection, segments.projection)
     decided(Projector(ledger, engine, both), database, len(conditions))
     projector, workspace = Projector(ledger, engine, (segments.projection,)), database.workspace
-    tempo, seconds, after = pace.Pace(), 0.0, len(conditions)
+    tempo, seconds, after = batch_size.Pace(), 0.0, len(conditions)
     head = after + EVENTS
     while after < head:
         with tempo.limit(head - after) as some:
@@ -211,7 +212,7 @@ def of_segments_alone(
             messages = list(batch.messages())
             started = time.perf_counter()
             with engine.begin() as tx:
-                lanes.apply([(tx, projector.projections)], batch)
+                parallel_apply.apply([(tx, projector.projections)], batch)
             seconds += time.perf_counter() - started
         after += len(messages)
     assert after == head

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 import uvloop
 
+from application.definitions.segments import Decision, Segments
 from application.ledger.ledger import Ledger
-from application.segments import Decision, Segments
-from domain.segment import Definition
+from domain.segments.segment import Definition
 from projections import segments, timeline
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database
 from tests.benchmarks.questions import places

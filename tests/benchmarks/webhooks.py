@@ -12,8 +12,8 @@ from subprocess import PIPE, Popen
 import msgspec
 
 from application.deliveries.addresses import Guard, networks
+from application.deliveries.encryption import Sealer
 from application.deliveries.endpoints import Endpoints, Wanted
-from application.deliveries.sealing import Sealer
 from application.ledger.store import LedgerDatastore
 from tests.benchmarks.database import Database
 from tests.benchmarks.process import running

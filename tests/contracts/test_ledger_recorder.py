@@ -10,7 +10,7 @@ from eventsourcing.tests.persistence import (
 
 from application.ledger.recorder import LedgerRecorder
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.workspaces import Workspaces
 
 pytestmark = pytest.mark.storage
 

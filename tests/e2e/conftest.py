@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests import processes
 from tests.e2e.tenants import Tenant, tenant
 from tests.fix_postgres import Template, clone

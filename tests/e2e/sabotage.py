@@ -13,8 +13,8 @@ SLOW_DISK_SECONDS = 0.02
 
 def ack_before_commit() -> None:
     """Answer as soon as a flush begins, as a server does that trusts its memory."""
-    from application.ledger.entries import Receipt
-    from application.ledger.group_commit import GroupCommit
+    from application.ledger.append.group_commit import GroupCommit
+    from application.ledger.append.prepared import Receipt
 
     def flush(self, workspace, batch):
         for submission in batch:
@@ -28,7 +28,7 @@ def ack_before_commit() -> None:
 
 def dedup_outside_the_transaction() -> None:
     """Remember what was seen at once, whatever becomes of the rest."""
-    from application.ledger import append
+    from application.ledger.append import append
 
     see, local = append._see_messages, threading.local()
 
@@ -45,13 +45,13 @@ def dedup_outside_the_transaction() -> None:
 
 def no_settings_gate() -> None:
     """Serve on whatever PostgreSQL there is."""
-    from application.ledger import gate
+    from application.ledger import server_requirements
 
-    gate.check = lambda _connection: None
+    server_requirements.check = lambda _connection: None
 
 
 def _beside(connection: psycopg.Connection) -> psycopg.Connection:
-    from application.ledger import binary
+    from application.ledger.append import binary
 
     another = psycopg.connect(
         connection.info.dsn, password=connection.info.password, autocommit=True

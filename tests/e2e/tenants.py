@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 
-from application.ledger.keys import KINDS, Keys
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.recorded import Recorded
+from application.ledger.tables.keys import KINDS, Keys
+from application.ledger.tables.workspaces import Workspaces
+from domain.events.recorded import Recorded
 from projections import PROJECTIONS
 from tests.serving import Answer, Server, basic, bearer
 

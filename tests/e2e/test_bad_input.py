@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from domain.events import MessageEvent
+from domain.events.events import MessageEvent
 from tests.e2e.odd_messages import ACCEPTED, BODIES, REJECTED, item
 from tests.e2e.tenants import Tenant
 from tests.serving import Answer

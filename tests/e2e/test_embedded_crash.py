@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests import processes
 from tests.serving import Server, basic, wait_until
 

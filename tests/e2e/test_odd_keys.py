@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from application.ledger import keys
+from application.ledger.tables import keys
 from tests.e2e.tenants import Tenant
 from tests.serving import basic, bearer
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from domain.events import MessageEvent
+from domain.events.events import MessageEvent
 from tests.e2e.tenants import Tenant
 from tests.serving import Answer
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from application.deciding import Decision
-from application.segments import Segments
-from domain.segment import Definition
+from application.definitions.segments import Segments
+from application.definitions.store import Decision
+from domain.segments.segment import Definition
 from projections import PROJECTIONS
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime.projector import Projector
 from tests.fix_ledger import Bench
 from tests.integration.projections.test_rebuild import customers
 from tests.serving import ROOT, START_SECONDS, wait_until

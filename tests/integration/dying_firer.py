@@ -14,9 +14,9 @@ import psycopg
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.workspaces import Workspaces
 from interfaces.bootstrap import projecting_engine
-from interfaces.firing import firing
+from interfaces.trigger_source import firing
 
 DIED = 137
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import (
     FORKS,
     SERVES,

@@ -12,8 +12,8 @@ import psutil
 import psycopg
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
-from interfaces.embedded_cluster import Cluster
+from interfaces.embedded.cluster import Cluster
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import (
     UNTIL_TOLD,
     eventually,

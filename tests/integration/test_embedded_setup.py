@@ -13,10 +13,10 @@ import psutil
 import psycopg
 import pytest
 
-from interfaces import embedded, embedded_configuration
-from interfaces.embedded import EmbeddedPostgres
-from interfaces.embedded_account import EmbeddedUnavailable, embedded_version
-from interfaces.embedded_cluster import Cluster
+from interfaces.embedded import configuration, postgres
+from interfaces.embedded.account import EmbeddedUnavailable, embedded_version
+from interfaces.embedded.cluster import Cluster
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import IS_ROOT, execute, postmaster
 
 
@@ -154,7 +154,7 @@ def test_why_a_server_would_not_start_is_told_and_set_right_it_starts(home):
 
 
 def test_waiting_for_another_process_comes_to_an_end(folder, monkeypatch):
-    monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
+    monkeypatch.setattr(postgres, "START_SECONDS", 0.1)
     with (folder / "postgres.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(
@@ -209,14 +209,14 @@ def test_as_root_the_database_of_an_ordinary_user_stays_theirs(home):
 def test_shared_buffers_are_an_eighth_of_the_memory_within_bounds(
     monkeypatch, memory, shared_buffers
 ):
-    monkeypatch.setattr(embedded_configuration, "_memory", lambda: memory * 1_048_576)
-    text = embedded_configuration.configuration(Path("/x"), 5432, lz4=False)
+    monkeypatch.setattr(configuration, "_memory", lambda: memory * 1_048_576)
+    text = configuration.configuration(Path("/x"), 5432, lz4=False)
 
     assert f"\nshared_buffers = {shared_buffers}\n" in text
 
 
 @pytest.mark.parametrize(("lz4", "compression"), [(True, "lz4"), (False, "off")])
 def test_the_log_is_compressed_where_that_is_cheap(lz4, compression):
-    text = embedded_configuration.configuration(Path("/x"), 5432, lz4=lz4)
+    text = configuration.configuration(Path("/x"), 5432, lz4=lz4)
 
     assert f"\nwal_compression = {compression}\n" in text

@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
-import application.firing
-from application.deciding import Decision
-from application.firing import Firing
-from application.ledger import fired
-from application.rules import Rules
-from domain.automation.events import TriggerFired
-from domain.automation.rule import Definition
-from domain.conditions.times import microseconds
+from application.automation import firing as firing_module
+from application.automation.firing import Firing
+from application.definitions.rules import Rules
+from application.definitions.store import Decision
+from application.ledger.tables import fired
+from domain.core.time import to_micros
+from domain.events.rule_events import TriggerFired
+from domain.rules.rule import Definition
 from interfaces.bootstrap import projecting_engine
-from interfaces.firing import firing
+from interfaces.trigger_source import firing
 from projections import PROJECTIONS, segments
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime.projector import Projector
 from projections.segments.tables import trigger
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
@@ -72,7 +72,7 @@ class Automated:
         self.bench.sql("UPDATE ledger.ledger_head SET recorded_at = recorded_at + %s", by)
         clock = self.bench.ledger.clock(self.bench.workspace).recorded_at
         with self.engine.begin() as tx:
-            segments.sweep(tx, self.bench.workspace, microseconds(clock))
+            segments.sweep(tx, self.bench.workspace, to_micros(clock))
 
     def fire(self) -> int:
         return self.firing.step(self.bench.workspace)
@@ -129,7 +129,7 @@ def test_however_many_fire_at_once_each_trigger_does_once(automated: Automated) 
 
 
 def test_many_fire_some_at_a_time_and_none_is_left_out(automated: Automated, monkeypatch) -> None:
-    monkeypatch.setattr(application.firing, "AT_ONCE", 2)
+    monkeypatch.setattr(firing_module, "AT_ONCE", 2)
     automated.rule(trigger={"event": "order"})
     automated.happens(*["order"] * 5)
     automated.happens("viewed")

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from domain import profile_facts
-from domain.identifiers import Identifier
-from domain.message import Message
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
+from domain.profiles import facts as profile_facts
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import with_payload
 

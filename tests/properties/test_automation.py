@@ -9,8 +9,8 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.automation.events import RuleDefined, RuleDisabled, RuleEnabled
-from domain.conditions.times import microseconds
+from domain.core.time import to_micros
+from domain.events.rule_events import RuleDefined, RuleDisabled, RuleEnabled
 from projections.segments import tables
 from tests import automation_oracle
 from tests.builders import tracked, user
@@ -155,7 +155,7 @@ def test_a_rule_does_what_the_oracle_says(
     for it in ledger(whole):
         versions[it.stream] = versions.get(it.stream, 0) + 1
         records.append(it._replace(version=versions[it.stream]))
-    end = microseconds(at(LAST))
+    end = to_micros(at(LAST))
     wanted = automation_oracle.Automation(rule, 1, records).play(end)
     workspace = kept.project(records, 4_000)
     assert triggers_of(kept, workspace) == wanted

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.channels import STEPS
-from domain.conditions.times import microseconds
-from domain.identity import facts_of
-from domain.person import find
-from projections.channel_funnels import asking
+from domain.core.time import to_micros
+from domain.events.channels import STEPS
+from domain.identity.resolution import facts_of
+from domain.identity.resolved_profile import find
+from projections.channel_funnels import sql
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded, stream_of
@@ -103,7 +103,7 @@ def by_hand(events, asked):
             person = find(it.stream, facts, stream_of).id
             own = (person, message) if message else (person, it.stream)
             key = properties["campaign_id"], message, *own
-            whole[key][EVENTS[name]].append(microseconds(it.event.occurred_at))
+            whole[key][EVENTS[name]].append(to_micros(it.event.occurred_at))
             templates[key] += [properties["template_id"]] if "template_id" in properties else []
     people_of = defaultdict(set)
     for campaign, message, person, _ in whole:
@@ -142,8 +142,8 @@ def meets(asked, times, templates) -> bool:
     first = min(min(at) for at in times.values())
     return (
         ("template" not in asked or (bool(templates) and min(templates) == asked["template"]))
-        and ("from" not in asked or first >= microseconds(since))
-        and ("to" not in asked or first < microseconds(until))
+        and ("from" not in asked or first >= to_micros(since))
+        and ("to" not in asked or first < to_micros(until))
     )
 
 
@@ -156,7 +156,7 @@ def median(values):
     return middle / 1_000_000
 
 
-few_merged = st.sampled_from([0, asking.FEW])
+few_merged = st.sampled_from([0, sql.FEW])
 """Those who were merged are looked up in another way when they are many."""
 
 
@@ -165,5 +165,5 @@ few_merged = st.sampled_from([0, asking.FEW])
 def test_any_delivery_of_the_same_messages_gives_the_same_channel_funnel(
     models, data, history, few
 ):
-    with patch.object(asking, "FEW", few):
+    with patch.object(sql, "FEW", few):
         counts_by_hand(models, data, history)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from domain.conditions import CONDITIONS, read, schema
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from tests.properties.test_conditions import conditions
 
 SCHEMA = schema.document(CONDITIONS)

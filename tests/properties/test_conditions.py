@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.conditions import Happened, Known, Program, Told, read
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from tests import oracle
 
 MINUTE = 60_000_000

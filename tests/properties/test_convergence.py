@@ -13,12 +13,12 @@ from sqlalchemy import Engine, create_engine
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain import registers
-from domain.message import Message
+from application.ledger.tables.workspaces import Workspaces
+from domain.core import lww_register
+from domain.events.message import Message
 from projections import PROJECTIONS
 from projections.identity import fold
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.fix_postgres import Template, clone
 from tests.integration.projections.given import Given, rows_of
 from tests.integration.projections.history import recorded
@@ -131,7 +131,7 @@ def test_it_does_so_through_the_real_ledger(template):
 
 def last_arrival_wins(monkeypatch) -> None:
     """Attributes are the last that arrived, as in PostHog."""
-    monkeypatch.setattr(registers, "put", lambda known, key, said: known.update({key: said}))
+    monkeypatch.setattr(lww_register, "put", lambda known, key, said: known.update({key: said}))
 
 
 def first_arrival_links(monkeypatch) -> None:

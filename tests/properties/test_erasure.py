@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from application.erasing import Decision, Erasing
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.errors import NotFound
-from domain.identifiers import Identifier
-from domain.message import Message
-from domain.person import Person
+from application.ledger.tables.workspaces import Workspaces
+from application.profiles.erasing import Decision, Erasing
+from domain.core.errors import NotFound
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
+from domain.identity.resolved_profile import Person
 from projections import PROJECTIONS
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import rows
 from tests.integration.projections.history import with_payload

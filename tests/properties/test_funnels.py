@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import funnels
-from domain.conditions.times import microseconds
+from domain.core.time import to_micros
+from domain.funnels import funnel as funnels
 from domain.funnels import walks
 from domain.funnels.walks import Sieve, Walk
-from domain.identity import facts_of
-from domain.person import find
+from domain.identity.resolution import facts_of
+from domain.identity.resolved_profile import find
 from projections import identity, profile
-from projections.base import Reader
 from projections.funnels.answers import count as counted
 from projections.funnels.answers import people
 from projections.funnels.walking import gone
+from projections.runtime.projection import Reader
 from tests import oracle
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.given import Given
@@ -170,8 +170,8 @@ def expected(told, wanted, window, since) -> list[int]:
     for it in told:
         if getattr(it.event, "kind", None) != "track":
             continue
-        at = microseconds(it.event.occurred_at)
-        offset = (at - microseconds(NOON)) // 1_000_000
+        at = to_micros(it.event.occurred_at)
+        offset = (at - to_micros(NOON)) // 1_000_000
         if since is None or since <= offset < since + 4:
             n = json.loads(it.event.payload)["properties"]["n"]
             person = find(it.stream, facts, stream_of).id

@@ -7,9 +7,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.identifiers import Identifier
-from domain.identity import Absorbed, Fact, Linked, Separated, resolution, resolve
-from domain.unfolding import Unfolding
+from domain.core.identifiers import Identifier
+from domain.identity.incremental import Unfolding
+from domain.identity.resolution import Absorbed, Fact, Linked, Separated, resolution, resolve
 from tests.builders import NOON
 
 identifiers = st.builds(

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain import paths
 from domain.conditions.totals import canonical, exact, results
+from domain.core import paths
 
 NAMES = ("a", "b", "properties")
 numbers = st.integers(-(2**1_024) + 1, 2**1_024 - 1) | st.floats(

@@ -13,11 +13,11 @@ from sqlalchemy import create_engine
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.identifiers import Identifier
-from domain.message import Message
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
 from projections import identity
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.builders import NOON, merged, tracked, unmerged
 
 NAMES = [

@@ -7,10 +7,10 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import profile_state
-from domain.message import Message
-from domain.person import Person
-from domain.profile_state import ProfileState
+from domain.events.message import Message
+from domain.identity.resolved_profile import Person
+from domain.profiles import state as profile_state
+from domain.profiles.state import ProfileState
 from tests.unit.given_profile import at, message, state_of
 
 STREAMS = tuple(UUID(int=n) for n in (1, 2, 3))

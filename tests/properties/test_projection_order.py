@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from projections import PROJECTIONS
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded
 from tests.properties.histories import histories

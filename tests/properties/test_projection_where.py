@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, column, create_engine, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections import where
+from projections.kit import where
 
 ORDER = {"=": eq, ">": gt, ">=": ge, "<": lt, "<=": le}
 

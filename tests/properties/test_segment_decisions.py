@@ -9,10 +9,10 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from application.deciding import Decision
-from application.segments import Segments
-from domain.errors import Conflict, InvalidRequest, NotFound
-from domain.segment import Definition, Segment
+from application.definitions.segments import Segments
+from application.definitions.store import Decision
+from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.segments.segment import Definition, Segment
 from tests.fix_ledger import Bench
 
 IDS = ("a", "b", "c", "d")

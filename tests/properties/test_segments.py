@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from domain import payload, profile_state, profile_view
 from domain.conditions import read
-from domain.conditions.times import microseconds
-from domain.events import (
+from domain.core.identifiers import Identifier
+from domain.core.time import to_micros
+from domain.evaluation.segment_index import Rule, Rules
+from domain.evaluation.summaries import Memory
+from domain.events import payload
+from domain.events.events import (
     AttributeDefined,
     Event,
     Listed,
@@ -26,16 +29,18 @@ from domain.events import (
     SegmentArchived,
     SegmentDefined,
 )
-from domain.identifiers import Identifier
-from domain.identity import facts_of, resolve
-from domain.memories import Memory
-from domain.message import Message
-from domain.person import Person, person_of
-from domain.recorded import Recorded
-from domain.rules import Rule, Rules
+from domain.events.message import Message
+from domain.events.recorded import Recorded
+from domain.identity.resolution import facts_of, resolve
+from domain.identity.resolved_profile import Person, person_of
+from domain.profiles import state as profile_state
+from domain.profiles import view as profile_view
 from projections import segments, timeline
-from projections.projector import Projector
-from projections.segments import backfill, bulk, definitions, parts, stored, tables
+from projections.runtime.projector import Projector
+from projections.segments import tables
+from projections.segments.backfill import bulk, sql
+from projections.segments.definitions import segments as definitions
+from projections.segments.state import partitioning, reader
 from tests import oracle
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.given import rows_of
@@ -207,7 +212,7 @@ class Kept:
         self.feed.workspaces[workspace] = list(records)
         self.projector.catch_up(workspace, size)
         with self.engine.begin() as tx:
-            segments.sweep(tx, workspace, microseconds(at(LAST)))
+            segments.sweep(tx, workspace, to_micros(at(LAST)))
         return workspace
 
     def stays(self, workspace: int) -> list[Stay]:
@@ -221,7 +226,7 @@ class Kept:
         assert sorted((it.segment, it.person, it.entered_at) for it in inside) == sorted(
             (rules.rules[place].segment, it.person, entered)
             for it in persons
-            for place, entered in stored.places(rules, it.inside).items()
+            for place, entered in reader.places(rules, it.inside).items()
         )
         return [Stay(*it) for it in (*inside, *over)]
 
@@ -232,7 +237,7 @@ class Kept:
 @pytest.fixture
 def kept(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     # So that as few people as there are come in several parts.
-    monkeypatch.setattr(parts, "EACH", 1)
+    monkeypatch.setattr(partitioning, "EACH", 1)
     made = Kept(database)
     yield made
     made.engine.dispose()
@@ -268,7 +273,7 @@ def expected(
 
     ``rules`` are the conditions of other segments, that it may ask about.
     """
-    known = [it for it in records if microseconds(it.recorded_at) <= clock]
+    known = [it for it in records if to_micros(it.recorded_at) <= clock]
     found = set()
     for person in {it.id: it for it in people(known).values()}.values():
         past = _history(known, person)
@@ -289,9 +294,7 @@ def _history(known: Sequence[Recorded], person: Person) -> oracle.History | None
             lists[it.event.segment] = it.event.listed
         elif isinstance(it.event, MessageEvent) and it.event.kind not in profile_state.DECISIONS:
             said = payload.read(it.event)
-            events.append(
-                oracle.Event(microseconds(it.event.occurred_at), said.name, said.properties)
-            )
+            events.append(oracle.Event(to_micros(it.event.occurred_at), said.name, said.properties))
             state = states.setdefault(it.stream, profile_state.ProfileState())
             profile_state.add(state, it.event, said)
     if not events:
@@ -310,7 +313,7 @@ def _history(known: Sequence[Recorded], person: Person) -> oracle.History | None
 def instants(records: Sequence[Recorded]) -> list[int]:
     """Return each minute, and the microseconds before and after it."""
     return sorted(
-        microseconds(at(minute)) + slip
+        to_micros(at(minute)) + slip
         for minute in (*range(30), 60, 62, 65, 70, LAST - 1)
         for slip in (-1, 0, 1)
     )
@@ -350,7 +353,7 @@ def holds_as_the_oracle_says(
     workspace = kept.project(records, 4_000)
     stays = kept.stays(workspace)
     for clock in instants(records):
-        if clock >= microseconds(at(minute)):
+        if clock >= to_micros(at(minute)):
             assert members(stays, "asked", clock) == expected(records, document, clock), clock
     readings_agree(kept, workspace, document, records)
     other = kept.project(records, size)
@@ -359,12 +362,12 @@ def holds_as_the_oracle_says(
 
 def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[Recorded]) -> None:
     """Check that the server gathers what is found by looking at each event."""
-    position, now = records[-1].position, microseconds(records[-1].recorded_at)
+    position, now = records[-1].position, to_micros(records[-1].recorded_at)
     memories = Rules([Rule("asked", read(document))]).memories
     with kept.engine.begin() as tx:
-        for it in filter(backfill.can_gather, memories.values()):
-            there = backfill.gather(tx, workspace, it, position=position, now=now, until=None)
-            here = backfill.gather_all(tx, workspace, [backfill.Gathering(it)], position)[it.key]
+        for it in filter(sql.can_gather, memories.values()):
+            there = sql.gather(tx, workspace, it, position=position, now=now, until=None)
+            here = sql.gather_all(tx, workspace, [sql.Gathering(it)], position)[it.key]
             assert _remembered(it, there, now) == _remembered(it, here, now)
 
 
@@ -468,7 +471,7 @@ told_on_the_server = st.one_of(
 def test_what_the_server_tells_of_a_new_segment_is_what_the_oracle_says(
     kept, document, history, later, size
 ) -> None:
-    assert bulk.members_of(read(document), microseconds(START)) is not None
+    assert bulk.members_of(read(document), to_micros(START)) is not None
     holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
 
 
@@ -498,7 +501,7 @@ def test_segments_that_are_defined_one_after_the_other_each_look_back(
     stays = kept.stays(workspace)
     for name, minute, document in zip(("one", "other"), minutes, documents, strict=True):
         for clock in instants(records):
-            if clock >= microseconds(at(minute)):
+            if clock >= to_micros(at(minute)):
                 assert members(stays, name, clock) == expected(records, document, clock), clock
     other = kept.project(records, size)
     assert kept.rows(other) == kept.rows(workspace)
@@ -537,11 +540,11 @@ def test_a_rule_that_asks_about_another_follows_what_is_decided_about_that(
     workspace = kept.project(records, 4_000)
     stays = kept.stays(workspace)
     for clock in instants(records):
-        if microseconds(at(begun)) <= clock < microseconds(at(ended)):
-            rule = rules[clock >= microseconds(at(changed))]
+        if to_micros(at(begun)) <= clock < to_micros(at(ended)):
+            rule = rules[clock >= to_micros(at(changed))]
             asked = {"any": [document, {"segment": "s-2"}]}
             assert members(stays, "asked", clock) == expected(records, asked, clock, {"s-2": rule})
-        elif clock >= microseconds(at(ended)):
+        elif clock >= to_micros(at(ended)):
             assert not members(stays, "asked", clock)
     other = kept.project(records, size)
     assert kept.rows(other) == kept.rows(workspace)
@@ -586,8 +589,8 @@ def test_a_rule_that_asks_by_name_follows_what_the_name_stands_for(
     workspace = kept.project(records, 4_000)
     stays = kept.stays(workspace)
     for clock in instants(records):
-        if clock >= microseconds(at(begun)):
-            what = computations[clock >= microseconds(at(changed))]
+        if clock >= to_micros(at(begun)):
+            what = computations[clock >= to_micros(at(changed))]
             assert members(stays, "asked", clock) == expected(records, asks(what), clock)
             scored = scores(what) | high
             assert members(stays, "scored", clock) == expected(records, scored, clock)

@@ -11,10 +11,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.events import NIL, AttributeDefined, Event, Listed, SegmentArchived, SegmentDefined
-from domain.identifiers import segment_stream
-from domain.recorded import Recorded
-from projections import PROJECTIONS, batch
+from domain.core.identifiers import segment_stream
+from domain.events.events import (
+    NIL,
+    AttributeDefined,
+    Event,
+    Listed,
+    SegmentArchived,
+    SegmentDefined,
+)
+from domain.events.recorded import Recorded
+from projections import PROJECTIONS
+from projections.runtime import batch
 from tests.builders import NOON
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import SECRET, recorded, stream_of

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain import payload, profile_state
-from domain.identifiers import message_digest
-from domain.message import Message
-from domain.profile import decide
-from domain.profile_state import ProfileState
+from domain.core.identifiers import message_digest
+from domain.events import payload
+from domain.events.message import Message
+from domain.identity.routing import decide
+from domain.profiles import state as profile_state
+from domain.profiles.state import ProfileState
 from tests.builders import NOON, tracked
 
 SECRET = b"a workspace's own secret"

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.deliveries import connections
+from application.deliveries import transport
 from application.deliveries.addresses import DENIED, Guard, is_public, networks, target_of
 from application.deliveries.webhooks import Receiver
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 SECRET = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -52,7 +52,7 @@ class Sockets:
             self.opened.append((address, port))
             raise OSError("no network in this test")
 
-        monkeypatch.setattr(connections, "opened", opened)
+        monkeypatch.setattr(transport, "opened", opened)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import projections
-from domain.events import Event
-from domain.topics import EVENTS
+from domain.events.events import Event
+from domain.events.registry import EVENTS
 from interfaces import wire
-from projections.base import Projection
+from projections.runtime.projection import Projection
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("domain", "application", "projections", "interfaces")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain import channels
-from domain.channels import OUTCOMES, STEPS, Touch
+from domain.events import channels
+from domain.events.channels import OUTCOMES, STEPS, Touch
 
 INFOBIP = {
     "Email": ["Sent", "Delivered", "Opened", "Clicked", "Unsubscribed", "Complained"],

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from domain.conditions import Happened, read
-from domain.membership import Membership
-from domain.rules import Rule, Rules
-from domain.since import Since
-from domain.steps import Did
+from domain.core.ledger_time import Since
+from domain.evaluation.engine import Membership
+from domain.evaluation.inputs import Did
+from domain.evaluation.segment_index import Rule, Rules
 
 ANN = UUID(int=1)
 MINUTE = 60_000_000

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from domain import conditions
-from domain.computed_attribute import ComputedAttribute, Definition, all_resolved, value_of
 from domain.conditions.computed import Computed
-from domain.errors import Conflict, InvalidRequest, NotFound
-from domain.segment import By, Segment
-from domain.segment import Definition as Wanted
+from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.segments.computed_attribute import ComputedAttribute, Definition, all_resolved, value_of
+from domain.segments.segment import By, Segment
+from domain.segments.segment import Definition as Wanted
 
 BY = By("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 ORDERS = {"computed": {"fn": "count", "event": "order", "within": {"last": "30d"}}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from application.deliveries.lanes import AHEAD, QUICK_SECONDS, SPARE, Lane
-from application.ledger.endpoints import PARKED_AT
-from application.ledger.leases import LEASE
+from application.deliveries.endpoint_queues import AHEAD, QUICK_SECONDS, SPARE, Lane
+from application.ledger.tables.endpoints import PARKED_AT
+from application.ledger.tables.leases import LEASE
 
 
 def lane(**more) -> Lane:

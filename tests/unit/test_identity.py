@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from domain.identifiers import Identifier
-from domain.identity import Absorbed, Fact, Linked, Separated, resolve
+from domain.core.identifiers import Identifier
+from domain.identity.resolution import Absorbed, Fact, Linked, Separated, resolve
 from tests.builders import NOON, anonymous, user
 
 ANN, BOB = user("ann"), user("bob")

@@ -7,10 +7,10 @@ from uuid import UUID
 from weakref import ref
 
 from domain.conditions import Happened, read
-from domain.membership import Membership
-from domain.rules import Rule, Rules
-from domain.since import Since
-from domain.steps import Did
+from domain.core.ledger_time import Since
+from domain.evaluation.engine import Membership
+from domain.evaluation.inputs import Did
+from domain.evaluation.segment_index import Rule, Rules
 
 
 def test_what_is_known_is_gone_as_soon_as_nobody_holds_it() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from projections import pace
-from projections.pace import BATCH, LARGEST, QUICK_SECONDS, SHARE, Pace
+from projections.runtime import batch_size
+from projections.runtime.batch_size import BATCH, LARGEST, QUICK_SECONDS, SHARE, Pace
 
 MUCH = SHARE * LARGEST
 SLOW = 2 * QUICK_SECONDS
@@ -15,7 +15,7 @@ SLOW = 2 * QUICK_SECONDS
 def take(monkeypatch):
     """Take a batch of so many that are left, in so many seconds, and return how many may be in it."""
     clock, tempo = [0.0], Pace()
-    monkeypatch.setattr(pace, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(batch_size, "monotonic", lambda: clock[0])
 
     def taken(left: int, seconds: float = 0.0) -> int:
         with tempo.limit(left) as some:

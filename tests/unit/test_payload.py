@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain import payload
-from domain.profile import decide
+from domain.events import payload
+from domain.identity.routing import decide
 from tests.builders import tracked
 
 

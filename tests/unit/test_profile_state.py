@@ -6,12 +6,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain import profile_state, profile_view
-from domain.identifiers import Identifier
-from domain.message import Message
-from domain.person import Person
-from domain.profile_state import ProfileState
-from domain.registers import FIRST, MOST
+from domain.core.identifiers import Identifier
+from domain.core.lww_register import FIRST, MOST
+from domain.events.message import Message
+from domain.identity.resolved_profile import Person
+from domain.profiles import state as profile_state
+from domain.profiles import view as profile_view
+from domain.profiles.state import ProfileState
 from tests.builders import anonymous, user
 from tests.unit.given_profile import at, identified, message, state_of
 

@@ -8,8 +8,8 @@ import pytest
 
 from domain import conditions
 from domain.conditions import Known, Told
-from domain.errors import Conflict, InvalidRequest, NotFound
-from domain.segment import By, Definition, Segment, references
+from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.segments.segment import By, Definition, Segment, references
 
 BY = By("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 BUYERS = Definition("Buyers", "", b'{"event": "purchase"}')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.integration.cli.running import PATIENCE, ROOT, Serving, command, environment
 
 

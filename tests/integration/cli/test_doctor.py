@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from interfaces.cli.checks import examine
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.settings import Settings
 from tests.fix_postgres import database_dsn
 

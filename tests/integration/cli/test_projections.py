@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from projections.checkpoint import ERASING
+from projections.runtime.checkpoint import ERASING
 from tests.fix_embedded import eventually
 from tests.integration.cli.running import PATIENCE, ROOT, command, environment
 

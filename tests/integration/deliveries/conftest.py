@@ -11,8 +11,8 @@ import pytest
 
 from application.deliveries.addresses import networks
 from application.deliveries.endpoints import Wanted
-from application.deliveries.outgoing import Outgoing
-from application.ledger.outbox import NewDelivery, enqueue
+from application.deliveries.service import Outgoing
+from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.fix_ledger import Bench
 from tests.receiver import Receiver
 

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 
 from application.deliveries.addresses import networks
-from application.deliveries.outgoing import Outgoing
+from application.deliveries.service import Outgoing
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
+from application.ledger.tables.workspaces import Workspaces
 
 DIED = 137
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from application.deliveries.commands import DEEPEST
-from domain.events import AttributesChanged, SystemOccurred, Tracked
+from domain.events.events import AttributesChanged, SystemOccurred, Tracked
 from tests.builders import tracked, user
 from tests.integration.deliveries.conftest import Out
 from tests.receiver import Receiver

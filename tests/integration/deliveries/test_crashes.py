@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from application.ledger import leases
-from application.ledger.leases import LEASE, Attempt
-from domain.events import MessageEvent
+from application.ledger.tables import leases
+from application.ledger.tables.leases import LEASE, Attempt
+from domain.events.events import MessageEvent
 from tests.integration.deliveries.conftest import Out
 from tests.integration.deliveries.dying import DIED
 from tests.receiver import Received, Receiver, answers

@@ -16,9 +16,9 @@ from uuid import UUID
 import pytest
 import trustme
 
-from application.deliveries import connections, webhooks
+from application.deliveries import transport, webhooks
 from application.deliveries.addresses import Guard
-from application.deliveries.outgoing import Outgoing
+from application.deliveries.service import Outgoing
 from tests.integration.deliveries.conftest import HERE, Out
 from tests.receiver import Behave, Received, Receiver, answers
 
@@ -120,7 +120,7 @@ NOT_TAKEN: dict[str, tuple[Behave, int | None]] = {
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same limits, sooner: nobody waits 15 seconds in a test."""
     monkeypatch.setattr(webhooks, "TOTAL_SECONDS", 1.0)
-    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.5)
 
 
 class Counted:
@@ -128,14 +128,14 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read = 0
-        inner = connections.Stream.read
+        inner = transport.Stream.read
 
         async def read(stream: Any, *args: Any, **named: Any) -> bytes:
             data = await inner(stream, *args, **named)
             self.read += len(data)
             return data
 
-        monkeypatch.setattr(connections.Stream, "read", read)
+        monkeypatch.setattr(transport.Stream, "read", read)
 
 
 @pytest.mark.parametrize("case", TAKEN)
@@ -147,7 +147,7 @@ def test_a_status_of_2xx_means_taken(case: str, out: Out, monkeypatch) -> None:
         out.run()
     assert out.state() == ("delivered", 1)
     assert len(receiver.received) == 1
-    assert counted.read <= connections.MOST_READ
+    assert counted.read <= transport.MOST_READ
     _, [attempt] = out.outgoing.get(out.workspace, UUID(int=1))
     assert len(attempt.reply or b"") <= webhooks.KEPT
     assert attempt.duration_ms < 3_000
@@ -163,7 +163,7 @@ def test_anything_else_is_tried_again_under_the_same_id(case: str, out: Out, mon
         out.run()
         assert out.state() == ("waiting", 1)
         assert len(receiver.received) == 1  # no redirect was followed
-        assert counted.read <= connections.MOST_READ
+        assert counted.read <= transport.MOST_READ
         row, [attempt] = out.outgoing.get(out.workspace, id_)
         assert attempt.status == status
         assert (attempt.error is None) == (status is not None)

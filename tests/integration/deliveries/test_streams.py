@@ -7,8 +7,8 @@ import threading
 import psycopg
 import pytest
 
-from domain import outbound
-from domain.outbound import lets_pass
+from domain.delivery import event_filter
+from domain.delivery.event_filter import lets_pass
 from tests.builders import anonymous, tracked, user
 from tests.integration.deliveries.conftest import Out
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.storage
 def stream(out: Out, after: int | None = None, id_: str = "all", **wanted) -> None:
     if not out.secrets:
         out.endpoint("https://example.com/")
-    definition = outbound.read({"endpoint": "crm", **wanted})
+    definition = event_filter.read({"endpoint": "crm", **wanted})
     out.outgoing.streams.create(out.workspace, id_, definition, after)
 
 
@@ -94,7 +94,7 @@ def test_many_followers_take_each_event_in_once(out: Out) -> None:
 
 
 def test_a_batch_that_is_rolled_back_is_taken_in_later_once(out: Out, monkeypatch) -> None:
-    from application.ledger import streams as kept
+    from application.ledger.tables import subscriptions as kept
 
     stream(out)
     out.bench.record(tracked(), tracked())

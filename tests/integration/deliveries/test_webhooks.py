@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.retrying import DELAYS
+from domain.delivery.retry_policy import DELAYS
 from tests.integration.deliveries.conftest import Out
 from tests.receiver import Receiver, answers
 

@@ -24,23 +24,23 @@ from sqlalchemy import (
 from starlette.testclient import TestClient
 
 from application.deliveries.addresses import networks
-from application.deliveries.outgoing import Outgoing
-from application.erasing import Erasing
-from application.ledger.entries import Receipt, Rejection
-from application.ledger.keys import KINDS, Keys
+from application.deliveries.service import Outgoing
+from application.ledger.append.prepared import Receipt, Rejection
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.message import Message
+from application.ledger.tables.keys import KINDS, Keys
+from application.ledger.tables.workspaces import Workspaces
+from application.profiles.erasing import Erasing
+from domain.events.message import Message
 from interfaces.bootstrap import check_server
 from interfaces.http.app import Application, create_app
-from interfaces.reading import reading_engine
+from interfaces.query_connections import reading_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
-from projections.base import Projection, Query, Reader
-from projections.batch import Batch
-from projections.projector import Projector
+from projections.runtime.batch import Batch
+from projections.runtime.projection import Projection, Query, Reader
+from projections.runtime.projector import Projector
 
 seen = Table(
     "seen",

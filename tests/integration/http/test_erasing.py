@@ -7,14 +7,14 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from application.deciding import Decision
-from application.ledger import erasure
-from application.ledger.entries import Rejection
-from application.listing import Wanted
-from application.segments import Segments
-from domain.events import Erased, Suppressed, SuppressionLifted
-from domain.identifiers import Identifier
-from domain.segment import Definition
+from application.definitions.manual_lists import Wanted
+from application.definitions.segments import Segments
+from application.definitions.store import Decision
+from application.ledger.append.prepared import Rejection
+from application.ledger.erasure import erasure
+from domain.core.identifiers import Identifier
+from domain.events.events import Erased, Suppressed, SuppressionLifted
+from domain.segments.segment import Definition
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import places
 from tests.integration.http.serving import Served

@@ -6,9 +6,9 @@ from threading import Thread
 
 import pytest
 
-from projections import pace
-from projections.lifecycle import builds, switching
-from projections.lifecycle.lifecycle import Lifecycle
+from projections.rebuild import builds, switch
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size
 from tests.builders import tracked
 from tests.canary import places
 from tests.integration.http.serving import Served
@@ -20,7 +20,7 @@ NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen
 @pytest.fixture
 def lifecycle(served: Served, monkeypatch) -> Lifecycle:
     for it in ("BATCH", "LARGEST"):
-        monkeypatch.setattr(pace, it, 3)
+        monkeypatch.setattr(batch_size, it, 3)
     for n in range(6):
         served.record(
             tracked("Viewed", ANN, properties={"a": "unheard-of"}), tracked("Bought", BOB)
@@ -84,7 +84,7 @@ def test_if_builds_were_passed_over_the_person_would_stay(
 def test_what_was_replaced_and_is_not_yet_dropped_forgets_as_well(
     served: Served, database: str, lifecycle: Lifecycle, monkeypatch
 ) -> None:
-    monkeypatch.setattr(switching, "drop_old", lambda *_: True)
+    monkeypatch.setattr(switch, "drop_old", lambda *_: True)
     lifecycle.ask(["timeline"], "rebuild")
     assert lifecycle.work_on("timeline")
     assert erase(served, ANN).status_code == 200
@@ -95,7 +95,7 @@ def test_what_was_replaced_and_is_not_yet_dropped_forgets_as_well(
 def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
     served: Served, database: str, lifecycle: Lifecycle, monkeypatch
 ) -> None:
-    gone, erasures, statuses = switching.readers_gone, [], []
+    gone, erasures, statuses = switch.readers_gone, [], []
 
     def meanwhile(*args):
         erasures.append(Thread(target=lambda: statuses.append(erase(served, ANN).status_code)))
@@ -104,7 +104,7 @@ def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
         assert statuses == [], "read models are held"
         return gone(*args)
 
-    monkeypatch.setattr(switching, "readers_gone", meanwhile)
+    monkeypatch.setattr(switch, "readers_gone", meanwhile)
     lifecycle.ask(["timeline"], "rebuild")
     assert lifecycle.work_on("timeline")
     for it in erasures:

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event, Thread
 
-from application import erasing
-from application.ledger import erasure
-from domain.events import Decree, Erased
-from projections import checkpoint
-from projections.projector import Projector
+from application.ledger.erasure import erasure
+from application.profiles import erasing
+from domain.events.events import Decree, Erased
+from projections.runtime import checkpoint
+from projections.runtime.projector import Projector
 from tests.builders import NOON, anonymous, tracked, user
 from tests.canary import places
 from tests.integration.http.serving import Served, serving

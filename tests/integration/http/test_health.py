@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from domain.errors import UnsafeServer
-from domain.identity import LARGE
-from interfaces.http import progress
+from domain.core.errors import UnsafeServer
+from domain.identity.resolution import LARGE
+from interfaces.http import projection_health
 from interfaces.http.app import create_app
 from tests.builders import anonymous, tracked, user
 from tests.integration.http.serving import serving
@@ -42,7 +42,7 @@ def test_without_a_database_it_is_live_but_not_ready():
 def test_without_a_database_a_query_says_when_to_come_back():
     nowhere = "host=127.0.0.1 port=1 user=somebody dbname=nothing"
     key = "cdp_live_read_AAAAAAAAAAAA_" + "A" * 43
-    from application.ledger.keys import _checksum
+    from application.ledger.tables.keys import _checksum
 
     headers = {"Authorization": f"Bearer {key}_{_checksum(key)}"}
     with serving(nowhere) as service, client_of(service) as client:
@@ -66,7 +66,7 @@ def test_an_unsafe_database_is_named(served):
 def test_a_read_model_that_stands_still_behind_the_head_is_named(served, monkeypatch):
     served.record(tracked())
     assert served.client.get("/healthz/ready").status_code == 200
-    monkeypatch.setattr(progress, "STALLED_SECONDS", 0.0)
+    monkeypatch.setattr(projection_health, "STALLED_SECONDS", 0.0)
     ready = served.client.get("/healthz/ready")
     assert ready.status_code == 503
     assert {it["code"] for it in ready.json()["reasons"]} == {"projection_stalled"}

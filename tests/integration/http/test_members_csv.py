@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from domain.errors import Overloaded
-from domain.identifiers import Identifier
-from interfaces.http import members
-from interfaces.http.spreadsheet import lines
-from projections.segments import queries
+from domain.core.errors import Overloaded
+from domain.core.identifiers import Identifier
+from interfaces.http.api.segments import members
+from interfaces.http.kit.csv import lines
+from projections.segments.queries import segments
 from tests.builders import tracked, user
 from tests.integration.http.serving import Served
 from tests.integration.http.test_membership import ask, bought, define
@@ -63,7 +63,7 @@ def test_no_cell_is_a_formula_and_every_other_comes_back_as_it_was(shop: Served)
 def test_all_pages_are_of_one_moment(shop: Served, monkeypatch) -> None:
     """Somebody enters between two pages, and somebody else is erased from them."""
     monkeypatch.setattr(members, "PAGE", 3)
-    answer = queries.answer_members
+    answer = segments.answer_members
 
     def meanwhile(*asked):
         found = answer(*asked)
@@ -71,7 +71,7 @@ def test_all_pages_are_of_one_moment(shop: Served, monkeypatch) -> None:
         shop.project()
         return found
 
-    monkeypatch.setattr(queries, "answer_members", meanwhile)
+    monkeypatch.setattr(segments, "answer_members", meanwhile)
     assert len(table(shop)) == len(ODD)
     monkeypatch.undo()
     assert len(table(shop)) == len(ODD) + 1

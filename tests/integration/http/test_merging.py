@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.identifiers import Identifier
+from domain.core.identifiers import Identifier
 from interfaces.wire import FORMATS
 from interfaces.wire.base import Limits
 from tests.builders import NOON, anonymous, tracked, user

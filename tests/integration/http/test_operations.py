@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.ledger.entries import Rejection
+from application.ledger.append.prepared import Rejection
 from tests.builders import NOON, tracked
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from application.ledger.outbox import NewDelivery, enqueue
+from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.builders import tracked, user
 from tests.canary import places
 from tests.integration.http.serving import Served

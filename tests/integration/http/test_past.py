@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from application.ledger.keeper import Keeper
+from application.ledger.read.snapshotter import Keeper
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import places
 

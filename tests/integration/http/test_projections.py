@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from projections.lifecycle.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import Lifecycle
 from tests.integration.http.serving import Served
 from tests.integration.http.test_membership import ANN, BOB, bought, define, inside
 

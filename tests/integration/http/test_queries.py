@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from interfaces.http import turns
-from interfaces.reading import reading_engine
+from interfaces.http.kit import concurrency_limit
+from interfaces.query_connections import reading_engine
 from tests.builders import tracked
 
 
@@ -102,7 +102,7 @@ def test_more_questions_than_connections_wait_their_turn(served):
 
 
 def test_a_question_too_many_is_turned_away_at_once(asked, monkeypatch):
-    monkeypatch.setattr(turns, "MOST_WAITING", 0)
+    monkeypatch.setattr(concurrency_limit, "MOST_WAITING", 0)
     answer = asked.get("/v1/seen/a/names")
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
     assert answer.headers["retry-after"] == "1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from domain.automation import schema as rules
 from domain.conditions import CONDITIONS, schema
+from domain.rules import schema as rules
 
 
 def test_the_schema_of_conditions_is_served_without_a_key(asked):

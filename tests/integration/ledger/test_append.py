@@ -12,11 +12,17 @@ import psycopg
 import pytest
 from eventsourcing.persistence import EventStore
 
-from application.ledger.entries import Rejection, microseconds
-from application.ledger.evidence import commitment, leaf
+from application.ledger.append.evidence import commitment, leaf
+from application.ledger.append.prepared import Rejection, microseconds
 from application.ledger.mapper import EventMapper
 from application.ledger.recorder import LedgerRecorder
-from domain.events import AttributesChanged, IdentifiersLinked, Merged, SystemOccurred, Tracked
+from domain.events.events import (
+    AttributesChanged,
+    IdentifiersLinked,
+    Merged,
+    SystemOccurred,
+    Tracked,
+)
 from tests.builders import NOON, anonymous, tracked, user
 from tests.fix_ledger import Bench
 

@@ -12,14 +12,14 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from application.ledger.group_commit import Limits
+from application.ledger.append.group_commit import Limits
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from application.merging import Decision, Merging
-from domain.message import Message
+from application.ledger.tables.workspaces import Workspaces
+from application.profiles.merging import Decision, Merging
+from domain.events.message import Message
 from projections import identity
-from projections.projector import Projector
+from projections.runtime.projector import Projector
 from tests.builders import anonymous, tracked, user
 
 pytestmark = pytest.mark.storage

@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 import psycopg
 import pytest
 
-from application.ledger import append as appending
+from application.ledger.append import append as appending
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.errors import LedgerUnavailable
-from domain.message import Message
-from domain.recorded import Recorded
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.errors import LedgerUnavailable
+from domain.events.message import Message
+from domain.events.recorded import Recorded
 from tests.builders import tracked, user
 from tests.fix_ledger import Bench
 

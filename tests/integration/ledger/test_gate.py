@@ -5,15 +5,15 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from application.ledger import gate
-from domain.errors import UnsafeServer
+from application.ledger import server_requirements
+from domain.core.errors import UnsafeServer
 
 pytestmark = pytest.mark.storage
 
 
 def test_the_server_of_the_tests_is_safe(database: str) -> None:
     with psycopg.connect(database) as connection:
-        gate.check(connection)
+        server_requirements.check(connection)
 
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "default_transaction_read_only"])
@@ -25,11 +25,11 @@ def test_a_session_that_acknowledges_too_early_or_never_is_refused(
         psycopg.connect(database, options=f"-c {setting}={value}") as connection,
         pytest.raises(UnsafeServer, match="not safe for a ledger") as refused,
     ):
-        gate.check(connection)
+        server_requirements.check(connection)
     assert refused.value.details["settings"]
 
 
 def test_every_requirement_says_why() -> None:
-    for requirement in (*gate.REQUIRED, *gate.ADVISED):
+    for requirement in (*server_requirements.REQUIRED, *server_requirements.ADVISED):
         assert requirement.because
         assert not requirement.holds("missing")

@@ -8,11 +8,11 @@ from threading import Event
 import psycopg
 import pytest
 
-from application.ledger.append import Appended
-from application.ledger.entries import Preparation
-from application.ledger.group_commit import GroupCommit, Limits
+from application.ledger.append.append import Appended
+from application.ledger.append.group_commit import GroupCommit, Limits
+from application.ledger.append.prepared import Preparation
 from application.ledger.ledger import Ledger
-from domain.errors import LedgerUnavailable, Overloaded
+from domain.core.errors import LedgerUnavailable, Overloaded
 from tests.builders import tracked, user
 from tests.fix_ledger import Bench
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from application.ledger import keys as keys_module
-from application.ledger.keys import KINDS, Keys, parse
-from domain.errors import Conflict, InvalidRequest, NotFound
+from application.ledger.tables import keys as keys_module
+from application.ledger.tables.keys import KINDS, Keys, parse
+from domain.core.errors import Conflict, InvalidRequest, NotFound
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage

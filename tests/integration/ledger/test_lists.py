@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from application import listing
-from application.ledger import segments as kept
-from application.listing import Wanted
-from application.segments import LONGEST_LIST, Decision, Segments
-from domain.errors import Conflict, InvalidRequest, NotFound
-from domain.events import Listed
-from domain.identifiers import Identifier
-from domain.segment import Definition
+from application.definitions import manual_lists
+from application.definitions.manual_lists import Wanted
+from application.definitions.segments import LONGEST_LIST, Decision, Segments
+from application.ledger.tables import definitions as kept
+from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.core.identifiers import Identifier
+from domain.events.events import Listed
+from domain.segments.segment import Definition
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.fix_ledger import Bench
 
@@ -161,7 +161,7 @@ def test_somebody_suppressed_meanwhile_is_seen(lists: Lists, monkeypatch) -> Non
 
 
 def test_without_the_count_of_erasures_they_are_not(lists: Lists, monkeypatch) -> None:
-    append = listing.append_events
-    monkeypatch.setattr(listing, "append_events", lambda *asked: append(*asked[:3]))
+    append = manual_lists.append_events
+    monkeypatch.setattr(manual_lists, "append_events", lambda *asked: append(*asked[:3]))
     done = suppress_between_looking_and_recording(lists, monkeypatch)
     assert done == ["listed", "listed"]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from application.ledger.outbox import COMMANDS, NewDelivery, enqueue
+from application.ledger.tables.outbox import COMMANDS, NewDelivery, enqueue
 from tests.builders import NOON
 from tests.fix_ledger import Bench
 

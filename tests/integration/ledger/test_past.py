@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from application.ledger import snapshots
-from application.ledger.keeper import Keeper
-from domain import profile_state
-from domain.errors import HoleInLedger
+from application.ledger.read import snapshots
+from application.ledger.read.snapshotter import Keeper
+from domain.core.errors import HoleInLedger
+from domain.profiles import state as profile_state
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 

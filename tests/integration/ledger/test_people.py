@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.identifiers import Identifier
+from domain.core.identifiers import Identifier
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.fix_ledger import Bench
 

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from application.ledger import append as appending
-from application.ledger.binary import BigintArray, UuidArray
-from application.ledger.group_commit import Limits
+from application.ledger.append import append as appending
+from application.ledger.append.binary import BigintArray, UuidArray
+from application.ledger.append.group_commit import Limits
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from domain.errors import LedgerUnavailable
-from domain.message import Message
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.errors import LedgerUnavailable
+from domain.events.message import Message
 from tests.builders import tracked, user
 from tests.checker import History, Report, check
 from tests.e2e.sabotage import _beside

@@ -9,16 +9,16 @@ from threading import Barrier
 
 import pytest
 
-from application import segments as deciding
-from application.deciding import Decision
-from application.ledger import segments as kept
+from application.definitions import segments as deciding
+from application.definitions.segments import Segments
+from application.definitions.store import Decision
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.workspaces import Workspaces
-from application.segments import Segments
-from domain.errors import Conflict, FoldlineError, InvalidRequest, NotFound
-from domain.events import SegmentArchived, SegmentDefined
-from domain.segment import Definition, Segment
+from application.ledger.tables import definitions as kept
+from application.ledger.tables.workspaces import Workspaces
+from domain.core.errors import Conflict, FoldlineError, InvalidRequest, NotFound
+from domain.events.events import SegmentArchived, SegmentDefined
+from domain.segments.segment import Definition, Segment
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage

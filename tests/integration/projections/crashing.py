@@ -15,11 +15,12 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine, create_engine, text
 
-from domain.past import Place
-from projections import PROJECTIONS, checkpoint, pace
-from projections.lifecycle import builds
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from domain.profiles.as_of import Place
+from projections import PROJECTIONS
+from projections.rebuild import builds
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size, checkpoint
+from projections.runtime.projector import Projector
 from tests.integration.projections.history import ListFeed
 
 BATCH = 14
@@ -117,7 +118,7 @@ class Worker:
 
 def _nursery(dsn: str, pipe: Pipe) -> None:
     """Fork a process for each job that is asked for, until nobody asks any more."""
-    pace.BATCH = BATCH
+    batch_size.BATCH = BATCH
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with engine_on(dsn) as engine, suppress(EOFError):
         while True:

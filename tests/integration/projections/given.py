@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, text
 
-from domain.message import Message
-from domain.recorded import Recorded
-from projections import PROJECTIONS, checkpoint, identity, profile, segments, sessions
-from projections.base import Projection, Reader
-from projections.projector import Projector
+from domain.events.message import Message
+from domain.events.recorded import Recorded
+from projections import PROJECTIONS, identity, profile, segments, sessions
+from projections.runtime import checkpoint
+from projections.runtime.projection import Projection, Reader
+from projections.runtime.projector import Projector
 from tests.integration.projections.history import ListFeed, past, recorded, stream_of
 
 

@@ -9,16 +9,17 @@ from uuid import UUID
 
 import msgspec
 
-from domain import payload, profile_state
-from domain.events import Event, IdentifiersLinked, MessageEvent
-from domain.identifiers import Identifier, message_digest, stream_id, system_stream
-from domain.identity import facts_of, named
-from domain.message import Message
-from domain.past import Past, Place
-from domain.person import find
-from domain.profile import decide
-from domain.profile_state import ProfileState
-from domain.recorded import Recorded
+from domain.core.identifiers import Identifier, message_digest, stream_id, system_stream
+from domain.events import payload
+from domain.events.events import Event, IdentifiersLinked, MessageEvent
+from domain.events.message import Message
+from domain.events.recorded import Recorded
+from domain.identity.resolution import facts_of, named
+from domain.identity.resolved_profile import find
+from domain.identity.routing import decide
+from domain.profiles import state as profile_state
+from domain.profiles.as_of import Past, Place
+from domain.profiles.state import ProfileState
 from tests.builders import NOON
 
 SECRET = b"a workspace's own secret"

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.automation.events import RuleDefined, RuleEnabled
+from domain.events.rule_events import RuleDefined, RuleEnabled
 from tests.builders import tracked
 from tests.properties.test_automation import RULE, TAG, decree, triggers_of
 from tests.properties.test_segments import (

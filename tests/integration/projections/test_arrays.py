@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.arrays import Bigints, Blobs, Texts, Uuids, packed
+from projections.kit.arrays import Bigints, Blobs, Texts, Uuids, packed
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 from sqlalchemy import text
 
-from projections import PROJECTIONS, pace, timeline
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from projections import PROJECTIONS, timeline
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size
+from projections.runtime.projector import Projector
 from tests.integration.projections.test_rebuild import NAMES, customers
 
 INDEXES = text("SELECT indexdef FROM pg_indexes WHERE schemaname LIKE 'read_%' ORDER BY 1")
@@ -20,7 +21,7 @@ SMALL = 7
 def filled(given, monkeypatch):
     given.messages(*customers(60))
     for it in ("BATCH", "LARGEST"):
-        monkeypatch.setattr(pace, it, SMALL)
+        monkeypatch.setattr(batch_size, it, SMALL)
     return given
 
 

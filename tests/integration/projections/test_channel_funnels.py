@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import event
 
-from domain.errors import InvalidRequest
-from projections.channel_funnels import asking, fold
+from domain.core.errors import InvalidRequest
+from projections.channel_funnels import fold, sql
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 
 
@@ -99,9 +99,9 @@ def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
     assert rest["next"] is None
 
 
-@pytest.mark.parametrize("few", [0, asking.FEW])
+@pytest.mark.parametrize("few", [0, sql.FEW])
 def test_people_are_counted_through_merges_and_unmerges(given, monkeypatch, few) -> None:
-    monkeypatch.setattr(asking, "FEW", few)
+    monkeypatch.setattr(sql, "FEW", few)
     one, other = user("u-1"), user("u-2")
     given.messages(spring("message_sent", "1", one), spring("message_sent", "2", other))
     assert profiles(only(given))[0] == 2

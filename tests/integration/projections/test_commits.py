@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 from projections import PROJECTIONS, profile
-from projections.batch import Batch
-from projections.projector import Projector
+from projections.runtime.batch import Batch
+from projections.runtime.projector import Projector
 from tests.fix_embedded import postmaster
 from tests.integration.projections.given import Given, rows_of
 from tests.integration.projections.history import ListFeed, recorded

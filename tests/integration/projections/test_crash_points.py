@@ -11,12 +11,13 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from domain.automation.events import RuleDefined, RuleEnabled
-from domain.recorded import Recorded
-from projections import PROJECTIONS, pace, segments, timeline
-from projections.base import Projection
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from domain.events.recorded import Recorded
+from domain.events.rule_events import RuleDefined, RuleEnabled
+from projections import PROJECTIONS, segments, timeline
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size
+from projections.runtime.projection import Projection
+from projections.runtime.projector import Projector
 from tests.builders import anonymous, merged, tracked, unmerged, user
 from tests.integration.projections import crashing
 from tests.integration.projections.crashing import Clock, Job, Worker
@@ -103,7 +104,7 @@ class Crashing:
 
 @pytest.fixture
 def crashes(database: str, monkeypatch) -> Iterator[Crashing]:
-    monkeypatch.setattr(pace, "BATCH", crashing.BATCH)
+    monkeypatch.setattr(batch_size, "BATCH", crashing.BATCH)
     with crashing.engine_on(database) as engine:
         crashes = Crashing(database, engine)
         yield crashes

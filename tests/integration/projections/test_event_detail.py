@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from domain.errors import NotFound
+from domain.core.errors import NotFound
 from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.history import with_payload
 

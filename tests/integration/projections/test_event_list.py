@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.history import stream_of, with_payload
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from projections.event_catalogue.survey import PATHS
 from tests.builders import NOON, tracked
 from tests.integration.projections.history import with_payload

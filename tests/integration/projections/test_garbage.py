@@ -7,10 +7,10 @@ import gc
 
 import pytest
 
-from domain.events import SegmentDefined
+from domain.events.events import SegmentDefined
 from projections import PROJECTIONS, timeline
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime.projector import Projector
 from tests.integration.projections.test_crash_points import HISTORY
 
 DECISIONS = 3

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.forgotten import Forgotten
-from domain.identity import LARGE
+from domain.identity.resolution import LARGE
+from domain.profiles.erasure import Forgotten
 from projections import identity
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import stream_of

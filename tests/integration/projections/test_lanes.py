@@ -8,14 +8,15 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import text
 
-from projections import PROJECTIONS, identity, lanes, profile
-from projections.projector import Projector
+from projections import PROJECTIONS, identity, profile
+from projections.runtime import parallel_apply
+from projections.runtime.projector import Projector
 from tests.integration.projections.test_rebuild import customers
 
 
 @pytest.fixture(autouse=True)
 def _every_batch_is_large(monkeypatch) -> None:
-    monkeypatch.setattr(lanes, "MANY", 1)
+    monkeypatch.setattr(parallel_apply, "MANY", 1)
 
 
 def changed(which, apply):

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from domain.conditions import read
-from domain.conditions.times import microseconds
-from projections.segments import bulk, tables
+from domain.core.time import to_micros
+from projections.segments import tables
+from projections.segments.backfill import bulk
 from tests.builders import tracked, unmerged
 from tests.integration.projections.history import stream_of
 from tests.properties.test_segments import (
@@ -62,9 +63,9 @@ def test_what_leaves_the_window_lets_somebody_enter(kept: Kept, condition: Any, 
         Said(3, tracked("paid", payer, properties={"n": 2}, occurred_at=at(3))),
         Said(4, defined("asked", condition)),
     ]
-    assert bulk.members_of(read(condition), microseconds(at(4))) is not None
+    assert bulk.members_of(read(condition), to_micros(at(4))) is not None
     stays = kept.stays(kept.project(ledger(history), 100))
-    inside = [bool(members(stays, "asked", microseconds(at(it)))) for it in (4, 4.9, 5, 7.9, 8)]
+    inside = [bool(members(stays, "asked", to_micros(at(it)))) for it in (4, 4.9, 5, 7.9, 8)]
     assert inside == [False, False, True, True, False]
     assert {it.person for it in stays} == {stream_of(payer)}
 

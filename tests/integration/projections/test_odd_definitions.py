@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.conditions.times import microseconds
+from domain.core.time import to_micros
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.history import stream_of
 from tests.properties.test_segments import (
@@ -62,8 +62,8 @@ def test_a_condition_that_nobody_meets_holds_up_nothing(kept: Kept, condition: A
         Said(6, defined("buyers", {"event": "paid", "count": {"at_least": 2}})),
     ]
     stays = kept.stays(kept.project(ledger(history), 100))
-    assert not members(stays, "odd", microseconds(at(7)))
-    assert members(stays, "buyers", microseconds(at(7))) == {stream_of(NAMES[0])}
+    assert not members(stays, "odd", to_micros(at(7)))
+    assert members(stays, "buyers", to_micros(at(7))) == {stream_of(NAMES[0])}
 
 
 def test_what_is_forgotten_within_a_batch_leaves_as_little_as_from_batch_to_batch(
@@ -99,5 +99,5 @@ def test_who_becomes_somebody_again_has_left_what_was_archived(
     ]
     stays = kept.stays(kept.project(ledger(history), size))
     both = {stream_of(user), stream_of(visitor)}
-    assert members(stays, "new", microseconds(at(7))) == both
-    assert not members(stays, "old", microseconds(at(7)))
+    assert members(stays, "new", to_micros(at(7))) == both
+    assert not members(stays, "old", to_micros(at(7)))

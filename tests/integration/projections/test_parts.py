@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from domain.conditions import Happened
-from domain.known import Stream, Whose
-from domain.since import Since
-from domain.standing import Standing
-from domain.steps import Became, Did
-from projections.segments import parts, stored, tables
+from domain.core.ledger_time import Since
+from domain.evaluation.inputs import Became, Did
+from domain.evaluation.membership_state import Standing
+from domain.evaluation.profile_context import Stream, Whose
+from projections.segments import tables
+from projections.segments.state import partitioning, reader
 from tests.builders import tracked, user
 from tests.properties.test_segments import Kept, Said, at, defined, kept, ledger
 
@@ -47,8 +48,8 @@ def test_everybody_is_in_one_part_with_all_that_happens_to_them(whose, events, f
     steps = [did(number, it) for number, it in enumerate(events, 1)]
     told = [became(100 * number, it) for number, it in enumerate(facts)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "EACH", 1)
-        found = list(parts.shares(stored.Kept(streams, standings, {}, (), {}), told, steps))
+        patch.setattr(partitioning, "EACH", 1)
+        found = list(partitioning.shares(reader.Kept(streams, standings, {}, (), {}), told, steps))
 
     assert Counter(it for some, _ in found for it in some.streams) == Counter([*streams])
     assert Counter(it for some, _ in found for it in some.standings) == Counter([*standings])

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import InvalidRequest, NotFound
-from domain.identifiers import Identifier, system_stream
+from domain.core.errors import InvalidRequest, NotFound
+from domain.core.identifiers import Identifier, system_stream
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import SECRET, stream_of
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import InvalidRequest, NotFound
-from domain.identifiers import Identifier
+from domain.core.errors import InvalidRequest, NotFound
+from domain.core.identifiers import Identifier
 from tests.builders import NOON, anonymous, user
 from tests.integration.projections.history import stream_of
 from tests.unit.given_profile import identified, message

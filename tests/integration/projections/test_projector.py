@@ -7,9 +7,10 @@ from time import monotonic
 import pytest
 from sqlalchemy import text
 
-from domain.errors import HoleInLedger
-from projections import PROJECTIONS, event_catalogue, pace, timeline
-from projections.projector import Projector
+from domain.core.errors import HoleInLedger
+from projections import PROJECTIONS, event_catalogue, timeline
+from projections.runtime import batch_size
+from projections.runtime.projector import Projector
 from tests.builders import anonymous, tracked, user
 from tests.integration.projections.history import recorded
 
@@ -179,7 +180,7 @@ def test_a_running_worker_follows_the_ledger(given, running):
 
 def test_a_running_worker_takes_more_at_once_while_much_is_left(given, running, monkeypatch):
     for name, size in (("BATCH", 5), ("LARGEST", 20)):
-        monkeypatch.setattr(pace, name, size)
+        monkeypatch.setattr(batch_size, name, size)
     limits, read = [], given.feed.read
 
     def counted(workspace, after, limit):

@@ -10,12 +10,13 @@ from time import monotonic
 import pytest
 from sqlalchemy import text
 
-from domain.errors import Conflict, NotFound
-from projections import PROJECTIONS, event_catalogue, pace, timeline
+from domain.core.errors import Conflict, NotFound
+from projections import PROJECTIONS, event_catalogue, timeline
 from projections.event_catalogue.tables import day, event_type
-from projections.lifecycle import builds
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from projections.rebuild import builds
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size
+from projections.runtime.projector import Projector
 from tests.builders import anonymous, tracked, user
 from tests.integration.projections.history import with_payload
 
@@ -86,7 +87,7 @@ def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
 
 def small_batches(monkeypatch, size: int = 5) -> None:
     for it in ("BATCH", "LARGEST"):
-        monkeypatch.setattr(pace, it, size)
+        monkeypatch.setattr(batch_size, it, size)
 
 
 def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monkeypatch):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.errors import InvalidRequest, NotFound
+from domain.core.errors import InvalidRequest, NotFound
 from tests.builders import NOON, anonymous, merged, tracked, user
 from tests.integration.projections.history import stream_of, with_payload
 

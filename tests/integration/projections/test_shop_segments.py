@@ -9,7 +9,7 @@ from io import BytesIO
 import msgspec
 import pytest
 
-from domain.recorded import Recorded
+from domain.events.recorded import Recorded
 from interfaces.wire import FORMATS
 from projections import identity, profile, segments, timeline
 from tests.fix_postgres import clone

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from projections import statistics
-from projections.lifecycle import aside
-from projections.lifecycle.lifecycle import Lifecycle
 from projections.profile.tables import search, state
+from projections.rebuild import shadow_schema
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import analyze
 from tests.builders import tracked, user
 
 YOUNG = 20
@@ -16,7 +16,7 @@ YOUNG = 20
 
 @pytest.fixture
 def young(monkeypatch):
-    monkeypatch.setattr(statistics, "YOUNG", (YOUNG,))
+    monkeypatch.setattr(analyze, "YOUNG", (YOUNG,))
 
 
 def rows_known(tx, schema: str, table: str = state.name) -> float:
@@ -57,13 +57,13 @@ def test_a_table_that_is_known_is_left_to_the_server(given, young):
 def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
     given.messages(*people(0, YOUNG + 10))
     seen = []
-    gather = statistics.gather
+    gather = analyze.gather
 
     def gathered(tx, projection, **more):
         gather(tx, projection, **more)
-        seen.append(rows_known(tx, aside.next_schema(projection.schema)))
+        seen.append(rows_known(tx, shadow_schema.next_schema(projection.schema)))
 
-    monkeypatch.setattr(statistics, "gather", gathered)
+    monkeypatch.setattr(analyze, "gather", gathered)
     lifecycle = Lifecycle(given.projector)
     lifecycle.ask(["profile"], "rebuild")
     assert lifecycle.work_on("profile")
@@ -79,4 +79,4 @@ def test_a_position_is_passed_once(given, young, after, position, due):
     given.messages(*people(0, after)) if after else None
     history = given.messages(*feed)
     batch = given.projector.read(1, after, len(history))
-    assert statistics.are_due(batch) == due
+    assert analyze.are_due(batch) == due

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import literal_column, select
 
-from domain.conditions.times import microseconds
-from domain.events import Listed
+from domain.core.time import to_micros
+from domain.events.events import Listed
 from projections.segments import tables
 from tests.builders import tracked
 from tests.integration.projections.history import stream_of, with_payload
@@ -53,7 +53,7 @@ def test_whoever_leaves_and_comes_back_at_one_instant_has_been_in_it_twice(
         Said(1, listed(False)),
         Said(1, listed(True)),
     ]
-    workspace, now = kept.project(ledger(history), size), microseconds(at(1))
+    workspace, now = kept.project(ledger(history), size), to_micros(at(1))
     assert sorted(kept.stays(workspace), key=lambda it: it.entered_by) == [
         Stay(workspace, "vips", stream_of(ANN), now, 3, now, 4),
         Stay(workspace, "vips", stream_of(ANN), now, 5),
@@ -90,7 +90,7 @@ def test_an_event_that_moves_nobody_leaves_the_person_as_it_was_written(kept: Ke
 def test_whom_the_server_let_in_leaves_like_others(kept: Kept) -> None:
     history = [paid(0), Said(1, defined("buyers", PAID | {"within": {"last": "5m"}}))]
     workspace = kept.project(ledger(history), 100)
-    times = microseconds(at(1)), 2, microseconds(at(5)), 0
+    times = to_micros(at(1)), 2, to_micros(at(5)), 0
     assert kept.stays(workspace) == [Stay(workspace, "buyers", stream_of(ANN), *times)]
 
 

@@ -10,11 +10,12 @@ from time import sleep
 import pytest
 from sqlalchemy import select, text
 
-from interfaces.reading import reading_engine
-from projections import PROJECTIONS, checkpoint, pace, timeline
-from projections.lifecycle import switching
-from projections.lifecycle.lifecycle import Lifecycle
-from projections.projector import Projector
+from interfaces.query_connections import reading_engine
+from projections import PROJECTIONS, timeline
+from projections.rebuild import switch
+from projections.rebuild.lifecycle import Lifecycle
+from projections.runtime import batch_size, checkpoint
+from projections.runtime.projector import Projector
 from projections.timeline.tables import timeline as rows
 from tests.builders import tracked
 
@@ -84,7 +85,7 @@ def running(bench, reading, engine):
 
 def test_the_old_generation_answers_until_the_new_one_does(bench, reading, engine, monkeypatch):
     for it in ("BATCH", "LARGEST"):
-        monkeypatch.setattr(pace, it, 1_000)
+        monkeypatch.setattr(batch_size, it, 1_000)
     with running(bench, reading, engine) as it:
         lifecycle = Lifecycle(it.projector)
         for _ in range(5):
@@ -131,7 +132,7 @@ def test_a_question_asked_before_is_answered_before(given, reading):
 
 
 def test_if_nobody_waited_for_it_it_would_miss_what_was_built_since(given, reading, monkeypatch):
-    monkeypatch.setattr(switching, "readers_gone", lambda *_: True)
+    monkeypatch.setattr(switch, "readers_gone", lambda *_: True)
     assert ask_across_the_switch(given, reading) == (0, 10)
 
 
@@ -157,14 +158,14 @@ def test_a_question_that_takes_long_holds_up_the_switch_and_nobody_else(given, r
 
 def test_without_the_hold_events_would_be_lost(given, monkeypatch):
     """The projector takes a batch into the old tables after the last was taken into the new."""
-    monkeypatch.setattr(switching, "hold", lambda _: True)
-    gone = switching.readers_gone
+    monkeypatch.setattr(switch, "hold", lambda _: True)
+    gone = switch.readers_gone
 
     def later(*args):
         given.messages(tracked("Bought"))
         return gone(*args)
 
-    monkeypatch.setattr(switching, "readers_gone", later)
+    monkeypatch.setattr(switch, "readers_gone", later)
     given.messages(tracked("Viewed"))
     lifecycle = Lifecycle(given.projector)
     lifecycle.ask(["timeline"], "rebuild")
@@ -175,12 +176,12 @@ def test_without_the_hold_events_would_be_lost(given, monkeypatch):
 def test_what_a_crash_left_to_be_dropped_does_not_stand_in_the_way(given, monkeypatch):
     lifecycle = Lifecycle(given.projector)
     given.messages(tracked())
-    monkeypatch.setattr(switching, "drop_old", lambda *_: False)
+    monkeypatch.setattr(switch, "drop_old", lambda *_: False)
     for _ in range(2):
         lifecycle.ask(["timeline"], "rebuild")
         assert lifecycle.work_on("timeline")
     monkeypatch.undo()
-    assert switching.drop_old(given.engine, timeline.projection.schema)
+    assert switch.drop_old(given.engine, timeline.projection.schema)
     with given.engine.connect() as tx:
         left = tx.execute(text("SELECT count(*) FROM pg_namespace WHERE nspname ~ '_(old|next)$'"))
         assert left.scalar() == 0

@@ -6,14 +6,15 @@ from uuid import UUID
 
 import msgspec
 
-from domain.automation import acting, plan
-from domain.automation.effective import Effective, InEffect
 from domain.conditions import Happened
-from domain.membership import Membership
-from domain.rules import Rules
-from domain.since import Since
-from domain.steps import Did
-from projections.segments.steps import depth_of
+from domain.core.ledger_time import Since
+from domain.evaluation import rule_runner
+from domain.evaluation.engine import Membership
+from domain.evaluation.inputs import Did
+from domain.evaluation.rule_index import Effective, InEffect
+from domain.evaluation.segment_index import Rules
+from domain.rules import definition
+from projections.segments.inputs import depth_of
 from tests.builders import tracked, user
 from tests.integration.projections.history import recorded
 
@@ -23,7 +24,7 @@ TAG = [{"add_tag": {"tag": "x"}}]
 
 
 def people(**more) -> Membership:
-    read = plan.read({"trigger": {"event": "a"}, "actions": TAG} | more)
+    read = definition.read({"trigger": {"event": "a"}, "actions": TAG} | more)
     return Membership(Rules([], effective=Effective([InEffect("r", 1, read)])), {})
 
 
@@ -39,12 +40,12 @@ def outcomes(one: Membership) -> list[tuple[str, str]]:
 
 def test_rules_that_lead_to_one_another_come_to_an_end() -> None:
     one = people()
-    one.go_through([did(1, acting.DEEPEST - 1), did(2, acting.DEEPEST)], 3)
+    one.go_through([did(1, rule_runner.DEEPEST - 1), did(2, rule_runner.DEEPEST)], 3)
     assert outcomes(one) == [("fired", "at_once"), ("suppressed", "too_deep")]
 
 
 def test_nobody_waits_in_a_rule_without_end(monkeypatch) -> None:
-    monkeypatch.setattr(acting, "MOST_WAITING", 2)
+    monkeypatch.setattr(rule_runner, "MOST_WAITING", 2)
     one = people(delay="1h")
     one.go_through([did(1), did(2), did(3), did(HOUR + 1)], 2 * HOUR)
     waited = ("fired", "delayed")

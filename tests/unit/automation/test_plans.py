@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.automation import plan
-from domain.automation.actions import written
 from domain.conditions import Known, Told
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
+from domain.rules import definition
+from domain.rules.actions import written
 
 EVENT, TAG = {"event": "a"}, [{"add_tag": {"tag": "x"}}]
 WAIT = {"event": "b", "timeout": "1h", "else": TAG}
@@ -49,7 +49,7 @@ def rule(**more):
     ],
 )
 def test_a_rule_can_be_written(document) -> None:
-    assert plan.read(document)
+    assert definition.read(document)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_rule_can_be_written(document) -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_place(document, place) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        plan.read(document)
+        definition.read(document)
     assert refused.value.details.get("path", "") == place
 
 
@@ -98,7 +98,7 @@ def test_actions_are_written_as_they_were_read() -> None:
         {"send_event": {"name": "x"}},
         {"set_attribute": {"name": "x", "value": None}},
     ]
-    read = plan.read(rule(actions=documents)).at_once
+    read = definition.read(rule(actions=documents)).at_once
     assert [written(it) for it in read] == [
         b'{"webhook":{"endpoint":"crm"}}',
         b'{"send_event":{"name":"x"}}',
@@ -122,6 +122,6 @@ def test_actions_are_written_as_they_were_read() -> None:
 def test_a_field_is_taken_from_what_set_the_rule_off(
     comparison, context, attributes, holds
 ) -> None:
-    read = plan.read(rule(audience={"attribute": "x"} | comparison)).audience
+    read = definition.read(rule(audience={"attribute": "x"} | comparison)).audience
     assert read is not None
     assert read.holds(Known({}, lambda: Told(attributes)), 0, {"properties": context}) is holds

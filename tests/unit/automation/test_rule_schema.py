@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from jsonschema import Draft202012Validator
 
-from domain.automation import schema
-from interfaces.http.rules import EXAMPLES
+from domain.rules import schema
+from interfaces.http.api.rules.rules import EXAMPLES
 from tests.unit.automation.test_plans import TAG, WAIT, rule
 
 VALIDATOR = Draft202012Validator(schema.document())

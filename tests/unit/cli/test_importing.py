@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.errors import InvalidRequest
-from interfaces.cli.importing import source_of
+from domain.core.errors import InvalidRequest
+from interfaces.cli.file_import import source_of
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from interfaces.cli.options import takes
 from interfaces.settings import Settings
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from domain.conditions import Happened, Known, Program, Told, read
-from domain.conditions.times import MICROSECOND, microseconds, moment
 from domain.conditions.values import shown
+from domain.core.time import MICROSECOND, from_micros, to_micros
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When most things here happen."""
@@ -40,13 +40,13 @@ class Person:
     def meets(self, document: Any, at: datetime) -> bool:
         """Say whether the condition holds of the person at the instant."""
         condition, facts = self._prepared(document)
-        return condition.holds(facts, microseconds(at))
+        return condition.holds(facts, to_micros(at))
 
     def changes(self, document: Any, at: datetime) -> datetime | None:
         """Return when the answer is said to change by itself, as it is told together with the answer."""
         condition, facts = self._prepared(document)
-        _, changes = condition.asker()(facts, microseconds(at))
-        return None if changes is None else moment(changes)
+        _, changes = condition.asker()(facts, to_micros(at))
+        return None if changes is None else from_micros(changes)
 
     def around(self, document: Any, at: datetime) -> tuple[bool, bool, bool]:
         """Return the answers just before, at and just after the instant.
@@ -54,7 +54,7 @@ class Person:
         An answer that differs at the instant itself has been foretold just before.
         """
         condition, facts = self._prepared(document)
-        instants = [microseconds(at + near * MICROSECOND) for near in (-1, 0, 1)]
+        instants = [to_micros(at + near * MICROSECOND) for near in (-1, 0, 1)]
         before, then, after = (condition.holds(facts, it) for it in instants)
         if before != then:
             assert condition.changes_at(facts, instants[0]) == instants[1], shown(instants[1])
@@ -65,7 +65,7 @@ class Person:
         kept: dict[tuple[int, str], Any] = {}
         for number, event in enumerate(self.history):
             happened = Happened(
-                microseconds(event.at),
+                to_micros(event.at),
                 number.to_bytes(2),
                 event.name,
                 {"properties": event.properties},

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from domain.conditions import Happened, Known, Program, Told, read
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 
 ORDERS = Person(

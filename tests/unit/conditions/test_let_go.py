@@ -9,7 +9,7 @@ from weakref import ref
 import pytest
 
 from domain.conditions import Known, Program, read
-from domain.rules import Rule, Rules
+from domain.evaluation.segment_index import Rule, Rules
 
 COUNT = {"event": "a", "count": {"at_least": 2}, "within": {"last": "7d"}}
 LATEST = {"event": "a", "occurrence": "last", "newer_than": "1d"}

@@ -6,7 +6,7 @@ import pytest
 
 from domain.conditions import Program, read
 from domain.conditions.names import LONGEST, Matching
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 
 PATTERNS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.conditions import Happened, Known, Program, Told, read
-from domain.errors import InvalidRequest
+from domain.core.errors import InvalidRequest
 
 HUGE = 10**400
 EVENT = {"event": "a"}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.conditions.times import MICROSECOND
+from domain.core.time import MICROSECOND
 from tests.unit.conditions.asking import NOON, Did, Person, days, did
 
 STAYS, ENTERS, LEAVES = (True, True, True), (False, True, True), (True, False, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.conditions import read
-from domain.rules import Rule, Rules
+from domain.evaluation.segment_index import Rule, Rules
 
 NOTHING_SUMS_TO_LONG_AGO = {
     "computed": {"event": "a", "fn": "sum", "path": "properties.n"},

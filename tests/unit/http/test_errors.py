@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from domain import errors
-from domain.errors import FoldlineError, LedgerUnavailable, UnsafeServer
-from interfaces.http.errors import STATUS, problem, refusal
+from domain.core import errors
+from domain.core.errors import FoldlineError, LedgerUnavailable, UnsafeServer
+from interfaces.http.kit.errors import STATUS, problem, refusal
 
 ERRORS = [
     it

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interfaces.http.progress import STALLED_SECONDS, Watch
+from interfaces.http.projection_health import STALLED_SECONDS, Watch
 
 MODEL = (1, "timeline", 1)
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, model_validator
 from starlette.requests import Request
 
-from domain.errors import InvalidRequest
-from interfaces.http.errors import BodyTooLarge
-from interfaces.http.requests import MAX_BODY, body, body_of, parameters, reader
+from domain.core.errors import InvalidRequest
+from interfaces.http.kit.errors import BodyTooLarge
+from interfaces.http.kit.params import MAX_BODY, body, body_of, parameters, reader
 
 
 class Order(StrEnum):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidRequest
-from projections import cursors
+from domain.core.errors import InvalidRequest
+from projections.kit import cursors
 
 instants = st.datetimes(timezones=st.just(UTC))
 

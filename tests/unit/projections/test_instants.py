@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from domain.errors import InvalidRequest
-from projections import instants
+from domain.core.errors import InvalidRequest
+from projections.kit import instants
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from projections import PROJECTIONS, segments, timeline
-from projections.base import share_out
+from projections.runtime.projection import share_out
 
 
 @pytest.mark.parametrize("lanes", [1, 2])

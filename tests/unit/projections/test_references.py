@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import InvalidRequest
-from domain.identifiers import Identifier
-from projections import references
+from domain.core.errors import InvalidRequest
+from domain.core.identifiers import Identifier
+from projections.kit import references
 
 ID = UUID("3f2504e0-4f89-11d3-9a0c-0305e82c3301")
 ASKED = UUID(int=1)

@@ -5,7 +5,7 @@ import pkgutil
 
 import projections
 from projections import PROJECTIONS
-from projections.base import Projection
+from projections.runtime.projection import Projection
 
 
 def test_no_read_model_is_forgotten_in_the_registry():

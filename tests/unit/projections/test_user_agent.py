@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections import user_agent
-from projections.user_agent import DEVICE_TYPES, Client
+from projections.kit import user_agent
+from projections.kit.user_agent import DEVICE_TYPES, Client
 
 CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"
 

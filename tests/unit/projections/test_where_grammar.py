@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidRequest
-from projections.where import Filter, parse, step
+from domain.core.errors import InvalidRequest
+from projections.kit.where import Filter, parse, step
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from domain.message import Message
+from domain.events.message import Message
 from interfaces.wire.base import Limits, Parsed, Rejected
 from interfaces.wire.segment import parse_batch, parse_single
 

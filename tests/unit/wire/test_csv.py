@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.identifiers import Identifier
-from domain.message import Message
+from domain.core.identifiers import Identifier
+from domain.events.message import Message
 from interfaces.wire.base import BadBody, Limits
 from interfaces.wire.csv import CsvColumns, read
 from tests.unit.wire.given import RECEIVED

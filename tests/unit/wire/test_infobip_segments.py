@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.conditions.times import MICROSECOND
-from domain.errors import InvalidRequest
-from interfaces.wire.infobip_segments import translate
+from domain.core.errors import InvalidRequest
+from domain.core.time import MICROSECOND
+from interfaces.translators.infobip.segments import translate
 from tests.unit.conditions.asking import NOON, Person, days, did
 
 HOUR = timedelta(hours=1)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.identifiers import Identifier
+from domain.core.identifiers import Identifier
 from interfaces.wire.base import BadBody, Limits
 from tests.unit.wire.given import (
     RECEIVED,

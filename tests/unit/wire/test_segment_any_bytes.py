@@ -8,7 +8,7 @@ from contextlib import suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.identifiers import Identifier
+from domain.core.identifiers import Identifier
 from interfaces.wire.base import BadBody
 from tests.unit.wire.given import batch, read_batch, single, track
 

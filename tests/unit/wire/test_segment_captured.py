@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.identifiers import Identifier
+from domain.core.identifiers import Identifier
 from interfaces.wire import FORMATS
 from tests.unit.wire.given import LIMITS
 

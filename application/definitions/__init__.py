@@ -1,0 +1,1 @@
+"""Commands that define, change and archive segments, rules, funnels and attributes."""

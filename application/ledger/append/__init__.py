@@ -1,0 +1,1 @@
+"""The append transaction: group commit, preparation, binary COPY, evidence."""

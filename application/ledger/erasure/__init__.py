@@ -1,0 +1,1 @@
+"""Erasure and suppression in the ledger."""

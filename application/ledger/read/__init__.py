@@ -1,0 +1,1 @@
+"""Reads over the ledger: history, identity, positions, snapshots, as-of."""

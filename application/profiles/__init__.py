@@ -1,0 +1,1 @@
+"""Commands on profiles: merge, unmerge, erase, suppress."""

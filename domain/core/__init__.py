@@ -1,0 +1,1 @@
+"""Building blocks that every package of the domain uses; imports nothing else."""

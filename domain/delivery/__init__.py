@@ -1,0 +1,1 @@
+"""Outbound subscriptions and the retry policy of deliveries."""

@@ -1,0 +1,1 @@
+"""Evaluation engine: segment membership and rule runs from events and timers."""

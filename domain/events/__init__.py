@@ -1,0 +1,1 @@
+"""Messages from outside and the events of the ledger, with their registry."""

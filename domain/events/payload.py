@@ -1,0 +1,254 @@
+"""What the payload of a message says, in the words that profiles and read models share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from domain.core import sanitise
+from domain.events.events import MessageEvent
+
+NAME_LENGTH = 256
+"""Longest event name, session id and channel in read models, in characters.
+
+An index entry of PostgreSQL holds at most 2,704 bytes; the ledger keeps the full text.
+"""
+
+_SPEAKS_FOR = {
+    "mobile": {"android", "flutter", "ios", "kotlin", "native", "swift"},
+    "server": {"go", "java", "net", "node", "php", "python", "ruby", "rust"},
+    "web": {"browser", "javascript", "js", "web"},
+}
+"""Words in the name of a library and the channel that it speaks for; the first that fits."""
+
+_ABOUT_SESSIONS = {"sessionstarted", "sessionstart", "sessionended", "sessionend"}
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """One message as read models see it.  Everything but ``parts`` is fit to be stored."""
+
+    name: str
+    properties: dict[str, Any]
+    properties_json: bytes
+    """The same as JSON text, numbers as they were written."""
+
+    channel: str | None
+    session_id: str | None
+    parts: Parts
+
+
+class Context(msgspec.Struct, gc=False):
+    """What a message says of its circumstances."""
+
+    sessionId: Any = None  # noqa: N815  # as on the wire
+    session_id: Any = None
+    session: Any = None
+    sdk: Any = msgspec.field(default=None, name="library")
+    active: Any = None
+    userAgent: Any = None  # noqa: N815  # as on the wire
+    locale: Any = None
+    traits: Raw = Raw(b"")
+    device: Raw = Raw(b"")
+    page: Raw = Raw(b"")
+    campaign: Raw = Raw(b"")
+
+
+class Parts(msgspec.Struct, gc=False):
+    """The parts of the canonical layout that are looked at, as they were received."""
+
+    properties: Raw = Raw(b"")
+    traits: Raw = Raw(b"")
+    context: Context | None = None
+    channel: Any = None
+    name: Any = None
+    category: Any = None
+    groupId: Any = None  # noqa: N815  # as on the wire
+    previousId: Any = None  # noqa: N815  # as on the wire
+
+
+_NO_CONTEXT = Context()
+_parts = msgspec.json.Decoder(Parts).decode
+_decode = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
+
+_UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+
+
+def read(event: MessageEvent) -> Document:
+    """Read the payload.  Never fails: what cannot be stored is repaired, in this event alone."""
+    try:
+        return _document(event, _parts(event.payload))
+    except _UNREADABLE:
+        return _repaired(event)
+
+
+def _repaired(event: MessageEvent) -> Document:
+    try:
+        return _document(event, _lenient_parts(event.payload))
+    except _UNREADABLE:
+        return _document(event, Parts())
+
+
+def _document(event: MessageEvent, parts: Parts) -> Document:
+    context = parts.context or _NO_CONTEXT
+    properties, document = _properties(event, parts, context)
+    return Document(
+        name_of(event.name),
+        properties,
+        document,
+        _channel(parts, context, properties),
+        _session(event.name, context, properties),
+        parts,
+    )
+
+
+def members(document: bytes) -> dict[str, bytes]:
+    """Return the members of a JSON object, each as JSON fit to be stored; none if it is no object.
+
+    Never fails.  Numbers stay as they were written, unless not every reader could read them.
+    """
+    if document[:1] != b"{":
+        return {}
+    try:
+        _decode(document)  # looks into every string, which taking it apart does not
+        if not sanitise.is_storable(document):
+            document = sanitise.dump(sanitise.parse(document))
+    except _UNREADABLE:
+        try:
+            document = sanitise.dump(sanitise.parse(document))
+        except _UNREADABLE:
+            return {}
+    return {key: bytes(value) for key, value in _members(document).items()}
+
+
+def name_of(name: str) -> str:
+    """Return an event name as read models keep it."""
+    return sanitise.text(name)[:NAME_LENGTH]
+
+
+def _properties(
+    event: MessageEvent, parts: Parts, context: Context
+) -> tuple[dict[str, Any], bytes]:
+    document = bytes(_own_properties(event.kind, parts, context))
+    properties = _decode(document) if document[:1] == b"{" else None
+    if properties is None:
+        document, properties = b"{}", {}
+    if event.kind != "track":
+        for key, value in _from_top_level(event.kind, parts):
+            if properties.get(key) is None:
+                document = _with(document, key, value, empty=not properties)
+                properties[key] = value
+    if sanitise.is_storable(document):
+        return properties, document
+    document = sanitise.dump(sanitise.parse(document))
+    return _decode(document), document
+
+
+def _own_properties(kind: str, parts: Parts, context: Context) -> Raw:
+    if kind == "identify":
+        traits = bytes(parts.traits)
+        # RudderStack's SDKs send the traits in the context and an empty object, or none, outside.
+        return context.traits if traits in (b"", b"{}", b"null") else parts.traits
+    return parts.traits if kind == "group" else parts.properties
+
+
+def _from_top_level(kind: str, parts: Parts) -> Iterator[tuple[str, Any]]:
+    if kind in ("page", "screen"):
+        if parts.name is not None:
+            yield "name", parts.name
+        if parts.category is not None:
+            yield "category", parts.category
+    elif kind == "group" and parts.groupId is not None:
+        yield "group_id", parts.groupId
+    elif kind == "alias" and parts.previousId is not None:
+        yield "previous_id", parts.previousId
+
+
+def _with(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
+    """Add a member to the text of an object, so that its own numbers stay as they were written."""
+    head = b"{" if empty else document.rstrip()[:-1] + b","
+    return b"".join((head, sanitise.dump(key), b":", sanitise.dump(value), b"}"))
+
+
+def _channel(parts: Parts, context: Context, properties: dict[str, Any]) -> str | None:
+    for said in (parts.channel, properties.get("channel")):
+        if isinstance(said, str) and said:
+            return sanitise.text(said)[:NAME_LENGTH]
+    name = context.sdk.get("name") if isinstance(context.sdk, dict) else context.sdk
+    return _spoken_by(name) if isinstance(name, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _spoken_by(library: str) -> str | None:
+    words = set(re.split("[^a-z]+", library.lower()))
+    return next((channel for channel, known in _SPEAKS_FOR.items() if words & known), None)
+
+
+def _session(name: str, context: Context, properties: dict[str, Any]) -> str | None:
+    first, session = context.sessionId, context.session
+    if isinstance(first, str) and first:  # nearly always
+        return sanitise.text(first)[:NAME_LENGTH]
+    for said in (
+        first,
+        context.session_id,
+        properties.get("session_id"),
+        properties.get("sessionId"),
+        session.get("id") if isinstance(session, dict) else None,
+        properties.get("id") if is_about_session(name) else None,
+    ):
+        if said is None or said == "" or isinstance(said, bool):
+            continue
+        if isinstance(said, (str, int, float)):
+            return sanitise.text(str(said))[:NAME_LENGTH]
+    return None
+
+
+@lru_cache(maxsize=4096)
+def is_about_session(name: str) -> bool:
+    """Say whether the name is one of Session Started, session_ended, sessionStart and the like."""
+    return re.sub("[^a-z]", "", name.lower()) in _ABOUT_SESSIONS
+
+
+def _lenient_parts(document: bytes) -> Parts:
+    """Read a payload with wrong types, lone surrogates or worse: take from it what can be taken."""
+    parsed = sanitise.parse(document)
+    if not isinstance(parsed, dict):
+        return Parts()
+    plain = _decode(sanitise.dump(parsed))
+    return Parts(
+        properties=_raw(parsed.get("properties")),
+        traits=_raw(parsed.get("traits")),
+        context=_lenient_context(plain.get("context"), parsed.get("context")),
+        channel=plain.get("channel"),
+        name=plain.get("name"),
+        category=plain.get("category"),
+        groupId=plain.get("groupId"),
+        previousId=plain.get("previousId"),
+    )
+
+
+def _lenient_context(context: Any, exact: Any) -> Context | None:
+    if not isinstance(context, dict):
+        return None
+    return Context(
+        sessionId=context.get("sessionId"),
+        session_id=context.get("session_id"),
+        session=context.get("session"),
+        sdk=context.get("library"),
+        active=context.get("active"),
+        userAgent=context.get("userAgent"),
+        locale=context.get("locale"),
+        traits=_raw(exact.get("traits")),
+        device=_raw(exact.get("device")),
+        page=_raw(exact.get("page")),
+        campaign=_raw(exact.get("campaign")),
+    )
+
+
+def _raw(value: Any) -> Raw:
+    return Raw(sanitise.dump(value)) if isinstance(value, dict) else Raw(b"")

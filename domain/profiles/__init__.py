@@ -1,0 +1,1 @@
+"""State of a profile: attributes, tags, devices, groups, as of any position."""

@@ -1,0 +1,24 @@
+"""A person as they were at some place of the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from domain.identity.resolved_profile import Person
+from domain.profiles.state import ProfileState
+
+
+class Place(NamedTuple):
+    """A position that the ledger has reached, and when it did."""
+
+    position: int
+    recorded_at: datetime
+
+
+class Past(NamedTuple):
+    """Who a person was at a place, and what was known of them."""
+
+    place: Place
+    person: Person
+    state: ProfileState

@@ -1,0 +1,1 @@
+"""Automation rules: trigger, audience, options and actions."""

@@ -1,0 +1,1 @@
+"""Segments and computed attributes: what is defined and which changes are allowed."""

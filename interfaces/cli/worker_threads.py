@@ -1,0 +1,75 @@
+"""What a worker does: brings read models up to date, and sends; beside a server until it stops, or once, to the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+
+import structlog
+
+from interfaces.cli.output import progress
+from interfaces.cli.worker_roles import Part
+from interfaces.service import Service
+from interfaces.trigger_source import firing
+from projections.rebuild.lifecycle import Lifecycle
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 30.0
+"""How long a batch may take to finish after the stop; it would be rolled back, not lost."""
+
+
+@contextmanager
+def projecting(svc: Service, only: Part | None = None) -> Iterator[None]:
+    """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
+    stop = threading.Event()
+    tasks = {
+        Part.READ_MODELS: (
+            ("projector", svc.projector.run),
+            ("builder", Lifecycle(svc.projector).run),
+            ("keeper", svc.ledger.keep_snapshots),
+        ),
+        Part.SENDING: (
+            ("firer", firing(svc.ledger, svc.engine).run),
+            ("courier", svc.outgoing.courier.run),
+            ("streams", svc.outgoing.streams.run),
+        ),
+    }
+    followers = [
+        threading.Thread(target=run, args=(stop,), name=name, daemon=True)
+        for name, run in chain.from_iterable(tasks.values() if only is None else [tasks[only]])
+    ]
+    for follower in followers:
+        follower.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for follower in followers:
+            follower.join(STOP_SECONDS)
+            if follower.is_alive():
+                log.warning("did not stop in time; what it does is rolled back", name=follower.name)
+
+
+def project_to_the_end(svc: Service, workspace: int) -> None:
+    """Bring a workspace's read models up to the head of its ledger, with a progress bar.
+
+    A worker may run at the same time: whoever takes a batch first applies it, the other waits.
+    """
+    head = svc.ledger.heads().get(workspace, 0)
+    with progress() as bar:
+        task = bar.add_task("Updating read models", total=head)
+        while (reached := _reached(svc, workspace)) < head:
+            bar.update(task, completed=reached)
+            if not svc.projector.advance(workspace):
+                time.sleep(0.05)
+        bar.update(task, completed=head)
+
+
+def _reached(svc: Service, workspace: int) -> int:
+    """Return the position that all read models have taken; 0 while one of them has not begun."""
+    found = [it.position for it in svc.projector.status() if it.workspace == workspace]
+    return min(found) if len(found) == len(svc.projector.projections) else 0

@@ -1,0 +1,1 @@
+"""Embedded PostgreSQL: used when no server is configured."""

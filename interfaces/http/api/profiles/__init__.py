@@ -1,0 +1,1 @@
+"""Routes for profiles: history, export, merge, erase."""

@@ -1,0 +1,1 @@
+"""Routes for automation rules and dry runs."""

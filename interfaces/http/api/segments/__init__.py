@@ -1,0 +1,1 @@
+"""Routes for segments, members, manual lists and computed attributes."""

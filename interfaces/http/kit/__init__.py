@@ -1,0 +1,1 @@
+"""Helpers that several routes share: authentication, errors, parameters."""

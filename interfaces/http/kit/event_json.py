@@ -1,0 +1,105 @@
+"""Events of the ledger as they are, for people and programs to read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+
+from domain.core.identifiers import Identifier
+from domain.events.events import (
+    AttributeArchived,
+    AttributeDefined,
+    Decree,
+    Event,
+    FunnelArchived,
+    FunnelDefined,
+    IdentifiersLinked,
+    Listed,
+    Merged,
+    MessageEvent,
+    SegmentArchived,
+    SegmentDefined,
+    Unmerged,
+)
+from domain.events.recorded import Recorded
+from domain.events.rule_events import RuleDecree, RuleDefined
+from projections.kit import received
+from projections.kit.instants import shown
+
+_HEADER = frozenset(("originator_id", "originator_version", "id"))
+_CAUSE = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
+_RECEIVED = frozenset(("payload", "raw"))
+_DECIDED = (
+    Merged
+    | Unmerged
+    | Decree
+    | Listed
+    | SegmentDefined
+    | SegmentArchived
+    | FunnelDefined
+    | FunnelArchived
+    | AttributeDefined
+    | AttributeArchived
+    | RuleDefined
+    | RuleDecree
+)
+
+
+def place_of(recorded: Recorded) -> dict[str, Any]:
+    """Return where an event is in the ledger, and what it is."""
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "recorded_at": shown(recorded.recorded_at),
+        "topic": None if event is None else event.TOPIC,
+        "id": None if event is None else event.id,
+    }
+
+
+def cause_of(event: Event) -> dict[str, Any]:
+    """Return what made the event: a message, the event that showed a link, somebody's decision."""
+    if isinstance(event, IdentifiersLinked):
+        return {"event": event.shown_by}
+    cause: dict[str, Any] = {}
+    if isinstance(event, MessageEvent):
+        cause = {"message_id": event.message_id, "source": event.source}
+    if isinstance(event, _DECIDED) and event.actor:
+        cause |= {"actor": event.actor, "reason": event.reason}
+    return cause
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """Return what the event says, but for its place, its cause and what was received."""
+    return {
+        name: _shown(getattr(event, name))
+        for name in event.__struct_fields__
+        if name not in _HEADER | _CAUSE | _RECEIVED
+    }
+
+
+def received_of(event: Event) -> dict[str, Any]:
+    """Return what was received, if the event records a message."""
+    return received.shown(event) if isinstance(event, MessageEvent) else {}
+
+
+def encode(answer: Any) -> bytes:
+    """Return an answer as JSON."""
+    return msgspec.json.encode(answer, enc_hook=str)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Identifier):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return [_shown(it) for it in value]
+    if isinstance(value, datetime):
+        return shown(value)
+    if isinstance(value, bytes):  # JSON: a segment's condition, what an attribute is, a rule does
+        return Raw(value) if value else None
+    return str(value) if isinstance(value, UUID) else value

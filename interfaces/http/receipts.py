@@ -1,0 +1,43 @@
+"""Brings receipts from the writer's threads back to the event loop: one wake-up a flush, not a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import Future
+
+from application.ledger.append.prepared import Receipt
+
+
+class Replies:
+    """What the requests of one event loop wait on."""
+
+    def __init__(self) -> None:
+        self._done: deque[tuple[asyncio.Future[Receipt], Future[Receipt]]] = deque()
+        self._woken = False
+
+    async def wait(self, future: Future[Receipt]) -> Receipt:
+        """Return the receipt once the flush is durable, or raise what it failed with."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Receipt] = loop.create_future()
+
+        def done(future: Future[Receipt]) -> None:
+            self._done.append((waiter, future))
+            if not self._woken:
+                self._woken = True
+                loop.call_soon_threadsafe(self._wake)
+
+        future.add_done_callback(done)
+        return await waiter
+
+    def _wake(self) -> None:
+        self._woken = False
+        while self._done:
+            waiter, future = self._done.popleft()
+            if waiter.cancelled():
+                continue
+            error = future.exception()
+            if error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(future.result())

@@ -1,0 +1,1 @@
+"""Translators of other systems' definitions into Foldline's."""

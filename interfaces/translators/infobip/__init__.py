@@ -1,0 +1,1 @@
+"""Infobip segments and events as conditions."""

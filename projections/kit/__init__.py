@@ -1,0 +1,1 @@
+"""Helpers that several read models share."""

@@ -1,0 +1,144 @@
+"""Cursors: where a page ended, opaque to whoever carries them to the next."""
+
+from __future__ import annotations
+
+from base64 import b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+from uuid import UUID
+
+from domain.core.errors import InvalidRequest
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def after_event(occurred_at: datetime, *place: int) -> str:
+    """Return the cursor of a page whose last event has this time and place in the ledger."""
+    return after_text(".".join(map(str, (_microseconds(occurred_at), *place))))
+
+
+def event(cursor: str) -> tuple[datetime, int, int]:
+    """Return time, position and ordinal as :func:`after_event` was given, or raise InvalidRequest."""
+    try:
+        moment, position, ordinal = (int(part) for part in text(cursor).split("."))
+        if not (0 <= position < 2**63 and 0 <= ordinal < 2**31):
+            _refuse(cursor)
+        return _instant(moment), position, ordinal
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def after_sized(size: int, id_: UUID) -> str:
+    """Return the cursor of a page, by size, whose last row is this one."""
+    return after_text(f"{size}.{id_}")
+
+
+def sized(cursor: str) -> tuple[int, UUID]:
+    """Return what :func:`after_sized` was given, or raise InvalidRequest."""
+    size, _, id_ = text(cursor).partition(".")
+    try:
+        if not 0 <= int(size) < 2**31:
+            _refuse(cursor)
+        return int(size), UUID(id_)
+    except ValueError:
+        _refuse(cursor)
+
+
+def after_position(position: int) -> str:
+    """Return the cursor of a page that ended at this position of the ledger."""
+    return after_text(f"{position}")
+
+
+def position(cursor: str) -> int:
+    """Return what :func:`after_position` was given, or raise InvalidRequest."""
+    said = text(cursor)
+    if not (said.isascii() and said.isdigit() and len(said) <= 18):
+        _refuse(cursor)
+    return int(said)
+
+
+def after_session(started_at: datetime, stream: UUID, session: str) -> str:
+    """Return the cursor of a page that ended at what this stream did under this session id."""
+    return after_text(f"{_microseconds(started_at)}.{stream}.{session}")
+
+
+def session(cursor: str) -> tuple[datetime, UUID, str]:
+    """Return what :func:`after_session` was given, or raise InvalidRequest."""
+    try:
+        moment, stream, session = text(cursor).split(".", 2)
+        return _instant(int(moment)), UUID(stream), session
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def after_stream(at: datetime, stream: UUID) -> str:
+    """Return the cursor of a page whose last row has this time and stream."""
+    return after_text(f"{_microseconds(at)}.{stream}")
+
+
+def stream(cursor: str) -> tuple[datetime, UUID]:
+    """Return what :func:`after_stream` was given, or raise InvalidRequest."""
+    try:
+        moment, stream = text(cursor).split(".")
+        return _instant(int(moment)), UUID(stream)
+    except (ValueError, OverflowError):
+        _refuse(cursor)
+
+
+def person(cursor: str) -> UUID:
+    """Return the id that :func:`after_text` was given, or raise InvalidRequest."""
+    try:
+        return UUID(text(cursor))
+    except ValueError:
+        _refuse(cursor)
+
+
+def after_trigger(last: tuple[object, ...]) -> str:
+    """Return the cursor of a page whose last trigger has this place and key."""
+    return after_text(" ".join(map(str, last)))
+
+
+def trigger(cursor: str) -> tuple[int, int, str, int, str]:
+    """Return what :func:`after_trigger` was given, or raise InvalidRequest."""
+    try:
+        at, by, rule, version, cause = text(cursor).split(" ")
+        found = int(at), int(by), rule, int(version), cause
+    except ValueError:
+        _refuse(cursor)
+    if any(abs(it) >= 2**63 for it in found[:2]) or abs(found[3]) >= 2**31:
+        _refuse(cursor)
+    return found
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def after_text(last: str) -> str:
+    """Return the cursor of a page that ended at this text."""
+    return urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def text(cursor: str) -> str:
+    """Return what :func:`after_text` was given, or raise InvalidRequest."""
+    try:
+        raw = cursor.encode("ascii")
+        padded = raw + b"=" * (-len(raw) % 4)
+        decoded = b64decode(padded, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        _refuse(cursor)
+    if "\0" in decoded:
+        _refuse(cursor)
+    return decoded
+
+
+def _refuse(cursor: str) -> NoReturn:
+    raise InvalidRequest(
+        "cursor is none of ours; send the `next` of the page before, unchanged, or none",
+        cursor=cursor[:100],
+    )

@@ -1,0 +1,70 @@
+"""Instants as people write them in a query, and as answers show them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from domain.core.errors import InvalidRequest
+
+# A + in a URL that was not encoded arrives as a space.
+_LOST_PLUS = re.compile(r"(T[\d:.]+) (\d\d:?\d\d)$")
+
+
+def zone(name: str) -> tzinfo:
+    """Return the IANA time zone, or raise InvalidRequest."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidRequest(
+            f"tz is no time zone that is known here: {name!r}; use an IANA name such as Europe/Berlin",
+            tz=name,
+        ) from None
+
+
+def instant(text: str, where: tzinfo, parameter: str) -> datetime:
+    """Return the instant, in UTC, of an RFC 3339 time or of a date or time without offset in a zone.
+
+    A date is its midnight.  Raises InvalidRequest for anything else.
+    """
+    try:
+        local = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text.strip()))
+        aware = local if local.tzinfo else local.replace(tzinfo=where)
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            f"{parameter} is neither a date nor a time: {text!r}; "
+            "write 2026-01-31, 2026-01-31T10:00 or 2026-01-31T10:00:00Z",
+            **{parameter: text},
+        ) from None
+
+
+def shown(moment: datetime) -> str:
+    """Return the instant in RFC 3339, UTC, with microseconds and a Z."""
+    text = moment.isoformat(timespec="microseconds")
+    if not text.endswith("+00:00"):
+        text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text[:-6] + "Z"
+
+
+def shown_if_any(moment: datetime | None) -> str | None:
+    """Return the instant as :func:`shown` does, or None."""
+    return None if moment is None else shown(moment)
+
+
+def place(text: str, parameter: str) -> int | datetime:
+    """Return a position of the ledger, or an instant as :func:`instant` reads it in UTC.
+
+    Raises InvalidRequest for anything else.
+    """
+    if text.isascii() and text.isdigit():
+        return min(int(text), 2**63 - 1)
+    try:
+        return instant(text, UTC, parameter)
+    except InvalidRequest:
+        raise InvalidRequest(
+            f"{parameter} is neither a position nor a date or time: {text!r}; "
+            "write 42, 2026-01-31, 2026-01-31T10:00 or 2026-01-31T10:00:00Z",
+            **{parameter: text},
+        ) from None

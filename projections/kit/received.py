@@ -1,0 +1,43 @@
+"""What was received, for people and programs to read: as JSON, and exactly as it came."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from domain.core import sanitise
+from domain.events.events import MessageEvent
+
+
+def shown(event: MessageEvent) -> dict[str, Any]:
+    """Return what was received: readable as JSON, and exactly as it came."""
+    received = event.raw or event.payload
+    try:
+        raw, encoding = received.decode(), "utf-8"
+    except UnicodeDecodeError:
+        raw, encoding = b64encode(received).decode(), "base64"
+    document = as_json(received)
+    return {
+        "payload": as_json(event.payload) if document is None else document,
+        "raw": raw,
+        "raw_encoding": encoding,
+    }
+
+
+def as_json(document: bytes) -> Raw | None:
+    """Return the document as strict JSON, number for number; None if it is no JSON at all."""
+    try:
+        msgspec.json.decode(document)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _repaired(document)
+    return Raw(document)
+
+
+def _repaired(document: bytes) -> Raw | None:
+    try:
+        return Raw(sanitise.dump(sanitise.parse(document)))
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,160 @@
+"""The ``where=`` filter of queries: one comparison of one property.
+
+``PATH OPERATOR VALUE``, or ``PATH exists``, or ``PATH not exists``:
+
+- a path begins with ``properties`` and goes on with ``.name``, ``["any name"]`` or ``[]``, which
+  means any element of the list: ``properties.total``, ``properties["a b"]``,
+  ``properties.items[].type``;
+- an operator is one of ``= != > >= < <=``;
+- a value is a JSON number, ``true``, ``false``, ``null`` or a string.  A string needs quotes only
+  if it could be read as one of the others, is empty, or begins or ends with a space.
+
+Types compare as types: a number never equals its text, and only numbers and strings have an order
+(strings by code point).  ``!=`` is the opposite of ``=``, so it holds where nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, func, literal, not_
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+
+from domain.core import sanitise
+from domain.core.errors import InvalidRequest
+
+LONGEST = 1_000
+"""Characters that one filter may have."""
+
+_ROOT = re.compile(r"properties(?=[.\[])")
+_STEP = re.compile(
+    r"""\.(?P<name>[^\s.\[\]=!<>"']+)|\[(?P<quoted>"(?:[^"\\]|\\.)*")\]|(?P<any>\[\])"""
+)
+_EXISTS = re.compile(r"\s+(?P<absent>not\s+)?exists\s*")
+_COMPARES = re.compile(r"\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*)", re.DOTALL)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_OPERATORS = {"=": "==", "!=": "==", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One comparison, understood."""
+
+    steps: tuple[str | None, ...]
+    """Names from the outside in; None is any element of a list."""
+
+    operator: str
+    """One of ``= != > >= < <= exists`` and ``not exists``."""
+
+    value: str = "null"
+    """What it is compared with, as JSON text: numbers keep every digit."""
+
+
+def parse(text: str) -> Filter:
+    """Read one filter, or raise InvalidRequest with what to write instead."""
+    if len(text) > LONGEST:
+        raise _refusal(text[:100], f"is longer than {LONGEST} characters")
+    text = text.strip()
+    root = _ROOT.match(text)
+    if root is None:
+        raise _refusal(text, "does not begin with a path such as properties.total")
+    steps, at = _path(text, root.end())
+    if exists := _EXISTS.fullmatch(text, at):
+        return Filter(steps, "not exists" if exists["absent"] else "exists")
+    compares = _COMPARES.fullmatch(text, at)
+    if compares is None:
+        raise _refusal(text, f"has no operator after {text[:at]!r}")
+    value = _value(text, compares["value"])
+    if compares["operator"] not in ("=", "!=") and value in ("true", "false", "null"):
+        raise _refusal(text, f"orders by {value}, but only numbers and strings have an order")
+    return Filter(steps, compares["operator"], value)
+
+
+def condition(document: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Return the SQL condition that the properties in a ``jsonb`` column meet the filter.
+
+    Path and value are bound parameters; nothing of the text becomes SQL.
+    """
+    wanted = parse(text)
+    found = func.jsonb_path_exists(
+        document,
+        cast(literal(_json_path(wanted), Text), JSONPATH),
+        cast(literal('{"value":' + wanted.value + "}", Text), JSONB),
+        True,  # `silent`: what a path does not fit is absent, not an error
+    )
+    return not_(found) if wanted.operator in ("!=", "not exists") else found
+
+
+def step(name: str) -> str:
+    """Return a name as it is written in a path."""
+    dotted = "." + name
+    if (plain := _STEP.fullmatch(dotted)) and plain["name"]:
+        return dotted
+    return f"[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _path(text: str, at: int) -> tuple[tuple[str | None, ...], int]:
+    steps: list[str | None] = []
+    while at < len(text) and text[at] in ".[":
+        found = _STEP.match(text, at)
+        if found is None:
+            raise _refusal(text, f"has a path that cannot be read from {text[at : at + 20]!r} on")
+        if found["quoted"]:
+            steps.append(_string(text, found["quoted"]))
+        else:
+            steps.append(found["name"])
+        at = found.end()
+    return tuple(steps), at
+
+
+def _value(text: str, value: str) -> str:
+    if value == "":
+        raise _refusal(text, 'has no value; write "" for the empty string')
+    if value in ("true", "false", "null"):
+        return value
+    if value[0] == '"':
+        return json.dumps(_string(text, value))
+    if not _NUMBER.fullmatch(value):
+        return json.dumps(sanitise.text(value))
+    if isinstance(sanitise.parse(value.encode()), str):
+        raise _refusal(
+            text,
+            "compares with a number beyond ±2^53 or too long, and such are kept as text: quote it",
+        )
+    return value
+
+
+def _string(text: str, quoted: str) -> str:
+    try:
+        value = json.loads(quoted)
+    except ValueError:
+        value = None
+    if not isinstance(value, str):
+        raise _refusal(text, f"has a quoted string that is no JSON string: {quoted}")
+    return sanitise.text(value)
+
+
+def _json_path(wanted: Filter) -> str:
+    # Strict, so that a list is not taken for its elements unless [] says so; each step is guarded,
+    # because in strict mode one element without the member would end the search.
+    path = "strict $"
+    for name in wanted.steps:
+        if name is None:
+            path += ' ? (@.type() == "array")[*]'
+        else:
+            member = "." + json.dumps(name)
+            path += f" ? (exists(@{member})){member}"
+    if wanted.operator in ("exists", "not exists"):
+        return path
+    return f"{path} ? (@ {_OPERATORS[wanted.operator]} $value)"
+
+
+def _refusal(text: str, problem: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"where={text!r} {problem}; write PATH OPERATOR VALUE, such as properties.total>100, "
+        'properties.items[].type=monitor, properties["a b"]="x" or properties.coupon exists',
+        where=text,
+    )

@@ -1,0 +1,1 @@
+"""Rebuild and verification of read models in a shadow schema."""

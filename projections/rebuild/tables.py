@@ -1,0 +1,57 @@
+"""What is known of builds, in the schema of the checkpoints; none of it is in the ledger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from projections.runtime.checkpoint import SCHEMA
+
+Kind = Literal["rebuild", "verify"]
+"""What becomes of the tables aside: they replace those that answer, or are compared with them."""
+
+State = Literal["asked", "running", "cancelled", "failed", "done"]
+
+metadata = MetaData(schema=SCHEMA)
+
+build = Table(
+    "build",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("begun", Boolean, nullable=False, server_default=text("false")),
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("leased_until", DateTime(timezone=True)),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("run_at", DateTime(timezone=True)),
+    Column("run_from", BigInteger),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("failure", Text),
+    Column("result", JSONB),
+)
+"""``begun``: tables aside are there, as far as the positions say.  ``fence`` counts the workers that had it.
+``run_at`` and ``run_from``: when the present one began, and after how many events."""
+
+build_position = Table(
+    "build_position",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("workspace", Integer, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)

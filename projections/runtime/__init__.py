@@ -1,0 +1,1 @@
+"""Runtime of projections: batches, checkpoints, workers, erasure."""

@@ -1,0 +1,1 @@
+"""Backfill of accumulators and members for new definitions."""

@@ -1,0 +1,1 @@
+"""Applies changed definitions of segments, attributes and rules."""

@@ -1,0 +1,1 @@
+"""Queries over segments, rules and computed attributes."""

@@ -1,0 +1,149 @@
+"""How segments and their members are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw
+from pydantic import BaseModel, Field
+from sqlalchemy import Row
+
+from domain.core.identifiers import Identifier
+from domain.core.time import from_micros
+from projections.kit.instants import shown
+from projections.kit.shown_profile import ShownIdentifier
+
+
+class Since(BaseModel):
+    """When something began or ended, on the ledger's clock, and what did it."""
+
+    at: datetime
+    position: int | None = Field(description="Of the event that did it; null: only time did")
+
+
+class Segment(BaseModel):
+    """A segment as it was last decided."""
+
+    id: str
+    name: str
+    description: str
+    condition: dict[str, Any] | None = Field(description="Null: a list that is kept by hand")
+    version: int = Field(description="How many decisions that took")
+    archived: bool
+    decided: Since
+    actor: str
+    reason: str
+
+
+class Segments(BaseModel):
+    """A page of segments."""
+
+    segments: list[Segment]
+    next: str | None
+    projected_to: int
+
+
+class SegmentDetail(Segment):
+    """A segment, and how many are in it."""
+
+    members: int
+    projected_to: int
+
+
+class Member(BaseModel):
+    """Somebody in a segment."""
+
+    profile_id: UUID
+    identifiers: list[ShownIdentifier]
+    entered: Since
+    left: Since | None
+
+
+class Members(BaseModel):
+    """A page of members."""
+
+    segment: str
+    version: int = Field(description="Of the definition that was in effect then")
+    members: list[Member]
+    next: str | None
+    projected_to: int
+
+
+class Membership(BaseModel):
+    """A time that the person is, or was, in a segment."""
+
+    segment: str
+    entered: Since
+    left: Since | None
+
+
+class Memberships(BaseModel):
+    """The segments of a person."""
+
+    profile_id: UUID
+    segments: list[Membership]
+    projected_to: int
+
+
+class Explanation(BaseModel):
+    """Why a person is in a segment, or is not."""
+
+    segment: str
+    version: int
+    profile_id: UUID
+    member: bool
+    entered: Since | None
+    at: datetime = Field(description="The instant that it is explained for")
+    explanation: dict[str, Any] = Field(
+        description="The condition, whether it holds, what that rests on, `changes_at`: when it may"
+        " change by itself; and the same of its `parts`"
+    )
+    projected_to: int
+
+
+def segment(row: Row[Any]) -> dict[str, Any]:
+    """Return a row of `definition` as it is shown."""
+    return {
+        "id": row.segment,
+        "name": row.name,
+        "description": row.description,
+        "condition": Raw(row.condition) if row.condition else None,
+        "version": row.version,
+        "archived": row.archived,
+        "decided": since(row.at, row.position),
+        "actor": row.actor,
+        "reason": row.reason,
+    }
+
+
+def members(document: bytes) -> dict[str, Raw]:
+    """Return the members of a JSON object as they were written."""
+    return msgspec.json.decode(document, type=dict[str, Raw])
+
+
+def member(row: Row[Any], names: Iterable[Identifier]) -> dict[str, Any]:
+    """Return a row of `member` or `stay` as a member."""
+    return {
+        "profile_id": row.person,
+        "identifiers": [it._asdict() for it in names],
+        **_times(row),
+    }
+
+
+def membership(row: Row[Any]) -> dict[str, Any]:
+    """Return a row of `member` or `stay` as one of the person's segments."""
+    return {"segment": row.segment, **_times(row)}
+
+
+def since(at: int, by: int) -> dict[str, Any]:
+    """Return an instant and what made it one."""
+    return {"at": shown(from_micros(at)), "position": by or None}
+
+
+def _times(row: Row[Any]) -> dict[str, Any]:
+    left = None if row.left_at is None else since(row.left_at, row.left_by)
+    return {"entered": since(row.entered_at, row.entered_by), "left": left}

@@ -1,0 +1,264 @@
+"""Questions about segments: which there are, who is in them, who was, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Subquery,
+    and_,
+    cast,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+
+from domain.core.errors import NotFound
+from domain.core.time import from_micros, to_micros
+from domain.evaluation.profile_context import KnownOf
+from domain.evaluation.summaries import memories
+from projections.kit import cursors, instants, references
+from projections.runtime.projection import Query, Reader
+from projections.segments.definitions.segments import in_effect
+from projections.segments.queries import answers
+from projections.segments.state import reader as stored
+from projections.segments.tables import definition, member, stay
+
+_d, _m, _s = definition.c, member.c, stay.c
+_NOT_LEFT = [cast(null(), BigInteger).label(it) for it in ("left_at", "left_by")]
+
+
+class SegmentsParams(BaseModel):
+    """Which segments."""
+
+    archived: bool = Field(False, description="Those that were archived, too")
+    cursor: str | None = Field(None, description="`next` of the page before")
+    limit: int = Field(50, ge=1, le=500)
+
+
+class SegmentParams(BaseModel):
+    """Which segment."""
+
+    id: str = Field(description="Id of the segment")
+
+
+class MembersParams(SegmentParams):
+    """Whose page."""
+
+    as_of: str | None = Field(
+        None,
+        max_length=100,
+        description="Who was in it at this position or instant (a date or time without offset is UTC)",
+    )
+    cursor: str | None = Field(None, description="`next` of the page before")
+    limit: int = Field(50, ge=1, le=1000)
+
+
+class MembershipsParams(BaseModel):
+    """Whose segments."""
+
+    ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
+    history: bool = Field(False, description="Those that the person has left, too")
+
+
+class ExplainParams(SegmentParams):
+    """Who, in which segment."""
+
+    ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
+
+
+def answer_segments(reader: Reader, params: SegmentsParams) -> dict[str, Any]:
+    """Answer a page of segments, by their ids."""
+    wanted = select(definition).where(_d.workspace == reader.workspace, _d.until.is_(None))
+    if not params.archived:
+        wanted = wanted.where(~_d.archived)
+    if params.cursor is not None:
+        wanted = wanted.where(_d.segment > cursors.text(params.cursor))
+    rows = reader.tx.execute(wanted.order_by(_d.segment).limit(params.limit + 1)).all()
+    page = rows[: params.limit]
+    return {
+        "segments": [answers.segment(it) for it in page],
+        "next": cursors.after_text(page[-1].segment) if len(rows) > len(page) else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def answer_segment(reader: Reader, params: SegmentParams) -> dict[str, Any]:
+    """Answer one segment.  Raises NotFound."""
+    row = _definition(reader, params.id, _d.until.is_(None))
+    inside = select(func.count()).where(_m.workspace == reader.workspace, _m.segment == params.id)
+    return {
+        **answers.segment(row),
+        "members": reader.tx.execute(inside).scalar_one(),
+        "projected_to": reader.projected_to,
+    }
+
+
+def answer_members(reader: Reader, params: MembersParams) -> dict[str, Any]:
+    """Answer a page of members, those who entered last first.  Raises NotFound."""
+    if params.as_of is None:
+        row = _definition(reader, params.id, _d.until.is_(None))
+        inside = _inside(reader, params.id)
+    else:
+        when = instants.place(params.as_of, "as_of")
+        row = _definition(reader, params.id, _by(reader, when, _d.at, _d.position))
+        inside = _inside_then(reader, params.id, when)
+    wanted, place = select(inside), (inside.c.entered_at, inside.c.person)
+    if params.cursor is not None:
+        at, person = cursors.stream(params.cursor)
+        wanted = wanted.where(tuple_(*place) < tuple_(to_micros(at), person))
+    newest = wanted.order_by(*(it.desc() for it in place)).limit(params.limit + 1)
+    rows = reader.tx.execute(newest).all()
+    page = rows[: params.limit]
+    names = reader.names(reader.persons({it.person for it in page}).values())
+    return {
+        "segment": params.id,
+        "version": row.version,
+        "members": [answers.member(it, names.get(it.person, ())) for it in page],
+        "next": cursors.after_stream(from_micros(page[-1].entered_at), page[-1].person)
+        if len(rows) > len(page)
+        else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def pages_of_members(
+    reader: Reader, segment: str, as_of: str | None, size: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Give out all members, page by page, at least one.  Raises NotFound."""
+    asked = MembersParams(id=segment, as_of=as_of, cursor=None, limit=size)
+    while True:
+        answer = answer_members(reader, asked)
+        yield answer["members"]
+        if answer["next"] is None:
+            return
+        asked = asked.model_copy(update={"cursor": answer["next"]})
+
+
+def answer_memberships(reader: Reader, params: MembershipsParams) -> dict[str, Any]:
+    """Answer the segments that a person is in, or was."""
+    person = reader.person(references.stream(params.ref, reader.stream_of))
+    rules = in_effect(reader.tx, reader.workspace)
+    rows = stored.inside(reader.tx, reader.workspace, rules, person.id)
+    if params.history:
+        past = select(stay).where(_s.workspace == reader.workspace, _s.person == person.id)
+        rows = [*rows, *reader.tx.execute(past)]
+    newest = sorted(rows, key=lambda it: (-it.entered_at, -it.entered_by, it.segment))
+    return {
+        "profile_id": person.id,
+        "segments": [answers.membership(it) for it in newest],
+        "projected_to": reader.projected_to,
+    }
+
+
+def answer_explain(reader: Reader, params: ExplainParams) -> dict[str, Any]:
+    """Answer whether a person is in a segment, and why.  Raises NotFound.
+
+    By the same conditions and memories that membership comes from, at this moment.
+    """
+    row = _definition(reader, params.id, _d.until.is_(None), ~_d.archived)
+    rules, clock = in_effect(reader.tx, reader.workspace), to_micros(datetime.now(UTC))
+    stream = references.stream(params.ref, reader.stream_of)
+    streams = stored.streams_of(reader.tx, reader.workspace, [stream], ())
+    if all(it.first_at is None for it in streams.values()):
+        raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
+    condition = rules.rules[rules.place[params.id]].condition
+    asked = {it.key for it in memories(condition)}
+    stored.load(reader.tx, reader.workspace, rules, streams, only=asked)
+    person = streams[stream].whose.person
+    now = stored.inside(reader.tx, reader.workspace, rules, person)
+    segments = {it.segment: it for it in now}
+    known = KnownOf(rules, [streams[it] for it in sorted(streams)], segments.__contains__).known
+    inside = segments.get(params.id)
+    return {
+        "segment": params.id,
+        "version": row.version,
+        "profile_id": person,
+        "member": inside is not None,
+        "entered": None if inside is None else answers.since(inside.entered_at, inside.entered_by),
+        "at": instants.shown(from_micros(clock)),
+        "explanation": condition.explain(known, clock),
+        "projected_to": reader.projected_to,
+    }
+
+
+def _definition(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Row[Any]:
+    wanted = select(definition).where(
+        _d.workspace == reader.workspace, _d.segment == segment, *which
+    )
+    row = reader.tx.execute(wanted.order_by(_d.position.desc()).limit(1)).first()
+    if row is None:
+        raise NotFound(f"there is, or was then, no segment {segment!r}", segment=segment)
+    return row
+
+
+def _inside(reader: Reader, segment: str, *which: ColumnElement[bool]) -> Subquery:
+    mine = (_m.workspace == reader.workspace, _m.segment == segment)
+    return select(member, *_NOT_LEFT).where(*mine, *which).subquery()
+
+
+def _inside_then(reader: Reader, segment: str, when: int | datetime) -> Subquery:
+    mine = (_s.workspace == reader.workspace, _s.segment == segment)
+    entered = _by(reader, when, _s.entered_at, _s.entered_by)
+    left = _by(reader, when, _s.left_at, _s.left_by)
+    still = _inside(reader, segment, _by(reader, when, _m.entered_at, _m.entered_by))
+    return union_all(select(still), select(stay).where(*mine, entered, ~left)).subquery()
+
+
+def _by(
+    reader: Reader, when: int | datetime, at: ColumnElement[Any], position: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Return whether something had happened at an instant, or once the ledger had a position."""
+    if isinstance(when, datetime):
+        return at <= to_micros(when)
+    recorded = reader.recorded(min(when, max(reader.projected_to, 1)))
+    clock = 0 if recorded is None else to_micros(recorded.recorded_at)
+    return or_(and_(position > 0, position <= when), and_(position == 0, at <= clock))
+
+
+def _query(
+    path: str, params: type[BaseModel], shape: type[BaseModel], answer: Any, summary: str
+) -> Query:
+    return Query(path=path, params=params, answers=shape, answer=answer, summary=summary)
+
+
+QUERIES = (
+    _query("/segments", SegmentsParams, answers.Segments, answer_segments, "List segments"),
+    _query(
+        "/segments/{id}",
+        SegmentParams,
+        answers.SegmentDetail,
+        answer_segment,
+        "Show a segment and how many are in it",
+    ),
+    _query(
+        "/segments/{id}/members",
+        MembersParams,
+        answers.Members,
+        answer_members,
+        "List who is in a segment, or was",
+    ),
+    _query(
+        "/profiles/{ref}/segments",
+        MembershipsParams,
+        answers.Memberships,
+        answer_memberships,
+        "List the segments that a person is in, or was",
+    ),
+    _query(
+        "/segments/{id}/explain/{ref}",
+        ExplainParams,
+        answers.Explanation,
+        answer_explain,
+        "Say why a person is in a segment or is not, and when that will change by itself",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Standard events that follow from messages."""
