@@ -5,7 +5,7 @@ BIN := .venv/bin
 ##@ Start
 .PHONY: help setup demo serve
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BIN)/foldline ## make the virtualenv with everything a developer needs
 $(BIN)/foldline: pyproject.toml
@@ -20,7 +20,7 @@ serve: setup ## the server on an embedded database
 	$(BIN)/foldline serve
 
 ##@ Check
-.PHONY: check format lint types layers test test-storage bench
+.PHONY: check format lint types layers test test-fast test-nightly test-storage matrix bench
 check: format-check lint types layers test ## everything that CI checks, but for the older PostgreSQL
 
 format: setup ## format the code
@@ -40,11 +40,21 @@ types: setup ## check types
 layers: setup ## check that imports follow the one direction
 	$(BIN)/lint-imports
 
-test: setup ## run the tests on the embedded PostgreSQL
+test-fast: setup ## run the unit tests and one smoke test of each kind
+	$(BIN)/pytest -m '(unit or smoke) and not nightly' --hypothesis-profile fast
+
+test: setup ## run the merge ring on the embedded PostgreSQL
 	$(BIN)/pytest
 
+test-nightly: setup ## run all tests with all examples, on PostgreSQL 18 and 15
+	$(BIN)/pytest -m 'not benchmark' --hypothesis-profile nightly
+	tests/with_postgresql_15.sh $(BIN)/pytest -m storage --hypothesis-profile nightly
+
 test-storage: setup ## run the storage tests on the server of FOLDLINE_TEST_DSN
-	$(BIN)/pytest -m storage
+	$(BIN)/pytest -m 'storage and not nightly'
+
+matrix: setup ## run the fast ring on each Python that is here, and on the lowest versions
+	$(BIN)/python tests/matrix.py
 
 bench: setup ## measure ours against its yardsticks; prints a table, writes bench.json
 	$(BIN)/pytest -m benchmark tests/benchmarks -q -s

@@ -1,21 +1,44 @@
-"""What every test starts from: no settings of the developer's own, and the same examples for everyone in CI."""
+"""What every test starts from: its Hypothesis profile, and no settings of the developer's own."""
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-pytest_plugins = ["tests.fix_embedded", "tests.fix_postgres", "tests.fix_ledger"]
+pytest_plugins = [
+    "tests.fix_postgres",
+    "tests.fix_embedded",
+    "tests.fix_ledger",
+    "tests.fix_segments",
+]
 
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+UNIT = Path(__file__).parent / "unit"
+
+# How many examples a property test takes; `tests/examples.py` takes parts of it.  In CI they are the same in each
+# run, but for those of the night, which are others each night and are printed so that they can be had again.
+_SAME = os.environ.get("CI") == "true"
+settings.register_profile("fast", max_examples=10, deadline=None, derandomize=_SAME)
+settings.register_profile("merge", max_examples=100, deadline=None, derandomize=_SAME)
+settings.register_profile("nightly", max_examples=1_000, deadline=None, print_blob=True)
+settings.register_profile(
+    "sabotage",
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+)
+settings.load_profile("merge")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for it in items:
+        if UNIT in it.path.parents:
+            it.add_marker("unit")
 
 
 @pytest.hookimpl(tryfirst=True)

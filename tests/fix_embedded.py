@@ -18,6 +18,7 @@ import pytest
 from interfaces.embedded.account import binaries
 from interfaces.embedded.cluster import Cluster
 from interfaces.embedded.postgres import EmbeddedPostgres
+from tests.fix_postgres import homes
 
 ROOT = Path(__file__).parents[1]
 IS_ROOT = os.geteuid() == 0
@@ -63,7 +64,7 @@ sys.stdin.readline()
 
 @contextmanager
 def lent_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="foldline-home-"))
+    folder = Path(tempfile.mkdtemp(prefix="foldline-home-", dir=homes()))
     try:
         yield folder
     finally:

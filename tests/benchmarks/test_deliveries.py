@@ -13,10 +13,10 @@ import pytest
 
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.benchmarks.database import Database
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import working
-from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 from tests.benchmarks.webhooks import SETTINGS, delivered, endpoints, receiver
 

@@ -24,10 +24,10 @@ from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.paced import Pace, Paced
 from tests.benchmarks.process import Worker
+from tests.benchmarks.projecting import over
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import apart
-from tests.benchmarks.test_projecting import over
 from tests.benchmarks.times import percentile
 from tests.benchmarks.webhooks import SETTINGS, delivered, endpoints, receiver
 from tests.builders import tracked, user

@@ -20,10 +20,10 @@ from projections.runtime.checkpoint import prepare
 from projections.timeline.tables import timeline
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import serving
-from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
 from tests.benchmarks.database import Database
+from tests.benchmarks.ingesting import BATCH, settle, told
 from tests.benchmarks.load import Load, Sent, prepared, send
 from tests.benchmarks.messages import track
 from tests.benchmarks.report import Measured, hold
@@ -16,10 +16,7 @@ from tests.benchmarks.server import serving
 from tests.benchmarks.yardsticks import Copy, Saves
 
 pytestmark = pytest.mark.benchmark
-
-BATCH = 500
 EVENTS = scaled(100_000, least=2 * BATCH)
-CAUGHT_UP_WITHIN_SECONDS = 600
 
 
 def test_batch_ingest_reaches_a_third_of_copy(fresh, report, say):
@@ -94,19 +91,6 @@ def measure_singles(
             say(f"{name} round {number + 1}: {told(one)}; save {pairs[-1][1]:,.0f}/s")
     against = "eventsourcing's Application.save"
     return report.rounds(name, pairs, unit="events/s", against=against, note=noted(sent), **bar)
-
-
-def settle(database: Database, *, wait: bool) -> None:
-    """Let what is left of the last measurement finish, so that it does not weigh on the next."""
-    database.sql("CHECKPOINT")
-    deadline = time.monotonic() + CAUGHT_UP_WITHIN_SECONDS
-    while wait and database.projected() < database.head():
-        assert time.monotonic() < deadline, "the worker did not catch up"
-        time.sleep(0.05)
-
-
-def told(sent: Sent) -> str:
-    return f"{sent.rate:,.0f} events/s, p99 {sent.p99:.0f} ms, sender {sent.cpu:.0%} of a core"
 
 
 def noted(sent: list[Sent]) -> str:

@@ -20,12 +20,12 @@ from domain.core.identifiers import Identifier
 from domain.events.message import Message
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
+from tests.benchmarks.ingesting import settle
 from tests.benchmarks.messages import track
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import Server, serving
-from tests.benchmarks.test_ingest import settle
-from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark

@@ -26,10 +26,10 @@ from projections.profile.tables import search, state
 from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import Server, serving
-from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark

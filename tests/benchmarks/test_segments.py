@@ -19,6 +19,7 @@ from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.paced import Pace, Paced
 from tests.benchmarks.process import Worker
+from tests.benchmarks.projecting import EVENTS, forget, over, record
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.segments import (
@@ -30,9 +31,8 @@ from tests.benchmarks.segments import (
     mixed,
 )
 from tests.benchmarks.server import apart
-from tests.benchmarks.test_projecting import EVENTS, forget, over, record
-from tests.benchmarks.test_visible import visible_after, watched
 from tests.benchmarks.times import percentile
+from tests.benchmarks.watching import visible_after, watched
 from tests.benchmarks.yardsticks import Copy
 
 pytestmark = pytest.mark.benchmark

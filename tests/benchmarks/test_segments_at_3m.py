@@ -19,15 +19,15 @@ from projections import segments, timeline
 from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database
+from tests.benchmarks.ingesting import settle
+from tests.benchmarks.projecting import over
 from tests.benchmarks.questions import places
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.seed import EVENTS
 from tests.benchmarks.segments import Document, define, mixed
 from tests.benchmarks.server import serving
-from tests.benchmarks.test_ingest import settle
-from tests.benchmarks.test_projecting import over
-from tests.benchmarks.test_three_million import still
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark

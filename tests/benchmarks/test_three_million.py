@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,17 +15,19 @@ import uvloop
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database
 from tests.benchmarks.handwritten import ask
+from tests.benchmarks.ingesting import BATCH, settle, told
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.process import free_port, running
 from tests.benchmarks.questions import KINDS, Question, handwritten_path, places, same
+from tests.benchmarks.quiet import still
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.seed import EVENTS
 from tests.benchmarks.server import Server, serving
-from tests.benchmarks.test_ingest import BATCH, settle, told
 from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark
+
 
 QUESTIONS = scaled(500, least=50)
 INGESTED = scaled(50_000, least=2 * BATCH)
@@ -157,14 +158,3 @@ def bare_sql(dsn: str, asked: Sequence[Question]) -> list[float]:
             ask(connection, question.asked)
             took.append((time.perf_counter() - started) * 1000)
     return took
-
-
-@contextmanager
-def still() -> Iterator[None]:
-    """Keep this process from collecting garbage in the middle of a measurement."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

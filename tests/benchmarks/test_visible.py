@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import psycopg
 import pytest
 
-from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
-from tests.benchmarks.paced import Acknowledged, Pace, Paced
+from tests.benchmarks.paced import Pace, Paced
 from tests.benchmarks.process import Worker
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import scaled
 from tests.benchmarks.server import serving
 from tests.benchmarks.times import percentile
+from tests.benchmarks.watching import visible_after, watched
 
 pytestmark = pytest.mark.benchmark
+
 
 BAR_MS = 250
 SECONDS = scaled(20, least=2)
 EVENTS_A_SECOND = 2_000
-
-_POSITION = """
-SELECT position FROM projections.checkpoint WHERE name = %s AND workspace = %s
-"""
 
 
 def test_visible_within_a_quarter_of_a_second(fresh, report, say):
@@ -70,41 +60,3 @@ def test_visible_within_a_quarter_of_a_second(fresh, report, say):
     )
     hold(measured)
     assert paced.rate > 0.95 * EVENTS_A_SECOND, "the sender did not keep its pace"
-
-
-@contextmanager
-def watched(database: Database, read_model: str = "timeline") -> Iterator[list[tuple[int, float]]]:
-    """Give a list that grows by (position of a read model, monotonic seconds) every 5 ms while inside.
-
-    On leaving, waits until everything is visible.
-    """
-    looks: list[tuple[int, float]] = []
-    stop = threading.Event()
-
-    def look() -> None:
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
-            while not stop.wait(0.005):
-                row = connection.execute(_POSITION, (read_model, database.workspace)).fetchone()
-                looks.append((row[0] if row else 0, time.monotonic()))
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield looks
-        deadline = time.monotonic() + 60
-        head = database.head()
-        while not looks or looks[-1][0] < head:
-            assert time.monotonic() < deadline, "the worker did not catch up"
-            time.sleep(0.01)
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def visible_after(acknowledged: list[Acknowledged], looks: list[tuple[int, float]]) -> list[float]:
-    """Return the milliseconds from each answer to the first look that saw its events; at least 0."""
-    positions = [position for position, _ in looks]
-    return [
-        max(0.0, looks[bisect_left(positions, it.position)][1] - it.at) * 1000
-        for it in acknowledged
-    ]

@@ -31,5 +31,6 @@ class TestApplicationRecorder(OnOurTables, ApplicationRecorderTestCase[LedgerRec
     pass
 
 
+@pytest.mark.smoke
 class TestNonInterleavingNotificationIDs(OnOurTables, NonInterleavingNotificationIDsBaseCase):
     pass

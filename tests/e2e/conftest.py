@@ -15,7 +15,7 @@ import pytest
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests import processes
 from tests.e2e.tenants import Tenant, tenant
-from tests.fix_postgres import Template, clone
+from tests.fix_postgres import Template, clone, homes
 from tests.serving import Server, wait_until
 
 _numbers = count(1)
@@ -85,7 +85,7 @@ class Cluster:
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     # Not pytest's own folder: its path may be too long for a socket, and closed to PostgreSQL's user.
-    with tempfile.TemporaryDirectory(prefix="foldline-tests-") as home:
+    with tempfile.TemporaryDirectory(prefix="foldline-tests-", dir=homes()) as home:
         embedded = EmbeddedPostgres(Path(home))
         with embedded as dsn:
             yield Cluster(embedded, dsn)

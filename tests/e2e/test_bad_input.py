@@ -7,10 +7,11 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.events.events import MessageEvent
+from tests import examples
 from tests.e2e.odd_messages import ACCEPTED, BODIES, REJECTED, item
 from tests.e2e.tenants import Tenant
 from tests.serving import Answer
@@ -154,7 +155,7 @@ def pieces(odd: bytes) -> int:
     return found
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples.on_one_database(0.25)
 @given(odd=messages, damages=damage)
 @example(odd=item(), damages=[(0, b"\x00,\x00", 0)])
 def test_whatever_comes_neighbours_land_and_nothing_vanishes(

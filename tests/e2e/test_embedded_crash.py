@@ -11,6 +11,7 @@ import pytest
 
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests import processes
+from tests.fix_postgres import homes
 from tests.serving import Server, basic, wait_until
 
 MESSAGE = b'{"userId": "u-1", "event": "Viewed"}'
@@ -19,7 +20,7 @@ MESSAGE = b'{"userId": "u-1", "event": "Viewed"}'
 @pytest.fixture
 def home() -> Iterator[Path]:
     # Not pytest's own folder: its path may be too long for a socket.
-    folder = Path(tempfile.mkdtemp(prefix="foldline-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="foldline-tests-", dir=homes()))
     yield folder
     shutil.rmtree(folder)
 

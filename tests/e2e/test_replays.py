@@ -137,6 +137,7 @@ def test_what_a_real_client_sent_is_recorded_as_what_it_is(
     assert {it["message_id"] for it in shop.events()} == sent.keys()
 
 
+@pytest.mark.smoke
 def test_an_identify_and_what_came_before_it_are_one_persons(shop: Tenant) -> None:
     (request,) = next(it.values[0] for it in captured() if "python plain" in it.id)
     request.send(shop)

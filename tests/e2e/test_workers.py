@@ -19,7 +19,7 @@ from projections import PROJECTIONS
 from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime.projector import Projector
 from tests.fix_ledger import Bench
-from tests.integration.projections.test_rebuild import customers
+from tests.integration.projections.customers import customers
 from tests.serving import ROOT, START_SECONDS, wait_until
 
 CAUGHT_UP = 120.0

@@ -22,6 +22,7 @@ from tests.fix_embedded import (
 )
 
 
+@pytest.mark.smoke
 def test_rows_are_there_after_the_next_start(home):
     with EmbeddedPostgres(home) as dsn:
         execute(dsn, "CREATE TABLE kept AS SELECT 1 AS n")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from domain.conditions import CONDITIONS, read, schema
 from domain.core.errors import InvalidRequest
-from tests.properties.test_conditions import conditions
+from tests import examples
+from tests.strategies.conditions import conditions
 
 SCHEMA = schema.document(CONDITIONS)
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -75,7 +76,7 @@ MISTAKES: list[Any] = [
 ]
 
 
-@settings(max_examples=500)
+@examples.share(0.5)
 @given(conditions)
 def test_whatever_can_be_asked_is_valid(document) -> None:
     read(document)

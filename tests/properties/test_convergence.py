@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, create_engine
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
@@ -19,27 +18,14 @@ from domain.events.message import Message
 from projections import PROJECTIONS
 from projections.identity import fold
 from projections.runtime.projector import Projector
+from tests import examples
 from tests.fix_postgres import Template, clone
 from tests.integration.projections.given import Given, rows_of
 from tests.integration.projections.history import recorded
-from tests.properties.histories import deliveries, histories
-
-MOVES_WITH_ORDER = ("position", "recorded_at", "met_by", "upto")
-
-each_on_its_workspaces = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-"""Databases are made once a test; what an example needs to be alone with is a workspace."""
+from tests.properties.models import MOVES_WITH_ORDER, unsynced
+from tests.strategies.histories import deliveries, histories
 
 Converges = Callable[[Sequence[Message], Sequence[Message], int], None]
-
-
-def unsynced(dsn: str) -> Engine:
-    """Connections that do not wait for the disk: nothing here outlives the test."""
-    return create_engine(
-        dsn.replace("postgresql://", "postgresql+psycopg://", 1),
-        connect_args={"options": "-c synchronous_commit=off"},
-    )
 
 
 @pytest.fixture
@@ -105,7 +91,7 @@ def foldline(template: Template) -> Iterator[Foldline]:
             made.close()
 
 
-@settings(each_on_its_workspaces, max_examples=500)
+@examples.on_one_database(0.5)
 @given(data=st.data(), history=histories, size=st.integers(1, 7))
 def test_any_delivery_of_the_same_messages_gives_the_same_read_models(
     converges, data, history, size
@@ -118,7 +104,7 @@ def test_it_does_so_through_the_real_ledger(template):
     secrets = (b"%032d" % n for n in count())
     with foldline(template) as one, foldline(template) as other:
 
-        @settings(each_on_its_workspaces, max_examples=100)
+        @examples.on_one_database(0.2)
         @given(data=st.data(), history=histories, size=st.integers(1, 7))
         def check(data, history, size):
             secret, delivery = next(secrets), data.draw(deliveries(history))
@@ -147,13 +133,7 @@ def first_arrival_links(monkeypatch) -> None:
 def test_with_a_rule_that_goes_by_arrival_the_check_goes_red(converges, monkeypatch, sabotage):
     sabotage(monkeypatch)
 
-    @settings(
-        each_on_its_workspaces,
-        max_examples=300,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-    )
+    @examples.sabotaged()
     @given(data=st.data(), history=histories, size=st.integers(1, 3))
     def check(data, history, size):
         converges(history, data.draw(deliveries(history)), size)

@@ -9,7 +9,7 @@ from itertools import count
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
@@ -23,6 +23,7 @@ from domain.events.message import Message
 from domain.identity.resolved_profile import Person
 from projections import PROJECTIONS
 from projections.runtime.projector import Projector
+from tests import examples
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import rows
 from tests.integration.projections.history import with_payload
@@ -84,10 +85,7 @@ def messages(draw: st.DrawFn) -> Message:
 histories = st.lists(messages(), min_size=1, max_size=14)
 
 
-@settings(
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples.on_one_database(0.15)
 @given(before=histories, after=histories, victim=names, projected=st.integers(0, 30))
 def test_read_models_forget_what_the_ledger_forgot(
     running: Running, before, after, victim: Identifier, projected: int

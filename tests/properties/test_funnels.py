@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from datetime import timedelta
 from functools import partial
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.core.time import to_micros
 from domain.funnels import funnel as funnels
 from domain.funnels import walks
 from domain.funnels.walks import Sieve, Walk
-from domain.identity.resolution import facts_of
-from domain.identity.resolved_profile import find
 from projections import identity, profile
 from projections.funnels.answers import count as counted
 from projections.funnels.answers import people
 from projections.funnels.walking import gone
 from projections.runtime.projection import Reader
-from tests import oracle
-from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
+from tests import examples
+from tests.builders import NOON
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded, stream_of
-from tests.properties.histories import deliveries
-from tests.properties.test_convergence import each_on_its_workspaces, unsynced
-
-NAMES = ("a", "b", "c")
-wheres = st.sampled_from(
-    [
-        [],
-        [],
-        [{"path": "properties.n", "op": "gt", "value": 0}],
-        [{"path": "properties.n", "op": "ne", "value": 1}],
-    ]
-)
-names = st.sampled_from([*NAMES, "a", {"matching": "*"}, {"matching": "a+b"}, {"matching": "*|a"}])
-steps = st.lists(st.fixed_dictionaries({"event": names, "where": wheres}), min_size=1, max_size=4)
-windows = st.sampled_from([None, "1s", "3s", "1m"])
-seconds = st.integers(0, 8)
-events = st.lists(
-    st.builds(
-        lambda at, name, n: oracle.Event(at * 1_000_000, name, {} if n is None else {"n": n}),
-        seconds,
-        st.sampled_from(NAMES),
-        st.sampled_from([None, 0, 1, 2]),
-    ),
-    max_size=7,
-)
+from tests.oracles import conditions as oracle
+from tests.oracles.funnels import expected, way
+from tests.properties.models import unsynced
+from tests.strategies.funnels import events, said, seconds, steps, windows
+from tests.strategies.histories import deliveries
 
 
 def furthest(history, wanted, window):
@@ -64,10 +40,10 @@ def furthest(history, wanted, window):
     return walk.furthest(funnel.span)
 
 
-@settings(max_examples=1_000)
+@examples.share(1)
 @given(history=events, wanted=steps, window=windows)
 def test_nobody_can_come_further_or_earlier(history, wanted, window) -> None:
-    assert furthest(history, wanted, window) == oracle.way(history, wanted, window)
+    assert furthest(history, wanted, window) == way(history, wanted, window)
 
 
 def test_one_event_is_never_two_steps() -> None:
@@ -106,26 +82,7 @@ def test_a_late_beginning_counts_if_it_leads_further() -> None:
     assert furthest(history, wanted, None) == (0, 6_000_000)
 
 
-who = st.sampled_from([user("ann"), user("bob"), anonymous("x"), anonymous("y")])
-happened = st.builds(
-    lambda name, whom, at, n: tracked(
-        name, *whom, occurred_at=NOON + timedelta(seconds=at), properties={"n": n}
-    ),
-    st.sampled_from(NAMES),
-    st.one_of(st.tuples(who), st.tuples(st.just(user("ann")), st.just(anonymous("x")))),
-    seconds,
-    st.integers(0, 2),
-)
-said = st.one_of(
-    happened,
-    happened,
-    happened,
-    st.builds(merged, who, who),
-    st.builds(unmerged, who, who),
-)
-
-
-@settings(each_on_its_workspaces, max_examples=150)
+@examples.on_one_database(0.3)
 @given(
     data=st.data(),
     history=st.lists(said, min_size=1, max_size=14),
@@ -162,22 +119,6 @@ def test_any_delivery_of_the_same_messages_gives_the_same_funnel(
     )
     by_value = [[it["profiles"] for it in each["steps"]] for each in found["breakdown"]]
     assert [sum(column) for column in zip(*by_value, strict=True)] in ([], listed)
-
-
-def expected(told, wanted, window, since) -> list[int]:
-    facts = [fact for it in told for fact in facts_of(it.event)]
-    theirs = defaultdict(list)
-    for it in told:
-        if getattr(it.event, "kind", None) != "track":
-            continue
-        at = to_micros(it.event.occurred_at)
-        offset = (at - to_micros(NOON)) // 1_000_000
-        if since is None or since <= offset < since + 4:
-            n = json.loads(it.event.payload)["properties"]["n"]
-            person = find(it.stream, facts, stream_of).id
-            theirs[person].append(oracle.Event(at, it.event.name, {"n": n}))
-    depths = [len(oracle.way(each, wanted, window)) for each in theirs.values()]
-    return [sum(it > place for it in depths) for place in range(len(wanted))]
 
 
 def reader(tx, workspace) -> Reader:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
@@ -18,6 +18,7 @@ from domain.core.identifiers import Identifier
 from domain.events.message import Message
 from projections import identity
 from projections.runtime.projector import Projector
+from tests import examples
 from tests.builders import NOON, merged, tracked, unmerged
 
 NAMES = [
@@ -73,9 +74,7 @@ def kept(database: str) -> Iterator[Kept]:
     made.close()
 
 
-@settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@examples.on_one_database(0.4)
 @given(
     history=st.lists(messages(), min_size=1, max_size=15),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=20),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events.message import Message
@@ -75,7 +75,6 @@ def test_events_in_any_order_and_any_number_of_times_make_the_same_state(history
     assert facts(state_of(repeated)) == facts(expected)
 
 
-@settings(deadline=None)
 @given(histories, st.lists(st.sampled_from(STREAMS), min_size=12, max_size=12), st.randoms())
 def test_streams_joined_in_any_grouping_are_what_one_stream_would_have_been(history, whose, random):
     states = {

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
+from tests import examples
 from tests.builders import tracked
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import with_payload
@@ -104,10 +105,7 @@ def models(database: str) -> Iterator[Given]:
     engine.dispose()
 
 
-@settings(
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples.on_one_database(0.3)
 @given(
     payloads=st.lists(broken() | st.binary(max_size=50), min_size=1, max_size=4),
     kind=st.sampled_from(["track", "page"]),

@@ -7,22 +7,18 @@ from itertools import count
 from threading import Thread
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from projections import PROJECTIONS
 from projections.runtime.projector import Projector
+from tests import examples
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded
-from tests.properties.histories import histories
+from tests.strategies.histories import histories
 
 _workspaces = count(1)
-
-on_a_database = settings(
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def models(database: str) -> Iterator[Given]:
     engine.dispose()
 
 
-@on_a_database
+@examples.on_one_database(0.15)
 @given(history=histories, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=40))
 def test_the_size_of_batches_makes_no_difference(models, history, sizes):
     whole, cut = next(_workspaces), next(_workspaces)
@@ -47,7 +43,7 @@ def test_the_size_of_batches_makes_no_difference(models, history, sizes):
     assert models.tables(workspace=whole) == models.tables(workspace=cut)
 
 
-@settings(on_a_database, max_examples=15)
+@examples.on_one_database(0.1)
 @given(history=histories, sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)))
 def test_workers_that_race_make_no_difference(models, history, sizes):
     alone, raced = next(_workspaces), next(_workspaces)
@@ -68,7 +64,7 @@ def test_workers_that_race_make_no_difference(models, history, sizes):
     assert models.tables(workspace=alone) == models.tables(workspace=raced)
 
 
-@settings(on_a_database, max_examples=15)
+@examples.on_one_database(0.1)
 @given(history=histories, apart=st.integers(1, 25))
 def test_read_models_that_stand_apart_come_to_the_same(models, history, apart):
     """One that was added or mended later takes its own batches until it has caught up."""

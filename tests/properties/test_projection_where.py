@@ -8,12 +8,13 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, column, create_engine, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.kit import where
+from tests import examples
 
 ORDER = {"=": eq, ">": gt, ">=": ge, "<": lt, "<=": le}
 
@@ -90,7 +91,7 @@ def asked(tx: Connection, document: Any, filter_: str) -> bool:
     return tx.execute(wanted.select_from(given_), {"it": json.dumps(document)}).scalar_one()
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples.on_one_database(0.4)
 @given(
     document=documents,
     path=paths,

@@ -6,13 +6,14 @@ from graphlib import TopologicalSorter
 from itertools import count
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from application.definitions.segments import Segments
 from application.definitions.store import Decision
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.segments.segment import Definition, Segment
+from tests import examples
 from tests.fix_ledger import Bench
 
 IDS = ("a", "b", "c", "d")
@@ -46,10 +47,7 @@ steps = st.builds(
 )
 
 
-@settings(
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples.on_one_database(0.3)
 @given(decisions=st.lists(steps, max_size=14))
 def test_the_ledger_gives_back_what_was_decided(bench: Bench, decisions: list[Step]) -> None:
     workspace = bench.workspaces.create(f"w-{next(_workspaces)}").id

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import examples
 from tests.builders import merged, tracked, unmerged
-from tests.properties.test_one_more_event import few_names, of_few
-from tests.properties.test_segments import (
-    NAMES,
-    Kept,
-    Said,
-    alone,
-    at,
-    holds_as_the_oracle_says,
-    kept,
-)
-
-__all__ = ["kept"]
+from tests.fix_segments import Kept
+from tests.properties.membership_checks import holds_as_the_oracle_says
+from tests.segment_history import NAMES, Said, at
+from tests.strategies.few_events import few_names, of_few
 
 names = st.sampled_from(NAMES[:3])
 
@@ -38,7 +31,7 @@ def histories(draw: st.DrawFn) -> list[Said]:
     return said
 
 
-@settings(alone, max_examples=400)
+@examples.on_one_database(0.4)
 @given(document=of_few, history=histories(), size=st.integers(1, 4))
 def test_what_was_done_under_several_names_counts_together(kept: Kept, document, history, size):
     holds_as_the_oracle_says(kept, document, history, 0, size)

@@ -8,71 +8,24 @@ from itertools import count
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.core.identifiers import segment_stream
 from domain.events.events import (
-    NIL,
-    AttributeDefined,
     Event,
-    Listed,
-    SegmentArchived,
-    SegmentDefined,
 )
 from domain.events.recorded import Recorded
 from projections import PROJECTIONS
 from projections.runtime import batch
+from tests import examples
 from tests.builders import NOON
 from tests.integration.projections.given import Given
-from tests.integration.projections.history import SECRET, recorded, stream_of
-from tests.properties.histories import clocks, histories, names
-from tests.properties.test_convergence import MOVES_WITH_ORDER, unsynced
+from tests.integration.projections.history import recorded
+from tests.properties.models import MOVES_WITH_ORDER, unsynced
+from tests.strategies.decisions import Placed, decisions
+from tests.strategies.histories import histories
 
 OTHERS = [it for it in PROJECTIONS if it.name != "segments"]
-SEGMENT = UUID(bytes=segment_stream(SECRET, "s-1"))
-
-Placed = tuple[int, UUID, Event]
-"""After how many events, in which stream, what."""
-
-conditions = st.sampled_from(
-    [b"", b'{"event": "Bought"}', b'{"attribute": "plan", "op": "exists"}']
-)
-defined = st.builds(
-    SegmentDefined,
-    id=st.just(NIL),
-    segment=st.just("s-1"),
-    name=st.sampled_from(["One", "Other"]),
-    condition=conditions,
-    occurred_at=clocks,
-)
-archived = st.builds(SegmentArchived, id=st.just(NIL), segment=st.just("s-1"), occurred_at=clocks)
-computed = st.builds(
-    AttributeDefined,
-    id=st.just(NIL),
-    attribute=st.just("c-1"),
-    name=st.just("One"),
-    computation=st.just(b'{"score": []}'),
-    occurred_at=clocks,
-)
-listed = st.builds(
-    Listed, id=st.just(NIL), segment=st.just("s-1"), listed=st.booleans(), occurred_at=clocks
-)
-decisions = st.lists(
-    st.tuples(
-        st.integers(0, 40),
-        st.one_of(
-            st.tuples(st.just(SEGMENT), defined | archived | computed),
-            st.tuples(names.map(stream_of), listed),
-        ),
-    ).map(lambda it: (it[0], *it[1])),
-    min_size=1,
-    max_size=8,
-)
-
-each_on_its_workspaces = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 
 
 def among(history: Sequence[Recorded], placed: Sequence[Placed]) -> list[Recorded]:
@@ -109,7 +62,7 @@ def undisturbed(database: str) -> Iterator:
     engine.dispose()
 
 
-@settings(each_on_its_workspaces, max_examples=150)
+@examples.on_one_database(0.3)
 @given(history=histories, placed=decisions, size=st.integers(1, 7))
 def test_decisions_about_segments_disturb_nothing(undisturbed, history, placed, size) -> None:
     undisturbed(history, placed, size)
@@ -119,13 +72,7 @@ def test_were_they_taken_for_messages_it_would_show(undisturbed, monkeypatch) ->
     """As if a fold looked at every event of a person's stream."""
     monkeypatch.setattr(batch, "MessageEvent", Event)
 
-    @settings(
-        each_on_its_workspaces,
-        max_examples=20,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-    )
+    @examples.sabotaged()
     @given(history=histories, placed=decisions)
     def check(history, placed) -> None:
         undisturbed(history, placed, 4_000)

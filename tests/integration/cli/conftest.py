@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.embedded.postgres import EmbeddedPostgres
+from tests.fix_postgres import homes
 from tests.integration.cli.running import PATIENCE, ROOT, Serving, command, environment
 
 
@@ -49,7 +50,9 @@ def foldline(database: str) -> Callable[..., subprocess.CompletedProcess[str]]:
 def home() -> Iterator[Path]:
     """A home folder for an embedded database; its server is stopped and its files removed."""
     # Not pytest's own folder: its path may be too long for a socket.
-    with tempfile.TemporaryDirectory(prefix="foldline-cli-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="foldline-cli-", dir=homes(), ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
         left = EmbeddedPostgres(Path(folder))
         if left.cluster.data.exists():

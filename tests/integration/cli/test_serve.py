@@ -89,6 +89,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.smoke
 def test_what_was_acknowledged_before_the_stop_is_in_the_ledger(
     start: Start, database: str, foldline: Callable[..., Any]
 ) -> None:

@@ -15,6 +15,7 @@ from tests.receiver import Receiver, answers
 pytestmark = pytest.mark.storage
 
 
+@pytest.mark.smoke
 def test_what_is_due_is_sent_once_and_verifies(out: Out) -> None:
     with Receiver() as receiver:
         out.endpoint(receiver)

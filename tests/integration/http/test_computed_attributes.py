@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import tracked
+from tests.integration.http.segment_calls import ANN, BOB, ask, bought, define, inside
+from tests.integration.http.segment_calls import send as send_about_segments
 from tests.integration.http.serving import Served
-from tests.integration.http.test_membership import ANN, BOB, ask, bought, define, inside
-from tests.integration.http.test_segments import send as send_about_segments
 
 ORDERS = {"fn": "count", "event": "purchase", "within": {"last": "30d"}}
 SPENT = {"fn": "sum", "event": "purchase", "path": "properties.total"}

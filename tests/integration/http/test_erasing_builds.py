@@ -11,8 +11,8 @@ from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime import batch_size
 from tests.builders import tracked
 from tests.canary import places
+from tests.integration.http.erasure_calls import ANN, BOB, erase
 from tests.integration.http.serving import Served
-from tests.integration.http.test_erasing import ANN, BOB, erase
 
 NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen")
 

@@ -13,8 +13,8 @@ from projections.runtime import checkpoint
 from projections.runtime.projector import Projector
 from tests.builders import NOON, anonymous, tracked, user
 from tests.canary import places
+from tests.integration.http.erasure_calls import ANN, BOB, PHONE, erase, names, post
 from tests.integration.http.serving import Served, serving
-from tests.integration.http.test_erasing import ANN, BOB, PHONE, erase, names, post
 
 
 class SlowFeed:

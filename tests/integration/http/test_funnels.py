@@ -6,7 +6,7 @@ import pytest
 
 from tests.fix_postgres import clone
 from tests.integration.http.serving import Served, served_on
-from tests.integration.http.test_whole_people import send, shopping
+from tests.integration.http.shoppers import send, shopping
 
 BUYING = [
     (["product_view", "add_to_cart", "purchase"], [598, 517, 290]),

@@ -14,9 +14,8 @@ from interfaces.http.api.segments import members
 from interfaces.http.kit.csv import lines
 from projections.segments.queries import segments
 from tests.builders import tracked, user
+from tests.integration.http.segment_calls import ask, bought, define, send
 from tests.integration.http.serving import Served
-from tests.integration.http.test_membership import ask, bought, define
-from tests.integration.http.test_segments import send
 
 ODD = ["=1+1", "+49 30 1", "-2", "@SUM(A1)", 'say "hi"', "a,b", "two\nlines", "plain"]
 

@@ -8,35 +8,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from tests.builders import anonymous, tracked, user
+from tests.builders import tracked, user
+from tests.integration.http.segment_calls import ANN, BOB, PHONE, ask, bought, define, inside, send
 from tests.integration.http.serving import Served
-from tests.integration.http.test_segments import send
-
-ANN, BOB, PHONE = user("ann"), user("bob"), anonymous("phone")
-
-
-def bought(who, ago: timedelta = timedelta(0), **properties):
-    now = datetime.now(UTC)
-    return tracked("purchase", who, occurred_at=now - ago, received_at=now, properties=properties)
-
-
-def define(served: Served, segment: str, condition) -> int:
-    body = {"name": segment, "condition": condition}
-    return send(served, "PUT", f"/{segment}", body).json()["position"]
-
-
-def ask(served: Served, path: str, position: int | None = None, **params):
-    if position is not None:
-        params["min_position"] = position
-    served.project()
-    answer = served.get(f"/v1{path}", params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def inside(served: Served, segment: str, **params) -> set[str]:
-    found = ask(served, f"/segments/{segment}/members", **params)["members"]
-    return {it["identifiers"][0]["value"] for it in found}
 
 
 @pytest.fixture

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.fix_postgres import clone
+from tests.integration.http.segment_calls import send
 from tests.integration.http.serving import Served, served_on
-from tests.integration.http.test_segments import send
-from tests.integration.http.test_whole_people import pages, shopping
-from tests.integration.http.test_whole_people import send as imported
-
-CLOCK = "2024-04-01T00:00:00Z"
-BOUGHT = {"event": "purchase"}
+from tests.integration.http.shoppers import BOUGHT, CLOCK, pages, shopping
+from tests.integration.http.shoppers import send as imported
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from threading import Event, Thread
 import pytest
 
 from projections.rebuild.lifecycle import Lifecycle
+from tests.integration.http.segment_calls import ANN, BOB, bought, define, inside
 from tests.integration.http.serving import Served
-from tests.integration.http.test_membership import ANN, BOB, bought, define, inside
 
 
 def post(served: Served, path: str, body=None, kind: str = "admin"):

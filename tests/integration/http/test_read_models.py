@@ -23,6 +23,7 @@ def known(served):
     return position
 
 
+@pytest.mark.smoke
 def test_events_are_listed_newest_first_with_their_facts(served, known):
     answer = served.get(f"/v1/events?min_position={known}").json()
     assert answer["projected_to"] == known

@@ -7,18 +7,11 @@ import json
 import pytest
 
 from tests.builders import anonymous, tracked, user
+from tests.integration.http.segment_calls import send
 from tests.integration.http.serving import Served
 
 CONDITION = {"all": [{"event": "purchase", "count": {"at_least": 2}}, {"tag": "vip"}]}
 ANN, BOB, PHONE = user("ann"), user("bob"), anonymous("phone")
-
-
-def send(served: Served, method: str, path: str, body=None, *, kind="admin", **headers: str):
-    headers = {"Authorization": f"Bearer {served.keys[kind]}"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
-    return served.client.request(method, f"/v1/segments{path}", content=content, headers=headers)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from tests.fix_ledger import Bench
 pytestmark = pytest.mark.storage
 
 
+@pytest.mark.smoke
 def test_a_message_is_recorded_with_what_was_received(bench: Bench) -> None:
     message = tracked("Viewed", user("u-1"), raw=b'{"odd": \xff}')
     assert bench.record(message).recorded == 1

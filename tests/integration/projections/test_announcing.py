@@ -10,21 +10,9 @@ import pytest
 
 from domain.events.rule_events import RuleDefined, RuleEnabled
 from tests.builders import tracked
-from tests.properties.test_automation import RULE, TAG, decree, triggers_of
-from tests.properties.test_segments import (
-    NAMES,
-    START,
-    Decided,
-    Kept,
-    Said,
-    at,
-    defined,
-    kept,
-    ledger,
-)
-
-__all__ = ["kept"]
-
+from tests.fix_segments import Kept
+from tests.rule_history import RULE, TAG, decree, triggers_of
+from tests.segment_history import NAMES, START, Decided, Said, at, defined, ledger
 
 BOUGHT = {"event": "bought"}
 

@@ -11,7 +11,7 @@ from projections import PROJECTIONS, timeline
 from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
-from tests.integration.projections.test_rebuild import NAMES, customers
+from tests.integration.projections.customers import NAMES, customers
 
 INDEXES = text("SELECT indexdef FROM pg_indexes WHERE schemaname LIKE 'read_%' ORDER BY 1")
 SMALL = 7

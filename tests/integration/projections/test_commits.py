@@ -14,9 +14,9 @@ from projections import PROJECTIONS, profile
 from projections.runtime.batch import Batch
 from projections.runtime.projector import Projector
 from tests.fix_embedded import postmaster
+from tests.integration.projections.customers import customers
 from tests.integration.projections.given import Given, rows_of
 from tests.integration.projections.history import ListFeed, recorded
-from tests.integration.projections.test_rebuild import customers
 
 
 def projector(feed: ListFeed, dsn: str) -> Projector:

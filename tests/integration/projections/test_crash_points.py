@@ -5,66 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from uuid import UUID
 
-import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from domain.events.recorded import Recorded
-from domain.events.rule_events import RuleDefined, RuleEnabled
 from projections import PROJECTIONS, segments, timeline
 from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime import batch_size
 from projections.runtime.projection import Projection
 from projections.runtime.projector import Projector
-from tests.builders import anonymous, merged, tracked, unmerged, user
 from tests.integration.projections import crashing
+from tests.integration.projections.crash_history import HISTORY
 from tests.integration.projections.crashing import Clock, Job, Worker
+from tests.integration.projections.customers import aside
 from tests.integration.projections.given import rows_of
-from tests.integration.projections.history import with_payload
-from tests.integration.projections.test_rebuild import aside
-from tests.properties.test_segments import Decided, Said, at, defined, ledger
-
-
-def history() -> list[Recorded]:
-    """Return something of all that read models are made of, for two batches."""
-    said = [Said(0, lately("2m")), *(Said(0, it) for it in rule())]
-    for n in range(10):
-        message = tracked(
-            "Viewed",
-            user(f"u-{n % 3}"),
-            anonymous(f"a-{n % 5}"),
-            kind="identify" if n % 4 == 0 else "track",
-            occurred_at=at(n // 2),
-        )
-        document = {
-            "traits": {"plan": f"p-{n % 3}", "email": f"u{n % 3}@example.com"},
-            "properties": {"total": n},
-            "context": {"sessionId": f"s-{n % 4}"},
-        }
-        said.append(Said(n // 2, with_payload(message, document)))
-    said[6:6] = [Said(2, merged(user("u-0"), user("u-1"), occurred_at=at(2)))]
-    said += [Said(5, lately("4m")), Said(5, unmerged(user("u-1"), user("u-0"), occurred_at=at(5)))]
-    return ledger(said)
-
-
-def lately(last: str) -> Decided:
-    return defined(
-        "lately", {"event": "Viewed", "count": {"at_least": 2}, "within": {"last": last}}
-    )
-
-
-def rule() -> list[Decided]:
-    """Return decisions by which a rule acts: some wait in it at the end of each batch."""
-    wait = {"event": "Viewed", "timeout": "3m", "else": [{"add_tag": {"tag": "gone"}}]}
-    plan = {"trigger": {"entered": "lately"}, "delay": "60s", "wait": wait, "reentry": "once"}
-    said = {"id": UUID(int=0), "rule": "r", "occurred_at": at(0)}
-    defined = RuleDefined(name="R", plan=msgspec.json.encode(plan), **said)
-    return [Decided(it, UUID(int=8)) for it in (defined, RuleEnabled(**said))]
-
-
-HISTORY = history()
+from tests.segment_history import at
 
 
 class Crashing:

@@ -11,7 +11,7 @@ from domain.events.events import SegmentDefined
 from projections import PROJECTIONS, timeline
 from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime.projector import Projector
-from tests.integration.projections.test_crash_points import HISTORY
+from tests.integration.projections.crash_history import HISTORY
 
 DECISIONS = 3
 UNTIL = max(place for place, it in enumerate(HISTORY) if isinstance(it.event, SegmentDefined))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from projections import PROJECTIONS, identity, profile
 from projections.runtime import parallel_apply
 from projections.runtime.projector import Projector
-from tests.integration.projections.test_rebuild import customers
+from tests.integration.projections.customers import customers
 
 
 @pytest.fixture(autouse=True)

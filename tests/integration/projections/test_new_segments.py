@@ -13,20 +13,10 @@ from domain.core.time import to_micros
 from projections.segments import tables
 from projections.segments.backfill import bulk
 from tests.builders import tracked, unmerged
+from tests.fix_segments import Kept
 from tests.integration.projections.history import stream_of
-from tests.properties.test_segments import (
-    NAMES,
-    Kept,
-    Said,
-    archived,
-    at,
-    defined,
-    kept,
-    ledger,
-    members,
-)
-
-__all__ = ["kept"]
+from tests.oracles.membership import members
+from tests.segment_history import NAMES, Said, archived, at, defined, ledger
 
 WITHIN = {"event": "paid", "within": {"last": "5m"}}
 SUM = {"fn": "sum", "path": "properties.n", "op": "gte", "value": 1}

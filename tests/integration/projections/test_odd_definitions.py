@@ -8,20 +8,10 @@ import pytest
 
 from domain.core.time import to_micros
 from tests.builders import merged, tracked, unmerged
+from tests.fix_segments import Kept
 from tests.integration.projections.history import stream_of
-from tests.properties.test_segments import (
-    NAMES,
-    Kept,
-    Said,
-    archived,
-    at,
-    defined,
-    kept,
-    ledger,
-    members,
-)
-
-__all__ = ["kept"]
+from tests.oracles.membership import members
+from tests.segment_history import NAMES, Said, archived, at, defined, ledger
 
 NUL = "a\0"
 DEEP = "properties" + ".a" * 6_000

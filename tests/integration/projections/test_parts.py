@@ -20,9 +20,8 @@ from domain.evaluation.profile_context import Stream, Whose
 from projections.segments import tables
 from projections.segments.state import partitioning, reader
 from tests.builders import tracked, user
-from tests.properties.test_segments import Kept, Said, at, defined, kept, ledger
-
-__all__ = ["kept"]
+from tests.fix_segments import Kept
+from tests.segment_history import Said, at, defined, ledger
 
 IDS = [UUID(int=it) for it in range(12)]
 TELLING = st.dictionaries(st.sampled_from(IDS), st.sampled_from(IDS), min_size=1, max_size=4)

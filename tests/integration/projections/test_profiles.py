@@ -28,6 +28,7 @@ def people(given):
     return given
 
 
+@pytest.mark.smoke
 def test_a_profile_shows_what_is_known_of_the_person(given):
     given.messages(
         identified(

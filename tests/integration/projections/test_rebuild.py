@@ -17,23 +17,7 @@ from projections.rebuild import builds
 from projections.rebuild.lifecycle import Lifecycle
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
-from tests.builders import anonymous, tracked, user
-from tests.integration.projections.history import with_payload
-
-NAMES = [it.name for it in PROJECTIONS]
-
-
-def customers(n: int, first: int = 0):
-    """Messages of a few people that give every read model something to keep."""
-    for at in range(first, first + n):
-        who = (user(f"u-{at % 7}"), anonymous(f"a-{at % 11}"))
-        message = tracked("Viewed", *who, kind="identify" if at % 5 == 0 else "track")
-        said = {
-            "traits": {"plan": f"p-{at % 3}", "email": f"u{at % 7}@example.com"},
-            "properties": {"total": at},
-            "context": {"sessionId": f"s-{at % 13}"},
-        }
-        yield with_payload(message, said)
+from tests.integration.projections.customers import NAMES, aside, customers
 
 
 @pytest.fixture
@@ -60,12 +44,6 @@ def spoil(given) -> None:
                 tx.execute(
                     text(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 3)")
                 )
-
-
-def aside(given) -> list[str]:
-    with given.engine.connect() as tx:
-        found = tx.execute(text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_%'"))
-        return sorted(set(found.scalars()) - {it.schema for it in PROJECTIONS})
 
 
 def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):

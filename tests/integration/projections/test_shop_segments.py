@@ -13,12 +13,11 @@ from domain.events.recorded import Recorded
 from interfaces.wire import FORMATS
 from projections import identity, profile, segments, timeline
 from tests.fix_postgres import clone
-from tests.integration.http.test_preview import BOUGHT, CLOCK
-from tests.integration.http.test_whole_people import shopping
+from tests.integration.http.shoppers import BOUGHT, CLOCK, shopping
 from tests.integration.projections.crashing import engine_on
 from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded
-from tests.properties.test_segments import defined
+from tests.segment_history import defined
 
 APRIL = datetime(2024, 4, 1, tzinfo=UTC)
 AT_THE_CLOCK = {

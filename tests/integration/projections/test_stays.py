@@ -12,22 +12,9 @@ from domain.core.time import to_micros
 from domain.events.events import Listed
 from projections.segments import tables
 from tests.builders import tracked
+from tests.fix_segments import Kept, Stay
 from tests.integration.projections.history import stream_of, with_payload
-from tests.properties.test_segments import (
-    NAMES,
-    START,
-    Decided,
-    Kept,
-    Said,
-    Stay,
-    archived,
-    at,
-    defined,
-    kept,
-    ledger,
-)
-
-__all__ = ["kept"]
+from tests.segment_history import NAMES, START, Decided, Said, archived, at, defined, ledger
 
 ANN = NAMES[0]
 PAID = {"event": "paid"}

@@ -8,13 +8,7 @@ from domain.conditions import Known, Told
 from domain.core.errors import InvalidRequest
 from domain.rules import definition
 from domain.rules.actions import written
-
-EVENT, TAG = {"event": "a"}, [{"add_tag": {"tag": "x"}}]
-WAIT = {"event": "b", "timeout": "1h", "else": TAG}
-
-
-def rule(**more):
-    return {"trigger": EVENT, "actions": TAG} | more
+from tests.unit.automation.given import EVENT, TAG, WAIT, rule
 
 
 @pytest.mark.parametrize(

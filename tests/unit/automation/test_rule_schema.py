@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from domain.rules import schema
 from interfaces.http.api.rules.rules import EXAMPLES
-from tests.unit.automation.test_plans import TAG, WAIT, rule
+from tests.unit.automation.given import TAG, WAIT, rule
 
 VALIDATOR = Draft202012Validator(schema.document())
 

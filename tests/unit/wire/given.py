@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from domain.core.identifiers import Identifier
 from domain.events.message import Message
 from interfaces.wire.base import Limits, Parsed, Rejected
 from interfaces.wire.segment import parse_batch, parse_single
@@ -63,3 +64,7 @@ def rejected(item: Any, **around: Any) -> Rejected:
     (rejection,) = parsed.rejections
     assert rejection.raw == written(item)
     return rejection
+
+
+USER = Identifier("user_id", "u-1")
+ANONYMOUS = Identifier("anonymous_id", "a-1")

@@ -67,7 +67,7 @@ def test_a_damaged_gzip_is_refused():
     assert refused(bytes(packed), "gzip") == "bad_gzip"
 
 
-@pytest.mark.parametrize("more", [b"x", b"\0", gzip.compress(JSON)])
+@pytest.mark.parametrize("more", [b"x", b"\0", gzip.compress(JSON, mtime=0)])
 def test_nothing_may_follow_the_gzip(more):
     assert refused(gzip.compress(JSON) + more, "gzip") == "bad_gzip"
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.core.errors import InvalidRequest
 from domain.core.time import MICROSECOND
 from interfaces.translators.infobip.segments import translate
+from tests import examples
 from tests.unit.conditions.asking import NOON, Person, days, did
 
 HOUR = timedelta(hours=1)
@@ -151,7 +152,7 @@ windows = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@examples.share(0.5)
 @given(
     st.sampled_from(["ALL", "FIRST", "LAST", "NOT"]),
     windows,

@@ -6,15 +6,14 @@ Slow, and written without a look at `domain.conditions`: it is what that is test
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import permutations
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from tests.oracles.values import compares, kind_of, micros, span, walk
 
 
 class Event(NamedTuple):
@@ -123,75 +122,6 @@ def terms(pattern: str) -> list[tuple[str, str]] | None:
     ]
 
 
-def walk(value: Any, steps: list[str]) -> Iterable[Any]:
-    if not steps:
-        yield value
-    elif steps[0] == "[]":
-        for each in value if isinstance(value, list) else ():
-            yield from walk(each, steps[1:])
-    elif isinstance(value, Mapping) and steps[0] in value:
-        yield from walk(value[steps[0]], steps[1:])
-
-
-def compares(found: list[Any], op: str, value: Any, clock: int) -> bool:
-    negative = {"ne": "eq", "not_in": "in", "not_contains": "contains", "not_exists": "exists"}
-    if op in negative:
-        return not compares(found, negative[op], value, clock)
-    return any(_one(it, op, value, clock) for it in found)
-
-
-def _one(it: Any, op: str, value: Any, clock: int) -> bool:  # noqa: C901 - a plain list
-    if op == "exists":
-        return it is not None
-    if op == "eq":
-        return _kind(it) == _kind(value) and it == value
-    if op == "in":
-        return any(_one(it, "eq", one, clock) for one in value)
-    if op == "contains":
-        if isinstance(it, list):
-            return any(_one(one, "eq", value, clock) for one in it)
-        return isinstance(it, str) and isinstance(value, str) and value in it
-    if op in {"starts_with", "ends_with"}:
-        return isinstance(it, str) and (it.startswith if op == "starts_with" else it.endswith)(
-            value
-        )
-    if op == "between":
-        return _one(it, "gte", value[0], clock) and _one(it, "lte", value[1], clock)
-    if op in {"before", "after", "on"}:
-        at = micros(it) if isinstance(it, str) else None
-        if _kind(it) == "number":
-            at = int(it * 1_000_000)
-        bound = clock - span(value["ago"]) if isinstance(value, dict) else micros(value)
-        if at is None or bound is None:
-            return False
-        day = 86_400_000_000
-        return {"before": at < bound, "after": at > bound, "on": at // day == bound // day}[op]
-    if _kind(it) != _kind(value) or _kind(it) not in {"number", "string"}:
-        return False
-    return {"gt": it > value, "gte": it >= value, "lt": it < value, "lte": it <= value}[op]
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return repr(type(value))
-    return {int: "number", float: "number", Fraction: "number", str: "string"}.get(
-        type(value), repr(type(value))
-    )
-
-
-def span(text: str) -> int:
-    return int(text[:-1]) * UNITS[text[-1]] * 1_000_000
-
-
-def micros(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    delta = moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
 def _in_window(at: int, within: dict[str, Any] | None, clock: int) -> bool:
     if within is None:
         return True
@@ -227,7 +157,7 @@ def _aggregate(asked: dict[str, Any], events: list[Event]) -> bool:
             {"properties": it.properties}, asked["path"].replace("[]", ".[]").split(".")
         )
     ]
-    numbers = [Fraction(Decimal(str(it))) for it in found if _kind(it) == "number"]
+    numbers = [Fraction(Decimal(str(it))) for it in found if kind_of(it) == "number"]
     if asked["fn"] == "distinct":
         texts = {it for it in found if isinstance(it, str)}
         booleans = {it for it in found if isinstance(it, bool)}
@@ -272,7 +202,7 @@ def computed(asked: dict[str, Any], history: Sequence[Event], clock: int) -> Any
         values = [it[0] for it in found if it and it[0] is not None]
         return values[0 if asked["fn"] == "first" else -1] if values else None
     flat = [each for it in found for each in it]
-    numbers = [Fraction(Decimal(str(it))) for it in flat if _kind(it) == "number"]
+    numbers = [Fraction(Decimal(str(it))) for it in flat if kind_of(it) == "number"]
     if asked["fn"] == "distinct":
         others = {(type(it), it) for it in flat if isinstance(it, (str, bool))}
         return Fraction(len(others) + len(set(numbers)))
@@ -300,25 +230,3 @@ def _sequence(condition: dict[str, Any], events: list[Event]) -> bool:
         ):
             return True
     return False
-
-
-def way(events: Sequence[Event], steps: Sequence[dict[str, Any]], window: str | None) -> tuple:
-    """When somebody took as many of a funnel's steps as can be, as early as can be: by trying all."""
-    span = None if window is None else int(window[:-1]) * UNITS[window[-1]] * 1_000_000
-    ways: list[tuple[int, ...]] = [()]
-
-    def go_on(taken: tuple[int, ...]) -> None:
-        ways.append(tuple(events[it].at for it in taken))
-        if len(taken) == len(steps):
-            return
-        for place, each in enumerate(events):
-            if place in taken or not fits(each, steps[len(taken)]):
-                continue
-            if taken and each.at < events[taken[-1]].at:
-                continue
-            if taken and span is not None and each.at - events[taken[0]].at > span:
-                continue
-            go_on((*taken, place))
-
-    go_on(())
-    return min(ways, key=lambda it: (-len(it), it))

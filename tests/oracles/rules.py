@@ -1,6 +1,6 @@
 """What a rule does, said as plainly as can be: over the whole history, instant by instant.
 
-Slow, and written without a look at `domain.automation`: it is what that is tested against.
+Slow, and written without a look at `domain.rules` or `domain.evaluation`: it is what that is tested against.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 
 from domain.core.time import to_micros
-from domain.events import payload
 from domain.events.events import (
     IdentifiersLinked,
     Listed,
@@ -25,23 +24,13 @@ from domain.events.recorded import Recorded
 from domain.events.rule_events import RuleDisabled, RuleEnabled
 from domain.identity.resolution import facts_of
 from domain.profiles.state import DECISIONS
-from tests import oracle
-from tests.properties.test_segments import _history, expected, people
+from tests.oracles import conditions as oracle
+from tests.oracles import rule_facts as facts
+from tests.oracles import values
+from tests.oracles.membership import expected, history_of, people
+from tests.oracles.rule_facts import Run
 
 SEGMENT = "asked"
-
-
-@dataclass
-class Run:
-    cause: str
-    stream: UUID
-    set_off: tuple[int, int]
-    document: dict[str, Any]
-    outcome: str = "waiting"
-    reason: str = ""
-    due: int | None = None
-    taken: int | None = None
-    fired: int | None = None
 
 
 @dataclass
@@ -108,8 +97,8 @@ class Automation:
         elif isinstance(event, Listed):
             self._moves(known, at, now, {})
         elif isinstance(event, SystemOccurred):
-            document = self._document(event)
-            for person in self._somebody(known):
+            document = facts.document_of(event)
+            for person in facts.profiles_in(known):
                 self._set_off(known, person, person, "system_event", document, at, document=document,
                               occurred=to_micros(event.occurred_at))  # fmt: skip
         elif isinstance(event, MessageEvent):
@@ -122,10 +111,10 @@ class Automation:
                 run.outcome, run.reason, run.due = "suppressed", "rule_disabled", None
 
     def _did(self, before: Any, known: Any, record: Recorded, event: Any, at: Any) -> None:
-        person, document = people(known)[record.stream].id, self._document(event)
+        person, document = people(known)[record.stream].id, facts.document_of(event)
         occurred = to_micros(event.occurred_at)
         self._comes(known, person, document, at, occurred)
-        if person not in self._somebody(before):
+        if person not in facts.profiles_in(before):
             self._set_off(known, person, record.stream, "profile", "created", at,
                           document={"profile": "created"}, occurred=occurred)  # fmt: skip
         if event.kind == "identify":
@@ -135,8 +124,8 @@ class Automation:
                       document=document, occurred=occurred)  # fmt: skip
 
     def _merges(self, before, known, at: tuple[int, int], occurred: int) -> None:
-        was, now, somebody = people(before), people(known), self._somebody(before)
-        for person in self._somebody(known):
+        was, now, somebody = people(before), people(known), facts.profiles_in(before)
+        for person in facts.profiles_in(known):
             streams = [it for it, one in now.items() if one.id == person]
             were = {was[it].id for it in streams if it in was} & somebody
             if len(were) > 1:
@@ -147,19 +136,19 @@ class Automation:
 
     def _retold(self, before, known, earlier, person, stream, at, occurred, more) -> None:
         old, new = self._attribute(before, earlier), self._attribute(known, person)
-        if repr(old) != repr(new) and not oracle.compares(old, "in", new, 0) | (old == new == []):
+        if repr(old) != repr(new) and not values.compares(old, "in", new, 0) | (old == new == []):
             one = {"attribute": "n", "value": (new or [None])[0], "previous": (old or [None])[0]}
             self._set_off(known, person, stream, "attribute_changed", "n", at,
                           document=one, occurred=occurred, **more)  # fmt: skip
 
     def _attribute(self, known: Sequence[Recorded], person: UUID) -> list[Any]:
         past = self._past(known, person)
-        return [] if past is None else list(oracle.walk(past.attributes, ["n"]))
+        return [] if past is None else list(values.walk(past.attributes, ["n"]))
 
     def _moves(self, known, at, occurred, more, linked=None) -> None:
         if self.condition is None or not self.rule["trigger"].keys() & {"entered", "left"}:
             return
-        somebody = self._somebody(known)
+        somebody = facts.profiles_in(known)
         now = expected(known, self.condition, at[0])
         for person in sorted((now | self.inside) & somebody):
             if (person in now) != (person in self.inside):
@@ -171,7 +160,7 @@ class Automation:
         self.inside = now
 
     def _was_in(self, before: Sequence[Recorded], known: Sequence[Recorded], person: UUID) -> bool:
-        was, now, somebody = people(before), people(known), self._somebody(before)
+        was, now, somebody = people(before), people(known), facts.profiles_in(before)
         streams = [it for it, one in now.items() if one.id == person]
         return bool({was[it].id for it in streams if it in was} & somebody & self.inside)
 
@@ -192,7 +181,7 @@ class Automation:
             return
         run.taken = at[0]
         if "delay" in self.rule:
-            run.reason, run.due = "delay", at[0] + oracle.span(self.rule["delay"])
+            run.reason, run.due = "delay", at[0] + values.span(self.rule["delay"])
         else:
             self._await(known, run, "at_once", at[0])
 
@@ -203,15 +192,11 @@ class Automation:
         name = subject["name"] if isinstance(subject, dict) else subject
         if not oracle.named(name, wanted):
             return False
-        return all(self._compares(it, document) for it in self.rule.get("where", ()))
-
-    def _compares(self, it: dict[str, Any], document: dict[str, Any]) -> bool:
-        found = oracle.walk(document, it["path"].replace("[]", ".[]").split("."))
-        return oracle.compares(list(found), it["op"], it.get("value"), 0)
+        return all(facts.compares(it, document) for it in self.rule.get("where", ()))
 
     def _refusal(self, known, run, person, at, occurred, more, kind) -> str:
         clock = at[0]
-        audience = self._filled(self.rule.get("audience"), run.document)
+        audience = facts.filled(self.rule.get("audience"), run.document)
         past = self._past(known, person)
         is_out = audience is False or bool(audience and not oracle.holds(audience, past, clock))
         if is_out and kind == "system_event":
@@ -232,21 +217,13 @@ class Automation:
         if reentry == "once" and taken:
             return "reentry"
         if isinstance(reentry, dict) and any(
-            clock - it < oracle.span(reentry["once_per"]) for it in taken
+            clock - it < values.span(reentry["once_per"]) for it in taken
         ):
             return "reentry"
         return ""
 
     def _old(self, clock: int, occurred: int) -> bool:
-        return clock - occurred > oracle.span(self.rule.get("max_age", "72h"))
-
-    def _filled(self, audience: Any, document: dict[str, Any]) -> Any:
-        if audience and isinstance(audience.get("value"), dict) and "$field" in audience["value"]:
-            found = list(oracle.walk(document, audience["value"]["$field"].split(".")))
-            if not found or found[0] is None:
-                return False
-            return audience | {"value": found[0]}
-        return audience
+        return clock - occurred > values.span(self.rule.get("max_age", "72h"))
 
     def _theirs(self, known: Sequence[Recorded], person: UUID) -> list[Run]:
         whose = people(known)
@@ -261,9 +238,9 @@ class Automation:
                 continue
             if "match" in wait:
                 steps = wait["match"].split(".")
-                theirs = list(oracle.walk(document, steps))
-                ours = list(oracle.walk(run.document, steps))
-                if not theirs or theirs[0] is None or not oracle.compares(theirs, "in", ours, 0):
+                theirs = list(values.walk(document, steps))
+                ours = list(values.walk(run.document, steps))
+                if not theirs or theirs[0] is None or not values.compares(theirs, "in", ours, 0):
                     continue
             self._end(known, run, "then", at[0])
 
@@ -275,7 +252,7 @@ class Automation:
 
     def _await(self, known, run: Run, branch: str, clock: int) -> None:
         if "wait" in self.rule:
-            run.reason, run.due = "event", clock + oracle.span(self.rule["wait"]["timeout"])
+            run.reason, run.due = "event", clock + values.span(self.rule["wait"]["timeout"])
         else:
             self._end(known, run, branch, clock)
 
@@ -289,24 +266,16 @@ class Automation:
         cap = self.rule.get("cap")
         theirs = self._theirs(known, people(known)[run.stream].id)
         if cap:
-            since = clock - oracle.span(cap["per"])
+            since = clock - values.span(cap["per"])
             if sum(it.fired is not None and it.fired > since for it in theirs) >= cap["times"]:
                 run.outcome, run.reason = "suppressed", "cap"
                 return
         run.outcome, run.reason, run.fired = "fired", branch, clock
 
-    def _document(self, event: MessageEvent) -> dict[str, Any]:
-        said = payload.read(event)
-        return {"name": said.name, "properties": said.properties}
-
-    def _somebody(self, known: Sequence[Recorded]) -> set[UUID]:
-        persons = {it.id: it for it in people(known).values()}
-        return {id_ for id_, it in persons.items() if _history(known, it) is not None}
-
     def _past(self, known: Sequence[Recorded], person: UUID) -> oracle.History | None:
         found = people(known).get(person)
         if found is None or found.id != person:
             return None
-        past = _history(known, found)
+        past = history_of(known, found)
         inside = frozenset([SEGMENT]) if person in self.inside else frozenset()
         return past and past._replace(segments=past.segments | inside)

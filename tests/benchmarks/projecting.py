@@ -1,0 +1,78 @@
+"""What measurements of read models share."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+
+from application.ledger.ledger import Ledger
+from application.ledger.store import LedgerDatastore
+from application.ledger.tables.workspaces import Workspaces
+from interfaces.bootstrap import settle
+from interfaces.wire import FORMATS
+from interfaces.wire.base import Limits
+from projections import PROJECTIONS
+from projections.runtime.batch_size import BATCH
+from projections.runtime.projector import Projector
+from tests.benchmarks.database import Database
+from tests.benchmarks.messages import batches
+from tests.benchmarks.scale import scaled
+
+EVENTS = scaled(100_000, least=2 * BATCH)
+
+
+@contextmanager
+def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
+    """A ledger and an engine for projectors over the database, in this process; the tables are there.
+
+    Garbage is collected as in a worker meanwhile: pytest's own settings took half of a look-back (measured).
+    """
+    store = LedgerDatastore(database.dsn)
+    ledger = Ledger(store, Workspaces(store))
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn))
+    try:
+        Projector(ledger, engine, PROJECTIONS).prepare()
+        with _as_a_worker_collects():
+            yield ledger, engine
+    finally:
+        engine.dispose()
+        ledger.close()
+        store.close()
+
+
+@contextmanager
+def _as_a_worker_collects() -> Iterator[None]:
+    before = gc.get_threshold()
+    settle()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+def record(ledger: Ledger, workspace: int) -> None:
+    """Record the events as if they had come in by HTTP."""
+    parse = FORMATS["segment"].routes["/v1/batch"]
+    limits = Limits(body_bytes=10**7, message_bytes=10**5, batch_messages=BATCH)
+    for body in batches(EVENTS, 500):
+        parsed = parse(
+            body, received_at=datetime.now(UTC), limits=limits, default_id=lambda: str(uuid4())
+        )
+        ledger.record(workspace, parsed.messages).result(30)
+
+
+def forget(database: Database) -> None:
+    """Empty the read models, as before the first event."""
+    tables = [
+        f"{table.schema}.{table.name}"
+        for it in PROJECTIONS
+        for table in it.metadata.tables.values()
+    ]
+    database.sql(f"TRUNCATE projections.checkpoint, {', '.join(tables)}")

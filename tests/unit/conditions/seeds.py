@@ -1,0 +1,19 @@
+"""What the examples of segments in the customer's documents share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.unit.conditions.asking import Person
+
+STAYS, ENTERS, LEAVES = (True, True, True), (False, True, True), (True, False, False)
+NOBODY = Person()
+
+
+def where(path: str, op: str, *value: object) -> dict:
+    test = {"path": f"properties.{path}", "op": op} | ({"value": value[0]} if value else {})
+    return {"where": [test]}
+
+
+MARCH = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
+FIRST_OF_MARCH, FIRST_OF_APRIL = (datetime(2026, it, 1, tzinfo=UTC) for it in (3, 4))
