@@ -58,3 +58,9 @@ matrix: setup ## run the fast ring on each Python that is here, and on the lowes
 
 bench: setup ## measure ours against its yardsticks; prints a table, writes bench.json
 	$(BIN)/pytest -m benchmark tests/benchmarks -q -s
+
+##@ Release
+.PHONY: lock
+lock: setup ## pin every dependency with its hashes in requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -35,6 +37,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"foldline {version('foldline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _foldline(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(serve.serve)
 app.command()(worker.worker)
 app.command()(demo.demo)
