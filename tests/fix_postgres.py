@@ -11,7 +11,6 @@ To make and drop a database took 1.3 s on a disk that two processes share, and t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -31,6 +30,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from interfaces.embedded.account import account_for, embedded_version
 from interfaces.embedded.postgres import EmbeddedPostgres
+from tests.alone import alone
 
 _HOME_PREFIX = "foldline-tests-"
 _MEMORY = Path("/dev/shm")
@@ -58,7 +58,7 @@ def postgres_dsn() -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX, dir=homes()))
     server = EmbeddedPostgres(home)
     try:
-        with _alone():
+        with alone():
             _remove_left_behind()
             dsn = server.open()
         with server:
@@ -73,7 +73,7 @@ def template(postgres_dsn: str) -> Iterator[Template]:
     name = f"foldline_template_{uuid4().hex[:12]}"
     _execute(postgres_dsn, "CREATE DATABASE {}", name)
     try:
-        with _alone():
+        with alone():
             prepare(database_dsn(postgres_dsn, name))
         # A connection left open would make every copy fail, so let there be none from here on.
         _execute(postgres_dsn, "ALTER DATABASE {} ALLOW_CONNECTIONS false", name)
@@ -108,20 +108,11 @@ def clone(template: Template) -> Iterator[str]:
 @cache
 def homes() -> str:
     """The folder in which homes of embedded databases are made, by an account that is there."""
-    with _alone():
+    with alone():
         account_for(Path(tempfile.gettempdir()) / "postgres")
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
         return str(_MEMORY)
     return tempfile.gettempdir()
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Do what concerns the whole machine, or a server that processes share, in one process at a time."""
-    lock = Path(tempfile.gettempdir()) / f"foldline-tests-{os.geteuid()}.lock"
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def prepare(dsn: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.alone import alone
 from tests.e2e.relay import Relay
 from tests.e2e.tenants import Tenant
 
@@ -20,33 +21,31 @@ INSTALL_SECONDS = 120
 
 @pytest.fixture(scope="session")
 def node(request: pytest.FixtureRequest) -> Path:
-    """A folder with the driver and the SDKs installed; kept between runs until their versions change."""
+    """A folder with the driver and the SDKs installed; kept between runs until either changes."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("node and npm are not installed")
-    wanted = sha256((HERE / "package.json").read_bytes()).hexdigest()[:12]
+    wanted = sha256(b"".join(it.read_bytes() for it in sorted(HERE.iterdir()))).hexdigest()[:12]
     folder = request.config.cache.mkdir(f"node-{wanted}")
+    with alone():
+        if not (folder / "installed").exists():
+            install(folder)
+    return folder
+
+
+def install(folder: Path) -> None:
     for each in HERE.iterdir():
         shutil.copy(each, folder)
-    if not (folder / "installed").exists():
-        install = [
-            "npm",
-            "install",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-package-lock",
-        ]
-        done = subprocess.run(
-            install,
-            check=False,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        (folder / "installed").touch()
-    return folder
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+    done = subprocess.run(
+        ["npm", "install", *quiet],
+        check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "installed").touch()
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,0 +1,19 @@
+"""What processes of pytest-xdist share is touched by one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Do what concerns the whole machine, or files and servers that processes share."""
+    lock = Path(tempfile.gettempdir()) / f"foldline-tests-{os.geteuid()}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
