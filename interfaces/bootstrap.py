@@ -17,21 +17,21 @@ import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
 
-from application.deliveries.addresses import Network, networks
-from application.deliveries.encryption import key_of, new_key
-from application.deliveries.service import Outgoing
+from application.deliveries.addresses import Network, parse_networks
+from application.deliveries.encryption import generate_secret_key, parse_secret_key
+from application.deliveries.service import DeliveryService
 from application.ledger import server_requirements
-from application.ledger.append.group_commit import Limits
+from application.ledger.append.group_commit import FlushLimits
 from application.ledger.ledger import Ledger
 from application.ledger.migrate import migrate
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables.keys import KINDS, Keys, NewKey
+from application.ledger.tables.keys import KEY_KINDS, ApiKeys, CreatedKey
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.erasing import Erasing
+from application.profiles.erasing import ErasureService
 from domain.core.errors import LedgerUnavailable
 from interfaces.embedded.account import EmbeddedUnavailable
 from interfaces.embedded.postgres import EmbeddedPostgres
-from interfaces.query_connections import AT_ONCE, reading_engine
+from interfaces.query_connections import MAX_CONCURRENT_QUERIES, create_query_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
@@ -41,29 +41,29 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_WORKSPACE = "default"
 
-WATCH_SECONDS = 1.0
+SUPERVISION_INTERVAL_SECONDS = 1.0
 """How often to look whether the embedded database is there."""
 
 
 @contextmanager
-def database(settings: Settings) -> Iterator[Settings]:
+def open_database(settings: Settings) -> Iterator[Settings]:
     """Give settings whose ``dsn`` is set: the configured server, or the embedded one while inside."""
     if settings.dsn is not None:
         yield settings
     else:
         postgres = EmbeddedPostgres(settings.home)
-        with postgres as dsn, _kept_running(postgres):
-            key = settings.secret_key or secret_key(settings.home)
+        with postgres as dsn, _supervised(postgres):
+            key = settings.secret_key or embedded_secret_key(settings.home)
             yield replace(settings, dsn=dsn, secret_key=key)
 
 
 @contextmanager
-def _kept_running(postgres: EmbeddedPostgres) -> Iterator[None]:
+def _supervised(postgres: EmbeddedPostgres) -> Iterator[None]:
     """Start the embedded server again if it dies: nobody else looks after it."""
-    over = threading.Event()
+    stopped = threading.Event()
 
     def watch() -> None:
-        while not over.wait(WATCH_SECONDS):
+        while not stopped.wait(SUPERVISION_INTERVAL_SECONDS):
             if postgres.cluster.postmaster() is None:
                 log.warning("the embedded database died and is started again")
                 try:
@@ -76,16 +76,16 @@ def _kept_running(postgres: EmbeddedPostgres) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        stopped.set()
         watcher.join()
 
 
 @contextmanager
-def service(
+def open_service(
     settings: Settings,
     *,
     writers: int = 2,
-    lanes: int = 1,
+    parallelism: int = 1,
     on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
 ) -> Iterator[Service]:
     """Put Foldline together over a database (``settings.dsn``), ready to take events.
@@ -102,76 +102,84 @@ def service(
     with ExitStack() as stack:
         store = LedgerDatastore(settings.dsn)
         stack.callback(store.close)
-        asked = LedgerDatastore(settings.dsn, connections=AT_ONCE, wait_seconds=2)
-        stack.callback(asked.close)
-        sending = LedgerDatastore(settings.dsn, connections=3, wait_seconds=2)
-        stack.callback(sending.close)
-        engine, projecting = reading_engine(settings.dsn), projecting_engine(settings.dsn)
-        stack.callback(engine.dispose)
-        stack.callback(projecting.dispose)
+        query_store = LedgerDatastore(
+            settings.dsn, connections=MAX_CONCURRENT_QUERIES, wait_seconds=2
+        )
+        stack.callback(query_store.close)
+        delivery_store = LedgerDatastore(settings.dsn, connections=3, wait_seconds=2)
+        stack.callback(delivery_store.close)
+        query_engine, projection_engine = (
+            create_query_engine(settings.dsn),
+            create_projection_engine(settings.dsn),
+        )
+        stack.callback(query_engine.dispose)
+        stack.callback(projection_engine.dispose)
         workspaces = Workspaces(store)
         ledger = Ledger(
             store,
             workspaces,
-            asked=asked,
-            limits=Limits(flush=settings.flush_events, waiting=settings.queue_events),
+            query_store=query_store,
+            limits=FlushLimits(max_flush=settings.flush_events, max_queued=settings.queue_events),
             writers=writers,
             on_flush=on_flush,
         )
         stack.callback(ledger.close)
-        projector = Projector(ledger, projecting, PROJECTIONS, lanes=lanes)
+        projector = Projector(ledger, projection_engine, PROJECTIONS, parallelism=parallelism)
         projector.prepare()
         yield Service(
             settings=settings,
             ledger=ledger,
-            keys=Keys(store),
+            keys=ApiKeys(store),
             workspaces=workspaces,
-            engine=engine,
+            engine=query_engine,
             feed=ledger,
             projector=projector,
-            erasing=Erasing(ledger, projector.erasing),
-            outgoing=Outgoing(
-                sending, ledger, key=key_of(settings.secret_key), allowed=allowed(settings)
+            erasure=ErasureService(ledger, projector.begin_erasure),
+            deliveries=DeliveryService(
+                delivery_store,
+                ledger,
+                key=parse_secret_key(settings.secret_key),
+                allowed=allowed_networks(settings),
             ),
-            gate=check,
+            check_database=check,
         )
 
 
-def secret_key(home: Path) -> str:
+def embedded_secret_key(home: Path) -> str:
     """Return the key of an embedded database's secrets: made at the first start, readable to us alone."""
     path = home / "secret.key"
     if not path.exists():
         new = home / f"secret.key.{os.getpid()}"
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(new_key())
+            file.write(generate_secret_key())
         with suppress(FileExistsError):  # another process was first, and its key is the one
             os.link(new, path)
         new.unlink()
     return path.read_text().strip()
 
 
-def allowed(settings: Settings) -> Sequence[Network]:
+def allowed_networks(settings: Settings) -> Sequence[Network]:
     """Return the networks that webhooks may go to beside the public internet; they are logged."""
-    found = networks(settings.webhook_allow)
-    if found:
+    networks = parse_networks(settings.webhook_allow)
+    if networks:
         log.warning(
             "webhooks may go to networks that are not public", networks=settings.webhook_allow
         )
-    return found
+    return networks
 
 
 def check_server(dsn: str) -> None:
     """Raise UnsafeServer or LedgerUnavailable, with what to do, unless the server will do."""
     try:
         with psycopg.connect(dsn, connect_timeout=3, autocommit=True) as connection:
-            server_requirements.check(connection)
+            server_requirements.require_safe_server(connection)
     except psycopg.Error as error:
         raise LedgerUnavailable(
             f"the database does not answer: {str(error).strip()}. Is the server of FOLDLINE_DSN up?"
         ) from error
 
 
-def projecting_engine(dsn: str) -> Engine:
+def create_projection_engine(dsn: str) -> Engine:
     """Return the connections that read models are written with."""
     return create_engine(
         "postgresql+psycopg://",
@@ -182,16 +190,16 @@ def projecting_engine(dsn: str) -> Engine:
     )
 
 
-def first_keys(service: Service) -> list[NewKey]:
+def create_first_keys(service: Service) -> list[CreatedKey]:
     """Make the default workspace, and a key of each kind, if it is not there or has none."""
     names = {it.name: it for it in service.workspaces.list()}
     workspace = names.get(DEFAULT_WORKSPACE) or service.workspaces.create(DEFAULT_WORKSPACE)
     if service.keys.list(workspace.id):
         return []
-    return [service.keys.create(workspace.id, kind) for kind in KINDS]
+    return [service.keys.create(workspace.id, kind) for kind in KEY_KINDS]
 
 
-def set_up_logging(level: str) -> None:
+def configure_logging(level: str) -> None:
     """Write log lines to standard error: facts, never payloads, keys or local variables."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(numeric, logging.WARNING), stream=sys.stderr)
@@ -214,7 +222,7 @@ def set_up_logging(level: str) -> None:
     )
 
 
-def settle() -> None:
+def tune_garbage_collector() -> None:
     """Tell the garbage collector that what is loaded by now stays, and that much will come and go.
 
     A flush makes tens of thousands of short-lived objects without cycles; looking for cycles among

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from application.deliveries.service import Outgoing
+from application.deliveries.service import DeliveryService
 from application.ledger.ledger import Ledger
-from application.ledger.tables.keys import Keys
+from application.ledger.tables.keys import ApiKeys
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.erasing import Erasing
+from application.profiles.erasing import ErasureService
 from interfaces.settings import Settings
-from projections.runtime.projection import Feed
+from projections.runtime.projection import LedgerFeed
 from projections.runtime.projector import Projector
 
 
@@ -23,18 +23,18 @@ class Service:
 
     settings: Settings
     ledger: Ledger
-    keys: Keys
+    keys: ApiKeys
     workspaces: Workspaces
 
     engine: Engine
     """Connections for questions alone, from `reading_engine`: read-only and limited in time."""
 
-    feed: Feed
+    feed: LedgerFeed
     projector: Projector
     """Asked how far the read models are, also where another process moves them."""
 
-    erasing: Erasing
-    outgoing: Outgoing
+    erasure: ErasureService
+    deliveries: DeliveryService
 
-    gate: Callable[[], None]
+    check_database: Callable[[], None]
     """Asks the database whether it is safe to write to.  Raises UnsafeServer or LedgerUnavailable."""

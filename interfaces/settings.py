@@ -11,8 +11,8 @@ from typing import Any
 
 import platformdirs
 
-from application.deliveries.addresses import networks
-from application.deliveries.encryption import key_of
+from application.deliveries.addresses import parse_networks
+from application.deliveries.encryption import parse_secret_key
 from domain.core.errors import InvalidRequest
 
 
@@ -35,10 +35,10 @@ class Setting:
     flag: str
     default: str
     help: str
-    read: Callable[[str], Any]
+    parse: Callable[[str], Any]
 
 
-def _whole(text: str, *, least: int, most: int) -> int:
+def _parse_integer(text: str, *, least: int, most: int) -> int:
     try:
         number = int(text)
     except ValueError:
@@ -48,7 +48,7 @@ def _whole(text: str, *, least: int, most: int) -> int:
     return number
 
 
-def _database(text: str) -> str | None:
+def _parse_dsn(text: str) -> str | None:
     if not text:
         return None
     if not text.startswith(("postgresql://", "postgres://")):
@@ -58,7 +58,7 @@ def _database(text: str) -> str | None:
     return text
 
 
-def _folder(text: str) -> Path:
+def _parse_folder(text: str) -> Path:
     if not text:
         return platformdirs.user_data_path("foldline", appauthor=False)
     try:
@@ -67,7 +67,7 @@ def _folder(text: str) -> Path:
         raise ValueError("a folder; that user has no home to find it under") from None
 
 
-def _address(text: str) -> str:
+def _parse_host(text: str) -> str:
     if not text or any(character.isspace() or character == "/" for character in text):
         raise ValueError(
             "a host name or an address such as 127.0.0.1, or 0.0.0.0 for every interface"
@@ -78,102 +78,111 @@ def _address(text: str) -> str:
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-def _log_level(text: str) -> str:
+def _parse_log_level(text: str) -> str:
     if text.lower() not in _LOG_LEVELS:
         raise ValueError(f"one of {', '.join(_LOG_LEVELS)}")
     return text.lower()
 
 
-def _key(text: str) -> str:
-    key_of(text)
+def _check_secret_key(text: str) -> str:
+    parse_secret_key(text)
     return text
 
 
-def _networks(text: str) -> str:
+def _check_networks(text: str) -> str:
     try:
-        networks(text)
+        parse_networks(text)
     except ValueError:
         raise ValueError("networks such as 10.1.0.0/16, ::1/128") from None
     return text
 
 
-def _setting(name: str, default: str, read: Callable[[str], Any], help: str) -> Setting:  # noqa: A002 - typer's word
+def _define(name: str, default: str, read: Callable[[str], Any], help: str) -> Setting:  # noqa: A002 - typer's word
     return Setting(
         field=name,
         env=f"FOLDLINE_{name.upper()}",
         flag=f"--{name.replace('_', '-')}",
         default=default,
         help=help,
-        read=read,
+        parse=read,
     )
 
 
 _MIB = 1_048_576
 
 SETTINGS: tuple[Setting, ...] = (
-    _setting(
+    _define(
         "dsn",
         "",
-        _database,
+        _parse_dsn,
         "PostgreSQL 15 or later to use; not set: PostgreSQL 18 embedded in the home folder",
     ),
-    _setting(
-        "home", "", _folder, "Folder of the embedded database; not set: the user's data folder"
+    _define(
+        "home",
+        "",
+        _parse_folder,
+        "Folder of the embedded database; not set: the user's data folder",
     ),
-    _setting("host", "127.0.0.1", _address, "Address to listen on; 0.0.0.0 for every interface"),
-    _setting(
+    _define("host", "127.0.0.1", _parse_host, "Address to listen on; 0.0.0.0 for every interface"),
+    _define(
         "port",
         "8080",
-        partial(_whole, least=0, most=65_535),
+        partial(_parse_integer, least=0, most=65_535),
         "Port to listen on; 0 takes any free one",
     ),
-    _setting(
-        "workers", "1", partial(_whole, least=1, most=64), "Server processes that take requests"
+    _define(
+        "workers",
+        "1",
+        partial(_parse_integer, least=1, most=64),
+        "Server processes that take requests",
     ),
-    _setting(
-        "log_level", "info", _log_level, f"Least severe log line to write: {', '.join(_LOG_LEVELS)}"
+    _define(
+        "log_level",
+        "info",
+        _parse_log_level,
+        f"Least severe log line to write: {', '.join(_LOG_LEVELS)}",
     ),
-    _setting(
+    _define(
         "max_message_bytes",
         "32768",
-        partial(_whole, least=1_024, most=_MIB),
+        partial(_parse_integer, least=1_024, most=_MIB),
         "Largest single message, in bytes; a larger one is kept among the rejected",
     ),
-    _setting(
+    _define(
         "max_batch_bytes",
         "512000",
-        partial(_whole, least=1_024, most=64 * _MIB),
+        partial(_parse_integer, least=1_024, most=64 * _MIB),
         "Largest request body once unpacked, in bytes",
     ),
-    _setting(
+    _define(
         "max_batch_messages",
         "2500",
-        partial(_whole, least=1, most=100_000),
+        partial(_parse_integer, least=1, most=100_000),
         "Most messages in one request",
     ),
-    _setting(
+    _define(
         "flush_events",
         "2000",
-        partial(_whole, least=1, most=20_000),
+        partial(_parse_integer, least=1, most=20_000),
         "Most events written to the ledger in one transaction",
     ),
-    _setting(
+    _define(
         "queue_events",
         "20000",
-        partial(_whole, least=1, most=1_000_000),
+        partial(_parse_integer, least=1, most=1_000_000),
         "Most events that may wait for their transaction; beyond it requests are answered 503",
     ),
-    _setting(
+    _define(
         "secret_key",
         "",
-        _key,
+        _check_secret_key,
         "32 random bytes in base64 that secrets of endpoints are kept encrypted with; not set: a file in the home folder beside the embedded"
         " database, and no endpoints on another",
     ),
-    _setting(
+    _define(
         "webhook_allow",
         "",
-        _networks,
+        _check_networks,
         "Networks, with commas between, that webhooks may go to beside the public internet, at any port and by plain http",
     ),
 )
@@ -212,25 +221,25 @@ class Settings:
         unknown = overrides.keys() - {setting.field for setting in SETTINGS}
         if unknown:
             raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        settings = cls(**{one.field: _value(one, environ, overrides) for one in SETTINGS})
-        _must_not_exceed(settings, "max_message_bytes", "max_batch_bytes")
-        _must_not_exceed(settings, "flush_events", "queue_events")
+        settings = cls(**{one.field: _read_value(one, environ, overrides) for one in SETTINGS})
+        _check_not_larger(settings, "max_message_bytes", "max_batch_bytes")
+        _check_not_larger(settings, "flush_events", "queue_events")
         return settings
 
 
-def _value(setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Any:
+def _read_value(setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Any:
     name, text = setting.env, environ.get(setting.env, "").strip()
     if overrides.get(setting.field) is not None:
         name, text = setting.flag, str(overrides[setting.field])
     try:
-        return setting.read(text or setting.default)
+        return setting.parse(text or setting.default)
     except ValueError as error:
         # A mistyped address may hold a password, so it is never repeated; nor is a key.
         was = "" if setting.field in {"dsn", "secret_key"} else f", not {text!r}"
         raise InvalidSetting(f"{name} must be {error}{was}", setting=setting.field) from None
 
 
-def _must_not_exceed(settings: Settings, small: str, large: str) -> None:
+def _check_not_larger(settings: Settings, small: str, large: str) -> None:
     if getattr(settings, small) <= getattr(settings, large):
         return
     names = {setting.field: setting.env for setting in SETTINGS}

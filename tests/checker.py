@@ -18,9 +18,9 @@ from uuid import UUID
 
 import psycopg
 
-from application.ledger.append.evidence import commitment, leaf
-from application.ledger.append.prepared import microseconds
-from application.ledger.mapper import event_from
+from application.ledger.append.evidence import commitment_of, leaf_hash
+from application.ledger.append.prepared import to_micros
+from application.ledger.mapper import decode_event
 from domain.events.events import MessageEvent
 
 Outcome = Literal["ok", "fail", "info"]
@@ -136,14 +136,14 @@ def _rows(dsn: str, workspace: int) -> Iterator[Row]:
     with psycopg.connect(dsn) as connection, connection.cursor("rows", binary=True) as cursor:
         cursor.execute(_ROWS, (workspace,))
         for position, stream, version, recorded_at, *rest in cursor:
-            yield Row(position, stream.bytes, version, microseconds(recorded_at), *rest)
+            yield Row(position, stream.bytes, version, to_micros(recorded_at), *rest)
 
 
 def _messages(rows: Iterable[Row]) -> list[tuple[int, str, bytes]]:
     """Position, message id and bytes of each message; links are the ledger's own."""
     found = []
     for row in rows:
-        event = event_from(UUID(bytes=row.stream), row.version, row.topic, row.state)
+        event = decode_event(UUID(bytes=row.stream), row.version, row.topic, row.state)
         if isinstance(event, MessageEvent):
             found.append((row.position, event.message_id, event.raw or event.payload))
     return found
@@ -163,11 +163,11 @@ def _broken(rows: list[Row], workspace: int) -> Iterator[str]:
         if row.recorded_us < recorded:
             yield f"time goes back at position {expected}"
         recorded = row.recorded_us
-        if row.commitment != commitment(row.salt, row.state):
+        if row.commitment != commitment_of(row.salt, row.state):
             yield f"the commitment at position {expected} is not that of its state"
         topic = row.topic.encode()
         header = (workspace, row.stream, row.version, row.recorded_us, topic, row.commitment)
-        if row.leaf != leaf(*header):
+        if row.leaf != leaf_hash(*header):
             yield f"the leaf at position {expected} is not that of its header"
 
 

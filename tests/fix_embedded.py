@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from interfaces.embedded.account import binaries
+from interfaces.embedded.account import binaries_folder
 from interfaces.embedded.cluster import Cluster
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_postgres import homes
@@ -26,7 +26,7 @@ IS_ROOT = os.geteuid() == 0
 OPEN = """
 import os, sys, time
 from pathlib import Path
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 database = EmbeddedPostgres(Path(sys.argv[1]))
 print(database.open(), flush=True)
 """
@@ -36,7 +36,7 @@ SERVES = """
 import sys
 from pathlib import Path
 import uvicorn
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 
 async def app(scope, receive, send):
     assert scope["type"] == "lifespan"
@@ -129,7 +129,7 @@ def postmaster(home: Path) -> int | None:
 
 def was_stopped_cleanly(home: Path) -> bool:
     said = subprocess.check_output(
-        [binaries() / "pg_controldata", home / "postgres"], text=True, env={"LC_ALL": "C"}
+        [binaries_folder() / "pg_controldata", home / "postgres"], text=True, env={"LC_ALL": "C"}
     )
     return postmaster(home) is None and "cluster state:               shut down\n" in said
 

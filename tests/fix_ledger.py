@@ -14,7 +14,7 @@ from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
 from domain.events.message import Message
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Bench:
     def record(self, *messages: Message, rejections: tuple[Rejection, ...] = ()) -> Receipt:
         return self.ledger.record(self.workspace, messages, rejections).result(10)
 
-    def all(self) -> list[Recorded]:
+    def all(self) -> list[RecordedEvent]:
         return list(self.ledger.read(self.workspace, 0, 1_000_000))
 
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:

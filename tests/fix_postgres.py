@@ -28,7 +28,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from interfaces.embedded.account import account_for, embedded_version
+from interfaces.embedded.account import embedded_version, server_account
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.alone import alone
 
@@ -109,7 +109,7 @@ def clone(template: Template) -> Iterator[str]:
 def homes() -> str:
     """The folder in which homes of embedded databases are made, by an account that is there."""
     with alone():
-        account_for(Path(tempfile.gettempdir()) / "postgres")
+        server_account(Path(tempfile.gettempdir()) / "postgres")
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
         return str(_MEMORY)
     return tempfile.gettempdir()

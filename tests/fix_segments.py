@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from domain.core.time import to_micros
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections import segments, timeline
 from projections.runtime.projector import Projector
 from projections.segments import tables
@@ -47,7 +47,7 @@ class Kept:
         self.projector.prepare()
         self._numbers = count(1)
 
-    def project(self, records: Sequence[Recorded], size: int) -> int:
+    def project(self, records: Sequence[RecordedEvent], size: int) -> int:
         """Project them in batches of that size, let time go by, and return the workspace."""
         workspace = next(self._numbers)
         self.feed.workspaces[workspace] = list(records)
@@ -60,14 +60,14 @@ class Kept:
         with self.engine.connect() as tx:
             inside, over, persons = (
                 tx.execute(it.select().where(it.c.workspace == workspace)).all()
-                for it in (tables.member, tables.stay, tables.person)
+                for it in (tables.member, tables.membership_interval, tables.membership_state)
             )
-            rules = definitions.in_effect(tx, workspace)
+            rules = definitions.load_segment_index(tx, workspace)
         # What is kept with a person and what is kept with a segment is the same.
         assert sorted((it.segment, it.person, it.entered_at) for it in inside) == sorted(
-            (rules.rules[place].segment, it.person, entered)
+            (rules.segments[place].id, it.person, entered)
             for it in persons
-            for place, entered in reader.places(rules, it.inside).items()
+            for place, entered in reader.decode_memberships(rules, it.inside).items()
         )
         return [Stay(*it) for it in (*inside, *over)]
 
@@ -78,7 +78,7 @@ class Kept:
 @pytest.fixture
 def kept(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     # So that as few people as there are come in several parts.
-    monkeypatch.setattr(partitioning, "EACH", 1)
+    monkeypatch.setattr(partitioning, "STEPS_PER_PARTITION", 1)
     made = Kept(database)
     yield made
     made.engine.dispose()

@@ -18,5 +18,5 @@ def decree(kind, version: int) -> Decided:
 
 def triggers_of(kept: Kept, workspace: int) -> dict[str, tuple[str, str]]:
     with kept.engine.connect() as tx:
-        found = tx.execute(tables.trigger.select().where(tables.trigger.c.workspace == workspace))
+        found = tx.execute(tables.rule_run.select().where(tables.rule_run.c.workspace == workspace))
         return {it.cause: (it.outcome, it.reason) for it in found}

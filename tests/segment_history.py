@@ -12,14 +12,14 @@ import msgspec
 from domain.core.identifiers import Identifier
 from domain.core.time import to_micros
 from domain.events.events import (
-    AttributeDefined,
+    ComputedAttributeDefined,
     Event,
-    Listed,
+    ManualListChanged,
     SegmentArchived,
     SegmentDefined,
 )
 from domain.events.message import Message
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from tests.integration.projections.history import recorded
 from tests.oracles.membership import people
 
@@ -59,7 +59,7 @@ def defined(segment: str, document: Any) -> Decided:
 
 
 def computed(attribute: str, document: Any) -> Decided:
-    event = AttributeDefined(
+    event = ComputedAttributeDefined(
         id=UUID(int=0),
         attribute=attribute,
         name=attribute,
@@ -73,25 +73,25 @@ def archived(segment: str) -> Decided:
     return Decided(SegmentArchived(id=UUID(int=0), segment=segment, occurred_at=START), UUID(int=7))
 
 
-def ledger(history: Sequence[Said]) -> list[Recorded]:
+def ledger(history: Sequence[Said]) -> list[RecordedEvent]:
     """Record it, but for lists with people nobody has heard of, as the ledger refuses those.
 
     What is said in one minute has one time.
     """
-    records: list[Recorded] = []
+    records: list[RecordedEvent] = []
     for minute, what in history:
         moment = at(minute)
         if isinstance(what, Decided):
-            if isinstance(what.event, Listed) and what.stream not in people(records):
+            if isinstance(what.event, ManualListChanged) and what.stream not in people(records):
                 continue
-            records.append(Recorded(len(records) + 1, what.stream, 1, moment, what.event))
+            records.append(RecordedEvent(len(records) + 1, what.stream, 1, moment, what.event))
         else:
             made = recorded([what], after=len(records))
             records += [it._replace(recorded_at=moment) for it in made]
     return records
 
 
-def instants(records: Sequence[Recorded]) -> list[int]:
+def instants(records: Sequence[RecordedEvent]) -> list[int]:
     """Return each minute, and the microseconds before and after it."""
     return sorted(
         to_micros(at(minute)) + slip

@@ -12,69 +12,69 @@ from application.ledger.ledger import Ledger
 from application.ledger.read import history
 from application.ledger.read.profiles import LATEST
 from domain import conditions
-from domain.conditions import Value
-from domain.events.events import AttributeArchived, AttributeDefined
-from domain.events.recorded import Recorded
-from domain.segments.computed_attribute import ComputedAttribute, all_resolved
+from domain.conditions import ReferencedValue
+from domain.events.events import ComputedAttributeArchived, ComputedAttributeDefined
+from domain.events.recorded import RecordedEvent
+from domain.segments.computed_attribute import ComputedAttribute, resolve_all
 
-_AT_ONCE = 1_000
+_PAGE_SIZE = 1_000
 """Decisions that are read together."""
 
-Decided = AttributeDefined | AttributeArchived
+ComputedAttributeEvent = ComputedAttributeDefined | ComputedAttributeArchived
 
 
-class ComputedBook:
+class ComputedAttributeStore:
     """The computed attributes, in the transaction that decides about one of them, or about a segment."""
 
     def __init__(self, connection: Connection[Any], workspace: int, ledger: Ledger) -> None:
         self.stream = ledger.attributes_stream(workspace)
         self.attributes: dict[str, ComputedAttribute] = {}
-        self.decisions: dict[UUID, Recorded] = {}
+        self.events_by_id: dict[UUID, RecordedEvent] = {}
         self.positions: dict[str, int] = {}
         """Of the last decision about each."""
 
         self.version = 0
         """Of the stream."""
 
-        for it in _decisions(connection, workspace, self.stream):
-            event = decided(it)
-            self.decisions[event.id] = it
-            self.attributes[event.attribute] = self.attribute(event.attribute).after(event)
+        for it in _recorded_events(connection, workspace, self.stream):
+            event = computed_attribute_event(it)
+            self.events_by_id[event.id] = it
+            self.attributes[event.attribute] = self.attribute(event.attribute).apply(event)
             self.positions[event.attribute] = it.position
             self.version = it.version
 
     @property
-    def number(self) -> int:
+    def active_count(self) -> int:
         """How many are there."""
-        return sum(it.is_there for it in self.attributes.values())
+        return sum(it.exists for it in self.attributes.values())
 
     @property
-    def values(self) -> Mapping[str, Value]:
+    def values(self) -> Mapping[str, ReferencedValue]:
         """What the name of each stands for."""
-        return all_resolved({it.id: it.value for it in self.attributes.values() if it.is_there})
+        return resolve_all({it.id: it.value for it in self.attributes.values() if it.exists})
 
     def attribute(self, id_: str) -> ComputedAttribute:
         """Return one; one that never was has version 0."""
         return self.attributes.get(id_) or ComputedAttribute(id_)
 
-    def used_by(self, id_: str) -> set[str]:
+    def dependents(self, id_: str) -> set[str]:
         """Return the ids of those that ask about this one."""
-        there = (it for it in self.attributes.values() if it.is_there)
-        return {it.id for it in there if id_ in conditions.names(it.value)}
+        there = (it for it in self.attributes.values() if it.exists)
+        return {it.id for it in there if id_ in conditions.referenced_names(it.value)}
 
 
-def decided(recorded: Recorded) -> Decided:
+def computed_attribute_event(recorded: RecordedEvent) -> ComputedAttributeEvent:
     """Return what was decided about a computed attribute: such events are never erased."""
     event = recorded.event
-    assert isinstance(event, Decided)
+    assert isinstance(event, ComputedAttributeEvent)
     return event
 
 
-def _decisions(
+def _recorded_events(
     connection: Connection[Any], workspace: int, stream: UUID, after: int = 0
-) -> Iterator[Recorded]:
-    while page := history.history(
-        connection, workspace, [stream], after=after, until=LATEST, limit=_AT_ONCE
+) -> Iterator[RecordedEvent]:
+    while page := history.stream_events(
+        connection, workspace, [stream], after=after, until=LATEST, limit=_PAGE_SIZE
     ):
         yield from page
         after = page[-1].position

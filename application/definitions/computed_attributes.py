@@ -8,20 +8,30 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from application.definitions.computed_attribute_store import ComputedBook, Decided, decided
-from application.definitions.segments import computing
-from application.definitions.store import Decision, Subject, free_id, id_by_key, sent_before
+from application.definitions.computed_attribute_store import (
+    ComputedAttributeEvent,
+    ComputedAttributeStore,
+    computed_attribute_event,
+)
+from application.definitions.segments import segments_reading_attribute
+from application.definitions.store import (
+    CommandContext,
+    DefinitionStream,
+    event_id_for_key,
+    free_id,
+    idempotency_key_conflict,
+)
 from application.ledger.ledger import Ledger
 from domain.core.errors import Conflict
-from domain.events.events import AttributeArchived
-from domain.segments.computed_attribute import KIND, ComputedAttribute, Definition
-from domain.segments.segment import By
+from domain.events.events import ComputedAttributeArchived
+from domain.segments.computed_attribute import KIND, ComputedAttribute, ComputedAttributeVersion
+from domain.segments.segment import Actor
 
-MOST = 200
+MAX_COMPUTED_ATTRIBUTES = 200
 """Computed attributes of a workspace that are there at the same time."""
 
 
-class Outcome(NamedTuple):
+class ComputedAttributeResult(NamedTuple):
     """What a decision about a computed attribute comes to."""
 
     attribute: ComputedAttribute
@@ -32,7 +42,7 @@ class Outcome(NamedTuple):
     """Of the decision that made it so."""
 
 
-class ComputedAttributes:
+class ComputedAttributeService:
     """Decides about computed attributes."""
 
     def __init__(
@@ -41,114 +51,132 @@ class ComputedAttributes:
         self._ledger, self._now = ledger, now
 
     def create(
-        self, workspace: int, id_: str | None, wanted: Definition, decision: Decision
-    ) -> Outcome:
+        self,
+        workspace: int,
+        id_: str | None,
+        definition: ComputedAttributeVersion,
+        context: CommandContext,
+    ) -> ComputedAttributeResult:
         """Make a new one; without an id it is called by its name.
 
         Raises Conflict if the id was used before, InvalidRequest for what cannot be.
         """
-        with self._ledger.deciding(workspace) as connection:
-            turn = self._turn(connection, workspace, decision)
-            if (before := turn.sent_before(id_, wanted)) is not None:
-                return before
+        with self._ledger.definition_transaction(workspace) as connection:
+            command = self._begin(connection, workspace, context)
+            if (earlier := command.replayed(id_, definition)) is not None:
+                return earlier
             if id_ is None:
-                id_ = free_id("attribute", wanted.name, turn.book.attributes)
-            elif id_ in turn.book.attributes:
+                id_ = free_id("attribute", definition.name, command.store.attributes)
+            elif id_ in command.store.attributes:
                 raise Conflict(
                     f"there is or was a {KIND} {id_!r}; choose another id, or change that one",
                     attribute=id_,
                 )
-            return turn.define(id_, wanted)
+            return command.define(id_, definition)
 
     def define(
         self,
         workspace: int,
         id_: str,
-        wanted: Definition,
-        decision: Decision,
+        definition: ComputedAttributeVersion,
+        context: CommandContext,
         *,
         version: int | None = None,
-    ) -> Outcome:
+    ) -> ComputedAttributeResult:
         """Make one what is wanted, whether or not it is there.
 
         ``version`` is that of the one that was looked at before, 0 of one that is new.  Raises Conflict if
         somebody has decided since, or if it would become of another kind, and InvalidRequest for what
         cannot be.
         """
-        with self._ledger.deciding(workspace) as connection:
-            turn = self._turn(connection, workspace, decision)
-            if (before := turn.sent_before(id_, wanted)) is not None:
-                return before
-            turn.check_version(id_, version)
-            return turn.define(id_, wanted)
+        with self._ledger.definition_transaction(workspace) as connection:
+            command = self._begin(connection, workspace, context)
+            if (earlier := command.replayed(id_, definition)) is not None:
+                return earlier
+            command.check_version(id_, version)
+            return command.define(id_, definition)
 
     def archive(
-        self, workspace: int, id_: str, decision: Decision, *, version: int | None = None
-    ) -> Outcome:
+        self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
+    ) -> ComputedAttributeResult:
         """Have nobody have a value from now on.
 
         Raises NotFound if it is not there, Conflict if others ask about it, or somebody decided since.
         """
-        with self._ledger.deciding(workspace) as connection:
-            turn = self._turn(connection, workspace, decision)
-            if (before := turn.sent_before(id_, None)) is not None:
-                return before
-            attribute = turn.book.attribute(id_)
-            users = turn.book.used_by(id_) | computing(connection, workspace, self._ledger, id_)
-            event = attribute.archive(users, turn.by)
-            turn.check_version(id_, version)
-            return turn.write(attribute, event)
+        with self._ledger.definition_transaction(workspace) as connection:
+            command = self._begin(connection, workspace, context)
+            if (earlier := command.replayed(id_, None)) is not None:
+                return earlier
+            attribute = command.store.attribute(id_)
+            dependents = command.store.dependents(id_) | segments_reading_attribute(
+                connection, workspace, self._ledger, id_
+            )
+            event = attribute.archive(dependents, command.actor)
+            command.check_version(id_, version)
+            return command.append(attribute, event)
 
-    def _turn(self, connection: Connection[Any], workspace: int, decision: Decision) -> _Turn:
-        book = ComputedBook(connection, workspace, self._ledger)
-        by = By(decision.actor, self._now(), decision.reason)
-        return _Turn(connection, workspace, book, by, decision.key)
+    def _begin(
+        self, connection: Connection[Any], workspace: int, context: CommandContext
+    ) -> _Command:
+        store = ComputedAttributeStore(connection, workspace, self._ledger)
+        actor = Actor(context.actor, self._now(), context.reason)
+        return _Command(connection, workspace, store, actor, context.idempotency_key)
 
 
-class _Turn(NamedTuple):
+class _Command(NamedTuple):
     """One decision, in its transaction."""
 
     connection: Connection[Any]
     workspace: int
-    book: ComputedBook
-    by: By
-    key: str | None
+    store: ComputedAttributeStore
+    actor: Actor
+    idempotency_key: str | None
 
     def check_version(self, id_: str, version: int | None) -> None:
-        known = self.book.attribute(id_).version
-        Subject("attribute", id_, self.book.stream, known).check_version(version)
+        known = self.store.attribute(id_).version
+        DefinitionStream("attribute", id_, self.store.stream, known).check_version(version)
 
-    def sent_before(self, id_: str | None, wanted: Definition | None) -> Outcome | None:
+    def replayed(
+        self, id_: str | None, definition: ComputedAttributeVersion | None
+    ) -> ComputedAttributeResult | None:
         """Return what came of the same decision when it was first sent.  Raises Conflict."""
-        made = None if self.key is None else self.book.decisions.get(id_by_key(self.key))
-        if made is None:
+        recorded = (
+            None
+            if self.idempotency_key is None
+            else self.store.events_by_id.get(event_id_for_key(self.idempotency_key))
+        )
+        if recorded is None:
             return None
-        event = decided(made)
-        if id_ not in {None, event.attribute} or _definition(event) != wanted:
-            raise sent_before("attribute", event.attribute, made.position)
-        attribute = self.book.attributes[event.attribute]
-        return Outcome(attribute, changed=False, position=made.position)
+        event = computed_attribute_event(recorded)
+        if id_ not in {None, event.attribute} or _definition_of(event) != definition:
+            raise idempotency_key_conflict("attribute", event.attribute, recorded.position)
+        attribute = self.store.attributes[event.attribute]
+        return ComputedAttributeResult(attribute, changed=False, position=recorded.position)
 
-    def define(self, id_: str, wanted: Definition) -> Outcome:
-        attribute = self.book.attribute(id_)
-        event = attribute.define(wanted, self.book.attributes.values(), self.by)
+    def define(self, id_: str, definition: ComputedAttributeVersion) -> ComputedAttributeResult:
+        attribute = self.store.attribute(id_)
+        event = attribute.define(definition, self.store.attributes.values(), self.actor)
         if event is None:
-            return Outcome(attribute, changed=False, position=self.book.positions[id_])
-        if not attribute.is_there and self.book.number >= MOST:
-            raise Conflict(
-                f"a workspace has at most {MOST} computed attributes; archive some first",
-                limit=MOST,
+            return ComputedAttributeResult(
+                attribute, changed=False, position=self.store.positions[id_]
             )
-        return self.write(attribute, event)
+        if not attribute.exists and self.store.active_count >= MAX_COMPUTED_ATTRIBUTES:
+            raise Conflict(
+                f"a workspace has at most {MAX_COMPUTED_ATTRIBUTES} computed attributes; archive some first",
+                limit=MAX_COMPUTED_ATTRIBUTES,
+            )
+        return self.append(attribute, event)
 
-    def write(self, attribute: ComputedAttribute, event: Decided) -> Outcome:
+    def append(
+        self, attribute: ComputedAttribute, event: ComputedAttributeEvent
+    ) -> ComputedAttributeResult:
         """Append a decision as the next in the stream of all."""
-        subject = Subject("attribute", attribute.id, self.book.stream, self.book.version)
-        position = subject.write(self.connection, self.workspace, event, self.key)
-        return Outcome(attribute.after(event), changed=True, position=position)
+        stream = DefinitionStream("attribute", attribute.id, self.store.stream, self.store.version)
+        position = stream.append(self.connection, self.workspace, event, self.idempotency_key)
+        return ComputedAttributeResult(attribute.apply(event), changed=True, position=position)
 
 
-def _definition(event: Decided) -> Definition | None:
-    if isinstance(event, AttributeArchived):
+def _definition_of(event: ComputedAttributeEvent) -> ComputedAttributeVersion | None:
+    if isinstance(event, ComputedAttributeArchived):
         return None
-    return Definition(event.name, event.description, event.computation)
+    return ComputedAttributeVersion(event.name, event.description, event.computation)

@@ -6,22 +6,28 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from application.definitions.store import Decision, Subject, free_id, id_by_key, sent_before
+from application.definitions.store import (
+    CommandContext,
+    DefinitionStream,
+    event_id_for_key,
+    free_id,
+    idempotency_key_conflict,
+)
 from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
 from domain.core.errors import Conflict
 from domain.events.events import FunnelArchived, FunnelDefined
-from domain.events.recorded import Recorded
-from domain.funnels.saved_funnel import Definition, SavedFunnel
-from domain.segments.segment import By
+from domain.events.recorded import RecordedEvent
+from domain.funnels.saved_funnel import SavedFunnel, SavedFunnelVersion
+from domain.segments.segment import Actor
 
-_AT_ONCE = 1_000
+_PAGE_SIZE = 1_000
 """Decisions about one funnel that are held in memory at the same time."""
 
-Decided = FunnelDefined | FunnelArchived
+SavedFunnelEvent = FunnelDefined | FunnelArchived
 
 
-class Outcome(NamedTuple):
+class SavedFunnelResult(NamedTuple):
     """What a decision about a funnel comes to."""
 
     funnel: SavedFunnel
@@ -32,7 +38,7 @@ class Outcome(NamedTuple):
     """Of the decision that made it so."""
 
 
-class Funnels:
+class SavedFunnelService:
     """Decides about saved funnels, one decision at a time in a workspace."""
 
     def __init__(
@@ -41,121 +47,131 @@ class Funnels:
         self._ledger, self._now = ledger, now
 
     def create(
-        self, workspace: int, id_: str | None, wanted: Definition, decision: Decision
-    ) -> Outcome:
+        self,
+        workspace: int,
+        id_: str | None,
+        definition: SavedFunnelVersion,
+        context: CommandContext,
+    ) -> SavedFunnelResult:
         """Keep a new funnel; without an id it is called by its name.
 
         Raises Conflict if the id was used before, InvalidRequest for what cannot be.
         """
-        taken = _Taken(self, workspace, decision)
+        taken = _UsedIds(self, workspace, context)
         if id_ is None:
-            id_ = free_id("funnel", wanted.name, taken)
+            id_ = free_id("funnel", definition.name, taken)
         elif id_ in taken:
             raise Conflict(
                 f"there is or was a funnel {id_!r}; choose another id, or change that one",
                 funnel=id_,
             )
-        return self.define(workspace, id_, wanted, decision, version=0)
+        return self.define(workspace, id_, definition, context, version=0)
 
     def define(
         self,
         workspace: int,
         id_: str,
-        wanted: Definition,
-        decision: Decision,
+        definition: SavedFunnelVersion,
+        context: CommandContext,
         *,
         version: int | None = None,
-    ) -> Outcome:
+    ) -> SavedFunnelResult:
         """Make a funnel what is wanted, whether or not it is there.
 
         ``version`` is that of the funnel that was looked at before, 0 of one that is new.  Raises Conflict
         if somebody has decided since, InvalidRequest for what cannot be.
         """
-        return self._decide(workspace, id_, wanted, decision, version)
+        return self._execute(workspace, id_, definition, context, version)
 
     def archive(
-        self, workspace: int, id_: str, decision: Decision, *, version: int | None = None
-    ) -> Outcome:
+        self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
+    ) -> SavedFunnelResult:
         """Have a funnel be gone.  Raises NotFound if it is not there, Conflict if somebody decided since."""
-        return self._decide(workspace, id_, None, decision, version)
+        return self._execute(workspace, id_, None, context, version)
 
     def funnel(self, workspace: int, id_: str) -> SavedFunnel:
         """Return a funnel as its own stream tells it; one that never was has version 0."""
-        return _folded(id_, self.history(workspace, id_))
+        return _fold(id_, self.history(workspace, id_))
 
-    def history(self, workspace: int, id_: str) -> Sequence[Recorded]:
+    def history(self, workspace: int, id_: str) -> Sequence[RecordedEvent]:
         """Return all that was decided about a funnel, in order."""
-        stream, found = self._ledger.funnel_stream(workspace, id_), list[Recorded]()
+        stream, events = self._ledger.funnel_stream(workspace, id_), list[RecordedEvent]()
         while True:
-            after = found[-1].position if found else 0
-            page = self._ledger.history(
-                workspace, [stream], after=after, until=LATEST, limit=_AT_ONCE
+            after = events[-1].position if events else 0
+            page = self._ledger.stream_events(
+                workspace, [stream], after=after, until=LATEST, limit=_PAGE_SIZE
             )
-            found += page
-            if len(page) < _AT_ONCE:
-                return found
+            events += page
+            if len(page) < _PAGE_SIZE:
+                return events
 
-    def _decide(
+    def _execute(
         self,
         workspace: int,
         id_: str,
-        wanted: Definition | None,
-        decision: Decision,
+        definition: SavedFunnelVersion | None,
+        context: CommandContext,
         version: int | None,
-    ) -> Outcome:
-        before = self.history(workspace, id_)
-        funnel = _folded(id_, before)
-        made = made_before(before, decision)
-        if made is not None:
-            if _said(made) != wanted:
-                raise sent_before("funnel", id_, made.position)
-            return Outcome(funnel, changed=False, position=made.position)
-        subject = Subject("funnel", id_, self._ledger.funnel_stream(workspace, id_), len(before))
-        by = By(decision.actor, self._now(), decision.reason)
-        event = funnel.archive(by) if wanted is None else funnel.define(wanted, by)
-        subject.check_version(version)
+    ) -> SavedFunnelResult:
+        history = self.history(workspace, id_)
+        funnel = _fold(id_, history)
+        earlier = replayed_event(history, context)
+        if earlier is not None:
+            if _definition_of(earlier) != definition:
+                raise idempotency_key_conflict("funnel", id_, earlier.position)
+            return SavedFunnelResult(funnel, changed=False, position=earlier.position)
+        stream = DefinitionStream(
+            "funnel", id_, self._ledger.funnel_stream(workspace, id_), len(history)
+        )
+        actor = Actor(context.actor, self._now(), context.reason)
+        event = funnel.archive(actor) if definition is None else funnel.define(definition, actor)
+        stream.check_version(version)
         if event is None:
-            return Outcome(funnel, changed=False, position=before[-1].position)
-        with self._ledger.deciding(workspace) as connection:
-            position = subject.write(connection, workspace, event, decision.key)
-        return Outcome(funnel.after(event), changed=True, position=position)
+            return SavedFunnelResult(funnel, changed=False, position=history[-1].position)
+        with self._ledger.definition_transaction(workspace) as connection:
+            position = stream.append(connection, workspace, event, context.idempotency_key)
+        return SavedFunnelResult(funnel.apply(event), changed=True, position=position)
 
 
-class _Taken:
+class _UsedIds:
     """Ids that are used, unless by the very decision that is being sent again."""
 
-    def __init__(self, funnels: Funnels, workspace: int, decision: Decision) -> None:
-        self._funnels, self._workspace, self._decision = funnels, workspace, decision
+    def __init__(
+        self, funnels: SavedFunnelService, workspace: int, context: CommandContext
+    ) -> None:
+        self._funnels, self._workspace, self._context = funnels, workspace, context
 
     def __contains__(self, id_: object) -> bool:
         before = self._funnels.history(self._workspace, str(id_))
-        return bool(before) and made_before(before, self._decision) is None
+        return bool(before) and replayed_event(before, self._context) is None
 
 
-def made_before(decisions: Sequence[Recorded], decision: Decision) -> Recorded | None:
+def replayed_event(
+    events: Sequence[RecordedEvent], context: CommandContext
+) -> RecordedEvent | None:
     """Return what came of the same decision when it was first sent; None if it was not."""
-    if decision.key is None:
+    if context.idempotency_key is None:
         return None
-    id_ = id_by_key(decision.key)
-    return next((it for it in decisions if it.event is not None and it.event.id == id_), None)
+    id_ = event_id_for_key(context.idempotency_key)
+    return next((it for it in events if it.event is not None and it.event.id == id_), None)
 
 
-def _folded(id_: str, decisions: Sequence[Recorded]) -> SavedFunnel:
+def _fold(id_: str, events: Sequence[RecordedEvent]) -> SavedFunnel:
     funnel = SavedFunnel(id_)
-    for it in decisions:
-        funnel = funnel.after(decided(it))
+    for it in events:
+        funnel = funnel.apply(saved_funnel_event(it))
     return funnel
 
 
-def decided(recorded: Recorded) -> Decided:
+def saved_funnel_event(recorded: RecordedEvent) -> SavedFunnelEvent:
     """Return what was decided about a funnel: such events are never erased."""
     event = recorded.event
-    assert isinstance(event, Decided)
+    assert isinstance(event, SavedFunnelEvent)
     return event
 
 
-def _said(recorded: Recorded) -> Definition | None:
-    event = decided(recorded)
+def _definition_of(recorded: RecordedEvent) -> SavedFunnelVersion | None:
+    event = saved_funnel_event(recorded)
     if isinstance(event, FunnelArchived):
         return None
-    return Definition(event.name, event.description, event.document)
+    return SavedFunnelVersion(event.name, event.description, event.document)

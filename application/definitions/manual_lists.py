@@ -12,22 +12,22 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.ledger.append.append import append_events
-from application.ledger.append.prepared import Outdated, Row, microseconds, row_of
+from application.ledger.append.prepared import EventRow, StaleErasureEpoch, event_row, to_micros
 from application.ledger.ledger import Ledger
 from application.ledger.read import profiles
 from application.ledger.tables import definitions
-from application.ledger.tables.definitions import event_id
-from domain.events.events import Listed
-from domain.identity.resolved_profile import Person
-from domain.segments.segment import By
+from application.ledger.tables.definitions import command_event_id
+from domain.events.events import ManualListChanged
+from domain.identity.resolved_profile import ResolvedProfile
+from domain.segments.segment import Actor
 
-_NEXT = timedelta(microseconds=1)
+_TICK = timedelta(microseconds=1)
 
-Verdict = Literal["listed", "unchanged", "unknown", "suppressed", "contradicted"]
+ManualListStatus = Literal["listed", "unchanged", "unknown", "suppressed", "contradicted"]
 """What became of one: ``contradicted`` says that the same decision wants the person on and off."""
 
 
-class Wanted(NamedTuple):
+class ManualListChange(NamedTuple):
     """Whom somebody wants on the list, or off it."""
 
     stream: UUID
@@ -36,110 +36,123 @@ class Wanted(NamedTuple):
     listed: bool
 
 
-class Listing(NamedTuple):
+class ManualListResult(NamedTuple):
     """What a decision about a list comes to."""
 
     position: int
     """The ledger's last position after it."""
 
-    verdicts: tuple[Verdict, ...]
+    statuses: tuple[ManualListStatus, ...]
     """One for each that was wanted, in order."""
 
 
-def put(  # noqa: PLR0917 - what a decision about a list is made of
+def apply_changes(  # noqa: PLR0917 - what a decision about a list is made of
     ledger: Ledger,
     workspace: int,
     segment: str,
-    wanted: Sequence[Wanted],
-    by: By,
-    key: str | None,
+    changes: Sequence[ManualListChange],
+    actor: Actor,
+    idempotency_key: str | None,
     check: Callable[[Connection[Any]], None],
-) -> Listing:
+) -> ManualListResult:
     """Record it in one transaction, in which ``check`` may refuse it.
 
     If somebody is erased or suppressed meanwhile, all is looked at once more.
     """
     while True:
-        with suppress(Outdated), ledger.deciding(workspace) as connection:
+        with suppress(StaleErasureEpoch), ledger.definition_transaction(workspace) as connection:
             check(connection)
-            last, erasures = definitions.head(connection, workspace)
-            known = _Known.of(connection, workspace, {it.stream for it in wanted}, ledger)
-            decided = _Deciding(known, segment, by, key)
-            verdicts = tuple(map(decided.verdict, wanted))
-            if decided.rows:
-                last = append_events(connection, workspace, decided.rows, erasures)
-            return Listing(last, verdicts)
+            last, erasures = definitions.head_and_erasure_epoch(connection, workspace)
+            state = _ListState.load(connection, workspace, {it.stream for it in changes}, ledger)
+            command = _ListCommand(state, segment, actor, idempotency_key)
+            statuses = tuple(map(command.apply, changes))
+            if command.rows:
+                last = append_events(connection, workspace, command.rows, erasures)
+            return ManualListResult(last, statuses)
 
 
-class _Known(NamedTuple):
+class _ListState(NamedTuple):
     """What the ledger knows of the people."""
 
-    people: Mapping[UUID, Person]
-    heard_of: frozenset[UUID]
+    resolved: Mapping[UUID, ResolvedProfile]
+    known_streams: frozenset[UUID]
     suppressed: frozenset[UUID]
-    listed: Mapping[UUID, Sequence[Listed]]
+    changes_by_stream: Mapping[UUID, Sequence[ManualListChanged]]
 
     @classmethod
-    def of(
+    def load(
         cls, connection: Connection[Any], workspace: int, streams: Collection[UUID], ledger: Ledger
-    ) -> _Known:
-        found = profiles.persons(
+    ) -> _ListState:
+        resolved = profiles.load_profiles(
             connection, workspace, streams, partial(ledger.stream_of, workspace)
         )
-        whole = {stream for person in found.values() for stream in person.streams}
+        all_streams = {stream for person in resolved.values() for stream in person.streams}
         return cls(
-            found,
-            definitions.heard_of(connection, workspace, streams),
-            definitions.suppressed(connection, workspace, whole),
-            definitions.listed(connection, workspace, whole),
+            resolved,
+            definitions.streams_with_messages(connection, workspace, streams),
+            definitions.suppressed_streams(connection, workspace, all_streams),
+            definitions.manual_list_changes(connection, workspace, all_streams),
         )
 
 
-class _Deciding:
+class _ListCommand:
     """Looks at one after the other, and makes the events that are needed."""
 
-    def __init__(self, known: _Known, segment: str, by: By, key: str | None) -> None:
-        self._known, self._segment, self._by, self._key = known, segment, by, key
-        self._wanted: dict[UUID, bool] = {}
-        self.rows: list[Row] = []
+    def __init__(
+        self, state: _ListState, segment: str, actor: Actor, idempotency_key: str | None
+    ) -> None:
+        self._state, self._segment, self._actor, self._idempotency_key = (
+            state,
+            segment,
+            actor,
+            idempotency_key,
+        )
+        self._applied: dict[UUID, bool] = {}
+        self.rows: list[EventRow] = []
 
-    def verdict(self, wanted: Wanted) -> Verdict:
-        stream, listed = wanted
-        person = self._known.people[stream]
-        if not self._known.suppressed.isdisjoint(person.streams):
+    def apply(self, change: ManualListChange) -> ManualListStatus:
+        stream, listed = change
+        profile = self._state.resolved[stream]
+        if not self._state.suppressed.isdisjoint(profile.streams):
             return "suppressed"
-        if not person.identifiers and stream not in self._known.heard_of:
+        if not profile.identifiers and stream not in self._state.known_streams:
             return "unknown"
-        if person.id in self._wanted:  # by another of their names
-            return "unchanged" if self._wanted[person.id] == listed else "contradicted"
-        self._wanted[person.id] = listed
-        said = [
-            [it for it in self._known.listed.get(of, ()) if it.segment == self._segment]
-            for of in person.streams
+        if profile.id in self._applied:  # by another of their names
+            return "unchanged" if self._applied[profile.id] == listed else "contradicted"
+        self._applied[profile.id] = listed
+        earlier = [
+            [it for it in self._state.changes_by_stream.get(of, ()) if it.segment == self._segment]
+            for of in profile.streams
         ]
-        last = {each[-1].listed for each in said if each}
-        if last == {listed} or not (last or listed):
+        current = {each[-1].listed for each in earlier if each}
+        if current == {listed} or not (current or listed):
             return "unchanged"
-        event = self._event(wanted, [it for each in said for it in each])
+        event = self._event(change, [it for each in earlier for it in each])
         if event is None:
             return "unchanged"
-        self.rows.append(row_of(stream.bytes, event))
+        self.rows.append(event_row(stream.bytes, event))
         return "listed"
 
-    def _event(self, wanted: Wanted, said: Sequence[Listed]) -> Listed | None:
+    def _event(
+        self, change: ManualListChange, earlier: Sequence[ManualListChanged]
+    ) -> ManualListChanged | None:
         """Return what is to be recorded; None if it was, under the same key."""
         # Later than what was said before, whatever the clocks of several servers say.
-        at = max((self._by.at, *(it.occurred_at + _NEXT for it in said)))
-        stream, listed = wanted
-        sent = f"key {self._key}" if self._key is not None else f"at {microseconds(at)}"
-        id_ = event_id(f"{stream}", self._segment, "on" if listed else "off", sent)
-        if any(it.id == id_ for it in said):
+        at = max((self._actor.at, *(it.occurred_at + _TICK for it in earlier)))
+        stream, listed = change
+        discriminator = (
+            f"key {self._idempotency_key}"
+            if self._idempotency_key is not None
+            else f"at {to_micros(at)}"
+        )
+        id_ = command_event_id(f"{stream}", self._segment, "on" if listed else "off", discriminator)
+        if any(it.id == id_ for it in earlier):
             return None
-        return Listed(
+        return ManualListChanged(
             id=id_,
             segment=self._segment,
             listed=listed,
             occurred_at=at,
-            actor=self._by.actor,
-            reason=self._by.reason,
+            actor=self._actor.name,
+            reason=self._actor.reason,
         )

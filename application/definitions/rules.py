@@ -10,28 +10,34 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.definitions.segments import segments_of
-from application.definitions.store import Decision, Subject, free_id, id_by_key, sent_before
-from application.deliveries.template_validation import check
+from application.definitions.segments import load_segments
+from application.definitions.store import (
+    CommandContext,
+    DefinitionStream,
+    event_id_for_key,
+    free_id,
+    idempotency_key_conflict,
+)
+from application.deliveries.template_validation import validate_templates
 from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
 from application.ledger.tables import definitions
 from domain.core.errors import Conflict
-from domain.events.recorded import Recorded
-from domain.events.rule_events import RuleArchived, RuleDecree, RuleDefined, RuleEnabled
-from domain.rules.rule import Definition, Rule
-from domain.segments.segment import By, Segment
+from domain.events.recorded import RecordedEvent
+from domain.events.rule_events import RuleArchived, RuleDefined, RuleEnabled, RuleStatusChanged
+from domain.rules.rule import Rule, RuleVersion
+from domain.segments.segment import Actor, Segment
 
-MOST = 1_000
+MAX_RULES = 1_000
 """Rules of a workspace that are there at the same time."""
 
-_AT_ONCE = 1_000
+_PAGE_SIZE = 1_000
 """Decisions about one rule that are held in memory at the same time."""
 
-Decided = RuleDefined | RuleDecree
+RecordedRuleEvent = RuleDefined | RuleStatusChanged
 
 
-class Outcome(NamedTuple):
+class RuleResult(NamedTuple):
     """What a decision about a rule comes to."""
 
     rule: Rule
@@ -42,7 +48,7 @@ class Outcome(NamedTuple):
     """Of the decision that made it so."""
 
 
-class Rules:
+class RuleService:
     """Decides about rules, one decision at a time in a workspace."""
 
     def __init__(
@@ -51,189 +57,201 @@ class Rules:
         self._ledger, self._now = ledger, now
 
     def create(
-        self, workspace: int, id_: str | None, wanted: Definition, decision: Decision
-    ) -> Outcome:
+        self, workspace: int, id_: str | None, definition: RuleVersion, context: CommandContext
+    ) -> RuleResult:
         """Make a new rule, which does nothing until it is enabled; without an id it is called by its name.
 
         Raises Conflict if the id was used before, InvalidRequest for what cannot be.
         """
-        check(wanted)
-        with self._ledger.deciding(workspace) as connection:
-            book = _Book(connection, workspace, self._ledger)
-            before = book.sent_before(decision, id_, wanted)
-            if before is not None:
-                return before
+        validate_templates(definition)
+        with self._ledger.definition_transaction(workspace) as connection:
+            store = _RuleStore(connection, workspace, self._ledger)
+            earlier = store.replayed(context, id_, definition)
+            if earlier is not None:
+                return earlier
             if id_ is None:
-                id_ = free_id("rule", wanted.name, book.rules)
-            elif id_ in book.rules:
+                id_ = free_id("rule", definition.name, store.rules)
+            elif id_ in store.rules:
                 raise Conflict(
                     f"there is or was a rule {id_!r}; choose another id, or change that one",
                     rule=id_,
                 )
-            return self._define(book, id_, wanted, decision)
+            return self._define(store, id_, definition, context)
 
     def define(
         self,
         workspace: int,
         id_: str,
-        wanted: Definition,
-        decision: Decision,
+        definition: RuleVersion,
+        context: CommandContext,
         *,
         version: int | None = None,
-    ) -> Outcome:
+    ) -> RuleResult:
         """Make a rule what is wanted, whether or not it is there; one that is enabled stays so.
 
         ``version`` is that of the rule that was looked at before, 0 of one that is new.  Raises Conflict if
         somebody has decided since, InvalidRequest for what cannot be.
         """
-        check(wanted)
-        with self._ledger.deciding(workspace) as connection:
-            book = _Book(connection, workspace, self._ledger)
-            before = book.sent_before(decision, id_, wanted)
-            if before is not None:
-                return before
-            book.subject(id_).check_version(version)
-            return self._define(book, id_, wanted, decision)
+        validate_templates(definition)
+        with self._ledger.definition_transaction(workspace) as connection:
+            store = _RuleStore(connection, workspace, self._ledger)
+            earlier = store.replayed(context, id_, definition)
+            if earlier is not None:
+                return earlier
+            store.stream(id_).check_version(version)
+            return self._define(store, id_, definition, context)
 
-    def enable(
+    def set_enabled(
         self,
         workspace: int,
         id_: str,
-        decision: Decision,
+        context: CommandContext,
         *,
         enabled: bool,
         version: int | None = None,
-    ) -> Outcome:
+    ) -> RuleResult:
         """Have a rule act on what happens from now on, or do nothing.
 
         Raises NotFound if it is not there, Conflict if somebody decided since.
         """
         decide = partial(Rule.enable, enabled=enabled)
-        return self._decree(workspace, id_, enabled, decide, decision, version)
+        return self._change_status(workspace, id_, enabled, decide, context, version)
 
     def archive(
-        self, workspace: int, id_: str, decision: Decision, *, version: int | None = None
-    ) -> Outcome:
+        self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
+    ) -> RuleResult:
         """Have a rule be gone.  Raises NotFound if it is not there, Conflict if somebody decided since."""
-        return self._decree(workspace, id_, None, Rule.archive, decision, version)
+        return self._change_status(workspace, id_, None, Rule.archive, context, version)
 
     def rule(self, workspace: int, id_: str) -> Rule:
         """Return a rule as its own stream tells it; one that never was has version 0."""
         rule, after = Rule(id_), 0
-        while page := self.history(workspace, id_, after=after, limit=_AT_ONCE):
+        while page := self.history(workspace, id_, after=after, limit=_PAGE_SIZE):
             for it in page:
-                rule = rule.after(decided(it))
+                rule = rule.apply(rule_event(it))
             after = page[-1].position
         return rule
 
     def history(
         self, workspace: int, id_: str, *, after: int = 0, limit: int
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """Return what was decided about a rule after a position, in order."""
         stream = self._ledger.rule_stream(workspace, id_)
-        return self._ledger.history(workspace, [stream], after=after, until=LATEST, limit=limit)
+        return self._ledger.stream_events(
+            workspace, [stream], after=after, until=LATEST, limit=limit
+        )
 
-    def _decree(  # noqa: PLR0917 - what a decision is made of
+    def _change_status(  # noqa: PLR0917 - what a decision is made of
         self,
         workspace: int,
         id_: str,
-        said: bool | None,
-        decide: Callable[[Rule, By], RuleDecree | None],
-        decision: Decision,
+        content: bool | None,
+        command: Callable[[Rule, Actor], RuleStatusChanged | None],
+        context: CommandContext,
         version: int | None,
-    ) -> Outcome:
-        with self._ledger.deciding(workspace) as connection:
-            book = _Book(connection, workspace, self._ledger)
-            before = book.sent_before(decision, id_, said)
-            if before is not None:
-                return before
-            event = decide(book.rule(id_), self._by(decision))
-            book.subject(id_).check_version(version)
-            return book.write(id_, event, decision.key)
+    ) -> RuleResult:
+        with self._ledger.definition_transaction(workspace) as connection:
+            store = _RuleStore(connection, workspace, self._ledger)
+            earlier = store.replayed(context, id_, content)
+            if earlier is not None:
+                return earlier
+            event = command(store.rule(id_), self._actor(context))
+            store.stream(id_).check_version(version)
+            return store.append(id_, event, context.idempotency_key)
 
-    def _define(self, book: _Book, id_: str, wanted: Definition, decision: Decision) -> Outcome:
-        rule = book.rule(id_)
-        event = rule.define(wanted, book.is_segment, self._by(decision))
-        if event is not None and not rule.is_there and book.number >= MOST:
+    def _define(
+        self, store: _RuleStore, id_: str, definition: RuleVersion, context: CommandContext
+    ) -> RuleResult:
+        rule = store.rule(id_)
+        event = rule.define(definition, store.segment_exists, self._actor(context))
+        if event is not None and not rule.exists and store.active_count >= MAX_RULES:
             raise Conflict(
-                f"a workspace has at most {MOST:,} rules; archive some first", limit=MOST
+                f"a workspace has at most {MAX_RULES:,} rules; archive some first", limit=MAX_RULES
             )
-        return book.write(id_, event, decision.key)
+        return store.append(id_, event, context.idempotency_key)
 
-    def _by(self, decision: Decision) -> By:
-        return By(decision.actor, self._now(), decision.reason)
+    def _actor(self, context: CommandContext) -> Actor:
+        return Actor(context.actor, self._now(), context.reason)
 
 
-class _Book:
+class _RuleStore:
     """All rules of a workspace, in the transaction that decides about one of them."""
 
     def __init__(self, connection: Connection[Any], workspace: int, ledger: Ledger) -> None:
         self._connection, self._workspace, self._ledger = connection, workspace, ledger
-        self._decisions: dict[UUID, Recorded] = {}
+        self._events_by_id: dict[UUID, RecordedEvent] = {}
         self.rules: dict[str, Rule] = {}
         self._positions: dict[str, int] = {}
-        for it in definitions.rules(connection, workspace):
-            event = decided(it)
-            self._decisions[event.id] = it
-            self.rules[event.rule] = self.rule(event.rule).after(event)
+        for it in definitions.load_rule_events(connection, workspace):
+            event = rule_event(it)
+            self._events_by_id[event.id] = it
+            self.rules[event.rule] = self.rule(event.rule).apply(event)
             self._positions[event.rule] = it.position
 
     @cached_property
     def _segments(self) -> Mapping[str, Segment]:
-        return segments_of(self._connection, self._workspace)
+        return load_segments(self._connection, self._workspace)
 
     @property
-    def number(self) -> int:
+    def active_count(self) -> int:
         """How many rules are there."""
-        return sum(it.is_there for it in self.rules.values())
+        return sum(it.exists for it in self.rules.values())
 
     def rule(self, id_: str) -> Rule:
         """Return a rule; one that never was has version 0."""
         return self.rules.get(id_) or Rule(id_)
 
-    def is_segment(self, id_: str) -> bool:
+    def segment_exists(self, id_: str) -> bool:
         """Say whether there is such a segment."""
-        found = self._segments.get(id_)
-        return found is not None and found.is_there
+        segment = self._segments.get(id_)
+        return segment is not None and segment.exists
 
-    def subject(self, id_: str) -> Subject:
+    def stream(self, id_: str) -> DefinitionStream:
         """Return a rule as what is decided about."""
         stream = self._ledger.rule_stream(self._workspace, id_)
-        return Subject("rule", id_, stream, self.rule(id_).version)
+        return DefinitionStream("rule", id_, stream, self.rule(id_).version)
 
-    def sent_before(
-        self, decision: Decision, id_: str | None, wanted: Definition | bool | None
-    ) -> Outcome | None:
+    def replayed(
+        self, context: CommandContext, id_: str | None, content: RuleVersion | bool | None
+    ) -> RuleResult | None:
         """Return what came of the same decision when it was first sent; None if it was not.
 
         Raises Conflict if its key was that of another decision.
         """
-        made = self._decisions.get(id_by_key(decision.key)) if decision.key is not None else None
-        if made is None:
+        recorded = (
+            self._events_by_id.get(event_id_for_key(context.idempotency_key))
+            if context.idempotency_key is not None
+            else None
+        )
+        if recorded is None:
             return None
-        event = decided(made)
-        if id_ not in {None, event.rule} or _said(event) != wanted:
-            raise sent_before("rule", event.rule, made.position)
-        return Outcome(self.rules[event.rule], changed=False, position=made.position)
+        event = rule_event(recorded)
+        if id_ not in {None, event.rule} or _content_of(event) != content:
+            raise idempotency_key_conflict("rule", event.rule, recorded.position)
+        return RuleResult(self.rules[event.rule], changed=False, position=recorded.position)
 
-    def write(self, id_: str, event: Decided | None, key: str | None) -> Outcome:
+    def append(
+        self, id_: str, event: RecordedRuleEvent | None, idempotency_key: str | None
+    ) -> RuleResult:
         """Append a decision as the next in the rule's stream, if there is one."""
         rule = self.rule(id_)
         if event is None:
-            return Outcome(rule, changed=False, position=self._positions[id_])
-        position = self.subject(id_).write(self._connection, self._workspace, event, key)
-        return Outcome(rule.after(event), changed=True, position=position)
+            return RuleResult(rule, changed=False, position=self._positions[id_])
+        position = self.stream(id_).append(
+            self._connection, self._workspace, event, idempotency_key
+        )
+        return RuleResult(rule.apply(event), changed=True, position=position)
 
 
-def decided(recorded: Recorded) -> Decided:
+def rule_event(recorded: RecordedEvent) -> RecordedRuleEvent:
     """Return what was decided about a rule: such events are never erased."""
     event = recorded.event
-    assert isinstance(event, RuleDefined | RuleDecree)
+    assert isinstance(event, RuleDefined | RuleStatusChanged)
     return event
 
 
-def _said(event: Decided) -> Definition | bool | None:
+def _content_of(event: RecordedRuleEvent) -> RuleVersion | bool | None:
     """Return what a decision said: what the rule is, whether it acts, or that it is gone."""
     if isinstance(event, RuleDefined):
-        return Definition(event.name, event.description, event.plan)
+        return RuleVersion(event.name, event.description, event.plan)
     return None if isinstance(event, RuleArchived) else isinstance(event, RuleEnabled)

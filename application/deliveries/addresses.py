@@ -21,14 +21,14 @@ from httpcore2 import ConnectError
 from domain.core.errors import InvalidRequest
 
 Network = IPv4Network | IPv6Network
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+NameResolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Looks a name up; raises OSError."""
 
-PORTS = (443, 8443)
-LONGEST = 2_000
+ALLOWED_PORTS = (443, 8443)
+MAX_URL_LENGTH = 2_000
 """Characters of a URL."""
 
-DENIED: tuple[Network, ...] = tuple(
+DENIED_NETWORKS: tuple[Network, ...] = tuple(
     map(
         ip_network,
         (
@@ -48,10 +48,10 @@ _UNICAST = ip_network("2000::/3")
 """All that is handed out of IPv6; nothing outside is sent to."""
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
-_NUMBER = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?")
+_NUMERIC_HOST = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?")
 """What some readers take for an address: a name whose last part is a number."""
 
-_LOOKERS_UP = ThreadPoolExecutor(32, thread_name_prefix="webhook-names")
+_RESOLVER_THREADS = ThreadPoolExecutor(32, thread_name_prefix="webhook-names")
 """Looks names up.  Of its own: a name server that does not answer holds up nothing else."""
 
 
@@ -74,33 +74,35 @@ class Target(NamedTuple):
         return host if self.port == standard else f"{host}:{self.port}"
 
 
-class Refused(ConnectError):
+class AddressRefused(ConnectError):
     """The address is none that may be sent to; no socket was opened."""
 
 
-class Guard:
+class AddressGuard:
     """Says which addresses may be sent to: those of the public internet, and those in ``allowed``.
 
     To an allowed network any port and plain http will do.
     """
 
-    def __init__(self, allowed: Iterable[Network] = (), resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, allowed: Iterable[Network] = (), resolve: NameResolver | None = None
+    ) -> None:
         self.allowed = tuple(allowed)
-        self.resolve = resolve or _look_up
+        self.resolve = resolve or _resolve
 
     def is_allowed(self, address: str) -> bool:
         """Say whether the address is in one of the networks that were allowed."""
-        return _within(address, self.allowed)
+        return _in_any_network(address, self.allowed)
 
     def permits(self, address: str, target: Target) -> bool:
         """Say whether this address may be sent to."""
         if self.is_allowed(address):
             return True
-        return target.scheme == "https" and target.port in PORTS and is_public(address)
+        return target.scheme == "https" and target.port in ALLOWED_PORTS and is_public(address)
 
-    def check(self, url: str) -> Target:
+    def check_url(self, url: str) -> Target:
         """Return where the URL leads.  Raises InvalidRequest, with what to write, if it may not be."""
-        target = target_of(url)
+        target = parse_target(url)
         literal = _is_address(target.host)
         if literal and not self.permits(target.host, target):
             raise InvalidRequest(
@@ -109,11 +111,11 @@ class Guard:
             )
         if not (literal or self.allowed) and target.scheme != "https":
             raise InvalidRequest("write a URL that begins with https://; nothing is sent in clear")
-        if not (literal or self.allowed) and target.port not in PORTS:
+        if not (literal or self.allowed) and target.port not in ALLOWED_PORTS:
             raise InvalidRequest(f"port {target.port} is not sent to; take 443 or 8443")
         return target
 
-    async def addresses(self, target: Target) -> Sequence[str]:
+    async def resolve_allowed(self, target: Target) -> Sequence[str]:
         """Look the name up, once.  Raises Refused unless every answer may be sent to."""
         try:
             found = await self.resolve(target.host, target.port)
@@ -123,17 +125,17 @@ class Guard:
             raise ConnectError(f"the name {target.host} has no address")
         for address in found:
             if not self.permits(address, target):
-                raise Refused(f"{target.host} leads to an address that nothing is sent to")
+                raise AddressRefused(f"{target.host} leads to an address that nothing is sent to")
         return found
 
 
-def target_of(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """Take a URL apart.  Raises InvalidRequest for one that two readers might read differently."""
-    if len(url) > LONGEST or any(
+    if len(url) > MAX_URL_LENGTH or any(
         ord(it) <= 32 or it in '\\"<>^`{|}' or ord(it) == 127 for it in url
     ):
         raise InvalidRequest(
-            f"a URL has at most {LONGEST:,} characters, and no blanks, quotes or backslashes"
+            f"a URL has at most {MAX_URL_LENGTH:,} characters, and no blanks, quotes or backslashes"
         )
     try:
         parts = urlsplit(url)
@@ -149,7 +151,7 @@ def target_of(url: str) -> Target:
         raise InvalidRequest(f"{host[:200]!r} is no address")
     if "@" in parts.netloc or parts.fragment:
         raise InvalidRequest("a URL to send to has no user, no password and no #fragment")
-    if not is_address and _NUMBER.fullmatch(host):
+    if not is_address and _NUMERIC_HOST.fullmatch(host):
         raise InvalidRequest("write an address as four numbers with dots between, or a name")
     if not (is_address or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
         raise InvalidRequest(f"{host[:200]!r} is no name of a host")
@@ -164,19 +166,19 @@ def is_public(address: str) -> bool:
     if not _is_address(address):
         return False
     ip = ip_address(address)
-    if getattr(ip, "scope_id", None) is not None or _within(address, DENIED):
+    if getattr(ip, "scope_id", None) is not None or _in_any_network(address, DENIED_NETWORKS):
         return False
     return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _UNICAST)
 
 
-def networks(text: str) -> tuple[Network, ...]:
+def parse_networks(text: str) -> tuple[Network, ...]:
     """Read networks such as ``10.1.0.0/16, ::1/128``.  Raises ValueError."""
     return tuple(ip_network(it.strip()) for it in text.split(",") if it.strip())
 
 
-def _within(address: str, nets: Iterable[Network]) -> bool:
+def _in_any_network(address: str, networks: Iterable[Network]) -> bool:
     ip = ip_address(address)
-    return any(ip.version == net.version and ip in net for net in nets)
+    return any(ip.version == net.version and ip in net for net in networks)
 
 
 def _is_address(text: str) -> bool:
@@ -187,9 +189,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
-async def _look_up(host: str, port: int) -> Sequence[str]:
-    def ask() -> list[str]:
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    def query() -> list[str]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
-    return await asyncio.get_running_loop().run_in_executor(_LOOKERS_UP, ask)
+    return await asyncio.get_running_loop().run_in_executor(_RESOLVER_THREADS, query)

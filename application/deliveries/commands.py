@@ -13,21 +13,21 @@ from hashlib import blake2b
 
 import msgspec
 
-from application.deliveries.rendering import Invalid, Said, depth_of
+from application.deliveries.rendering import InvalidAction, LedgerCommand, rule_depth
 from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
-from application.ledger.tables.leases import Leased
-from domain.core.identifiers import MAX_BYTES, Identifier
+from application.ledger.tables.leases import LeasedDelivery
+from domain.core.identifiers import MAX_IDENTIFIER_BYTES, Identifier
 from domain.events.message import Message
 from domain.identity.resolved_profile import strongest_first
 
 SOURCE = "foldline"
 
-DEEPEST = 5
+MAX_RULE_DEPTH = 5
 """How many rules may lead to one another, each by an event that the one before sent."""
 
 
-class Commands:
+class CommandRecorder:
     """Records what actions say."""
 
     def __init__(
@@ -35,59 +35,65 @@ class Commands:
     ) -> None:
         self._ledger, self._now = ledger, now
 
-    def record(self, delivery: Leased, said: Said) -> Future[Receipt]:
+    def record(self, delivery: LeasedDelivery, command: LedgerCommand) -> Future[Receipt]:
         """Record it.  Raises Invalid for what would be refused again; Overloaded, LedgerUnavailable."""
-        depth = depth_of(delivery) + 1
-        if depth > DEEPEST:
-            raise Invalid(
-                f"rules have set off one another {DEEPEST} times, which is the most: look for two"
+        depth = rule_depth(delivery) + 1
+        if depth > MAX_RULE_DEPTH:
+            raise InvalidAction(
+                f"rules have set off one another {MAX_RULE_DEPTH} times, which is the most: look for two"
                 " whose events lead to each other"
             )
-        name = said.name.strip()
-        if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-            raise Invalid(f"an event's name has 1 to {MAX_BYTES:,} bytes")
-        who = self._who(delivery)
-        if not who and said.kind == "identify":
-            raise Invalid("there is nobody whom it could be said of")
-        return self._ledger.record(delivery.workspace, [self._message(delivery, said, who, depth)])
+        name = command.name.strip()
+        if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_IDENTIFIER_BYTES:
+            raise InvalidAction(f"an event's name has 1 to {MAX_IDENTIFIER_BYTES:,} bytes")
+        identifiers = self._strongest_identifier(delivery)
+        if not identifiers and command.kind == "identify":
+            raise InvalidAction("there is nobody whom it could be said of")
+        return self._ledger.record(
+            delivery.workspace, [self._message(delivery, command, identifiers, depth)]
+        )
 
-    def _who(self, delivery: Leased) -> tuple[Identifier, ...]:
+    def _strongest_identifier(self, delivery: LeasedDelivery) -> tuple[Identifier, ...]:
         """Return a name of the person's; none of an action that is about nobody."""
-        if delivery.person is None:
+        if delivery.profile_stream is None:
             return ()
         workspace = delivery.workspace
-        person = self._ledger.person(workspace, delivery.person)
-        states = self._ledger.states(workspace, person.streams)
-        names = {
-            *person.identifiers,
+        profile = self._ledger.profile(workspace, delivery.profile_stream)
+        states = self._ledger.stream_states(workspace, profile.streams)
+        identifiers = {
+            *profile.identifiers,
             *(it for state in states.values() for it in state.identifiers),
         }
-        if not names:
-            raise Invalid("nothing is known any more of the person that it is about")
-        return strongest_first(names)[:1]
+        if not identifiers:
+            raise InvalidAction("nothing is known any more of the person that it is about")
+        return strongest_first(identifiers)[:1]
 
     def _message(
-        self, delivery: Leased, said: Said, who: tuple[Identifier, ...], depth: int
+        self,
+        delivery: LeasedDelivery,
+        command: LedgerCommand,
+        identifiers: tuple[Identifier, ...],
+        depth: int,
     ) -> Message:
         now, message_id = self._now(), f"foldline-{delivery.id}"
-        by = {"rule": delivery.rule, "version": delivery.version, "depth": depth}
+        origin = {"rule": delivery.rule, "version": delivery.version, "depth": depth}
         document = {
-            "type": said.kind,
-            **({"event": said.name.strip()} if said.kind == "track" else {}),
+            "type": command.kind,
+            **({"event": command.name.strip()} if command.kind == "track" else {}),
             "messageId": message_id,
             "timestamp": now,
-            "traits" if said.kind == "identify" else "properties": msgspec.Raw(said.document),
-            "context": {"foldline": by},
+            "traits" if command.kind == "identify" else "properties": msgspec.Raw(command.document),
+            "context": {"foldline": origin},
         }
         content = blake2b(delivery.id.bytes, digest_size=8).digest()
         return Message(
-            kind="identify" if said.kind == "identify" else "track",
-            name=said.name.strip().replace("\0", "\ufffd"),
+            kind="identify" if command.kind == "identify" else "track",
+            name=command.name.strip().replace("\0", "\ufffd"),
             message_id=message_id,
-            identifiers=who,
+            identifiers=identifiers,
             occurred_at=now,
             received_at=now,
             source=SOURCE,
             payload=msgspec.json.encode(document),
-            content=int.from_bytes(content, signed=True),
+            fingerprint=int.from_bytes(content, signed=True),
         )

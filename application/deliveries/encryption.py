@@ -14,19 +14,19 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 
-class CannotOpen(FoldlineError):
+class DecryptionFailed(FoldlineError):
     """A secret was sealed with another key."""
 
     code = "secret_key_differs"
 
 
-class Sealer:
+class SecretCipher:
     """Seals and opens with one key; each for one place, so that no row can be put in another's."""
 
     def __init__(self, key: bytes | None) -> None:
         self._cipher = None if key is None else AESGCM(key)
 
-    def seal(self, secret: str, place: str) -> bytes:
+    def encrypt(self, secret: str, context: str) -> bytes:
         """Return what may be stored.  Raises Conflict without a key."""
         if self._cipher is None:
             raise Conflict(
@@ -34,23 +34,23 @@ class Sealer:
                 " in base64 (`openssl rand -base64 32`), the same for every process, and start again"
             )
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), place.encode())
+        return nonce + self._cipher.encrypt(nonce, secret.encode(), context.encode())
 
-    def open(self, sealed: bytes, place: str) -> str:
+    def decrypt(self, ciphertext: bytes, context: str) -> str:
         """Return what was sealed.  Raises CannotOpen."""
         try:
             if self._cipher is not None:
-                nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-                return self._cipher.decrypt(nonce, rest, place.encode()).decode()
+                nonce, rest = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
+                return self._cipher.decrypt(nonce, rest, context.encode()).decode()
         except InvalidTag:
             pass
-        raise CannotOpen(
+        raise DecryptionFailed(
             "the endpoint's secret cannot be opened: FOLDLINE_SECRET_KEY is not the one that it was"
             " sealed with; set that again, or rotate the secret"
         )
 
 
-def key_of(text: str) -> bytes | None:
+def parse_secret_key(text: str) -> bytes | None:
     """Return the key that a text spells in base64; None of an empty one.  Raises ValueError."""
     if not text:
         return None
@@ -63,6 +63,6 @@ def key_of(text: str) -> bytes | None:
     return key
 
 
-def new_key() -> str:
+def generate_secret_key() -> str:
     """Return a new key, spelled in base64."""
     return b64encode(secrets.token_bytes(KEY_BYTES)).decode()

@@ -11,32 +11,40 @@ from typing import Self
 
 import structlog
 
-from application.deliveries.commands import Commands
-from application.deliveries.encryption import Sealer
-from application.deliveries.endpoint_queues import Lane
-from application.deliveries.endpoints import place
-from application.deliveries.outcome import Verdict, of_fault, of_receipt, of_reply, of_trouble
-from application.deliveries.rendering import Letter, Said, filled
+from application.deliveries.commands import CommandRecorder
+from application.deliveries.encryption import SecretCipher
+from application.deliveries.endpoint_queues import EndpointQueue
+from application.deliveries.endpoints import encryption_context
+from application.deliveries.outcome import (
+    AttemptOutcome,
+    from_receipt,
+    from_response,
+    permanent_failure,
+    retryable_failure,
+)
+from application.deliveries.rendering import LedgerCommand, WebhookRequest, render_action
 from application.deliveries.templates import (
     TemplateFailed,
-    Templates,
+    TemplateRenderer,
     TemplateTooSlow,
-    is_template,
+    has_placeholders,
 )
-from application.ledger.tables.leases import Leased
+from application.ledger.tables.leases import LeasedDelivery
 from domain.core.errors import FoldlineError
 
 log = structlog.get_logger(__name__)
 
 
-class Doing:
+class DeliveryExecutor:
     """Does deliveries, for one event loop.  Never fails: what goes wrong is the verdict."""
 
-    def __init__(self, commands: Commands, sealer: Sealer, now: Callable[[], datetime]) -> None:
-        self._commands, self._sealer, self._now = commands, sealer, now
-        self._templates = Templates()
-        self._filling = ThreadPoolExecutor(1, thread_name_prefix="delivery-templates")
-        self._recording = ThreadPoolExecutor(2, thread_name_prefix="delivery-commands")
+    def __init__(
+        self, commands: CommandRecorder, cipher: SecretCipher, now: Callable[[], datetime]
+    ) -> None:
+        self._commands, self._cipher, self._now = commands, cipher, now
+        self._templates = TemplateRenderer()
+        self._render_thread = ThreadPoolExecutor(1, thread_name_prefix="delivery-templates")
+        self._command_threads = ThreadPoolExecutor(2, thread_name_prefix="delivery-commands")
 
     def __enter__(self) -> Self:
         return self
@@ -47,43 +55,54 @@ class Doing:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        self._filling.shutdown(cancel_futures=True)
-        self._recording.shutdown(cancel_futures=True)
+        self._render_thread.shutdown(cancel_futures=True)
+        self._command_threads.shutdown(cancel_futures=True)
         self._templates.close()
 
-    async def do(self, lane: Lane, it: Leased) -> Verdict:
+    async def execute(self, queue: EndpointQueue, delivery: LeasedDelivery) -> AttemptOutcome:
         """Do one delivery."""
         try:
-            wanted = await self._filled(it)
-            if isinstance(wanted, Letter):
-                return await self._send(lane, it, wanted)
-            return await self._record(it, wanted)
+            wanted = await self._render(delivery)
+            if isinstance(wanted, WebhookRequest):
+                return await self._send(queue, delivery, wanted)
+            return await self._record(delivery, wanted)
         except TemplateTooSlow as error:
-            return of_trouble(it, str(error), self._now())
+            return retryable_failure(delivery, str(error), self._now())
         except TemplateFailed as error:
-            return of_fault(it, str(error), self._now())
+            return permanent_failure(delivery, str(error), self._now())
         except FoldlineError as error:  # the ledger does not answer, or a secret cannot be opened
-            return of_trouble(it, str(error), self._now())
+            return retryable_failure(delivery, str(error), self._now())
         except Exception as error:
-            log.exception("a delivery failed for a reason that was not foreseen", id=str(it.id))
-            return of_trouble(it, type(error).__name__, self._now())
+            log.exception(
+                "a delivery failed for a reason that was not foreseen", id=str(delivery.id)
+            )
+            return retryable_failure(delivery, type(error).__name__, self._now())
 
-    async def _filled(self, it: Leased) -> Letter | Said:
-        if not is_template(it.action):
-            return filled(it, self._templates)
+    async def _render(self, delivery: LeasedDelivery) -> WebhookRequest | LedgerCommand:
+        if not has_placeholders(delivery.action):
+            return render_action(delivery, self._templates)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._filling, filled, it, self._templates)
+        return await loop.run_in_executor(
+            self._render_thread, render_action, delivery, self._templates
+        )
 
-    async def _send(self, lane: Lane, it: Leased, letter: Letter) -> Verdict:
-        if lane.endpoint is None or lane.receiver is None:
-            why = f"there is no endpoint {it.lane!r}; make one, and replay this"
-            return of_fault(it, why, self._now())
-        sealed, where = lane.endpoint.secrets(self._now()), place((it.workspace, it.lane))
-        secrets = [self._sealer.open(each, where) for each in sealed]
-        reply = await lane.receiver.send(str(it.id), letter.body, letter.headers, secrets)
-        return of_reply(it, reply, self._now())
+    async def _send(
+        self, queue: EndpointQueue, delivery: LeasedDelivery, request: WebhookRequest
+    ) -> AttemptOutcome:
+        if queue.endpoint is None or queue.client is None:
+            error = f"there is no endpoint {delivery.queue!r}; make one, and replay this"
+            return permanent_failure(delivery, error, self._now())
+        ciphertexts, context = (
+            queue.endpoint.secrets(self._now()),
+            encryption_context((delivery.workspace, delivery.queue)),
+        )
+        secrets = [self._cipher.decrypt(each, context) for each in ciphertexts]
+        response = await queue.client.send(str(delivery.id), request.body, request.headers, secrets)
+        return from_response(delivery, response, self._now())
 
-    async def _record(self, it: Leased, said: Said) -> Verdict:
+    async def _record(self, delivery: LeasedDelivery, command: LedgerCommand) -> AttemptOutcome:
         loop = asyncio.get_running_loop()
-        recorded = await loop.run_in_executor(self._recording, self._commands.record, it, said)
-        return of_receipt(it, await asyncio.wrap_future(recorded), self._now())
+        receipt = await loop.run_in_executor(
+            self._command_threads, self._commands.record, delivery, command
+        )
+        return from_receipt(delivery, await asyncio.wrap_future(receipt), self._now())

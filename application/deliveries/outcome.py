@@ -5,64 +5,81 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from application.deliveries.webhooks import Reply
+from application.deliveries.webhooks import WebhookResponse
 from application.ledger.append.prepared import Receipt
-from application.ledger.tables.leases import Attempt, Leased
-from domain.delivery.retry_policy import delay, next_step
+from application.ledger.tables.leases import Attempt, LeasedDelivery
+from domain.delivery.retry_policy import backoff, next_attempt
 
-GONE = 410
+STATUS_GONE = 410
 
 
-class Verdict(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """An attempt, and what it says of the endpoint."""
 
     attempt: Attempt
-    is_well: bool | None = None
+    endpoint_health: bool | None = None
     """Whether the endpoint took it; None: that is not for it to answer for."""
 
-    is_gone: bool = False
+    endpoint_gone: bool = False
 
 
-def of_reply(it: Leased, reply: Reply, now: datetime) -> Verdict:
+def from_response(
+    delivery: LeasedDelivery, response: WebhookResponse, now: datetime
+) -> AttemptOutcome:
     """Return what a receiver's reply comes to; ``now`` is when it came."""
-    began = now - timedelta(seconds=reply.seconds)
-    if reply.is_taken:
-        found = Attempt(it, "delivered", it.step, None, None, began, reply.seconds)
+    began = now - timedelta(seconds=response.seconds)
+    if response.is_success:
+        attempt = Attempt(delivery, "delivered", delivery.step, None, None, began, response.seconds)
     else:
-        why = reply.error or f"answered {reply.status}"
-        found = _again(it, why, began, now, reply.seconds, reply.asked)
-    found = found._replace(status=reply.status, error=reply.error, reply=reply.body or None)
-    return Verdict(found, reply.is_taken, reply.status == GONE)
+        error = response.error or f"answered {response.status}"
+        attempt = _retry_or_give_up(
+            delivery, error, began, now, response.seconds, response.retry_after
+        )
+    attempt = attempt._replace(
+        status=response.status, error=response.error, reply=response.body or None
+    )
+    return AttemptOutcome(attempt, response.is_success, response.status == STATUS_GONE)
 
 
-def of_receipt(it: Leased, receipt: Receipt, now: datetime) -> Verdict:
+def from_receipt(delivery: LeasedDelivery, receipt: Receipt, now: datetime) -> AttemptOutcome:
     """Return what became of a command that was recorded."""
-    why = None
+    error = None
     if receipt.suppressed:
-        why = "nothing is recorded about this person, for they are suppressed"
+        error = "nothing is recorded about this person, for they are suppressed"
     elif receipt.rejected:
-        why = "the ledger refused it: see what was rejected"
+        error = "the ledger refused it: see what was rejected"
     return (
-        of_fault(it, why, now) if why else Verdict(Attempt(it, "delivered", 0, None, None, now, 0))
+        permanent_failure(delivery, error, now)
+        if error
+        else AttemptOutcome(Attempt(delivery, "delivered", 0, None, None, now, 0))
     )
 
 
-def of_fault(it: Leased, why: str, now: datetime) -> Verdict:
+def permanent_failure(delivery: LeasedDelivery, error: str, now: datetime) -> AttemptOutcome:
     """Return the end of a delivery that would fail again."""
-    return Verdict(Attempt(it, "failed", it.step, None, why, now, 0, error=why))
+    return AttemptOutcome(
+        Attempt(delivery, "failed", delivery.step, None, error, now, 0, error=error)
+    )
 
 
-def of_trouble(it: Leased, why: str, now: datetime) -> Verdict:
+def retryable_failure(delivery: LeasedDelivery, error: str, now: datetime) -> AttemptOutcome:
     """Return what a delivery comes to that failed for a reason of our own."""
-    return Verdict(_again(it, why, now, now, 0, None)._replace(error=why))
+    return AttemptOutcome(
+        _retry_or_give_up(delivery, error, now, now, 0, None)._replace(error=error)
+    )
 
 
-def _again(  # noqa: PLR0917 - one caller each
-    it: Leased, why: str, began: datetime, now: datetime, seconds: float, asked: timedelta | None
+def _retry_or_give_up(  # noqa: PLR0917 - one caller each
+    delivery: LeasedDelivery,
+    error: str,
+    began: datetime,
+    now: datetime,
+    seconds: float,
+    retry_after: timedelta | None,
 ) -> Attempt:
-    step = next_step(it.step, it.attempts + 1, asked)
-    wait = delay(it.id, step, asked)
+    step = next_attempt(delivery.step, delivery.attempts + 1, retry_after)
+    wait = backoff(delivery.id, step, retry_after)
     if wait is None:
-        reason = f"given up after {it.attempts + 1} attempts, the last one: {why}"
-        return Attempt(it, "failed", step, None, reason, began, seconds)
-    return Attempt(it, "waiting", step, now + wait, why, began, seconds)
+        reason = f"given up after {delivery.attempts + 1} attempts, the last one: {error}"
+        return Attempt(delivery, "failed", step, None, reason, began, seconds)
+    return Attempt(delivery, "waiting", step, now + wait, error, began, seconds)

@@ -23,12 +23,12 @@ from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, LiquidValueError
 from liquid.extra.filters import JSON
 
-from application.deliveries.templates import Answer, Job
+from application.deliveries.templates import RenderJob, RenderResult
 
-MEMORY = 256 * 1024 * 1024
+MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes of address space."""
 
-ALONE_SECONDS = 5.0
+MAX_JOB_SECONDS = 5.0
 """After so long on one job the process ends by itself: who asked for it is gone."""
 
 _TAGS = (
@@ -46,18 +46,18 @@ _FILTERS = (
     *("sort", "sort_natural", "split", "squish", "strip", "strip_html", "strip_newlines", "sum"),
     *("times", "truncate", "truncatewords", "uniq", "upcase", "url_decode", "url_encode", "where"),
 )
-_LONGEST_RANGE = 1_000
+_MAX_RANGE_SIZE = 1_000
 _ONE_EXPRESSION = re.compile(r"\s*\{\{((?!\}\}|\{\{).)*\}\}\s*", re.DOTALL)
 
 
-def _plain(value: Any) -> Any:
+def _json_fallback(value: Any) -> Any:
     """Return what JSON can say of a value of the template language."""
     if is_undefined(value):
         return None
     return list(value) if isinstance(value, range) else str(value)
 
 
-class Limited(Environment):
+class LimitedEnvironment(Environment):
     """The template language, as far as it is let in."""
 
     loop_iteration_limit = 10_000
@@ -69,78 +69,78 @@ class Limited(Environment):
         super().setup_tags_and_filters(extra=extra)
         self.tags = {name: self.tags[name] for name in _TAGS}
         self.filters = {name: self.filters[name] for name in _FILTERS}
-        self.filters["json"] = JSON(default=_plain)
+        self.filters["json"] = JSON(default=_json_fallback)
 
 
-_language = Limited()
-_template: Callable[[str], BoundTemplate] = lru_cache(maxsize=256)(_language.from_string)
+_environment = LimitedEnvironment()
+_parse_template: Callable[[str], BoundTemplate] = lru_cache(maxsize=256)(_environment.from_string)
 
 
-def render(job: Job) -> Answer:
+def render(job: RenderJob) -> RenderResult:
     """Do one job.  What the templates or their data do wrong is in the answer."""
     try:
         if not job.context:
-            _check(msgspec.json.decode(job.document))
-            return Answer()
+            _validate(msgspec.json.decode(job.document))
+            return RenderResult()
         context = msgspec.json.decode(job.context)
-        texts = {name: _template(text).render(**context) for name, text in job.texts.items()}
+        texts = {name: _parse_template(text).render(**context) for name, text in job.texts.items()}
         document = b""
         if job.document:
-            rendered = _rendered(msgspec.json.decode(job.document), context)
-            document = msgspec.json.encode(rendered, enc_hook=_plain)
+            rendered = _render_value(msgspec.json.decode(job.document), context)
+            document = msgspec.json.encode(rendered, enc_hook=_json_fallback)
     except LiquidError as error:
-        return Answer(error=str(error).partition("\n")[0])
+        return RenderResult(error=str(error).partition("\n")[0])
     except MemoryError:
-        return Answer(error="it needs more memory than a template may use")
+        return RenderResult(error="it needs more memory than a template may use")
     except (ValueError, TypeError, ArithmeticError, RecursionError, LookupError) as error:
-        return Answer(error=f"{type(error).__name__}: {error}")
-    return Answer(texts, document)
+        return RenderResult(error=f"{type(error).__name__}: {error}")
+    return RenderResult(texts, document)
 
 
-def _check(value: Any) -> None:
+def _validate(value: Any) -> None:
     if isinstance(value, str):
-        for name in _template(value).analyze(include_partials=False).filters:
-            if name not in _language.filters:
+        for name in _parse_template(value).analyze(include_partials=False).filters:
+            if name not in _environment.filters:
                 raise LiquidValueError(f"there is no filter {name!r}", token=None)
     elif isinstance(value, (dict, list)):
         for it in value.values() if isinstance(value, dict) else value:
-            _check(it)
+            _validate(it)
 
 
-def _rendered(value: Any, context: dict[str, Any]) -> Any:
+def _render_value(value: Any, context: dict[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: _rendered(it, context) for key, it in value.items()}
+        return {key: _render_value(it, context) for key, it in value.items()}
     if isinstance(value, list):
-        return [_rendered(it, context) for it in value]
+        return [_render_value(it, context) for it in value]
     if not isinstance(value, str) or "{" not in value:
         return value
-    template = _template(value)
+    template = _parse_template(value)
     if not _ONE_EXPRESSION.fullmatch(value):
         return template.render(**context)
     [node] = [it for it in template.nodes if isinstance(it, OutputNode)]
     return node.expression.evaluate(RenderContext(template, globals=context))
 
 
-def _short_range(self: RangeLiteral, start: Any, stop: Any) -> range:
-    found = _any_range(self, start, stop)
-    if len(found) > _LONGEST_RANGE:
-        raise LiquidValueError(f"a range has at most {_LONGEST_RANGE} numbers", token=None)
+def _bounded_range(self: RangeLiteral, start: Any, stop: Any) -> range:
+    found = _unbounded_range(self, start, stop)
+    if len(found) > _MAX_RANGE_SIZE:
+        raise LiquidValueError(f"a range has at most {_MAX_RANGE_SIZE} numbers", token=None)
     return found
 
 
-_any_range = RangeLiteral._make_range  # noqa: SLF001 - the one place where a range is made
+_unbounded_range = RangeLiteral._make_range  # noqa: SLF001 - the one place where a range is made
 
 
 def main() -> None:
     """Do jobs until there are no more."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    setattr(RangeLiteral, "_make_range", _short_range)  # noqa: B010 - a method of the library's
+    setattr(RangeLiteral, "_make_range", _bounded_range)  # noqa: B010 - a method of the library's
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    decode, encode = msgspec.msgpack.Decoder(Job).decode, msgspec.msgpack.Encoder().encode
+    decode, encode = msgspec.msgpack.Decoder(RenderJob).decode, msgspec.msgpack.Encoder().encode
     while len(size := source.read(4)) == 4:
         job = decode(source.read(int.from_bytes(size)))
-        signal.setitimer(signal.ITIMER_REAL, ALONE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, MAX_JOB_SECONDS)
         answer = encode(render(job))
         signal.setitimer(signal.ITIMER_REAL, 0)
         sink.write(len(answer).to_bytes(4) + answer)

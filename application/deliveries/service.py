@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from application.deliveries.addresses import Guard, Network
-from application.deliveries.commands import Commands
-from application.deliveries.encryption import Sealer
-from application.deliveries.endpoints import Endpoints
-from application.deliveries.subscriptions import Streams
-from application.deliveries.worker import Courier
+from application.deliveries.addresses import AddressGuard, Network
+from application.deliveries.commands import CommandRecorder
+from application.deliveries.encryption import SecretCipher
+from application.deliveries.endpoints import EndpointService
+from application.deliveries.subscriptions import SubscriptionService
+from application.deliveries.worker import DeliveryWorker
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables import deliveries
@@ -20,7 +20,7 @@ from application.ledger.tables.deliveries import AttemptRow, DeliveryRow
 from domain.core.errors import Conflict, NotFound
 
 
-class Outgoing:
+class DeliveryService:
     """What goes out of one Foldline.
 
     ``key`` is what secrets are kept encrypted with, ``allowed`` are networks that may be sent to though
@@ -35,14 +35,16 @@ class Outgoing:
         key: bytes | None = None,
         allowed: Iterable[Network] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        guard: Guard | None = None,
-        **courier: Any,
+        guard: AddressGuard | None = None,
+        **worker_options: Any,
     ) -> None:
-        guard, sealer = guard or Guard(allowed), Sealer(key)
+        guard, cipher = guard or AddressGuard(allowed), SecretCipher(key)
         self._store, self._now = store, now
-        self.endpoints = Endpoints(store, guard, sealer, now)
-        self.streams = Streams(store, self.endpoints, now)
-        self.courier = Courier(store, Commands(ledger, now), guard, sealer, now=now, **courier)
+        self.endpoints = EndpointService(store, guard, cipher, now)
+        self.subscriptions = SubscriptionService(store, self.endpoints, now)
+        self.worker = DeliveryWorker(
+            store, CommandRecorder(ledger, now), guard, cipher, now=now, **worker_options
+        )
 
     def list(
         self,
@@ -55,32 +57,32 @@ class Outgoing:
         limit: int,
     ) -> tuple[Sequence[DeliveryRow], Mapping[UUID, Sequence[AttemptRow]]]:
         """Return deliveries, the newest first, and the attempts of each."""
-        with self._store.asking() as connection:
-            found = deliveries.deliveries(
+        with self._store.connection() as connection:
+            rows = deliveries.list_deliveries(
                 connection,
                 workspace,
                 rule=rule,
-                lane=endpoint,
+                queue=endpoint,
                 state=state,
                 before=before,
                 limit=limit,
             )
-            ids = [it.id for it in found]
-            return found, deliveries.attempts_of(connection, workspace, ids)
+            ids = [it.id for it in rows]
+            return rows, deliveries.attempts_by_delivery(connection, workspace, ids)
 
     def get(self, workspace: int, id_: UUID) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
         """Return one delivery, and its attempts.  Raises NotFound."""
-        with self._store.asking() as connection:
-            found = deliveries.delivery(connection, workspace, id_)
-            if found is None:
+        with self._store.connection() as connection:
+            row = deliveries.get_delivery(connection, workspace, id_)
+            if row is None:
                 raise NotFound("there is no such delivery in this workspace", id=str(id_))
-            return found, deliveries.attempts_of(connection, workspace, [id_])[id_]
+            return row, deliveries.attempts_by_delivery(connection, workspace, [id_])[id_]
 
     def replay(self, workspace: int, id_: UUID) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
         """Do a delivery once more, under the same id, beginning now.  Raises NotFound, Conflict."""
         self.get(workspace, id_)
-        with self._store.asking() as connection:
-            if not deliveries.replay(connection, workspace, id_, self._now()):
+        with self._store.connection() as connection:
+            if not deliveries.redeliver(connection, workspace, id_, self._now()):
                 raise Conflict(
                     "it is being sent at this moment, or was erased with whom it was about",
                     id=str(id_),

@@ -16,20 +16,20 @@ import msgspec
 
 from domain.core.errors import FoldlineError
 
-LONGEST = 10_240
+MAX_TEMPLATE_BYTES = 10_240
 """Bytes of the templates of one action."""
 
-SECONDS = 0.5
+RENDER_TIMEOUT_SECONDS = 0.5
 """How long they may take together."""
 
-START_SECONDS = 20.0
+START_TIMEOUT_SECONDS = 20.0
 """How long the process may take to start; it is not counted against a template."""
 
-MOST_KILLS = 3
+MAX_KILLS = 3
 """After so many the same template is refused until the service is started anew: each costs its time again."""
 
 
-class Job(msgspec.Struct, array_like=True):
+class RenderJob(msgspec.Struct, array_like=True):
     """Templates to render over one context."""
 
     context: bytes
@@ -42,7 +42,7 @@ class Job(msgspec.Struct, array_like=True):
     """JSON in which any text may be a template; one that is a single ``{{ … }}`` gives its value, type and all."""
 
 
-class Answer(msgspec.Struct, array_like=True):
+class RenderResult(msgspec.Struct, array_like=True):
     """What became of a job."""
 
     texts: dict[str, str] = {}
@@ -62,11 +62,11 @@ class TemplateTooSlow(TemplateFailed):
     code = "template_too_slow"
 
 
-class Templates:
+class TemplateRenderer:
     """Renders for any thread, one job at a time."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, timeout_seconds: float = RENDER_TIMEOUT_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._kills: Counter[bytes] = Counter()
@@ -78,30 +78,35 @@ class Templates:
 
         Raises TemplateFailed, TemplateTooSlow.
         """
-        if not (is_template(document) or any(is_template(it.encode()) for it in texts.values())):
+        if not (
+            has_placeholders(document)
+            or any(has_placeholders(it.encode()) for it in texts.values())
+        ):
             return texts, document
         whole = document + "\0".join(texts.values()).encode("utf-8", "surrogatepass")
         _check_length(whole)
         name = blake2b(whole, digest_size=16).digest()
         with self._lock:
-            if self._kills[name] >= MOST_KILLS:
-                raise TemplateFailed(f"it took too long {MOST_KILLS} times; make it do less")
-            answer = self._ask(Job(context, dict(texts), document))
+            if self._kills[name] >= MAX_KILLS:
+                raise TemplateFailed(f"it took too long {MAX_KILLS} times; make it do less")
+            answer = self._run_job(RenderJob(context, dict(texts), document))
             if answer is None:
                 self._kills[name] += 1
-                raise TemplateTooSlow(f"it takes longer than {self._seconds:g} seconds")
+                raise TemplateTooSlow(f"it takes longer than {self._timeout_seconds:g} seconds")
         if answer.error is not None:
             raise TemplateFailed(answer.error)
         return answer.texts, answer.document
 
-    def check(self, document: bytes) -> None:
+    def validate(self, document: bytes) -> None:
         """Raise TemplateFailed unless all texts of a JSON document can be templates."""
-        if is_template(document):
+        if has_placeholders(document):
             _check_length(document)
             with self._lock:
-                answer = self._ask(Job(b"", {}, document))
+                answer = self._run_job(RenderJob(b"", {}, document))
             if answer is None:
-                raise TemplateTooSlow(f"it takes longer than {self._seconds:g} seconds to read")
+                raise TemplateTooSlow(
+                    f"it takes longer than {self._timeout_seconds:g} seconds to read"
+                )
             if answer.error is not None:
                 raise TemplateFailed(answer.error)
 
@@ -110,27 +115,27 @@ class Templates:
         with self._lock:
             self._kill()
 
-    def _ask(self, job: Job) -> Answer | None:
+    def _run_job(self, job: RenderJob) -> RenderResult | None:
         """Return the answer; None if it did not come in time, and the process is dead."""
         process = self._process
         if process is None or process.poll() is not None:
-            process = self._process = self._started()
+            process = self._process = self._start_process()
         assert process.stdin is not None
         assert process.stdout is not None
-        asked = msgspec.msgpack.encode(job)
-        until = monotonic() + self._seconds
+        message = msgspec.msgpack.encode(job)
+        deadline = monotonic() + self._timeout_seconds
         try:
-            process.stdin.write(len(asked).to_bytes(4) + asked)
+            process.stdin.write(len(message).to_bytes(4) + message)
             process.stdin.flush()
-            size = _read(process.stdout, 4, until)
+            size = _read_exactly(process.stdout, 4, deadline)
             return msgspec.msgpack.decode(
-                _read(process.stdout, int.from_bytes(size), until), type=Answer
+                _read_exactly(process.stdout, int.from_bytes(size), deadline), type=RenderResult
             )
         except (TimeoutError, OSError, EOFError):
             self._kill()
             return None
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start_process(self) -> subprocess.Popen[bytes]:
         self._kill()
         process = subprocess.Popen(
             [sys.executable, "-I", "-m", "application.deliveries.renderer"],
@@ -140,12 +145,12 @@ class Templates:
             env={},
         )
         self._process = process
-        first = msgspec.msgpack.encode(Job(b"{}", {}))
+        first = msgspec.msgpack.encode(RenderJob(b"{}", {}))
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(len(first).to_bytes(4) + first)
-        size = _read(process.stdout, 4, monotonic() + START_SECONDS)
-        _read(process.stdout, int.from_bytes(size), monotonic() + START_SECONDS)
+        size = _read_exactly(process.stdout, 4, monotonic() + START_TIMEOUT_SECONDS)
+        _read_exactly(process.stdout, int.from_bytes(size), monotonic() + START_TIMEOUT_SECONDS)
         return process
 
     def _kill(self) -> None:
@@ -156,24 +161,24 @@ class Templates:
                 process.wait()
 
 
-def is_template(text: bytes) -> bool:
+def has_placeholders(text: bytes) -> bool:
     """Say whether a text has anything to fill in."""
     return b"{{" in text or b"{%" in text
 
 
 def _check_length(templates: bytes) -> None:
-    if len(templates) > LONGEST:
-        raise TemplateFailed(f"templates have at most {LONGEST:,} bytes together")
+    if len(templates) > MAX_TEMPLATE_BYTES:
+        raise TemplateFailed(f"templates have at most {MAX_TEMPLATE_BYTES:,} bytes together")
 
 
-def _read(stream: IO[Any], size: int, until: float) -> bytes:
-    held = b""
-    while len(held) < size:
-        ready, _, _ = select.select([stream], [], [], max(0.0, until - monotonic()))
+def _read_exactly(stream: IO[Any], size: int, deadline: float) -> bytes:
+    received = b""
+    while len(received) < size:
+        ready, _, _ = select.select([stream], [], [], max(0.0, deadline - monotonic()))
         if not ready:
             raise TimeoutError
-        part = stream.read(size - len(held))
+        part = stream.read(size - len(received))
         if not part:
             raise EOFError
-        held += part
-    return held
+        received += part
+    return received

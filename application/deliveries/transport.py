@@ -15,25 +15,25 @@ from httpcore2 import (
     WriteError,
 )
 
-from application.deliveries.addresses import Guard, Refused, Target
+from application.deliveries.addresses import AddressGuard, AddressRefused, Target
 
 CONNECT_SECONDS = 3.0
 """Until the connection is there; and again until TLS is."""
 
-MOST_READ = 65_536
+MAX_RESPONSE_BYTES = 65_536
 """Bytes of a reply, its head included; the connection is no more read from then."""
 
 
 class GuardedBackend(AsyncNetworkBackend):
     """Opens connections to one target, to addresses that were checked."""
 
-    def __init__(self, guard: Guard, target: Target) -> None:
+    def __init__(self, guard: AddressGuard, target: Target) -> None:
         self._guard, self._target = guard, target
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> AsyncNetworkStream:
         """Connect to the target; it has to be the one that is asked for."""
         if (host, port) != (self._target.host, self._target.port):
-            raise Refused("this is not where the endpoint is")
+            raise AddressRefused("this is not where the endpoint is")
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._connect()
@@ -42,24 +42,26 @@ class GuardedBackend(AsyncNetworkBackend):
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> AsyncNetworkStream:
         """Refuse: there is nobody to be sent to."""
-        raise Refused("nothing is sent to a socket of this machine")
+        raise AddressRefused("nothing is sent to a socket of this machine")
 
     async def _connect(self) -> AsyncNetworkStream:
         failed: OSError | None = None
-        for address in await self._guard.addresses(self._target):
+        for address in await self._guard.resolve_allowed(self._target):
             try:
-                return Stream(*await opened(address, self._target.port))
+                return BoundedStream(*await open_connection(address, self._target.port))
             except OSError as error:
                 failed = error
         raise ConnectError(str(failed)) from failed
 
 
-async def opened(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_connection(
+    address: str, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to an address that was checked: the one place where a socket is opened."""
-    return await asyncio.open_connection(address, port, limit=MOST_READ)
+    return await asyncio.open_connection(address, port, limit=MAX_RESPONSE_BYTES)
 
 
-class Stream(AsyncNetworkStream):
+class BoundedStream(AsyncNetworkStream):
     """A connection on which so many bytes are read after each request, and no more.
 
     Time is limited by whoever sends, over the whole of a request.
@@ -67,27 +69,27 @@ class Stream(AsyncNetworkStream):
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._left, self._held = MOST_READ, b""
+        self._remaining, self._buffered = MAX_RESPONSE_BYTES, b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109, ARG002
         """Read, up to the bound."""
-        if not self._left:
-            raise ReadError(f"the reply is longer than {MOST_READ:,} bytes")
+        if not self._remaining:
+            raise ReadError(f"the reply is longer than {MAX_RESPONSE_BYTES:,} bytes")
         try:
-            data = await self._reader.read(min(max_bytes, self._left))
+            data = await self._reader.read(min(max_bytes, self._remaining))
         except OSError as error:
             raise ReadError(str(error)) from error
-        self._left -= len(data)
+        self._remaining -= len(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109, ARG002
         """Write once the request is whole, which an empty buffer says: its head and body leave together."""
-        self._left = MOST_READ
+        self._remaining = MAX_RESPONSE_BYTES
         if buffer:
-            self._held += buffer
+            self._buffered += buffer
             return
-        self._writer.write(self._held)
-        self._held = b""
+        self._writer.write(self._buffered)
+        self._buffered = b""
         try:
             await self._writer.drain()
         except OSError as error:  # what it answered before it hung up is read all the same

@@ -24,19 +24,19 @@ from httpcore2 import (
 )
 from standardwebhooks.webhooks import Webhook
 
-from application.deliveries.addresses import Guard, Target
+from application.deliveries.addresses import AddressGuard, Target
 from application.deliveries.transport import GuardedBackend
 from domain.core.errors import InvalidRequest
-from domain.delivery.retry_policy import retry_after
+from domain.delivery.retry_policy import parse_retry_after
 
 TOTAL_SECONDS = 15.0
-KEPT = 1_000
+STORED_BODY_BYTES = 1_000
 """Bytes of a reply that are kept for people to look at."""
 
 IDLE_SECONDS = 5.0
 """For how long a connection is kept for the endpoint's next delivery."""
 
-OURS = frozenset(
+RESERVED_HEADERS = frozenset(
     (
         *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"),
         *("te", "trailer", "expect", "proxy-authorization", "user-agent"),
@@ -47,12 +47,12 @@ OURS = frozenset(
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def _default_tls_context() -> ssl.SSLContext:
     """Return what certificates are checked by: read once, for it takes a while."""
     return default_ssl_context()
 
 
-class Reply(NamedTuple):
+class WebhookResponse(NamedTuple):
     """What came of one request."""
 
     status: int | None = None
@@ -62,52 +62,55 @@ class Reply(NamedTuple):
     body: bytes = b""
     """The first of it, as it came."""
 
-    asked: timedelta | None = None
+    retry_after: timedelta | None = None
     """How long the receiver asked to wait until it is tried again."""
 
     seconds: float = 0.0
 
     @property
-    def is_taken(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the receiver said that it has it.  The status says so, whatever follows it."""
         return self.status is not None and 200 <= self.status < 300
 
 
-class Receiver:
+class EndpointClient:
     """One endpoint, and connections that no other endpoint uses."""
 
     def __init__(
-        self, url: str, concurrency: int, guard: Guard, tls: ssl.SSLContext | None = None
+        self, url: str, concurrency: int, guard: AddressGuard, tls: ssl.SSLContext | None = None
     ) -> None:
         self.url, self.concurrency = url, concurrency
-        self._refused: str | None = None
+        self._refusal: str | None = None
         try:
-            self._target = guard.check(url)
+            self._target = guard.check_url(url)
         except InvalidRequest as error:  # what is allowed has changed since it was saved
-            self._refused = str(error)
+            self._refusal = str(error)
             return
-        self._backend, self._tls = GuardedBackend(guard, self._target), tls or _trusted()
+        self._backend, self._tls = (
+            GuardedBackend(guard, self._target),
+            tls or _default_tls_context(),
+        )
         self._idle: list[AsyncHTTPConnection] = []
 
     async def send(
         self, message_id: str, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
-    ) -> Reply:
+    ) -> WebhookResponse:
         """Send one body, signed with each of the secrets.  Never fails: the reply says what happened."""
-        if self._refused is not None:
-            return Reply(error=self._refused)
+        if self._refusal is not None:
+            return WebhookResponse(error=self._refusal)
         began = monotonic()
         try:
-            request = _request(self._target, message_id, body, headers, secrets)
+            request = _signed_request(self._target, message_id, body, headers, secrets)
             reply = await self._exchange(request)
         except TimeoutError:
-            reply = Reply(error=f"no answer within {TOTAL_SECONDS:g} seconds")
+            reply = WebhookResponse(error=f"no answer within {TOTAL_SECONDS:g} seconds")
         except (NetworkError, ProtocolError, TimeoutException, OSError, ValueError) as error:
-            reply = Reply(error=f"{type(error).__name__}: {error}"[:KEPT])
+            reply = WebhookResponse(error=f"{type(error).__name__}: {error}"[:STORED_BODY_BYTES])
         return reply._replace(seconds=monotonic() - began)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._refused is None:
+        if self._refusal is None:
             while self._idle:
                 await self._idle.pop().aclose()
 
@@ -126,14 +129,14 @@ class Receiver:
             network_backend=self._backend,
         )
 
-    async def _exchange(self, request: Request) -> Reply:
-        status, asked, body = None, None, b""
+    async def _exchange(self, request: Request) -> WebhookResponse:
+        status, retry_after, body = None, None, b""
         connection = await self._connection()
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 response = await connection.handle_async_request(request)
-                status, asked = response.status, _asked(response)
-                body = await _beginning(response)
+                status, retry_after = response.status, _retry_after(response)
+                body = await _read_body_prefix(response)
                 await response.aclose()
         except (TimeoutError, NetworkError, ProtocolError, TimeoutException):
             if status is None:
@@ -143,16 +146,16 @@ class Receiver:
                 self._idle.append(connection)
             else:
                 await connection.aclose()
-        return Reply(status, None, body, asked)
+        return WebhookResponse(status, None, body, retry_after)
 
 
-def signatures(secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> str:
+def signature_header(secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> str:
     """Return the signature header; ``at`` in UTC, for the library reads any other zone wrong."""
     text = body.decode()
     return " ".join(Webhook(it).sign(message_id, at, text) for it in secrets)
 
 
-def _request(
+def _signed_request(
     target: Target,
     message_id: str,
     body: bytes,
@@ -160,15 +163,15 @@ def _request(
     secrets: Sequence[str],
 ) -> Request:
     at = datetime.now(UTC)  # the time of this attempt, by the one clock that the receiver shares
-    sent = {
+    all_headers = {
         "Host": target.authority,
         "Content-Type": "application/json",
         "User-Agent": "Foldline",
-        **{name: value for name, value in headers.items() if name.lower() not in OURS},
+        **{name: value for name, value in headers.items() if name.lower() not in RESERVED_HEADERS},
         "Content-Length": str(len(body)),
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signatures(secrets, message_id, at, body),
+        "webhook-signature": signature_header(secrets, message_id, at, body),
     }
     return Request(
         "POST",
@@ -178,23 +181,23 @@ def _request(
             port=target.port,
             target=target.path.encode(),
         ),
-        headers=[(name.encode(), value.encode()) for name, value in sent.items()],
+        headers=[(name.encode(), value.encode()) for name, value in all_headers.items()],
         content=body,
     )
 
 
-def _asked(response: Response) -> timedelta | None:
+def _retry_after(response: Response) -> timedelta | None:
     for name, value in response.headers:
         if name.lower() == b"retry-after" and not 200 <= response.status < 300:
-            return retry_after(value.decode("latin-1"), datetime.now(UTC))
+            return parse_retry_after(value.decode("latin-1"), datetime.now(UTC))
     return None
 
 
-async def _beginning(response: Response) -> bytes:
+async def _read_body_prefix(response: Response) -> bytes:
     """Read the reply to its end, or as far as it is read; return what of it is kept."""
     held = bytearray()
     assert isinstance(response.stream, AsyncIterable)
     with suppress(NetworkError, ProtocolError, TimeoutException):  # its status has been said
         async for chunk in response.stream:
-            held += chunk[: KEPT - len(held)]
+            held += chunk[: STORED_BODY_BYTES - len(held)]
     return bytes(held)

@@ -12,14 +12,14 @@ import psycopg
 from psycopg import Connection
 
 from application.ledger import server_requirements
-from application.ledger.migrate import pending
+from application.ledger.migrate import pending_revisions
 from application.ledger.store import SERVICE_ROLE
 from domain.core.errors import LedgerUnavailable
 
-GUARDS = ("append_only", "never_truncated")
+GUARD_TRIGGERS = ("append_only", "never_truncated")
 """Triggers that must stand on the events."""
 
-MAY = frozenset({"INSERT", "SELECT"})
+ALLOWED_PRIVILEGES = frozenset({"INSERT", "SELECT"})
 """All that the service's role may do with the events."""
 
 _ROLE = """
@@ -41,7 +41,7 @@ WHERE has_table_privilege(%(role)s, to_regclass('ledger.event'), wanted)
 _EVENTS_EXIST = "SELECT to_regclass('ledger.event') IS NOT NULL"
 
 
-class Role(NamedTuple):
+class ServiceRole(NamedTuple):
     """What the service's role is and may do with the events."""
 
     superuser: bool
@@ -57,33 +57,33 @@ class Inspection(NamedTuple):
     server: str
     """Version, such as ``18.0``."""
 
-    recent_enough: bool
-    required: list[server_requirements.Finding]
+    server_supported: bool
+    unmet_required: list[server_requirements.UnmetRequirement]
     """Settings with which an acknowledged event could be lost."""
 
-    advised: list[server_requirements.Finding]
-    pending: tuple[str, ...]
+    unmet_advised: list[server_requirements.UnmetRequirement]
+    pending_revisions: tuple[str, ...]
     """Migrations that have not been applied."""
 
-    role: Role | None
+    role: ServiceRole | None
     triggers: dict[str, str] | None
     """Guards that exist, with PostgreSQL's letter for when they fire: A is always.  None: no events yet."""
 
-    clock_ahead: timedelta
+    clock_offset: timedelta
     """How far the server's clock is ahead of ours."""
 
-    clock_unsure: timedelta
+    clock_uncertainty: timedelta
     """The most by which that may be wrong: half the time that the question took."""
 
 
-def inspect(dsn: str) -> Inspection:
+def inspect_database(dsn: str) -> Inspection:
     """Look at a database.  Raises LedgerUnavailable if it does not answer."""
     try:
         with psycopg.connect(
             dsn, connect_timeout=5, autocommit=True, application_name="foldline doctor"
         ) as connection:
             connection.execute("SET statement_timeout = '10s'")
-            return _inspect(connection, pending(dsn))
+            return _inspect(connection, pending_revisions(dsn))
     except psycopg.Error as error:
         raise LedgerUnavailable(f"the database does not answer: {str(error).strip()}") from error
 
@@ -93,23 +93,25 @@ def _inspect(connection: Connection[Any], waiting: tuple[str, ...]) -> Inspectio
     has_events = _first(connection, _EVENTS_EXIST)[0]
     return Inspection(
         server=connection.info.parameter_status("server_version") or "unknown",
-        recent_enough=connection.info.server_version >= server_requirements.OLDEST_SERVER,
-        required=server_requirements.findings(connection),
-        advised=server_requirements.findings(connection, server_requirements.ADVISED),
-        pending=waiting,
+        server_supported=connection.info.server_version >= server_requirements.MIN_SERVER_VERSION,
+        unmet_required=server_requirements.unmet_requirements(connection),
+        unmet_advised=server_requirements.unmet_requirements(
+            connection, server_requirements.ADVISED
+        ),
+        pending_revisions=waiting,
         role=_role(connection) if has_events else None,
         triggers=dict(connection.execute(_TRIGGERS).fetchall()) if has_events else None,
-        clock_ahead=ahead,
-        clock_unsure=unsure,
+        clock_offset=ahead,
+        clock_uncertainty=unsure,
     )
 
 
-def _role(connection: Connection[Any]) -> Role | None:
+def _role(connection: Connection[Any]) -> ServiceRole | None:
     found = connection.execute(_ROLE, (SERVICE_ROLE,)).fetchone()
     if found is None:
         return None
     rows = connection.execute(_PRIVILEGES, {"role": SERVICE_ROLE}).fetchall()
-    return Role(found[0], found[1], frozenset(name for (name,) in rows))
+    return ServiceRole(found[0], found[1], frozenset(name for (name,) in rows))
 
 
 def _clock(connection: Connection[Any]) -> tuple[timedelta, timedelta]:

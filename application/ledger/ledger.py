@@ -14,27 +14,27 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.append.append import Appended, append
-from application.ledger.append.group_commit import GroupCommit, Limits
+from application.ledger.append.append import AppendResult, append
+from application.ledger.append.group_commit import FlushLimits, GroupCommit
 from application.ledger.append.prepared import (
-    Entry,
-    Outdated,
-    Preparation,
+    MessagePreparer,
+    PreparedMessage,
     Receipt,
     Rejection,
-    known_from_now_on,
+    StaleErasureEpoch,
+    mark_links_durable,
 )
-from application.ledger.erasure.erasure import Trace, trace
+from application.ledger.erasure.erasure import ProfileTrace, trace_profile
 from application.ledger.erasure.suppression import (
-    Sifted,
+    Filtered,
     Suppression,
-    any_suppressed,
-    sift,
-    suppressions,
+    filter_suppressed,
+    has_suppressions,
+    list_suppressions,
 )
 from application.ledger.read import as_of, history, positions, profiles, snapshots
 from application.ledger.read.profiles import LATEST
-from application.ledger.read.snapshotter import Keeper
+from application.ledger.read.snapshotter import Snapshotter
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables import definitions
 from application.ledger.tables import rejected as rejects
@@ -49,10 +49,10 @@ from domain.core.identifiers import (
 )
 from domain.events.events import Event
 from domain.events.message import Message
-from domain.events.recorded import Recorded
-from domain.identity.resolution import Fact
-from domain.identity.resolved_profile import Person
-from domain.profiles.as_of import Past, Place
+from domain.events.recorded import RecordedEvent
+from domain.identity.resolution import IdentityFact
+from domain.identity.resolved_profile import ResolvedProfile
+from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 from domain.profiles.state import ProfileState
 
 _READ = """
@@ -75,14 +75,14 @@ class Ledger:
         store: LedgerDatastore,
         workspaces: Workspaces,
         *,
-        asked: LedgerDatastore | None = None,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
+        query_store: LedgerDatastore | None = None,
+        limits: FlushLimits = FlushLimits(),  # noqa: B008 - immutable
         writers: int = 2,
         on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
     ) -> None:
-        self._store, self._asked, self._workspaces = store, asked or store, workspaces
-        self._preparations: dict[int, Preparation] = {}
-        self._lock, self._deciding = Lock(), Lock()
+        self._store, self._query_store, self._workspaces = store, query_store or store, workspaces
+        self._preparers: dict[int, MessagePreparer] = {}
+        self._preparer_lock, self._definition_lock = Lock(), Lock()
         self._commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
 
     def record(
@@ -96,127 +96,137 @@ class Ledger:
         A message whose id is known adds nothing.  Raises Overloaded; the future may raise
         LedgerUnavailable, and then it is open whether they were recorded: sending them again is safe.
         """
-        entries = self._preparation(workspace).entries(messages)
+        entries = self._preparer(workspace).prepare(messages)
         return self._commits.submit(workspace, entries, rejections)
 
-    def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
+    def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
         """Return what follows a position, in order, at most ``limit`` events."""
-        with self._store.asking() as connection, connection.cursor(binary=True) as cursor:
+        with self._store.connection() as connection, connection.cursor(binary=True) as cursor:
             rows = cursor.execute(_READ, (workspace, after, limit)).fetchall()
-        return [history.recorded(row) for row in rows]
+        return [history.recorded_event(row) for row in rows]
 
-    def at(self, workspace: int, position: int) -> Recorded | None:
+    def event_at(self, workspace: int, position: int) -> RecordedEvent | None:
         """Return the event at a position, or None past the end."""
         found = self.read(workspace, position - 1, 1)
         return found[0] if found and found[0].position == position else None
 
     def heads(self) -> Mapping[int, int]:
         """Return the last position of each workspace."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             return dict(connection.execute(_HEADS).fetchall())
 
-    def clock(self, workspace: int) -> Place:
+    def clock(self, workspace: int) -> LedgerPoint:
         """Return the last position and the time: no later event has an earlier one.
 
         Moves the ledger's own clock, so it waits for those who are appending.
         """
-        with self._store.asking() as connection:
-            return positions.clock(connection, workspace)
+        with self._store.connection() as connection:
+            return positions.advance_clock(connection, workspace)
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Return the id of an identifier's stream, whether or not it has events."""
-        return UUID(bytes=self._preparation(workspace).stream_of(identifier))
+        return UUID(bytes=self._preparer(workspace).stream_of(identifier))
 
     def segment_stream(self, workspace: int, segment: str) -> UUID:
         """Return the id of the stream of what is decided about a segment."""
-        return UUID(bytes=segment_stream(self._preparation(workspace).secret, segment))
+        return UUID(bytes=segment_stream(self._preparer(workspace).secret, segment))
 
     def funnel_stream(self, workspace: int, funnel: str) -> UUID:
         """Return the id of the stream of what is decided about a saved funnel."""
-        return UUID(bytes=funnel_stream(self._preparation(workspace).secret, funnel))
+        return UUID(bytes=funnel_stream(self._preparer(workspace).secret, funnel))
 
     def attributes_stream(self, workspace: int) -> UUID:
         """Return the id of the stream of what is decided about computed attributes."""
-        return UUID(bytes=attributes_stream(self._preparation(workspace).secret))
+        return UUID(bytes=attributes_stream(self._preparer(workspace).secret))
 
     def rule_stream(self, workspace: int, rule: str) -> UUID:
         """Return the id of the stream of what is decided about an automation rule."""
-        return UUID(bytes=rule_stream(self._preparation(workspace).secret, rule))
+        return UUID(bytes=rule_stream(self._preparer(workspace).secret, rule))
 
     def trigger_digest(self, workspace: int, rule: str, version: int, cause: str) -> bytes:
         """Return the 16 bytes by which it is known for ever whether a trigger has fired."""
-        return trigger_digest(self._preparation(workspace).secret, rule, version, cause)
+        return trigger_digest(self._preparer(workspace).secret, rule, version, cause)
 
     @contextmanager
-    def firing(self) -> Iterator[Connection[Any]]:
+    def firing_transaction(self) -> Iterator[Connection[Any]]:
         """Give a transaction in which triggers fire."""
-        with self._asked.asking() as connection, connection.transaction():
+        with self._query_store.connection() as connection, connection.transaction():
             yield connection
 
     @contextmanager
-    def deciding(self, workspace: int) -> Iterator[Connection[Any]]:
+    def definition_transaction(self, workspace: int) -> Iterator[Connection[Any]]:
         """Give a transaction in which nobody else decides about segments or rules of the workspace."""
         # Who waits here for a turn takes no connection from those who ask about people.
-        with self._deciding, self._asked.asking() as connection, connection.transaction():
-            definitions.wait_for_turn(connection, workspace)
+        with (
+            self._definition_lock,
+            self._query_store.connection() as connection,
+            connection.transaction(),
+        ):
+            definitions.lock_definitions(connection, workspace)
             yield connection
 
-    def person(self, workspace: int, stream: UUID, until: int = LATEST) -> Person:
+    def profile(self, workspace: int, stream: UUID, until: int = LATEST) -> ResolvedProfile:
         """Return the person whose stream it is, as known at position ``until``: now, unless said."""
         stream_of = partial(self.stream_of, workspace)
-        with self._asked.asking() as connection:
-            return profiles.person(connection, workspace, stream, stream_of, until)
+        with self._query_store.connection() as connection:
+            return profiles.load_profile(connection, workspace, stream, stream_of, until)
 
-    def trace(self, connection: Connection[Any], workspace: int, stream: UUID) -> Trace:
+    def trace_profile(
+        self, connection: Connection[Any], workspace: int, stream: UUID
+    ) -> ProfileTrace:
         """Return, in a transaction of the caller, all by which the stream's person can be found."""
-        secret = self._preparation(workspace).secret
-        return trace(connection, workspace, stream, secret, partial(self.stream_of, workspace))
+        secret = self._preparer(workspace).secret
+        return trace_profile(
+            connection, workspace, stream, secret, partial(self.stream_of, workspace)
+        )
 
-    def facts(self, workspace: int, stream: UUID) -> Sequence[Fact]:
+    def identity_facts_for(self, workspace: int, stream: UUID) -> Sequence[IdentityFact]:
         """Return all that was said about who the stream's person may be."""
-        with self._asked.asking() as connection:
-            return profiles.facts(connection, workspace, stream)
+        with self._query_store.connection() as connection:
+            return profiles.identity_facts_for(connection, workspace, stream)
 
-    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+    def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         """Return, by position, all that was said about who the persons of these streams may be."""
-        with self._asked.asking() as connection:
-            return profiles.attested(connection, workspace, streams)
+        with self._query_store.connection() as connection:
+            return profiles.identity_events_for(connection, workspace, streams)
 
-    def states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
+    def stream_states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
         """Return what the events of each stream add up to, of those that have any."""
-        with self._asked.asking() as connection:
+        with self._query_store.connection() as connection:
             versions = positions.versions_at(connection, workspace, streams, LATEST)
-            return snapshots.states_at(connection, workspace, versions)
+            return snapshots.load_states(connection, workspace, versions)
 
-    def place(self, workspace: int, when: int | datetime = LATEST) -> Place | None:
+    def point_at(self, workspace: int, when: int | datetime = LATEST) -> LedgerPoint | None:
         """Return the last place that is not after a position or instant; None before the first."""
-        with self._asked.asking() as connection:
-            return positions.place(connection, workspace, when)
+        with self._query_store.connection() as connection:
+            return positions.point_at(connection, workspace, when)
 
-    def past(self, workspace: int, stream: UUID, when: int | datetime) -> Past | None:
+    def profile_as_of(
+        self, workspace: int, stream: UUID, when: int | datetime
+    ) -> ProfileAsOf | None:
         """Return the person whose stream it is, as they were at a position or instant.
 
         None of somebody nothing was known of by then.
         """
         stream_of = partial(self.stream_of, workspace)
-        with self._asked.asking() as connection:
-            place = positions.place(connection, workspace, when)
-            return place and as_of.past(connection, workspace, stream, stream_of, place)
+        with self._query_store.connection() as connection:
+            place = positions.point_at(connection, workspace, when)
+            return place and as_of.profile_as_of(connection, workspace, stream, stream_of, place)
 
-    def history(
+    def stream_events(
         self, workspace: int, streams: Sequence[UUID], *, after: int, until: int, limit: int
-    ) -> Sequence[Recorded]:
+    ) -> Sequence[RecordedEvent]:
         """Return the streams' events between two positions, the latter included, in order."""
-        with self._asked.asking() as connection:
-            return history.history(
+        with self._query_store.connection() as connection:
+            return history.stream_events(
                 connection, workspace, streams, after=after, until=until, limit=limit
             )
 
-    def keep_snapshots(self, stop: Stop) -> None:
+    def run_snapshotter(self, stop: Stop) -> None:
         """Take snapshots of long streams as the ledger grows, until told to stop."""
-        Keeper(self._store, self.heads).run(stop)
+        Snapshotter(self._store, self.heads).run(stop)
 
-    def rejected(
+    def list_rejected(
         self,
         workspace: int,
         *,
@@ -226,53 +236,55 @@ class Ledger:
         limit: int = 50,
     ) -> Sequence[rejects.RejectedRow]:
         """Return what could not be accepted, newest first."""
-        return rejects.rejected(
+        return rejects.list_rejected(
             self._store, workspace, code=code, source=source, before=before, limit=limit
         )
 
-    def suppressions(
+    def list_suppressions(
         self, workspace: int, after: UUID, limit: int
     ) -> tuple[int, Sequence[Suppression]]:
         """Return how many people are suppressed, and those that follow ``after``."""
-        with self._store.asking() as connection:
-            return suppressions(connection, workspace, after, limit)
+        with self._store.connection() as connection:
+            return list_suppressions(connection, workspace, after, limit)
 
     @property
-    def waiting(self) -> int:
+    def queued_messages(self) -> int:
         """Messages that were taken in but are not yet durable."""
-        return self._commits.waiting
+        return self._commits.queued_messages
 
     def close(self) -> None:
         """Write what is waiting, then stop writing."""
         self._commits.close()
 
-    def _preparation(self, workspace: int) -> Preparation:
-        found = self._preparations.get(workspace)
+    def _preparer(self, workspace: int) -> MessagePreparer:
+        found = self._preparers.get(workspace)
         if found is None:
-            with self._lock:
+            with self._preparer_lock:
                 secret = self._workspaces.secret(workspace)
-                found = self._preparations.setdefault(workspace, Preparation(secret))
+                found = self._preparers.setdefault(workspace, MessagePreparer(secret))
         return found
 
     def _append(
-        self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
-    ) -> Appended:
+        self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
+    ) -> AppendResult:
         """Write a flush.  If somebody was erased since it was put together, put it together anew."""
-        with self._store.writing() as connection:
+        with self._store.raw_connection() as connection:
             while True:
-                preparation = self._preparation(workspace)
-                secret, erasures = preparation.secret, preparation.erasures
-                sifted = Sifted(preparation.renewed(entries), frozenset(), ())
-                if preparation.suppresses:
-                    sifted = sift(connection, workspace, sifted.entries, preparation.stream_of)
-                refused = (*rejections, *sifted.counted)
+                preparation = self._preparer(workspace)
+                secret, erasures = preparation.secret, preparation.erasure_epoch
+                sifted = Filtered(preparation.prepare_again_if_stale(entries), frozenset(), ())
+                if preparation.has_suppressions:
+                    sifted = filter_suppressed(
+                        connection, workspace, sifted.entries, preparation.stream_of
+                    )
+                refused = (*rejections, *sifted.rejections)
                 try:
                     done = append(connection, workspace, secret, sifted.entries, refused, erasures)
-                except Outdated as outdated:
-                    suppresses = any_suppressed(connection, workspace)
-                    self._preparations[workspace] = Preparation(
-                        secret, erasures=outdated.erasures, suppresses=suppresses
+                except StaleErasureEpoch as outdated:
+                    suppresses = has_suppressions(connection, workspace)
+                    self._preparers[workspace] = MessagePreparer(
+                        secret, erasure_epoch=outdated.erasure_epoch, has_suppressions=suppresses
                     )
                     continue
-                known_from_now_on(done.links)
+                mark_links_durable(done.links)
                 return done._replace(suppressed=sifted.suppressed)

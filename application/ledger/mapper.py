@@ -10,18 +10,18 @@ from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 from msgspec.structs import force_setattr
 
 from domain.events.events import NIL, Event
-from domain.events.registry import EVENTS
+from domain.events.registry import EVENT_CLASSES
 
 _encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-_decoders = {event.TOPIC: msgspec.msgpack.Decoder(event).decode for event in EVENTS}
+_decoders = {event.TOPIC: msgspec.msgpack.Decoder(event).decode for event in EVENT_CLASSES}
 
 
-def state_of(event: Event) -> bytes:
+def encode_state(event: Event) -> bytes:
     """Return the stored state of an event that has no place in a stream yet."""
     return _encode(event)
 
 
-def event_from(stream: UUID, version: int, topic: str, state: bytes) -> Event:
+def decode_event(stream: UUID, version: int, topic: str, state: bytes) -> Event:
     """Return the event that was stored.  Raises KeyError for a topic that nobody knows."""
     event = _decoders[topic](state)
     # A frozen struct is filled in here, before anybody else has seen it: 4 times cheaper than a copy.
@@ -44,12 +44,12 @@ class EventMapper(Mapper[UUID]):
             originator_id=event.originator_id,
             originator_version=event.originator_version,
             topic=event.TOPIC,
-            state=state_of(bare),
+            state=encode_state(bare),
         )
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
         """Return the event that was stored."""
         stream = cast("UUID", stored_event.originator_id)
-        return event_from(
+        return decode_event(
             stream, stored_event.originator_version, stored_event.topic, stored_event.state
         )

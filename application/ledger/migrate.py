@@ -21,13 +21,13 @@ def migrate(dsn: str) -> tuple[str, ...]:
 
     ``dsn`` is a libpq connection string or URI of a role that may create schemas.
     """
-    missing = pending(dsn)
+    missing = pending_revisions(dsn)
     if missing:
         _upgrade(dsn)
     return missing
 
 
-def pending(dsn: str) -> tuple[str, ...]:
+def pending_revisions(dsn: str) -> tuple[str, ...]:
     """Return the revisions that ``migrate`` would apply, oldest first."""
     known = sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
     current = _current(dsn)

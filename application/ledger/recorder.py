@@ -10,8 +10,8 @@ from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from application.ledger.append.append import append_versioned
-from application.ledger.append.evidence import commitment, salts
-from application.ledger.append.prepared import Row
+from application.ledger.append.evidence import commitment_of, new_salts
+from application.ledger.append.prepared import EventRow
 from application.ledger.store import LedgerDatastore
 
 _EVENTS = """
@@ -48,15 +48,15 @@ class LedgerRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return []
-        salt = salts(len(stored_events))
+        salt = new_salts(len(stored_events))
         rows = []
         for at, event in enumerate(stored_events):
             own = salt[32 * at : 32 * at + 32]
             stream = cast("UUID", event.originator_id).bytes
-            committed = commitment(own, event.state)
+            committed = commitment_of(own, event.state)
             rows.append(
                 (
-                    Row(stream, event.topic.encode(), event.state, own, committed),
+                    EventRow(stream, event.topic.encode(), event.state, own, committed),
                     event.originator_version,
                 )
             )

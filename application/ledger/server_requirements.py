@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from domain.core.errors import UnsafeServer
 
-OLDEST_SERVER = 150_000
+MIN_SERVER_VERSION = 150_000
 """PostgreSQL 15."""
 
 
@@ -17,8 +17,8 @@ class Requirement(NamedTuple):
     """One setting: what is safe, and why."""
 
     name: str
-    holds: Callable[[str], bool]
-    because: str
+    is_met: Callable[[str], bool]
+    reason: str
 
 
 REQUIRED: tuple[Requirement, ...] = (
@@ -44,40 +44,40 @@ ADVISED: tuple[Requirement, ...] = (
 )
 
 
-class Finding(NamedTuple):
+class UnmetRequirement(NamedTuple):
     """A setting that is not as it should be."""
 
     name: str
     value: str
-    because: str
+    reason: str
 
 
-def findings(
+def unmet_requirements(
     connection: Connection[Any], requirements: tuple[Requirement, ...] = REQUIRED
-) -> list[Finding]:
+) -> list[UnmetRequirement]:
     """Return the settings of this session that do not hold."""
     names = [requirement.name for requirement in requirements]
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (names,))
         values = {row[0]: row[1] for row in map(_values, cursor.fetchall())}
     return [
-        Finding(name, values.get(name, "missing"), because)
+        UnmetRequirement(name, values.get(name, "missing"), because)
         for name, holds, because in requirements
         if not holds(values.get(name, "missing"))
     ]
 
 
-def check(connection: Connection[Any]) -> None:
+def require_safe_server(connection: Connection[Any]) -> None:
     """Raise UnsafeServer, with every reason, if this session could lose an event."""
     version = connection.info.server_version
-    if version < OLDEST_SERVER:
+    if version < MIN_SERVER_VERSION:
         raise UnsafeServer(
             f"this server is PostgreSQL {version // 10_000}; Foldline needs 15 or newer",
             server_version=version,
         )
-    wrong = findings(connection)
+    wrong = unmet_requirements(connection)
     if wrong:
-        told = "; ".join(f"{it.name} is {it.value}: {it.because}" for it in wrong)
+        told = "; ".join(f"{it.name} is {it.value}: {it.reason}" for it in wrong)
         raise UnsafeServer(
             f"this PostgreSQL server is not safe for a ledger: {told}."
             " Set them right in postgresql.conf and restart it.",

@@ -63,25 +63,25 @@ class LedgerDatastore(PostgresDatastore):
         return prepare_session
 
     @contextmanager
-    def asking(self) -> Iterator[psycopg.Connection[Any]]:
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Give a connection for a statement of its own; LedgerUnavailable if it is lost meanwhile."""
         try:
-            with self.writing() as connection:
+            with self.raw_connection() as connection:
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise _unavailable(error) from error
 
     @contextmanager
-    def writing(self) -> Iterator[psycopg.Connection[Any]]:
+    def raw_connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Give a connection, with psycopg's own errors; LedgerUnavailable if there is none."""
         self.pool.open()
-        connection = self._alive()
+        connection = self._live_connection()
         try:
             yield connection
         finally:
             self.pool.putconn(connection)
 
-    def _alive(self) -> psycopg.Connection[Any]:
+    def _live_connection(self) -> psycopg.Connection[Any]:
         """Return a connection, past those that died while nobody used them.
 
         The pool's own check would wait a second and more after each dead one.
@@ -89,7 +89,7 @@ class LedgerDatastore(PostgresDatastore):
         try:
             while True:
                 connection: psycopg.Connection[Any] = self.pool.getconn()
-                if not has_hung_up(connection):
+                if not is_disconnected(connection):
                     return connection
                 connection.close()
                 self.pool.putconn(connection)
@@ -97,7 +97,7 @@ class LedgerDatastore(PostgresDatastore):
             raise _unavailable(error) from error
 
 
-def has_hung_up(connection: psycopg.Connection[Any]) -> bool:
+def is_disconnected(connection: psycopg.Connection[Any]) -> bool:
     """Look whether the server has ended an idle connection: the socket says so, without asking it."""
     try:
         connection.pgconn.consume_input()  # reads the server's parting words, if there are any
@@ -117,9 +117,9 @@ def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
 def prepare_session(connection: psycopg.Connection[Any]) -> None:
     """Check the server behind a new connection, and step down to the service's role."""
     connection.autocommit = True
-    server_requirements.check(connection)
+    server_requirements.require_safe_server(connection)
     connection.execute(_SESSION)
     found = connection.execute(_MAY_SERVE, (SERVICE_ROLE,)).fetchone()
     if found and found[0]:
         connection.execute(f"SET ROLE {SERVICE_ROLE}")
-    binary.register(connection)
+    binary.register_dumpers(connection)

@@ -14,19 +14,19 @@ import msgspec
 from application.ledger.ledger import Ledger
 from domain.core.errors import Conflict, NotFound
 from domain.core.identifiers import Identifier
-from domain.events.events import Merged, Unmerged
-from domain.events.message import Message, MessageKind, Policy
+from domain.events.events import ProfilesMerged, ProfilesUnmerged
+from domain.events.message import MergePolicy, Message, MessageKind
 from domain.identity import merge_commands
-from domain.identity.resolution import Component, Fact, resolve
-from domain.identity.resolved_profile import Person, person_of
+from domain.identity.resolution import Component, IdentityFact, resolve_components
+from domain.identity.resolved_profile import ResolvedProfile, profile_of_component
 from domain.profiles import state as profile_state
-from domain.profiles.diff import Change, difference
+from domain.profiles.diff import ProfileChange, diff_states
 from domain.profiles.state import ProfileState
 
 SOURCE = "foldline"
 
 
-class Decision(NamedTuple):
+class MergeContext(NamedTuple):
     """Who decided, why, and the id by which the same decision is recognised if it is sent again."""
 
     actor: str
@@ -34,7 +34,7 @@ class Decision(NamedTuple):
     message_id: str
 
 
-class Outcome(NamedTuple):
+class MergeResult(NamedTuple):
     """What a decision comes to."""
 
     changed: bool
@@ -43,24 +43,24 @@ class Outcome(NamedTuple):
     position: int | None
     """The ledger's last position after it; None if nothing was ever recorded."""
 
-    before: tuple[Person, ...]
+    before: tuple[ResolvedProfile, ...]
     """Of a merge, the primary first."""
 
-    after: tuple[Person, ...]
+    after: tuple[ResolvedProfile, ...]
     """Of an unmerge, the one with the name that was taken out last."""
 
-    changes: Mapping[str, Sequence[Change]]
+    changes: Mapping[str, Sequence[ProfileChange]]
     """From the first of those before to the first of those after."""
 
 
-class _Named(NamedTuple):
+class _IdentifiedProfile(NamedTuple):
     """A profile that was referred to, by the name whose stream it is."""
 
-    name: Identifier
-    facts: Collection[Fact]
+    identifier: Identifier
+    facts: Collection[IdentityFact]
 
 
-class Merging:
+class MergeService:
     """Decides who is who where nobody but a person can."""
 
     def __init__(
@@ -73,25 +73,33 @@ class Merging:
         workspace: int,
         primary: UUID,
         secondary: UUID,
-        decision: Decision,
+        context: MergeContext,
         *,
-        policy: Policy = "latest",
+        policy: MergePolicy = "latest",
         dry_run: bool = False,
-    ) -> Outcome:
+    ) -> MergeResult:
         """Make one person of two, or say what that would come to.
 
         Raises NotFound for a stream that nothing is known of, InvalidRequest for one of nobody, and
         Conflict if one of them is suppressed or the decision's id was used for something else.
         """
-        one, other = self._named(workspace, primary), self._named(workspace, secondary)
-        facts = {*one.facts, *other.facts}
-        before = [merge_commands.component(facts, it.name) for it in (one, other)]
-        fact = merge_commands.merge(facts, one.name, other.name, policy, self._now())
+        primary_profile, secondary_profile = (
+            self._identified(workspace, primary),
+            self._identified(workspace, secondary),
+        )
+        facts = {*primary_profile.facts, *secondary_profile.facts}
+        before = [
+            merge_commands.component_of(facts, it.identifier)
+            for it in (primary_profile, secondary_profile)
+        ]
+        fact = merge_commands.plan_merge(
+            facts, primary_profile.identifier, secondary_profile.identifier, policy, self._now()
+        )
         if fact is None:
             return self._unchanged(workspace, before[0])
-        after = [merge_commands.component([*facts, fact], one.name)]
-        said = _message(
-            decision,
+        after = [merge_commands.component_of([*facts, fact], primary_profile.identifier)]
+        message = _message(
+            context,
             "merge",
             fact.at,
             fact.primary,
@@ -99,120 +107,138 @@ class Merging:
             absorbs=(fact.secondary,),
             policy=policy,
         )
-        return self._outcome(workspace, before, after, None if dry_run else said)
+        return self._result(workspace, before, after, None if dry_run else message)
 
     def unmerge(
-        self, workspace: int, stream: UUID, decision: Decision, *, dry_run: bool = False
-    ) -> Outcome:
+        self, workspace: int, stream: UUID, context: MergeContext, *, dry_run: bool = False
+    ) -> MergeResult:
         """Take the name whose stream it is out of its person, or say what that would come to.
 
         Raises NotFound for a stream that nothing is known of, and Conflict as a merge does.
         """
-        name, facts = self._named(workspace, stream)
-        whole = merge_commands.component(facts, name)
-        fact = merge_commands.unmerge(facts, name, self._now())
+        identifier, facts = self._identified(workspace, stream)
+        component = merge_commands.component_of(facts, identifier)
+        fact = merge_commands.plan_unmerge(facts, identifier, self._now())
         if fact is None:
-            return self._unchanged(workspace, whole)
+            return self._unchanged(workspace, component)
         others = tuple(sorted(fact.apart_from))
-        said = _message(
-            decision,
+        message = _message(
+            context,
             "unmerge",
             fact.at,
-            name,
+            identifier,
             {"apart_from": [str(it) for it in others]},
             apart_from=others,
         )
-        after = merge_commands.parts([*facts, fact], whole, name)
-        return self._outcome(workspace, [whole], after, None if dry_run else said)
+        after = merge_commands.split_components([*facts, fact], component, identifier)
+        return self._result(workspace, [component], after, None if dry_run else message)
 
-    def _named(self, workspace: int, stream: UUID) -> _Named:
-        facts = self._ledger.facts(workspace, stream)
-        for name, component in resolve(facts).items():
+    def _identified(self, workspace: int, stream: UUID) -> _IdentifiedProfile:
+        facts = self._ledger.identity_facts_for(workspace, stream)
+        for name, component in resolve_components(facts).items():
             if self._ledger.stream_of(workspace, name) == stream and name not in component.guessed:
-                return _Named(name, facts)
-        state = self._ledger.states(workspace, [stream]).get(stream)
+                return _IdentifiedProfile(name, facts)
+        state = self._ledger.stream_states(workspace, [stream]).get(stream)
         if state is None or not state.identifiers:
             raise NotFound("no such profile is known in this workspace", id=str(stream))
-        return _Named(state.identifiers[0], facts)
+        return _IdentifiedProfile(state.identifiers[0], facts)
 
     def _unchanged(
         self, workspace: int, *components: Component, position: int | None = None
-    ) -> Outcome:
-        they, _ = self._people(workspace, components)
-        return Outcome(changed=False, position=position, before=they, after=they, changes={})
+    ) -> MergeResult:
+        profiles, _ = self._profiles(workspace, components)
+        return MergeResult(
+            changed=False, position=position, before=profiles, after=profiles, changes={}
+        )
 
-    def _outcome(
+    def _result(
         self,
         workspace: int,
         before: Sequence[Component],
         after: Sequence[Component],
-        said: Message | None,
-    ) -> Outcome:
-        olds, were = self._people(workspace, before)
-        news, are = self._people(workspace, after)
-        changes = difference(were[0], are[0])
-        if said is None:
-            return Outcome(changed=True, position=None, before=olds, after=news, changes=changes)
-        receipt = self._ledger.record(workspace, [said]).result()
+        message: Message | None,
+    ) -> MergeResult:
+        profiles_before, states_before = self._profiles(workspace, before)
+        profiles_after, states_after = self._profiles(workspace, after)
+        changes = diff_states(states_before[0], states_after[0])
+        if message is None:
+            return MergeResult(
+                changed=True,
+                position=None,
+                before=profiles_before,
+                after=profiles_after,
+                changes=changes,
+            )
+        receipt = self._ledger.record(workspace, [message]).result()
         if receipt.suppressed:
             raise Conflict("nothing is recorded about a suppressed person; unsuppress them first")
         if not receipt.recorded:
-            position = self._decided_before(workspace, said)
+            position = self._replayed_position(workspace, message)
             return self._unchanged(workspace, *before, position=position)
-        return Outcome(True, receipt.position, olds, news, changes)
+        return MergeResult(True, receipt.position, profiles_before, profiles_after, changes)
 
-    def _decided_before(self, workspace: int, said: Message) -> int:
+    def _replayed_position(self, workspace: int, message: Message) -> int:
         """Return where the same was recorded under the same id.  Raises Conflict if it was another."""
-        stream = self._ledger.stream_of(workspace, said.identifiers[0])
-        for position, event in self._ledger.attested(workspace, [stream]).items():
-            if isinstance(event, Merged | Unmerged) and event.message_id == said.message_id:
-                told = event.kind, event.subject, event.absorbed
-                if told == (said.kind, *said.identifiers, said.absorbs):
+        stream = self._ledger.stream_of(workspace, message.identifiers[0])
+        for position, event in self._ledger.identity_events_for(workspace, [stream]).items():
+            if (
+                isinstance(event, ProfilesMerged | ProfilesUnmerged)
+                and event.message_id == message.message_id
+            ):
+                recorded_merge = event.kind, event.subject, event.absorbed
+                if recorded_merge == (message.kind, *message.identifiers, message.absorbs):
                     return position
         raise Conflict(
             "this key was used before, for something else; send another, or none",
-            key=said.message_id,
+            key=message.message_id,
         )
 
-    def _people(
+    def _profiles(
         self, workspace: int, components: Sequence[Component]
-    ) -> tuple[tuple[Person, ...], tuple[ProfileState, ...]]:
+    ) -> tuple[tuple[ResolvedProfile, ...], tuple[ProfileState, ...]]:
         """Return the persons that these are, with all names that there are, and their states."""
         stream_of = partial(self._ledger.stream_of, workspace)
-        persons = [person_of(it, stream_of) for it in components]
-        kept = self._ledger.states(workspace, [it for one in persons for it in one.streams])
-        states = tuple(profile_state.join(kept, it) for it in persons)
+        persons = [profile_of_component(it, stream_of) for it in components]
+        states_by_stream = self._ledger.stream_states(
+            workspace, [it for one in persons for it in one.streams]
+        )
+        states = tuple(profile_state.merge(states_by_stream, it) for it in persons)
         named = zip(persons, states, strict=True)
         return tuple(it._replace(identifiers=state.identifiers) for it, state in named), states
 
 
 def _message(
-    decision: Decision,
+    context: MergeContext,
     kind: MessageKind,
     at: datetime,
     subject: Identifier,
     properties: Mapping[str, Any],
     **facts: Any,
 ) -> Message:
-    said = {
+    recorded_properties = {
         "subject": str(subject),
         **properties,
-        "reason": decision.reason,
-        "actor": decision.actor,
+        "reason": context.reason,
+        "actor": context.actor,
     }
-    document = {"type": kind, "messageId": decision.message_id, "timestamp": at, "properties": said}
-    content = blake2b(msgspec.json.encode([kind, said]), digest_size=8).digest()
+    document = {
+        "type": kind,
+        "messageId": context.message_id,
+        "timestamp": at,
+        "properties": recorded_properties,
+    }
+    content = blake2b(msgspec.json.encode([kind, recorded_properties]), digest_size=8).digest()
     return Message(
         kind=kind,
         name=kind,
-        message_id=decision.message_id,
+        message_id=context.message_id,
         identifiers=(subject,),
-        actor=decision.actor,
-        reason=decision.reason,
+        actor=context.actor,
+        reason=context.reason,
         occurred_at=at,
         received_at=at,
         source=SOURCE,
         payload=msgspec.json.encode(document),
-        content=int.from_bytes(content, signed=True),
+        fingerprint=int.from_bytes(content, signed=True),
         **facts,
     )

@@ -8,18 +8,23 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import EITHER, NEITHER, Answer, Leaf
+from domain.conditions.base import EITHER_RESULT, NO_RESULT, EvaluationResult, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.names import EventName
-from domain.conditions.summary import Happened, Summary
-from domain.conditions.totals import NumberOperator, comparer, is_compared, readable
-from domain.conditions.values import Comparison, Exact
-from domain.conditions.windows import Within
+from domain.conditions.summary import EventView, Summary
+from domain.conditions.totals import (
+    NumberOperator,
+    compile_number_comparison,
+    is_number_comparison,
+    to_json_number,
+)
+from domain.conditions.values import Comparison, ExactNumber
+from domain.conditions.windows import TimeWindow
 from domain.core import paths
 from domain.core.errors import InvalidRequest
 
 
-class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AggregateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A function of the values at a path, and what it is compared with."""
 
     fn: Literal["sum", "avg", "min", "max", "distinct"]
@@ -29,18 +34,18 @@ class Aggregate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         paths.parse(self.path)
-        if not is_compared(self.op, self.value):
+        if not is_number_comparison(self.op, self.value):
             raise InvalidRequest(
                 "an aggregate is compared with a number; `between` with [low, high]"
             )
 
-    def tester(self) -> Callable[[Exact | None], bool]:
+    def compile(self) -> Callable[[ExactNumber | None], bool]:
         """Return what compares a result; one that there is not never holds."""
-        compare = comparer(self.op, self.value)
+        compare = compile_number_comparison(self.op, self.value)
         return lambda result: result is not None and compare(result)
 
 
-class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class AggregateCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A property over the events that the person did, ever or within a window.
 
     Sums are exact, so order cannot change them.
@@ -49,14 +54,14 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     KEY: ClassVar[str] = "aggregate"
 
     event: EventName
-    aggregate: Aggregate
-    within: Within | None = None
+    aggregate: AggregateSpec
+    within: TimeWindow | None = None
     where: tuple[Comparison, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """What its summaries are kept under: those of a computed attribute are the same."""
-        return self.computation.kept_under
+        return self.computation.condition_key
 
     @property
     def events(self) -> tuple[EventName, ...]:
@@ -69,46 +74,46 @@ class Aggregated(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         asked = self.aggregate
         return Computation(asked.fn, self.event, asked.path, self.within, self.where)
 
-    def made(self, answer: bool, size: int) -> bool:  # noqa: ARG002 - values tell, not their number
+    def count_can_flip(self, result: bool, size: int) -> bool:  # noqa: ARG002 - values tell, not their number
         """Say whether it can: only larger is what is distinct or largest, a sum may be of negative numbers."""
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
-        return answer or not grows
+        return result or not grows
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """Either, where values can leave a window: fewer may add up to more, or to less."""
-        return EITHER if self.computation.moves else NEITHER
+        return EITHER_RESULT if self.computation.is_sliding else NO_RESULT
 
-    def noter(self) -> Callable[[Happened], Summary]:
+    def extractor(self) -> Callable[[EventView], Summary]:
         """Return what gives the values of a matching event."""
-        return self.computation.noter()
+        return self.computation.extractor()
 
-    def joined(self, one: Summary, other: Summary) -> Summary:
+    def merge_settled(self, one: Summary, other: Summary) -> Summary:
         """Return the values, or the totals, of both."""
-        return self.computation.joined(one, other)
+        return self.computation.merge_settled(one, other)
 
-    def outlived(self, summary: Summary, clock: int) -> Summary:
+    def expire(self, summary: Summary, clock: int) -> Summary:
         """Leave out what has left the window for ever."""
-        return self.computation.outlived(summary, clock)
+        return self.computation.expire(summary, clock)
 
-    def holds_of(self, summary: Summary, clock: int) -> bool:
+    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
         """Compare the result with the wanted value."""
-        return self._test(self.computation.value(summary, clock))
+        return self._predicate(self.computation.value(summary, clock))
 
-    def changes_of(self, summary: Summary, clock: int) -> int | None:
+    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
         """Return when a value leaves the window and with it the answer changes."""
-        return self.answer_of(summary, clock)[1]
+        return self.evaluate(summary, clock)[1]
 
     @cached_property
-    def answer_of(self) -> Callable[[Summary, int], Answer]:
+    def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
         """What tells both by the value."""
-        return self.computation.answerer(self._test)
+        return self.computation.compile_predicate(self._predicate)
 
-    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
+    def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the result."""
         result = self.computation.value(summary, clock)
-        return {"result": None if result is None else readable(result)}
+        return {"result": None if result is None else to_json_number(result)}
 
     @cached_property
-    def _test(self) -> Callable[[Exact | None], bool]:
-        return self.aggregate.tester()
+    def _predicate(self) -> Callable[[ExactNumber | None], bool]:
+        return self.aggregate.compile()

@@ -9,25 +9,31 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain.conditions.base import EITHER, NEITHER, Condition, Known, Leaf
+from domain.conditions.base import EITHER_RESULT, NO_RESULT, Condition, EvaluationInput, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.names import EventName
-from domain.conditions.summary import Happened, Summary
-from domain.conditions.totals import NumberOperator, comparer, exact, is_compared, readable
+from domain.conditions.summary import EventView, Summary
+from domain.conditions.totals import (
+    NumberOperator,
+    compile_number_comparison,
+    is_number_comparison,
+    to_exact,
+    to_json_number,
+)
 from domain.conditions.values import (
-    EXACT,
+    EXACT_TYPES,
     OPPOSITES,
     Operator,
-    check,
+    check_operand,
+    compile_operator,
     is_number,
-    needs_clock,
-    next_change,
-    tester,
+    is_relative_time,
+    next_flip_at,
 )
 from domain.core.errors import InvalidRequest
 
 
-class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ComputedCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A computed attribute compares like this; the negative operators hold where there is no value."""
 
     KEY: ClassVar[str] = "computed"
@@ -37,78 +43,80 @@ class Computed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     value: Any = msgspec.UNSET
 
     def __post_init__(self) -> None:
-        check(self.op, self.value)
+        check_operand(self.op, self.value)
 
     @cached_property
     def key(self) -> str:
         """What its summaries are kept under: however it is compared, they are the same."""
-        return self.computed.kept_under
+        return self.computed.condition_key
 
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
         return self.computed.events
 
-    def noter(self) -> Callable[[Happened], Summary]:
+    def extractor(self) -> Callable[[EventView], Summary]:
         """Return what gives the values of a matching event."""
-        return self.computed.noter()
+        return self.computed.extractor()
 
-    def joined(self, one: Summary, other: Summary) -> Summary:
+    def merge_settled(self, one: Summary, other: Summary) -> Summary:
         """Return the values, or the totals, of both."""
-        return self.computed.joined(one, other)
+        return self.computed.merge_settled(one, other)
 
-    def outlived(self, summary: Summary, clock: int) -> Summary:
+    def expire(self, summary: Summary, clock: int) -> Summary:
         """Leave out what has left the window for ever."""
-        return self.computed.outlived(summary, clock)
+        return self.computed.expire(summary, clock)
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """Either, where values can leave a window, or a time that is the value pass the clock."""
-        return EITHER if self.computed.moves or needs_clock(self.value) else NEITHER
+        return (
+            EITHER_RESULT if self.computed.is_sliding or is_relative_time(self.value) else NO_RESULT
+        )
 
-    def result(self, known: Known, clock: int) -> Any:
+    def result(self, inputs: EvaluationInput, clock: int) -> Any:
         """Return the value itself, as JSON has it; None: there is none."""
-        summary, _ = self.at(known.summaries.get(self.key), clock)
+        summary, _ = self.as_of(inputs.summaries.get(self.key), clock)
         value = self.computed.value(summary, clock)
-        return readable(value) if isinstance(value, EXACT) else value
+        return to_json_number(value) if isinstance(value, EXACT_TYPES) else value
 
-    def holds_of(self, summary: Summary, clock: int) -> bool:
+    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
         """Compare the value."""
-        return self._test(clock)(self.computed.value(summary, clock))
+        return self._predicate(clock)(self.computed.value(summary, clock))
 
-    def changes_of(self, summary: Summary, clock: int) -> int | None:
+    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
         """Return when a value leaves the window, or a time that is the value passes the clock."""
-        if not needs_clock(self.value):
-            return self.computed.changes(summary, clock, self._test(clock))
+        if not is_relative_time(self.value):
+            return self.computed.predicate_changes_at(summary, clock, self._predicate(clock))
         value = self.computed.value(summary, clock)
-        passes = next_change(self.op, self.value, (value,), clock)
+        passes = next_flip_at(self.op, self.value, (value,), clock)
         leaves = self.computed.changes_at(summary, clock)
         return min((it for it in (passes, leaves) if it is not None), default=None)
 
-    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
+    def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the value."""
         value = self.computed.value(summary, clock)
-        return {"result": readable(value) if isinstance(value, EXACT) else value}
+        return {"result": to_json_number(value) if isinstance(value, EXACT_TYPES) else value}
 
-    def _test(self, clock: int) -> Callable[[Any], bool]:
-        written = tester(self.op, self.value, clock)
-        exactly = tester(self.op, _exactly(self.value), clock)
+    def _predicate(self, clock: int) -> Callable[[Any], bool]:
+        written = compile_operator(self.op, self.value, clock)
+        exactly = compile_operator(self.op, _exact_operand(self.value), clock)
         opposite = self.op in OPPOSITES
 
         def holds(value: Any) -> bool:
-            test = exactly if isinstance(value, EXACT) else written
+            test = exactly if isinstance(value, EXACT_TYPES) else written
             return (value is not None and test(value)) != opposite
 
         return holds
 
 
-def _exactly(value: Any) -> Any:
+def _exact_operand(value: Any) -> Any:
     if isinstance(value, list):
-        return [_exactly(it) for it in value]
-    return exact(value) if is_number(value) else value
+        return [_exact_operand(it) for it in value]
+    return to_exact(value) if is_number(value) else value
 
 
-class Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScoreTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A condition, and the points that it gives while it holds; they may be negative."""
 
     when: Condition
@@ -119,17 +127,17 @@ class Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InvalidRequest("points are a number")
 
 
-class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ScoreCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The points of the conditions that hold add up to a number that compares like this."""
 
     KEY: ClassVar[str] = "score"
 
-    score: tuple[Scored, ...]
+    score: tuple[ScoreTerm, ...]
     op: NumberOperator
     value: Any
 
     def __post_init__(self) -> None:
-        if not is_compared(self.op, self.value):
+        if not is_number_comparison(self.op, self.value):
             raise InvalidRequest("a score is compared with a number; `between` with [low, high]")
 
     @property
@@ -137,37 +145,37 @@ class Score(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         """The conditions."""
         return tuple(it.when for it in self.score)
 
-    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
+    def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
         """Say whether one of the conditions can change in whatever way: points may be negative."""
-        can = super().can_become
-        return can(answer, key, size) or can(not answer, key, size)
+        can = super().can_flip_to
+        return can(result, key, size) or can(not result, key, size)
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """Either, where one of the conditions can turn: points may be negative."""
-        return EITHER if super().turns else NEITHER
+        return EITHER_RESULT if super().flips_with_time else NO_RESULT
 
-    def points(self, known: Known, clock: int) -> Fraction:
+    def total_points(self, inputs: EvaluationInput, clock: int) -> Fraction:
         """Return the score."""
-        held = (Fraction(exact(it.points)) for it in self.score if it.when.holds(known, clock))
+        held = (Fraction(to_exact(it.points)) for it in self.score if it.when.holds(inputs, clock))
         return sum(held, Fraction(0))
 
-    def result(self, known: Known, clock: int) -> Any:
+    def result(self, inputs: EvaluationInput, clock: int) -> Any:
         """Return the score itself, as JSON has it."""
-        return readable(self.points(known, clock))
+        return to_json_number(self.total_points(inputs, clock))
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds(self, inputs: EvaluationInput, clock: int) -> bool:
         """Compare the score."""
-        return comparer(self.op, self.value)(self.points(known, clock))
+        return compile_number_comparison(self.op, self.value)(self.total_points(inputs, clock))
 
-    def changes_at(self, known: Known, clock: int) -> int | None:
+    def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
         """Return when the first of the conditions may change."""
-        times = [at for it in self.parts if (at := it.changes_at(known, clock)) is not None]
+        times = [at for it in self.parts if (at := it.changes_at(inputs, clock)) is not None]
         return min(times, default=None)
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+    def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
         """Return the score and the explanation of each."""
         return {
-            "result": readable(self.points(known, clock)),
-            "parts": [it.explain(known, clock) for it in self.parts],
+            "result": to_json_number(self.total_points(inputs, clock)),
+            "parts": [it.explain(inputs, clock) for it in self.parts],
         }

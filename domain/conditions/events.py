@@ -8,21 +8,21 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import NEITHER, Answer, Leaf
+from domain.conditions.base import NO_RESULT, EvaluationResult, Leaf
 from domain.conditions.names import EventName
-from domain.conditions.summary import Happened, Summary
-from domain.conditions.values import Comparison, shown
-from domain.conditions.windows import ONCE, Count, Within
+from domain.conditions.summary import EventView, Summary
+from domain.conditions.values import Comparison, format_utc
+from domain.conditions.windows import AT_LEAST_ONCE, CountBounds, TimeWindow
 from domain.core.errors import InvalidRequest
 from domain.core.time import EARLIEST, parse_duration
 
-EVIDENCE = 10
+MAX_EVIDENCE_EVENTS = 10
 """Events shown in an explanation: the newest."""
 
 
-def matcher(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]], bool]:
+def compile_where(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]], bool]:
     """Return the test that a document meets all comparisons."""
-    tests = [each.compiled() for each in where]
+    tests = [each.compile() for each in where]
     if not tests:
         return lambda _document: True
     if len(tests) == 1:
@@ -30,7 +30,7 @@ def matcher(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]], bool
     return lambda document: all(test(document) for test in tests)
 
 
-class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The person did this so many times, ever or within a window.
 
     "At least n times in the last W" is true exactly until ``t_n + W``, where ``t_n`` is the n-th newest
@@ -41,77 +41,79 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     KEY: ClassVar[str] = "event"
 
     event: EventName
-    count: Count = ONCE
-    within: Within | None = None
+    count: CountBounds = AT_LEAST_ONCE
+    within: TimeWindow | None = None
     where: tuple[Comparison, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """What its summaries are kept under."""
-        plain = Performed(self.event, Count(at_least=self.kept), self._fixed, self.where)
+        plain = EventCountCondition(
+            self.event, CountBounds(at_least=self.summary_size), self._fixed_window, self.where
+        )
         return msgspec.json.encode(plain, order="deterministic").decode()
 
     @cached_property
-    def kept(self) -> int:
+    def summary_size(self) -> int:
         """How many times are kept: the next power of ten."""
-        return int(10 ** len(str(max(self.count.enough - 1, 1))))
+        return int(10 ** len(str(max(self.count.max_relevant_count - 1, 1))))
 
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
         return (self.event,)
 
-    def made(self, answer: bool, size: int) -> bool:
+    def count_can_flip(self, result: bool, size: int) -> bool:
         """Say whether they can be enough, or too many."""
         low, high = self.count.bounds
-        return 0 < low <= size if answer else high is not None and size > high
+        return 0 < low <= size if result else high is not None and size > high
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """What can come of times that leave the window: there are few enough, or too few."""
         low, high = self.count.bounds
         possible = ((True, high is not None), (False, low > 0))
-        return NEITHER if self._span is None else frozenset(it for it, can in possible if can)
+        return NO_RESULT if self._span is None else frozenset(it for it, can in possible if can)
 
-    def noter(self) -> Callable[[Happened], Summary]:
+    def extractor(self) -> Callable[[EventView], Summary]:
         """Return what gives a matching event's time."""
-        matches, fixed = matcher(self.where), self._fixed
+        matches, fixed = compile_where(self.where), self._fixed_window
         if not self.where and fixed is None:
-            return lambda happened: [happened.at]
+            return lambda happened: [happened.occurred_at]
 
-        def note(happened: Happened) -> Summary:
-            if fixed is not None and not fixed.covers(happened.at):
+        def note(happened: EventView) -> Summary:
+            if fixed is not None and not fixed.contains(happened.occurred_at):
                 return None
-            return [happened.at] if matches(happened.document) else None
+            return [happened.occurred_at] if matches(happened.document) else None
 
         return note
 
-    def newest(self, times: Sequence[int]) -> Summary:
+    def summary_of_times(self, times: Sequence[int]) -> Summary:
         """Return the summary of events at these times, in whatever order; None if none can count."""
-        fixed = self._fixed
-        able = times if fixed is None else [at for at in times if fixed.covers(at)]
-        return sorted(able, reverse=True)[: self.kept] or None
+        fixed = self._fixed_window
+        able = times if fixed is None else [at for at in times if fixed.contains(at)]
+        return sorted(able, reverse=True)[: self.summary_size] or None
 
-    def joined(self, one: Summary, other: Summary) -> Summary:
+    def merge_settled(self, one: Summary, other: Summary) -> Summary:
         """Return the newest of both."""
         if len(other) == 1 and other[0] >= one[0]:  # as most events come in
-            return [*other, *one[: self.kept - 1]]
-        return sorted([*one, *other], reverse=True)[: self.kept]
+            return [*other, *one[: self.summary_size - 1]]
+        return sorted([*one, *other], reverse=True)[: self.summary_size]
 
-    def holds_of(self, summary: Summary, clock: int) -> bool:
+    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
         """Count the times within the window."""
-        return self.answer_of(summary, clock)[0]
+        return self.evaluate(summary, clock)[0]
 
-    def changes_of(self, summary: Summary, clock: int) -> int | None:
+    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
         """Return when enough of the counted times will have left the window."""
-        return self.answer_of(summary, clock)[1]
+        return self.evaluate(summary, clock)[1]
 
     @cached_property
-    def answer_of(self) -> Callable[[Summary, int], Answer]:
+    def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
         """What counts the times within the window; the next that matters is the one that leaves too few."""
-        counted, span, (low, high) = self._counted, self._span, self.count.bounds
+        counted, span, (low, high) = self._counted_times, self._span, self.count.bounds
 
-        def answer_of(summary: Summary, clock: int) -> Answer:
+        def answer_of(summary: Summary, clock: int) -> EvaluationResult:
             times = counted(summary, clock)
             if high is not None and len(times) > high:
                 return False, None if span is None else times[high] + span
@@ -121,18 +123,18 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
         return answer_of
 
-    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:
+    def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
         """Return the count (no higher than can matter) and the newest of the times."""
-        times = self._counted(summary, clock)
+        times = self._counted_times(summary, clock)
         return {
             "count": len(times),
-            "count_is_at_least": len(times) >= self._enough,
-            "times": [shown(at) for at in times[:EVIDENCE]],
+            "count_is_at_least": len(times) >= self._max_counted,
+            "times": [format_utc(at) for at in times[:MAX_EVIDENCE_EVENTS]],
         }
 
     @cached_property
-    def _counted(self) -> Callable[[list[int] | None, int], list[int]]:
-        enough, span = self._enough, self._span
+    def _counted_times(self) -> Callable[[list[int] | None, int], list[int]]:
+        enough, span = self._max_counted, self._span
 
         def counted(summary: list[int] | None, clock: int) -> list[int]:
             if not summary:
@@ -150,15 +152,15 @@ class Performed(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         return None if self.within is None else self.within.span
 
     @property
-    def _enough(self) -> int:
-        return max(self.count.enough, 1)
+    def _max_counted(self) -> int:
+        return max(self.count.max_relevant_count, 1)
 
     @property
-    def _fixed(self) -> Within | None:
+    def _fixed_window(self) -> TimeWindow | None:
         return self.within if self.within is not None and self.within.span is None else None
 
 
-class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class OccurrenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The first, or the last, time that the person did this is that long ago, or is not.
 
     The last time is the newest of the times that a count keeps, so that it is told by the same summary.
@@ -180,57 +182,66 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     @cached_property
     def key(self) -> str:
         """What its summaries are kept under, whatever the age."""
-        if self.counted is not None:
-            return self.counted.key
+        if self.equivalent_count is not None:
+            return self.equivalent_count.key
         first = {"event": self.event, "first": self.where}
         return msgspec.json.encode(first, order="deterministic").decode()
 
     @cached_property
-    def counted(self) -> Performed | None:
+    def equivalent_count(self) -> EventCountCondition | None:
         """The count whose summary tells the last time; None of a first time."""
-        return Performed(self.event, where=self.where) if self.occurrence == "last" else None
+        return (
+            EventCountCondition(self.event, where=self.where) if self.occurrence == "last" else None
+        )
 
     @property
     def events(self) -> tuple[EventName, ...]:
         """The one event's name."""
         return (self.event,)
 
-    def made(self, answer: bool, size: int) -> bool:
+    def count_can_flip(self, result: bool, size: int) -> bool:
         """Say whether it can: only older becomes what was first, only newer what is last."""
         grows = (self.occurrence == "first") == (self.older_than is not None)
-        return answer == grows or (answer and size == 1)
+        return result == grows or (result and size == 1)
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """One of them: a time only gets older."""
         return frozenset((self.older_than is not None,))
 
-    def noter(self) -> Callable[[Happened], Summary]:
+    def extractor(self) -> Callable[[EventView], Summary]:
         """Return what gives a matching event's time."""
-        if self.counted is not None:
-            return self.counted.noter()
-        matches = matcher(self.where)
-        return lambda happened: happened.at if matches(happened.document) else None
+        if self.equivalent_count is not None:
+            return self.equivalent_count.extractor()
+        matches = compile_where(self.where)
+        return lambda happened: happened.occurred_at if matches(happened.document) else None
 
-    def joined(self, one: Summary, other: Summary) -> Summary:
+    def merge_settled(self, one: Summary, other: Summary) -> Summary:
         """Return the earlier, or the times that a count keeps."""
-        return min(one, other) if self.counted is None else self.counted.joined(one, other)
+        return (
+            min(one, other)
+            if self.equivalent_count is None
+            else self.equivalent_count.merge_settled(one, other)
+        )
 
-    def holds_of(self, summary: Summary, clock: int) -> bool:
+    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
         """Compare its age."""
-        return self.answer_of(summary, clock)[0]
+        return self.evaluate(summary, clock)[0]
 
-    def changes_of(self, summary: Summary, clock: int) -> int | None:
+    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
         """Return when it will be that old."""
-        return self.answer_of(summary, clock)[1]
+        return self.evaluate(summary, clock)[1]
 
     @cached_property
-    def answer_of(self) -> Callable[[Summary, int], Answer]:
+    def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
         """What compares its age with the duration; what never happened has no age."""
-        is_last, age = self.counted is not None, parse_duration(self.older_than or self.newer_than)
+        is_last, age = (
+            self.equivalent_count is not None,
+            parse_duration(self.older_than or self.newer_than),
+        )
         when_old, when_new = self.older_than is not None, self.older_than is None
 
-        def answer_of(summary: Summary, clock: int) -> Answer:
+        def answer_of(summary: Summary, clock: int) -> EvaluationResult:
             if summary is None:
                 return False, None
             old_at: int = (summary[0] if is_last else summary) + age
@@ -238,8 +249,8 @@ class Occurrence(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
         return answer_of
 
-    def evidence_of(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
+    def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
         """Return when it was."""
         if summary is None:
             return {"times": []}
-        return {"times": [shown(summary if self.counted is None else summary[0])]}
+        return {"times": [format_utc(summary if self.equivalent_count is None else summary[0])]}

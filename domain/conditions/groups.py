@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from domain.conditions.base import Answer, Condition, Known
+from domain.conditions.base import Condition, EvaluationInput, EvaluationResult
 
 
-class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ConditionGroup(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Several conditions taken together."""
 
-    DECIDED_BY: ClassVar[bool]
+    DECISIVE_RESULT: ClassVar[bool]
     """The answer of a part by which the whole is decided, whatever the others say."""
 
-    DECIDED: ClassVar[bool]
+    GROUP_RESULT: ClassVar[bool]
     """What the whole is then; else the opposite."""
 
-    def holds(self, known: Known, clock: int) -> bool:
+    def holds(self, inputs: EvaluationInput, clock: int) -> bool:
         """Ask each, until it is clear."""
-        found = any(it.holds(known, clock) == self.DECIDED_BY for it in self.parts)
-        return found == self.DECIDED
+        found = any(it.holds(inputs, clock) == self.DECISIVE_RESULT for it in self.parts)
+        return found == self.GROUP_RESULT
 
-    def changes_at(self, known: Known, clock: int) -> int | None:
+    def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
         """Return when each that decides may have changed; or any, if none does."""
-        return self.asker()(known, clock)[1]
+        return self.compile()(inputs, clock)[1]
 
-    def asker(self) -> Callable[[Known, int], Answer]:
+    def compile(self) -> Callable[[EvaluationInput, int], EvaluationResult]:
         """Return what tells both, asking each part once; none after one that decides for good."""
-        parts = [it.asker() for it in self.parts]
-        decided_by, decided = self.DECIDED_BY, self.DECIDED
+        parts = [it.compile() for it in self.parts]
+        decided_by, decided = self.DECISIVE_RESULT, self.GROUP_RESULT
 
-        def answer(known: Known, clock: int) -> Answer:
+        def answer(known: EvaluationInput, clock: int) -> EvaluationResult:
             is_decided, until, changes = False, 0, None
             for part in parts:
                 holds, at = part(known, clock)
@@ -45,17 +45,17 @@ class Group(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
         return answer
 
-    def evidence(self, known: Known, clock: int) -> Mapping[str, Any]:
+    def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
         """Return the explanation of each."""
-        return {"parts": [it.explain(known, clock) for it in self.parts]}
+        return {"parts": [it.explain(inputs, clock) for it in self.parts]}
 
 
-class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class AllOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Every one of them holds; of none at all that is true."""
 
     KEY: ClassVar[str] = "all"
-    DECIDED_BY: ClassVar[bool] = False
-    DECIDED: ClassVar[bool] = False
+    DECISIVE_RESULT: ClassVar[bool] = False
+    GROUP_RESULT: ClassVar[bool] = False
 
     all: tuple[Condition, ...]
 
@@ -65,12 +65,12 @@ class All(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         return self.all
 
 
-class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
+class AnyOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """At least one of them holds."""
 
     KEY: ClassVar[str] = "any"
-    DECIDED_BY: ClassVar[bool] = True
-    DECIDED: ClassVar[bool] = True
+    DECISIVE_RESULT: ClassVar[bool] = True
+    GROUP_RESULT: ClassVar[bool] = True
 
     any: tuple[Condition, ...]
 
@@ -80,12 +80,12 @@ class Any_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True): 
         return self.any
 
 
-class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):  # noqa: N801
+class NoneOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Not one of them holds."""
 
     KEY: ClassVar[str] = "none"
-    DECIDED_BY: ClassVar[bool] = True
-    DECIDED: ClassVar[bool] = False
+    DECISIVE_RESULT: ClassVar[bool] = True
+    GROUP_RESULT: ClassVar[bool] = False
 
     none: tuple[Condition, ...]
 
@@ -94,11 +94,11 @@ class None_(Group, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         """The conditions."""
         return self.none
 
-    def can_become(self, answer: bool, key: str, size: int | None) -> bool:
+    def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
         """Say whether one of the conditions can become the opposite."""
-        return super().can_become(not answer, key, size)
+        return super().can_flip_to(not result, key, size)
 
     @property
-    def turns(self) -> frozenset[bool]:
+    def flips_with_time(self) -> frozenset[bool]:
         """The opposites of what the conditions turn into."""
-        return frozenset(not it for it in super().turns)
+        return frozenset(not it for it in super().flips_with_time)

@@ -10,11 +10,11 @@ import msgspec
 
 from domain.core.errors import InvalidRequest
 
-LONGEST = 1_000
+MAX_PATTERN_LENGTH = 1_000
 """Most characters of a pattern."""
 
 
-class Matching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventNamePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     r"""A pattern of event names: terms, read from the left to the right.
 
     - The first term says which names match; ``+`` before a term adds the names that it matches, and ``|``
@@ -31,22 +31,22 @@ class Matching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _terms(self.matching)
 
-    def fits(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         """Say whether an event's name matches."""
         held = False
         for term in _terms(self.matching):
-            if held != term.adds and term.fits(name):
+            if held != term.adds and term.matches(name):
                 held = term.adds
         return held
 
 
-EventName = str | Matching
+EventName = str | EventNamePattern
 """One name, or a pattern of names."""
 
 
-def name_test(wanted: EventName) -> Callable[[str], bool]:
+def compile_event_name(event_name: EventName) -> Callable[[str], bool]:
     """Return the test of an event's name."""
-    return wanted.fits if isinstance(wanted, Matching) else wanted.__eq__
+    return event_name.matches if isinstance(event_name, EventNamePattern) else event_name.__eq__
 
 
 class _Term(NamedTuple):
@@ -54,7 +54,7 @@ class _Term(NamedTuple):
     pieces: tuple[str, ...]
     """What stands between the stars."""
 
-    def fits(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         first, *middle = self.pieces
         if not middle:
             return name == first
@@ -76,8 +76,10 @@ _SPECIAL = {"*": _STAR, "+": _PLUS, "|": _MINUS, " ": _BLANK}
 
 @lru_cache(maxsize=1024)
 def _terms(pattern: str) -> tuple[_Term, ...]:
-    if len(pattern) > LONGEST:
-        raise InvalidRequest(f"a pattern of event names has at most {LONGEST} characters")
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        raise InvalidRequest(
+            f"a pattern of event names has at most {MAX_PATTERN_LENGTH} characters"
+        )
     found: list[_Term] = []
     adds, tokens = True, list[object]()
     for token in [*_tokens(pattern), _PLUS]:  # the last term ends as if another followed

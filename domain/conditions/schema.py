@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from domain.conditions.base import Condition
-from domain.conditions.names import LONGEST
-from domain.conditions.sequences import MOST_STEPS
+from domain.conditions.names import MAX_PATTERN_LENGTH
+from domain.conditions.sequences import MAX_STEPS
 from domain.conditions.values import OPPOSITES
 from domain.conditions.windows import MAX_COUNT
 
@@ -75,15 +75,15 @@ _VALUES: Mapping[str, Any] = {
 }
 
 
-def _given(name: str) -> dict[str, Any]:
+def _requires(name: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"not": _NULL}}}
 
 
 def _exactly_one(names: Iterable[str]) -> dict[str, Any]:
-    return {"oneOf": [_given(it) for it in names]}
+    return {"oneOf": [_requires(it) for it in names]}
 
 
-def _values(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, Any]]:
+def _operand_rules(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what each operator takes as its value."""
     rules = []
     for op in operators:
@@ -98,15 +98,15 @@ def _values(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, An
 
 _INSTANT = {"type": ["string", "number"]}
 _COUNTED = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, _NULL]}
-_STEPS = {"maxItems": MOST_STEPS}
+_STEPS = {"maxItems": MAX_STEPS}
 _AGGREGATED = {
     "if": {"properties": {"op": {"const": "between"}}},
     "then": {"properties": {"value": _PAIRS[0]}},
     "else": {"properties": {"value": {"type": "number"}}},
 }
 
-PROPERTIES: Mapping[str, Mapping[str, Any]] = {
-    "Matching": {"matching": {"minLength": 1, "maxLength": LONGEST}},
+FIELD_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
+    "Matching": {"matching": {"minLength": 1, "maxLength": MAX_PATTERN_LENGTH}},
     "Within": {"last": _OPTIONAL_DURATION},
     "Occurrence": dict.fromkeys(("older_than", "newer_than"), _OPTIONAL_DURATION),
     "InOrder": {
@@ -118,11 +118,11 @@ PROPERTIES: Mapping[str, Mapping[str, Any]] = {
 }
 """What is narrowed of single members."""
 
-NARROWED: Mapping[str, Mapping[str, Any]] = {
+OBJECT_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
     "Within": {
         "oneOf": [
-            _given("last") | {"not": {"anyOf": [_given("from"), _given("to")]}},
-            {"anyOf": [_given("from"), _given("to")], "not": _given("last")},
+            _requires("last") | {"not": {"anyOf": [_requires("from"), _requires("to")]}},
+            {"anyOf": [_requires("from"), _requires("to")], "not": _requires("last")},
         ]
     },
     "Count": _exactly_one(("at_least", "at_most", "exactly", "between")),
@@ -132,13 +132,13 @@ NARROWED: Mapping[str, Mapping[str, Any]] = {
     "ScoreByName": _AGGREGATED,
     "Computation": {
         "if": {"properties": {"fn": {"const": "count"}}},
-        "then": {"not": _given("path")},
-        "else": _given("path"),
+        "then": {"not": _requires("path")},
+        "else": _requires("path"),
     },
 }
 """What is narrowed of how members go together."""
 
-_COMPARING: Mapping[str, dict[str, Any]] = {
+_TIME_OPERANDS: Mapping[str, dict[str, Any]] = {
     "Comparison": _INSTANT,
     "Attribute": {"anyOf": [_INSTANT, _RELATIVE]},
     "Computed": {"anyOf": [_INSTANT, _RELATIVE]},
@@ -147,18 +147,20 @@ _COMPARING: Mapping[str, dict[str, Any]] = {
 """What counts as a time where."""
 
 
-def components(kinds: Iterable[type[Condition]], ref: str = "#/$defs/{name}") -> dict[str, Any]:
+def schema_components(
+    kinds: Iterable[type[Condition]], ref: str = "#/$defs/{name}"
+) -> dict[str, Any]:
     """Return the schemas by name; `Condition` is any of the kinds.  ``ref`` says how they refer to one another."""
     kinds = tuple(kinds)
     _, schemas = msgspec.json.schema_components([*kinds, Condition], ref_template=ref)
-    for name, members in PROPERTIES.items():
+    for name, members in FIELD_CONSTRAINTS.items():
         for member, narrowed in members.items():
             schemas[name]["properties"][member] |= narrowed
-    for name, narrowed in NARROWED.items():
+    for name, narrowed in OBJECT_CONSTRAINTS.items():
         schemas[name] |= narrowed
-    for name, time in _COMPARING.items():
+    for name, time in _TIME_OPERANDS.items():
         operators = schemas[name]["properties"]["op"]["enum"]
-        schemas[name]["allOf"] = _values(operators, time)
+        schemas[name]["allOf"] = _operand_rules(operators, time)
     schemas["Condition"] = {
         "title": "Condition",
         "description": "Something that holds of a person at an instant, or not.",
@@ -168,10 +170,10 @@ def components(kinds: Iterable[type[Condition]], ref: str = "#/$defs/{name}") ->
     return schemas
 
 
-def document(kinds: Iterable[type[Condition]]) -> dict[str, Any]:
+def schema_document(kinds: Iterable[type[Condition]]) -> dict[str, Any]:
     """Return the schema of a condition as a document by itself."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$ref": "#/$defs/Condition",
-        "$defs": components(kinds),
+        "$defs": schema_components(kinds),
     }

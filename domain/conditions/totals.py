@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from domain.conditions.summary import Summary
-from domain.conditions.values import Exact, is_number
+from domain.conditions.values import ExactNumber, is_number
 
 _EXACT = Context(prec=2_000)
 """Digits enough for a sum of any two doubles, so that no sum is ever rounded."""
@@ -21,7 +21,7 @@ _EXACT = Context(prec=2_000)
 _SHORT = Context(prec=40, traps=[Inexact])
 """Raises Inexact rather than round."""
 
-Function = Literal["count", "sum", "avg", "min", "max", "first", "last", "distinct"]
+AggregateFunction = Literal["count", "sum", "avg", "min", "max", "first", "last", "distinct"]
 NumberOperator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "between"]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -34,34 +34,34 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def is_compared(op: str, value: Any) -> bool:
+def is_number_comparison(op: str, value: Any) -> bool:
     """Say whether a number can be compared like this: with another, or by `between` with two."""
     numbers = value if op == "between" else [value]
     wanted = 2 if op == "between" else 1
     return isinstance(numbers, list) and len(numbers) == wanted and all(map(is_number, numbers))
 
 
-def comparer(op: str, value: Any) -> Callable[[Exact], bool]:
+def compile_number_comparison(op: str, value: Any) -> Callable[[ExactNumber], bool]:
     """Return what compares a result exactly."""
     if op == "between":
-        low, high = map(exact, value)
+        low, high = map(to_exact, value)
         return lambda result: low <= result <= high
-    compare, wanted = _COMPARE[op], exact(value)
+    compare, wanted = _COMPARE[op], to_exact(value)
     return lambda result: compare(result, wanted)
 
 
-def texts(values: Iterable[Any], distinct: bool) -> list[str]:
+def exact_texts(values: Iterable[Any], distinct: bool) -> list[str]:
     """Return the numbers; and, to be told apart, texts and booleans too."""
     found = list[str]()
     for value in values:
         if is_number(value):
-            found.append(canonical(value))
+            found.append(canonical_number(value))
         elif distinct and isinstance(value, (str, bool)):
             found.append(msgspec.json.encode(value).decode())
     return found
 
 
-def canonical(value: float) -> str:
+def canonical_number(value: float) -> str:
     """Return a number's text, the same for equal numbers: that of its decimal without needless zeros."""
     text = repr(value)
     if text[-1] != "0" and "e" not in text:
@@ -70,7 +70,7 @@ def canonical(value: float) -> str:
     return str(number.normalize(_EXACT)) if number else "0"
 
 
-def readable(result: Exact) -> float | str:
+def to_json_number(result: ExactNumber) -> float | str:
     """Return a number for people; the text of one that no double can hold."""
     try:
         return float(Fraction(result))
@@ -79,20 +79,20 @@ def readable(result: Exact) -> float | str:
 
 
 @lru_cache(maxsize=4_096)
-def exact(value: float) -> Decimal:
+def to_exact(value: float) -> Decimal:
     """Return the number that is written, not the double next to it."""
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
-def total(fn: Function, found: Sequence[Any]) -> Summary:
+def aggregate_values(fn: AggregateFunction, values: Sequence[Any]) -> Summary:
     """Return what some values, at least one, add up to."""
     if fn in {"first", "last"}:
-        return min(found) if fn == "first" else max(found)
+        return min(values) if fn == "first" else max(values)
     if fn == "distinct":
-        return sorted(set(found))
-    if len(found) == 1:
-        return found[0] if fn in {"min", "max"} else [found[0], 1]
-    numbers = [Decimal(it) for it in found]
+        return sorted(set(values))
+    if len(values) == 1:
+        return values[0] if fn in {"min", "max"} else [values[0], 1]
+    numbers = [Decimal(it) for it in values]
     if fn in {"min", "max"}:
         return str(min(numbers) if fn == "min" else max(numbers))
     return [_sum(numbers), len(numbers)]
@@ -105,14 +105,14 @@ def _sum(numbers: Iterable[Decimal]) -> str:
     return str(total.normalize(_EXACT)) if total else "0"
 
 
-def _sums(one: Any, other: Any) -> Any:
+def _merge_sums(one: Any, other: Any) -> Any:
     return [_sum((Decimal(one[0]), Decimal(other[0]))), one[1] + other[1]]
 
 
-_TOTALS: dict[str, Callable[[Any, Any], Any]] = {
-    "count": _sums,
-    "sum": _sums,
-    "avg": _sums,
+_MERGES: dict[str, Callable[[Any, Any], Any]] = {
+    "count": _merge_sums,
+    "sum": _merge_sums,
+    "avg": _merge_sums,
     "min": lambda one, other: str(min(Decimal(one), Decimal(other))),
     "max": lambda one, other: str(max(Decimal(one), Decimal(other))),
     "first": min,
@@ -121,12 +121,12 @@ _TOTALS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def joined(fn: Function, one: Summary, other: Summary) -> Summary:
+def merge_totals(fn: AggregateFunction, left: Summary, right: Summary) -> Summary:
     """Return what two totals add up to."""
-    return _TOTALS[fn](one, other)
+    return _MERGES[fn](left, right)
 
 
-def result_of(fn: Function, total: Summary) -> Any:
+def result_of_total(fn: AggregateFunction, total: Summary) -> Any:
     """Return the result of a total; None if there is none.  A number is exact: an average is a Fraction."""
     if fn in {"first", "last"}:
         return None if total is None else msgspec.json.decode(total[-1])
@@ -139,32 +139,32 @@ def result_of(fn: Function, total: Summary) -> Any:
     return _average(Decimal(total[0]), total[1]) if fn == "avg" else Decimal(total)
 
 
-def results(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+def results_as_values_expire(fn: AggregateFunction, values: Sequence[Any]) -> Iterator[Any]:
     """Give out the result of some values, then of what is left as they go one by one, the first of them first."""
     if fn in {"count", "sum", "avg"}:
-        return _sums_left(fn, found)
-    left = [result_of(fn, None), *_gathered(fn, found)]
+        return _remaining_sums(fn, values)
+    left = [result_of_total(fn, None), *_suffix_results(fn, values)]
     return iter(left[::-1])
 
 
-def _sums_left(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+def _remaining_sums(fn: AggregateFunction, found: Sequence[Any]) -> Iterator[Any]:
     numbers = [Decimal(it) for it in found]
     sum_, left = reduce(_EXACT.add, numbers, Decimal(0)), len(numbers)
     for number in numbers:
         yield _average(sum_, left) if fn == "avg" else sum_
         sum_, left = _EXACT.subtract(sum_, number), left - 1
-    yield result_of(fn, None)
+    yield result_of_total(fn, None)
 
 
-def _gathered(fn: Function, found: Sequence[Any]) -> Iterator[Any]:
+def _suffix_results(fn: AggregateFunction, found: Sequence[Any]) -> Iterator[Any]:
     """Give out the result of the last value, of the last two, and so on."""
     if fn in {"min", "max"}:
         return accumulate(map(Decimal, reversed(found)), min if fn == "min" else max)
-    totals = (total(fn, [it]) for it in reversed(found))
-    return (result_of(fn, it) for it in accumulate(totals, partial(joined, fn)))
+    totals = (aggregate_values(fn, [it]) for it in reversed(found))
+    return (result_of_total(fn, it) for it in accumulate(totals, partial(merge_totals, fn)))
 
 
-def _average(sum_: Decimal, count: int) -> Exact:
+def _average(sum_: Decimal, count: int) -> ExactNumber:
     """Return a decimal if that is exact: a fraction takes a hundred times as long (measured)."""
     try:
         return _SHORT.divide(sum_, count)

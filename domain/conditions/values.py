@@ -50,13 +50,13 @@ OPPOSITES: dict[str, str] = {
 """Operators that hold exactly where another does not."""
 
 DAY_US = 86_400_000_000
-Exact = Decimal | Fraction
-EXACT = (Decimal, Fraction)
+ExactNumber = Decimal | Fraction
+EXACT_TYPES = (Decimal, Fraction)
 """Numbers that were worked out: no double next to them stands for them."""
 
-LARGEST_BITS = 1_024
+MAX_INTEGER_BITS = 1_024
 
-Test = Callable[[Any], bool]
+Predicate = Callable[[Any], bool]
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,32 +68,32 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         paths.parse(self.path)
-        if needs_clock(self.value):
+        if is_relative_time(self.value):
             raise InvalidRequest(
                 "a time relative to the clock is for attributes; compare a property with an instant",
                 path=self.path,
             )
-        check(self.op, self.value)
+        check_operand(self.op, self.value)
 
-    def compiled(self) -> Callable[[Any], bool]:
+    def compile(self) -> Callable[[Any], bool]:
         """Return the test of a document such as ``{"properties": {...}}``."""
-        find = paths.finder(paths.parse(self.path))
-        holds = tester(self.op, self.value, 0)
+        find = paths.compile_path(paths.parse(self.path))
+        holds = compile_operator(self.op, self.value, 0)
         if self.op in OPPOSITES:
             return lambda document: not any(map(holds, find(document)))
         return lambda document: any(map(holds, find(document)))
 
 
-def tester(op: str, value: Any, clock: int) -> Test:
+def compile_operator(op: str, value: Any, clock: int) -> Predicate:
     """Return the test of one value by the positive form of the operator.
 
     Of a negative operator the caller takes the opposite, over all values at the path.  ``clock`` is
     in microseconds, for values such as ``{"ago": "7d"}``.
     """
-    return _TESTS[OPPOSITES.get(op, op)](value, clock)
+    return _OPERATORS[OPPOSITES.get(op, op)](value, clock)
 
 
-def check(op: str, value: Any) -> None:
+def check_operand(op: str, value: Any) -> None:
     """Raise InvalidRequest, with what to write, unless the operator can take the value."""
     if op in {"exists", "not_exists"}:
         if value is not msgspec.UNSET:
@@ -101,17 +101,17 @@ def check(op: str, value: Any) -> None:
         return
     if value is msgspec.UNSET:
         raise InvalidRequest(f"{op} needs a value", op=op)
-    wants, fits = _WANTS.get(OPPOSITES.get(op, op), ("any value", lambda _value: True))
+    wants, fits = _OPERANDS.get(OPPOSITES.get(op, op), ("any value", lambda _value: True))
     if not fits(value):
         raise InvalidRequest(f"{op} needs {wants}", op=op)
 
 
-def needs_clock(value: Any) -> bool:
+def is_relative_time(value: Any) -> bool:
     """Say whether a value is relative to the clock: ``{"ago": "7d"}``."""
     return isinstance(value, dict) and set(value) == {"ago"}
 
 
-def time_of(value: Any) -> int | None:
+def to_instant(value: Any) -> int | None:
     """Return the microseconds that a value means, or None if it is no time.
 
     A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds of the years 1 to 9999.
@@ -129,34 +129,34 @@ def is_number(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int):
-        return not isinstance(value, bool) and value.bit_length() <= LARGEST_BITS
-    return isinstance(value, EXACT)
+        return not isinstance(value, bool) and value.bit_length() <= MAX_INTEGER_BITS
+    return isinstance(value, EXACT_TYPES)
 
 
-def boundary(value: Any, clock: int) -> int:
+def resolve_instant(value: Any, clock: int) -> int:
     """Return the instant that a condition's value names, in microseconds."""
-    if needs_clock(value):
+    if is_relative_time(value):
         return clock - parse_duration(value["ago"])
-    at = time_of(value)
+    at = to_instant(value)
     assert at is not None
     return at
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(left: Any, right: Any) -> bool:
     """Say whether two JSON values are equal, type for type."""
-    if is_number(one) and is_number(other):
-        return bool(one == other)
-    if type(one) is not type(other):
+    if is_number(left) and is_number(right):
+        return bool(left == right)
+    if type(left) is not type(right):
         return False
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[it], other[it]) for it in one)
-    return bool(one == other)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(json_equal, left, right))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(json_equal(left[it], right[it]) for it in left)
+    return bool(left == right)
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, int], Test]:
-    def make(wanted: Any, _clock: int) -> Test:
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, int], Predicate]:
+    def make(wanted: Any, _clock: int) -> Predicate:
         if isinstance(wanted, str):
             return lambda it: isinstance(it, str) and compare(it, wanted)
         return lambda it: is_number(it) and compare(it, wanted)
@@ -169,42 +169,44 @@ def _comparable(one: Any, other: Any) -> bool:
     return both_texts or (is_number(one) and is_number(other))
 
 
-def _between(bounds: Any, _clock: int) -> Test:
+def _between(bounds: Any, _clock: int) -> Predicate:
     low, high = bounds
     return lambda it: _comparable(it, low) and _comparable(it, high) and low <= it <= high
 
 
-def _equal(wanted: Any, _clock: int) -> Test:
+def _equal(wanted: Any, _clock: int) -> Predicate:
     if isinstance(wanted, str):
         return lambda it: bool(it == wanted)
-    return lambda it: same(it, wanted)
+    return lambda it: json_equal(it, wanted)
 
 
-def _in(wanted: Any, _clock: int) -> Test:
+def _in(wanted: Any, _clock: int) -> Predicate:
     texts = frozenset(it for it in wanted if isinstance(it, str))
     others = [it for it in wanted if not isinstance(it, str)]
-    return lambda it: it in texts if isinstance(it, str) else any(same(it, one) for one in others)
+    return lambda it: (
+        it in texts if isinstance(it, str) else any(json_equal(it, one) for one in others)
+    )
 
 
-def _contains(wanted: Any, _clock: int) -> Test:
+def _contains(wanted: Any, _clock: int) -> Predicate:
     def holds(it: Any) -> bool:
         if isinstance(it, list):
-            return any(same(one, wanted) for one in it)
+            return any(json_equal(one, wanted) for one in it)
         return isinstance(it, str) and isinstance(wanted, str) and wanted in it
 
     return holds
 
 
-def _texts(method: Callable[[str, str], bool]) -> Callable[[Any, int], Test]:
+def _texts(method: Callable[[str, str], bool]) -> Callable[[Any, int], Predicate]:
     return lambda wanted, _clock: lambda it: isinstance(it, str) and method(it, wanted)
 
 
-def _times(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Test]:
-    def make(wanted: Any, clock: int) -> Test:
-        bound = boundary(wanted, clock)
+def _instants(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Predicate]:
+    def make(wanted: Any, clock: int) -> Predicate:
+        bound = resolve_instant(wanted, clock)
 
         def holds(it: Any) -> bool:
-            at = time_of(it)
+            at = to_instant(it)
             return at is not None and compare(at, bound)
 
         return holds
@@ -212,7 +214,7 @@ def _times(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Test]:
     return make
 
 
-_TESTS: dict[str, Callable[[Any, int], Test]] = {
+_OPERATORS: dict[str, Callable[[Any, int], Predicate]] = {
     "eq": _equal,
     "gt": _ordered(gt),
     "gte": _ordered(ge),
@@ -224,17 +226,17 @@ _TESTS: dict[str, Callable[[Any, int], Test]] = {
     "starts_with": _texts(str.startswith),
     "ends_with": _texts(str.endswith),
     "exists": lambda _wanted, _clock: lambda it: it is not None,
-    "before": _times(lambda it, bound: it < bound),
-    "after": _times(lambda it, bound: it > bound),
-    "on": _times(lambda it, bound: it // DAY_US == bound // DAY_US),
+    "before": _instants(lambda it, bound: it < bound),
+    "after": _instants(lambda it, bound: it > bound),
+    "on": _instants(lambda it, bound: it // DAY_US == bound // DAY_US),
 }
 
 
 def _is_time(value: Any) -> bool:
-    if needs_clock(value):
+    if is_relative_time(value):
         parse_duration(value["ago"])
         return True
-    return time_of(value) is not None
+    return to_instant(value) is not None
 
 
 def _is_scalar(value: Any) -> bool:
@@ -242,7 +244,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 _TIME = 'an instant such as "2026-01-31T12:00:00Z", or {"ago": "7d"}'
-_WANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_OPERANDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("gt", "gte", "lt", "lte"), ("a number or a string", _is_scalar)),
     "between": (
         "[low, high], both numbers or both strings",
@@ -255,15 +257,15 @@ _WANTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def next_change(op: str, value: Any, found: Iterable[Any], clock: int) -> int | None:
+def next_flip_at(op: str, value: Any, values: Iterable[Any], clock: int) -> int | None:
     """Return when a comparison relative to the clock may change by itself, or None if never.
 
     ``found`` are the values that are compared.
     """
-    if op not in {"before", "after", "on"} or not needs_clock(value):
+    if op not in {"before", "after", "on"} or not is_relative_time(value):
         return None
     span = parse_duration(value["ago"])
-    times = [at for it in found if (at := time_of(it)) is not None]
+    times = [at for it in values if (at := to_instant(it)) is not None]
     if op == "on":
         bounds = [b for at in times for b in _day_bounds(at)]
     else:  # `before` begins one microsecond after the bound has reached the value
@@ -276,7 +278,7 @@ def _day_bounds(at: int) -> tuple[int, int]:
     return start, start + DAY_US
 
 
-def shown(at: int) -> str:
+def format_utc(at: int) -> str:
     """Return microseconds as RFC 3339 UTC."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + at * MICROSECOND
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

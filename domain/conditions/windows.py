@@ -8,7 +8,7 @@ from domain.core.errors import InvalidRequest
 from domain.core.time import parse_duration, parse_instant
 
 
-class Within(
+class TimeWindow(
     msgspec.Struct,
     frozen=True,
     forbid_unknown_fields=True,
@@ -37,14 +37,14 @@ class Within(
         """Length of a window that moves with the clock, in microseconds; None of a fixed one."""
         return None if self.last is None else parse_duration(self.last)
 
-    def covers(self, at: int) -> bool:
+    def contains(self, at: int) -> bool:
         """Say whether a fixed window has the instant: ``from`` ≤ at < ``to``."""
         low = None if self.from_ is None else parse_instant(self.from_)
         high = None if self.to is None else parse_instant(self.to)
         return (low is None or low <= at) and (high is None or at < high)
 
 
-class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How often: exactly one of these."""
 
     at_least: int | None = None
@@ -75,7 +75,7 @@ class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return self.between
 
     @property
-    def enough(self) -> int:
+    def max_relevant_count(self) -> int:
         """How many events tell everything: one more changes nothing."""
         low, high = self.bounds
         return low if high is None else high + 1
@@ -89,4 +89,4 @@ class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 MAX_COUNT = 100_000
 """Largest number of times that a condition may ask for."""
 
-ONCE = Count(at_least=1)
+AT_LEAST_ONCE = CountBounds(at_least=1)

@@ -69,7 +69,7 @@ class UnsafeServer(FoldlineError):
     code = "unsafe_server"
 
 
-class HoleInLedger(FoldlineError):
+class LedgerGap(FoldlineError):
     """A position is missing: the reader stops rather than skip an event."""
 
     code = "hole_in_ledger"

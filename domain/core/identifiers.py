@@ -6,13 +6,13 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import NamedTuple
 
-STRENGTH = ("user_id", "email", "phone", "external_id", "anonymous_id")
+KINDS_BY_STRENGTH = ("user_id", "email", "phone", "external_id", "anonymous_id")
 """Kinds of identifier, strongest first: a message goes to the stream of its strongest."""
 
-MAX_BYTES = 1024
+MAX_IDENTIFIER_BYTES = 1024
 """Longest identifier, in UTF-8 bytes (reliability notes, input policy)."""
 
-BLOCKED = frozenset(
+BLOCKED_VALUES = frozenset(
     {
         "null",
         "undefined",
@@ -56,7 +56,7 @@ def normalise(kind: str, value: str) -> Identifier:
 def is_blocked(identifier: Identifier) -> bool:
     """Say whether the value is one that clients send when they mean nobody."""
     value = identifier.value.strip().lower()
-    return value in BLOCKED or not value.strip("0-")
+    return value in BLOCKED_VALUES or not value.strip("0-")
 
 
 def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
@@ -66,7 +66,7 @@ def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
     """
     return min(
         identifiers,
-        key=lambda it: (is_blocked(it), STRENGTH.index(it.kind), it.value),
+        key=lambda it: (is_blocked(it), KINDS_BY_STRENGTH.index(it.kind), it.value),
         default=None,
     )
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BY_ITSELF = 0
+TIMER = 0
 """Stands for the position of what only time has caused."""
 
 
-class Since(NamedTuple):
+class Cause(NamedTuple):
     """When something began or ended: that somebody is in a segment, that something is remembered."""
 
     at: int
     """In microseconds since 1970 UTC, on the ledger's clock."""
 
-    by: int
+    position: int
     """Position of the event that did it, or BY_ITSELF."""

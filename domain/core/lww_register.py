@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import msgspec
 
-MOST = 1_000
+MAX_ENTRIES = 1_000
 """Entries kept in one map of a profile: those in `FIRST`, then the first in the order of their text.
 
 Of a union, that is the first of what was kept of its parts, so it does not depend on order either.
 """
 
-FIRST = frozenset(
+PRIORITY_KEYS = frozenset(
     (
         *("name", "firstName", "first_name", "firstname", "lastName", "last_name", "lastname"),
         *("email", "phone", "facebook", "facebook_id", "facebookId", "tags"),
@@ -22,7 +22,7 @@ FIRST = frozenset(
 )
 """Traits that profiles show in a place of their own: none of the others can crowd them out."""
 
-NULL = b"null"
+JSON_NULL = b"null"
 """What unsets a value.  It is kept, for it still wins over what was said before."""
 
 
@@ -30,7 +30,7 @@ class Register(msgspec.Struct, frozen=True, order=True, array_like=True, gc=Fals
     """What was said last, when, and by which event; the event's id decides between equal times."""
 
     at: datetime
-    by: bytes
+    event_id: bytes
     value: bytes = b""
     """JSON as it was written, numbers digit for digit."""
 
@@ -40,23 +40,23 @@ Registers = dict[str, Register]
 _Value = TypeVar("_Value")
 
 
-def put(registers: Registers, key: str, said: Register) -> None:
+def put(registers: Registers, key: str, register: Register) -> None:
     """Take a word in, unless a later one is known."""
     known = registers.get(key)
-    if known is None or known < said:
-        registers[key] = said
+    if known is None or known < register:
+        registers[key] = register
         if known is None:
-            limit(registers)
+            enforce_limit(registers)
 
 
-def limit(entries: dict[str, _Value]) -> None:
+def enforce_limit(entries: dict[str, _Value]) -> None:
     """Drop what is beyond the limit."""
-    while len(entries) > MOST:
-        del entries[max(entries, key=_place)]
+    while len(entries) > MAX_ENTRIES:
+        del entries[max(entries, key=_priority)]
 
 
-def _place(key: str) -> tuple[bool, str]:
-    return key not in FIRST, key
+def _priority(key: str) -> tuple[bool, str]:
+    return key not in PRIORITY_KEYS, key
 
 
 def latest(one: Register | None, other: Register | None) -> Register | None:
@@ -66,18 +66,20 @@ def latest(one: Register | None, other: Register | None) -> Register | None:
     return max(one, other)
 
 
-def join(sides: Iterable[tuple[Mapping[str, Register], datetime | None]]) -> Registers:
+def merge_registers(
+    partials: Iterable[tuple[Mapping[str, Register], datetime | None]],
+) -> Registers:
     """Return the word that counts for each key.
 
     A side with an instant is demoted: what it said by then only fills the gaps of the others.  No
     word is a gap, and so is ``null`` if it was said by then.
     """
     words: dict[str, list[tuple[Register, datetime | None]]] = {}
-    for registers, demoted in sides:
+    for registers, demoted in partials:
         for key, register in registers.items():
             words.setdefault(key, []).append((register, demoted))
     joined = {key: _winner(words[key]) for key in words}
-    limit(joined)
+    enforce_limit(joined)
     return joined
 
 
@@ -86,7 +88,9 @@ def _winner(words: list[tuple[Register, datetime | None]]) -> Register:
     if not weak:
         return max(it for it, _ in words)
     best = max((it for it, until in words if until is None or it.at > until), default=None)
-    if best is not None and best.value != NULL:
+    if best is not None and best.value != JSON_NULL:
         return best
-    fillers = [it for it, until in weak if it.value != NULL and (best is None or best.at <= until)]
+    fillers = [
+        it for it, until in weak if it.value != JSON_NULL and (best is None or best.at <= until)
+    ]
     return max(fillers, default=best or max(it for it, _ in weak))

@@ -8,8 +8,8 @@ import msgspec
 
 from domain.core.errors import InvalidRequest
 
-NAME_LENGTH, TEXT_LENGTH = 200, 2_000
-DOCUMENT_BYTES = 100_000
+MAX_NAME_LENGTH, MAX_DESCRIPTION_LENGTH = 200, 2_000
+MAX_DOCUMENT_BYTES = 100_000
 """Longest condition or rule, as JSON."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
@@ -26,17 +26,19 @@ def check_id(kind: str, id_: str, example: str) -> None:
 
 def check_texts(kind: str, name: str, description: str, document: bytes) -> None:
     """Raise InvalidRequest for what is too long, or cannot be kept."""
-    if not name.strip() or len(name) > NAME_LENGTH:
-        raise InvalidRequest(f"a {kind}'s name has 1 to {NAME_LENGTH} characters")
-    if len(description) > TEXT_LENGTH:
-        raise InvalidRequest(f"a {kind}'s description has at most {TEXT_LENGTH} characters")
-    if len(document) > DOCUMENT_BYTES:
-        raise InvalidRequest(f"a {kind} has at most {DOCUMENT_BYTES:,} bytes", path="")
+    if not name.strip() or len(name) > MAX_NAME_LENGTH:
+        raise InvalidRequest(f"a {kind}'s name has 1 to {MAX_NAME_LENGTH} characters")
+    if len(description) > MAX_DESCRIPTION_LENGTH:
+        raise InvalidRequest(
+            f"a {kind}'s description has at most {MAX_DESCRIPTION_LENGTH} characters"
+        )
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise InvalidRequest(f"a {kind} has at most {MAX_DOCUMENT_BYTES:,} bytes", path="")
     if "\0" in name + description or _NUL.search(document):
         raise InvalidRequest("NUL can be part of no value")
 
 
-def decoded(kind: str, document: bytes) -> object:
+def decode_json(kind: str, document: bytes) -> object:
     """Return what JSON text says.  Raises InvalidRequest."""
     try:
         return msgspec.json.decode(document)

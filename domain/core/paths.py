@@ -18,12 +18,12 @@ _STEP = re.compile(
     r"""\.(?P<name>[^\s.\[\]=!<>"']+)|\[(?P<quoted>"(?:[^"\\]|\\.)*")\]|(?P<any>\[\])"""
 )
 
-Steps = tuple[str | None, ...]
+PathSteps = tuple[str | None, ...]
 """Names from the outside in; None is any element of a list."""
 
 
 @lru_cache(maxsize=4096)
-def parse(text: str) -> Steps:
+def parse(text: str) -> PathSteps:
     """Return the steps of a path.  Raises InvalidRequest with the place that cannot be read."""
     root = _ROOT.match(text)
     if root is None:
@@ -44,10 +44,10 @@ def parse(text: str) -> Steps:
     return tuple(steps)
 
 
-def finder(steps: Steps) -> Callable[[Any], Sequence[Any]]:
+def compile_path(steps: PathSteps) -> Callable[[Any], Sequence[Any]]:
     """Return what does the same as `find` for these steps."""
     if None in steps:
-        return lambda document: find(document, steps)
+        return lambda document: find_values(document, steps)
 
     def find_one(document: Any) -> Sequence[Any]:
         try:
@@ -60,12 +60,12 @@ def finder(steps: Steps) -> Callable[[Any], Sequence[Any]]:
     return find_one
 
 
-def find(document: Any, steps: Sequence[str | None]) -> Sequence[Any]:
+def find_values(document: Any, steps: Sequence[str | None]) -> Sequence[Any]:
     """Return the values at the path; none if it does not fit the document."""
     for depth, step in enumerate(steps, 1):
         if step is None:
             elements = document if isinstance(document, list) else ()
-            return [found for each in elements for found in find(each, steps[depth:])]
+            return [found for each in elements for found in find_values(each, steps[depth:])]
         if not isinstance(document, dict) or step not in document:
             return ()
         document = document[step]

@@ -14,34 +14,34 @@ from typing import Any
 
 import msgspec
 
-EXACT = 2**53
+MAX_EXACT_INTEGER = 2**53
 """Integers up to here survive every JSON reader, JavaScript's included."""
 
-LONGEST_NUMBER = 100
+MAX_NUMBER_LENGTH = 100
 """In characters; what is longer is no quantity, and ``jsonb`` has limits of its own."""
 
-DEEPEST = 64
+MAX_NESTING = 64
 """Levels of nesting that a document in need of repair may have; ingest allows half of that."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PLAIN_SHAPE = bytes.maketrans(b"123456789E+", b"000000000e-")
 _WIDE_NUMBER = re.compile(rb"[:\[,]\s*-?(?:[0-9.]{16}|[0-9.]+[eE][+-]?[0-9]{3})")
-_ENCODE = msgspec.json.Encoder(decimal_format="number").encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def text(value: str) -> str:
+def storable_text(value: str) -> str:
     """Return the string with what a ``text`` column cannot hold replaced by U+FFFD."""
     if value.isascii() and "\0" not in value:
         return value
     return _UNSTORABLE.sub("\ufffd", value)
 
 
-def is_text(value: str) -> bool:
+def is_storable_text(value: str) -> bool:
     """Say whether a ``text`` column can hold the string as it is: no event has another name."""
-    return text(value) == value
+    return storable_text(value) == value
 
 
-def is_storable(document: bytes) -> bool:
+def is_storable_json(document: bytes) -> bool:
     """Say whether JSON that ``msgspec`` has read can go into ``jsonb`` as it is.
 
     May say no to a good document, never yes to a bad one.
@@ -55,7 +55,7 @@ def is_storable(document: bytes) -> bool:
     return _WIDE_NUMBER.search(document) is None
 
 
-def parse(document: bytes) -> Any:
+def parse_leniently(document: bytes) -> Any:
     """Read JSON as leniently as it can be read, and return a value fit for ``jsonb``.
 
     Raises ValueError (RecursionError from the parser) for what is no JSON, or nested too deep.
@@ -70,20 +70,20 @@ def parse(document: bytes) -> Any:
     )
 
 
-def dump(value: Any) -> bytes:
+def dump_json(value: Any) -> bytes:
     """Write what :func:`parse` returned, each number as exactly as it was read."""
-    return _ENCODE(value)
+    return _encode(value)
 
 
 def _integer(digits: str) -> int | str:
-    if len(digits) > 17 or not -EXACT <= (number := int(digits)) <= EXACT:
+    if len(digits) > 17 or not -MAX_EXACT_INTEGER <= (number := int(digits)) <= MAX_EXACT_INTEGER:
         return digits
     return number
 
 
 def _decimal(digits: str) -> Decimal | str:
     mantissa, _, exponent = digits.lower().partition("e")
-    if len(mantissa) > LONGEST_NUMBER or len(exponent.lstrip("+-0")) > 3:
+    if len(mantissa) > MAX_NUMBER_LENGTH or len(exponent.lstrip("+-0")) > 3:
         return digits
     if not -308 <= int(exponent or 0) <= 308 or float(digits) in (float("inf"), float("-inf")):
         return digits
@@ -92,12 +92,12 @@ def _decimal(digits: str) -> Decimal | str:
 
 def _storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
-        return text(value)
+        return storable_text(value)
     # A fixed limit: one that came from the interpreter's stack would differ between two readings.
-    if depth > DEEPEST:
+    if depth > MAX_NESTING:
         raise ValueError("nested too deep")
     if isinstance(value, list):
         return [_storable(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {text(key): _storable(item, depth + 1) for key, item in value.items()}
+        return {storable_text(key): _storable(item, depth + 1) for key, item in value.items()}
     return value

@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([smhd])", re.ASCII)
 
-LONGEST_DAYS = 36_525
+MAX_DURATION_DAYS = 36_525
 """A window is at most a hundred years."""
 
 
@@ -31,8 +31,8 @@ def _duration(text: str) -> int:
     if found is None:
         raise InvalidRequest(f"{text!r} is no duration; write one such as 90s, 15m, 24h or 30d")
     seconds = int(found[1]) * _UNITS[found[2]]
-    if seconds > LONGEST_DAYS * 86_400:
-        raise InvalidRequest(f"{text} is too long; a duration is at most {LONGEST_DAYS}d")
+    if seconds > MAX_DURATION_DAYS * 86_400:
+        raise InvalidRequest(f"{text} is too long; a duration is at most {MAX_DURATION_DAYS}d")
     return seconds * 1_000_000
 
 

@@ -8,20 +8,22 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.events import matcher
-from domain.conditions.names import EventName, name_test
+from domain.conditions.events import compile_where
+from domain.conditions.names import EventName, compile_event_name
 from domain.conditions.values import Comparison
 from domain.core.errors import InvalidRequest
 from domain.events import payload
 from domain.events.events import MessageEvent
 from domain.events.message import MessageKind
-from domain.events.payload import Document
+from domain.events.payload import ParsedMessage
 
-MOST_NAMES = 1_000
-NAME_LENGTH = 200
+MAX_EVENT_NAMES = 1_000
+MAX_NAME_LENGTH = 200
 
 
-class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SubscriptionDefinition(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What somebody wants a stream to send, and where."""
 
     endpoint: str
@@ -39,27 +41,27 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """Nothing is sent for now; it goes on later from where it stands."""
 
 
-class Filter:
+class EventFilter:
     """A definition, ready to be asked about events."""
 
-    def __init__(self, stream: str, wanted: Definition) -> None:
-        self._stream, self._wanted = stream, wanted
-        self._matches = matcher(wanted.where)
+    def __init__(self, subscription: str, definition: SubscriptionDefinition) -> None:
+        self._subscription, self._definition = subscription, definition
+        self._matches = compile_where(definition.where)
 
     @cached_property
     def _names(self) -> list[Callable[[str], bool]]:
-        return [name_test(it) for it in self._wanted.events]
+        return [compile_event_name(it) for it in self._definition.events]
 
-    def taken(self, event: MessageEvent) -> Document | None:
+    def select(self, event: MessageEvent) -> ParsedMessage | None:
         """Return what an event says if it is to be sent; None if it is not."""
-        wanted = self._wanted
+        wanted = self._definition
         if wanted.kinds and event.kind not in wanted.kinds:
             return None
         if self._names and not any(fits(event.name) for fits in self._names):
             return None
-        if not lets_pass(event.payload, (self._stream, wanted.name)):
+        if not integrations_allow(event.payload, (self._subscription, wanted.name)):
             return None
-        said = payload.read(event)
+        said = payload.parse(event)
         return said if self._matches({"properties": said.properties}) else None
 
 
@@ -70,7 +72,7 @@ class _Message(msgspec.Struct):
 _message = msgspec.json.Decoder(_Message).decode
 
 
-def lets_pass(message: bytes, names: tuple[str, ...]) -> bool:
+def integrations_allow(message: bytes, destinations: tuple[str, ...]) -> bool:
     """Say whether a message's ``integrations`` let it go to a destination of these names.
 
     What is said of the destination itself counts before what is said of ``All``; without a word it may.
@@ -83,23 +85,23 @@ def lets_pass(message: bytes, names: tuple[str, ...]) -> bool:
         return True
     if not isinstance(said, Mapping):
         return True
-    own = next((said[it] for it in names if it and it in said), None)
+    own = next((said[it] for it in destinations if it and it in said), None)
     return said.get("All") is not False if own is None else own is not False
 
 
-def read(document: Any) -> Definition:
+def parse_subscription(document: Any) -> SubscriptionDefinition:
     """Return the definition that JSON spells.  Raises InvalidRequest."""
     try:
-        wanted = msgspec.convert(document, Definition)
+        wanted = msgspec.convert(document, SubscriptionDefinition)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"the stream cannot be read: {error}") from None
-    if len(wanted.events) > MOST_NAMES or len(wanted.name) > NAME_LENGTH:
+    if len(wanted.events) > MAX_EVENT_NAMES or len(wanted.name) > MAX_NAME_LENGTH:
         raise InvalidRequest(
-            f"a stream has at most {MOST_NAMES:,} names of events, and a name of its own of at"
-            f" most {NAME_LENGTH} characters"
+            f"a stream has at most {MAX_EVENT_NAMES:,} names of events, and a name of its own of at"
+            f" most {MAX_NAME_LENGTH} characters"
         )
     return wanted
 
 
-encode = msgspec.json.Encoder(order="deterministic").encode
-decode = msgspec.json.Decoder(Definition).decode
+encode_subscription = msgspec.json.Encoder(order="deterministic").encode
+decode_subscription = msgspec.json.Decoder(SubscriptionDefinition).decode

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from uuid import UUID
 
-DELAYS: Sequence[timedelta] = (
+RETRY_DELAYS: Sequence[timedelta] = (
     timedelta(seconds=5),
     timedelta(minutes=5),
     timedelta(minutes=30),
@@ -25,44 +25,44 @@ DELAYS: Sequence[timedelta] = (
 JITTER = 0.1
 """How much sooner or later than that, as a share: so that what failed together does not come together."""
 
-SOONEST, LATEST = timedelta(seconds=1), timedelta(hours=24)
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = timedelta(seconds=1), timedelta(hours=24)
 """What a Retry-After is held to."""
 
-MOST_ATTEMPTS = 50
+RETRY_AFTER_ATTEMPT_LIMIT = 50
 """Attempts after which a Retry-After uses up a step of the schedule like any other failure."""
 
-GIVEN_UP_AFTER = timedelta(days=5)
+DISABLE_AFTER = timedelta(days=5)
 """For how long an endpoint may do nothing but fail until nothing is sent to it any more."""
 
 
-def next_step(step: int, attempts: int, asked: timedelta | None) -> int:
+def next_attempt(step: int, attempts: int, retry_after: timedelta | None) -> int:
     """Return the step of the schedule after a failure; ``attempts`` counts those made, this one included.
 
     A time that the receiver asked for uses up none: an overloaded receiver that says so loses nothing.
     """
-    return step if asked is not None and attempts < MOST_ATTEMPTS else step + 1
+    return step if retry_after is not None and attempts < RETRY_AFTER_ATTEMPT_LIMIT else step + 1
 
 
-def delay(delivery: UUID, step: int, asked: timedelta | None) -> timedelta | None:
+def backoff(delivery: UUID, step: int, retry_after: timedelta | None) -> timedelta | None:
     """Return how long to wait after a failure that led to this step; None: it was the last attempt."""
-    if step > len(DELAYS):
+    if step > len(RETRY_DELAYS):
         return None
-    if asked is not None:
-        return asked
+    if retry_after is not None:
+        return retry_after
     text = delivery.bytes + step.to_bytes(2)
     share = int.from_bytes(blake2b(text, digest_size=4).digest()) / (2**32 - 1)
-    return DELAYS[step - 1] * (1 + JITTER * (2 * share - 1))
+    return RETRY_DELAYS[step - 1] * (1 + JITTER * (2 * share - 1))
 
 
-def retry_after(value: str, now: datetime) -> timedelta | None:
+def parse_retry_after(value: str, now: datetime) -> timedelta | None:
     """Return how long a Retry-After asks to wait, within bounds; None if it says nothing that can be read."""
     text = value.strip()
     if text.isascii() and text.isdigit():
-        wanted = timedelta(seconds=min(int(text[:12]), LATEST.total_seconds()))
+        wanted = timedelta(seconds=min(int(text[:12]), MAX_RETRY_AFTER.total_seconds()))
     else:
         try:
             at = parsedate_to_datetime(text)
             wanted = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
         except (ValueError, OverflowError):
             return None
-    return min(max(wanted, SOONEST), LATEST)
+    return min(max(wanted, MIN_RETRY_AFTER), MAX_RETRY_AFTER)

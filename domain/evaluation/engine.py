@@ -16,277 +16,350 @@ from typing import NamedTuple
 from uuid import UUID
 from weakref import proxy
 
-from domain.conditions.base import SEVERAL, earlier
-from domain.core.ledger_time import BY_ITSELF, Since
-from domain.evaluation.inputs import Became, Did, Said, Step
-from domain.evaluation.membership_state import Person, Standing
-from domain.evaluation.profile_context import KnownOf, Stream, Whose
-from domain.evaluation.rule_runner import Acting
-from domain.evaluation.rule_runs import Occasion, Run
-from domain.evaluation.rule_triggers import Telling
-from domain.evaluation.segment_index import Change, Rules
-from domain.evaluation.summaries import Value
+from domain.conditions.base import MANY_EVENTS, earlier
+from domain.core.ledger_time import TIMER, Cause
+from domain.evaluation.inputs import EngineInput, EventInput, IdentityChange, ListChange
+from domain.evaluation.membership_state import EvaluatedProfile, MembershipState
+from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
+from domain.evaluation.rule_runner import RuleRunner
+from domain.evaluation.rule_runs import RuleRun, TriggerEvent
+from domain.evaluation.rule_triggers import RuleTriggers
+from domain.evaluation.segment_index import AccumulatorChange, SegmentIndex
+from domain.evaluation.summaries import AccumulatorValue
 
-NOBODY = frozenset[int]()
+NO_SEGMENTS = frozenset[int]()
 
 
-class Stay(NamedTuple):
+class MembershipInterval(NamedTuple):
     """A time that somebody was in a segment."""
 
     segment: str
-    person: UUID
-    entered: Since | int
+    profile_id: UUID
+    entered: Cause | int
     """An instant alone: before the events at hand."""
 
-    left: Since
+    left: Cause
 
 
-class Membership:
+class Evaluator:
     """Some streams, the persons that they are, and where those are members."""
 
     def __init__(
         self,
-        rules: Rules,
-        streams: Mapping[UUID, Stream],
-        standings: Mapping[UUID, Standing] = {},
-        runs: Iterable[Run] = (),
+        index: SegmentIndex,
+        streams: Mapping[UUID, StreamState],
+        memberships: Mapping[UUID, MembershipState] = {},
+        runs: Iterable[RuleRun] = (),
     ) -> None:
-        self._rules = rules
+        self._index = index
         self.streams = dict(streams)
-        self.persons = {id_: Person(id_, it) for id_, it in standings.items()}
-        self.ended: list[Stay] = []
+        self.profiles = {id_: EvaluatedProfile(id_, it) for id_, it in memberships.items()}
+        self.ended_intervals: list[MembershipInterval] = []
         for id_, stream in self.streams.items():
-            self._person(stream.whose.person).streams[id_] = stream
+            self._profile(stream.owner.profile_id).streams[id_] = stream
         # Held by its own parts it would stay until a search for cycles: a third of a look-back, measured.
-        mine = proxy(self)
-        self.acting = Acting(rules.effective, mine, runs)
-        self._telling = Telling(mine, self.acting, is_needed=bool(rules.effective))
+        self_proxy = proxy(self)
+        self.rule_runner = RuleRunner(index.rule_index, self_proxy, runs)
+        self._rule_triggers = RuleTriggers(
+            self_proxy, self.rule_runner, is_needed=bool(index.rule_index)
+        )
 
-    def go_through(self, steps: Iterable[Step], until: int) -> None:
+    def process(self, inputs: Iterable[EngineInput], until: int) -> None:
         """Take the steps, in their order, and let time go by until the end."""
-        for step in steps:
-            match step:
-                case Did():
-                    self._do(step)
-                case Became():
-                    self._become(step)
-                case Said() if step.stream in self.streams:
-                    self._say(step)
-        self.wait(until)
+        for engine_input in inputs:
+            match engine_input:
+                case EventInput():
+                    self._on_event(engine_input)
+                case IdentityChange():
+                    self._on_identity_change(engine_input)
+                case ListChange() if engine_input.stream in self.streams:
+                    self._on_list_change(engine_input)
+        self.advance_time_to(until)
 
-    def wait(self, until: int) -> None:
+    def advance_time_to(self, until: int) -> None:
         """Let time go by: whatever is due by then happens when it is due."""
-        for person in tuple(self.persons.values()):
-            self._wait(person, until)
+        for profile in tuple(self.profiles.values()):
+            self._advance_time(profile, until)
 
-    def decide(self, places: Collection[int], at: Since) -> None:
+    def apply_definition(self, ordinals: Collection[int], cause: Cause) -> None:
         """Ask everybody about segments that were decided about."""
-        for person in self.persons.values():
-            person.meet()
-            self._settle(person, places, at)
-            self._telling.decided(at, by_definition=True)
+        for profile in self.profiles.values():
+            profile.mark_touched()
+            self._reevaluate(profile, ordinals, cause)
+            self._rule_triggers.command_applied(cause, by_definition=True)
 
-    def announce(self, occasion: Occasion) -> None:
+    def broadcast(self, trigger_event: TriggerEvent) -> None:
         """Let something set off rules that concerns no single person."""
-        for person in self.persons.values():
-            person.meet()
-        self._telling.announce(self.persons, occasion)
+        for profile in self.profiles.values():
+            profile.mark_touched()
+        self._rule_triggers.broadcast(self.profiles, trigger_event)
 
-    def known_of(self, person: UUID) -> KnownOf:
+    def context_of(self, profile_id: UUID) -> ProfileContext:
         """Return what is known of a person by now."""
-        return self._person(person).asked(self._rules)
+        return self._profile(profile_id).context(self._index)
 
-    def segments_of(self, person: UUID) -> frozenset[str]:
+    def segments_of(self, profile_id: UUID) -> frozenset[str]:
         """Return the segments that a person is in by now."""
-        inside = self._person(person).standing.inside
-        return frozenset(self._rules.rules[it].segment for it in inside)
+        member_of = self._profile(profile_id).membership.member_of
+        return frozenset(self._index.segments[it].id for it in member_of)
 
-    def streams_of(self, person: UUID) -> Collection[UUID]:
+    def streams_of(self, profile_id: UUID) -> Collection[UUID]:
         """Return the streams that are a person's by now."""
-        return self._person(person).streams
+        return self._profile(profile_id).streams
 
-    def note(self, stream: UUID, key: str, change: Callable[[Value], Value], at: Since) -> None:
+    def update_accumulator(
+        self,
+        stream: UUID,
+        key: str,
+        change: Callable[[AccumulatorValue], AccumulatorValue],
+        cause: Cause,
+    ) -> None:
         """Remember something else of a stream than before."""
         it = self.streams[stream]
-        _remember(self.persons[it.whose.person], it, {key: change(it.memory[key])}, at)
+        _update_accumulators(
+            self.profiles[it.owner.profile_id], it, {key: change(it.accumulators[key])}, cause
+        )
 
-    def _wait(self, person: Person, until: int) -> None:
-        standing, acting = person.standing, self.acting
+    def _advance_time(self, profile: EvaluatedProfile, until: int) -> None:
+        membership, rule_runner = profile.membership, self.rule_runner
         while True:
-            due = standing.due
-            if acting.somebody_waits:
-                due = earlier(due, acting.next_due(person.id))
+            due = membership.next_timer
+            if rule_runner.has_waiting_runs:
+                due = earlier(due, rule_runner.next_timer(profile.id))
             if due is None or due > until:
                 return
-            at = Since(due, BY_ITSELF)
-            person.meet()
-            if standing.due == due:
-                self._settle_by_itself(person, at)
-            self._telling.by_itself(person.id, at)
+            cause = Cause(due, TIMER)
+            profile.mark_touched()
+            if membership.next_timer == due:
+                self._reevaluate_time_sensitive(profile, cause)
+            self._rule_triggers.time_advanced(profile.id, cause)
 
-    def _turn_to(self, stream: Stream, at: Since) -> Person:
+    def _catch_up(self, stream: StreamState, cause: Cause) -> EvaluatedProfile:
         """Return whose a stream is, now that what was due by then has happened to them."""
-        person = self.persons[stream.whose.person]
-        self._wait(person, at.at)
-        person.meet()
-        return person
+        profile = self.profiles[stream.owner.profile_id]
+        self._advance_time(profile, cause.at)
+        profile.mark_touched()
+        return profile
 
-    def _do(self, step: Did) -> None:
-        known = self.streams.get(step.stream)
-        stream = self._met(step) if known is None else known
-        person = self._turn_to(stream, step.at)
-        happened, first = step.happened, stream.first_at is None
-        if stream.first_at is None or happened.at < stream.first_at:
-            stream.first_at, stream.changed = happened.at, True
-        told = self._telling.told(person.id, step.kind)
-        changed = self._add(step, person, stream)
-        created = first and sum(it.first_at is not None for it in person.streams.values()) == 1
+    def _on_event(self, event_input: EventInput) -> None:
+        known = self.streams.get(event_input.stream)
+        stream = self._create_stream(event_input) if known is None else known
+        profile = self._catch_up(stream, event_input.cause)
+        event, first = event_input.event, stream.first_event_at is None
+        if stream.first_event_at is None or event.occurred_at < stream.first_event_at:
+            stream.first_event_at, stream.row_changed = event.occurred_at, True
+        previous_values = self._rule_triggers.attribute_values(profile.id, event_input.kind)
+        changes = self._add_event(event_input, profile, stream)
+        created = (
+            first and sum(it.first_event_at is not None for it in profile.streams.values()) == 1
+        )
         if created:
-            person.known = None
+            profile.cached_context = None
             # Rules are told of moves in the order of the segments, whoever is asked about.
-            if known is None and len(person.streams) == 1 and not self._rules.effective:
-                self._meet(person, changed, step.at)
+            if known is None and len(profile.streams) == 1 and not self._index.rule_index:
+                self._evaluate_new_profile(profile, changes, event_input.cause)
             else:
-                self._settle_all(person, step.at)
-        elif changed:
-            self._settle(person, self._changeable(person, changed), step.at)
-        self._telling.did(step, person.id, told, created=created)
+                self._reevaluate_all(profile, event_input.cause)
+        elif changes:
+            self._reevaluate(profile, self._affected(profile, changes), event_input.cause)
+        self._rule_triggers.event_processed(
+            event_input, profile.id, previous_values, created=created
+        )
 
-    def _add(self, step: Did, person: Person, stream: Stream) -> Sequence[Change]:
+    def _add_event(
+        self, event_input: EventInput, profile: EvaluatedProfile, stream: StreamState
+    ) -> Sequence[AccumulatorChange]:
         """Remember what a message adds, and return what is different, and how much there is of it."""
-        memory, happened, is_alone = stream.memory, step.happened, len(person.streams) == 1
-        values, changes = dict[str, Value](), list[Change]()
-        for key, add in self._rules.adding(step.kind, happened.name):
-            before = memory[key]
-            after = add(before, happened)
+        accumulators, event, is_alone = (
+            stream.accumulators,
+            event_input.event,
+            len(profile.streams) == 1,
+        )
+        values, changes = dict[str, AccumulatorValue](), list[AccumulatorChange]()
+        for key, add in self._index.add_functions_for(event_input.kind, event.name):
+            before = accumulators[key]
+            after = add(before, event)
             if after is not before and after != before:
                 values[key] = after
                 if is_alone and isinstance(after, list):  # so it is mostly
                     changes.append((key, len(after)))
                 else:
-                    changes.append((key, _size(person, stream, key, before, after)))
-        _remember(person, stream, values, step.at)
+                    changes.append((key, _event_count_bound(profile, stream, key, before, after)))
+        _update_accumulators(profile, stream, values, event_input.cause)
         return changes
 
-    def _met(self, step: Did) -> Stream:
-        stream = self.streams[step.stream] = Stream(
-            Whose(step.stream, step.owner), met_by=step.at.by
+    def _create_stream(self, event_input: EventInput) -> StreamState:
+        stream = self.streams[event_input.stream] = StreamState(
+            StreamOwner(event_input.stream, event_input.owner_kind),
+            first_seen_position=event_input.cause.position,
         )
-        self._person(step.stream).streams[step.stream] = stream
+        self._profile(event_input.stream).streams[event_input.stream] = stream
         return stream
 
-    def _say(self, step: Said) -> None:
-        stream = self.streams[step.stream]
-        person = self._turn_to(stream, step.at)
-        _remember(person, stream, {step.key: [step.at.by, step.listed]}, step.at)
-        self._settle(person, self._rules.users[step.key], step.at)
-        self._telling.decided(step.at)
+    def _on_list_change(self, list_change: ListChange) -> None:
+        stream = self.streams[list_change.stream]
+        profile = self._catch_up(stream, list_change.cause)
+        _update_accumulators(
+            profile,
+            stream,
+            {list_change.key: [list_change.cause.position, list_change.listed]},
+            list_change.cause,
+        )
+        self._reevaluate(profile, self._index.readers[list_change.key], list_change.cause)
+        self._rule_triggers.command_applied(list_change.cause)
 
-    def _become(self, step: Became) -> None:
+    def _on_identity_change(self, identity_change: IdentityChange) -> None:
         """Let streams be somebody else's: who is no more leaves, who is new or different is asked."""
-        before = {id_: self.streams[id_].whose for id_ in step.whose if id_ in self.streams}
-        changed = {id_ for id_, whose in step.whose.items() if before.get(id_) != whose}
-        concerned = {before[it].person for it in changed if it in before}
-        concerned |= {step.whose[it].person for it in changed}
-        for id_ in sorted(concerned & self.persons.keys()):
-            self._wait(self.persons[id_], step.at.at)
-        known = self._telling.before(concerned)
+        before = {
+            id_: self.streams[id_].owner for id_ in identity_change.owners if id_ in self.streams
+        }
+        changed = {id_ for id_, whose in identity_change.owners.items() if before.get(id_) != whose}
+        profile_ids = {before[it].profile_id for it in changed if it in before}
+        profile_ids |= {identity_change.owners[it].profile_id for it in changed}
+        for id_ in sorted(profile_ids & self.profiles.keys()):
+            self._advance_time(self.profiles[id_], identity_change.cause.at)
+        snapshot = self._rule_triggers.snapshot(profile_ids)
         for id_ in changed:
-            whose = step.whose[id_]
-            stream = self.streams.setdefault(id_, Stream(whose, met_by=step.at.by))
+            owner = identity_change.owners[id_]
+            stream = self.streams.setdefault(
+                id_, StreamState(owner, first_seen_position=identity_change.cause.position)
+            )
             if id_ in before:
-                del self.persons[before[id_].person].streams[id_]
-            stream.whose, stream.changed = whose, True
-            self._person(whose.person).streams[id_] = stream
-        for id_ in sorted(concerned):
-            self.persons[id_].meet()
-            self.persons[id_].known = None
-            self._settle_all(self.persons[id_], step.at)
-        self._telling.became(step, concerned, known)
+                del self.profiles[before[id_].profile_id].streams[id_]
+            stream.owner, stream.row_changed = owner, True
+            self._profile(owner.profile_id).streams[id_] = stream
+        for id_ in sorted(profile_ids):
+            self.profiles[id_].mark_touched()
+            self.profiles[id_].cached_context = None
+            self._reevaluate_all(self.profiles[id_], identity_change.cause)
+        self._rule_triggers.identity_changed(identity_change, profile_ids, snapshot)
 
-    def _changeable(self, person: Person, changes: Sequence[Change]) -> list[int]:
+    def _affected(
+        self, profile: EvaluatedProfile, changes: Sequence[AccumulatorChange]
+    ) -> list[int]:
         """Return the places of the segments whose answers may be others after an event."""
-        inside, (entered, left) = person.standing.inside, self._rules.changeable(*changes)
-        return [*entered.difference(inside), *(it for it in left if it in inside)]
+        member_of, (may_enter, may_leave) = (
+            profile.membership.member_of,
+            self._index.affected_by(*changes),
+        )
+        return [*may_enter.difference(member_of), *(it for it in may_leave if it in member_of)]
 
-    def _meet(self, person: Person, changes: Sequence[Change], at: Since) -> None:
+    def _evaluate_new_profile(
+        self, profile: EvaluatedProfile, changes: Sequence[AccumulatorChange], cause: Cause
+    ) -> None:
         """Ask about somebody of whom nothing is known but what is remembered of one event.
 
         What holds of anybody is not asked.
         """
-        standing, (inside, places) = person.standing, self._rules.first_sight(*changes)
-        standing.enter_all(inside, at)
-        standing.due = self._ask(person, places, at)
+        membership, (member_of, ordinals) = (
+            profile.membership,
+            self._index.for_new_profile(*changes),
+        )
+        membership.enter_all(member_of, cause)
+        membership.next_timer = self._evaluate(profile, ordinals, cause)
 
-    def _settle_all(self, person: Person, at: Since) -> None:
+    def _reevaluate_all(self, profile: EvaluatedProfile, cause: Cause) -> None:
         """Ask again about all segments that the person may be in, or is, and when to ask next."""
-        person.standing.due = self._ask(person, self._places(person), at)
+        profile.membership.next_timer = self._evaluate(
+            profile, self._candidate_segments(profile), cause
+        )
 
-    def _settle_by_itself(self, person: Person, at: Since) -> None:
+    def _reevaluate_time_sensitive(self, profile: EvaluatedProfile, cause: Cause) -> None:
         """Ask again about those of them whose answers the clock alone may have changed."""
-        inside, (entered, left) = person.standing.inside, self._rules.turning
-        places = self._places(person)
-        if not any(it.looks_ahead(self._rules.told) for it in person.streams.values()):
-            places = {it for it in places if it in (left if it in inside else entered)}
-        person.standing.due = self._ask(person, places, at)
+        member_of, (may_enter, may_leave) = profile.membership.member_of, self._index.time_sensitive
+        ordinals = self._candidate_segments(profile)
+        if not any(
+            it.has_future_events(self._index.profile_fact_keys) for it in profile.streams.values()
+        ):
+            ordinals = {
+                it for it in ordinals if it in (may_leave if it in member_of else may_enter)
+            }
+        profile.membership.next_timer = self._evaluate(profile, ordinals, cause)
 
-    def _places(self, person: Person) -> set[int]:
-        places = {*self._rules.at_first_sight, *person.standing.inside}
-        for stream in person.streams.values():
-            for key in stream.memory.known():
-                places |= self._rules.users[key]
-        return places
+    def _candidate_segments(self, profile: EvaluatedProfile) -> set[int]:
+        ordinals = {*self._index.always_evaluate, *profile.membership.member_of}
+        for stream in profile.streams.values():
+            for key in stream.accumulators.nonempty_keys():
+                ordinals |= self._index.readers[key]
+        return ordinals
 
-    def _settle(self, person: Person, places: Collection[int], at: Since) -> None:
+    def _reevaluate(
+        self, profile: EvaluatedProfile, ordinals: Collection[int], cause: Cause
+    ) -> None:
         """Ask again who is in these segments, and in those that ask about them if it changes."""
-        due = self._ask(person, places, at)
-        person.standing.due = earlier(due, person.standing.due)
+        due = self._evaluate(profile, ordinals, cause)
+        profile.membership.next_timer = earlier(due, profile.membership.next_timer)
 
-    def _ask(self, person: Person, places: Collection[int], at: Since) -> int | None:
+    def _evaluate(
+        self, profile: EvaluatedProfile, ordinals: Collection[int], cause: Cause
+    ) -> int | None:
         """Ask about these segments; return when the first of the answers may change by itself."""
-        if not places:
+        if not ordinals:
             return None
-        answers, askers, inside = self._rules.answers, self._rules.askers, person.standing.inside
-        known_of, clock, next_due = person.asked(self._rules), at.at, None
-        known, is_somebody, waiting = known_of.known, known_of.is_somebody, sorted(places)
-        for place in waiting:
-            holds, due = answers[place](known, clock) if is_somebody else (False, None)
-            if holds != (place in inside):
-                self._move(person, place, at, holds=holds)
-                for asker in askers.get(place, NOBODY).difference(waiting):
-                    insort(waiting, asker)  # further on: they come after those they ask about
-            if due is not None and (next_due is None or due < next_due):
-                next_due = due
-        return next_due
+        predicates, dependents, member_of = (
+            self._index.predicates,
+            self._index.dependents,
+            profile.membership.member_of,
+        )
+        context, clock, next_timer = profile.context(self._index), cause.at, None
+        evaluation_input, exists, pending = (
+            context.evaluation_input,
+            context.exists,
+            sorted(ordinals),
+        )
+        for ordinal in pending:
+            holds, due = predicates[ordinal](evaluation_input, clock) if exists else (False, None)
+            if holds != (ordinal in member_of):
+                self._change_membership(profile, ordinal, cause, holds=holds)
+                for dependent in dependents.get(ordinal, NO_SEGMENTS).difference(pending):
+                    insort(pending, dependent)  # further on: they come after those they ask about
+            if due is not None and (next_timer is None or due < next_timer):
+                next_timer = due
+        return next_timer
 
-    def _move(self, person: Person, place: int, at: Since, *, holds: bool) -> None:
-        standing, segment = person.standing, self._rules.rules[place].segment
+    def _change_membership(
+        self, profile: EvaluatedProfile, ordinal: int, cause: Cause, *, holds: bool
+    ) -> None:
+        membership, segment = profile.membership, self._index.segments[ordinal].id
         if holds:
-            standing.enter(place, at)
+            membership.enter(ordinal, cause)
         else:
-            self.ended.append(Stay(segment, person.id, standing.leave(place), at))
-        self._telling.moved(person.id, segment, entered=holds)
+            self.ended_intervals.append(
+                MembershipInterval(segment, profile.id, membership.leave(ordinal), cause)
+            )
+        self._rule_triggers.membership_changed(profile.id, segment, entered=holds)
 
-    def _person(self, id_: UUID) -> Person:
-        person = self.persons.get(id_)
-        if person is None:
-            person = self.persons[id_] = Person(id_)
-        return person
+    def _profile(self, id_: UUID) -> EvaluatedProfile:
+        profile = self.profiles.get(id_)
+        if profile is None:
+            profile = self.profiles[id_] = EvaluatedProfile(id_)
+        return profile
 
 
-def _size(person: Person, stream: Stream, key: str, before: Value, after: Value) -> int | None:
+def _event_count_bound(
+    profile: EvaluatedProfile,
+    stream: StreamState,
+    key: str,
+    before: AccumulatorValue,
+    after: AccumulatorValue,
+) -> int | None:
     """Return how many events there are at most under a key: see `Condition.can_become`."""
-    others = (it.memory[key] for it in person.streams.values() if it is not stream)
+    others = (it.accumulators[key] for it in profile.streams.values() if it is not stream)
     values = [after, *(it for it in others if it is not None)]
     if any(isinstance(it, dict) for it in values):
         return None  # what is still to come may have come by the time that it is asked
     if all(isinstance(it, list) for it in values):
         return sum(map(len, values))
-    return 1 if before is None and len(values) == 1 else SEVERAL
+    return 1 if before is None and len(values) == 1 else MANY_EVENTS
 
 
-def _remember(person: Person, stream: Stream, values: Mapping[str, Value], at: Since) -> None:
-    stream.remember(values, at.at)
-    if person.known is not None:
+def _update_accumulators(
+    profile: EvaluatedProfile,
+    stream: StreamState,
+    values: Mapping[str, AccumulatorValue],
+    cause: Cause,
+) -> None:
+    stream.update(values, cause.at)
+    if profile.cached_context is not None:
         for key in values:
-            person.known.forget(key)
+            profile.cached_context.invalidate(key)

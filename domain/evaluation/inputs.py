@@ -8,41 +8,41 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conditions import Happened
-from domain.core.ledger_time import Since
-from domain.evaluation.profile_context import Whose
+from domain.conditions import EventView
+from domain.core.ledger_time import Cause
+from domain.evaluation.profile_context import StreamOwner
 
 
-class Did(msgspec.Struct, frozen=True, gc=False):
+class EventInput(msgspec.Struct, frozen=True, gc=False):
     """A message came in."""
 
-    at: Since
+    cause: Cause
     stream: UUID
-    owner: str
+    owner_kind: str
     """Kind of the identifier that owns the stream."""
 
     kind: str
-    happened: Happened
+    event: EventView
     depth: int = 0
     """How many rules led to it, one after the other."""
 
 
-class Became(NamedTuple):
+class IdentityChange(NamedTuple):
     """It became known who is who: streams at hand that are somebody else's from now on."""
 
-    at: Since
-    whose: Mapping[UUID, Whose]
-    shown_at: int | None = None
+    cause: Cause
+    owners: Mapping[UUID, StreamOwner]
+    linked_at: int | None = None
     """When two names were shown together, in microseconds; None: somebody said so, by a merge or unmerge."""
 
 
-class Said(NamedTuple):
+class ListChange(NamedTuple):
     """Somebody put a person on a list, or took them off."""
 
-    at: Since
+    cause: Cause
     stream: UUID
     key: str
     listed: bool
 
 
-Step = Did | Became | Said
+EngineInput = EventInput | IdentityChange | ListChange

@@ -9,123 +9,152 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conditions import Known, Told
-from domain.evaluation.segment_index import Rules
-from domain.evaluation.summaries import Lazily, Remembered, Sides, Value
+from domain.conditions import EvaluationInput, ProfileFacts
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.summaries import AccumulatorState, AccumulatorValue, LazyDict, Partials
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
-from domain.profiles.view import TAGS
+from domain.profiles.view import TAGS_TRAIT
 
 
-class Whose(NamedTuple):
+class StreamOwner(NamedTuple):
     """Which person a stream is of."""
 
-    person: UUID
+    profile_id: UUID
     kind: str
     """Kind of the identifier that owns it."""
 
     guessed: bool = False
-    demoted: datetime | None = None
+    demoted_at: datetime | None = None
     """See `domain.identity.resolution.Component`."""
 
 
-class Stream:
+class StreamState:
     """One stream, and what is remembered of it."""
 
-    __slots__ = ("changed", "first_at", "memory", "met_by", "recalled", "touched", "upto", "whose")
+    __slots__ = (
+        "accumulators",
+        "backfilled_to",
+        "dirty",
+        "first_event_at",
+        "first_seen_position",
+        "owner",
+        "row_changed",
+        "watermark_moved",
+    )
 
     def __init__(
         self,
-        whose: Whose,
-        first_at: int | None = None,
-        memory: Remembered | None = None,
-        met_by: int = 0,
+        owner: StreamOwner,
+        first_event_at: int | None = None,
+        accumulators: AccumulatorState | None = None,
+        first_seen_position: int = 0,
     ) -> None:
-        self.whose, self.first_at, self.met_by = whose, first_at, met_by
-        self.memory = Remembered() if memory is None else memory
-        self.upto = met_by
+        self.owner, self.first_event_at, self.first_seen_position = (
+            owner,
+            first_event_at,
+            first_seen_position,
+        )
+        self.accumulators = AccumulatorState() if accumulators is None else accumulators
+        self.backfilled_to = first_seen_position
         """Position up to which it is remembered, whatever was asked for by then.
 
         There is nothing to remember from before it was first met, at ``met_by``.
         """
 
-        self.recalled = False
+        self.watermark_moved = False
         """Whether it is to be kept that this is further than before, even if nothing is remembered."""
 
-        self.changed = False
+        self.row_changed = False
         """Whether anything but the memory is different from before."""
 
-        self.touched: dict[str, int] = {}
+        self.dirty: dict[str, int] = {}
         """Keys of what is remembered that is different from before, and when that came."""
 
-    def remember(self, values: Mapping[str, Value], clock: int) -> None:
+    def update(self, values: Mapping[str, AccumulatorValue], clock: int) -> None:
         """Remember something else under some keys from the clock on."""
-        self.memory.update(values)
-        self.touched.update(dict.fromkeys(values, clock))
+        self.accumulators.update(values)
+        self.dirty.update(dict.fromkeys(values, clock))
 
-    def looks_ahead(self, told: Collection[str]) -> bool:
+    def has_future_events(self, profile_fact_keys: Collection[str]) -> bool:
         """Whether it is remembered of an event whose time is still to come; what was ``told`` has no time."""
-        memory = self.memory
-        return any(isinstance(memory[it], dict) for it in memory.known() if it not in told)
+        accumulators = self.accumulators
+        return any(
+            isinstance(accumulators[it], dict)
+            for it in accumulators.nonempty_keys()
+            if it not in profile_fact_keys
+        )
 
-    def recall(self, values: Mapping[str, tuple[Value, int]], upto: int, *, noted: bool) -> None:
+    def apply_backfill(
+        self,
+        values: Mapping[str, tuple[AccumulatorValue, int]],
+        backfilled_to: int,
+        *,
+        save_watermark: bool,
+    ) -> None:
         """Remember what was asked for by a position: values by key, and since when.
 
         ``noted``: that this was done is kept even if there is nothing to remember.
         """
         for key, (value, clock) in values.items():
-            self.memory[key], self.touched[key] = value, clock
-        self.upto, self.recalled = upto, noted
+            self.accumulators[key], self.dirty[key] = value, clock
+        self.backfilled_to, self.watermark_moved = backfilled_to, save_watermark
 
 
-class KnownOf:
+class ProfileContext:
     """What is known of the person whose streams these are."""
 
-    __slots__ = ("_told", "is_somebody", "known")
+    __slots__ = ("_facts", "evaluation_input", "exists")
 
     def __init__(
-        self, rules: Rules, streams: Sequence[Stream], in_segment: Callable[[str], bool]
+        self, index: SegmentIndex, streams: Sequence[StreamState], in_segment: Callable[[str], bool]
     ) -> None:
-        self.is_somebody = any(it.first_at is not None for it in streams)
-        self._told = _ToldOf(rules, streams)
+        self.exists = any(it.first_event_at is not None for it in streams)
+        self._facts = _LazyProfileFacts(index, streams)
         alone = len(streams) == 1
-        summaries = streams[0].memory if alone else _Joined(rules, streams)
-        self.known = Known(summaries, self._told.read, in_segment)
+        summaries = streams[0].accumulators if alone else _MergedAccumulators(index, streams)
+        self.evaluation_input = EvaluationInput(summaries, self._facts.read, in_segment)
 
-    def forget(self, key: str) -> None:
+    def invalidate(self, key: str) -> None:
         """Look at a memory anew."""
-        if isinstance(self.known.summaries, _Joined):
-            self.known.summaries.pop(key, None)
-        self._told.forget(key)
+        if isinstance(self.evaluation_input.summaries, _MergedAccumulators):
+            self.evaluation_input.summaries.pop(key, None)
+        self._facts.invalidate(key)
 
 
-class _ToldOf:
+class _LazyProfileFacts:
     """What was told of a person, read when it is first asked for."""
 
-    __slots__ = ("_found", "_rules", "_streams")
+    __slots__ = ("_facts", "_index", "_streams")
 
-    def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
-        self._rules, self._streams = rules, streams
-        self._found: Told | None = None
+    def __init__(self, index: SegmentIndex, streams: Sequence[StreamState]) -> None:
+        self._index, self._streams = index, streams
+        self._facts: ProfileFacts | None = None
 
-    def read(self) -> Told:
-        if self._found is None:
-            kinds = frozenset(it.whose.kind for it in self._streams if not it.whose.guessed)
-            self._found = Told(*self._shown(), kinds)
-        return self._found
+    def read(self) -> ProfileFacts:
+        if self._facts is None:
+            kinds = frozenset(it.owner.kind for it in self._streams if not it.owner.guessed)
+            self._facts = ProfileFacts(*self._attributes_and_tags(), kinds)
+        return self._facts
 
-    def forget(self, key: str) -> None:
-        if key in self._rules.told:
-            self._found = None
+    def invalidate(self, key: str) -> None:
+        if key in self._index.profile_fact_keys:
+            self._facts = None
 
-    def _shown(self) -> tuple[Mapping[str, Any], frozenset[str]]:
-        keys = {key for it in self._streams for key in it.memory.among(self._rules.told)}
+    def _attributes_and_tags(self) -> tuple[Mapping[str, Any], frozenset[str]]:
+        keys = {
+            key
+            for it in self._streams
+            for key in it.accumulators.nonempty_among(self._index.profile_fact_keys)
+        }
         if not keys:  # as of most people whom one event is about
             return {}, frozenset()
-        memories = self._rules.memories
-        told = {key: memories[key].join(_sides(self._streams, key)) for key in sorted(keys)}
-        tags = told.pop(TAGS, {})
-        attributes = {name: word for each in told.values() for name, word in each.items()}
+        accumulators = self._index.accumulators
+        merged = {
+            key: accumulators[key].merge(_partials(self._streams, key)) for key in sorted(keys)
+        }
+        tags = merged.pop(TAGS_TRAIT, {})
+        attributes = {name: word for each in merged.values() for name, word in each.items()}
         state = ProfileState(attributes=attributes, tags=tags)
         shown = profile_view.attributes(state)
         return (
@@ -134,18 +163,22 @@ class _ToldOf:
         )
 
 
-class _Joined(Lazily):
+class _MergedAccumulators(LazyDict):
     """Memories of a person, joined from their streams'."""
 
-    def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
+    def __init__(self, index: SegmentIndex, streams: Sequence[StreamState]) -> None:
         super().__init__()
-        self._rules, self._streams = rules, streams
+        self._index, self._streams = index, streams
 
-    def __missing__(self, key: str) -> Value:
-        sides = _sides(self._streams, key)
-        value = self[key] = self._rules.memories[key].join(sides) if sides else None
+    def __missing__(self, key: str) -> AccumulatorValue:
+        partials = _partials(self._streams, key)
+        value = self[key] = self._index.accumulators[key].merge(partials) if partials else None
         return value
 
 
-def _sides(streams: Sequence[Stream], key: str) -> Sides:
-    return [(value, it.whose.demoted) for it in streams if (value := it.memory[key]) is not None]
+def _partials(streams: Sequence[StreamState], key: str) -> Partials:
+    return [
+        (value, it.owner.demoted_at)
+        for it in streams
+        if (value := it.accumulators[key]) is not None
+    ]

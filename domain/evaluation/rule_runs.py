@@ -8,23 +8,23 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conditions.values import shown
-from domain.rules.definition import MOST_TIMES
+from domain.conditions.values import format_utc
+from domain.rules.definition import MAX_CAP_TIMES
 
 if TYPE_CHECKING:
-    from domain.conditions import Happened
-    from domain.core.ledger_time import Since
-    from domain.evaluation.summaries import Adder, Sides, Value
+    from domain.conditions import EventView
+    from domain.core.ledger_time import Cause
+    from domain.evaluation.summaries import AccumulatorValue, AddFunction, Partials
 
-Outcome = Literal["waiting", "fired", "suppressed"]
+RunOutcome = Literal["waiting", "fired", "suppressed"]
 
 DELAY, EVENT = "delay", "event"
 """Why a run waits: for its delay to pass, or for an event to come."""
 
-AT_ONCE, DELAYED, THEN, ELSE = "at_once", "delayed", "then", "else"
+IMMEDIATE, DELAYED, THEN, ELSE = "at_once", "delayed", "then", "else"
 """How a run fired: what it waited for came, or did not, or it waited for nothing but time."""
 
-SUPPRESSED: Mapping[str, str] = {
+SUPPRESSION_REASONS: Mapping[str, str] = {
     "too_old": "it had happened too long before the ledger took it: see `max_age`",
     "by_merge": "it came of a merge or unmerge, not of what the person did: see `on_merge`",
     "by_definition": "the segment was defined, the person did nothing",
@@ -41,7 +41,7 @@ SUPPRESSED: Mapping[str, str] = {
 """Why a run came to nothing."""
 
 
-class Occasion(NamedTuple):
+class TriggerEvent(NamedTuple):
     """Something that may set rules off."""
 
     kind: str
@@ -53,10 +53,10 @@ class Occasion(NamedTuple):
     document: Mapping[str, Any]
     """What `where`, `match` and fields look at."""
 
-    at: Since
+    cause: Cause
     """When the ledger took it, or it came about by itself."""
 
-    occurred: int
+    occurred_at: int
     """When it happened, in microseconds since 1970 UTC."""
 
     depth: int = 0
@@ -67,7 +67,7 @@ class Occasion(NamedTuple):
     """It came about because people, or a segment, are seen in another way than before."""
 
 
-class Context(msgspec.Struct, frozen=True):
+class TriggerContext(msgspec.Struct, frozen=True):
     """What is kept of an occasion for as long as it matters."""
 
     kind: str
@@ -77,22 +77,22 @@ class Context(msgspec.Struct, frozen=True):
     depth: int = 0
 
     @classmethod
-    def of(cls, occasion: Occasion) -> Context:
+    def from_trigger_event(cls, trigger_event: TriggerEvent) -> TriggerContext:
         """Return what is to be kept."""
         return cls(
-            occasion.kind,
-            occasion.subject,
-            shown(occasion.occurred),
-            dict(occasion.document),
-            occasion.depth,
+            trigger_event.kind,
+            trigger_event.subject,
+            format_utc(trigger_event.occurred_at),
+            dict(trigger_event.document),
+            trigger_event.depth,
         )
 
 
 encode_context = msgspec.json.Encoder().encode
-decode_context = msgspec.json.Decoder(Context).decode
+decode_context = msgspec.json.Decoder(TriggerContext).decode
 
 
-class Run(NamedTuple):
+class RuleRun(NamedTuple):
     """One time that a rule was set off for a person."""
 
     rule: str
@@ -105,13 +105,13 @@ class Run(NamedTuple):
     stream: UUID
     """One of the person's: whoever has it later, this is about."""
 
-    person: UUID
+    profile_id: UUID
     """Who it was when it was last looked at."""
 
-    set_off: Since
-    outcome: Outcome
+    started: Cause
+    outcome: RunOutcome
     reason: str
-    since: Since
+    since: Cause
     """Since when that is its outcome."""
 
     due: int | None = None
@@ -126,81 +126,87 @@ class Run(NamedTuple):
         return self.rule, self.version, self.cause
 
 
-def cause_of(occasion: Occasion, person: UUID) -> str:
+def cause_key(trigger_event: TriggerEvent, profile_id: UUID) -> str:
     """Return what an occasion is called among the causes of a rule's runs.
 
     An event of a person is a position of the ledger; anything else may happen to several people at one
     position or, by itself, at one instant.
     """
-    if occasion.kind == "event":
-        return f"{occasion.at.by}"
-    place = f"{occasion.at.by}" if occasion.at.by else f"@{occasion.at.at}"
-    return f"{place}/{person}"
+    if trigger_event.kind == "event":
+        return f"{trigger_event.cause.position}"
+    origin = (
+        f"{trigger_event.cause.position}"
+        if trigger_event.cause.position
+        else f"@{trigger_event.cause.at}"
+    )
+    return f"{origin}/{profile_id}"
 
 
-class Passed(NamedTuple):
+class RuleHistory(NamedTuple):
     """When a person was last taken by a rule, and when it fired for them, the newest first."""
 
-    taken: int | None = None
-    fired: tuple[int, ...] = ()
+    last_entered_at: int | None = None
+    fired_at: tuple[int, ...] = ()
 
 
-class Passing:
+class RuleHistoryAccumulator:
     """The memory of one rule: kept like those of conditions, but written by what rules do."""
 
     kind = None
     names: frozenset[str] = frozenset()
 
     def __init__(self, rule: str) -> None:
-        self.key = passing(rule)
+        self.key = history_key(rule)
 
     def watches(self, name: str) -> bool:  # noqa: ARG002 - as every memory
         """Say no: it looks at no message."""
         return False
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return what changes nothing."""
 
-        def add(value: Value, happened: Happened) -> Value:  # noqa: ARG001
+        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:  # noqa: ARG001
             return value
 
         return add
 
-    def join(self, sides: Sides) -> Value:
+    def merge(self, partials: Partials) -> AccumulatorValue:
         """Return the last time, and the newest of all."""
-        values = [Passed(*value) for value, _ in sides]
-        taken = max((it.taken for it in values if it.taken is not None), default=None)
-        fired = sorted((at for it in values for at in it.fired), reverse=True)
-        return Passed(taken, tuple(fired[:MOST_TIMES]))
+        values = [RuleHistory(*value) for value, _ in partials]
+        last_entered_at = max(
+            (it.last_entered_at for it in values if it.last_entered_at is not None), default=None
+        )
+        fired_at = sorted((at for it in values for at in it.fired_at), reverse=True)
+        return RuleHistory(last_entered_at, tuple(fired_at[:MAX_CAP_TIMES]))
 
-    def kept(self, value: Value, _clock: int) -> Value:
+    def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
         """Keep it all: the newest times, as many as can matter."""
         return value
 
-    def decode(self, stored: bytes) -> Value:
+    def decode(self, stored: bytes) -> AccumulatorValue:
         """Return what was kept."""
-        taken, fired = msgspec.msgpack.decode(stored)
-        return Passed(taken, tuple(fired))
+        last_entered_at, fired_at = msgspec.msgpack.decode(stored)
+        return RuleHistory(last_entered_at, tuple(fired_at))
 
 
-def passing(rule: str) -> str:
+def history_key(rule: str) -> str:
     """Return what it is remembered under how often a rule has taken somebody."""
     return f"rule:{rule}"
 
 
-class Due(NamedTuple):
+class DueFiring(NamedTuple):
     """A trigger that the ledger does not have yet."""
 
     rule: str
     version: int
     cause: str
     stream: UUID
-    person: UUID
+    profile_id: UUID
     branch: str
     at: int
     """Since when it is due, in microseconds since 1970 UTC."""
 
-    context: Context
+    context: TriggerContext
     plan: bytes
 
     @property
@@ -209,6 +215,6 @@ class Due(NamedTuple):
         return self.rule, self.version, self.cause
 
 
-def in_order(runs: Sequence[Run]) -> Sequence[Run]:
+def sorted_by_start(runs: Sequence[RuleRun]) -> Sequence[RuleRun]:
     """Return runs in the order in which they were set off."""
-    return sorted(runs, key=lambda it: (it.set_off, it.key))
+    return sorted(runs, key=lambda it: (it.started, it.key))

@@ -6,128 +6,175 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from domain.evaluation.rule_runner import Acting
-from domain.evaluation.rule_runs import Occasion
+from domain.evaluation.rule_runner import RuleRunner
+from domain.evaluation.rule_runs import TriggerEvent
 
 if TYPE_CHECKING:
-    from domain.core.ledger_time import Since
-    from domain.evaluation.engine import Membership
-    from domain.evaluation.inputs import Became, Did
+    from domain.core.ledger_time import Cause
+    from domain.evaluation.engine import Evaluator
+    from domain.evaluation.inputs import EventInput, IdentityChange
 
 IDENTIFY = "identify"
 
-Told = Mapping[str, Sequence[Any]]
+AttributeValues = Mapping[str, Sequence[Any]]
 """The values of attributes whose changes set rules off."""
 
 
-class Before(NamedTuple):
+class IdentitySnapshot(NamedTuple):
     """What matters of people before some of them become others."""
 
-    persons: Mapping[UUID, UUID]
+    profile_of_stream: Mapping[UUID, UUID]
     """Who each stream was of, if that was somebody."""
 
-    told: Mapping[UUID, Told]
+    attribute_values: Mapping[UUID, AttributeValues]
     segments: Mapping[UUID, frozenset[str]]
 
 
-class Telling:
+class RuleTriggers:
     """Tells the rules of some people."""
 
-    def __init__(self, people: Membership, acting: Acting, *, is_needed: bool) -> None:
-        self.acting, self._people, self._is_needed = acting, people, is_needed
-        self._moves: list[tuple[UUID, str, bool]] = []
+    def __init__(self, evaluator: Evaluator, rule_runner: RuleRunner, *, is_needed: bool) -> None:
+        self.rule_runner, self._evaluator, self._is_needed = rule_runner, evaluator, is_needed
+        self._membership_changes: list[tuple[UUID, str, bool]] = []
 
-    def moved(self, person: UUID, segment: str, *, entered: bool) -> None:
+    def membership_changed(self, profile_id: UUID, segment: str, *, entered: bool) -> None:
         """Note that somebody entered a segment, or left it; rules are told once all have moved."""
         if self._is_needed:
-            self._moves.append((person, segment, entered))
+            self._membership_changes.append((profile_id, segment, entered))
 
-    def by_itself(self, person: UUID, at: Since) -> None:
+    def time_advanced(self, profile_id: UUID, cause: Cause) -> None:
         """Tell what only time has caused, then let runs go on that are due."""
-        self._tell_moves(Occasion("", "", {}, at, at.at))
-        self.acting.pass_time(person, at)
+        self._trigger_membership_changes(TriggerEvent("", "", {}, cause, cause.at))
+        self.rule_runner.advance_time(profile_id, cause)
 
-    def decided(self, at: Since, *, by_definition: bool = False) -> None:
+    def command_applied(self, cause: Cause, *, by_definition: bool = False) -> None:
         """Tell what somebody's decision has caused."""
-        self._tell_moves(Occasion("", "", {}, at, at.at, by_definition=by_definition))
+        self._trigger_membership_changes(
+            TriggerEvent("", "", {}, cause, cause.at, by_definition=by_definition)
+        )
 
-    def told(self, person: UUID, kind: str) -> Told:
+    def attribute_values(self, profile_id: UUID, kind: str) -> AttributeValues:
         """Return what a message of that kind may change."""
-        return self.acting.told(person) if self._is_needed and kind == IDENTIFY else {}
+        return (
+            self.rule_runner.attribute_values(profile_id)
+            if self._is_needed and kind == IDENTIFY
+            else {}
+        )
 
-    def did(self, step: Did, person: UUID, told: Told, *, created: bool) -> None:
+    def event_processed(
+        self,
+        event_input: EventInput,
+        profile_id: UUID,
+        previous_values: AttributeValues,
+        *,
+        created: bool,
+    ) -> None:
         """Tell what a person did, and what came of it."""
         if not self._is_needed:
             return
-        happened = step.happened
-        document = {"name": happened.name, **happened.document}
-        occasion = Occasion("event", happened.name, document, step.at, happened.at, step.depth)
-        self.acting.comes(person, occasion)
+        event = event_input.event
+        document = {"name": event.name, **event.document}
+        trigger_event = TriggerEvent(
+            "event", event.name, document, event_input.cause, event.occurred_at, event_input.depth
+        )
+        self.rule_runner.on_awaited_event(profile_id, trigger_event)
         if created:
-            turn = occasion._replace(kind="profile", subject="created", document=_CREATED)
-            self.acting.take(person, step.stream, turn)
-        if step.kind == IDENTIFY:
-            self.acting.retold(person, step.stream, told, occasion)
-        self._tell_moves(occasion)
-        self.acting.take(person, step.stream, occasion)
+            created_event = trigger_event._replace(
+                kind="profile", subject="created", document=_CREATED_DOCUMENT
+            )
+            self.rule_runner.trigger(profile_id, event_input.stream, created_event)
+        if event_input.kind == IDENTIFY:
+            self.rule_runner.trigger_attribute_changes(
+                profile_id, event_input.stream, previous_values, trigger_event
+            )
+        self._trigger_membership_changes(trigger_event)
+        self.rule_runner.trigger(profile_id, event_input.stream, trigger_event)
 
-    def before(self, persons: Iterable[UUID]) -> Before:
+    def snapshot(self, profile_ids: Iterable[UUID]) -> IdentitySnapshot:
         """Return what matters of people before some of them become others."""
         if not self._is_needed:
-            return Before({}, {}, {})
-        persons = list(persons)
-        real = [it for it in persons if self._people.known_of(it).is_somebody]
-        return Before(
-            {id_: person for person in real for id_ in self._people.streams_of(person)},
-            {it: self.acting.told(it) for it in persons},
-            {it: self._people.segments_of(it) for it in persons},
+            return IdentitySnapshot({}, {}, {})
+        profile_ids = list(profile_ids)
+        existing = [it for it in profile_ids if self._evaluator.context_of(it).exists]
+        return IdentitySnapshot(
+            {id_: person for person in existing for id_ in self._evaluator.streams_of(person)},
+            {it: self.rule_runner.attribute_values(it) for it in profile_ids},
+            {it: self._evaluator.segments_of(it) for it in profile_ids},
         )
 
-    def became(self, step: Became, persons: Collection[UUID], before: Before) -> None:
+    def identity_changed(
+        self,
+        identity_change: IdentityChange,
+        profile_ids: Collection[UUID],
+        before: IdentitySnapshot,
+    ) -> None:
         """Tell what came of people's being others than before."""
         if not self._is_needed:
             return
-        occurred = step.at.at if step.shown_at is None else step.shown_at
-        occasion = Occasion("profile", "merged", {}, step.at, occurred, by_merge=True)
-        self._tell_moves(occasion, before if step.shown_at is not None else None)
-        for person in sorted(persons):
-            streams = self._people.streams_of(person)
-            were = {before.persons[it] for it in streams if it in before.persons}
-            if len(were) > 1:
-                absorbed = sorted(map(str, were - {person}))
+        occurred_at = (
+            identity_change.cause.at
+            if identity_change.linked_at is None
+            else identity_change.linked_at
+        )
+        trigger_event = TriggerEvent(
+            "profile", "merged", {}, identity_change.cause, occurred_at, by_merge=True
+        )
+        self._trigger_membership_changes(
+            trigger_event, before if identity_change.linked_at is not None else None
+        )
+        for profile_id in sorted(profile_ids):
+            streams = self._evaluator.streams_of(profile_id)
+            previous_ids = {
+                before.profile_of_stream[it] for it in streams if it in before.profile_of_stream
+            }
+            if len(previous_ids) > 1:
+                absorbed = sorted(map(str, previous_ids - {profile_id}))
                 document = {"profile": "merged", "absorbed": absorbed}
-                self.acting.take(person, person, occasion._replace(document=document))
-            if self._people.known_of(person).is_somebody:
-                self.acting.retold(person, person, before.told.get(person, {}), occasion)
+                self.rule_runner.trigger(
+                    profile_id, profile_id, trigger_event._replace(document=document)
+                )
+            if self._evaluator.context_of(profile_id).exists:
+                self.rule_runner.trigger_attribute_changes(
+                    profile_id,
+                    profile_id,
+                    before.attribute_values.get(profile_id, {}),
+                    trigger_event,
+                )
 
-    def announce(self, persons: Iterable[UUID], occasion: Occasion) -> None:
+    def broadcast(self, profile_ids: Iterable[UUID], trigger_event: TriggerEvent) -> None:
         """Tell what concerns no single person, for each whom it may concern."""
-        for person in sorted(persons):
-            if self._people.known_of(person).is_somebody:
-                self.acting.take(person, person, occasion)
+        for profile_id in sorted(profile_ids):
+            if self._evaluator.context_of(profile_id).exists:
+                self.rule_runner.trigger(profile_id, profile_id, trigger_event)
 
-    def _tell_moves(self, occasion: Occasion, before: Before | None = None) -> None:
+    def _trigger_membership_changes(
+        self, trigger_event: TriggerEvent, before: IdentitySnapshot | None = None
+    ) -> None:
         """Tell who moved; what names that were shown together brought about is as good as what was done.
 
         Unless a person was in the segment already under one of the names.
         """
-        moves, self._moves = self._moves, []
-        for person, segment, entered in moves:
-            if not self._people.known_of(person).is_somebody:
+        changes, self._membership_changes = self._membership_changes, []
+        for profile_id, segment, entered in changes:
+            if not self._evaluator.context_of(profile_id).exists:
                 continue  # who is somebody else now did not leave
-            turn = occasion._replace(
+            membership_event = trigger_event._replace(
                 kind="entered" if entered else "left",
                 subject=segment,
                 document={"segment": segment},
             )
             if before is not None:
-                turn = turn._replace(by_merge=entered and self._was_in(person, segment, before))
-            self.acting.take(person, person, turn)
+                membership_event = membership_event._replace(
+                    by_merge=entered and self._was_member(profile_id, segment, before)
+                )
+            self.rule_runner.trigger(profile_id, profile_id, membership_event)
 
-    def _was_in(self, person: UUID, segment: str, before: Before) -> bool:
-        streams = self._people.streams_of(person)
-        were = {before.persons[it] for it in streams if it in before.persons}
-        return any(segment in before.segments.get(it, ()) for it in were)
+    def _was_member(self, profile_id: UUID, segment: str, before: IdentitySnapshot) -> bool:
+        streams = self._evaluator.streams_of(profile_id)
+        previous_ids = {
+            before.profile_of_stream[it] for it in streams if it in before.profile_of_stream
+        }
+        return any(segment in before.segments.get(it, ()) for it in previous_ids)
 
 
-_CREATED = {"profile": "created"}
+_CREATED_DOCUMENT = {"profile": "created"}

@@ -7,216 +7,252 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from domain.conditions import Condition, Known, Value
-from domain.conditions.people import Named
-from domain.core.ledger_time import Since
-from domain.evaluation.rule_index import NOTHING, Effective
-from domain.evaluation.summaries import Adder, Did, Memory, Numbered, Tags, Trait, memories
-from domain.segments.segment import references
+from domain.conditions import Condition, EvaluationInput, ReferencedValue
+from domain.conditions.people import IdentifierCondition
+from domain.core.ledger_time import Cause
+from domain.evaluation.rule_index import NO_RULES, RuleIndex
+from domain.evaluation.summaries import (
+    Accumulator,
+    AccumulatorCodec,
+    AddFunction,
+    AttributeAccumulator,
+    EventAccumulator,
+    TagAccumulator,
+    required_accumulators,
+)
+from domain.segments.segment import referenced_segments
 
 
-class Rule(NamedTuple):
+class CompiledSegment(NamedTuple):
     """Who is in a segment."""
 
-    segment: str
+    id: str
     condition: Condition
-    number: int = 0
+    stored_id: int = 0
     """What stands for it where it is kept who is inside: position from which on it was there."""
 
 
-class Asked(NamedTuple):
+class Registration(NamedTuple):
     """Since when something is remembered."""
 
-    number: int
+    stored_id: int
     """What stands for its key where values are kept."""
 
-    since: Since
+    since: Cause
 
 
-Change = tuple[str, int | None]
+AccumulatorChange = tuple[str, int | None]
 """Key of a memory that one event has changed, and how many are in it by now: see `Condition.can_become`."""
 
 
-class Changeable(NamedTuple):
+class AffectedSegments(NamedTuple):
     """Places of the segments that somebody may enter, or leave."""
 
-    entered: frozenset[int]
-    left: frozenset[int]
+    may_enter: frozenset[int]
+    may_leave: frozenset[int]
 
 
-class FirstSight(NamedTuple):
+class NewProfileSegments(NamedTuple):
     """What is known of somebody's segments by the first that is heard of them."""
 
-    inside: Sequence[int]
+    member_of: Sequence[int]
     """Places of those that they are in, whoever they are, in their order."""
 
-    ask: frozenset[int]
+    to_evaluate: frozenset[int]
     """Places of those to ask about."""
 
 
-class Rules:
+class SegmentIndex:
     """Segments, those that others ask about first."""
 
     def __init__(
         self,
-        rules: Iterable[Rule],
-        asked: Mapping[str, Asked] = {},
-        values: Mapping[str, Value] = {},
-        effective: Effective = NOTHING,
+        segments: Iterable[CompiledSegment],
+        registrations: Mapping[str, Registration] = {},
+        computed_attributes: Mapping[str, ReferencedValue] = {},
+        rule_index: RuleIndex = NO_RULES,
     ) -> None:
-        self.values = values
+        self.computed_attributes = computed_attributes
         """The computed attributes in effect, by name: what they need is remembered, too."""
-        self.effective = effective
+        self.rule_index = rule_index
         """The automation rules that look at the same people."""
 
-        self.rules = _in_order({it.segment: it for it in rules})
-        self.answers = [rule.condition.asker() for rule in self.rules]
+        self.segments = _topological_order({it.id: it for it in segments})
+        self.predicates = [rule.condition.compile() for rule in self.segments]
         """What to ask about each, by its place."""
 
-        self.place = {rule.segment: place for place, rule in enumerate(self.rules)}
-        self.numbers = [rule.number for rule in self.rules]
-        self.places = {number: place for place, number in enumerate(self.numbers)}
+        self.ordinal_of = {rule.id: place for place, rule in enumerate(self.segments)}
+        self.stored_ids = [rule.stored_id for rule in self.segments]
+        self.ordinal_of_stored_id = {number: place for place, number in enumerate(self.stored_ids)}
         """Places by number."""
 
-        needs = [list(memories(rule.condition)) for rule in self.rules]
-        named = chain.from_iterable(memories(value) for value in values.values())
-        asked_for = chain(chain.from_iterable(needs), named, effective.memories)
-        self.memories: Mapping[str, Memory] = {it.key: it for it in asked_for}
-        self.adders: Mapping[str, Adder] = {k: it.adder() for k, it in self.memories.items()}
-        self.asked = asked
-        self.told = frozenset(
-            key for key, it in self.memories.items() if isinstance(it, (Trait, Tags))
+        required = [list(required_accumulators(rule.condition)) for rule in self.segments]
+        of_computed_attributes = chain.from_iterable(
+            required_accumulators(value) for value in computed_attributes.values()
+        )
+        all_required = chain(
+            chain.from_iterable(required), of_computed_attributes, rule_index.accumulators
+        )
+        self.accumulators: Mapping[str, Accumulator] = {it.key: it for it in all_required}
+        self.add_functions: Mapping[str, AddFunction] = {
+            k: it.make_add() for k, it in self.accumulators.items()
+        }
+        self.registrations = registrations
+        self.profile_fact_keys = frozenset(
+            key
+            for key, it in self.accumulators.items()
+            if isinstance(it, (AttributeAccumulator, TagAccumulator))
         )
         """Keys of what is remembered of what people are."""
 
-        self.users = dict.fromkeys(self.memories, frozenset[int]()) | _turned(
-            [{it.key for it in each} for each in needs]
+        self.readers = dict.fromkeys(self.accumulators, frozenset[int]()) | _inverted(
+            [{it.key for it in each} for each in required]
         )
         """Places of the segments that look at a memory, by its key."""
 
-        self.turning = Changeable(*map(self._turning_into, (True, False)))
+        self.time_sensitive = AffectedSegments(*map(self._flipping_with_time_to, (True, False)))
         """Whose answers may be others when only time has gone by, and no event's time has come."""
 
-        self.changeable = lru_cache(maxsize=65_536)(self._changeable)
+        self.affected_by = lru_cache(maxsize=65_536)(self._affected_by)
         """Whose answers may be others when one event has changed memories."""
 
-        about = _turned([references(rule.condition) for rule in self.rules])
-        self.askers = {self.place[it]: places for it, places in about.items() if it in self.place}
+        readers_of_segment = _inverted(
+            [referenced_segments(rule.condition) for rule in self.segments]
+        )
+        self.dependents = {
+            self.ordinal_of[it]: places
+            for it, places in readers_of_segment.items()
+            if it in self.ordinal_of
+        }
         """Places of the segments that ask about a segment, by its place."""
 
-        self.watching = lru_cache(maxsize=65_536)(self._watching)
-        self.adding = lru_cache(maxsize=65_536)(self._adding)
-        holding, unsure = self._of_a_stranger()
-        self.at_first_sight = holding | unsure
+        self.keys_for = lru_cache(maxsize=65_536)(self._keys_for)
+        self.add_functions_for = lru_cache(maxsize=65_536)(self._add_functions_for)
+        matching, undecided = self._evaluate_empty_profile()
+        self.always_evaluate = matching | undecided
         """Places of those that somebody may be in of whom nothing is remembered."""
 
-        self._unsure = self._with_askers(unsure)
-        self._holding = holding - self._unsure
-        self.first_sight = lru_cache(maxsize=65_536)(self._first_sight)
+        self._undecided = self._with_dependents(undecided)
+        self._matching = matching - self._undecided
+        self.for_new_profile = lru_cache(maxsize=65_536)(self._for_new_profile)
 
     @property
-    def asked(self) -> Mapping[str, Asked]:
+    def registrations(self) -> Mapping[str, Registration]:
         """Since when each of the memories is kept, by its key."""
-        return self._asked
+        return self._registrations
 
-    @asked.setter
-    def asked(self, asked: Mapping[str, Asked]) -> None:
-        self._asked = asked
-        numbers = {key: it.number for key, it in asked.items()}
-        self.numbered = Numbered(self.memories, numbers, {it: key for key, it in numbers.items()})
-        self.newest = max((it.since.by for it in self.asked_after(0).values()), default=0)
+    @registrations.setter
+    def registrations(self, asked: Mapping[str, Registration]) -> None:
+        self._registrations = asked
+        numbers = {key: it.stored_id for key, it in asked.items()}
+        self.codec = AccumulatorCodec(
+            self.accumulators, numbers, {it: key for key, it in numbers.items()}
+        )
+        self.newest_registration = max(
+            (it.since.position for it in self.registered_after(0).values()), default=0
+        )
         """Position of the last decision for which something that people do has to be remembered."""
 
-    def asked_after(self, position: int) -> Mapping[str, Asked]:
+    def registered_after(self, position: int) -> Mapping[str, Registration]:
         """Return what of the things that people do is remembered only since some later position."""
-        looking = (key for key, it in self.memories.items() if it.names is None or it.names)
+        looking = (key for key, it in self.accumulators.items() if it.names is None or it.names)
         return {
-            key: self._asked[key]
+            key: self._registrations[key]
             for key in looking
-            if key in self._asked and self._asked[key].since.by > position
+            if key in self._registrations and self._registrations[key].since.position > position
         }
 
     def __len__(self) -> int:
-        return len(self.rules)
+        return len(self.segments)
 
-    def _watching(self, kind: str, name: str) -> Sequence[str]:
+    def _keys_for(self, kind: str, name: str) -> Sequence[str]:
         """Return the keys of the memories that look at messages of a kind and name."""
         return [
             key
-            for key, memory in self.memories.items()
+            for key, memory in self.accumulators.items()
             if memory.kind in (None, kind) and memory.watches(name)
         ]
 
-    def _adding(self, kind: str, name: str) -> Sequence[tuple[str, Adder]]:
+    def _add_functions_for(self, kind: str, name: str) -> Sequence[tuple[str, AddFunction]]:
         """Return these keys, each with what adds a message to what is remembered."""
-        return [(key, self.adders[key]) for key in self.watching(kind, name)]
+        return [(key, self.add_functions[key]) for key in self.keys_for(kind, name)]
 
-    def _changeable(self, *changes: Change) -> Changeable:
-        found = (self._changed_by(*it) for it in changes)
-        entered, left = zip(*found, strict=True) if changes else ((), ())
-        return Changeable(frozenset().union(*entered), frozenset().union(*left))
+    def _affected_by(self, *changes: AccumulatorChange) -> AffectedSegments:
+        affected = (self._affected_by_change(*it) for it in changes)
+        entered, left = zip(*affected, strict=True) if changes else ((), ())
+        return AffectedSegments(frozenset().union(*entered), frozenset().union(*left))
 
-    def _changed_by(self, key: str, size: int | None) -> Changeable:
-        places = self.users[key]
-        if not isinstance(self.memories[key], Did):
-            return Changeable(places, places)
+    def _affected_by_change(self, key: str, size: int | None) -> AffectedSegments:
+        readers = self.readers[key]
+        if not isinstance(self.accumulators[key], EventAccumulator):
+            return AffectedSegments(readers, readers)
         entered, left = (
-            frozenset(it for it in places if self.rules[it].condition.can_become(answer, key, size))
+            frozenset(
+                it for it in readers if self.segments[it].condition.can_flip_to(answer, key, size)
+            )
             for answer in (True, False)
         )
-        return Changeable(entered, left)
+        return AffectedSegments(entered, left)
 
-    def _turning_into(self, answer: bool) -> frozenset[int]:
-        every = enumerate(self.rules)
-        return frozenset(place for place, it in every if answer in it.condition.turns)
+    def _flipping_with_time_to(self, answer: bool) -> frozenset[int]:
+        every = enumerate(self.segments)
+        return frozenset(place for place, it in every if answer in it.condition.flips_with_time)
 
-    def _of_a_stranger(self) -> tuple[frozenset[int], frozenset[int]]:
+    def _evaluate_empty_profile(self) -> tuple[frozenset[int], frozenset[int]]:
         """Return the places of those that hold of somebody who did and is nothing, and of those that may.
 
         The first hold at whatever clock.
         """
-        holding, unsure = set[str](), set[str]()
-        stranger = Known({}, in_segment=lambda segment: segment in holding)
-        for rule, answer in zip(self.rules, self.answers, strict=True):
-            holds, changes_at = answer(stranger, 0)
-            asked = references(rule.condition)
-            if changes_at is not None or asked & unsure or _asks_for_names(rule.condition):
-                unsure.add(rule.segment)
+        matching, undecided = set[str](), set[str]()
+        empty_profile = EvaluationInput({}, in_segment=lambda segment: segment in matching)
+        for rule, answer in zip(self.segments, self.predicates, strict=True):
+            holds, changes_at = answer(empty_profile, 0)
+            referenced = referenced_segments(rule.condition)
+            if (
+                changes_at is not None
+                or referenced & undecided
+                or _reads_identifiers(rule.condition)
+            ):
+                undecided.add(rule.id)
             elif holds:
-                holding.add(rule.segment)
-        return self._places(holding), self._places(unsure)
+                matching.add(rule.id)
+        return self._ordinals_of(matching), self._ordinals_of(undecided)
 
-    def _places(self, segments: Iterable[str]) -> frozenset[int]:
-        return frozenset(self.place[it] for it in segments)
+    def _ordinals_of(self, segments: Iterable[str]) -> frozenset[int]:
+        return frozenset(self.ordinal_of[it] for it in segments)
 
-    def _first_sight(self, *changes: Change) -> FirstSight:
-        entered, left = self._changeable(*changes)
-        asked = self._with_askers((entered - self._holding) | (left & self._holding))
-        return FirstSight(sorted(self._holding - asked), asked | self._unsure)
+    def _for_new_profile(self, *changes: AccumulatorChange) -> NewProfileSegments:
+        entered, left = self._affected_by(*changes)
+        to_evaluate = self._with_dependents((entered - self._matching) | (left & self._matching))
+        return NewProfileSegments(
+            sorted(self._matching - to_evaluate), to_evaluate | self._undecided
+        )
 
-    def _with_askers(self, places: frozenset[int]) -> frozenset[int]:
+    def _with_dependents(self, ordinals: frozenset[int]) -> frozenset[int]:
         """Return the places, with those of all segments that ask about them, or about those."""
-        while more := frozenset().union(*(self.askers.get(it, ()) for it in places)) - places:
-            places |= more
-        return places
+        while (
+            more := frozenset().union(*(self.dependents.get(it, ()) for it in ordinals)) - ordinals
+        ):
+            ordinals |= more
+        return ordinals
 
 
-def _in_order(rules: Mapping[str, Rule]) -> Sequence[Rule]:
+def _topological_order(segments: Mapping[str, CompiledSegment]) -> Sequence[CompiledSegment]:
     """Return the rules so that each comes after those that it asks about."""
-    ordered: dict[str, Rule] = {}
+    ordered: dict[str, CompiledSegment] = {}
 
-    def put(rule: Rule) -> None:
-        if rule.segment not in ordered:
-            for other in sorted(references(rule.condition) & rules.keys()):
-                put(rules[other])
-            ordered[rule.segment] = rule
+    def put(rule: CompiledSegment) -> None:
+        if rule.id not in ordered:
+            for other in sorted(referenced_segments(rule.condition) & segments.keys()):
+                put(segments[other])
+            ordered[rule.id] = rule
 
-    for segment in sorted(rules):
-        put(rules[segment])
+    for segment in sorted(segments):
+        put(segments[segment])
     return list(ordered.values())
 
 
-def _turned(sets: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
+def _inverted(sets: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
     found: dict[str, set[int]] = {}
     for place, each in enumerate(sets):
         for key in each:
@@ -224,5 +260,7 @@ def _turned(sets: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
     return {key: frozenset(places) for key, places in found.items()}
 
 
-def _asks_for_names(condition: Condition) -> bool:
-    return isinstance(condition, Named) or any(map(_asks_for_names, condition.parts))
+def _reads_identifiers(condition: Condition) -> bool:
+    return isinstance(condition, IdentifierCondition) or any(
+        map(_reads_identifiers, condition.parts)
+    )

@@ -13,27 +13,27 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from domain.conditions import Condition, Happened, Leaf
-from domain.conditions.people import Attribute, Handpicked, Tagged
+from domain.conditions import Condition, EventView, Leaf
+from domain.conditions.people import AttributeCondition, ManualListCondition, TagCondition
 from domain.core import lww_register
 from domain.core.lww_register import Register, Registers
 from domain.core.time import from_micros
-from domain.profiles.facts import TAGGING, tags_named
-from domain.profiles.view import TAGS
+from domain.profiles.facts import TAG_EVENTS, tags_in
+from domain.profiles.view import TAGS_TRAIT
 
-Value = Any
+AccumulatorValue = Any
 """What is remembered; None: nothing yet."""
 
-Adder = Callable[[Value, Happened], Value]
-Sides = Sequence[tuple[Value, datetime | None]]
+AddFunction = Callable[[AccumulatorValue, EventView], AccumulatorValue]
+Partials = Sequence[tuple[AccumulatorValue, datetime | None]]
 """The values of a person's streams; those with an instant are demoted: see `domain.identity.resolution`."""
 
 IDENTIFY = "identify"
-_registers = msgspec.msgpack.Decoder(Registers).decode
+_decode_registers = msgspec.msgpack.Decoder(Registers).decode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-class Memory(Protocol):
+class Accumulator(Protocol):
     """One kind of thing that is remembered."""
 
     @property
@@ -55,46 +55,46 @@ class Memory(Protocol):
         """Say whether it looks at events of a name."""
         ...
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return what adds an event to a value; one that does not matter gives the same value back."""
         ...
 
-    def join(self, sides: Sides) -> Value:
+    def merge(self, partials: Partials) -> AccumulatorValue:
         """Return the value of all sides together; none of them is None."""
         ...
 
-    def kept(self, value: Value, clock: int, /) -> Value:
+    def to_stored(self, value: AccumulatorValue, clock: int, /) -> AccumulatorValue:
         """Return what has to be kept of a value from the clock on, as MessagePack can hold it; None for nothing."""
         ...
 
-    def decode(self, stored: bytes | msgspec.Raw) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
         """Return the value that was kept."""
         ...
 
 
-class Did:
+class EventAccumulator:
     """What a condition remembers of what a person did."""
 
     kind = None
 
     def __init__(self, leaf: Leaf) -> None:
         self.leaf, self.key, self.names, self.watches = leaf, leaf.key, leaf.names, leaf.watches
-        self.kept = leaf.pruned
+        self.to_stored = leaf.prune
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return the condition's own."""
-        return self.leaf.adder()
+        return self.leaf.make_add()
 
-    def join(self, sides: Sides) -> Value:
+    def merge(self, partials: Partials) -> AccumulatorValue:
         """Return the condition's own join: whoever did it, the person did."""
-        return reduce(self.leaf.join, (value for value, _ in sides))
+        return reduce(self.leaf.merge, (value for value, _ in partials))
 
-    def decode(self, stored: bytes | msgspec.Raw) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
         """Return plain values."""
         return _decode(stored)
 
 
-class _Plain:
+class _NamedEventsAccumulator:
     """A memory that looks at events of known names."""
 
     names: frozenset[str] = frozenset()
@@ -104,23 +104,23 @@ class _Plain:
         return name in self.names
 
 
-class _Told(_Plain):
+class _RegisterAccumulator(_NamedEventsAccumulator):
     """Registers of what was told of a person."""
 
-    def join(self, sides: Sides) -> Value:
+    def merge(self, partials: Partials) -> AccumulatorValue:
         """Let the latest word count, and that of demoted streams fill gaps only."""
-        return lww_register.join(sides)
+        return lww_register.merge_registers(partials)
 
-    def kept(self, value: Value, _clock: int) -> Value:
+    def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
         """Keep it all, in the order of the names: words do not age."""
         return dict(sorted(value.items()))
 
-    def decode(self, stored: bytes | msgspec.Raw) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
         """Return registers."""
-        return _registers(stored)
+        return _decode_registers(stored)
 
 
-class Trait(_Told):
+class AttributeAccumulator(_RegisterAccumulator):
     """The word on one attribute, of identify calls."""
 
     kind = IDENTIFY
@@ -129,133 +129,139 @@ class Trait(_Told):
     def __init__(self, name: str) -> None:
         self.name, self.key = name, f"attribute:{name}"
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return what takes the attribute's value."""
         name = self.name
 
-        def add(value: Value, happened: Happened) -> Value:
+        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:
             traits = happened.document["properties"]
             if name not in traits:
                 return value
-            return _with(value, name, happened, msgspec.json.encode(traits[name]))
+            return _with_register(value, name, happened, msgspec.json.encode(traits[name]))
 
         return add
 
 
-class Tags(_Told):
+class TagAccumulator(_RegisterAccumulator):
     """The words on single tags, of `Tag Added` and `Tag Removed`."""
 
     kind = "track"
-    key = TAGS
-    names = frozenset(TAGGING)
+    key = TAGS_TRAIT
+    names = frozenset(TAG_EVENTS)
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return what takes a tag's word."""
 
-        def add(value: Value, happened: Happened) -> Value:
-            said = TAGGING[happened.name]
-            for tag in tags_named(happened.document["properties"]):
-                value = _with(value, tag, happened, said)
+        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:
+            said = TAG_EVENTS[happened.name]
+            for tag in tags_in(happened.document["properties"]):
+                value = _with_register(value, tag, happened, said)
             return value
 
         return add
 
 
-class OnList(_Plain):
+class ListAccumulator(_NamedEventsAccumulator):
     """Whether the person is on the list of a segment that is kept by hand: the last word counts."""
 
     kind = None
 
     def __init__(self, segment: str) -> None:
-        self.segment, self.key = segment, Handpicked(segment).key
+        self.segment, self.key = segment, ManualListCondition(segment).key
 
-    def adder(self) -> Adder:
+    def make_add(self) -> AddFunction:
         """Return what changes nothing: no message puts anybody on a list."""
         return lambda value, _: value
 
-    def join(self, sides: Sides) -> Value:
+    def merge(self, partials: Partials) -> AccumulatorValue:
         """Return the word of the highest position."""
-        return max(value for value, _ in sides)
+        return max(value for value, _ in partials)
 
-    def kept(self, value: Value, _clock: int) -> Value:
+    def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
         """Keep it all: words do not age."""
         return value
 
-    def decode(self, stored: bytes | msgspec.Raw) -> Value:
+    def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
         """Return position and word."""
         return _decode(stored)
 
 
-class Numbered(NamedTuple):
+class AccumulatorCodec(NamedTuple):
     """What is remembered, by its key, and the numbers that stand for the keys where values are stored."""
 
-    memories: Mapping[str, Memory]
-    numbers: Mapping[str, int]
+    accumulators: Mapping[str, Accumulator]
+    stored_ids: Mapping[str, int]
     keys: Mapping[int, str]
 
 
-NOT_NUMBERED = Numbered({}, {}, {})
+EMPTY_CODEC = AccumulatorCodec({}, {}, {})
 
 
-class Lazily(dict[str, Value]):
+class LazyDict(dict[str, AccumulatorValue]):
     """What is remembered, by key; None: nothing.  Each value is put here when it is first asked for."""
 
-    def get(self, key: str, default: Value = None) -> Value:
+    def get(self, key: str, default: AccumulatorValue = None) -> AccumulatorValue:
         """Return the value."""
         value = self[key]
         return default if value is None else value
 
 
-class Remembered(Lazily):
+class AccumulatorState(LazyDict):
     """What is remembered of a stream.  What was stored is decoded when it is first asked for."""
 
-    __slots__ = ("_numbered", "stored")
+    __slots__ = ("_codec", "stored")
 
     def __init__(
         self,
-        values: Mapping[str, Value] = {},
+        values: Mapping[str, AccumulatorValue] = {},
         stored: Mapping[int, bytes | msgspec.Raw] = {},
-        numbered: Numbered = NOT_NUMBERED,
+        codec: AccumulatorCodec = EMPTY_CODEC,
     ) -> None:
         """``stored``: values by number, each of which stands for a key."""
         super().__init__(values)
-        self.stored, self._numbered = stored, numbered
+        self.stored, self._codec = stored, codec
 
-    def __missing__(self, key: str) -> Value:
-        raw = self.stored.get(self._numbered.numbers.get(key, 0))
-        value = self[key] = None if raw is None else self._numbered.memories[key].decode(raw)
+    def __missing__(self, key: str) -> AccumulatorValue:
+        raw = self.stored.get(self._codec.stored_ids.get(key, 0))
+        value = self[key] = None if raw is None else self._codec.accumulators[key].decode(raw)
         return value
 
-    def among(self, keys: Iterable[str]) -> list[str]:
+    def nonempty_among(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys under which something is remembered."""
-        numbers, stored = self._numbered.numbers, self.stored
+        numbers, stored = self._codec.stored_ids, self.stored
         return [
             it for it in keys if numbers.get(it) in stored or (it in self and self[it] is not None)
         ]
 
-    def known(self) -> set[str]:
+    def nonempty_keys(self) -> set[str]:
         """Return the keys under which something is remembered."""
-        keys = self._numbered.keys
+        keys = self._codec.keys
         found = (key for key, value in self.items() if value is not None)
         return {keys[it] for it in self.stored}.union(found)
 
 
-def memories(condition: Condition) -> Iterator[Memory]:
+def required_accumulators(condition: Condition) -> Iterator[Accumulator]:
     """Return what has to be remembered for a condition; the same may come more than once."""
     if isinstance(condition, Leaf):
-        yield Did(condition)
-    elif isinstance(condition, Attribute):
+        yield EventAccumulator(condition)
+    elif isinstance(condition, AttributeCondition):
         # A name may hold dots of its own, or lead into a nested value.
-        yield from map(Trait, sorted({condition.attribute, condition.outermost}))
-    elif isinstance(condition, Tagged):
-        yield from (Tags(), Trait(TAGS))
-    elif isinstance(condition, Handpicked):
-        yield OnList(condition.segment)
+        yield from map(
+            AttributeAccumulator, sorted({condition.attribute, condition.top_level_name})
+        )
+    elif isinstance(condition, TagCondition):
+        yield from (TagAccumulator(), AttributeAccumulator(TAGS_TRAIT))
+    elif isinstance(condition, ManualListCondition):
+        yield ListAccumulator(condition.segment)
     for part in condition.parts:
-        yield from memories(part)
+        yield from required_accumulators(part)
 
 
-def _with(value: Value, key: str, happened: Happened, said: bytes) -> Value:
-    word = Register(from_micros(happened.at), happened.id, said)
-    known = None if value is None else value.get(key)
-    return value if known is not None and known >= word else {**(value or {}), key: word}
+def _with_register(
+    value: AccumulatorValue, key: str, happened: EventView, encoded: bytes
+) -> AccumulatorValue:
+    register = Register(from_micros(happened.occurred_at), happened.id, encoded)
+    current = None if value is None else value.get(key)
+    return (
+        value if current is not None and current >= register else {**(value or {}), key: register}
+    )

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from domain.events.payload import name_of
+from domain.events.payload import storable_name
 
-STEPS = ("sent", "delivered", "read", "clicked")
+CHANNEL_STEPS = ("sent", "delivered", "read", "clicked")
 """The main line, in order: each implies those before.  Read models number these and the outcomes after them."""
 
-OUTCOMES = (
+CHANNEL_OUTCOMES = (
     "unsubscribed",
     "complained",
     "bounced",
@@ -41,10 +41,10 @@ OUTCOMES = (
 )
 """What else may come of a message.  New ones go to the end: read models number them."""
 
-UNKNOWN = "unknown"
+UNKNOWN_CHANNEL = "unknown"
 """The channel of a message that does not say it."""
 
-CHANNELS: Mapping[str, tuple[str, ...]] = {
+CHANNEL_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "email": ("email", "e-mail"),
     "push": ("push", "mobile push", "push notification"),
     "web_push": ("web push",),
@@ -62,7 +62,7 @@ CHANNELS: Mapping[str, tuple[str, ...]] = {
 }
 """The channels, and how events and their property `channel` spell them."""
 
-WORDS: Mapping[str, str] = {
+STEP_SPELLINGS: Mapping[str, str] = {
     "sent": "sent",
     "delivered": "delivered",
     "received": "delivered",
@@ -86,7 +86,7 @@ WORDS: Mapping[str, str] = {
 }
 """What follows the channel in an event's name, or stands as the metric of a delivery report."""
 
-EVENTS: Mapping[str, tuple[str | None, str]] = {
+CHANNEL_EVENTS: Mapping[str, tuple[str | None, str]] = {
     # Segment's e-mail events have one that does not say the channel
     "Unsubscribed": ("email", "unsubscribed"),
     # Infobip: mobile app
@@ -117,27 +117,35 @@ EVENTS: Mapping[str, tuple[str | None, str]] = {
     "Call Forwarded Not Answered": ("voice", "forwarded_not_answered"),
     "Voice User Hang Up": ("voice", "hung_up"),
     # BotBat: the channel is a property
-    **{f"message {word}": (None, step) for word, step in WORDS.items()},
+    **{f"message {word}": (None, step) for word, step in STEP_SPELLINGS.items()},
     "link_clicked": (None, "clicked"),
     **{
         f"{spelling} {word}": (channel, step)
-        for channel, spellings in CHANNELS.items()
+        for channel, spellings in CHANNEL_SPELLINGS.items()
         for spelling in spellings
-        for word, step in WORDS.items()
+        for word, step in STEP_SPELLINGS.items()
     },
 }
 """Events about messages: the channel, None if a property says it, and the step or other outcome."""
 
-REPORT = "Report Delivery Event"
+DELIVERY_REPORT_EVENT = "Report Delivery Event"
 """Customer.io's event about a message; its property `metric` says which step."""
 
-CAMPAIGN = ("campaign_id", "campaignId", "campaign", "campaign_name", "campaignName")
-TEMPLATE = ("template_id", "templateId", "template", "template_name", "templateName")
-MESSAGE = ("message_id", "messageId", "delivery_id", "deliveryId", "email_id", "call_id", "callId")
-_DEVICE = ("device_id", "deviceId", "device_token", "deviceToken")
+CAMPAIGN_PROPERTIES = ("campaign_id", "campaignId", "campaign", "campaign_name", "campaignName")
+TEMPLATE_PROPERTIES = ("template_id", "templateId", "template", "template_name", "templateName")
+MESSAGE_ID_PROPERTIES = (
+    "message_id",
+    "messageId",
+    "delivery_id",
+    "deliveryId",
+    "email_id",
+    "call_id",
+    "callId",
+)
+_DEVICE_PROPERTIES = ("device_id", "deviceId", "device_token", "deviceToken")
 
 
-class Touch(NamedTuple):
+class ChannelEvent(NamedTuple):
     """What an event says about a message."""
 
     channel: str
@@ -150,63 +158,72 @@ class Touch(NamedTuple):
     """The message's own id; None: the event does not say which message it is about."""
 
 
-def read(name: str, properties: Mapping[str, Any]) -> Touch | None:
+def parse_channel_event(name: str, properties: Mapping[str, Any]) -> ChannelEvent | None:
     """Return what an event says about a message; None if it is about none.
 
     A link that was clicked is about a message only if it names one, or a campaign: else it is a website's.
     """
-    found = _named(name)
+    found = _lookup_event(name)
     if found is None:
         return None
     channel, step = found
     if step is None:
-        step = _WORDS.get(_letters(str(properties.get("metric"))[:100]))
+        step = _STEP_OF_SPELLING.get(_alphanumerics(str(properties.get("metric"))[:100]))
         if step is None:
             return None
-    campaign, message = _first(properties, CAMPAIGN), _first(properties, MESSAGE)
-    if _letters(name) == _LINK and campaign is None and message is None:
+    campaign, message = (
+        _first_id(properties, CAMPAIGN_PROPERTIES),
+        _first_id(properties, MESSAGE_ID_PROPERTIES),
+    )
+    if _alphanumerics(name) == _LINK_CLICKED and campaign is None and message is None:
         return None
-    said = channel or _said_channel(properties)
-    return Touch(said, step, campaign, _first(properties, TEMPLATE), message)
+    said = channel or _channel_from_properties(properties)
+    return ChannelEvent(said, step, campaign, _first_id(properties, TEMPLATE_PROPERTIES), message)
 
 
-def channel_of(text: str) -> str:
+def canonical_channel(text: str) -> str:
     """Return a channel as it is kept, however it is spelt."""
-    return _CHANNELS.get(_letters(text)) or name_of(text.strip().lower()) or UNKNOWN
+    return (
+        _CHANNEL_OF_SPELLING.get(_alphanumerics(text))
+        or storable_name(text.strip().lower())
+        or UNKNOWN_CHANNEL
+    )
 
 
-def _letters(text: str) -> str:
+def _alphanumerics(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
-_LINK, _REPORT = _letters("link_clicked"), _letters(REPORT)
-_EVENTS = {_letters(name): found for name, found in EVENTS.items()}
-_WORDS = {_letters(word): step for word, step in WORDS.items()}
-_CHANNELS = {_letters(it): name for name, spelt in CHANNELS.items() for it in (name, *spelt)}
+_LINK_CLICKED, _REPORT = _alphanumerics("link_clicked"), _alphanumerics(DELIVERY_REPORT_EVENT)
+_STEP_OF_EVENT = {_alphanumerics(name): found for name, found in CHANNEL_EVENTS.items()}
+_STEP_OF_SPELLING = {_alphanumerics(word): step for word, step in STEP_SPELLINGS.items()}
+_CHANNEL_OF_SPELLING = {
+    _alphanumerics(it): name for name, spelt in CHANNEL_SPELLINGS.items() for it in (name, *spelt)
+}
 
 
 @lru_cache(maxsize=65_536)
-def _named(name: str) -> tuple[str | None, str | None] | None:
-    letters = _letters(name)
-    return (None, None) if letters == _REPORT else _EVENTS.get(letters)
+def _lookup_event(name: str) -> tuple[str | None, str | None] | None:
+    letters = _alphanumerics(name)
+    return (None, None) if letters == _REPORT else _STEP_OF_EVENT.get(letters)
 
 
-def _first(properties: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+def _first_id(properties: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     """Return the first of these properties that names something; of an object its id, or its name."""
     for name in names:
         said = properties.get(name)
         if isinstance(said, dict):
             said = said.get("id") or said.get("name")
         if isinstance(said, (str, int, float)) and not isinstance(said, bool) and said != "":
-            return name_of(str(said))
+            return storable_name(str(said))
     return None
 
 
-def _said_channel(properties: Mapping[str, Any]) -> str:
+def _channel_from_properties(properties: Mapping[str, Any]) -> str:
     said = properties.get("channel")
     if isinstance(said, str) and said.strip():
-        return channel_of(said)
-    if any(properties.get(it) for it in _DEVICE):
+        return canonical_channel(said)
+    if any(properties.get(it) for it in _DEVICE_PROPERTIES):
         return "push"
     recipient = properties.get("recipient")
-    return "email" if isinstance(recipient, str) and "@" in recipient else UNKNOWN
+    return "email" if isinstance(recipient, str) and "@" in recipient else UNKNOWN_CHANNEL

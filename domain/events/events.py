@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domain.core.identifiers import Identifier
-from domain.events.message import MessageKind, Policy
+from domain.events.message import MergePolicy, MessageKind
 
 NIL = UUID(int=0)
 
@@ -49,7 +49,7 @@ class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     """Of an alias or merge: the identifiers that are said to be the same person."""
 
 
-class Tracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class EventTracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A person did something: a track, page, screen or group call."""
 
     TOPIC: ClassVar[str] = "profile.tracked.v1"
@@ -61,17 +61,17 @@ class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=T
     TOPIC: ClassVar[str] = "profile.attributes_changed.v1"
 
 
-class Merged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProfilesMerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody said that other identifiers are the same person: an alias call, or a merge."""
 
     TOPIC: ClassVar[str] = "profile.merged.v1"
 
-    policy: Policy = "latest"
+    policy: MergePolicy = "latest"
     actor: str = ""
     reason: str = ""
 
 
-class Unmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProfilesUnmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody decided that the subject is not the same person as some other identifiers."""
 
     TOPIC: ClassVar[str] = "profile.unmerged.v1"
@@ -94,7 +94,7 @@ class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     """The event whose message showed them."""
 
 
-class Decree(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class CommandEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was decided about the streams of a person.  It is never erased, so it holds no name.
 
     Its stream is the person's canonical one.
@@ -108,7 +108,7 @@ class Decree(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
-class Erased(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProfileErased(CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A person was erased: what these streams held at lower positions has been blanked.
 
     So have the facts of other streams that named this person.
@@ -117,13 +117,15 @@ class Erased(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     TOPIC: ClassVar[str] = "profile.erased.v1"
 
 
-class Suppressed(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProfileSuppressed(CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """From here on messages about any of these streams are ignored."""
 
     TOPIC: ClassVar[str] = "profile.suppressed.v1"
 
 
-class SuppressionLifted(Decree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ProfileSuppressionLifted(
+    CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False
+):
     """From here on messages about these streams are recorded again."""
 
     TOPIC: ClassVar[str] = "profile.suppression_lifted.v1"
@@ -188,7 +190,7 @@ class FunnelArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     reason: str = ""
 
 
-class Listed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ManualListChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody put a person on the list of a segment, or took them off.
 
     Its stream is one of the person's.
@@ -203,7 +205,7 @@ class Listed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
-class AttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ComputedAttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody said what a computed attribute is, from this position on.
 
     Its stream is that of all computed attributes of the workspace.
@@ -224,7 +226,7 @@ class AttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=
     reason: str = ""
 
 
-class AttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ComputedAttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """From here on nobody has a value of the computed attribute."""
 
     TOPIC: ClassVar[str] = "computed_attribute.archived.v1"
@@ -235,7 +237,7 @@ class AttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     reason: str = ""
 
 
-class SystemOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class SystemEventOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something happened that concerns no single person."""
 
     TOPIC: ClassVar[str] = "system.occurred.v1"

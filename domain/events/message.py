@@ -11,7 +11,7 @@ from domain.core.identifiers import Identifier
 
 MessageKind = Literal["track", "page", "screen", "identify", "group", "alias", "merge", "unmerge"]
 
-Policy = Literal["latest", "primary"]
+MergePolicy = Literal["latest", "primary"]
 """Whose word counts after a merge: the latest said, or the primary's, gaps filled by the other's."""
 
 
@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     apart_from: tuple[Identifier, ...] = ()
     """For an unmerge: the identifiers that the subject is to be no longer one person with."""
 
-    policy: Policy = "latest"
+    policy: MergePolicy = "latest"
     actor: str = ""
     """Who decided on a merge or unmerge: the id of a key, never a person's name."""
 
@@ -57,5 +57,5 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: bytes
     raw: bytes = b""
 
-    content: int = 0
+    fingerprint: int = 0
     """What a second message with the same id is compared by: a fingerprint of at most 64 bits."""

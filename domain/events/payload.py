@@ -13,23 +13,23 @@ from msgspec import Raw
 from domain.core import sanitise
 from domain.events.events import MessageEvent
 
-NAME_LENGTH = 256
+MAX_NAME_LENGTH = 256
 """Longest event name, session id and channel in read models, in characters.
 
 An index entry of PostgreSQL holds at most 2,704 bytes; the ledger keeps the full text.
 """
 
-_SPEAKS_FOR = {
+_CHANNEL_OF_LIBRARY = {
     "mobile": {"android", "flutter", "ios", "kotlin", "native", "swift"},
     "server": {"go", "java", "net", "node", "php", "python", "ruby", "rust"},
     "web": {"browser", "javascript", "js", "web"},
 }
 """Words in the name of a library and the channel that it speaks for; the first that fits."""
 
-_ABOUT_SESSIONS = {"sessionstarted", "sessionstart", "sessionended", "sessionend"}
+_SESSION_EVENTS = {"sessionstarted", "sessionstart", "sessionended", "sessionend"}
 
 
-class Document(msgspec.Struct, frozen=True, gc=False):
+class ParsedMessage(msgspec.Struct, frozen=True, gc=False):
     """One message as read models see it.  Everything but ``parts`` is fit to be stored."""
 
     name: str
@@ -39,10 +39,10 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 
     channel: str | None
     session_id: str | None
-    parts: Parts
+    parts: PayloadParts
 
 
-class Context(msgspec.Struct, gc=False):
+class MessageContext(msgspec.Struct, gc=False):
     """What a message says of its circumstances."""
 
     sessionId: Any = None  # noqa: N815  # as on the wire
@@ -58,12 +58,12 @@ class Context(msgspec.Struct, gc=False):
     campaign: Raw = Raw(b"")
 
 
-class Parts(msgspec.Struct, gc=False):
+class PayloadParts(msgspec.Struct, gc=False):
     """The parts of the canonical layout that are looked at, as they were received."""
 
     properties: Raw = Raw(b"")
     traits: Raw = Raw(b"")
-    context: Context | None = None
+    context: MessageContext | None = None
     channel: Any = None
     name: Any = None
     category: Any = None
@@ -71,34 +71,34 @@ class Parts(msgspec.Struct, gc=False):
     previousId: Any = None  # noqa: N815  # as on the wire
 
 
-_NO_CONTEXT = Context()
-_parts = msgspec.json.Decoder(Parts).decode
+_NO_CONTEXT = MessageContext()
+_parts = msgspec.json.Decoder(PayloadParts).decode
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
 
-def read(event: MessageEvent) -> Document:
+def parse(event: MessageEvent) -> ParsedMessage:
     """Read the payload.  Never fails: what cannot be stored is repaired, in this event alone."""
     try:
-        return _document(event, _parts(event.payload))
+        return _parsed_message(event, _parts(event.payload))
     except _UNREADABLE:
-        return _repaired(event)
+        return _parse_leniently(event)
 
 
-def _repaired(event: MessageEvent) -> Document:
+def _parse_leniently(event: MessageEvent) -> ParsedMessage:
     try:
-        return _document(event, _lenient_parts(event.payload))
+        return _parsed_message(event, _lenient_parts(event.payload))
     except _UNREADABLE:
-        return _document(event, Parts())
+        return _parsed_message(event, PayloadParts())
 
 
-def _document(event: MessageEvent, parts: Parts) -> Document:
+def _parsed_message(event: MessageEvent, parts: PayloadParts) -> ParsedMessage:
     context = parts.context or _NO_CONTEXT
     properties, document = _properties(event, parts, context)
-    return Document(
-        name_of(event.name),
+    return ParsedMessage(
+        storable_name(event.name),
         properties,
         document,
         _channel(parts, context, properties),
@@ -107,7 +107,7 @@ def _document(event: MessageEvent, parts: Parts) -> Document:
     )
 
 
-def members(document: bytes) -> dict[str, bytes]:
+def json_members(document: bytes) -> dict[str, bytes]:
     """Return the members of a JSON object, each as JSON fit to be stored; none if it is no object.
 
     Never fails.  Numbers stay as they were written, unless not every reader could read them.
@@ -116,23 +116,23 @@ def members(document: bytes) -> dict[str, bytes]:
         return {}
     try:
         _decode(document)  # looks into every string, which taking it apart does not
-        if not sanitise.is_storable(document):
-            document = sanitise.dump(sanitise.parse(document))
+        if not sanitise.is_storable_json(document):
+            document = sanitise.dump_json(sanitise.parse_leniently(document))
     except _UNREADABLE:
         try:
-            document = sanitise.dump(sanitise.parse(document))
+            document = sanitise.dump_json(sanitise.parse_leniently(document))
         except _UNREADABLE:
             return {}
     return {key: bytes(value) for key, value in _members(document).items()}
 
 
-def name_of(name: str) -> str:
+def storable_name(name: str) -> str:
     """Return an event name as read models keep it."""
-    return sanitise.text(name)[:NAME_LENGTH]
+    return sanitise.storable_text(name)[:MAX_NAME_LENGTH]
 
 
 def _properties(
-    event: MessageEvent, parts: Parts, context: Context
+    event: MessageEvent, parts: PayloadParts, context: MessageContext
 ) -> tuple[dict[str, Any], bytes]:
     document = bytes(_own_properties(event.kind, parts, context))
     properties = _decode(document) if document[:1] == b"{" else None
@@ -141,15 +141,15 @@ def _properties(
     if event.kind != "track":
         for key, value in _from_top_level(event.kind, parts):
             if properties.get(key) is None:
-                document = _with(document, key, value, empty=not properties)
+                document = _with_member(document, key, value, empty=not properties)
                 properties[key] = value
-    if sanitise.is_storable(document):
+    if sanitise.is_storable_json(document):
         return properties, document
-    document = sanitise.dump(sanitise.parse(document))
+    document = sanitise.dump_json(sanitise.parse_leniently(document))
     return _decode(document), document
 
 
-def _own_properties(kind: str, parts: Parts, context: Context) -> Raw:
+def _own_properties(kind: str, parts: PayloadParts, context: MessageContext) -> Raw:
     if kind == "identify":
         traits = bytes(parts.traits)
         # RudderStack's SDKs send the traits in the context and an empty object, or none, outside.
@@ -157,7 +157,7 @@ def _own_properties(kind: str, parts: Parts, context: Context) -> Raw:
     return parts.traits if kind == "group" else parts.properties
 
 
-def _from_top_level(kind: str, parts: Parts) -> Iterator[tuple[str, Any]]:
+def _from_top_level(kind: str, parts: PayloadParts) -> Iterator[tuple[str, Any]]:
     if kind in ("page", "screen"):
         if parts.name is not None:
             yield "name", parts.name
@@ -169,58 +169,60 @@ def _from_top_level(kind: str, parts: Parts) -> Iterator[tuple[str, Any]]:
         yield "previous_id", parts.previousId
 
 
-def _with(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
+def _with_member(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
     """Add a member to the text of an object, so that its own numbers stay as they were written."""
     head = b"{" if empty else document.rstrip()[:-1] + b","
-    return b"".join((head, sanitise.dump(key), b":", sanitise.dump(value), b"}"))
+    return b"".join((head, sanitise.dump_json(key), b":", sanitise.dump_json(value), b"}"))
 
 
-def _channel(parts: Parts, context: Context, properties: dict[str, Any]) -> str | None:
+def _channel(
+    parts: PayloadParts, context: MessageContext, properties: dict[str, Any]
+) -> str | None:
     for said in (parts.channel, properties.get("channel")):
         if isinstance(said, str) and said:
-            return sanitise.text(said)[:NAME_LENGTH]
+            return sanitise.storable_text(said)[:MAX_NAME_LENGTH]
     name = context.sdk.get("name") if isinstance(context.sdk, dict) else context.sdk
-    return _spoken_by(name) if isinstance(name, str) else None
+    return _channel_of_library(name) if isinstance(name, str) else None
 
 
 @lru_cache(maxsize=1024)
-def _spoken_by(library: str) -> str | None:
+def _channel_of_library(library: str) -> str | None:
     words = set(re.split("[^a-z]+", library.lower()))
-    return next((channel for channel, known in _SPEAKS_FOR.items() if words & known), None)
+    return next((channel for channel, known in _CHANNEL_OF_LIBRARY.items() if words & known), None)
 
 
-def _session(name: str, context: Context, properties: dict[str, Any]) -> str | None:
+def _session(name: str, context: MessageContext, properties: dict[str, Any]) -> str | None:
     first, session = context.sessionId, context.session
     if isinstance(first, str) and first:  # nearly always
-        return sanitise.text(first)[:NAME_LENGTH]
+        return sanitise.storable_text(first)[:MAX_NAME_LENGTH]
     for said in (
         first,
         context.session_id,
         properties.get("session_id"),
         properties.get("sessionId"),
         session.get("id") if isinstance(session, dict) else None,
-        properties.get("id") if is_about_session(name) else None,
+        properties.get("id") if is_session_event(name) else None,
     ):
         if said is None or said == "" or isinstance(said, bool):
             continue
         if isinstance(said, (str, int, float)):
-            return sanitise.text(str(said))[:NAME_LENGTH]
+            return sanitise.storable_text(str(said))[:MAX_NAME_LENGTH]
     return None
 
 
 @lru_cache(maxsize=4096)
-def is_about_session(name: str) -> bool:
+def is_session_event(name: str) -> bool:
     """Say whether the name is one of Session Started, session_ended, sessionStart and the like."""
-    return re.sub("[^a-z]", "", name.lower()) in _ABOUT_SESSIONS
+    return re.sub("[^a-z]", "", name.lower()) in _SESSION_EVENTS
 
 
-def _lenient_parts(document: bytes) -> Parts:
+def _lenient_parts(document: bytes) -> PayloadParts:
     """Read a payload with wrong types, lone surrogates or worse: take from it what can be taken."""
-    parsed = sanitise.parse(document)
+    parsed = sanitise.parse_leniently(document)
     if not isinstance(parsed, dict):
-        return Parts()
-    plain = _decode(sanitise.dump(parsed))
-    return Parts(
+        return PayloadParts()
+    plain = _decode(sanitise.dump_json(parsed))
+    return PayloadParts(
         properties=_raw(parsed.get("properties")),
         traits=_raw(parsed.get("traits")),
         context=_lenient_context(plain.get("context"), parsed.get("context")),
@@ -232,10 +234,10 @@ def _lenient_parts(document: bytes) -> Parts:
     )
 
 
-def _lenient_context(context: Any, exact: Any) -> Context | None:
+def _lenient_context(context: Any, exact: Any) -> MessageContext | None:
     if not isinstance(context, dict):
         return None
-    return Context(
+    return MessageContext(
         sessionId=context.get("sessionId"),
         session_id=context.get("session_id"),
         session=context.get("session"),
@@ -251,4 +253,4 @@ def _lenient_context(context: Any, exact: Any) -> Context | None:
 
 
 def _raw(value: Any) -> Raw:
-    return Raw(sanitise.dump(value)) if isinstance(value, dict) else Raw(b"")
+    return Raw(sanitise.dump_json(value)) if isinstance(value, dict) else Raw(b"")

@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.events.events import Event
 
 
-class Recorded(NamedTuple):
+class RecordedEvent(NamedTuple):
     """One place in a workspace's ledger."""
 
     position: int

@@ -29,7 +29,7 @@ class RuleDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False
     reason: str = ""
 
 
-class RuleDecree(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RuleStatusChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was decided about a rule that is defined."""
 
     rule: str
@@ -38,19 +38,19 @@ class RuleDecree(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     reason: str = ""
 
 
-class RuleEnabled(RuleDecree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RuleEnabled(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """From here on the rule acts on what happens."""
 
     TOPIC: ClassVar[str] = "rule.enabled.v1"
 
 
-class RuleDisabled(RuleDecree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RuleDisabled(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """From here on the rule does nothing; whoever was waiting in it waits no more."""
 
     TOPIC: ClassVar[str] = "rule.disabled.v1"
 
 
-class RuleArchived(RuleDecree, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RuleArchived(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The rule is gone; what it did stays known."""
 
     TOPIC: ClassVar[str] = "rule.archived.v1"

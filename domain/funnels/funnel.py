@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.names import Matching
-from domain.conditions.sequences import MOST_STEPS, Step
+from domain.conditions.names import EventNamePattern
+from domain.conditions.sequences import MAX_STEPS, EventStep
 from domain.core import paths
 from domain.core.errors import InvalidRequest
 from domain.core.time import parse_duration, parse_instant
@@ -26,7 +26,7 @@ class Funnel(
     from the first step and may be taken exactly; ``from`` ≤ t < ``to`` binds every step.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[EventStep, ...]
     window: str | None = None
     from_: str | None = None
     to: str | None = None
@@ -34,8 +34,8 @@ class Funnel(
     """Path of a property of the first step, by whose value people are told apart."""
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.steps) <= MOST_STEPS:
-            raise InvalidRequest(f"a funnel has 1 to {MOST_STEPS} steps")
+        if not 1 <= len(self.steps) <= MAX_STEPS:
+            raise InvalidRequest(f"a funnel has 1 to {MAX_STEPS} steps")
         if self.window is not None:
             parse_duration(self.window)
         for each in (self.from_, self.to):
@@ -52,18 +52,18 @@ class Funnel(
         return None if self.window is None else parse_duration(self.window)
 
     @property
-    def names(self) -> frozenset[str] | None:
+    def event_names(self) -> frozenset[str] | None:
         """The names of the events that it looks at; None: a pattern says which."""
-        return _names(self.steps)
+        return _exact_names(self.steps)
 
     @property
-    def telling(self) -> frozenset[str] | None:
+    def property_event_names(self) -> frozenset[str] | None:
         """The names of the events whose properties it looks at; None: a pattern says which."""
         looks = [it for it in self.steps if it.where]
-        return _names([*looks, *(self.steps[:1] if self.breakdown is not None else ())])
+        return _exact_names([*looks, *(self.steps[:1] if self.breakdown is not None else ())])
 
 
-def read(document: Any) -> Funnel:
+def parse_funnel(document: Any) -> Funnel:
     """Return the funnel that a JSON document spells.  Raises InvalidRequest with what to write."""
     try:
         return msgspec.convert(document, Funnel)
@@ -71,7 +71,7 @@ def read(document: Any) -> Funnel:
         raise InvalidRequest(f"{error} (in a funnel)") from None
 
 
-def _names(steps: list[Step] | tuple[Step, ...]) -> frozenset[str] | None:
-    if any(isinstance(it.event, Matching) for it in steps):
+def _exact_names(steps: list[EventStep] | tuple[EventStep, ...]) -> frozenset[str] | None:
+    if any(isinstance(it.event, EventNamePattern) for it in steps):
         return None
     return frozenset(it.event for it in steps if isinstance(it.event, str))

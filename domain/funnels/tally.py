@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Counted(NamedTuple):
+class StepCount(NamedTuple):
     """One step of a funnel."""
 
     profiles: int
@@ -23,7 +23,7 @@ class Counted(NamedTuple):
     """Median of the seconds since the step before; None of the first, and if nobody took it."""
 
 
-class Tally:
+class FunnelTally:
     """Counts people by how far they came."""
 
     def __init__(self, steps: int) -> None:
@@ -31,7 +31,7 @@ class Tally:
         self._seconds = [array("q") for _ in range(steps)]
 
     @property
-    def began(self) -> int:
+    def started(self) -> int:
         """How many took the first step."""
         return self._profiles[0]
 
@@ -42,22 +42,22 @@ class Tally:
             if place:
                 self._seconds[place].append(at - times[place - 1])
 
-    def counted(self) -> list[Counted]:
+    def step_counts(self) -> list[StepCount]:
         """Return the steps."""
         first = self._profiles[0]
         before = [first, *self._profiles]
         return [
-            Counted(
+            StepCount(
                 each,
-                share(each, first),
-                share(each, before[place]),
+                ratio(each, first),
+                ratio(each, before[place]),
                 _seconds(quantile(sorted(self._seconds[place]), 0.5)),
             )
             for place, each in enumerate(self._profiles)
         ]
 
 
-def share(part: int, whole: int) -> float:
+def ratio(part: int, whole: int) -> float:
     """Return a part of the whole, from 0 to 1; of nothing it is 0."""
     return part / whole if whole else 0.0
 

@@ -9,48 +9,52 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.events import matcher
-from domain.conditions.names import name_test
-from domain.conditions.sequences import Step
+from domain.conditions.events import compile_where
+from domain.conditions.names import compile_event_name
+from domain.conditions.sequences import EventStep
 
-NAMES_KEPT = 65_536
+NAME_CACHE_SIZE = 65_536
 """How many names a sieve remembers the steps of."""
 
-Test = Callable[[Mapping[str, Any]], bool]
+DocumentPredicate = Callable[[Mapping[str, Any]], bool]
 
 _decode = msgspec.json.Decoder().decode
 
 
-class Sieve:
+class StepMatcher:
     """Tells which of the steps an event can be: one bit each."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[EventStep]) -> None:
         self._steps = [
-            (1 << place, name_test(it.event), matcher(it.where) if it.where else None)
+            (
+                1 << place,
+                compile_event_name(it.event),
+                compile_where(it.where) if it.where else None,
+            )
             for place, it in enumerate(steps)
         ]
-        self._known: dict[str, tuple[int, Sequence[tuple[int, Test]]]] = {}
+        self._by_name: dict[str, tuple[int, Sequence[tuple[int, DocumentPredicate]]]] = {}
 
-    def bits(self, name: str, properties: str | None) -> int:
+    def matching_bits(self, name: str, properties: str | None) -> int:
         """Return the steps that it can be; the properties, as JSON, are read only if they matter."""
-        sure, asking = self._known.get(name) or self._look(name)
+        sure, asking = self._by_name.get(name) or self._compile_name(name)
         if asking:
-            said = document(properties)
+            said = properties_document(properties)
             for bit, test in asking:
                 if test(said):
                     sure |= bit
         return sure
 
-    def _look(self, name: str) -> tuple[int, Sequence[tuple[int, Test]]]:
+    def _compile_name(self, name: str) -> tuple[int, Sequence[tuple[int, DocumentPredicate]]]:
         fitting = [(bit, test) for bit, named, test in self._steps if named(name)]
         sure = sum(bit for bit, test in fitting if test is None)
         found = sure, [(bit, test) for bit, test in fitting if test is not None]
-        if len(self._known) < NAMES_KEPT:
-            self._known[name] = found
+        if len(self._by_name) < NAME_CACHE_SIZE:
+            self._by_name[name] = found
         return found
 
 
-def document(properties: str | None) -> Mapping[str, Any]:
+def properties_document(properties: str | None) -> Mapping[str, Any]:
     """Return an event's document of its properties as JSON."""
     return {"properties": {} if properties is None else _decode(properties)}
 
@@ -63,7 +67,7 @@ class Walk:
         self._instants = [array("q") for _ in range(steps)]
         """When anything was done that can be this step."""
 
-        self._crowds: dict[int, list[int]] = {}
+        self._simultaneous: dict[int, list[int]] = {}
         """The bits of each event of an instant that has more than one."""
 
         self._last = (0, 0)
@@ -72,7 +76,7 @@ class Walk:
         """Add an event, not before the one added last; ``bits`` are the steps that it can be."""
         last, before = self._last
         if before and last == at:
-            crowd = self._crowds.setdefault(at, [before])
+            crowd = self._simultaneous.setdefault(at, [before])
             if crowd.count(bits) < self._steps:  # more of the same are of no more use
                 crowd.append(bits)
         self._last = (at, bits)
@@ -80,7 +84,7 @@ class Walk:
             if bits >> place & 1 and not (instants and instants[-1] == at):
                 instants.append(at)
 
-    def furthest(self, span: int | None) -> tuple[int, ...]:
+    def longest_attempt(self, span: int | None) -> tuple[int, ...]:
         """Return when the steps were taken by which the person came furthest, none if not begun.
 
         Among ways that lead as far it is the one that begins first, and takes each step as early as it can
@@ -88,19 +92,19 @@ class Walk:
         """
         best: tuple[int, ...] = ()
         for start in self._instants[0]:
-            taken = self._from(start, None if span is None else start + span)
+            taken = self._attempt_from(start, None if span is None else start + span)
             if len(taken) > len(best):
                 best = taken
             if span is None or len(best) == self._steps:  # what begins later leads no further
                 break
         return best
 
-    def _from(self, start: int, last: int | None) -> tuple[int, ...]:
+    def _attempt_from(self, start: int, last: int | None) -> tuple[int, ...]:
         """Take as many steps as can be at each instant: whoever is further can do what others can."""
         taken: list[int] = []
         at = start
         while True:
-            taken += [at] * self._at_once(at, len(taken))
+            taken += [at] * self._simultaneous_steps(at, len(taken))
             if len(taken) == self._steps:
                 return tuple(taken)
             following = self._instants[len(taken)]
@@ -109,24 +113,26 @@ class Walk:
                 return tuple(taken)
             at = following[place]
 
-    def _at_once(self, at: int, done: int) -> int:
+    def _simultaneous_steps(self, at: int, done: int) -> int:
         """Return how many steps can be taken at an instant at which the next one can."""
-        crowd = self._crowds.get(at)
+        crowd = self._simultaneous.get(at)
         if crowd is None:
             return 1
         seats: dict[int, int] = {}
         step = done
-        while step < self._steps and _seat(step, crowd, seats, set()):
+        while step < self._steps and _assign_event(step, crowd, seats, set()):
             step += 1
         return step - done
 
 
-def _seat(step: int, crowd: Sequence[int], seats: dict[int, int], tried: set[int]) -> bool:
+def _assign_event(
+    step: int, candidates: Sequence[int], assigned: dict[int, int], tried: set[int]
+) -> bool:
     """Find an event for a step, each for one step alone; others may have to take another one."""
-    for place, bits in enumerate(crowd):
+    for place, bits in enumerate(candidates):
         if bits >> step & 1 and place not in tried:
             tried.add(place)
-            if place not in seats or _seat(seats[place], crowd, seats, tried):
-                seats[place] = step
+            if place not in assigned or _assign_event(assigned[place], candidates, assigned, tried):
+                assigned[place] = step
                 return True
     return False

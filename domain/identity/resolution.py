@@ -20,16 +20,16 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
-from domain.core.identifiers import STRENGTH, Identifier, is_blocked
-from domain.events.events import Event, IdentifiersLinked, Merged, Unmerged
-from domain.events.message import Policy
-from domain.identity.union_find import Groups
+from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier, is_blocked
+from domain.events.events import Event, IdentifiersLinked, ProfilesMerged, ProfilesUnmerged
+from domain.events.message import MergePolicy
+from domain.identity.union_find import UnionFind
 
-LARGE = 100
+LARGE_COMPONENT = 100
 """Identifiers in one component from which on it is reported: nobody has that many names."""
 
 
-class Linked(NamedTuple):
+class LinkFact(NamedTuple):
     """Two identifiers were shown together; ``at`` is the earliest time that it is known of."""
 
     at: datetime
@@ -37,18 +37,18 @@ class Linked(NamedTuple):
     right: Identifier
 
 
-class Absorbed(NamedTuple):
+class MergeFact(NamedTuple):
     """A source or a person said that ``secondary`` is the same person as ``primary``."""
 
     at: datetime
     primary: Identifier
     secondary: Identifier
-    policy: Policy = "latest"
+    policy: MergePolicy = "latest"
     certain: bool = True
     """Whether there is such an identifier: an alias does not say which kind its previous id is of."""
 
 
-class Separated(NamedTuple):
+class UnmergeFact(NamedTuple):
     """A person decided that ``identifier`` is somebody else than these others."""
 
     at: datetime
@@ -73,10 +73,10 @@ class Component(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Say whether it has more names than a person can have."""
-        return len(self.members) >= LARGE
+        return len(self.members) >= LARGE_COMPONENT
 
 
-Fact = Linked | Absorbed | Separated
+IdentityFact = LinkFact | MergeFact | UnmergeFact
 
 
 class Resolution(NamedTuple):
@@ -85,80 +85,82 @@ class Resolution(NamedTuple):
     components: Mapping[Identifier, Component]
     """The component of each identifier that the facts show to exist."""
 
-    idle: frozenset[Linked]
+    inactive_links: frozenset[LinkFact]
     """Links that found a ``user_id`` on either side, so that they join nothing.
 
     More links and merges can only make those meet earlier, so nothing but an unmerge can wake one.
     """
 
 
-def facts_of(event: Event) -> tuple[Fact, ...]:
+def facts_from_event(event: Event) -> tuple[IdentityFact, ...]:
     """Return what an event says about who is who."""
     if isinstance(event, IdentifiersLinked):
-        return (Linked(event.occurred_at, event.left, event.right),)
-    if isinstance(event, Merged) and event.subject is not None:
+        return (LinkFact(event.occurred_at, event.left, event.right),)
+    if isinstance(event, ProfilesMerged) and event.subject is not None:
         certain = len(event.absorbed) == 1
         said = (
-            Absorbed(event.occurred_at, event.subject, it, event.policy, certain)
+            MergeFact(event.occurred_at, event.subject, it, event.policy, certain)
             for it in event.absorbed
         )
-        return tuple(it for it in said if joined(it))
-    if isinstance(event, Unmerged) and event.subject is not None and event.apart_from:
-        return (Separated(event.occurred_at, event.subject, frozenset(event.apart_from)),)
+        return tuple(it for it in said if joined_pair(it))
+    if isinstance(event, ProfilesUnmerged) and event.subject is not None and event.apart_from:
+        return (UnmergeFact(event.occurred_at, event.subject, frozenset(event.apart_from)),)
     return ()
 
 
-def resolve(facts: Iterable[Fact]) -> Mapping[Identifier, Component]:
+def resolve_components(facts: Iterable[IdentityFact]) -> Mapping[Identifier, Component]:
     """Return the component of each identifier that the facts show to exist.
 
     An identifier that no fact names is a person by itself.
     """
-    return resolution(facts).components
+    return resolve_facts(facts).components
 
 
-def resolution(facts: Iterable[Fact]) -> Resolution:
+def resolve_facts(facts: Iterable[IdentityFact]) -> Resolution:
     """Return what the facts come to, and which of them came to nothing."""
     known = set(facts)
-    apart = apart_in(known)
-    return resolved(
-        {it for fact in known for it in heard_of(fact)},
-        [it for it in known if joins(it, apart)],
-        guessed_in(known),
+    apart = separations_in(known)
+    return resolve_joins(
+        {it for fact in known for it in existing_identifiers(fact)},
+        [it for it in known if joins_identifiers(it, apart)],
+        guessed_identifiers(known),
     )
 
 
-def resolved(
-    identifiers: Iterable[Identifier], joining: Iterable[Fact], guessed: AbstractSet[Identifier]
+def resolve_joins(
+    identifiers: Iterable[Identifier],
+    joining: Iterable[IdentityFact],
+    guessed: AbstractSet[Identifier],
 ) -> Resolution:
     """Return what links and merges come to that join, of those who are known to exist."""
     told = list(joining)
-    merges = sorted(it for it in told if isinstance(it, Absorbed))
-    links = sorted(it for it in told if isinstance(it, Linked))
-    groups = Groups(identifiers)
+    merges = sorted(it for it in told if isinstance(it, MergeFact))
+    links = sorted(it for it in told if isinstance(it, LinkFact))
+    groups = UnionFind(identifiers)
     for merge in merges:
-        groups.join(merge.primary, merge.secondary)
+        groups.union(merge.primary, merge.secondary)
     idle = set()
     for link in links:
-        if groups.users(link.left) and groups.users(link.right):
+        if groups.user_id_count(link.left) and groups.user_id_count(link.right):
             idle.add(link)
         else:
-            groups.join(link.left, link.right)
-    sides = _sides(groups, (it for it in links if it not in idle), merges)
+            groups.union(link.left, link.right)
+    sides = _merge_effects(groups, (it for it in links if it not in idle), merges)
     return Resolution(_components(groups, sides, guessed), frozenset(idle))
 
 
-def named(fact: Fact) -> tuple[Identifier, ...]:
+def identifiers_in(fact: IdentityFact) -> tuple[Identifier, ...]:
     """Return the identifiers that a fact names."""
-    if isinstance(fact, Linked):
+    if isinstance(fact, LinkFact):
         return (fact.left, fact.right)
-    if isinstance(fact, Absorbed):
+    if isinstance(fact, MergeFact):
         return (fact.primary, fact.secondary)
     return (fact.identifier, *fact.apart_from)
 
 
-def joined(fact: Fact) -> tuple[Identifier, Identifier] | None:
+def joined_pair(fact: IdentityFact) -> tuple[Identifier, Identifier] | None:
     """Return the pair that a fact may join; None if it joins nothing."""
-    if isinstance(fact, Separated):
+    if isinstance(fact, UnmergeFact):
         return None
     _, left, right, *_ = fact
     if left == right or is_blocked(left) or is_blocked(right):
@@ -166,92 +168,94 @@ def joined(fact: Fact) -> tuple[Identifier, Identifier] | None:
     return left, right
 
 
-def heard_of(fact: Fact) -> tuple[Identifier, ...]:
+def existing_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
     """Return whom a fact shows to exist: not those whom somebody is only kept apart from."""
-    if isinstance(fact, Linked):
+    if isinstance(fact, LinkFact):
         return (fact.left, fact.right)
-    return joined(fact) or named(fact)[:1]
+    return joined_pair(fact) or identifiers_in(fact)[:1]
 
 
-Apart = Mapping[frozenset[Identifier], datetime]
+Separations = Mapping[frozenset[Identifier], datetime]
 """The pairs that were taken apart, and when they last were."""
 
 
-def apart_in(facts: Iterable[Fact]) -> Apart:
+def separations_in(facts: Iterable[IdentityFact]) -> Separations:
     """Return the pairs that were taken apart."""
     latest: dict[frozenset[Identifier], datetime] = {}
     for fact in facts:
-        if isinstance(fact, Separated):
+        if isinstance(fact, UnmergeFact):
             for other in fact.apart_from:
                 pair = frozenset((fact.identifier, other))
                 latest[pair] = max(fact.at, latest.get(pair, fact.at))
     return latest
 
 
-def joins(fact: Fact, apart: Apart) -> bool:
+def joins_identifiers(fact: IdentityFact, separations: Separations) -> bool:
     """Say whether a fact joins the two that it names, unless it comes to be idle."""
-    pair = joined(fact)
+    pair = joined_pair(fact)
     if pair is None:
         return False
-    since = apart.get(frozenset(pair))
-    return since is None or (isinstance(fact, Absorbed) and fact.at > since)
+    since = separations.get(frozenset(pair))
+    return since is None or (isinstance(fact, MergeFact) and fact.at > since)
 
 
-def guessed_in(facts: Iterable[Fact]) -> AbstractSet[Identifier]:
+def guessed_identifiers(facts: Iterable[IdentityFact]) -> AbstractSet[Identifier]:
     """Return those whom no fact shows for certain to exist."""
     known = list(facts)
-    guessed = {it.secondary for it in known if isinstance(it, Absorbed) and not it.certain}
-    return guessed.difference(*map(vouched_for, known))
+    guessed = {it.secondary for it in known if isinstance(it, MergeFact) and not it.certain}
+    return guessed.difference(*map(certain_identifiers, known))
 
 
-def vouched_for(fact: Fact) -> tuple[Identifier, ...]:
+def certain_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
     """Return whom a fact shows for certain to exist."""
-    if isinstance(fact, Separated):
+    if isinstance(fact, UnmergeFact):
         return ()
-    if isinstance(fact, Absorbed) and not fact.certain:
+    if isinstance(fact, MergeFact) and not fact.certain:
         return (fact.primary,)
-    return named(fact)
+    return identifiers_in(fact)
 
 
-class _Sides(NamedTuple):
+class _MergeEffects(NamedTuple):
     """Who was absorbed by merges, and who was so with the policy that the primary's word counts."""
 
     absorbed: set[Identifier]
     demoted: dict[Identifier, datetime]
 
 
-def _sides(everybody: Groups, links: Iterable[Linked], merges: Sequence[Absorbed]) -> _Sides:
+def _merge_effects(
+    everybody: UnionFind, links: Iterable[LinkFact], merges: Sequence[MergeFact]
+) -> _MergeEffects:
     """Return what each merge absorbed: all that was one with the secondary by then.
 
     That is what links join with it, whenever they were shown, and what earlier merges did.
     """
-    sides = _Sides(set(), {})
+    sides = _MergeEffects(set(), {})
     if not merges:
         return sides
-    groups = everybody.apart()
+    groups = everybody.singletons()
     for link in links:
-        groups.join(link.left, link.right)
-    members = groups.all()
+        groups.union(link.left, link.right)
+    members = groups.groups()
     for merge in merges:
-        one, other = groups.root(merge.primary), groups.root(merge.secondary)
+        one, other = groups.find(merge.primary), groups.find(merge.secondary)
         side = {merge.secondary}
         if one != other:
             side = members.pop(other)
             sides.absorbed.update(side)
-            groups.join(one, other)
+            groups.union(one, other)
             whole = members.pop(one)
             whole |= side
-            members[groups.root(one)] = whole
+            members[groups.find(one)] = whole
         if merge.policy == "primary":
             sides.demoted.update(dict.fromkeys(side, merge.at))  # in order of time: the last counts
     return sides
 
 
 def _components(
-    groups: Groups, sides: _Sides, guessed: AbstractSet[Identifier]
+    groups: UnionFind, sides: _MergeEffects, guessed: AbstractSet[Identifier]
 ) -> Mapping[Identifier, Component]:
     found: dict[Identifier, Component] = {}
-    for group in groups.all().values():
+    for group in groups.groups().values():
         component = Component(
             _canonical(group - guessed or group, sides.absorbed),
             frozenset(group),
@@ -264,4 +268,4 @@ def _components(
 
 def _canonical(group: Iterable[Identifier], absorbed: set[Identifier]) -> Identifier:
     """Return the strongest identifier that nothing absorbed; of several, the first by value."""
-    return min(group, key=lambda it: (it in absorbed, STRENGTH.index(it.kind), it.value))
+    return min(group, key=lambda it: (it in absorbed, KINDS_BY_STRENGTH.index(it.kind), it.value))

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.core.identifiers import STRENGTH, Identifier
-from domain.identity.resolution import Component, Fact, resolve
+from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier
+from domain.identity.resolution import Component, IdentityFact, resolve_components
 
 
-class Person(NamedTuple):
+class ResolvedProfile(NamedTuple):
     """One person, seen from any of their streams."""
 
     id: UUID
@@ -35,16 +35,18 @@ class Person(NamedTuple):
         return self.streams[1:]
 
 
-def alone(stream: UUID) -> Person:
+def single_stream_profile(stream: UUID) -> ResolvedProfile:
     """Return the person of a stream that no fact joins to another."""
-    return Person(stream, (), (stream,), {})
+    return ResolvedProfile(stream, (), (stream,), {})
 
 
-def person_of(component: Component, stream_of: Callable[[Identifier], UUID]) -> Person:
+def profile_of_component(
+    component: Component, stream_of: Callable[[Identifier], UUID]
+) -> ResolvedProfile:
     """Return the person that a component of identifiers is."""
     canonical = stream_of(component.canonical)
     others = sorted(stream_of(it) for it in component.members if it != component.canonical)
-    return Person(
+    return ResolvedProfile(
         canonical,
         strongest_first(component.members - component.guessed),
         (canonical, *others),
@@ -52,14 +54,16 @@ def person_of(component: Component, stream_of: Callable[[Identifier], UUID]) -> 
     )
 
 
-def find(stream: UUID, facts: Iterable[Fact], stream_of: Callable[[Identifier], UUID]) -> Person:
+def find_profile(
+    stream: UUID, facts: Iterable[IdentityFact], stream_of: Callable[[Identifier], UUID]
+) -> ResolvedProfile:
     """Return the person whose stream it is, by the facts of all that it may be joined to."""
-    for identifier, component in resolve(facts).items():
+    for identifier, component in resolve_components(facts).items():
         if stream_of(identifier) == stream:
-            return person_of(component, stream_of)
-    return alone(stream)
+            return profile_of_component(component, stream_of)
+    return single_stream_profile(stream)
 
 
 def strongest_first(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
     """Return identifiers in the order in which a person's are shown."""
-    return tuple(sorted(identifiers, key=lambda it: (STRENGTH.index(it.kind), it.value)))
+    return tuple(sorted(identifiers, key=lambda it: (KINDS_BY_STRENGTH.index(it.kind), it.value)))

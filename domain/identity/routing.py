@@ -11,60 +11,62 @@ import msgspec
 from domain.core.identifiers import Identifier, is_blocked, strongest
 from domain.events.events import (
     AttributesChanged,
-    Merged,
+    EventTracked,
     MessageEvent,
-    SystemOccurred,
-    Tracked,
-    Unmerged,
+    ProfilesMerged,
+    ProfilesUnmerged,
+    SystemEventOccurred,
 )
 from domain.events.message import Message
 
 
-class Link(NamedTuple):
+class IdentifierPair(NamedTuple):
     """Two identifiers that a message showed to belong to one person."""
 
     left: Identifier
     right: Identifier
 
 
-class Concern(NamedTuple):
+class IdentifierRouting(NamedTuple):
     """What the identifiers of a message alone say."""
 
     subject: Identifier | None
     """The one in whose stream the message is recorded: the strongest."""
 
-    links: tuple[Link, ...]
+    links: tuple[IdentifierPair, ...]
     """Each pair that may link; blocked values never do."""
 
 
-class Decision(NamedTuple):
+class RoutedMessage(NamedTuple):
     """What the ledger is asked to remember of one message."""
 
     subject: Identifier | None
     event: MessageEvent
-    links: tuple[Link, ...]
+    links: tuple[IdentifierPair, ...]
 
 
-_RECORDED_AS: dict[str, type[MessageEvent]] = {
-    "track": Tracked,
-    "page": Tracked,
-    "screen": Tracked,
-    "group": Tracked,
+_EVENT_CLASS_OF_KIND: dict[str, type[MessageEvent]] = {
+    "track": EventTracked,
+    "page": EventTracked,
+    "screen": EventTracked,
+    "group": EventTracked,
     "identify": AttributesChanged,
-    "alias": Merged,
-    "merge": Merged,
-    "unmerge": Unmerged,
+    "alias": ProfilesMerged,
+    "merge": ProfilesMerged,
+    "unmerge": ProfilesUnmerged,
 }
 
 
-def decide(message: Message, event_id: UUID, about: Concern | None = None) -> Decision:
+def route_message(
+    message: Message, event_id: UUID, identifier_routing: IdentifierRouting | None = None
+) -> RoutedMessage:
     """Say which event records the message, in whose stream, and which links it shows.
 
     Needs no look-up: the stream is that of the strongest identifier, whatever else is known.
     ``about`` is the concern of its identifiers, if it is at hand: the same people come again and again.
     """
-    subject, links = about or concern(message.identifiers)
-    recorded_as = SystemOccurred if subject is None else _RECORDED_AS[message.kind]
+    subject, links = identifier_routing or route_identifiers(message.identifiers)
+    recorded_as = SystemEventOccurred if subject is None else _EVENT_CLASS_OF_KIND[message.kind]
     event = recorded_as(
         id=event_id,
         message_id=message.message_id,
@@ -79,23 +81,23 @@ def decide(message: Message, event_id: UUID, about: Concern | None = None) -> De
         raw=message.raw,
         absorbed=message.absorbs,
     )
-    if message.kind in _DECIDED:
-        event = msgspec.structs.replace(event, **_decided(message))
-    return Decision(subject, event, links if message.linked else ())
+    if message.kind in _COMMAND_KINDS:
+        event = msgspec.structs.replace(event, **_command_fields(message))
+    return RoutedMessage(subject, event, links if message.linked else ())
 
 
-_DECIDED = frozenset(("merge", "unmerge"))
+_COMMAND_KINDS = frozenset(("merge", "unmerge"))
 
 
-def _decided(message: Message) -> dict[str, Any]:
+def _command_fields(message: Message) -> dict[str, Any]:
     decided: dict[str, Any] = {"actor": message.actor, "reason": message.reason}
     if message.kind == "merge":
         return decided | {"policy": message.policy}
     return decided | {"apart_from": message.apart_from}
 
 
-def concern(identifiers: tuple[Identifier, ...]) -> Concern:
+def route_identifiers(identifiers: tuple[Identifier, ...]) -> IdentifierRouting:
     """Return whom a message with these identifiers is about."""
     usable = sorted({it for it in identifiers if not is_blocked(it)})
-    links = tuple(Link(left, right) for left, right in combinations(usable, 2))
-    return Concern(strongest(identifiers), links)
+    links = tuple(IdentifierPair(left, right) for left, right in combinations(usable, 2))
+    return IdentifierRouting(strongest(identifiers), links)

@@ -11,10 +11,10 @@ from domain.core import sanitise
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
 
-Values = Mapping[str, Any]
+ValuesByKey = Mapping[str, Any]
 
 
-class Change(NamedTuple):
+class ProfileChange(NamedTuple):
     """One thing that was added, changed or removed."""
 
     key: str
@@ -26,18 +26,18 @@ class Change(NamedTuple):
     """None of what was removed."""
 
 
-def difference(before: ProfileState, after: ProfileState) -> dict[str, list[Change]]:
+def diff_states(before: ProfileState, after: ProfileState) -> dict[str, list[ProfileChange]]:
     """Return what changed from one state to another, by what kind of thing it is, sorted."""
-    olds, news = _shown(before), _shown(after)
+    olds, news = _comparable_values(before), _comparable_values(after)
     return {kind: list(_changes(olds[kind], news[kind])) for kind in news}
 
 
-def _shown(state: ProfileState) -> dict[str, Values]:
+def _comparable_values(state: ProfileState) -> dict[str, ValuesByKey]:
     return {
         "identifiers": {f"{it}": it._asdict() for it in state.identifiers},
         "attributes": profile_view.attributes(state),
         "tags": dict.fromkeys(profile_view.tags(state), True),
-        "contacts": dict(map(_contact, profile_view.contacts(state))),
+        "contacts": dict(map(_contact_entry, profile_view.contacts(state))),
         "groups": {
             f"{it.object_type_id}:{it.id}": {"traits": it.traits, "relationship": it.relationship}
             for it in profile_view.groups(state)
@@ -49,29 +49,29 @@ def _shown(state: ProfileState) -> dict[str, Values]:
     }
 
 
-def _contact(contact: profile_view.Contact) -> tuple[str, str]:
+def _contact_entry(contact: profile_view.CurrentContact) -> tuple[str, str]:
     # There is one of each other kind.
     key = f"push:{contact.value}" if contact.kind == "push" else contact.kind
     return key, contact.value
 
 
-def _changes(olds: Values, news: Values) -> Iterable[Change]:
+def _changes(olds: ValuesByKey, news: ValuesByKey) -> Iterable[ProfileChange]:
     for key in sorted(olds.keys() | news.keys()):
         if key not in olds:
-            yield Change(key, "added", None, news[key])
+            yield ProfileChange(key, "added", None, news[key])
         elif key not in news:
-            yield Change(key, "removed", olds[key], None)
-        elif not _same(olds[key], news[key]):
-            yield Change(key, "changed", olds[key], news[key])
+            yield ProfileChange(key, "removed", olds[key], None)
+        elif not _equal(olds[key], news[key]):
+            yield ProfileChange(key, "changed", olds[key], news[key])
 
 
-def _same(old: Any, new: Any) -> bool:
+def _equal(old: Any, new: Any) -> bool:
     if isinstance(old, Raw) and isinstance(new, Raw):
-        return bytes(old) == bytes(new) or _without_blanks(old) == _without_blanks(new)
+        return bytes(old) == bytes(new) or _canonical_json(old) == _canonical_json(new)
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+        return old.keys() == new.keys() and all(_equal(old[key], new[key]) for key in old)
     return bool(old == new)
 
 
-def _without_blanks(value: Raw) -> bytes:
-    return sanitise.dump(sanitise.parse(bytes(value)))
+def _canonical_json(value: Raw) -> bytes:
+    return sanitise.dump_json(sanitise.parse_leniently(bytes(value)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 
-class Forgotten(NamedTuple):
+class ErasureScope(NamedTuple):
     """What of a workspace's ledger has been blanked."""
 
     workspace: int
@@ -14,13 +14,13 @@ class Forgotten(NamedTuple):
     streams: tuple[UUID, ...]
     """The person's streams: nothing of them is left, and no fact of any stream names them."""
 
-    mended: tuple[UUID, ...] = ()
+    partially_blanked: tuple[UUID, ...] = ()
     """Streams of others that lost a merge or unmerge which named the person; the rest stays."""
 
     @property
-    def cleared(self) -> tuple[UUID, ...]:
+    def cleared_streams(self) -> tuple[UUID, ...]:
         """The streams of which a read model kept by stream drops everything.
 
         What is left of those that were mended it is then given anew.
         """
-        return self.streams + self.mended
+        return self.streams + self.partially_blanked

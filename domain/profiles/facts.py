@@ -13,28 +13,30 @@ from typing import Any, NamedTuple
 import msgspec
 
 from domain.core import sanitise
-from domain.core.lww_register import NULL
-from domain.events.payload import Context, Document, members
+from domain.core.lww_register import JSON_NULL
+from domain.events.payload import MessageContext, ParsedMessage, json_members
 
 DEVICE_CHANGED, DEVICE_DELETED = "Device Created or Updated", "Device Deleted"
-GROUP_LEFT = frozenset(("Relationship Deleted", "Object Deleted"))
-TAGGING: Mapping[str, bytes] = MappingProxyType({"Tag Added": b"true", "Tag Removed": NULL})
-ACTS = frozenset((DEVICE_CHANGED, DEVICE_DELETED, *GROUP_LEFT, *TAGGING))
+GROUP_REMOVAL_EVENTS = frozenset(("Relationship Deleted", "Object Deleted"))
+TAG_EVENTS: Mapping[str, bytes] = MappingProxyType({"Tag Added": b"true", "Tag Removed": JSON_NULL})
+PROFILE_CHANGING_EVENTS = frozenset(
+    (DEVICE_CHANGED, DEVICE_DELETED, *GROUP_REMOVAL_EVENTS, *TAG_EVENTS)
+)
 """Track calls that change the profile."""
 
-DEFAULT_TYPE = "1"
+DEFAULT_GROUP_TYPE = "1"
 """Type of a group whose call names none."""
 
-_TYPE = ("objectTypeId", "object_type_id")
-_GROUP = ("objectId", "object_id", "groupId", "group_id")
+_GROUP_TYPE = ("objectTypeId", "object_type_id")
+_GROUP_ID = ("objectId", "object_id", "groupId", "group_id")
 _RELATIONSHIP = ("relationshipAttributes", "relationship_attributes")
 _decode = msgspec.json.Decoder().decode
 
-Described = tuple[str, dict[str, bytes]]
+DeviceFacts = tuple[str, dict[str, bytes]]
 """The key of a thing, and what is said of it as JSON."""
 
 
-class Group(NamedTuple):
+class GroupFacts(NamedTuple):
     """A group that the person is in."""
 
     key: str
@@ -47,52 +49,56 @@ def group_key(type_: str, id_: str) -> str:
     return f"{type_}\0{id_}"
 
 
-def group_of(key: str) -> tuple[str, str]:
+def split_group_key(key: str) -> tuple[str, str]:
     """Return the type and the id of a group."""
     type_, _, id_ = key.partition("\0")
     return type_, id_
 
 
-def group(said: Document) -> Group | None:
+def parse_group(message: ParsedMessage) -> GroupFacts | None:
     """Return the group that a group call names; None if it names none."""
-    id_ = _id(said.parts.groupId)
+    id_ = _id(message.parts.groupId)
     if id_ is None:
         return None
-    traits = members(bytes(said.parts.traits))
-    types = [_id(_decode(traits.pop(it))) for it in _TYPE if it in traits]
-    relationships = [members(traits.pop(it)) for it in _RELATIONSHIP if it in traits]
-    type_ = next((it for it in types if it is not None), DEFAULT_TYPE)
-    return Group(group_key(type_, id_), traits, next(iter(relationships), {}))
+    traits = json_members(bytes(message.parts.traits))
+    types = [_id(_decode(traits.pop(it))) for it in _GROUP_TYPE if it in traits]
+    relationships = [json_members(traits.pop(it)) for it in _RELATIONSHIP if it in traits]
+    type_ = next((it for it in types if it is not None), DEFAULT_GROUP_TYPE)
+    return GroupFacts(group_key(type_, id_), traits, next(iter(relationships), {}))
 
 
-def group_named(properties: Mapping[str, Any]) -> str | None:
+def removed_group_key(properties: Mapping[str, Any]) -> str | None:
     """Return the key of the group that a `Relationship Deleted` or `Object Deleted` names."""
-    id_ = next(_ids(properties, _GROUP), None)
-    return None if id_ is None else group_key(next(_ids(properties, _TYPE), DEFAULT_TYPE), id_)
+    id_ = next(_ids(properties, _GROUP_ID), None)
+    return (
+        None
+        if id_ is None
+        else group_key(next(_ids(properties, _GROUP_TYPE), DEFAULT_GROUP_TYPE), id_)
+    )
 
 
-def device_of(context: Context) -> Described | None:
+def device_in_context(context: MessageContext) -> DeviceFacts | None:
     """Return the device in the context of a message; None if it has no token to be known by."""
     document = bytes(context.device)
-    return _device(members(document)) if b'"token"' in document else None
+    return _device(json_members(document)) if b'"token"' in document else None
 
 
-def device_described(said: Document) -> Described | None:
+def parse_device(message: ParsedMessage) -> DeviceFacts | None:
     """Return the device that a `Device Created or Updated` describes, in any of the usual places."""
-    properties = members(said.properties_json)
-    own = members(properties.pop("device", b""))
-    context = said.parts.context
-    around = {} if context is None else members(bytes(context.device))
+    properties = json_members(message.properties_json)
+    own = json_members(properties.pop("device", b""))
+    context = message.parts.context
+    around = {} if context is None else json_members(bytes(context.device))
     return _device(around | properties | own)
 
 
-def device_named(said: Document) -> str | None:
+def deleted_device_token(message: ParsedMessage) -> str | None:
     """Return the token of the device that a `Device Deleted` names."""
-    described = device_described(said)
+    described = parse_device(message)
     return None if described is None else described[0]
 
 
-def tags_named(properties: Mapping[str, Any]) -> Iterator[str]:
+def tags_in(properties: Mapping[str, Any]) -> Iterator[str]:
     """Give out the tags that a `Tag Added` or `Tag Removed` names, in ``tag`` or in ``tags``."""
     named = properties.get("tags")
     for tag in [properties.get("tag"), *(named if isinstance(named, list) else ())]:
@@ -100,8 +106,8 @@ def tags_named(properties: Mapping[str, Any]) -> Iterator[str]:
             yield tag.strip()
 
 
-def _device(fields: dict[str, bytes]) -> Described | None:
-    token = _id(_decode(fields.pop("token", NULL)))
+def _device(fields: dict[str, bytes]) -> DeviceFacts | None:
+    token = _id(_decode(fields.pop("token", JSON_NULL)))
     return None if token is None else (token, fields)
 
 
@@ -114,4 +120,4 @@ def _id(value: Any) -> str | None:
     """Return an id, which may have been sent as a number, as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return sanitise.text(value) if isinstance(value, str) and value.strip() else None
+    return sanitise.storable_text(value) if isinstance(value, str) and value.strip() else None

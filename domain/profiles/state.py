@@ -21,22 +21,22 @@ from domain.core import lww_register
 from domain.core.identifiers import Identifier
 from domain.core.lww_register import Register, Registers
 from domain.events.events import MessageEvent
-from domain.events.payload import Document, members
-from domain.identity.resolved_profile import Person, strongest_first
+from domain.events.payload import ParsedMessage, json_members
+from domain.identity.resolved_profile import ResolvedProfile, strongest_first
 from domain.profiles import facts as profile_facts
 
-FORMAT = 2
+STATE_FORMAT = 2
 """Raised when the meaning or layout of a stored state changes; stored ones are then made anew."""
 
-DECISIONS = frozenset(("merge", "unmerge"))
+COMMAND_KINDS = frozenset(("merge", "unmerge"))
 """What somebody decided about a person is nothing that the person did."""
 
 
-class Thing(msgspec.Struct, array_like=True, gc=False):
+class LwwElement(msgspec.Struct, array_like=True, gc=False):
     """A device or group of a person: theirs from when it is mentioned until it is deleted."""
 
-    mentioned: Register | None = None
-    deleted: Register | None = None
+    last_added: Register | None = None
+    last_removed: Register | None = None
     traits: Registers = {}
     """What it is like."""
 
@@ -44,9 +44,9 @@ class Thing(msgspec.Struct, array_like=True, gc=False):
     """What the person is to it."""
 
 
-Things = dict[str, Thing]
+LwwElements = dict[str, LwwElement]
 
-Word = Callable[[bytes], Register]
+RegisterFactory = Callable[[bytes], Register]
 """Makes a register of a value that the event at hand says."""
 
 
@@ -69,10 +69,10 @@ class ProfileState(msgspec.Struct, array_like=True, gc=False):
     tags: Registers = {}
     """What `Tag Added` and `Tag Removed` said; the trait ``tags`` is an attribute like others."""
 
-    devices: Things = {}
+    devices: LwwElements = {}
     """By token."""
 
-    groups: Things = {}
+    groups: LwwElements = {}
     """By `profile_facts.group_key`."""
 
 
@@ -90,61 +90,61 @@ def decode(stored: bytes) -> ProfileState:
     return _decode(stored)
 
 
-def add(state: ProfileState, event: MessageEvent, said: Document) -> None:
+def add(state: ProfileState, event: MessageEvent, message: ParsedMessage) -> None:
     """Take one message of the stream into its state, in place.  Never fails."""
     if not state.identifiers and event.subject is not None:
         state.identifiers = (event.subject,)
-    kind, context = event.kind, said.parts.context
-    if kind in DECISIONS:
+    kind, context = event.kind, message.parts.context
+    if kind in COMMAND_KINDS:
         return
-    _see(state, event.occurred_at, said)
-    if kind == "track" and said.name in profile_facts.ACTS:
-        _act(state, said, _word(event))
+    _count_message(state, event.occurred_at, message)
+    if kind == "track" and message.name in profile_facts.PROFILE_CHANGING_EVENTS:
+        _apply_profile_event(state, message, _register_factory(event))
     elif kind == "identify":
-        word = _word(event)
-        for key, value in members(said.properties_json).items():
+        word = _register_factory(event)
+        for key, value in json_members(message.properties_json).items():
             lww_register.put(state.attributes, key, word(value))
     elif kind == "group":
-        _group(state, said, _word(event))
-    if context is not None and context.device and said.name != profile_facts.DEVICE_DELETED:
-        device = profile_facts.device_of(context)
+        _apply_group_call(state, message, _register_factory(event))
+    if context is not None and context.device and message.name != profile_facts.DEVICE_DELETED:
+        device = profile_facts.device_in_context(context)
         if device is not None:
-            _mention(state.devices, *device, _word(event))
+            _add_element(state.devices, *device, _register_factory(event))
 
 
-def join(states: Mapping[UUID, ProfileState], person: Person) -> ProfileState:
+def merge(states: Mapping[UUID, ProfileState], profile: ResolvedProfile) -> ProfileState:
     """Return the person's state from those of their streams; streams without one are left out."""
-    demoted = [(states[it], person.demoted.get(it)) for it in person.streams if it in states]
+    demoted = [(states[it], profile.demoted.get(it)) for it in profile.streams if it in states]
     each = [state for state, _ in demoted]
     counts: dict[str, int] = {}
     for state in each:
         for name, count in state.counts.items():
             counts[name] = counts.get(name, 0) + count
-    lww_register.limit(counts)
-    names = {*person.identifiers, *(name for state in each for name in state.identifiers)}
+    lww_register.enforce_limit(counts)
+    names = {*profile.identifiers, *(name for state in each for name in state.identifiers)}
     return ProfileState(
         identifiers=strongest_first(names),
         first_seen=min((it.first_seen for it in each if it.first_seen), default=None),
         last_seen=max((it.last_seen for it in each if it.last_seen), default=None),
         counts=counts,
-        attributes=lww_register.join((it.attributes, until) for it, until in demoted),
-        tags=lww_register.join((it.tags, until) for it, until in demoted),
-        devices=_join_things([(it.devices, until) for it, until in demoted]),
-        groups=_join_things([(it.groups, until) for it, until in demoted]),
+        attributes=lww_register.merge_registers((it.attributes, until) for it, until in demoted),
+        tags=lww_register.merge_registers((it.tags, until) for it, until in demoted),
+        devices=_merge_elements([(it.devices, until) for it, until in demoted]),
+        groups=_merge_elements([(it.groups, until) for it, until in demoted]),
     )
 
 
-def _word(event: MessageEvent) -> Word:
+def _register_factory(event: MessageEvent) -> RegisterFactory:
     return partial(Register, event.occurred_at, event.id.bytes)
 
 
-def _see(state: ProfileState, at: datetime, said: Document) -> None:
+def _count_message(state: ProfileState, at: datetime, said: ParsedMessage) -> None:
     counts, name = state.counts, said.name
     if name in counts:
         counts[name] += 1
     else:
         counts[name] = 1
-        lww_register.limit(counts)
+        lww_register.enforce_limit(counts)
     if state.first_seen is None or at < state.first_seen:
         state.first_seen = at
     if state.last_seen is None or at > state.last_seen:
@@ -153,68 +153,72 @@ def _see(state: ProfileState, at: datetime, said: Document) -> None:
             state.last_seen = at
 
 
-def _act(state: ProfileState, said: Document, word: Word) -> None:
+def _apply_profile_event(state: ProfileState, said: ParsedMessage, word: RegisterFactory) -> None:
     """Do what the events do that act, not only tell."""
     name = said.name
-    if name in profile_facts.TAGGING:
-        for tag in profile_facts.tags_named(said.properties):
-            lww_register.put(state.tags, tag, word(profile_facts.TAGGING[name]))
+    if name in profile_facts.TAG_EVENTS:
+        for tag in profile_facts.tags_in(said.properties):
+            lww_register.put(state.tags, tag, word(profile_facts.TAG_EVENTS[name]))
     elif name == profile_facts.DEVICE_CHANGED:
-        device = profile_facts.device_described(said)
+        device = profile_facts.parse_device(said)
         if device is not None:
-            _mention(state.devices, *device, word)
+            _add_element(state.devices, *device, word)
     elif name == profile_facts.DEVICE_DELETED:
-        token = profile_facts.device_named(said)
+        token = profile_facts.deleted_device_token(said)
         if token is not None:
-            _delete(state.devices, token, word)
+            _remove_element(state.devices, token, word)
     else:
-        group = profile_facts.group_named(said.properties)
+        group = profile_facts.removed_group_key(said.properties)
         if group is not None:
-            _delete(state.groups, group, word)
+            _remove_element(state.groups, group, word)
 
 
-def _group(state: ProfileState, said: Document, word: Word) -> None:
-    group = profile_facts.group(said)
+def _apply_group_call(state: ProfileState, said: ParsedMessage, word: RegisterFactory) -> None:
+    group = profile_facts.parse_group(said)
     if group is not None:
-        thing = _mention(state.groups, group.key, group.traits, word)
+        thing = _add_element(state.groups, group.key, group.traits, word)
         for key, value in group.relationship.items():
             lww_register.put(thing.relationship, key, word(value))
 
 
-def _mention(things: Things, key: str, traits: Mapping[str, bytes], word: Word) -> Thing:
-    thing = _thing(things, key)
-    thing.mentioned = lww_register.latest(thing.mentioned, word(b""))
+def _add_element(
+    things: LwwElements, key: str, traits: Mapping[str, bytes], word: RegisterFactory
+) -> LwwElement:
+    thing = _element(things, key)
+    thing.last_added = lww_register.latest(thing.last_added, word(b""))
     for trait, value in traits.items():
         lww_register.put(thing.traits, trait, word(value))
     return thing
 
 
-def _delete(things: Things, key: str, word: Word) -> None:
-    thing = _thing(things, key)
-    thing.deleted = lww_register.latest(thing.deleted, word(b""))
+def _remove_element(things: LwwElements, key: str, word: RegisterFactory) -> None:
+    thing = _element(things, key)
+    thing.last_removed = lww_register.latest(thing.last_removed, word(b""))
 
 
-def _thing(things: Things, key: str) -> Thing:
+def _element(things: LwwElements, key: str) -> LwwElement:
     thing = things.get(key)
     if thing is None:
-        thing = things[key] = Thing()
-        lww_register.limit(things)
+        thing = things[key] = LwwElement()
+        lww_register.enforce_limit(things)
     return thing
 
 
-def _join_things(sides: Sequence[tuple[Things, datetime | None]]) -> Things:
-    known: dict[str, list[tuple[Thing, datetime | None]]] = {}
+def _merge_elements(sides: Sequence[tuple[LwwElements, datetime | None]]) -> LwwElements:
+    known: dict[str, list[tuple[LwwElement, datetime | None]]] = {}
     for things, demoted in sides:
         for key, thing in things.items():
             known.setdefault(key, []).append((thing, demoted))
     joined = {
-        key: Thing(
-            mentioned=max((it.mentioned for it, _ in same if it.mentioned), default=None),
-            deleted=max((it.deleted for it, _ in same if it.deleted), default=None),
-            traits=lww_register.join((it.traits, until) for it, until in same),
-            relationship=lww_register.join((it.relationship, until) for it, until in same),
+        key: LwwElement(
+            last_added=max((it.last_added for it, _ in same if it.last_added), default=None),
+            last_removed=max((it.last_removed for it, _ in same if it.last_removed), default=None),
+            traits=lww_register.merge_registers((it.traits, until) for it, until in same),
+            relationship=lww_register.merge_registers(
+                (it.relationship, until) for it, until in same
+            ),
         )
         for key, same in known.items()
     }
-    lww_register.limit(joined)
+    lww_register.enforce_limit(joined)
     return joined

@@ -8,20 +8,20 @@ import msgspec
 
 from domain.core.errors import InvalidRequest
 
-MOST = 10
+MAX_ACTIONS = 10
 """Actions of one rule, or of one branch of it."""
 
-_LONGEST = 2_000
+_MAX_NAME_LENGTH = 2_000
 
 
-class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RuleAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something that is done for a person once a rule fires."""
 
     KEY: ClassVar[str]
     """The one member of its JSON, which holds the rest: ``{"add_tag": {"tag": "vip"}}``."""
 
 
-class Webhook(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class WebhookAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A request goes to an endpoint; without a body of one's own it tells of the trigger and the person."""
 
     KEY: ClassVar[str] = "webhook"
@@ -35,10 +35,10 @@ class Webhook(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     headers: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        _named("an endpoint", self.endpoint)
+        _check_name("an endpoint", self.endpoint)
 
 
-class SendEvent(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SendEventAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An event of the person is recorded."""
 
     KEY: ClassVar[str] = "send_event"
@@ -47,10 +47,10 @@ class SendEvent(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     properties: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        _named("an event", self.name)
+        _check_name("an event", self.name)
 
 
-class SetAttribute(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SetAttributeAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An attribute of the person gets a value; null takes it away."""
 
     KEY: ClassVar[str] = "set_attribute"
@@ -59,10 +59,10 @@ class SetAttribute(Action, frozen=True, forbid_unknown_fields=True, omit_default
     value: Any
 
     def __post_init__(self) -> None:
-        _named("an attribute", self.name)
+        _check_name("an attribute", self.name)
 
 
-class AddTag(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class AddTagAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The person gets a tag."""
 
     KEY: ClassVar[str] = "add_tag"
@@ -70,10 +70,10 @@ class AddTag(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     tag: str
 
     def __post_init__(self) -> None:
-        _named("a tag", self.tag)
+        _check_name("a tag", self.tag)
 
 
-class RemoveTag(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RemoveTagAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A tag is taken from the person."""
 
     KEY: ClassVar[str] = "remove_tag"
@@ -81,37 +81,43 @@ class RemoveTag(Action, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     tag: str
 
     def __post_init__(self) -> None:
-        _named("a tag", self.tag)
+        _check_name("a tag", self.tag)
 
 
-ACTIONS: tuple[type[Action], ...] = (Webhook, SendEvent, SetAttribute, AddTag, RemoveTag)
+ACTIONS: tuple[type[RuleAction], ...] = (
+    WebhookAction,
+    SendEventAction,
+    SetAttributeAction,
+    AddTagAction,
+    RemoveTagAction,
+)
 """Every kind."""
 
 
-def read(documents: Any, place: str) -> tuple[Action, ...]:
+def parse_actions(documents: Any, pointer: str) -> tuple[RuleAction, ...]:
     """Return the actions that a list spells.  Raises InvalidRequest with the place."""
-    if not isinstance(documents, list) or len(documents) > MOST:
-        raise InvalidRequest(f"actions are a list of at most {MOST}", path=place)
-    return tuple(_read(it, f"{place}/{at}") for at, it in enumerate(documents))
+    if not isinstance(documents, list) or len(documents) > MAX_ACTIONS:
+        raise InvalidRequest(f"actions are a list of at most {MAX_ACTIONS}", path=pointer)
+    return tuple(_parse_action(it, f"{pointer}/{at}") for at, it in enumerate(documents))
 
 
-def written(action: Action) -> bytes:
+def encode_action(action: RuleAction) -> bytes:
     """Return an action as JSON."""
     return msgspec.json.encode({action.KEY: action})
 
 
-def _read(document: Any, place: str) -> Action:
+def _parse_action(document: Any, pointer: str) -> RuleAction:
     for kind in ACTIONS:
         if isinstance(document, dict) and document.keys() == {kind.KEY}:
             try:
                 return msgspec.convert(document[kind.KEY], kind)
             except (msgspec.ValidationError, InvalidRequest) as error:
-                raise InvalidRequest(f"{error} (in `{kind.KEY}`)", path=place) from None
+                raise InvalidRequest(f"{error} (in `{kind.KEY}`)", path=pointer) from None
     raise InvalidRequest(
-        f"an action is an object with one of {', '.join(it.KEY for it in ACTIONS)}", path=place
+        f"an action is an object with one of {', '.join(it.KEY for it in ACTIONS)}", path=pointer
     )
 
 
-def _named(what: str, name: str) -> None:
-    if not name.strip() or len(name) > _LONGEST:
-        raise InvalidRequest(f"{what} has a name, of at most {_LONGEST:,} characters")
+def _check_name(what: str, name: str) -> None:
+    if not name.strip() or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidRequest(f"{what} has a name, of at most {_MAX_NAME_LENGTH:,} characters")

@@ -9,22 +9,22 @@ from typing import Any, Literal
 import msgspec
 
 from domain.conditions import Condition
-from domain.conditions.events import matcher
-from domain.conditions.names import EventName, name_test
-from domain.conditions.values import Comparison, same
+from domain.conditions.events import compile_where
+from domain.conditions.names import EventName, compile_event_name
+from domain.conditions.values import Comparison, json_equal
 from domain.core import paths
 from domain.core.errors import InvalidRequest
 from domain.core.time import parse_duration
 from domain.rules import actions, triggers
-from domain.rules.actions import Action
+from domain.rules.actions import RuleAction
 from domain.rules.audience import Audience
-from domain.rules.triggers import ByEvent, BySystemEvent, Trigger
+from domain.rules.triggers import EventTrigger, SystemEventTrigger, Trigger
 
-MOST_TIMES = 100
+MAX_CAP_TIMES = 100
 """Largest number of times that a cap may count to."""
 
-_MAX_AGE = "72h"
-PRIORITIES = 1_000
+_DEFAULT_MAX_AGE = "72h"
+MAX_PRIORITY = 1_000
 
 
 class OncePer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +47,8 @@ class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     per: str
 
     def __post_init__(self) -> None:
-        if not 1 <= self.times <= MOST_TIMES:
-            raise InvalidRequest(f"a cap counts from 1 to {MOST_TIMES} times")
+        if not 1 <= self.times <= MAX_CAP_TIMES:
+            raise InvalidRequest(f"a cap counts from 1 to {MAX_CAP_TIMES} times")
         parse_duration(self.per)
 
 
@@ -66,26 +66,26 @@ class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.match is not None:
             paths.parse(self.match)
 
-    def comes(self, name: str) -> bool:
+    def accepts(self, name: str) -> bool:
         """Say whether it may be an event of this name."""
-        return name_test(self.event)(name)
+        return compile_event_name(self.event)(name)
 
-    def is_met(self, document: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
+    def is_satisfied_by(self, document: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
         """Say whether it is this event that is waited for."""
         if not self._matches(document):
             return False
         if self.match is None:
             return True
         steps = paths.parse(self.match)
-        theirs, ours = paths.find(document, steps), paths.find(context, steps)
-        return any(it is not None and any(same(it, one) for one in ours) for it in theirs)
+        theirs, ours = paths.find_values(document, steps), paths.find_values(context, steps)
+        return any(it is not None and any(json_equal(it, one) for one in ours) for it in theirs)
 
     @property
     def _matches(self) -> Callable[[Mapping[str, Any]], bool]:
-        return matcher(self.where)
+        return compile_where(self.where)
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RuleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What of a plan is plain."""
 
     where: tuple[Comparison, ...] = ()
@@ -93,40 +93,40 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reentry: Reentry = "always"
     cap: Cap | None = None
     priority: int = 0
-    max_age: str = _MAX_AGE
+    max_age: str = _DEFAULT_MAX_AGE
     on_merge: Literal["never", "always"] = "never"
 
     def __post_init__(self) -> None:
         for each in (self.delay, self.max_age):
             if each is not None:
                 parse_duration(each)
-        if abs(self.priority) > PRIORITIES:
-            raise InvalidRequest(f"a priority is from -{PRIORITIES} to {PRIORITIES}")
+        if abs(self.priority) > MAX_PRIORITY:
+            raise InvalidRequest(f"a priority is from -{MAX_PRIORITY} to {MAX_PRIORITY}")
 
     @property
-    def remembers_taking(self) -> bool:
+    def records_entry(self) -> bool:
         """Whether it matters when somebody was last taken."""
         return self.reentry == "once" or isinstance(self.reentry, OncePer)
 
 
-class Plan(msgspec.Struct, frozen=True, dict=True):
+class RuleDefinition(msgspec.Struct, frozen=True, dict=True):
     """A rule, ready to be asked."""
 
     trigger: Trigger
-    settings: Settings
+    options: RuleOptions
     audience: Audience | None = None
     wait: Wait | None = None
-    at_once: tuple[Action, ...] = ()
-    then: tuple[Action, ...] = ()
+    immediate: tuple[RuleAction, ...] = ()
+    then: tuple[RuleAction, ...] = ()
     """If what is waited for comes."""
 
-    otherwise: tuple[Action, ...] = ()
+    else_: tuple[RuleAction, ...] = ()
     """If it does not."""
 
     @cached_property
     def matches(self) -> Callable[[Mapping[str, Any]], bool]:
         """What tests the context of a trigger."""
-        return matcher(self.settings.where)
+        return compile_where(self.options.where)
 
     @property
     def conditions(self) -> Iterator[Condition]:
@@ -136,65 +136,71 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
         if self.trigger.attribute is not None:
             yield self.trigger.attribute
 
-    def actions(self, branch: str) -> tuple[Action, ...]:
+    def actions(self, branch: str) -> tuple[RuleAction, ...]:
         """Return what is done: `then` and `else` are the ends of a wait."""
-        return {"then": self.then, "else": self.otherwise}.get(branch, self.at_once)
+        return {"then": self.then, "else": self.else_}.get(branch, self.immediate)
 
 
-_PLAIN = Settings.__struct_fields__
-MEMBERS = ("trigger", "audience", "wait", "actions", *_PLAIN)
+_OPTION_FIELDS = RuleOptions.__struct_fields__
+RULE_FIELDS = ("trigger", "audience", "wait", "actions", *_OPTION_FIELDS)
 """The members of a plan's JSON."""
 
 
-def read(document: Any) -> Plan:
+def parse_definition(document: Any) -> RuleDefinition:
     """Return the plan that a JSON document spells.
 
     Raises InvalidRequest with the place, as a JSON pointer, and what to write there.
     """
     if not isinstance(document, dict):
         raise InvalidRequest("a rule is an object with `trigger` and `actions`", path="")
-    unknown = sorted(document.keys() - set(MEMBERS))
+    unknown = sorted(document.keys() - set(RULE_FIELDS))
     if unknown:
         raise InvalidRequest(f"a rule has no {unknown[0]!r}", path=f"/{unknown[0]}")
-    given = {name: it for name, it in document.items() if it is not None}
-    trigger = triggers.read(given.get("trigger"), "/trigger")
-    plain = _converted({name: given[name] for name in _PLAIN if name in given}, Settings, "")
-    audience = Audience(given["audience"], "/audience") if "audience" in given else None
-    at_once = actions.read(given.get("actions", []), "/actions")
-    wait, then, otherwise = _wait(given["wait"], trigger) if "wait" in given else (None, (), ())
-    if wait is None and not at_once:
+    present = {name: it for name, it in document.items() if it is not None}
+    trigger = triggers.parse_trigger(present.get("trigger"), "/trigger")
+    options = _convert(
+        {name: present[name] for name in _OPTION_FIELDS if name in present}, RuleOptions, ""
+    )
+    audience = Audience(present["audience"], "/audience") if "audience" in present else None
+    immediate = actions.parse_actions(present.get("actions", []), "/actions")
+    wait, then, else_ = (
+        _parse_wait(present["wait"], trigger) if "wait" in present else (None, (), ())
+    )
+    if wait is None and not immediate:
         raise InvalidRequest("a rule needs `actions`, or a `wait` with `then` or `else`", path="")
-    if wait is not None and at_once:
+    if wait is not None and immediate:
         raise InvalidRequest(
             "a rule that waits does what stands in `then` and `else` of its `wait`", path="/actions"
         )
-    if isinstance(trigger, BySystemEvent) and audience is None:
+    if isinstance(trigger, SystemEventTrigger) and audience is None:
         raise InvalidRequest(
             'a system event is for everybody; say for whom in `audience`, {"all": []} for all',
             path="/audience",
         )
-    return Plan(trigger, plain, audience, wait, at_once, then, otherwise)
+    return RuleDefinition(trigger, options, audience, wait, immediate, then, else_)
 
 
-def _wait(document: Any, trigger: Trigger) -> tuple[Wait, tuple[Action, ...], tuple[Action, ...]]:
+def _parse_wait(
+    document: Any, trigger: Trigger
+) -> tuple[Wait, tuple[RuleAction, ...], tuple[RuleAction, ...]]:
     if not isinstance(document, dict):
         raise InvalidRequest("`wait` is an object with `event` and `timeout`", path="/wait")
     rest = {name: it for name, it in document.items() if name not in {"then", "else"}}
-    wait = _converted(rest, Wait, "/wait")
-    if wait.match is not None and not isinstance(trigger, (ByEvent, BySystemEvent)):
+    wait = _convert(rest, Wait, "/wait")
+    if wait.match is not None and not isinstance(trigger, (EventTrigger, SystemEventTrigger)):
         raise InvalidRequest(
             "`match` compares with the event that set the rule off; this one is set off by none",
             path="/wait/match",
         )
-    then = actions.read(document.get("then", []), "/wait/then")
-    otherwise = actions.read(document.get("else", []), "/wait/else")
-    if not then and not otherwise:
+    then = actions.parse_actions(document.get("then", []), "/wait/then")
+    else_ = actions.parse_actions(document.get("else", []), "/wait/else")
+    if not then and not else_:
         raise InvalidRequest("a `wait` needs actions in `then` or `else`", path="/wait")
-    return wait, then, otherwise
+    return wait, then, else_
 
 
-def _converted(document: dict[str, Any], kind: type[Any], place: str) -> Any:
+def _convert(document: dict[str, Any], kind: type[Any], pointer: str) -> Any:
     try:
         return msgspec.convert(document, kind)
     except (msgspec.ValidationError, InvalidRequest) as error:
-        raise InvalidRequest(f"{error}", path=place) from None
+        raise InvalidRequest(f"{error}", path=pointer) from None

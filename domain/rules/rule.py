@@ -6,21 +6,21 @@ from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from domain.core.errors import InvalidRequest, NotFound
-from domain.core.naming import check_id, check_texts, decoded
+from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, Event
 from domain.events.rule_events import (
     RuleArchived,
-    RuleDecree,
     RuleDefined,
     RuleDisabled,
     RuleEnabled,
+    RuleStatusChanged,
 )
 from domain.rules import definition as plans
-from domain.rules.definition import Plan
-from domain.segments.segment import By, references
+from domain.rules.definition import RuleDefinition
+from domain.segments.segment import Actor, referenced_segments
 
 
-class Definition(NamedTuple):
+class RuleVersion(NamedTuple):
     """What somebody wants a rule to be."""
 
     name: str
@@ -33,7 +33,7 @@ class Rule(NamedTuple):
     """What was decided about one rule so far."""
 
     id: str
-    definition: Definition | None = None
+    definition: RuleVersion | None = None
     """None: it was never defined."""
 
     enabled: bool = False
@@ -41,19 +41,19 @@ class Rule(NamedTuple):
     version: int = 0
     """How many decisions that took."""
 
-    defined: int = 0
+    definition_version: int = 0
     """The version of the definition that is in effect."""
 
-    def after(self, event: Event) -> Self:
+    def apply(self, event: Event) -> Self:
         """Return the rule as it is after a decision."""
         version = self.version + 1
         match event:
             case RuleDefined():
                 return self._replace(
-                    definition=Definition(event.name, event.description, event.plan),
+                    definition=RuleVersion(event.name, event.description, event.plan),
                     archived=False,
                     version=version,
-                    defined=version,
+                    definition_version=version,
                 )
             case RuleEnabled() | RuleDisabled():
                 return self._replace(enabled=isinstance(event, RuleEnabled), version=version)
@@ -62,17 +62,21 @@ class Rule(NamedTuple):
         return self
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether it can be enabled."""
         return self.definition is not None and not self.archived
 
     @property
-    def asks_about(self) -> frozenset[str]:
+    def referenced_segments(self) -> frozenset[str]:
         """Ids of the segments that it needs."""
-        return frozenset() if self.definition is None else _segments(read(self.definition.plan))
+        return (
+            frozenset()
+            if self.definition is None
+            else _referenced_segments(decode_definition(self.definition.plan))
+        )
 
     def define(
-        self, wanted: Definition, is_segment: Callable[[str], bool], by: By
+        self, definition: RuleVersion, is_segment: Callable[[str], bool], actor: Actor
     ) -> RuleDefined | None:
         """Return the decision that makes it so; None if it is so already.
 
@@ -80,50 +84,56 @@ class Rule(NamedTuple):
         segment by an id.  Raises InvalidRequest for what cannot be.
         """
         check_id("rule", self.id, "welcome")
-        check_texts("rule", *wanted)
-        for segment in sorted(_segments(read(wanted.plan))):
+        check_texts("rule", *definition)
+        for segment in sorted(_referenced_segments(decode_definition(definition.plan))):
             if not is_segment(segment):
                 raise InvalidRequest(f"there is no segment {segment!r}", path="", missing=segment)
-        if self.is_there and wanted == self.definition:
+        if self.exists and definition == self.definition:
             return None
         return RuleDefined(
             id=NIL,
             rule=self.id,
-            name=wanted.name,
-            description=wanted.description,
-            plan=wanted.plan,
-            occurred_at=by.at,
-            actor=by.actor,
-            reason=by.reason,
+            name=definition.name,
+            description=definition.description,
+            plan=definition.plan,
+            occurred_at=actor.at,
+            actor=actor.name,
+            reason=actor.reason,
         )
 
-    def enable(self, by: By, *, enabled: bool) -> RuleDecree | None:
+    def enable(self, actor: Actor, *, enabled: bool) -> RuleStatusChanged | None:
         """Return the decision that it acts from now on, or does nothing; None if it is so already.
 
         Raises NotFound if it is not there.
         """
-        self._check_there()
-        kind = RuleEnabled if enabled else RuleDisabled
-        return None if self.enabled == enabled else self._decree(kind, by)
+        self._check_exists()
+        event_class = RuleEnabled if enabled else RuleDisabled
+        return None if self.enabled == enabled else self._status_event(event_class, actor)
 
-    def archive(self, by: By) -> RuleDecree:
+    def archive(self, actor: Actor) -> RuleStatusChanged:
         """Return the decision that it is gone.  Raises NotFound if it is not there."""
-        self._check_there()
-        return self._decree(RuleArchived, by)
+        self._check_exists()
+        return self._status_event(RuleArchived, actor)
 
-    def _check_there(self) -> None:
-        if not self.is_there:
+    def _check_exists(self) -> None:
+        if not self.exists:
             raise NotFound(f"there is no rule {self.id!r}", rule=self.id)
 
-    def _decree(self, kind: type[RuleDecree], by: By) -> RuleDecree:
-        return kind(id=NIL, rule=self.id, occurred_at=by.at, actor=by.actor, reason=by.reason)
+    def _status_event(
+        self, event_class: type[RuleStatusChanged], actor: Actor
+    ) -> RuleStatusChanged:
+        return event_class(
+            id=NIL, rule=self.id, occurred_at=actor.at, actor=actor.name, reason=actor.reason
+        )
 
 
-def read(plan: bytes) -> Plan:
+def decode_definition(plan: bytes) -> RuleDefinition:
     """Return the plan that JSON text spells.  Raises InvalidRequest with the place."""
-    return plans.read(decoded("rule", plan))
+    return plans.parse_definition(decode_json("rule", plan))
 
 
-def _segments(plan: Plan) -> frozenset[str]:
-    asked = frozenset[str]().union(*(references(it) for it in plan.conditions))
-    return asked if plan.trigger.segment is None else asked | {plan.trigger.segment}
+def _referenced_segments(definition: RuleDefinition) -> frozenset[str]:
+    segments = frozenset[str]().union(*(referenced_segments(it) for it in definition.conditions))
+    return (
+        segments if definition.trigger.segment is None else segments | {definition.trigger.segment}
+    )

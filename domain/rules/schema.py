@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from domain.rules.actions import ACTIONS, MOST
+from domain.rules.actions import ACTIONS, MAX_ACTIONS
 from domain.rules.audience import FIELD
-from domain.rules.definition import MOST_TIMES, PRIORITIES, Cap, OncePer, Settings, Wait
+from domain.rules.definition import MAX_CAP_TIMES, MAX_PRIORITY, Cap, OncePer, RuleOptions, Wait
 from domain.rules.triggers import TRIGGERS
 
 _DURATION = {"type": "string", "pattern": "^[1-9][0-9]{0,8}[smhd]$"}
@@ -21,18 +21,18 @@ _REF = "#/$defs/{name}"
 
 def document() -> dict[str, Any]:
     """Return the schema of what a rule does as a document by itself."""
-    kinds = (*TRIGGERS, *ACTIONS, Settings, Wait)
+    kinds = (*TRIGGERS, *ACTIONS, RuleOptions, Wait)
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     for kind, name in ((Wait, "timeout"), (Cap, "per"), (OncePer, "once_per")):
         schemas[kind.__name__]["properties"][name] |= _DURATION
-    schemas["Cap"]["properties"]["times"] |= {"minimum": 1, "maximum": MOST_TIMES}
-    plain = schemas.pop("Settings")["properties"]
+    schemas["Cap"]["properties"]["times"] |= {"minimum": 1, "maximum": MAX_CAP_TIMES}
+    plain = schemas.pop("RuleOptions")["properties"]
     plain["delay"] = {"anyOf": [_DURATION, {"type": "null"}], "default": None}
     plain["max_age"] |= _DURATION
-    plain["priority"] |= {"minimum": -PRIORITIES, "maximum": PRIORITIES}
+    plain["priority"] |= {"minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
     schemas["Actions"] = {
         "type": "array",
-        "maxItems": MOST,
+        "maxItems": MAX_ACTIONS,
         "items": {"anyOf": [_only(it.KEY, it.__name__) for it in ACTIONS]},
     }
     schemas["Audience"] = {

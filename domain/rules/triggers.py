@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.names import EventName, name_test
-from domain.conditions.people import Attribute
+from domain.conditions.names import EventName, compile_event_name
+from domain.conditions.people import AttributeCondition
 from domain.core.errors import InvalidRequest
 
 
@@ -17,10 +17,10 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     KEY: ClassVar[str]
     """The member that tells this kind from the others in JSON."""
 
-    MERGING: ClassVar[bool] = True
+    MERGE_SENSITIVE: ClassVar[bool] = True
     """Whether it may come of a merge alone, which by default sets nothing off."""
 
-    def fits(self, subject: str) -> bool:
+    def matches(self, subject: str) -> bool:
         """Say whether it is set off by this event, segment, attribute or turn of a profile."""
         return bool(subject == getattr(self, self.KEY))
 
@@ -30,38 +30,38 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
     @property
-    def attribute(self) -> Attribute | None:
+    def attribute(self) -> AttributeCondition | None:
         """The attribute that has to be remembered for it, if one has."""
         return None
 
 
-class ByEvent(Trigger, frozen=True, forbid_unknown_fields=True):
+class EventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """A person did something."""
 
     KEY: ClassVar[str] = "event"
-    MERGING: ClassVar[bool] = False
+    MERGE_SENSITIVE: ClassVar[bool] = False
 
     event: EventName
 
-    def fits(self, subject: str) -> bool:
+    def matches(self, subject: str) -> bool:
         """Look at the event's name."""
-        return name_test(self.event)(subject)
+        return compile_event_name(self.event)(subject)
 
 
-class BySystemEvent(Trigger, frozen=True, forbid_unknown_fields=True):
+class SystemEventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """Something happened that concerns no single person: everybody in the audience is taken."""
 
     KEY: ClassVar[str] = "system_event"
-    MERGING: ClassVar[bool] = False
+    MERGE_SENSITIVE: ClassVar[bool] = False
 
     system_event: EventName
 
-    def fits(self, subject: str) -> bool:
+    def matches(self, subject: str) -> bool:
         """Look at the event's name."""
-        return name_test(self.system_event)(subject)
+        return compile_event_name(self.system_event)(subject)
 
 
-class ByEntering(Trigger, frozen=True, forbid_unknown_fields=True):
+class SegmentEnteredTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """A person entered a segment."""
 
     KEY: ClassVar[str] = "entered"
@@ -74,7 +74,7 @@ class ByEntering(Trigger, frozen=True, forbid_unknown_fields=True):
         return self.entered
 
 
-class ByLeaving(Trigger, frozen=True, forbid_unknown_fields=True):
+class SegmentLeftTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """A person left a segment."""
 
     KEY: ClassVar[str] = "left"
@@ -87,7 +87,7 @@ class ByLeaving(Trigger, frozen=True, forbid_unknown_fields=True):
         return self.left
 
 
-class ByAttribute(Trigger, frozen=True, forbid_unknown_fields=True):
+class AttributeChangedTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """An attribute of a person has another value than before; dots lead into nested values."""
 
     KEY: ClassVar[str] = "attribute_changed"
@@ -97,35 +97,35 @@ class ByAttribute(Trigger, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not self.attribute_changed:
             raise InvalidRequest("an attribute has a name")
-        Attribute(self.attribute_changed, "exists")
+        AttributeCondition(self.attribute_changed, "exists")
 
     @property
-    def attribute(self) -> Attribute:
+    def attribute(self) -> AttributeCondition:
         """The attribute."""
-        return Attribute(self.attribute_changed, "exists")
+        return AttributeCondition(self.attribute_changed, "exists")
 
 
-class ByProfile(Trigger, frozen=True, forbid_unknown_fields=True):
+class ProfileTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     """Somebody was heard of for the first time, or two profiles became one."""
 
     KEY: ClassVar[str] = "profile"
-    MERGING: ClassVar[bool] = False
+    MERGE_SENSITIVE: ClassVar[bool] = False
 
     profile: Literal["created", "merged"]
 
 
 TRIGGERS: tuple[type[Trigger], ...] = (
-    ByEvent,
-    BySystemEvent,
-    ByEntering,
-    ByLeaving,
-    ByAttribute,
-    ByProfile,
+    EventTrigger,
+    SystemEventTrigger,
+    SegmentEnteredTrigger,
+    SegmentLeftTrigger,
+    AttributeChangedTrigger,
+    ProfileTrigger,
 )
 """Every kind."""
 
 
-def read(document: Any, place: str) -> Trigger:
+def parse_trigger(document: Any, pointer: str) -> Trigger:
     """Return the trigger that a JSON document spells.  Raises InvalidRequest with the place."""
     for kind in TRIGGERS:
         if isinstance(document, dict) and kind.KEY in document:
@@ -133,8 +133,8 @@ def read(document: Any, place: str) -> Trigger:
                 return msgspec.convert(document, kind)
             except (msgspec.ValidationError, InvalidRequest) as error:
                 raise InvalidRequest(
-                    f"{error} (in a trigger with `{kind.KEY}`)", path=place
+                    f"{error} (in a trigger with `{kind.KEY}`)", path=pointer
                 ) from None
     raise InvalidRequest(
-        f"a trigger is an object with one of {', '.join(it.KEY for it in TRIGGERS)}", path=place
+        f"a trigger is an object with one of {', '.join(it.KEY for it in TRIGGERS)}", path=pointer
     )

@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from application.ledger.inspection import GUARDS, MAY, Inspection, inspect
-from application.ledger.server_requirements import Finding
+from application.ledger.inspection import (
+    ALLOWED_PRIVILEGES,
+    GUARD_TRIGGERS,
+    Inspection,
+    inspect_database,
+)
+from application.ledger.server_requirements import UnmetRequirement
 from domain.core.errors import FoldlineError
-from interfaces.bootstrap import database, service
+from interfaces.bootstrap import open_database, open_service
 from interfaces.settings import Settings
 
 _GIB = 1 << 30
 
-LOW_DISK, FULL_DISK = 5 * _GIB, 1 * _GIB
+LOW_DISK_BYTES, MIN_DISK_BYTES = 5 * _GIB, 1 * _GIB
 """Free bytes of the home's disk that are worth a warning, and that are too few."""
 
-CLOCK = timedelta(seconds=2)
+MAX_CLOCK_SKEW = timedelta(seconds=2)
 """How far the clocks may be apart before times in one event contradict each other visibly."""
 
 
@@ -36,49 +41,55 @@ class Check(NamedTuple):
     advice: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
+def run_checks(settings: Settings) -> list[Check]:
     """Look at everything, as far as one can get."""
-    checks = [_python(), _settings(settings)]
+    checks = [_check_python(), _check_settings(settings)]
     if settings.dsn is None:  # the disk of another server cannot be seen from here
-        checks.append(_disk(settings))
+        checks.append(_check_disk(settings))
     with ExitStack() as stack:
         try:
-            settings = stack.enter_context(database(settings))
+            settings = stack.enter_context(open_database(settings))
             assert settings.dsn is not None
-            found = inspect(settings.dsn)
+            found = inspect_database(settings.dsn)
         except FoldlineError as error:
-            return [*checks, Check("database", "fail", str(error), _REACH)]
-        checks += _database(found)
-        if all(it.status != "fail" for it in checks) and not found.pending:
-            checks += _projections(settings)
+            return [*checks, Check("database", "fail", str(error), _CONNECT_ADVICE)]
+        checks += _check_database(found)
+        if all(it.status != "fail" for it in checks) and not found.pending_revisions:
+            checks += _check_projections(settings)
     return checks
 
 
-_REACH = "the embedded one: see its log under --home; your own: is it up, and is --dsn right?"
+_CONNECT_ADVICE = (
+    "the embedded one: see its log under --home; your own: is it up, and is --dsn right?"
+)
 
 
-def _python() -> Check:
+def _check_python() -> Check:
     return Check("python", "ok", f"{platform.python_version()} at {sys.prefix}")
 
 
-def _settings(settings: Settings) -> Check:
-    where = "embedded" if settings.dsn is None else f"the server at {_place(settings.dsn)}"
+def _check_settings(settings: Settings) -> Check:
+    where = (
+        "embedded"
+        if settings.dsn is None
+        else f"the server at {_address_without_password(settings.dsn)}"
+    )
     return Check(
         "settings", "ok", f"database {where}, home {settings.home}, {settings.host}:{settings.port}"
     )
 
 
-def _place(dsn: str) -> str:
+def _address_without_password(dsn: str) -> str:
     """Return an address without the password in it."""
     parts = urlsplit(dsn)
     return f"{parts.netloc.rpartition('@')[2] or 'a local socket'}{parts.path}"
 
 
-def _disk(settings: Settings) -> Check:
+def _check_disk(settings: Settings) -> Check:
     place = next(it for it in (settings.home, *settings.home.parents) if it.exists())
     free = shutil.disk_usage(Path(place)).free
     status: Literal["ok", "warn", "fail"] = (
-        "fail" if free < FULL_DISK else "warn" if free < LOW_DISK else "ok"
+        "fail" if free < MIN_DISK_BYTES else "warn" if free < LOW_DISK_BYTES else "ok"
     )
     advice = (
         "" if status == "ok" else "make room, or set FOLDLINE_HOME to a folder on a larger disk"
@@ -86,46 +97,46 @@ def _disk(settings: Settings) -> Check:
     return Check("disk", status, f"{free / _GIB:.1f} GiB free under {settings.home}", advice)
 
 
-def _database(found: Inspection) -> Iterator[Check]:
-    if found.recent_enough:
+def _check_database(found: Inspection) -> Iterator[Check]:
+    if found.server_supported:
         yield Check("server", "ok", f"PostgreSQL {found.server}")
     else:
         yield Check("server", "fail", f"PostgreSQL {found.server}", "upgrade it to 15 or newer")
-    yield from _gate(found)
-    if found.pending:
+    yield from _check_durability(found)
+    if found.pending_revisions:
         yield Check(
             "migrations",
             "warn",
-            f"not applied yet: {', '.join(found.pending)}",
+            f"not applied yet: {', '.join(found.pending_revisions)}",
             "run `foldline migrate`; `serve` and the others do it by themselves when they start",
         )
     else:
         yield Check("migrations", "ok", "none pending")
     if found.triggers is not None:
-        yield from _grants(found)
-        yield from _triggers(found.triggers)
-    yield _clock(found)
+        yield from _check_grants(found)
+        yield from _check_triggers(found.triggers)
+    yield _check_clock(found)
 
 
-def _gate(found: Inspection) -> Iterator[Check]:
-    for finding in found.required:
-        yield _setting(finding, "fail")
-    if not found.required:
+def _check_durability(found: Inspection) -> Iterator[Check]:
+    for finding in found.unmet_required:
+        yield _setting_check(finding, "fail")
+    if not found.unmet_required:
         yield Check("durability", "ok", "what is acknowledged survives a crash of the machine")
-    for finding in found.advised:
-        yield _setting(finding, "warn")
+    for finding in found.unmet_advised:
+        yield _setting_check(finding, "warn")
 
 
-def _setting(finding: Finding, status: Literal["warn", "fail"]) -> Check:
+def _setting_check(finding: UnmetRequirement, status: Literal["warn", "fail"]) -> Check:
     return Check(
         "server setting",
         status,
-        f"{finding.name} is {finding.value}: {finding.because}",
+        f"{finding.name} is {finding.value}: {finding.reason}",
         "set it in postgresql.conf (also look for ALTER SYSTEM, DATABASE and ROLE) and restart the server",
     )
 
 
-def _grants(found: Inspection) -> Iterator[Check]:
+def _check_grants(found: Inspection) -> Iterator[Check]:
     role = found.role
     if role is None:
         yield Check(
@@ -142,8 +153,8 @@ def _grants(found: Inspection) -> Iterator[Check]:
             "the connecting user may not step down to foldline_service and works with its own rights",
             "GRANT foldline_service TO the user in FOLDLINE_DSN",
         )
-    excess = sorted(role.privileges - MAY)
-    missing = sorted(MAY - role.privileges)
+    excess = sorted(role.privileges - ALLOWED_PRIVILEGES)
+    missing = sorted(ALLOWED_PRIVILEGES - role.privileges)
     if role.superuser or excess:
         what = "is a superuser" if role.superuser else f"may {', '.join(excess)} events"
         advice = f"REVOKE {', '.join(excess)} ON ledger.event FROM foldline_service, PUBLIC"
@@ -161,8 +172,8 @@ def _grants(found: Inspection) -> Iterator[Check]:
         yield Check("grants", "ok", "foldline_service may INSERT and SELECT events, nothing else")
 
 
-def _triggers(triggers: dict[str, str]) -> Iterator[Check]:
-    off = [name for name in GUARDS if triggers.get(name) != "A"]
+def _check_triggers(triggers: dict[str, str]) -> Iterator[Check]:
+    off = [name for name in GUARD_TRIGGERS if triggers.get(name) != "A"]
     if off:
         yield Check(
             "triggers",
@@ -174,16 +185,16 @@ def _triggers(triggers: dict[str, str]) -> Iterator[Check]:
         yield Check("triggers", "ok", "updates, deletes and truncation of events are refused")
 
 
-def _clock(found: Inspection) -> Check:
-    ahead = found.clock_ahead.total_seconds()
+def _check_clock(found: Inspection) -> Check:
+    ahead = found.clock_offset.total_seconds()
     told = f"the database is {abs(ahead):.3f} s {'ahead' if ahead >= 0 else 'behind'}"
-    if abs(found.clock_ahead) - found.clock_unsure > CLOCK:
+    if abs(found.clock_offset) - found.clock_uncertainty > MAX_CLOCK_SKEW:
         return Check("clocks", "warn", told, "keep both machines' clocks right, with NTP")
     return Check("clocks", "ok", told)
 
 
-def _projections(settings: Settings) -> Iterator[Check]:
-    with service(settings) as svc:
+def _check_projections(settings: Settings) -> Iterator[Check]:
+    with open_service(settings) as svc:
         names = {it.id: it.name for it in svc.workspaces.list()}
         standings = svc.projector.status()
     for it in standings:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from interfaces.bootstrap import DEFAULT_WORKSPACE, database, service
+from interfaces.bootstrap import DEFAULT_WORKSPACE, open_database, open_service
 from interfaces.service import Service
 from interfaces.settings import Settings
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Service]:
+def connected_service(settings: Settings) -> Iterator[Service]:
     """Give the parts of Foldline over the database of the settings, embedded or not."""
-    with database(settings) as reachable, service(reachable, lanes=2) as svc:
+    with open_database(settings) as reachable, open_service(reachable, parallelism=2) as svc:
         yield svc
 
 

@@ -7,66 +7,66 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, takes
-from interfaces.cli.output import say
+from interfaces.cli.options import DATABASE_SETTINGS, with_settings
+from interfaces.cli.output import print_status
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
     from socket import socket
 
-    from application.ledger.tables.keys import NewKey
+    from application.ledger.tables.keys import CreatedKey
     from interfaces.service import Service
 
 WORKSPACE = "demo"
-BATCH = 500
+BATCH_MESSAGES = 500
 
-NoServe = Annotated[
+NoServeOption = Annotated[
     bool, typer.Option("--no-serve", help="Stop once everything is loaded; for scripts and tests.")
 ]
 
 
-@takes(*ANY_COMMAND, "host", "port")
-def demo(*, settings: Settings, no_serve: NoServe = False) -> None:
+@with_settings(*DATABASE_SETTINGS, "host", "port")
+def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
     """Look around, with sample customers.
 
     About 300 customers of a small shop, and what they did in the last 30 days. Everything is in a workspace of its own, `demo`. Running it again adds only what has happened since.
     The database is the embedded one under --home unless --dsn names another. Ctrl-C stops it.
     """
-    from application.ledger.tables.keys import KINDS
-    from interfaces.bootstrap import database, service
+    from application.ledger.tables.keys import KEY_KINDS
+    from interfaces.bootstrap import open_database, open_service
     from interfaces.cli import server
     from interfaces.cli.signals import exit_on_signals
-    from interfaces.cli.worker_threads import project_to_the_end
+    from interfaces.cli.worker_threads import catch_up_with_progress
     from interfaces.http.metrics import observe_flush
 
-    listening = nullcontext() if no_serve else _bound(settings)
-    say("Opening the database; the first start takes a few seconds.")
+    listening = nullcontext() if no_serve else _bind_socket(settings)
+    print_status("Opening the database; the first start takes a few seconds.")
     with (
         listening as listener,
-        database(settings) as reachable,
-        service(reachable, on_flush=observe_flush) as svc,
+        open_database(settings) as reachable,
+        open_service(reachable, on_flush=observe_flush) as svc,
     ):
-        workspace = _workspace(svc)
-        _load(svc, workspace)
-        project_to_the_end(svc, workspace)
-        keys = [svc.keys.create(workspace, kind) for kind in KINDS]
+        workspace = _demo_workspace(svc)
+        _record_sample(svc, workspace)
+        catch_up_with_progress(svc, workspace)
+        keys = [svc.keys.create(workspace, kind) for kind in KEY_KINDS]
         here = f"http://{settings.host}:{settings.port}"
-        _explain(keys, here if listener is None else server.url_of(listener))
+        _print_next_steps(keys, here if listener is None else server.listener_url(listener))
         if listener is None:
-            say("`foldline serve` serves it.")
+            print_status("`foldline serve` serves it.")
         else:
             with exit_on_signals():
-                server.run(svc, listener, worker=True)
+                server.run_server(svc, listener, worker=True)
 
 
-def _bound(settings: Settings) -> AbstractContextManager[socket]:
+def _bind_socket(settings: Settings) -> AbstractContextManager[socket]:
     """Take the port, or any free one if it is taken: whoever tries a demo has other things running."""
     from interfaces.cli import server
 
-    return server.bound(settings.host, settings.port, or_any=True)
+    return server.bind_socket(settings.host, settings.port, or_any=True)
 
 
-def _workspace(svc: Service) -> int:
+def _demo_workspace(svc: Service) -> int:
     from domain.core.errors import NotFound
 
     try:
@@ -75,7 +75,7 @@ def _workspace(svc: Service) -> int:
         return svc.workspaces.create(WORKSPACE).id
 
 
-def _load(svc: Service, workspace: int) -> None:
+def _record_sample(svc: Service, workspace: int) -> None:
     """Record the sample messages; those that were recorded before add nothing."""
     from datetime import UTC, datetime
     from uuid import uuid4
@@ -83,40 +83,42 @@ def _load(svc: Service, workspace: int) -> None:
     import msgspec
 
     from interfaces.cli import sample
-    from interfaces.cli.output import progress
-    from interfaces.wire.base import Limits
+    from interfaces.cli.output import progress_bar
+    from interfaces.wire.base import WireLimits
     from interfaces.wire.segment import parse_batch
 
     now = datetime.now(UTC)
-    messages = sample.messages(now)
+    messages = sample.sample_messages(now)
     recorded = 0
-    with progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("Recording sample events", total=len(messages))
-        for start in range(0, len(messages), BATCH):
-            batch = messages[start : start + BATCH]
+        for start in range(0, len(messages), BATCH_MESSAGES):
+            batch = messages[start : start + BATCH_MESSAGES]
             body = msgspec.json.encode({"batch": batch})
             parsed = parse_batch(
-                body, received_at=now, limits=Limits(), default_id=lambda: f"demo-{uuid4()}"
+                body, received_at=now, limits=WireLimits(), default_id=lambda: f"demo-{uuid4()}"
             )
             assert not parsed.rejections, parsed.rejections
             recorded += svc.ledger.record(workspace, parsed.messages).result().recorded
             bar.advance(task, len(batch))
-    say(f"{recorded:,} sample events recorded, {len(messages) - recorded:,} were there already.")
+    print_status(
+        f"{recorded:,} sample events recorded, {len(messages) - recorded:,} were there already."
+    )
 
 
-def _explain(keys: list[NewKey], url: str) -> None:
-    from interfaces.cli.welcome import curls_text, keys_text
+def _print_next_steps(keys: list[CreatedKey], url: str) -> None:
+    from interfaces.cli.welcome import format_curl_commands, format_keys
 
     read = next(key.text for key in keys if key.kind == "read")
     bought = "-d name=order_completed --data-urlencode 'where=properties.items[].type=monitor'"
     typer.echo(f"""
 Keys of workspace `demo`, made for this run:
 
-{keys_text(keys)}
+{format_keys(keys)}
 
 Send an event, read it back, and ask who bought a monitor:
 
-{curls_text(url, keys)}
+{format_curl_commands(url, keys)}
   curl -G {url}/v1/events {bought} -H 'Authorization: Bearer {read}'
 
 Or look at:

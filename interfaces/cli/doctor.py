@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, AsJson, takes
-from interfaces.cli.output import say_json
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.output import print_json
 from interfaces.settings import Settings
 
 
-@takes(*ANY_COMMAND)
-def doctor(*, settings: Settings, as_json: AsJson = False) -> None:
+@with_settings(*DATABASE_SETTINGS)
+def doctor(*, settings: Settings, as_json: JsonOption = False) -> None:
     """Say what is wrong, and what to do about it.
 
     Looks at this machine, the settings and the database. Exits 1 if something fails; what is only advised does not count. Nothing is changed, except that the embedded
     database is started, and made if there is none: that it can be is one of the checks.
     """
-    from interfaces.cli.checks import examine
+    from interfaces.cli.checks import run_checks
 
-    checks = examine(settings)
+    checks = run_checks(settings)
     healthy = all(check.status != "fail" for check in checks)
     if as_json:
-        say_json({"ok": healthy, "checks": [check._asdict() for check in checks]})
+        print_json({"ok": healthy, "checks": [check._asdict() for check in checks]})
     else:
         for check in checks:
             colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]

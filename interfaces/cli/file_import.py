@@ -15,26 +15,26 @@ from typing import Any, BinaryIO, NamedTuple
 from application.ledger.append.prepared import Receipt, Rejection
 from domain.core.errors import InvalidRequest
 from domain.events.message import Message
-from interfaces.cli.output import progress
+from interfaces.cli.output import progress_bar
 from interfaces.service import Service
 from interfaces.wire import FORMATS
-from interfaces.wire.base import BadBody, FileRows, Limits, Rejected
+from interfaces.wire.base import FileRows, InvalidBody, ParseRejection, WireLimits
 from interfaces.wire.csv import CsvColumns
 
-BATCH = 1_000
+BATCH_LINES = 1_000
 """Lines that are recorded together."""
 
-ON_THEIR_WAY = 4
+MAX_IN_FLIGHT = 4
 """Batches that wait for the disk while the next is read."""
 
-REMEMBERED = 100
+MAX_REPORTED = 100
 """Refused lines that are remembered for the report; all of them are kept in the ledger's `rejected`."""
 
-_ENDINGS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_FORMAT_BY_SUFFIX = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ImportSource:
     """A file and how to read it."""
 
     path: Path
@@ -42,7 +42,7 @@ class Source:
     read: Callable[..., FileRows]
 
 
-class Refused(NamedTuple):
+class RejectedLine(NamedTuple):
     """A line that could not be an event."""
 
     line: int
@@ -51,17 +51,17 @@ class Refused(NamedTuple):
 
 
 @dataclass
-class Summary:
+class ImportSummary:
     """What became of a file's lines."""
 
     recorded: int = 0
     duplicates: int = 0
     rejected: int = 0
     position: int = 0
-    refused: list[Refused] = field(default_factory=list)
+    rejected_lines: list[RejectedLine] = field(default_factory=list)
     """The first of those that were rejected."""
 
-    broken: BadBody | None = None
+    read_error: InvalidBody | None = None
     """Why the file could not be read to its end, if it could not."""
 
     def add(self, receipt: Receipt) -> None:
@@ -72,13 +72,13 @@ class Summary:
         self.position = max(self.position, receipt.position)
 
 
-def source_of(path: Path, name: str | None, columns: Mapping[str, Any]) -> Source:
+def resolve_source(path: Path, name: str | None, columns: Mapping[str, Any]) -> ImportSource:
     """Return how the file is to be read.  Raises InvalidRequest, with what to say instead."""
     if not path.is_file():
         raise InvalidRequest(f"there is no file {path}")
     readable = {it.name: it.read for it in FORMATS.values() if it.read is not None}
     endings = path.suffixes[-2:]
-    name = name or next((_ENDINGS[it] for it in endings if it in _ENDINGS), "")
+    name = name or next((_FORMAT_BY_SUFFIX[it] for it in endings if it in _FORMAT_BY_SUFFIX), "")
     read = readable.get(name)
     if read is None:
         raise InvalidRequest(f"--format is one of {', '.join(sorted(readable))}")
@@ -89,10 +89,10 @@ def source_of(path: Path, name: str | None, columns: Mapping[str, Any]) -> Sourc
         read = partial(read, columns=CsvColumns(**given))
     elif given:
         raise InvalidRequest(f"a {name} file says by itself what is what; leave the columns out")
-    return Source(path=path, format=name, read=read)
+    return ImportSource(path=path, format=name, read=read)
 
 
-def run(svc: Service, workspace: int, source: Source) -> Summary:
+def import_events(svc: Service, workspace: int, source: ImportSource) -> ImportSummary:
     """Record the file's events, with a progress bar over its bytes.
 
     Raises InvalidRequest if it cannot be opened, LedgerUnavailable if the database goes away.
@@ -103,12 +103,12 @@ def run(svc: Service, workspace: int, source: Source) -> Summary:
         stream = source.path.open("rb")
     except OSError as error:
         raise InvalidRequest(f"{source.path} cannot be read: {error.strerror}") from error
-    summary = Summary()
-    with stream, progress(DownloadColumn(), TransferSpeedColumn()) as bar:
+    summary = ImportSummary()
+    with stream, progress_bar(DownloadColumn(), TransferSpeedColumn()) as bar:
         size = source.path.stat().st_size
         task = bar.add_task(f"Importing {source.path.name}", total=size)
         on_their_way: deque[Future[Receipt]] = deque()
-        window = min(ON_THEIR_WAY, max(1, svc.settings.queue_events // BATCH))
+        window = min(MAX_IN_FLIGHT, max(1, svc.settings.queue_events // BATCH_LINES))
         for messages, rejections in _batches(svc, source, stream, summary):
             if len(on_their_way) == window:
                 summary.add(on_their_way.popleft().result())
@@ -116,51 +116,55 @@ def run(svc: Service, workspace: int, source: Source) -> Summary:
             bar.update(task, completed=stream.tell() if not stream.closed else size)
         for future in on_their_way:
             summary.add(future.result())
-        if summary.broken is None:
+        if summary.read_error is None:
             bar.update(task, completed=size)
     return summary
 
 
 def _batches(
-    svc: Service, source: Source, stream: BinaryIO, summary: Summary
+    svc: Service, source: ImportSource, stream: BinaryIO, summary: ImportSummary
 ) -> Iterator[tuple[list[Message], list[Rejection]]]:
     now = datetime.now(UTC)
-    limits = Limits(message_bytes=svc.settings.max_message_bytes)
+    limits = WireLimits(message_bytes=svc.settings.max_message_bytes)
     messages: list[Message] = []
     rejections: list[Rejection] = []
-    for line, said in _to_the_end(source.read(stream, received_at=now, limits=limits), summary):
+    for line, said in _rows_until_error(
+        source.read(stream, received_at=now, limits=limits), summary
+    ):
         if isinstance(said, Message):
             messages.append(said)
         else:
-            rejections.append(_kept(line, said, source.format, now))
-            if len(summary.refused) < REMEMBERED:
-                summary.refused.append(Refused(line, said.code, said.message))
-        if len(messages) + len(rejections) == BATCH:
+            rejections.append(_to_rejection(line, said, source.format, now))
+            if len(summary.rejected_lines) < MAX_REPORTED:
+                summary.rejected_lines.append(RejectedLine(line, said.code, said.message))
+        if len(messages) + len(rejections) == BATCH_LINES:
             yield messages, rejections
             messages, rejections = [], []
     if messages or rejections:
         yield messages, rejections
 
 
-def _to_the_end(rows: FileRows, summary: Summary) -> Iterable[tuple[int, Message | Rejected]]:
+def _rows_until_error(
+    rows: FileRows, summary: ImportSummary
+) -> Iterable[tuple[int, Message | ParseRejection]]:
     """Give the lines up to where the file breaks off; those before are as good as any."""
     read = False
     try:
         for row in rows:
             read = True
             yield row
-    except BadBody as broken:
+    except InvalidBody as broken:
         if not read:
             raise
-        summary.broken = broken
+        summary.read_error = broken
 
 
-def _kept(line: int, said: Rejected, source: str, now: datetime) -> Rejection:
+def _to_rejection(line: int, rejection: ParseRejection, source: str, now: datetime) -> Rejection:
     return Rejection(
-        code=said.code,
-        message=f"line {line}: {said.message}",
-        raw=said.raw,
+        code=rejection.code,
+        message=f"line {line}: {rejection.message}",
+        raw=rejection.raw,
         source=source,
         received_at=now,
-        message_id=said.message_id,
+        message_id=rejection.message_id,
     )

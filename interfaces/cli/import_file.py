@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interfaces.cli.options import WRITING, AsJson, takes
+from interfaces.cli.options import WRITE_SETTINGS, JsonOption, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from interfaces.cli.file_import import Summary
+    from interfaces.cli.file_import import ImportSummary
 
-SHOWN = 20
+MAX_SHOWN = 20
 """Rejected lines that are shown; all of them are kept."""
 
 
@@ -21,7 +21,7 @@ def _column(flag: str, what: str) -> Any:
     return typer.Option(flag, metavar="COLUMN", help=f"csv: column with {what}.")
 
 
-@takes(*WRITING, "max_message_bytes")
+@with_settings(*WRITE_SETTINGS, "max_message_bytes")
 def import_file(
     *,
     settings: Settings,
@@ -56,7 +56,7 @@ def import_file(
     no_project: Annotated[
         bool, typer.Option("--no-project", help="Leave the read models to a worker.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Record the events of a file.
 
@@ -68,11 +68,11 @@ def import_file(
     Exits 1 if nothing of the file is in the ledger afterwards, or if it could not be read to its end.
     """
     from domain.core.errors import FoldlineError
-    from interfaces.bootstrap import first_keys
+    from interfaces.bootstrap import create_first_keys
     from interfaces.cli import file_import
-    from interfaces.cli.database_context import opened
-    from interfaces.cli.welcome import show_first_keys
-    from interfaces.cli.worker_threads import project_to_the_end
+    from interfaces.cli.database_context import connected_service
+    from interfaces.cli.welcome import print_first_keys
+    from interfaces.cli.worker_threads import catch_up_with_progress
 
     columns = {
         "name": name,
@@ -85,42 +85,42 @@ def import_file(
         "message_id": message_id,
         "numbers": tuple(number or ()),
     }
-    source = file_import.source_of(file, file_format, columns)
-    with opened(settings) as svc:
-        show_first_keys(first_keys(svc), "http://127.0.0.1:8080", err=True)
+    source = file_import.resolve_source(file, file_format, columns)
+    with connected_service(settings) as svc:
+        print_first_keys(create_first_keys(svc), "http://127.0.0.1:8080", err=True)
         target = svc.workspaces.by_name(workspace).id
-        summary = file_import.run(svc, target, source)
+        summary = file_import.import_events(svc, target, source)
         if not no_project:
-            project_to_the_end(svc, target)
+            catch_up_with_progress(svc, target)
     _report(summary, as_json=as_json)
-    if summary.broken is not None:
+    if summary.read_error is not None:
         raise FoldlineError(
-            f"{summary.broken}. What was read before that is recorded; import the whole file again to add the rest"
+            f"{summary.read_error}. What was read before that is recorded; import the whole file again to add the rest"
         )
     if summary.rejected and not summary.recorded + summary.duplicates:
         raise typer.Exit(1)
 
 
-def _report(summary: Summary, *, as_json: bool) -> None:
-    from interfaces.cli.output import say, say_json
+def _report(summary: ImportSummary, *, as_json: bool) -> None:
+    from interfaces.cli.output import print_json, print_status
 
     if as_json:
-        say_json(
+        print_json(
             {
                 "recorded": summary.recorded,
                 "duplicates": summary.duplicates,
                 "rejected": summary.rejected,
                 "position": summary.position,
-                "rejections": [it._asdict() for it in summary.refused[:SHOWN]],
+                "rejections": [it._asdict() for it in summary.rejected_lines[:MAX_SHOWN]],
             }
         )
         return
     typer.echo(
         f"{summary.recorded:,} recorded, {summary.duplicates:,} already there, {summary.rejected:,} rejected"
     )
-    for refused in summary.refused[:SHOWN]:
-        say(f"  line {refused.line}: {refused.message} ({refused.code})")
-    if summary.rejected > SHOWN:
-        say(f"  ... and {summary.rejected - SHOWN:,} more")
+    for refused in summary.rejected_lines[:MAX_SHOWN]:
+        print_status(f"  line {refused.line}: {refused.message} ({refused.code})")
+    if summary.rejected > MAX_SHOWN:
+        print_status(f"  ... and {summary.rejected - MAX_SHOWN:,} more")
     if summary.rejected:
-        say("All rejected lines are kept, with the reason: GET /v1/rejected")
+        print_status("All rejected lines are kept, with the reason: GET /v1/rejected")

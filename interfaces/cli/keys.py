@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, AsJson, takes
-from interfaces.cli.output import say, say_json, say_table
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.output import print_json, print_status, print_table
 from interfaces.settings import Settings
 
 app = typer.Typer(
@@ -18,69 +18,71 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Workspace = Annotated[
+WorkspaceOption = Annotated[
     str, typer.Option("--workspace", "-w", metavar="NAME", help="Whose key: a workspace's name.")
 ]
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def create(
     *,
     settings: Settings,
     kind: Annotated[
         str, typer.Option("--kind", "-k", metavar="KIND", help="write, read or admin.")
     ],
-    workspace: Workspace = "default",
-    as_json: AsJson = False,
+    workspace: WorkspaceOption = "default",
+    as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it, this once.
 
     Only a hash of it is kept. Standard output holds the key and nothing else, so `KEY=$(foldline keys create --kind write)` works.
     """
-    from interfaces.cli.database_context import opened, workspace_id
+    from interfaces.cli.database_context import connected_service, workspace_id
 
-    with opened(settings) as svc:
+    with connected_service(settings) as svc:
         made = svc.keys.create(workspace_id(svc, workspace), kind)
     if as_json:
-        say_json({"id": made.id, "workspace": workspace, "kind": made.kind, "key": made.text})
+        print_json({"id": made.id, "workspace": workspace, "kind": made.kind, "key": made.text})
         return
     a = "An" if made.kind == "admin" else "A"
-    say(f"{a} {made.kind} key of workspace {workspace}, id {made.id}; it is not shown again:")
+    print_status(
+        f"{a} {made.kind} key of workspace {workspace}, id {made.id}; it is not shown again:"
+    )
     typer.echo(made.text)
 
 
 @app.command("list")
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def list_keys(
-    *, settings: Settings, workspace: Workspace = "default", as_json: AsJson = False
+    *, settings: Settings, workspace: WorkspaceOption = "default", as_json: JsonOption = False
 ) -> None:
     """List a workspace's keys, oldest first, revoked ones too."""
-    from interfaces.cli.database_context import opened, workspace_id
+    from interfaces.cli.database_context import connected_service, workspace_id
 
-    with opened(settings) as svc:
+    with connected_service(settings) as svc:
         rows = svc.keys.list(workspace_id(svc, workspace))
     names = ("id", "kind", "created_at", "expires_at", "revoked_at")
     cells = [[getattr(row, name) for name in names] for row in rows]
     if as_json:
-        say_json({"keys": [dict(zip(names, row, strict=True)) for row in cells]})
+        print_json({"keys": [dict(zip(names, row, strict=True)) for row in cells]})
     else:
-        say_table([name.removesuffix("_at") for name in names], cells)
+        print_table([name.removesuffix("_at") for name in names], cells)
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def revoke(
     *,
     settings: Settings,
     key_id: Annotated[
         str, typer.Argument(metavar="ID", help="The key's id, as `foldline keys list` shows it.")
     ],
-    workspace: Workspace = "default",
+    workspace: WorkspaceOption = "default",
 ) -> None:
     """Make a key useless, within five seconds in every running process."""
-    from interfaces.cli.database_context import opened, workspace_id
+    from interfaces.cli.database_context import connected_service, workspace_id
 
-    with opened(settings) as svc:
+    with connected_service(settings) as svc:
         svc.keys.revoke(workspace_id(svc, workspace), key_id)
-    say(f"Key {key_id} works no longer.")
+    print_status(f"Key {key_id} works no longer.")

@@ -21,9 +21,9 @@ from interfaces.cli import (
     worker,
     workspaces,
 )
-from interfaces.cli.output import say_error
+from interfaces.cli.output import print_error
 
-_DATABASE = {"psycopg", "psycopg_pool", "sqlalchemy", "alembic", "eventsourcing"}
+_DATABASE_LIBRARIES = {"psycopg", "psycopg_pool", "sqlalchemy", "alembic", "eventsourcing"}
 """The libraries whose errors are the database's."""
 
 app = typer.Typer(
@@ -78,13 +78,13 @@ def main() -> None:
     try:
         app()
     except FoldlineError as error:
-        say_error(error)
+        print_error(error)
         sys.exit(1)
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in _DATABASE:
+        if type(error).__module__.partition(".")[0] not in _DATABASE_LIBRARIES:
             raise
         # A missing right, say, or a server that was stopped meanwhile: not a fault of the program.
-        say_error(LedgerUnavailable(f"the database refused: {str(error).strip()}"))
+        print_error(LedgerUnavailable(f"the database refused: {str(error).strip()}"))
         sys.exit(1)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, AsJson, takes
-from interfaces.cli.output import say_json
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.output import print_json
 from interfaces.settings import Settings
 
 
-@takes(*ANY_COMMAND)
-def migrate(*, settings: Settings, as_json: AsJson = False) -> None:
+@with_settings(*DATABASE_SETTINGS)
+def migrate(*, settings: Settings, as_json: JsonOption = False) -> None:
     """Bring the tables to the newest shape.
 
     `serve`, `worker` and the others do this by themselves when they start. It stands alone for deployments
@@ -18,14 +18,14 @@ def migrate(*, settings: Settings, as_json: AsJson = False) -> None:
     Any number of them may run at once; one does the work and the others wait.
     """
     from application.ledger.migrate import migrate as bring_up_to_date
-    from interfaces.bootstrap import check_server, database
+    from interfaces.bootstrap import check_server, open_database
 
-    with database(settings) as reachable:
+    with open_database(settings) as reachable:
         assert reachable.dsn is not None
         check_server(reachable.dsn)
         applied = bring_up_to_date(reachable.dsn)
     if as_json:
-        say_json({"applied": applied})
+        print_json({"applied": applied})
         return
     for revision in applied:
         typer.echo(f"applied {revision}")

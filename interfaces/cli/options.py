@@ -13,21 +13,21 @@ from interfaces.settings import SETTINGS, Setting, Settings
 
 Command = Callable[..., None]
 
-ANY_COMMAND = ("dsn", "home", "log_level")
+DATABASE_SETTINGS = ("dsn", "home", "log_level")
 """The settings of a command that only opens the database."""
 
-WRITING = (*ANY_COMMAND, "flush_events", "queue_events")
+WRITE_SETTINGS = (*DATABASE_SETTINGS, "flush_events", "queue_events")
 """The settings of a command that records events."""
 
-SENDING = (*ANY_COMMAND, "secret_key", "webhook_allow")
+DELIVERY_SETTINGS = (*DATABASE_SETTINGS, "secret_key", "webhook_allow")
 """The settings of a command that sends webhooks."""
 
-EVERY = tuple(setting.field for setting in SETTINGS)
+ALL_SETTINGS = tuple(setting.field for setting in SETTINGS)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-def takes(*fields: str) -> Callable[[Command], Command]:
+def with_settings(*fields: str) -> Callable[[Command], Command]:
     """Give a command the flags of these settings; it is called with ``settings``, read and checked.
 
     A setting without a flag of the command is read from the environment all the same.
@@ -38,14 +38,14 @@ def takes(*fields: str) -> Callable[[Command], Command]:
         def read_and_run(**given: Any) -> None:
             flags = {field: given.pop(field) for field in fields}
             settings = Settings.from_environment(**flags)
-            from interfaces.bootstrap import set_up_logging
+            from interfaces.bootstrap import configure_logging
 
-            set_up_logging(settings.log_level)
+            configure_logging(settings.log_level)
             command(settings=settings, **given)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [it for it in own if it.name != "settings"]
-        parameters += [_parameter(it) for it in SETTINGS if it.field in fields]
+        parameters += [_setting_parameter(it) for it in SETTINGS if it.field in fields]
         # What typer reads the command's options from.
         read_and_run.__dict__["__signature__"] = inspect.Signature(parameters)
         read_and_run.__annotations__ = {it.name: it.annotation for it in parameters}
@@ -54,7 +54,7 @@ def takes(*fields: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def _setting_parameter(setting: Setting) -> inspect.Parameter:
     default = f"; default {setting.default}" if setting.default else ""
     option = typer.Option(
         setting.flag,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def say_error(error: FoldlineError) -> None:
+def print_error(error: FoldlineError) -> None:
     """Tell what was refused and what to do about it."""
     typer.echo(f"error: {error}", err=True)
     reason = error.details.get("reason")
@@ -24,21 +24,21 @@ def say_error(error: FoldlineError) -> None:
         typer.echo(f"  reason: {str(reason).strip()}", err=True)
 
 
-def say_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Print one JSON document, with times as everywhere else: RFC 3339, UTC, microseconds."""
-    typer.echo(json.dumps(value, indent=2, default=_plain))
+    typer.echo(json.dumps(value, indent=2, default=_json_default))
 
 
-def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in columns, as wide as they need to be; cut nothing, so that they can be copied."""
-    lines = [list(columns), *([str(_shown(cell)) for cell in row] for row in rows)]
+    lines = [list(columns), *([str(_format_cell(cell)) for cell in row] for row in rows)]
     widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         typer.echo("  ".join(cells).rstrip())
 
 
-def progress(*columns: Any) -> Progress:
+def progress_bar(*columns: Any) -> Progress:
     """Return a progress bar on standard error; on anything but a terminal it draws nothing."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -55,27 +55,27 @@ def progress(*columns: Any) -> Progress:
     )
 
 
-def say(text: str = "") -> None:
+def print_status(text: str = "") -> None:
     """Tell the person who started the command something that is not its answer."""
     typer.echo(text, err=True)
     sys.stderr.flush()
 
 
-def instant(at: datetime) -> str:
+def format_instant(at: datetime) -> str:
     """Write a time as everywhere else: RFC 3339, UTC, microseconds."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _shown(cell: object) -> object:
+def _format_cell(cell: object) -> object:
     if cell is None:
         return "-"
-    return at_a_glance(cell) if isinstance(cell, datetime) else cell
+    return format_to_seconds(cell) if isinstance(cell, datetime) else cell
 
 
-def at_a_glance(moment: datetime) -> str:
+def format_to_seconds(instant: datetime) -> str:
     """Write a time for a person to read, to the second, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _plain(value: object) -> object:
-    return instant(value) if isinstance(value, datetime) else str(value)
+def _json_default(value: object) -> object:
+    return format_instant(value) if isinstance(value, datetime) else str(value)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, AsJson, takes
-from interfaces.cli.output import progress, say, say_json, say_table
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.output import print_json, print_status, print_table, progress_bar
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
     from interfaces.service import Service
-    from projections.rebuild.lifecycle import Lifecycle
-    from projections.rebuild.progress import Build
-    from projections.rebuild.tables import Kind
+    from projections.rebuild.lifecycle import RebuildService
+    from projections.rebuild.progress import BuildProgress
+    from projections.rebuild.tables import BuildKind
 
 app = typer.Typer(
     name="projections",
@@ -28,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Names = Annotated[
+NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME...]", help="Read models, see `list`; all of them if none is named."
@@ -37,28 +37,30 @@ Names = Annotated[
 
 
 @app.command("list")
-@takes(*ANY_COMMAND)
-def list_projections(*, settings: Settings, as_json: AsJson = False) -> None:
+@with_settings(*DATABASE_SETTINGS)
+def list_projections(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List the read models: how far each is behind the ledger, and its last build."""
-    from interfaces.cli.database_context import opened
-    from projections.rebuild.lifecycle import Lifecycle
+    from interfaces.cli.database_context import connected_service
+    from projections.rebuild.lifecycle import RebuildService
 
-    with opened(settings) as svc:
-        builds = Lifecycle(svc.projector).look()
-        rows = [_row(svc, it.name, it.version, builds) for it in svc.projector.projections]
+    with connected_service(settings) as svc:
+        builds = RebuildService(svc.projector).status()
+        rows = [
+            _projection_row(svc, it.name, it.version, builds) for it in svc.projector.projections
+        ]
     if as_json:
-        say_json({"projections": rows})
+        print_json({"projections": rows})
         return
     columns = ("name", "version", "position", "lag", "failure", "build")
-    say_table(columns, [[row[it] for it in columns] for row in rows])
+    print_table(columns, [[row[it] for it in columns] for row in rows])
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def rebuild(
     *,
     settings: Settings,
-    names: Names = None,
+    names: NamesArgument = None,
     anew: Annotated[
         bool, typer.Option("--anew", help="Do not go on with what a cancelled build left.")
     ] = False,
@@ -68,27 +70,31 @@ def rebuild(
     Several are built at the same time, on all cores. The old ones answer until then. Ctrl-C stops it; the next `rebuild` goes on
     where it stood, and so does a worker.
     """
-    _build(settings, names, "rebuild", anew=anew)
-    say("Done: the new tables answer.")
+    _request_and_run(settings, names, "rebuild", anew=anew)
+    print_status("Done: the new tables answer.")
 
 
 @app.command()
-@takes(*ANY_COMMAND)
-def verify(*, settings: Settings, names: Names, as_json: AsJson = False) -> None:
+@with_settings(*DATABASE_SETTINGS)
+def verify(*, settings: Settings, names: NamesArgument, as_json: JsonOption = False) -> None:
     """Build read models anew aside and compare: every row must be the same.  Exits 1 if one is not."""
-    builds = _build(settings, names, "verify")
+    builds = _request_and_run(settings, names, "verify")
     if as_json:
-        say_json({it.name: it.result for it in builds})
+        print_json({it.name: it.result for it in builds})
     else:
-        rows = [(it.name, *_compared(table)) for it in builds for table in _tables(it)]
-        say_table(["name", "table", "rows", "only live", "only rebuilt"], rows)
+        rows = [
+            (it.name, *_comparison_row(table)) for it in builds for table in _compared_tables(it)
+        ]
+        print_table(["name", "table", "rows", "only live", "only rebuilt"], rows)
     if not all(it.result is not None and it.result["same"] for it in builds):
-        say("They differ: `foldline projections rebuild NAME` puts the rebuilt rows in place.")
+        print_status(
+            "They differ: `foldline projections rebuild NAME` puts the rebuilt rows in place."
+        )
         sys.exit(1)
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def cancel(
     *,
     settings: Settings,
@@ -98,57 +104,63 @@ def cancel(
     ] = False,
 ) -> None:
     """Stop a build, whoever works on it.  What it has built stays for the next, unless --discard."""
-    from interfaces.cli.database_context import opened
-    from projections.rebuild.lifecycle import Lifecycle
+    from interfaces.cli.database_context import connected_service
+    from projections.rebuild.lifecycle import RebuildService
 
-    with opened(settings) as svc:
-        stopped = Lifecycle(svc.projector).cancel(name, discard=discard)
-    say(f"The build of {name} is cancelled." if stopped else f"No build of {name} was under way.")
+    with connected_service(settings) as svc:
+        stopped = RebuildService(svc.projector).cancel(name, discard=discard)
+    print_status(
+        f"The build of {name} is cancelled." if stopped else f"No build of {name} was under way."
+    )
 
 
-def _build(
-    settings: Settings, names: Iterable[str] | None, kind: Kind, *, anew: bool = False
-) -> list[Build]:
+def _request_and_run(
+    settings: Settings, names: Iterable[str] | None, kind: BuildKind, *, anew: bool = False
+) -> list[BuildProgress]:
     """Ask for builds and work on them, or watch whoever does, until all are done."""
-    from interfaces.cli.database_context import opened
-    from interfaces.cli.parallel_rebuild import build
-    from projections.rebuild.lifecycle import Lifecycle
+    from interfaces.cli.database_context import connected_service
+    from interfaces.cli.parallel_rebuild import run_builds
+    from projections.rebuild.lifecycle import RebuildService
 
-    with opened(settings) as svc:
-        lifecycle = Lifecycle(svc.projector)
-        asked = [it.name for it in lifecycle.named(list(names or ()))]
-        lifecycle.ask(asked, kind, anew=anew)
-        with _shown(lifecycle, asked, kind) as told:
-            build(svc, asked, told)
-        builds = [lifecycle.look()[name] for name in asked]
+    with connected_service(settings) as svc:
+        lifecycle = RebuildService(svc.projector)
+        asked = [it.name for it in lifecycle.by_name(list(names or ()))]
+        lifecycle.request(asked, kind, restart=anew)
+        with _show_progress(lifecycle, asked, kind) as told:
+            run_builds(svc, asked, told)
+        builds = [lifecycle.status()[name] for name in asked]
     for it in builds:
         if it.state != "done":
-            say(f"The {kind} of {it.name} is {it.state}{f': {it.failure}' if it.failure else ''}.")
+            print_status(
+                f"The {kind} of {it.name} is {it.state}{f': {it.failure}' if it.failure else ''}."
+            )
     if any(it.state != "done" for it in builds):
         sys.exit(1)
     return builds
 
 
 @contextmanager
-def _shown(lifecycle: Lifecycle, names: Sequence[str], kind: Kind) -> Iterator[Callable[[], None]]:
+def _show_progress(
+    lifecycle: RebuildService, names: Sequence[str], kind: BuildKind
+) -> Iterator[Callable[[], None]]:
     """Show how far each build is; gives what is to be called whenever that may have changed."""
     from rich.progress import TextColumn
 
-    with progress(TextColumn("{task.fields[pace]}")) as bar:
+    with progress_bar(TextColumn("{task.fields[pace]}")) as bar:
         tasks = {it: bar.add_task(f"{kind} {it}", total=None, pace="") for it in names}
 
-        def told() -> None:
-            builds = lifecycle.look()
+        def update() -> None:
+            builds = lifecycle.status()
             for name, task in tasks.items():
                 it = builds[name]
                 pace = f"{it.events:,} of {it.total:,} events, {it.events_per_second:,.0f}/s"
                 bar.update(task, total=it.total, completed=it.events, pace=pace)
 
-        yield _now_and_then(told)
-        told()
+        yield _throttle(update)
+        update()
 
 
-def _now_and_then(told: Callable[[], None], seconds: float = 0.25) -> Callable[[], None]:
+def _throttle(callback: Callable[[], None], seconds: float = 0.25) -> Callable[[], None]:
     """Return what calls it, but not so often that it costs."""
     last = 0.0
 
@@ -156,12 +168,14 @@ def _now_and_then(told: Callable[[], None], seconds: float = 0.25) -> Callable[[
         nonlocal last
         if time.monotonic() - last > seconds:
             last = time.monotonic()
-            told()
+            callback()
 
     return call
 
 
-def _row(svc: Service, name: str, version: int, builds: dict[str, Build]) -> dict[str, Any]:
+def _projection_row(
+    svc: Service, name: str, version: int, builds: dict[str, BuildProgress]
+) -> dict[str, Any]:
     standing = [it for it in svc.projector.status() if it.name == name]
     it = builds.get(name)
     return {
@@ -174,9 +188,9 @@ def _row(svc: Service, name: str, version: int, builds: dict[str, Build]) -> dic
     }
 
 
-def _tables(build: Build) -> list[dict[str, Any]]:
+def _compared_tables(build: BuildProgress) -> list[dict[str, Any]]:
     return [] if build.result is None else build.result["tables"]
 
 
-def _compared(table: dict[str, Any]) -> tuple[Any, ...]:
+def _comparison_row(table: dict[str, Any]) -> tuple[Any, ...]:
     return table["table"], table["rows"], table.get("only_live", 0), table.get("only_rebuilt", 0)

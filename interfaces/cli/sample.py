@@ -17,7 +17,7 @@ from typing import Any
 Message = dict[str, Any]
 
 DAYS = 30
-NEW_A_DAY = 10
+NEW_PROFILES_PER_DAY = 10
 
 _FIRST = ("Ada", "Ben", "Chloé", "Elif", "Farid", "Grace", "Hugo", "Ines", "Kofi", "Nora", "Priya")
 _LAST = ("Almeida", "Brandt", "Costa", "Dubois", "Eriksen", "Haddad", "Ito", "Kaya", "Moreau")
@@ -39,103 +39,111 @@ _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
-class _Person:
+class _SampleProfile:
     key: str
-    chance: Random
-    day: date
+    rng: Random
+    first_day: date
     name: str
     anonymous_id: str
     mobile: bool
-    signs_up_in: int | None
+    signup_visit: int | None
     """The visit in which they say who they are; None if they never do."""
 
 
-def messages(now: datetime) -> list[Message]:
+def sample_messages(now: datetime) -> list[Message]:
     """Return what happened in the last 30 days, oldest first, in Segment's layout."""
     today = now.astimezone(UTC).date()
     days = [today - timedelta(days=back) for back in range(DAYS)]
     happened = [
         message
         for day in days
-        for number in range(NEW_A_DAY)
-        for message in _life(_person(day, number))
+        for number in range(NEW_PROFILES_PER_DAY)
+        for message in _profile_messages(_sample_profile(day, number))
         if message["timestamp"] <= now
     ]
     happened.sort(key=lambda it: (it["timestamp"], it["messageId"]))
     return happened
 
 
-def _person(day: date, number: int) -> _Person:
+def _sample_profile(day: date, number: int) -> _SampleProfile:
     key = f"{day:%Y%m%d}-{number}"
     chance = Random(f"foldline demo {key}")  # noqa: S311 - the same every time is the point
-    return _Person(
+    return _SampleProfile(
         key=key,
-        chance=chance,
-        day=day,
+        rng=chance,
+        first_day=day,
         name=f"{chance.choice(_FIRST)} {chance.choice(_LAST)}",
         anonymous_id=f"{chance.getrandbits(128):032x}",
         mobile=chance.random() < 0.3,
-        signs_up_in=chance.choices((0, 1, 2, None), (4, 2, 1, 3))[0],
+        signup_visit=chance.choices((0, 1, 2, None), (4, 2, 1, 3))[0],
     )
 
 
-def _life(person: _Person) -> list[Message]:
+def _profile_messages(profile: _SampleProfile) -> list[Message]:
     """Return everything that the person does in 30 days, and what is sent to them."""
-    visits = [0, *(day for day in range(1, DAYS) if person.chance.random() < 2 / (day + 3))]
+    visits = [0, *(day for day in range(1, DAYS) if profile.rng.random() < 2 / (day + 3))]
     done: list[Message] = []
     signed_up: date | None = None
     for visit, days in enumerate(visits):
-        day = person.day + timedelta(days=days)
-        signs_up = visit == person.signs_up_in
-        done += _visit(person, visit, day, known=signed_up is not None, signs_up=signs_up)
+        day = profile.first_day + timedelta(days=days)
+        signs_up = visit == profile.signup_visit
+        done += _visit_messages(profile, visit, day, known=signed_up is not None, signs_up=signs_up)
         signed_up = signed_up or (day if signs_up else None)
     if signed_up is not None:
         for week in range(1, 5):
-            done += _campaign(person, signed_up + timedelta(days=7 * week - signed_up.weekday()))
+            done += _campaign_messages(
+                profile, signed_up + timedelta(days=7 * week - signed_up.weekday())
+            )
     numbers = count()
-    return [it | {"messageId": f"demo-{person.key}-{next(numbers)}"} for it in done]
+    return [it | {"messageId": f"demo-{profile.key}-{next(numbers)}"} for it in done]
 
 
-def _visit(
-    person: _Person, visit: int, day: date, *, known: bool, signs_up: bool
+def _visit_messages(
+    profile: _SampleProfile, visit: int, day: date, *, known: bool, signs_up: bool
 ) -> Iterator[Message]:
-    chance = person.chance
+    chance = profile.rng
     at = datetime.combine(day, time(chance.randint(6, 22), chance.randint(0, 59)), UTC)
-    session = f"{person.key}-s{visit}"
+    session = f"{profile.key}-s{visit}"
 
-    def said(kind: str, **facts: Any) -> Message:
+    def call(kind: str, **facts: Any) -> Message:
         nonlocal at
         at += chance.randint(5, 90) * _SECOND
-        who = {"userId": _user_id(person)} if known else {}
-        return _message(person, session, kind, at, who | facts)
+        who = {"userId": _user_id(profile)} if known else {}
+        return _base_message(profile, session, kind, at, who | facts)
 
-    view = "screen" if person.mobile else "page"
-    yield said(view, name="Home", properties=_where(person, "/", chance.choice(_SOURCES)))
+    view = "screen" if profile.mobile else "page"
+    yield call(
+        view, name="Home", properties=_page_properties(profile, "/", chance.choice(_SOURCES))
+    )
     cart: list[tuple[str, str, str, float]] = []
     for product in chance.sample(_PRODUCTS, chance.randint(1, 3)):
         sku, name, category, price = product
-        yield said(view, name=name, properties=_where(person, f"/{category}/{sku}", None))
+        yield call(
+            view, name=name, properties=_page_properties(profile, f"/{category}/{sku}", None)
+        )
         seen = {"product_id": sku, "name": name, "category": category, "price": price}
-        yield said("track", event="product_viewed", properties=seen)
+        yield call("track", event="product_viewed", properties=seen)
         if chance.random() < 0.3:
             cart.append(product)
-            yield said("track", event="added_to_cart", properties=seen | {"quantity": 1})
+            yield call("track", event="added_to_cart", properties=seen | {"quantity": 1})
     if signs_up:
         known = True
-        yield said("identify", traits=_traits(person, day))
+        yield call("identify", traits=_signup_traits(profile, day))
     if cart and known and chance.random() < 0.6:
-        yield said("track", event="order_completed", properties=_order(session, cart, chance))
+        yield call(
+            "track", event="order_completed", properties=_order_properties(session, cart, chance)
+        )
 
 
-def _campaign(person: _Person, day: date) -> Iterator[Message]:
-    chance = person.chance
+def _campaign_messages(profile: _SampleProfile, day: date) -> Iterator[Message]:
+    chance = profile.rng
     campaign, channel = f"weekly-{day:%G-w%V}", chance.choice(_CHANNELS)
     at = datetime.combine(day, time(9), UTC)
     facts = {
         "campaign_id": campaign,
         "channel": channel,
         "template_id": "weekly-picks",
-        "message_id": f"{campaign}-{person.key}",
+        "message_id": f"{campaign}-{profile.key}",
     }
     for name, likely in (
         ("message_sent", 1.0),
@@ -149,7 +157,7 @@ def _campaign(person: _Person, day: date) -> Iterator[Message]:
         yield {
             "type": "track",
             "event": name,
-            "userId": _user_id(person),
+            "userId": _user_id(profile),
             "timestamp": at,
             "properties": facts | own,
             "context": {"library": {"name": "messaging-node"}},
@@ -157,26 +165,28 @@ def _campaign(person: _Person, day: date) -> Iterator[Message]:
         at += chance.randint(2, 7200) * _SECOND
 
 
-def _message(
-    person: _Person, session: str, kind: str, at: datetime, facts: dict[str, Any]
+def _base_message(
+    profile: _SampleProfile, session: str, kind: str, at: datetime, facts: dict[str, Any]
 ) -> Message:
-    library = "analytics-ios" if person.mobile else "analytics.js"
+    library = "analytics-ios" if profile.mobile else "analytics.js"
     return {
         "type": kind,
-        "anonymousId": person.anonymous_id,
+        "anonymousId": profile.anonymous_id,
         "timestamp": at,
         "context": {"sessionId": session, "library": {"name": library}},
         **facts,
     }
 
 
-def _where(person: _Person, path: str, referrer: str | None) -> dict[str, Any]:
-    if person.mobile:
+def _page_properties(profile: _SampleProfile, path: str, referrer: str | None) -> dict[str, Any]:
+    if profile.mobile:
         return {"path": path}
     return {"url": f"https://shop.example{path}", "path": path, "referrer": referrer}
 
 
-def _order(session: str, cart: list[tuple[str, str, str, float]], chance: Random) -> dict[str, Any]:
+def _order_properties(
+    session: str, cart: list[tuple[str, str, str, float]], chance: Random
+) -> dict[str, Any]:
     items = []
     cents = 0
     for sku, name, category, price in cart:
@@ -204,15 +214,15 @@ def _order(session: str, cart: list[tuple[str, str, str, float]], chance: Random
     }
 
 
-def _traits(person: _Person, day: date) -> dict[str, Any]:
+def _signup_traits(profile: _SampleProfile, day: date) -> dict[str, Any]:
     return {
-        "name": person.name,
-        "email": f"{_user_id(person)}@mail.example",
-        "city": person.chance.choice(_CITIES),
-        "plan": person.chance.choice(_PLANS),
+        "name": profile.name,
+        "email": f"{_user_id(profile)}@mail.example",
+        "city": profile.rng.choice(_CITIES),
+        "plan": profile.rng.choice(_PLANS),
         "signed_up": f"{day}",
     }
 
 
-def _user_id(person: _Person) -> str:
-    return f"customer-{person.key}"
+def _user_id(profile: _SampleProfile) -> str:
+    return f"customer-{profile.key}"

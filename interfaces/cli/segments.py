@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, takes
+from interfaces.cli.options import DATABASE_SETTINGS, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from application.definitions.segments import Outcome
+    from application.definitions.segments import SegmentResult
 
 app = typer.Typer(
     name="segments",
@@ -22,14 +22,14 @@ app = typer.Typer(
 ACTOR = "cli"
 """Who decides: whoever runs commands on the server has no key."""
 
-Workspace = Annotated[
+WorkspaceOption = Annotated[
     str,
     typer.Option("--workspace", "-w", metavar="NAME", help="Whose segment: a workspace's name."),
 ]
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def define(
     *,
     settings: Settings,
@@ -37,72 +37,74 @@ def define(
         typer.FileBinaryRead,
         typer.Argument(metavar="FILE", help="JSON, as POST /v1/segments takes it; - for stdin."),
     ],
-    workspace: Workspace = "default",
+    workspace: WorkspaceOption = "default",
 ) -> None:
     """Make a segment what a file says, and print what it is then.
 
     The file holds {"id": …, "name": …, "condition": …}, or "manual": true for a list kept by hand. With an id a
     segment is made or changed, and left alone if it is so already; without one a new segment is made.
     """
-    from application.definitions.segments import Segments
-    from application.definitions.store import Decision
-    from interfaces.cli.database_context import opened, workspace_id
-    from interfaces.http.api.segments.segments import New
-    from interfaces.http.kit.params import parsed
+    from application.definitions.segments import SegmentService
+    from application.definitions.store import CommandContext
+    from interfaces.cli.database_context import connected_service, workspace_id
+    from interfaces.http.api.segments.segments import SegmentCreate
+    from interfaces.http.kit.params import parse_json
 
-    asked = parsed(file.read(), New)
-    with opened(settings) as svc:
-        segments, by = Segments(svc.ledger), Decision(ACTOR, asked.reason)
+    asked = parse_json(file.read(), SegmentCreate)
+    with connected_service(settings) as svc:
+        segments, by = SegmentService(svc.ledger), CommandContext(ACTOR, asked.reason)
         of, wanted = workspace_id(svc, workspace), asked.definition
         if asked.id is None:
-            _say(segments.create(of, None, wanted, by))
+            _print_segment(segments.create(of, None, wanted, by))
         else:
-            _say(segments.define(of, asked.id, wanted, by))
+            _print_segment(segments.define(of, asked.id, wanted, by))
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def archive(
     *,
     settings: Settings,
     segment: Annotated[str, typer.Argument(metavar="ID", help="The segment's id.")],
-    workspace: Workspace = "default",
+    workspace: WorkspaceOption = "default",
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Kept for ever: name nobody in it.")
     ] = "",
 ) -> None:
     """Have nobody in a segment from now on, and print what it was; its history stays."""
-    from application.definitions.segments import Segments
-    from application.definitions.store import Decision
-    from interfaces.cli.database_context import opened, workspace_id
+    from application.definitions.segments import SegmentService
+    from application.definitions.store import CommandContext
+    from interfaces.cli.database_context import connected_service, workspace_id
 
-    with opened(settings) as svc:
-        by = Decision(ACTOR, reason)
-        _say(Segments(svc.ledger).archive(workspace_id(svc, workspace), segment, by))
+    with connected_service(settings) as svc:
+        by = CommandContext(ACTOR, reason)
+        _print_segment(
+            SegmentService(svc.ledger).archive(workspace_id(svc, workspace), segment, by)
+        )
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def members(
     *,
     settings: Settings,
     segment: Annotated[str, typer.Argument(metavar="ID", help="The segment's id.")],
-    workspace: Workspace = "default",
+    workspace: WorkspaceOption = "default",
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="Who was in it then.")
     ] = None,
 ) -> None:
     """Print everybody in a segment as a CSV."""
-    from interfaces.cli.database_context import opened, workspace_id
-    from interfaces.http.api.segments.members import table
+    from interfaces.cli.database_context import connected_service, workspace_id
+    from interfaces.http.api.segments.members import export_members
 
-    with opened(settings) as svc:
-        for lines in table(svc, workspace_id(svc, workspace), segment, as_of):
+    with connected_service(settings) as svc:
+        for lines in export_members(svc, workspace_id(svc, workspace), segment, as_of):
             sys.stdout.buffer.write(lines)
 
 
-def _say(made: Outcome) -> None:
-    from interfaces.http.api.segments.segments import shown
-    from interfaces.http.kit.event_json import encode
+def _print_segment(result: SegmentResult) -> None:
+    from interfaces.http.api.segments.segments import segment_json
+    from interfaces.http.kit.event_json import encode_json
 
-    typer.echo(encode(shown(made)).decode())
+    typer.echo(encode_json(segment_json(result)).decode())

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from interfaces.cli.options import EVERY, takes
+from interfaces.cli.options import ALL_SETTINGS, with_settings
 from interfaces.settings import Settings
 
-NoWorker = Annotated[
+NoWorkerOption = Annotated[
     bool,
     typer.Option(
         "--no-worker",
@@ -18,25 +18,25 @@ NoWorker = Annotated[
 ]
 
 
-@takes(*EVERY)
-def serve(*, settings: Settings, no_worker: NoWorker = False) -> None:
+@with_settings(*ALL_SETTINGS)
+def serve(*, settings: Settings, no_worker: NoWorkerOption = False) -> None:
     """Take events in and answer questions.
 
     Runs until Ctrl-C or SIGTERM. Starts the embedded PostgreSQL unless --dsn names a server, brings the tables up to date, makes the workspace
     `default` with its keys at the very first start (they are printed once), and prints the address as soon as
     requests are answered. When it is stopped, requests under way are answered and what was acknowledged is on disk.
     """
-    from interfaces.bootstrap import database, first_keys, service
+    from interfaces.bootstrap import create_first_keys, open_database, open_service
     from interfaces.cli import server
     from interfaces.cli.signals import exit_on_signals
-    from interfaces.cli.welcome import show_first_keys
+    from interfaces.cli.welcome import print_first_keys
     from interfaces.http.metrics import observe_flush
 
     with (
         exit_on_signals(),
-        server.bound(settings.host, settings.port) as listener,
-        database(settings) as reachable,
-        service(reachable, on_flush=observe_flush) as svc,
+        server.bind_socket(settings.host, settings.port) as listener,
+        open_database(settings) as reachable,
+        open_service(reachable, on_flush=observe_flush) as svc,
     ):
-        show_first_keys(first_keys(svc), server.url_of(listener))
-        server.run(svc, listener, worker=not no_worker)
+        print_first_keys(create_first_keys(svc), server.listener_url(listener))
+        server.run_server(svc, listener, worker=not no_worker)

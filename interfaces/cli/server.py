@@ -15,8 +15,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from domain.core.errors import FoldlineError
-from interfaces.bootstrap import settle
-from interfaces.cli.worker_threads import projecting
+from interfaces.bootstrap import tune_garbage_collector
+from interfaces.cli.worker_threads import run_worker_threads
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
 from interfaces.service import Service
@@ -28,11 +28,11 @@ BACKLOG = 2048
 READY_SECONDS = 60.0
 """How long a server process may take to start before the others are announced without it."""
 
-SWITCH_SECONDS = 0.001
+SWITCH_INTERVAL_SECONDS = 0.001
 """How long the event loop keeps the interpreter when a ledger writer wants it.  Python's own 5 ms, times the
 several turns that a flush takes, would be most of the time that a request waits for its commit."""
 
-_HTTP: dict[str, Any] = {
+_UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
     "http": "httptools",
     "ws": "none",
@@ -58,7 +58,7 @@ class ServerFailed(FoldlineError):
 
 
 @contextmanager
-def bound(host: str, port: int, *, or_any: bool = False) -> Iterator[socket.socket]:
+def bind_socket(host: str, port: int, *, or_any: bool = False) -> Iterator[socket.socket]:
     """Give a socket bound to the address, not yet listening; port 0 takes any free one.
 
     A port that is taken is replaced by a free one with ``or_any``, else it raises CannotListen, before
@@ -86,39 +86,39 @@ def bound(host: str, port: int, *, or_any: bool = False) -> Iterator[socket.sock
         yield listener
 
 
-def url_of(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket) -> str:
     """Return the address at which this machine reaches the socket."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(svc: Service, listener: socket.socket, *, worker: bool) -> None:
+def run_server(svc: Service, listener: socket.socket, *, worker: bool) -> None:
     """Serve until stopped, with the projection worker beside it if wanted."""
     host, port = listener.getsockname()[:2]
     try:
         listener.listen(BACKLOG)
     except OSError as error:  # another process bound the same address at the same time
         raise _cannot_listen(host, port, error) from error
-    with projecting(svc) if worker else nullcontext():
+    with run_worker_threads(svc) if worker else nullcontext():
         if svc.settings.workers == 1:
-            _run_here(svc, listener)
+            _run_in_process(svc, listener)
         else:
-            _run_processes(svc.settings, listener)
+            _run_in_processes(svc.settings, listener)
 
 
-def announce(listener: socket.socket) -> None:
+def announce_ready(listener: socket.socket) -> None:
     """Say where requests are answered from now on, in one line that scripts can wait for."""
-    typer.echo(f"Foldline is ready at {url_of(listener)}")
+    typer.echo(f"Foldline is ready at {listener_url(listener)}")
 
 
-def prepare_process() -> None:
+def tune_interpreter() -> None:
     """Set up the interpreter of a process that serves, once everything is loaded."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    settle()
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    tune_garbage_collector()
 
 
-class _Server(uvicorn.Server):
+class _AnnouncingServer(uvicorn.Server):
     """Calls back once requests are accepted."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
@@ -131,7 +131,7 @@ class _Server(uvicorn.Server):
             self._on_started()
 
 
-class _Supervisor(Multiprocess):
+class _AnnouncingSupervisor(Multiprocess):
     """Calls back once every server process accepts requests."""
 
     def __init__(
@@ -146,14 +146,14 @@ class _Supervisor(Multiprocess):
             self._on_started()
 
 
-def _run_here(svc: Service, listener: socket.socket) -> None:
-    config = uvicorn.Config(create_app(svc, Ingest(svc)), lifespan="off", **_HTTP)
+def _run_in_process(svc: Service, listener: socket.socket) -> None:
+    config = uvicorn.Config(create_app(svc, Ingest(svc)), lifespan="off", **_UVICORN_OPTIONS)
     config.load()
-    prepare_process()
-    _Server(config, lambda: announce(listener)).run(sockets=[listener])
+    tune_interpreter()
+    _AnnouncingServer(config, lambda: announce_ready(listener)).run(sockets=[listener])
 
 
-def _run_processes(settings: Settings, listener: socket.socket) -> None:
+def _run_in_processes(settings: Settings, listener: socket.socket) -> None:
     for setting in SETTINGS:  # the processes read their settings from the environment, as anyone
         os.environ[setting.env] = str(getattr(settings, setting.field))
     config = uvicorn.Config(
@@ -161,10 +161,10 @@ def _run_processes(settings: Settings, listener: socket.socket) -> None:
         factory=True,
         lifespan="on",
         workers=settings.workers,
-        **_HTTP,
+        **_UVICORN_OPTIONS,
     )
-    supervisor = _Supervisor(config, [listener], lambda: announce(listener))
-    settle()
+    supervisor = _AnnouncingSupervisor(config, [listener], lambda: announce_ready(listener))
+    tune_garbage_collector()
     supervisor.run()
     if any(it.exitcode == STARTUP_FAILURE for it in supervisor.processes):
         raise ServerFailed("a server process did not start; its lines above say why")

@@ -9,10 +9,10 @@ from typing import Any
 from uvicorn.config import STARTUP_FAILURE
 
 from domain.core.errors import FoldlineError
-from interfaces.bootstrap import service, set_up_logging
-from interfaces.cli.output import say_error
-from interfaces.cli.server import prepare_process
-from interfaces.cli.signals import end_with_parent
+from interfaces.bootstrap import configure_logging, open_service
+from interfaces.cli.output import print_error
+from interfaces.cli.server import tune_interpreter
+from interfaces.cli.signals import exit_with_parent
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
 from interfaces.http.metrics import observe_flush
@@ -22,16 +22,16 @@ from interfaces.settings import Settings
 def app() -> Any:
     """Return the ASGI application of a process of its own, with settings from the environment."""
     settings = Settings.from_environment()
-    set_up_logging(settings.log_level)
-    end_with_parent()
+    configure_logging(settings.log_level)
+    exit_with_parent()
     parts = ExitStack()
     try:
-        svc = parts.enter_context(service(settings, on_flush=observe_flush))
+        svc = parts.enter_context(open_service(settings, on_flush=observe_flush))
     except FoldlineError as error:
-        say_error(error)
+        print_error(error)
         sys.exit(STARTUP_FAILURE)  # any other code would be tried again for ever
     http = create_app(svc, Ingest(svc))
-    prepare_process()
+    tune_interpreter()
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":

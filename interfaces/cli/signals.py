@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import connection, parent_process
 from types import FrameType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -19,16 +19,16 @@ def exit_on_signals() -> Iterator[None]:
 
     Being told to stop is how a server ends well; a supervisor would take any other code for a crash.
     """
-    before = {number: signal.signal(number, _exit) for number in STOPPING}
+    before = {number: signal.signal(number, _exit_once) for number in STOP_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is _exit:  # not while stopping: see below
+            if signal.getsignal(number) is _exit_once:  # not while stopping: see below
                 signal.signal(number, handler)
 
 
-def end_with_parent() -> None:
+def exit_with_parent() -> None:
     """Stop when the parent is gone, killed say: it owns the database, and nobody else would stop us."""
     parent = parent_process()
     if parent is None:
@@ -41,7 +41,7 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def _exit(_number: int, _frame: FrameType | None) -> None:
-    for number in STOPPING:  # once is enough; a second would break off the clean stop
+def _exit_once(_number: int, _frame: FrameType | None) -> None:
+    for number in STOP_SIGNALS:  # once is enough; a second would break off the clean stop
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)

@@ -7,33 +7,33 @@ from functools import partial
 
 import typer
 
-from application.ledger.tables.keys import NewKey
+from application.ledger.tables.keys import CreatedKey
 
-_USES: Mapping[str, str] = {
+_KEY_USES: Mapping[str, str] = {
     "write": "sends events; for SDKs and web pages",
     "read": "asks questions",
     "admin": "does both, and makes keys",
 }
 
 
-def show_first_keys(keys: list[NewKey], url: str, *, err: bool = False) -> None:
+def print_first_keys(keys: list[CreatedKey], url: str, *, err: bool = False) -> None:
     """Print the keys of a workspace that was just made, with something to try them on."""
     if not keys:
         return
     say = partial(typer.echo, err=err)
     say("This is the first start: workspace `default` was made. Its keys are shown this once:\n")
-    say(keys_text(keys))
+    say(format_keys(keys))
     say("\nSend an event, then read it back:\n")
-    say(curls_text(url, keys))
+    say(format_curl_commands(url, keys))
     say()
 
 
-def keys_text(keys: Iterable[NewKey]) -> str:
+def format_keys(keys: Iterable[CreatedKey]) -> str:
     """Return one key a line, each with what it is for."""
-    return "\n".join(f"  {key.kind:<6} {key.text}\n  {'':<6} {_USES[key.kind]}" for key in keys)
+    return "\n".join(f"  {key.kind:<6} {key.text}\n  {'':<6} {_KEY_USES[key.kind]}" for key in keys)
 
 
-def curls_text(url: str, keys: Iterable[NewKey]) -> str:
+def format_curl_commands(url: str, keys: Iterable[CreatedKey]) -> str:
     """Return a command that sends an event and one that reads it back."""
     text = {key.kind: key.text for key in keys}
     event = '{"event": "Hello", "userId": "u-1", "properties": {"from": "curl"}}'

@@ -10,11 +10,11 @@ from itertools import chain
 
 import structlog
 
-from interfaces.cli.output import progress
-from interfaces.cli.worker_roles import Part
+from interfaces.cli.output import progress_bar
+from interfaces.cli.worker_roles import WorkerRole
 from interfaces.service import Service
-from interfaces.trigger_source import firing
-from projections.rebuild.lifecycle import Lifecycle
+from interfaces.trigger_source import create_firing_worker
+from projections.rebuild.lifecycle import RebuildService
 
 log = structlog.get_logger(__name__)
 
@@ -23,24 +23,24 @@ STOP_SECONDS = 30.0
 
 
 @contextmanager
-def projecting(svc: Service, only: Part | None = None) -> Iterator[None]:
+def run_worker_threads(svc: Service, role: WorkerRole | None = None) -> Iterator[None]:
     """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
     stop = threading.Event()
     tasks = {
-        Part.READ_MODELS: (
+        WorkerRole.READ_MODELS: (
             ("projector", svc.projector.run),
-            ("builder", Lifecycle(svc.projector).run),
-            ("keeper", svc.ledger.keep_snapshots),
+            ("builder", RebuildService(svc.projector).run),
+            ("keeper", svc.ledger.run_snapshotter),
         ),
-        Part.SENDING: (
-            ("firer", firing(svc.ledger, svc.engine).run),
-            ("courier", svc.outgoing.courier.run),
-            ("streams", svc.outgoing.streams.run),
+        WorkerRole.SENDING: (
+            ("firer", create_firing_worker(svc.ledger, svc.engine).run),
+            ("courier", svc.deliveries.worker.run),
+            ("streams", svc.deliveries.subscriptions.run),
         ),
     }
     followers = [
         threading.Thread(target=run, args=(stop,), name=name, daemon=True)
-        for name, run in chain.from_iterable(tasks.values() if only is None else [tasks[only]])
+        for name, run in chain.from_iterable(tasks.values() if role is None else [tasks[role]])
     ]
     for follower in followers:
         follower.start()
@@ -54,22 +54,22 @@ def projecting(svc: Service, only: Part | None = None) -> Iterator[None]:
                 log.warning("did not stop in time; what it does is rolled back", name=follower.name)
 
 
-def project_to_the_end(svc: Service, workspace: int) -> None:
+def catch_up_with_progress(svc: Service, workspace: int) -> None:
     """Bring a workspace's read models up to the head of its ledger, with a progress bar.
 
     A worker may run at the same time: whoever takes a batch first applies it, the other waits.
     """
     head = svc.ledger.heads().get(workspace, 0)
-    with progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("Updating read models", total=head)
-        while (reached := _reached(svc, workspace)) < head:
+        while (reached := _slowest_position(svc, workspace)) < head:
             bar.update(task, completed=reached)
             if not svc.projector.advance(workspace):
                 time.sleep(0.05)
         bar.update(task, completed=head)
 
 
-def _reached(svc: Service, workspace: int) -> int:
+def _slowest_position(svc: Service, workspace: int) -> int:
     """Return the position that all read models have taken; 0 while one of them has not begun."""
     found = [it.position for it in svc.projector.status() if it.workspace == workspace]
     return min(found) if len(found) == len(svc.projector.projections) else 0

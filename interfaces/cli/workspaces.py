@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from interfaces.cli.options import ANY_COMMAND, AsJson, takes
-from interfaces.cli.output import say, say_json, say_table
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.output import print_json, print_status, print_table
 from interfaces.settings import Settings
 
 app = typer.Typer(
@@ -18,37 +18,39 @@ app = typer.Typer(
 
 
 @app.command()
-@takes(*ANY_COMMAND)
+@with_settings(*DATABASE_SETTINGS)
 def create(
     *,
     settings: Settings,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people will type.")],
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a workspace with an empty ledger.  It has no keys yet: see `foldline keys create`."""
-    from interfaces.cli.database_context import opened
+    from interfaces.cli.database_context import connected_service
 
-    with opened(settings) as svc:
+    with connected_service(settings) as svc:
         made = svc.workspaces.create(name)
     if as_json:
-        say_json(made._asdict())
+        print_json(made._asdict())
     else:
-        say(
+        print_status(
             f"Workspace {made.name} is made. Next: foldline keys create --workspace {made.name} --kind write"
         )
 
 
 @app.command("list")
-@takes(*ANY_COMMAND)
-def list_workspaces(*, settings: Settings, as_json: AsJson = False) -> None:
+@with_settings(*DATABASE_SETTINGS)
+def list_workspaces(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List all workspaces, oldest first, with how many events their ledgers hold."""
-    from interfaces.cli.database_context import opened
+    from interfaces.cli.database_context import connected_service
 
-    with opened(settings) as svc:
+    with connected_service(settings) as svc:
         heads = svc.ledger.heads()
         rows = [it._asdict() | {"head": heads.get(it.id, 0)} for it in svc.workspaces.list()]
     if as_json:
-        say_json({"workspaces": rows})
+        print_json({"workspaces": rows})
     else:
         names = ("id", "name", "created_at", "head")
-        say_table(["id", "name", "created", "events"], [[row[it] for it in names] for row in rows])
+        print_table(
+            ["id", "name", "created", "events"], [[row[it] for it in names] for row in rows]
+        )

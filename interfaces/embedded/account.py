@@ -16,7 +16,7 @@ from platformdirs import RuntimeDirWarning
 from domain.core.errors import FoldlineError
 
 MAJOR = 18
-ROOT_RUNS_AS = "pgserver"
+ROOT_SUBSTITUTE_USER = "pgserver"
 
 
 class EmbeddedUnavailable(FoldlineError):
@@ -25,18 +25,18 @@ class EmbeddedUnavailable(FoldlineError):
     code = "embedded_unavailable"
 
 
-def binaries() -> Path:
+def binaries_folder() -> Path:
     """Where ``postgres``, ``pg_ctl``, ``pg_dump`` and the like of the embedded version are."""
-    return Path(library().POSTGRES_VERSIONS[MAJOR])
+    return Path(pgserver_utils().POSTGRES_VERSIONS[MAJOR])
 
 
 def embedded_version() -> str:
     """The embedded PostgreSQL's version, such as ``18.4``."""
-    said = subprocess.check_output([binaries() / "postgres", "--version"], text=True)  # noqa: S603 - our own binary
+    said = subprocess.check_output([binaries_folder() / "postgres", "--version"], text=True)  # noqa: S603 - our own binary
     return said.split()[-1]
 
 
-def library() -> ModuleType:
+def pgserver_utils() -> ModuleType:
     """The wheel that brings PostgreSQL along."""
     with warnings.catch_warnings():
         # It asks for the runtime folder at import, which a container does not have; we use none.
@@ -46,7 +46,7 @@ def library() -> ModuleType:
     return utils
 
 
-def account_for(data: Path) -> dict[str, Any]:
+def server_account(data: Path) -> dict[str, Any]:
     """What ``subprocess`` needs to run a server on ``data`` as the right user.
 
     As root, the folders above the data and the binaries are opened for that user to pass through, not to list.
@@ -59,21 +59,25 @@ def account_for(data: Path) -> dict[str, Any]:
             )
         return {}
     try:
-        entry = pwd.getpwuid(owner) if owner else library().ensure_user_exists(ROOT_RUNS_AS)
+        entry = (
+            pwd.getpwuid(owner)
+            if owner
+            else pgserver_utils().ensure_user_exists(ROOT_SUBSTITUTE_USER)
+        )
     except (KeyError, OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedUnavailable(
-            f"PostgreSQL refuses to run as root, and there is no user {owner or ROOT_RUNS_AS} to run it as. "
-            f"Make one (useradd {ROOT_RUNS_AS}), start Foldline as an ordinary user, or set FOLDLINE_DSN"
+            f"PostgreSQL refuses to run as root, and there is no user {owner or ROOT_SUBSTITUTE_USER} to run it as. "
+            f"Make one (useradd {ROOT_SUBSTITUTE_USER}), start Foldline as an ordinary user, or set FOLDLINE_DSN"
         ) from error
-    _let_through(data.parent)
-    _let_through(binaries())
+    _allow_traversal(data.parent)
+    _allow_traversal(binaries_folder())
     everyone = stat.S_IROTH | stat.S_IXOTH
-    if (binaries() / "postgres").stat().st_mode & everyone != everyone:
-        library().ensure_folder_permissions(binaries().parent, everyone)
+    if (binaries_folder() / "postgres").stat().st_mode & everyone != everyone:
+        pgserver_utils().ensure_folder_permissions(binaries_folder().parent, everyone)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def _let_through(folder: Path) -> None:
+def _allow_traversal(folder: Path) -> None:
     for each in (folder, *folder.parents):
         mode = each.stat().st_mode
         if not mode & stat.S_IXOTH:

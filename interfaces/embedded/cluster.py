@@ -19,13 +19,19 @@ from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
 
-from interfaces.embedded.account import MAJOR, EmbeddedUnavailable, account_for, binaries, library
+from interfaces.embedded.account import (
+    MAJOR,
+    EmbeddedUnavailable,
+    binaries_folder,
+    pgserver_utils,
+    server_account,
+)
 from interfaces.embedded.configuration import configuration
 
 PORT = 5432  # only part of the socket's name: the server listens on no network address
 START_SECONDS = 600  # crash recovery replays up to max_wal_size before the first connection
 STOP_SECONDS = 120
-_LOG_BYTES = 10_485_760  # beyond this the log is put aside at the next start
+_MAX_LOG_BYTES = 10_485_760  # beyond this the log is put aside at the next start
 
 
 class Cluster:
@@ -34,20 +40,20 @@ class Cluster:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.log = data / "server.log"
-        self._binaries = binaries()
+        self._binaries = binaries_folder()
         self._account: dict[str, Any] = {}
 
     def ensure_running(self) -> str:
         """Make, start or find the server; return its libpq address.  Raises ``EmbeddedUnavailable``."""
-        self._refuse_unusable_path()
-        self._refuse_foreign_data()
-        self._account = account_for(self.data)
+        self._check_path()
+        self._check_data_version()
+        self._account = server_account(self.data)
         folder = self._socket_of_running_server()
         if folder is None:
             if not (self.data / "PG_VERSION").exists():
                 self._create()
             folder = self._choose_socket_folder()
-            self._clear_after_kill(folder)
+            self._clean_up_after_crash(folder)
             self._configure(folder)
             self._start()
         return f"postgresql://postgres@/postgres?host={quote(str(folder))}&port={PORT}"
@@ -55,12 +61,12 @@ class Cluster:
     def stop(self) -> None:
         """Stop the server cleanly; open connections are closed.  Nothing happens if there is none."""
         if self.postmaster() is not None:
-            self._account = account_for(self.data)
+            self._account = server_account(self.data)
             self._run(
                 "pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", STOP_SECONDS, "-s", "stop"
             )
 
-    def _refuse_unusable_path(self) -> None:
+    def _check_path(self) -> None:
         # pg_ctl hands the path to a shell, in double quotes; a comma divides hosts in an address.
         if any(character in '"$`\\\n,' for character in str(self.data)):
             raise EmbeddedUnavailable(
@@ -68,7 +74,7 @@ class Cluster:
                 "Set FOLDLINE_HOME to another folder"
             )
 
-    def _refuse_foreign_data(self) -> None:
+    def _check_data_version(self) -> None:
         try:
             made_by = (self.data / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
@@ -87,7 +93,7 @@ class Cluster:
         """Process id of the server that runs on this data, if one does."""
         recorded = self._recorded_postmaster()
         try:
-            lives = recorded and _works_on(psutil.Process(recorded), self.data)
+            lives = recorded and _serves_data(psutil.Process(recorded), self.data)
         except psutil.NoSuchProcess:
             lives = False
         return recorded if lives else None
@@ -106,7 +112,7 @@ class Cluster:
         deadline = time.monotonic() + START_SECONDS
         while self.postmaster() is not None:
             folder = "".join(self._pid_file()[4:5])
-            if folder and self._answers(folder):
+            if folder and self._is_ready(folder):
                 return Path(folder)
             # It was left starting or stopping by a process that was killed.
             if time.monotonic() > deadline:
@@ -116,7 +122,7 @@ class Cluster:
             time.sleep(0.05)
         return None
 
-    def _answers(self, folder: str) -> bool:
+    def _is_ready(self, folder: str) -> bool:
         command = [
             str(self._binaries / "pg_isready"),
             "-q",
@@ -133,7 +139,7 @@ class Cluster:
         """The data directory, or where its path is too long for a socket a folder of our own under /tmp."""
         spare = Path(tempfile.gettempdir()) / f"foldline-{os.geteuid()}"
         try:
-            folder: Path = library().find_suitable_socket_dir(self.data, spare)
+            folder: Path = pgserver_utils().find_suitable_socket_dir(self.data, spare)
         except RuntimeError as error:
             raise EmbeddedUnavailable(
                 f"The paths of {self.data} and {spare} are too long for a socket. "
@@ -145,21 +151,21 @@ class Cluster:
                     f"{spare} belongs to another user; remove it or set TMPDIR"
                 )
             spare.chmod(0o711)
-        self._hand_over(folder)
+        self._give_to_account(folder)
         return folder
 
-    def _hand_over(self, folder: Path) -> None:
+    def _give_to_account(self, folder: Path) -> None:
         if self._account:
             os.chown(folder, self._account["user"], self._account["group"])
         folder.chmod(0o700)
 
-    def _clear_after_kill(self, socket_folder: Path) -> None:
+    def _clean_up_after_crash(self, socket_folder: Path) -> None:
         """Take away what a killed server left and its successor would stumble over."""
         recorded = self._recorded_postmaster()
         if not recorded:
             return
         # Its busy connections go on until they next look, and PostgreSQL waits for none of them to start.
-        orphans = [one for one in psutil.process_iter() if _works_on(one, self.data)]
+        orphans = [one for one in psutil.process_iter() if _serves_data(one, self.data)]
         for one in orphans:
             with suppress(psutil.NoSuchProcess):
                 one.send_signal(signal.SIGQUIT)
@@ -177,7 +183,7 @@ class Cluster:
         if aside.exists():
             shutil.rmtree(aside)
         aside.mkdir()
-        self._hand_over(aside)
+        self._give_to_account(aside)
         # The built-in locale sorts the same on every machine and after every upgrade of its C library.
         locale = (
             "--locale=C",
@@ -200,7 +206,7 @@ class Cluster:
         file.chmod(0o644)
 
     def _start(self) -> None:
-        if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
+        if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         already = self.log.stat().st_size if self.log.exists() else 0
         try:
@@ -242,7 +248,7 @@ class Cluster:
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
-def _works_on(process: psutil.Process, data: Path) -> bool:
+def _serves_data(process: psutil.Process, data: Path) -> bool:
     """Tell a server's process by its working folder: a process id, left by a kill, may be anyone's by now."""
     try:
         return (

@@ -34,51 +34,51 @@ class EmbeddedPostgres:
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().resolve()
         self.cluster = Cluster(self.home / "postgres")
-        self._users: int | None = None  # descriptor of the file whose shared lock says: in use
+        self._usage_lock: int | None = None  # descriptor of the file whose shared lock says: in use
         self._opened_by = 0
         self._dsn = ""
         self._handlers: dict[int, Any] = {}
 
     def open(self) -> str:
         """Start the database or join it; return its libpq address.  Raises ``EmbeddedUnavailable``."""
-        if self._users is not None:
+        if self._usage_lock is not None:
             return self._dsn
         self._exit_on_signals()
         try:
             # Root's home is passed through by the user that PostgreSQL runs as.
             self.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-            with self._turn():
+            with self._exclusive():
                 self._opened_by = os.getpid()
-                self._users = _lock_file(self.home / "postgres.users")
-                fcntl.flock(self._users, fcntl.LOCK_SH)
+                self._usage_lock = _open_lock_file(self.home / "postgres.users")
+                fcntl.flock(self._usage_lock, fcntl.LOCK_SH)
                 self._dsn = self.cluster.ensure_running()
         except OSError as error:
-            self._give_up()
+            self._abort_open()
             raise EmbeddedUnavailable(
                 f"{error.filename or self.home}: {error.strerror}. Set FOLDLINE_HOME to a folder of your own, "
                 "or FOLDLINE_DSN to a PostgreSQL server"
             ) from error
         except BaseException:
-            self._give_up()
+            self._abort_open()
             raise
         atexit.register(self.close)
         return self._dsn
 
     def ensure_running(self) -> None:
         """Start the server again if it died; cheap enough to call whenever a connection fails."""
-        with self._turn():
+        with self._exclusive():
             self.cluster.ensure_running()
 
     def close(self) -> bool:
         """Let go of the database, and stop it if nobody else has it open.  True if it was stopped."""
         # A forked child has the parent's lock; it is not the child's to let go of.
-        if self._users is None or self._opened_by != os.getpid():
+        if self._usage_lock is None or self._opened_by != os.getpid():
             return False
         atexit.unregister(self.close)
-        users, self._users = self._users, None
+        users, self._usage_lock = self._usage_lock, None
         try:
-            with self._turn():
-                last = _locked(users, fcntl.LOCK_EX)
+            with self._exclusive():
+                last = _try_lock(users, fcntl.LOCK_EX)
                 if last:
                     self.cluster.stop()
         except FileNotFoundError:
@@ -88,7 +88,7 @@ class EmbeddedPostgres:
             self._restore_signals()
         return last
 
-    def _give_up(self) -> None:
+    def _abort_open(self) -> None:
         self.close()
         self._restore_signals()
 
@@ -104,12 +104,12 @@ class EmbeddedPostgres:
         self.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """One process at a time starts or stops the server."""
-        file = _lock_file(self.home / "postgres.lock")
+        file = _open_lock_file(self.home / "postgres.lock")
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not _locked(file, fcntl.LOCK_EX):
+            while not _try_lock(file, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
                     raise EmbeddedUnavailable(
                         f"Another process has been starting or stopping the database under {self.home} for "
@@ -140,11 +140,11 @@ def _exit(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _lock_file(path: Path) -> int:
+def _open_lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _locked(file: int, how: int) -> bool:
+def _try_lock(file: int, how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:

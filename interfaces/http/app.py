@@ -8,30 +8,30 @@ from typing import Protocol
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from interfaces.http.api.deliveries.deliveries import deliveries
-from interfaces.http.api.deliveries.endpoints import endpoints
-from interfaces.http.api.deliveries.subscriptions import streams
+from interfaces.http.api.deliveries.deliveries import delivery_routes
+from interfaces.http.api.deliveries.endpoints import endpoint_routes
+from interfaces.http.api.deliveries.subscriptions import subscription_routes
 from interfaces.http.api.funnels import goals, saved_funnels
-from interfaces.http.api.funnels.funnels import funnels
-from interfaces.http.api.ops.keys import access
-from interfaces.http.api.ops.projections import projections
-from interfaces.http.api.ops.schemas import schemas
-from interfaces.http.api.ops.status import operations
-from interfaces.http.api.profiles.erasing import erasing
-from interfaces.http.api.profiles.history import past
-from interfaces.http.api.profiles.merging import merging
-from interfaces.http.api.rules.dry_run import rehearsing
-from interfaces.http.api.rules.rules import rules
-from interfaces.http.api.segments.computed_attributes import computed_attributes
-from interfaces.http.api.segments.definition_history import definitions
-from interfaces.http.api.segments.manual_lists import lists
-from interfaces.http.api.segments.members import members_csv
-from interfaces.http.api.segments.preview import previewing
-from interfaces.http.api.segments.segments import deciding
-from interfaces.http.health import health
+from interfaces.http.api.funnels.funnels import funnel_query_routes
+from interfaces.http.api.ops.keys import key_routes
+from interfaces.http.api.ops.projections import projection_routes
+from interfaces.http.api.ops.schemas import schema_routes
+from interfaces.http.api.ops.status import status_routes
+from interfaces.http.api.profiles.erasing import erasure_routes
+from interfaces.http.api.profiles.history import profile_history_routes
+from interfaces.http.api.profiles.merging import merge_routes
+from interfaces.http.api.rules.dry_run import dry_run_routes
+from interfaces.http.api.rules.rules import rule_routes
+from interfaces.http.api.segments.computed_attributes import computed_attribute_routes
+from interfaces.http.api.segments.definition_history import segment_definition_routes
+from interfaces.http.api.segments.manual_lists import manual_list_routes
+from interfaces.http.api.segments.members import members_csv_routes
+from interfaces.http.api.segments.preview import segment_preview_routes
+from interfaces.http.api.segments.segments import segment_routes
+from interfaces.http.health import health_routes
 from interfaces.http.kit import errors
-from interfaces.http.projection_health import Watch
-from interfaces.http.queries import add_queries
+from interfaces.http.projection_health import ProjectionMonitor
+from interfaces.http.queries import add_query_routes
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
@@ -75,10 +75,10 @@ def create_app(
     service: Service, ingest: IngestPaths | None = None, *, wait_seconds: float = WAIT_SECONDS
 ) -> Application:
     """Return the ASGI application over the parts of a service."""
-    return Application(native_api(service, wait_seconds=wait_seconds), ingest)
+    return Application(build_api(service, wait_seconds=wait_seconds), ingest)
 
 
-def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
+def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
     """Return everything that is not ingest: queries, operations, keys, health, documentation."""
     api = FastAPI(
         title="Foldline",
@@ -89,31 +89,31 @@ def native_api(service: Service, *, wait_seconds: float) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    watch = Watch(service)
+    watch = ProjectionMonitor(service)
     driver = service.engine.dialect.loaded_dbapi
-    errors.install(api, driver.Error)
-    add_queries(api, service, wait_seconds=wait_seconds)
-    api.include_router(past(service))
-    api.include_router(merging(service))
-    api.include_router(previewing(service))
-    api.include_router(funnels(service, wait_seconds=wait_seconds))
-    api.include_router(goals.routes_of(service, wait_seconds=wait_seconds))
-    api.include_router(saved_funnels.deciding(service))
-    api.include_router(saved_funnels.results(service, wait_seconds=wait_seconds))
-    api.include_router(deciding(service))
-    api.include_router(computed_attributes(service))
-    api.include_router(definitions(service))
-    api.include_router(lists(service))
-    api.include_router(members_csv(service))
-    api.include_router(rehearsing(service))
-    api.include_router(rules(service))
-    api.include_router(operations(service, watch))
-    api.include_router(projections(service, watch))
-    api.include_router(access(service))
-    api.include_router(erasing(service))
-    api.include_router(endpoints(service))
-    api.include_router(deliveries(service))
-    api.include_router(streams(service))
-    api.include_router(health(service, watch))
-    api.include_router(schemas())
+    errors.install_error_handlers(api, driver.Error)
+    add_query_routes(api, service, wait_seconds=wait_seconds)
+    api.include_router(profile_history_routes(service))
+    api.include_router(merge_routes(service))
+    api.include_router(segment_preview_routes(service))
+    api.include_router(funnel_query_routes(service, wait_seconds=wait_seconds))
+    api.include_router(goals.goal_query_routes(service, wait_seconds=wait_seconds))
+    api.include_router(saved_funnels.saved_funnel_routes(service))
+    api.include_router(saved_funnels.saved_funnel_result_routes(service, wait_seconds=wait_seconds))
+    api.include_router(segment_routes(service))
+    api.include_router(computed_attribute_routes(service))
+    api.include_router(segment_definition_routes(service))
+    api.include_router(manual_list_routes(service))
+    api.include_router(members_csv_routes(service))
+    api.include_router(dry_run_routes(service))
+    api.include_router(rule_routes(service))
+    api.include_router(status_routes(service, watch))
+    api.include_router(projection_routes(service, watch))
+    api.include_router(key_routes(service))
+    api.include_router(erasure_routes(service))
+    api.include_router(endpoint_routes(service))
+    api.include_router(delivery_routes(service))
+    api.include_router(subscription_routes(service))
+    api.include_router(health_routes(service, watch))
+    api.include_router(schema_routes())
     return api

@@ -8,41 +8,41 @@ from typing import Any
 
 import msgspec
 
-_SETTINGS = re.compile(r"/v1/projects/([^/]+)/settings/?")
-_METRICS = ("/v1/m", "/v1/m/")
+_SETTINGS_PATH = re.compile(r"/v1/projects/([^/]+)/settings/?")
+_METRICS_PATHS = ("/v1/m", "/v1/m/")
 
 
-def asks(path: str) -> bool:
+def is_browser_path(path: str) -> bool:
     """Say whether the path is one that only browser SDKs ask for."""
-    return path in _METRICS or _SETTINGS.fullmatch(path) is not None
+    return path in _METRICS_PATHS or _SETTINGS_PATH.fullmatch(path) is not None
 
 
-def key_in(path: str) -> str | None:
+def write_key_in_path(path: str) -> str | None:
     """Return the write key in the path of a project's settings."""
-    found = _SETTINGS.fullmatch(path)
+    found = _SETTINGS_PATH.fullmatch(path)
     return found[1] if found else None
 
 
-def answer(
-    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, known: bool
+def browser_response(
+    scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, key_known: bool
 ) -> tuple[int, bytes]:
     """Return status and body: a project's settings, or a word of thanks for the SDK's own metrics.
 
     The settings send the SDK back to the host that it asked, by the scheme that it used.
     """
-    if scope["path"] in _METRICS:
+    if scope["path"] in _METRICS_PATHS:
         return 200, b'{"success":true}'
-    key = key_in(scope["path"])
-    if not known or key is None:
+    key = write_key_in_path(scope["path"])
+    if not key_known or key is None:
         return 404, msgspec.json.encode(
             {"code": "invalid_write_key", "message": "there is no such write key"}
         )
     host = headers.get(b"host", b"").decode("latin-1")
     scheme = headers.get(b"x-forwarded-proto", scope["scheme"].encode()).decode("latin-1")
-    return 200, msgspec.json.encode(_settings(key, f"{host}/v1", scheme))
+    return 200, msgspec.json.encode(_project_settings(key, f"{host}/v1", scheme))
 
 
-def _settings(key: str, api: str, protocol: str) -> dict[str, Any]:
+def _project_settings(key: str, api: str, protocol: str) -> dict[str, Any]:
     """The least that analytics-next 1.84 and its Customer.io fork start with (seen on the wire)."""
     destination = {
         "apiKey": key,

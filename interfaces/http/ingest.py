@@ -16,22 +16,29 @@ from uuid import uuid4
 import msgspec
 
 from application.ledger.append.prepared import Receipt, Rejection
-from application.ledger.tables.keys import Key
+from application.ledger.tables.keys import ApiKey
 from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
 from interfaces.http import browser
 from interfaces.http.kit.credentials import key_in_header, key_in_query
 from interfaces.http.metrics import observe_ingest
-from interfaces.http.receipts import Replies
+from interfaces.http.receipts import ReceiptWaiter
 from interfaces.service import Service
 from interfaces.wire import FORMATS
-from interfaces.wire.base import BadBody, Format, Limits, Parse, Parsed, Rejected
+from interfaces.wire.base import (
+    BodyParser,
+    InvalidBody,
+    ParsedBody,
+    ParseRejection,
+    WireFormat,
+    WireLimits,
+)
 from interfaces.wire.body import decode_body
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _JSON = (b"content-type", b"application/json")
-_RETRY = (b"retry-after", b"1")
-_ALLOW = (
+_RETRY_AFTER = (b"retry-after", b"1")
+_CORS_PREFLIGHT = (
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
     (
         b"access-control-allow-headers",
@@ -53,13 +60,13 @@ class Ingest:
     def __init__(self, service: Service) -> None:
         self._service = service
         settings = service.settings
-        self._limits = Limits(
+        self._limits = WireLimits(
             body_bytes=settings.max_batch_bytes,
             message_bytes=settings.max_message_bytes,
             batch_messages=settings.max_batch_messages,
         )
-        self._replies = Replies()
-        self._formats: Mapping[str, tuple[Format, Parse]] = {
+        self._receipts = ReceiptWaiter()
+        self._formats: Mapping[str, tuple[WireFormat, BodyParser]] = {
             path + slash: (fmt, parse)
             for fmt in FORMATS.values()
             for path, parse in fmt.routes.items()
@@ -72,60 +79,69 @@ class Ingest:
         return self
 
     def __contains__(self, path: object) -> bool:
-        return path in self._formats or (isinstance(path, str) and browser.asks(path))
+        return path in self._formats or (isinstance(path, str) and browser.is_browser_path(path))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request whose path is among ``paths``."""
         headers = dict(scope["headers"])
-        cors = _cors(headers)
+        cors = _cors_headers(headers)
         if scope["method"] == "OPTIONS":
-            await _answer(send, 200, b"", (*cors, *_ALLOW))
+            await _send_response(send, 200, b"", (*cors, *_CORS_PREFLIGHT))
         elif scope["path"] in self._formats:
-            await self._ingest(scope, headers, cors, receive, send)
+            await self._respond(scope, headers, cors, receive, send)
         else:
-            key = await self._key(browser.key_in(scope["path"]))
-            status, body = browser.answer(scope, headers, known=key is not None)
-            await _answer(send, status, body, (_JSON, *cors))
+            key = await self._authenticate(browser.write_key_in_path(scope["path"]))
+            status, body = browser.browser_response(scope, headers, key_known=key is not None)
+            await _send_response(send, status, body, (_JSON, *cors))
 
-    async def _ingest(
+    async def _respond(
         self, scope: Any, headers: Mapping[bytes, bytes], cors: Headers, receive: Any, send: Any
     ) -> None:
         fmt, parse = self._formats[scope["path"]]
         try:
             if scope["method"] != "POST":
                 raise InvalidRequest(f"send it as a POST to {scope['path']}")
-            status, body = await self._take(scope, headers, receive, fmt, parse)
+            status, body = await self._ingest(scope, headers, receive, fmt, parse)
         except (Overloaded, LedgerUnavailable) as error:
-            status, body = 503, _refusal(error.code, str(error))
-            cors = (*cors, _RETRY)
+            status, body = 503, _error_body(error.code, str(error))
+            cors = (*cors, _RETRY_AFTER)
         except FoldlineError as error:
-            status, body = 400, _refusal(error.code, str(error))
+            status, body = 400, _error_body(error.code, str(error))
         if status != 200:
             observe_ingest(fmt.name, status)
-        await _answer(send, status, body, (_JSON, *cors))
+        await _send_response(send, status, body, (_JSON, *cors))
 
-    async def _take(
-        self, scope: Any, headers: Mapping[bytes, bytes], receive: Any, fmt: Format, parse: Parse
+    async def _ingest(
+        self,
+        scope: Any,
+        headers: Mapping[bytes, bytes],
+        receive: Any,
+        fmt: WireFormat,
+        parse: BodyParser,
     ) -> tuple[int, bytes]:
-        received = await _body(receive, self._limits.body_bytes)
+        received = await _read_body(receive, self._limits.body_bytes)
         at = datetime.now(UTC)
         text = key_in_header(headers) or key_in_query(scope["query_string"])
-        key = await self._key(text) if text else None
+        key = await self._authenticate(text) if text else None
         try:
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
             body = decode_body(received, encoding or None, self._limits.body_bytes)
             if key is None and b"writeKey" not in body:
-                raise _no_key()  # before any work is done for a stranger
-            parsed = parse(body, received_at=at, limits=self._limits, default_id=_new_id)
-        except BadBody as error:
+                raise _missing_key()  # before any work is done for a stranger
+            parsed = parse(
+                body, received_at=at, limits=self._limits, default_id=_generate_message_id
+            )
+        except InvalidBody as error:
             if key is not None:
                 kept = Rejection(error.code, str(error), received, fmt.name, at)
                 await self._record(key, (), [kept])
             raise
-        key = key or await self._key(parsed.write_key)
+        key = key or await self._authenticate(parsed.write_key)
         if key is None:
-            raise _no_key()
-        receipt = await self._record(key, parsed.messages, _kept(parsed.rejections, fmt, at))
+            raise _missing_key()
+        receipt = await self._record(
+            key, parsed.messages, _to_rejections(parsed.rejections, fmt, at)
+        )
         observe_ingest(
             fmt.name,
             200,
@@ -133,36 +149,36 @@ class Ingest:
             duplicates=receipt.duplicates,
             rejected=receipt.rejected,
         )
-        if _nothing_accepted(parsed, headers):
+        if _is_refused(parsed, headers):
             first = parsed.rejections[0]
-            return 400, _refusal(first.code, first.message)
-        return 200, _accepted(receipt, parsed.rejections)
+            return 400, _error_body(first.code, first.message)
+        return 200, _success_body(receipt, parsed.rejections)
 
-    async def _record(self, key: Key, messages: Any, rejections: list[Rejection]) -> Receipt:
+    async def _record(self, key: ApiKey, messages: Any, rejections: list[Rejection]) -> Receipt:
         future = self._service.ledger.record(key.workspace, messages, rejections)
-        return await self._replies.wait(future)
+        return await self._receipts.wait(future)
 
-    async def _key(self, text: str | None) -> Key | None:
+    async def _authenticate(self, text: str | None) -> ApiKey | None:
         if not text:
             return None
-        known, key = self._service.keys.recognised(text)
+        known, key = self._service.keys.cached(text)
         if not known:
             key = await asyncio.to_thread(self._service.keys.authenticate, text)
         return key if key is not None and key.kind != "read" else None
 
 
-def _no_key() -> InvalidWriteKey:
+def _missing_key() -> InvalidWriteKey:
     return InvalidWriteKey(
         "send the write key as the user of HTTP Basic authentication, or as writeKey in the body;"
         " `foldline keys create --kind write` makes one"
     )
 
 
-def _new_id() -> str:
+def _generate_message_id() -> str:
     return f"foldline-{uuid4()}"
 
 
-async def _body(receive: Any, limit: int) -> bytes:
+async def _read_body(receive: Any, limit: int) -> bytes:
     """Read the request's body; of one that is longer than allowed, only as much as tells so."""
     chunks: list[bytes] = []
     size, more = 0, True
@@ -176,20 +192,22 @@ async def _body(receive: Any, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _kept(rejections: Iterable[Rejected], fmt: Format, at: datetime) -> list[Rejection]:
+def _to_rejections(
+    rejections: Iterable[ParseRejection], fmt: WireFormat, at: datetime
+) -> list[Rejection]:
     return [
         Rejection(it.code, it.message, it.raw, fmt.name, at, it.message_id) for it in rejections
     ]
 
 
-def _nothing_accepted(parsed: Parsed, headers: Mapping[bytes, bytes]) -> bool:
+def _is_refused(parsed: ParsedBody, headers: Mapping[bytes, bytes]) -> bool:
     """Say whether to answer 400: a lone message that was rejected, or nothing good in strict mode."""
     if parsed.messages or not parsed.rejections:
         return False
     return parsed.single or headers.get(b"x-strict-mode") == b"1"
 
 
-def _accepted(receipt: Receipt, rejections: list[Rejected]) -> bytes:
+def _success_body(receipt: Receipt, rejections: list[ParseRejection]) -> bytes:
     answer: dict[str, Any] = {"success": True, "position": receipt.position}
     if receipt.duplicates:
         answer["duplicates"] = receipt.duplicates
@@ -200,11 +218,11 @@ def _accepted(receipt: Receipt, rejections: list[Rejected]) -> bytes:
     return msgspec.json.encode(answer)
 
 
-def _refusal(code: str, message: str) -> bytes:
+def _error_body(code: str, message: str) -> bytes:
     return msgspec.json.encode({"success": False, "code": code, "message": message})
 
 
-def _cors(headers: Mapping[bytes, bytes]) -> Headers:
+def _cors_headers(headers: Mapping[bytes, bytes]) -> Headers:
     """Let any page send: a write key can only add.  `*` would be refused beside credentials."""
     origin = headers.get(b"origin")
     if origin is None:
@@ -217,7 +235,7 @@ def _cors(headers: Mapping[bytes, bytes]) -> Headers:
     )
 
 
-async def _answer(
+async def _send_response(
     send: Any, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]
 ) -> None:
     length = (b"content-length", str(len(body)).encode())

@@ -15,7 +15,7 @@ STALLED_SECONDS = 15.0
 """How long a read model may stand still behind the head before it is taken for stuck."""
 
 
-class Progress(NamedTuple):
+class ProjectionHealth(NamedTuple):
     """One read model in one workspace."""
 
     workspace: int
@@ -34,7 +34,7 @@ class Progress(NamedTuple):
     """Why it could not take the next events when it last tried."""
 
 
-class Watch:
+class ProjectionMonitor:
     """Tells a read model that is busy from one that is stuck.
 
     Lag alone cannot: it is large while a healthy one catches up, and small when one stopped on a quiet
@@ -43,9 +43,9 @@ class Watch:
 
     def __init__(self, service: Service, now: Callable[[], float] = time.monotonic) -> None:
         self._service, self._now = service, now
-        self._behind: dict[tuple[int, str, int], tuple[int, float]] = {}
+        self._behind_since: dict[tuple[int, str, int], tuple[int, float]] = {}
 
-    def look(self, workspace: int | None = None) -> list[Progress]:
+    def health(self, workspace: int | None = None) -> list[ProjectionHealth]:
         """Return each read model's progress, in one workspace or in all."""
         projector = self._service.projector
         known = {(it.workspace, it.name, it.version): it for it in projector.status()}
@@ -59,27 +59,27 @@ class Watch:
                 position = at.position if at else 0
                 lag = max(0, head - position)
                 found.append(
-                    Progress(
+                    ProjectionHealth(
                         workspace=each,
                         name=projection.name,
                         version=projection.version,
                         position=position,
                         head=head,
                         lag=lag,
-                        movement=self.movement(model, position, lag),
+                        movement=self.classify_movement(model, position, lag),
                         updated_at=at.updated_at if at and position else None,
                         failure=at.failure if at else None,
                     )
                 )
         return found
 
-    def movement(self, model: tuple[int, str, int], position: int, lag: int) -> Movement:
+    def classify_movement(self, model: tuple[int, str, int], position: int, lag: int) -> Movement:
         """Say whether a read model moves, from where it is and where it was at the looks before."""
         if not lag:
-            self._behind.pop(model, None)
+            self._behind_since.pop(model, None)
             return "idle"
-        known, since = self._behind.get(model, (-1, 0.0))
+        known, since = self._behind_since.get(model, (-1, 0.0))
         if known != position:
-            self._behind[model] = position, self._now()
+            self._behind_since[model] = position, self._now()
             return "moving"
         return "stalled" if self._now() - since >= STALLED_SECONDS else "moving"

@@ -18,17 +18,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.core.errors import NotProjectedYet
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections import identity, profile, segments
-from projections.runtime.checkpoint import reached
+from projections.runtime.checkpoint import common_position
 from projections.runtime.projection import Projection, Query, Reader
-from projections.sessions import find as find_session
+from projections.sessions import load_session as find_session
 
-FIRST_POLL, LAST_POLL = 0.01, 0.1
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.01, 0.1
 """Seconds between two looks at a read model that is behind: longer each time, from first to last."""
 
 MinPosition = Annotated[
@@ -43,60 +43,62 @@ MinPosition = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behind:
+class ReadModelBehind:
     """The read model has not come as far as was asked for."""
 
     position: int
 
 
-def add_queries(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
+def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
     """Add a route for each query.  ``min_position`` waits at most ``wait_seconds``."""
-    turns = Turns()
+    turns = ConcurrencyLimit()
     for projection in service.projector.projections:
         for query in projection.queries:
             params = create_model(
                 query.params.__name__, __base__=query.params, min_position=(MinPosition, None)
             )
-            answer = partial(_answer, service, projection, query)
+            answer = partial(_answer_query, service, projection, query)
             api.add_api_route(
                 f"/v1{query.path}",
-                _endpoint(reader(params, query.path), answer, turns, wait_seconds),
+                _query_endpoint(params_reader(params, query.path), answer, turns, wait_seconds),
                 methods=["GET"],
                 summary=query.summary,
                 operation_id=re.sub(r"\W+", "_", f"get{query.path}").strip("_"),
                 tags=[projection.name],
-                response_model=query.answers,
-                responses=documented(400, 401, 403, 404, 503),
-                dependencies=[Security(allow(service.keys, "read", "admin"))],
-                openapi_extra=parameters(params, query.path),
+                response_model=query.response_model,
+                responses=error_responses(400, 401, 403, 404, 503),
+                dependencies=[Security(require_key(service.keys, "read", "admin"))],
+                openapi_extra=openapi_parameters(params, query.path),
             )
 
 
-def _endpoint(
+def _query_endpoint(
     read: Callable[[Request], Any],
-    answer: Callable[[int, Any], bytes | Behind],
-    turns: Turns,
+    answer: Callable[[int, Any], bytes | ReadModelBehind],
+    limit: ConcurrencyLimit,
     wait_seconds: float,
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         asked = read(request)
-        workspace = key_of(request).workspace
-        return await when_reached(asked.min_position, wait_seconds, turns, answer, workspace, asked)
+        workspace = authenticated_key(request).workspace
+        return await wait_for_position(
+            asked.min_position, wait_seconds, limit, answer, workspace, asked
+        )
 
     return endpoint
 
 
-async def when_reached(
+async def wait_for_position(
     position: int | None,
     wait_seconds: float,
-    turns: Turns,
-    answer: Callable[..., bytes | Behind],
-    *asked: Any,
+    limit: ConcurrencyLimit,
+    answer: Callable[..., bytes | ReadModelBehind],
+    *args: Any,
 ) -> Response:
     """Answer once the read model is there.  Raises NotProjectedYet if that takes too long."""
-    until, pause = time.monotonic() + wait_seconds, FIRST_POLL
+    until, pause = time.monotonic() + wait_seconds, FIRST_POLL_SECONDS
     while True:
-        found = await turns.take(answer, *asked)
+        found = await limit.run(answer, *args)
         if isinstance(found, bytes):
             return Response(found, media_type="application/json")
         if time.monotonic() > until:
@@ -108,35 +110,35 @@ async def when_reached(
                 waited_seconds=wait_seconds,
             )
         await asyncio.sleep(pause)
-        pause = min(pause * 1.5, LAST_POLL)
+        pause = min(pause * 1.5, LAST_POLL_SECONDS)
 
 
-def _answer(
-    service: Service, projection: Projection, query: Query, workspace: int, asked: Any
-) -> bytes | Behind:
+def _answer_query(
+    service: Service, projection: Projection, query: Query, workspace: int, params: Any
+) -> bytes | ReadModelBehind:
     """Answer from one snapshot, so that the position is looked at together with the rows."""
     with service.engine.connect() as tx:
-        projected_to = reached(tx, workspace, projection, identity.projection)
-        if projected_to < (asked.min_position or 0):
-            return Behind(position=projected_to)
-        asker = reader_of(service, tx, workspace, projected_to)
-        return msgspec.json.encode(query.answer(asker, asked), enc_hook=str)
+        projected_to = common_position(tx, workspace, projection, identity.projection)
+        if projected_to < (params.min_position or 0):
+            return ReadModelBehind(position=projected_to)
+        asker = query_reader(service, tx, workspace, projected_to)
+        return msgspec.json.encode(query.handler(asker, params), enc_hook=str)
 
 
-def reader_of(service: Service, tx: Connection, workspace: int, projected_to: int) -> Reader:
+def query_reader(service: Service, tx: Connection, workspace: int, projected_to: int) -> Reader:
     """Return what a question may use."""
     return Reader(
         tx=tx,
         workspace=workspace,
         stream_of=partial(service.ledger.stream_of, workspace),
-        person=partial(identity.person, tx, workspace),
-        people=partial(identity.people, tx, workspace),
-        whose=identity.member,
+        profile=partial(identity.load_profile, tx, workspace),
+        profile_ids=partial(identity.load_profile_ids, tx, workspace),
+        identity_members=identity.member,
         session=partial(find_session, tx, workspace),
-        persons=partial(identity.persons, tx, workspace),
-        names=partial(profile.names, tx, workspace),
-        computed=partial(segments.values_of, tx, workspace),
-        recorded=partial(service.ledger.at, workspace),
-        past=partial(service.ledger.past, workspace),
+        profiles=partial(identity.load_profiles, tx, workspace),
+        identifiers=partial(profile.load_identifiers, tx, workspace),
+        computed_attributes=partial(segments.load_computed_values, tx, workspace),
+        recorded_event=partial(service.ledger.event_at, workspace),
+        profile_as_of=partial(service.ledger.profile_as_of, workspace),
         projected_to=projected_to,
     )

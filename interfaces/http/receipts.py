@@ -9,12 +9,12 @@ from concurrent.futures import Future
 from application.ledger.append.prepared import Receipt
 
 
-class Replies:
+class ReceiptWaiter:
     """What the requests of one event loop wait on."""
 
     def __init__(self) -> None:
-        self._done: deque[tuple[asyncio.Future[Receipt], Future[Receipt]]] = deque()
-        self._woken = False
+        self._completed: deque[tuple[asyncio.Future[Receipt], Future[Receipt]]] = deque()
+        self._wake_scheduled = False
 
     async def wait(self, future: Future[Receipt]) -> Receipt:
         """Return the receipt once the flush is durable, or raise what it failed with."""
@@ -22,18 +22,18 @@ class Replies:
         waiter: asyncio.Future[Receipt] = loop.create_future()
 
         def done(future: Future[Receipt]) -> None:
-            self._done.append((waiter, future))
-            if not self._woken:
-                self._woken = True
-                loop.call_soon_threadsafe(self._wake)
+            self._completed.append((waiter, future))
+            if not self._wake_scheduled:
+                self._wake_scheduled = True
+                loop.call_soon_threadsafe(self._deliver)
 
         future.add_done_callback(done)
         return await waiter
 
-    def _wake(self) -> None:
-        self._woken = False
-        while self._done:
-            waiter, future = self._done.popleft()
+    def _deliver(self) -> None:
+        self._wake_scheduled = False
+        while self._completed:
+            waiter, future = self._completed.popleft()
             if waiter.cancelled():
                 continue
             error = future.exception()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from interfaces.wire import csv, ndjson, segment
-from interfaces.wire.base import Format
+from interfaces.wire.base import WireFormat
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, WireFormat] = {
     it.name: it
     for it in (
         segment.FORMAT,

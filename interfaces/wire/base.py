@@ -13,11 +13,11 @@ from zlib import crc32
 import msgspec
 
 from domain.core.errors import InvalidRequest
-from domain.core.identifiers import MAX_BYTES, Identifier
+from domain.core.identifiers import MAX_IDENTIFIER_BYTES, Identifier
 from domain.events.message import Message
 
 
-class BadBody(InvalidRequest):
+class InvalidBody(InvalidRequest):
     """Nothing of what was sent can be used; ``code`` says why, for a program."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -25,7 +25,7 @@ class BadBody(InvalidRequest):
         self.code = code
 
 
-class Refused(Exception):
+class InvalidMessage(Exception):
     """One message cannot be accepted; its neighbours are not concerned."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -33,7 +33,7 @@ class Refused(Exception):
         self.code = code
 
 
-class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+class ParseRejection(msgspec.Struct, frozen=True, kw_only=True):
     """One message that was not accepted: kept as it came, with the reason."""
 
     index: int
@@ -46,11 +46,11 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """The client's id, if it could be read and is a possible one."""
 
 
-class Parsed(msgspec.Struct, frozen=True, kw_only=True):
+class ParsedBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a body held: every message of it is in one of the two lists."""
 
     messages: list[Message]
-    rejections: list[Rejected]
+    rejections: list[ParseRejection]
     write_key: str | None = None
     """The key inside the body, for clients that send it there."""
 
@@ -64,7 +64,7 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class WireLimits:
     """How much may be sent at once; the defaults are Segment's."""
 
     body_bytes: int = 500 * 1024
@@ -74,7 +74,7 @@ class Limits:
     batch_messages: int = 2500
 
 
-class Parse(Protocol):
+class BodyParser(Protocol):
     """Turns the body of one request into messages.  Raises nothing but BadBody."""
 
     def __call__(
@@ -82,65 +82,69 @@ class Parse(Protocol):
         body: bytes,
         *,
         received_at: datetime,
-        limits: Limits,
+        limits: WireLimits,
         default_id: Callable[[], str],
-    ) -> Parsed:
+    ) -> ParsedBody:
         """Read ``body``, which was received at ``received_at`` (UTC)."""
         ...
 
 
-FileRows = Iterator[tuple[int, Message | Rejected]]
+FileRows = Iterator[tuple[int, Message | ParseRejection]]
 """What a file held, line by line: the line number, from 1, and what it says."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class WireFormat:
     """One way of saying what customers do."""
 
     name: str
     """Also the name of its module."""
 
     summary: str
-    routes: Mapping[str, Parse] = field(default_factory=dict)
+    routes: Mapping[str, BodyParser] = field(default_factory=dict)
     """The paths that its clients POST to, without a trailing slash."""
 
     read: Callable[..., FileRows] | None = None
     """Reads a file of it, for formats that can be imported."""
 
 
-_NEVER_IN_AN_IDENTIFIER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_IDENTIFIER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def is_identifier(value: str) -> bool:
+def is_valid_identifier(value: str) -> bool:
     """Say whether the text may be an id: at most 1,024 bytes of UTF-8, no control character."""
-    if len(value) <= MAX_BYTES // 4 and value.isprintable():  # nearly always, and quick
+    if len(value) <= MAX_IDENTIFIER_BYTES // 4 and value.isprintable():  # nearly always, and quick
         return True
     return (
-        not _NEVER_IN_AN_IDENTIFIER.search(value)
-        and len(value.encode("utf-8", "surrogatepass")) <= MAX_BYTES
+        not _FORBIDDEN_IN_IDENTIFIER.search(value)
+        and len(value.encode("utf-8", "surrogatepass")) <= MAX_IDENTIFIER_BYTES
     )
 
 
-def event_name(value: str | None) -> str:
+def normalise_event_name(value: str | None) -> str:
     """Return an event's name as it is looked for: trimmed, and of characters that all stores hold.
 
     Raises Refused when nothing is left of it, or when it is too long to be a name.
     """
     name = value.strip() if value is not None else ""
     if not name:
-        raise Refused("missing_event", "a track message needs an event name: a non-empty text")
-    if len(name) > MAX_BYTES // 4 and len(name.encode()) > MAX_BYTES:
-        raise Refused("event_name_too_long", f"an event name has at most {MAX_BYTES} bytes")
+        raise InvalidMessage(
+            "missing_event", "a track message needs an event name: a non-empty text"
+        )
+    if len(name) > MAX_IDENTIFIER_BYTES // 4 and len(name.encode()) > MAX_IDENTIFIER_BYTES:
+        raise InvalidMessage(
+            "event_name_too_long", f"an event name has at most {MAX_IDENTIFIER_BYTES} bytes"
+        )
     return name.replace("\0", "\ufffd") if "\0" in name else name
 
 
-def told(identifiers: Iterable[Identifier]) -> str:
+def fingerprint_text(identifiers: Iterable[Identifier]) -> str:
     """Return the identifiers as a text that no others give: none of them holds a NUL."""
     return "\0".join(chain.from_iterable(identifiers))
 
 
 def content_fingerprint(
-    kind: str, name: str, who: str, parts: tuple[bytes | msgspec.Raw, ...]
+    kind: str, name: str, identifiers: str, parts: tuple[bytes | msgspec.Raw, ...]
 ) -> int:
     """Return the number (32 bits) by which a second message with the same id is compared.
 
@@ -149,4 +153,4 @@ def content_fingerprint(
     sends the same message again (``sentAt``, ``_metadata``, ``context``) is not among them.
     """
     # No part holds a NUL byte, so two different messages never give the same text.
-    return crc32(b"\0".join((f"{kind}\0{name}\0{who}".encode(), *parts)))
+    return crc32(b"\0".join((f"{kind}\0{name}\0{identifiers}".encode(), *parts)))

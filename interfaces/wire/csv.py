@@ -16,21 +16,21 @@ from domain.core.identifiers import Identifier, normalise
 from domain.events.message import Message
 from interfaces.wire import json_scan
 from interfaces.wire.base import (
-    BadBody,
     FileRows,
-    Format,
-    Limits,
-    Refused,
-    Rejected,
+    InvalidBody,
+    InvalidMessage,
+    ParseRejection,
+    WireFormat,
+    WireLimits,
     content_fingerprint,
-    event_name,
-    is_identifier,
-    told,
+    fingerprint_text,
+    is_valid_identifier,
+    normalise_event_name,
 )
-from interfaces.wire.files import RowIds, refusing_bad_gzip, unpacked
-from interfaces.wire.times import corrected, parse_time
+from interfaces.wire.files import RowIds, open_decompressed, reject_bad_gzip
+from interfaces.wire.times import correct_clock_skew, parse_time
 
-_LONGEST_LINE = 1 << 20
+_MAX_LINE_CHARACTERS = 1 << 20
 """In characters; a field has at most 131,072 (the csv module's own limit)."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -62,7 +62,7 @@ def read(
     *,
     columns: CsvColumns,
     received_at: datetime,
-    limits: Limits | None = None,
+    limits: WireLimits | None = None,
 ) -> FileRows:
     """Read the events of a table with a heading, which may be gzipped.
 
@@ -70,12 +70,12 @@ def read(
     one that is the same at the next reading.  A row that cannot be an event is rejected with its
     line and the reason, and the others go in.  Raises BadBody if a column is missing.
     """
-    with refusing_bad_gzip():
-        rows = _rows(unpacked(stream))
+    with reject_bad_gzip():
+        rows = _rows(open_decompressed(stream))
         heading = next(rows, None)
         if heading is None or isinstance(heading.cells, str):
-            raise BadBody("no_heading", "the first line of the file must name its columns")
-        table = _Table(heading.cells, columns, received_at, limits or Limits())
+            raise InvalidBody("no_heading", "the first line of the file must name its columns")
+        table = _Table(heading.cells, columns, received_at, limits or WireLimits())
         for row in rows:
             yield row.line, table.read(row)
 
@@ -96,7 +96,7 @@ def _rows(stream: BinaryIO) -> Iterator[_Row]:
     taken: list[str] = []
 
     def lines() -> Iterator[str]:
-        while line := text.readline(_LONGEST_LINE):
+        while line := text.readline(_MAX_LINE_CHARACTERS):
             taken.append(line)
             yield line
 
@@ -120,66 +120,72 @@ class _Table:
     """A table's heading, and how a row of it becomes a message."""
 
     def __init__(
-        self, heading: list[str], columns: CsvColumns, received_at: datetime, limits: Limits
+        self, heading: list[str], columns: CsvColumns, received_at: datetime, limits: WireLimits
     ) -> None:
         names = [it.strip() or f"column_{number}" for number, it in enumerate(heading, 1)]
-        self.at = _checked(names, columns)
+        self.column_index = _index_columns(names, columns)
         self.columns = columns
         self.width = len(names)
         self.received_at = received_at
         self.limits = limits
         self.ids = RowIds("csv")
-        special = {getattr(columns, it) for it in _SPECIAL}
+        special = {getattr(columns, it) for it in _RESERVED_COLUMNS}
         self.properties = [
             (index, name, name in columns.numbers)
-            for name, index in self.at.items()
+            for name, index in self.column_index.items()
             if name not in special
         ]
 
-    def read(self, row: _Row) -> Message | Rejected:
+    def read(self, row: _Row) -> Message | ParseRejection:
         try:
-            return self._message(row)
-        except Refused as refused:
-            return Rejected(index=row.line, code=refused.code, message=str(refused), raw=row.raw)
+            return self._to_message(row)
+        except InvalidMessage as refused:
+            return ParseRejection(
+                index=row.line, code=refused.code, message=str(refused), raw=row.raw
+            )
 
-    def _message(self, row: _Row) -> Message:
+    def _to_message(self, row: _Row) -> Message:
         cells = row.cells
         if isinstance(cells, str):
-            raise Refused("invalid_csv", cells)
+            raise InvalidMessage("invalid_csv", cells)
         json_scan.check_utf8(row.raw)
         if len(cells) != self.width:
-            raise Refused("wrong_cell_count", f"{len(cells)} cells under {self.width} columns")
+            raise InvalidMessage(
+                "wrong_cell_count", f"{len(cells)} cells under {self.width} columns"
+            )
         columns = self.columns
-        name = event_name(self._cell(cells, columns.name))
+        name = normalise_event_name(self._cell(cells, columns.name))
         identifiers = self._identifiers(cells)
         at = self._time(cells)
         payload = msgspec.json.encode(self._payload(cells, name, at))
         if len(payload) > self.limits.message_bytes:
-            raise Refused(
+            raise InvalidMessage(
                 "message_too_large", f"a message has at most {self.limits.message_bytes} bytes"
             )
         message_id = self._cell(cells, columns.message_id)
-        if message_id is not None and not is_identifier(message_id):
-            raise Refused(
+        if message_id is not None and not is_valid_identifier(message_id):
+            raise InvalidMessage(
                 "invalid_message_id", "a message id has at most 1024 bytes, no control characters"
             )
         return Message(
             kind="track",
             name=name,
-            message_id=message_id or self.ids.of(payload),
+            message_id=message_id or self.ids.next_id(payload),
             identifiers=identifiers,
-            occurred_at=corrected(self.received_at, None, at or self.received_at),
+            occurred_at=correct_clock_skew(self.received_at, None, at or self.received_at),
             received_at=self.received_at,
             source="csv",
             payload=payload,
             raw=row.raw,
-            content=content_fingerprint("track", name, told(identifiers), (payload,)),
+            fingerprint=content_fingerprint(
+                "track", name, fingerprint_text(identifiers), (payload,)
+            ),
         )
 
     def _cell(self, cells: list[str], column: str | None) -> str | None:
         if column is None:
             return None
-        cell = cells[self.at[column]]
+        cell = cells[self.column_index[column]]
         return cell if cell.strip() else None
 
     def _identifiers(self, cells: list[str]) -> tuple[Identifier, ...]:
@@ -196,10 +202,10 @@ class _Table:
         ]
         found = [(kind, value) for kind, value in named if value is not None]
         if named and not found:
-            raise Refused("no_user_anon_id", "the row does not say whom it is about")
+            raise InvalidMessage("no_user_anon_id", "the row does not say whom it is about")
         for kind, value in found:
-            if not is_identifier(value):
-                raise Refused(
+            if not is_valid_identifier(value):
+                raise InvalidMessage(
                     "invalid_id", f"{kind} has at most 1024 bytes and no control characters"
                 )
         return tuple(normalise(kind, value) for kind, value in found)
@@ -210,7 +216,7 @@ class _Table:
         cell = self._cell(cells, self.columns.time)
         at = parse_time(cell)
         if at is None:
-            raise Refused(
+            raise InvalidMessage(
                 "invalid_time", f"{ascii(cell or '')[:60]} is not a time from 1970 to 2100"
             )
         return at
@@ -227,7 +233,7 @@ class _Table:
             "channel": self._cell(cells, columns.channel),
             "timestamp": at,
             "properties": {
-                name: _number(cells[index], name) if is_number else cells[index]
+                name: _parse_number(cells[index], name) if is_number else cells[index]
                 for index, name, is_number in self.properties
                 if cells[index]
             },
@@ -242,35 +248,44 @@ class _Table:
         return {key: value for key, value in payload.items() if value is not None}
 
 
-_SPECIAL = ("name", "user", "anonymous", "email", "time", "session", "channel", "message_id")
+_RESERVED_COLUMNS = (
+    "name",
+    "user",
+    "anonymous",
+    "email",
+    "time",
+    "session",
+    "channel",
+    "message_id",
+)
 
 
-def _checked(names: list[str], columns: CsvColumns) -> dict[str, int]:
+def _index_columns(names: list[str], columns: CsvColumns) -> dict[str, int]:
     """Return where each column is; every one that is asked for must be there, and once."""
     twice = sorted({it for it in names if names.count(it) > 1})
     if twice:
-        raise BadBody("duplicate_column", f"the file names a column twice: {', '.join(twice)}")
-    asked = [getattr(columns, it) for it in _SPECIAL if getattr(columns, it) is not None]
+        raise InvalidBody("duplicate_column", f"the file names a column twice: {', '.join(twice)}")
+    asked = [getattr(columns, it) for it in _RESERVED_COLUMNS if getattr(columns, it) is not None]
     missing = [it for it in (*asked, *columns.numbers) if it not in names]
     if missing:
-        raise BadBody(
+        raise InvalidBody(
             "unknown_column",
             f"the file has no column {', '.join(missing)}; it has {', '.join(names)}",
         )
     if len(names) > json_scan.MAX_KEYS:
-        raise BadBody("too_many_keys", f"a table has at most {json_scan.MAX_KEYS} columns")
+        raise InvalidBody("too_many_keys", f"a table has at most {json_scan.MAX_KEYS} columns")
     return {name: index for index, name in enumerate(names)}
 
 
-def _number(cell: str, column: str) -> msgspec.Raw:
+def _parse_number(cell: str, column: str) -> msgspec.Raw:
     """Return the number as it is written, so that no digit of it is lost."""
     text = cell.strip()
     if not _NUMBER.fullmatch(text):
-        raise Refused("invalid_number", f"{column}: {ascii(cell)[:60]} is not a number")
+        raise InvalidMessage("invalid_number", f"{column}: {ascii(cell)[:60]} is not a number")
     return msgspec.Raw(text.encode())
 
 
-FORMAT = Format(
+FORMAT = WireFormat(
     name="csv",
     summary="a table of events, one a row, with a heading",
     read=read,

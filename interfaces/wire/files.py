@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import BinaryIO, cast
 
-from interfaces.wire.base import BadBody
+from interfaces.wire.base import InvalidBody
 
 
-def unpacked(stream: BinaryIO) -> BinaryIO:
+def open_decompressed(stream: BinaryIO) -> BinaryIO:
     """Return the stream's content, out of its gzip if it starts like one.  Takes the stream over."""
     buffered = stream
     if not isinstance(stream, io.BufferedReader):
@@ -25,12 +25,12 @@ def unpacked(stream: BinaryIO) -> BinaryIO:
 
 
 @contextmanager
-def refusing_bad_gzip() -> Iterator[None]:
+def reject_bad_gzip() -> Iterator[None]:
     """Raise BadBody where the compressed file breaks off or is damaged."""
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
-        raise BadBody("bad_gzip", f"the compressed file is damaged: {error}") from error
+        raise InvalidBody("bad_gzip", f"the compressed file is damaged: {error}") from error
 
 
 class RowIds:
@@ -46,7 +46,7 @@ class RowIds:
         self._seen: set[bytes] = set()
         self._repeats: dict[bytes, int] = {}
 
-    def of(self, row: bytes) -> str:
+    def next_id(self, row: bytes) -> str:
         """Return the id of the next row that says this."""
         digest = blake2b(row, digest_size=16).digest()
         number = 1

@@ -6,13 +6,13 @@ import msgspec
 from msgspec import Raw
 
 from interfaces.wire import json_scan
-from interfaces.wire.base import Refused
+from interfaces.wire.base import InvalidMessage
 
-UNUSABLE = "\0"
+INVALID_SCALAR = "\0"
 """Stands for a value of a type that can be neither an id nor a time; it is refused as either."""
 
 
-class Item(msgspec.Struct, rename="camel", gc=False):
+class MessageFields(msgspec.Struct, rename="camel", gc=False):
     """The fields that decide what a message is; ``null`` and absent are the same."""
 
     type: str | None = None
@@ -31,7 +31,7 @@ class Item(msgspec.Struct, rename="camel", gc=False):
     category: Raw = Raw(b"")
 
 
-class _Slices(msgspec.Struct, rename="camel", gc=False):
+class _RawFields(msgspec.Struct, rename="camel", gc=False):
     """The same fields, before anything is said about their types."""
 
     type: Raw = Raw(b"")
@@ -50,22 +50,22 @@ class _Slices(msgspec.Struct, rename="camel", gc=False):
     category: Raw = Raw(b"")
 
 
-class _WithEmail(msgspec.Struct, gc=False):
+class _EmailField(msgspec.Struct, gc=False):
     email: str | None = None
 
 
-class _WithWriteKey(msgspec.Struct, rename="camel", gc=False):
+class _WriteKeyField(msgspec.Struct, rename="camel", gc=False):
     write_key: str | None = None
 
 
-_decode = msgspec.json.Decoder(Item).decode
-_decode_slices = msgspec.json.Decoder(_Slices).decode
-_decode_email = msgspec.json.Decoder(_WithEmail).decode
-_decode_write_key = msgspec.json.Decoder(_WithWriteKey).decode
+_decode = msgspec.json.Decoder(MessageFields).decode
+_decode_slices = msgspec.json.Decoder(_RawFields).decode
+_decode_email = msgspec.json.Decoder(_EmailField).decode
+_decode_write_key = msgspec.json.Decoder(_WriteKeyField).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-def read_item(raw: bytes) -> Item:
+def decode_message_fields(raw: bytes) -> MessageFields:
     """Return the fields of one message whose shape has been checked.
 
     Raises Refused if it is not JSON or not an object.  A number where a text belongs is taken as
@@ -74,21 +74,21 @@ def read_item(raw: bytes) -> Item:
     try:
         return _decode(raw)
     except msgspec.DecodeError:
-        return _read_with_care(raw)
+        return _read_leniently(raw)
 
 
-def literal(raw: Raw | bytes) -> str | None:
+def decode_scalar(raw: Raw | bytes) -> str | None:
     """Return a JSON text, a number as it is written, None for null; anything else is UNUSABLE."""
     value = bytes(raw)
     first = value[:1]
     if first == b'"':
-        return text(value)
+        return decode_text(value)
     if first in (b"", b"n"):
         return None
-    return UNUSABLE if first in b"tf{[" else value.decode()
+    return INVALID_SCALAR if first in b"tf{[" else value.decode()
 
 
-def email_in(traits: Raw) -> str | None:
+def email_of_traits(traits: Raw) -> str | None:
     """Return the e-mail address among the traits, if there is one."""
     try:
         return _decode_email(traits).email if bytes(traits) else None
@@ -104,12 +104,12 @@ def write_key_in(raw: bytes) -> str | None:
         pass
     try:
         keys = [it for it in json_scan.members(raw) if it.key == b"writeKey"]
-    except json_scan.Malformed:
+    except json_scan.MalformedJson:
         return None
-    return text(raw[keys[-1].start : keys[-1].end]) if keys else None
+    return decode_text(raw[keys[-1].start : keys[-1].end]) if keys else None
 
 
-def text(raw: Raw | bytes) -> str | None:
+def decode_text(raw: Raw | bytes) -> str | None:
     """Return a JSON text, None for anything else."""
     try:
         return _decode_text(raw)
@@ -117,30 +117,30 @@ def text(raw: Raw | bytes) -> str | None:
         return None
 
 
-def _text_or_number(raw: Raw) -> str | None:
+def _decode_message_id(raw: Raw) -> str | None:
     """Return an id that may be a number: a retry has the same one, so it must be recognised."""
-    return None if bytes(raw)[:1] in (b"t", b"f", b"{", b"[") else literal(raw)
+    return None if bytes(raw)[:1] in (b"t", b"f", b"{", b"[") else decode_scalar(raw)
 
 
-def _read_with_care(raw: bytes) -> Item:
+def _read_leniently(raw: bytes) -> MessageFields:
     readable = json_scan.lone_surrogates_as_nul(raw)
     try:
         found = _decode_slices(readable)
     except msgspec.ValidationError:
-        raise Refused("not_an_object", "a message is a JSON object") from None
+        raise InvalidMessage("not_an_object", "a message is a JSON object") from None
     except msgspec.DecodeError as error:
-        raise Refused("invalid_json", str(error)) from None
-    return Item(
-        type=text(found.type),
-        event=text(found.event),
-        user_id=literal(found.user_id),
-        anonymous_id=literal(found.anonymous_id),
-        previous_id=literal(found.previous_id),
-        group_id=literal(found.group_id),
-        message_id=_text_or_number(found.message_id),
-        timestamp=literal(found.timestamp),
-        original_timestamp=literal(found.original_timestamp),
-        sent_at=literal(found.sent_at),
+        raise InvalidMessage("invalid_json", str(error)) from None
+    return MessageFields(
+        type=decode_text(found.type),
+        event=decode_text(found.event),
+        user_id=decode_scalar(found.user_id),
+        anonymous_id=decode_scalar(found.anonymous_id),
+        previous_id=decode_scalar(found.previous_id),
+        group_id=decode_scalar(found.group_id),
+        message_id=_decode_message_id(found.message_id),
+        timestamp=decode_scalar(found.timestamp),
+        original_timestamp=decode_scalar(found.original_timestamp),
+        sent_at=decode_scalar(found.sent_at),
         properties=found.properties,
         traits=found.traits,
         name=found.name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from interfaces.wire.base import Refused
+from interfaces.wire.base import InvalidMessage
 
 MAX_DEPTH = 32
 MAX_KEYS = 1000
@@ -19,10 +19,10 @@ MAX_KEY_BYTES = 512
 
 WHITESPACE = b" \t\r\n"
 
-_INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_NEXT_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"%b")*+(["{}\[\]]?)' % _INSIDE, re.DOTALL)
-_UP_TO_COMMA = re.compile(rb'(?:[^"{}\[\],]++|"%b")*+' % _INSIDE, re.DOTALL)
-_KEY = re.compile(rb'"(%b)"[ \t\r\n]*:[ \t\r\n]*' % _INSIDE, re.DOTALL)
+_STRING_BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_NEXT_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"%b")*+(["{}\[\]]?)' % _STRING_BODY, re.DOTALL)
+_UP_TO_COMMA = re.compile(rb'(?:[^"{}\[\],]++|"%b")*+' % _STRING_BODY, re.DOTALL)
+_KEY = re.compile(rb'"(%b)"[ \t\r\n]*:[ \t\r\n]*' % _STRING_BODY, re.DOTALL)
 _COLON = re.compile(rb"[ \t\r\n]*:")
 _SURROGATES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -32,14 +32,14 @@ _SURROGATES = re.compile(
 _CLOSES = {b"{": b"}", b"[": b"]"}
 _ALL_BUT_OPENING = bytes(set(range(256)) - set(b"{["))
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
-_AS_BRACES = bytes.maketrans(b"[]", b"{}")
+_TO_BRACES = bytes.maketrans(b"[]", b"{}")
 
 
-class Malformed(ValueError):
+class MalformedJson(ValueError):
     """The brackets or quotes do not match, so there is no telling where anything ends."""
 
 
-class Member(NamedTuple):
+class MemberSpan(NamedTuple):
     """One member of an object: its key as written between the quotes, and where its value is."""
 
     key: bytes
@@ -47,7 +47,7 @@ class Member(NamedTuple):
     end: int
 
 
-def parts(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+def element_spans(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """Return where the elements of an array (or members of an object) begin and end.
 
     ``data[start:end]`` is the container; what its elements hold is not looked at beyond quotes and
@@ -55,11 +55,11 @@ def parts(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int
     """
     start, end = _trimmed(data, start, len(data) if end is None else end)
     if data[start : start + 1] not in (b"{", b"["):
-        raise Malformed("neither an object nor an array")
+        raise MalformedJson("neither an object nor an array")
     found: list[tuple[int, int]] = []
     at = part = start + 1
     while True:
-        at = _after_value(data, at, end)
+        at = _end_of_value(data, at, end)
         part_end = at
         at += 1
         if data[part_end] in b"}]":
@@ -67,14 +67,14 @@ def parts(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int
         found.append(_trimmed(data, part, part_end))
         part = at
     if data[part_end : part_end + 1] != _CLOSES[data[start : start + 1]]:
-        raise Malformed("a bracket is closed that was not opened")
+        raise MalformedJson("a bracket is closed that was not opened")
     if at != end:
-        raise Malformed("something follows the end")
+        raise MalformedJson("something follows the end")
     last = _trimmed(data, part, part_end)
     return [*found, last] if found or last[0] < last[1] else []
 
 
-def _after_value(data: bytes, at: int, end: int) -> int:
+def _end_of_value(data: bytes, at: int, end: int) -> int:
     """Return where the comma or closing bracket is that ends the value at ``at``."""
     while True:
         skipped = _UP_TO_COMMA.match(data, at, end)
@@ -82,15 +82,15 @@ def _after_value(data: bytes, at: int, end: int) -> int:
         at = skipped.end()
         found = data[at : min(at + 1, end)]
         if found == b"":
-            raise Malformed("a bracket is not closed")
+            raise MalformedJson("a bracket is not closed")
         if found == b'"':
-            raise Malformed("a text is not closed")
+            raise MalformedJson("a text is not closed")
         if found not in _CLOSES:
             return at
-        at = _after_brackets(data, at, end)
+        at = _end_of_brackets(data, at, end)
 
 
-def _after_brackets(data: bytes, at: int, end: int) -> int:
+def _end_of_brackets(data: bytes, at: int, end: int) -> int:
     """Return where the brackets that open at ``at`` are all closed."""
     closing: list[bytes] = []
     for token in _NEXT_BRACKET.finditer(data, at, end):
@@ -98,24 +98,24 @@ def _after_brackets(data: bytes, at: int, end: int) -> int:
         if found in _CLOSES:
             closing.append(_CLOSES[found])
         elif found == b'"':
-            raise Malformed("a text is not closed")
+            raise MalformedJson("a text is not closed")
         elif found == b"":
             break
         elif closing.pop() != found:
-            raise Malformed("a bracket is closed that was not opened")
+            raise MalformedJson("a bracket is closed that was not opened")
         elif not closing:
             return token.end()
-    raise Malformed("a bracket is not closed")
+    raise MalformedJson("a bracket is not closed")
 
 
-def members(data: bytes, start: int = 0, end: int | None = None) -> list[Member]:
+def members(data: bytes, start: int = 0, end: int | None = None) -> list[MemberSpan]:
     """Return the members of the object ``data[start:end]``, in order.  Raises Malformed."""
     found = []
-    for begin, until in parts(data, start, end):
+    for begin, until in element_spans(data, start, end):
         key = _KEY.match(data, begin, until)
         if key is None:
-            raise Malformed("a member of an object has no key")
-        found.append(Member(key[1], key.end(), until))
+            raise MalformedJson("a member of an object has no key")
+        found.append(MemberSpan(key[1], key.end(), until))
     return found
 
 
@@ -145,17 +145,17 @@ def check_shape(raw: bytes) -> None:
         plain = _without_escapes(raw)
         _check_key_lengths(plain)
         if length > 4 * MAX_KEYS and raw.count(b":") > MAX_KEYS:
-            _check_keys(plain)
+            _check_key_counts(plain)
 
 
 def check_utf8(raw: bytes) -> None:
     """Raise Refused unless the bytes are strict UTF-8 without a byte order mark."""
     if raw.startswith(b"\xef\xbb\xbf"):
-        raise Refused("invalid_json", "JSON has no byte order mark")
+        raise InvalidMessage("invalid_json", "JSON has no byte order mark")
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        raise Refused("invalid_utf8", f"byte {error.start} is not UTF-8") from None
+        raise InvalidMessage("invalid_utf8", f"byte {error.start} is not UTF-8") from None
 
 
 def _trimmed(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -173,17 +173,17 @@ def _without_escapes(raw: bytes) -> bytes:
     return raw.replace(b"\\\\", b"__").replace(b'\\"', b"__")
 
 
-def _outside_texts(plain: bytes) -> bytes:
+def _outside_strings(plain: bytes) -> bytes:
     return b'"'.join(plain.split(b'"')[::2])
 
 
 def _check_depth(plain: bytes) -> None:
-    brackets = _outside_texts(plain).translate(_AS_BRACES, _ALL_BUT_BRACKETS)
+    brackets = _outside_strings(plain).translate(_TO_BRACES, _ALL_BUT_BRACKETS)
     for _ in range(MAX_DEPTH):  # each round takes the innermost level away
         brackets = brackets.replace(b"{}", b"")
         if not brackets:
             return
-    raise Refused("too_deep", f"JSON may be nested at most {MAX_DEPTH} deep")
+    raise InvalidMessage("too_deep", f"JSON may be nested at most {MAX_DEPTH} deep")
 
 
 def _check_key_lengths(plain: bytes) -> None:
@@ -196,18 +196,18 @@ def _check_key_lengths(plain: bytes) -> None:
         start = plain.rfind(b'"', 0, at)
         opens = plain.count(b'"', 0, start + 1) % 2 == 1
         if end - start - 1 > MAX_KEY_BYTES and opens and _COLON.match(plain, end + 1):
-            raise Refused("key_too_long", f"a key has at most {MAX_KEY_BYTES} bytes")
+            raise InvalidMessage("key_too_long", f"a key has at most {MAX_KEY_BYTES} bytes")
         at = end + 1
 
 
-def _check_keys(plain: bytes) -> None:
+def _check_key_counts(plain: bytes) -> None:
     counts = [0]
-    for token in re.findall(rb"[{}:]", _outside_texts(plain)):
+    for token in re.findall(rb"[{}:]", _outside_strings(plain)):
         if token == b"{":
             counts.append(0)
         elif token == b":":
             counts[-1] += 1
             if counts[-1] > MAX_KEYS:
-                raise Refused("too_many_keys", f"an object has at most {MAX_KEYS} keys")
+                raise InvalidMessage("too_many_keys", f"an object has at most {MAX_KEYS} keys")
         elif len(counts) > 1:
             counts.pop()

@@ -12,21 +12,21 @@ from domain.core.identifiers import Identifier, normalise
 from domain.events.message import Message, MessageKind
 from interfaces.wire import json_scan
 from interfaces.wire.base import (
-    BadBody,
-    Format,
-    Limits,
-    Parse,
-    Parsed,
-    Refused,
-    Rejected,
+    BodyParser,
+    InvalidBody,
+    InvalidMessage,
+    ParsedBody,
+    ParseRejection,
+    WireFormat,
+    WireLimits,
     content_fingerprint,
-    event_name,
-    is_identifier,
-    told,
+    fingerprint_text,
+    is_valid_identifier,
+    normalise_event_name,
 )
-from interfaces.wire.envelope import Shared, merged, object_members, read_envelope
-from interfaces.wire.item import Item, email_in, read_item, write_key_in
-from interfaces.wire.times import corrected, parse_time
+from interfaces.wire.envelope import Shared, merge_shared, object_members, read_envelope
+from interfaces.wire.item import MessageFields, decode_message_fields, email_of_traits, write_key_in
+from interfaces.wire.times import correct_clock_skew, parse_time
 
 _KINDS: dict[str | None, MessageKind] = {
     "track": "track",
@@ -36,7 +36,7 @@ _KINDS: dict[str | None, MessageKind] = {
     "group": "group",
     "alias": "alias",
 }
-_NAMES = {
+_EVENT_NAMES = {
     "page": "page_view",
     "screen": "screen_view",
     "identify": "identify",
@@ -46,16 +46,16 @@ _NAMES = {
 """How calls without a name of their own are named; their own name and category are properties."""
 
 
-class People(NamedTuple):
+class MessageIdentifiers(NamedTuple):
     """Whom a message is about, and whom they absorb."""
 
     identifiers: tuple[Identifier, ...]
     absorbs: tuple[Identifier, ...]
-    told: str
+    fingerprint: str
     """All of them, as the message's fingerprint wants it."""
 
 
-class Reading:
+class MessageReader:
     """One request (or file) while its messages are read, one by one.
 
     ``live`` says that the messages come straight from a client, so that ``sentAt`` against
@@ -66,7 +66,7 @@ class Reading:
         self,
         *,
         received_at: datetime,
-        limits: Limits,
+        limits: WireLimits,
         default_id: Callable[[], str],
         sent_at: str | None = None,
         shared: Shared | None = None,
@@ -74,32 +74,34 @@ class Reading:
         live: bool = True,
     ) -> None:
         self.received_at = received_at
-        self.most = limits.message_bytes
+        self.max_bytes = limits.message_bytes
         self.default_id = default_id
         self.shared = shared
         self.source = source
         self.live = live
-        self._batch_sent = sent_at
-        self._sent_text: str | None = None
-        self._sent: datetime | None = None
+        self._batch_sent_at = sent_at
+        self._sent_at_text: str | None = None
+        self._sent_at: datetime | None = None
 
-    def read(self, raw: bytes, index: int, kind: MessageKind | None = None) -> Message | Rejected:
+    def read(
+        self, raw: bytes, index: int, kind: MessageKind | None = None
+    ) -> Message | ParseRejection:
         """Return what one message says, or why it cannot be accepted.
 
         ``kind`` is that of the path, if the path says it; otherwise the message's ``type`` does.
         """
         message_id = None
         try:
-            if len(raw) > self.most:
-                self._refuse_as_too_large()
+            if len(raw) > self.max_bytes:
+                self._raise_too_large()
             json_scan.check_shape(raw)
-            item = read_item(raw)
+            item = decode_message_fields(raw)
             message_id = _message_id(item)
-            kind = kind or _KINDS.get(item.type) or _kind(item.type)
-            name = event_name(item.event) if kind == "track" else _NAMES[kind]
-            people = _people(item, kind)
-        except Refused as refused:
-            return Rejected(
+            kind = kind or _KINDS.get(item.type) or _parse_kind(item.type)
+            name = normalise_event_name(item.event) if kind == "track" else _EVENT_NAMES[kind]
+            people = _message_identifiers(item, kind)
+        except InvalidMessage as refused:
+            return ParseRejection(
                 index=index,
                 code=refused.code,
                 message=str(refused),
@@ -109,7 +111,7 @@ class Reading:
         occurred_at = self._occurred_at(item)
         group = item.group_id.encode() if item.group_id else b""
         said = (item.properties, item.traits, item.name, item.category, group)
-        payload = merged(raw, self.shared) if self.shared else raw
+        payload = merge_shared(raw, self.shared) if self.shared else raw
         return Message(
             kind=kind,
             name=name,
@@ -117,40 +119,40 @@ class Reading:
             identifiers=people.identifiers,
             absorbs=people.absorbs,
             occurred_at=occurred_at,
-            sent_at=self._sent,
+            sent_at=self._sent_at,
             received_at=self.received_at,
             source=self.source,
             payload=payload,
             raw=b"" if payload is raw else raw,
-            content=content_fingerprint(kind, name, people.told, said),
+            fingerprint=content_fingerprint(kind, name, people.fingerprint, said),
         )
 
-    def _occurred_at(self, item: Item) -> datetime:
-        sent = item.sent_at or self._batch_sent
-        if sent != self._sent_text:  # the messages of a batch mostly carry the same one
-            self._sent_text, self._sent = sent, parse_time(sent)
+    def _occurred_at(self, item: MessageFields) -> datetime:
+        sent = item.sent_at or self._batch_sent_at
+        if sent != self._sent_at_text:  # the messages of a batch mostly carry the same one
+            self._sent_at_text, self._sent_at = sent, parse_time(sent)
         first, second = item.original_timestamp, item.timestamp
         if not self.live:
             first, second = second, first
         original = (first and parse_time(first)) or (second and parse_time(second))
         if not original:
             return self.received_at
-        return corrected(self.received_at, self._sent if self.live else None, original)
+        return correct_clock_skew(self.received_at, self._sent_at if self.live else None, original)
 
-    def _refuse_as_too_large(self) -> NoReturn:
-        raise Refused("message_too_large", f"a message has at most {self.most} bytes")
+    def _raise_too_large(self) -> NoReturn:
+        raise InvalidMessage("message_too_large", f"a message has at most {self.max_bytes} bytes")
 
 
 def parse_batch(
-    body: bytes, *, received_at: datetime, limits: Limits, default_id: Callable[[], str]
-) -> Parsed:
+    body: bytes, *, received_at: datetime, limits: WireLimits, default_id: Callable[[], str]
+) -> ParsedBody:
     """Read the body of ``/v1/batch``.
 
     Each message stands for itself: a bad one is rejected and its neighbours are accepted.  Raises
     BadBody if there is no list of messages in it.
     """
     envelope = read_envelope(body)
-    reading = Reading(
+    reading = MessageReader(
         received_at=received_at,
         limits=limits,
         default_id=default_id,
@@ -159,9 +161,9 @@ def parse_batch(
     )
     items, most = envelope.items, limits.batch_messages
     if len(items) > 4 * most:  # no SDK does this, and each of them would be kept as a rejection
-        raise BadBody("too_many_messages", f"a batch has at most {most} messages")
+        raise InvalidBody("too_many_messages", f"a batch has at most {most} messages")
     messages: list[Message] = []
-    rejections: list[Rejected] = []
+    rejections: list[ParseRejection] = []
     for index, raw in enumerate(items[:most]):
         outcome = reading.read(raw, index)
         if isinstance(outcome, Message):
@@ -169,7 +171,7 @@ def parse_batch(
         else:
             rejections.append(outcome)
     rejections += [
-        Rejected(
+        ParseRejection(
             index=index,
             code="too_many_messages",
             message=f"a batch has at most {most} messages",
@@ -178,7 +180,7 @@ def parse_batch(
         for index, raw in enumerate(items[most:], most)
     ]
     write_key = envelope.write_key or (write_key_in(items[0]) if items else None)
-    return Parsed(messages=messages, rejections=rejections, write_key=write_key)
+    return ParsedBody(messages=messages, rejections=rejections, write_key=write_key)
 
 
 def parse_single(
@@ -186,100 +188,106 @@ def parse_single(
     kind: MessageKind,
     *,
     received_at: datetime,
-    limits: Limits,
+    limits: WireLimits,
     default_id: Callable[[], str],
-) -> Parsed:
+) -> ParsedBody:
     """Read the body of ``/v1/track`` and the like, which is one message of the path's kind.
 
     Raises BadBody if it is not an object; what an object may be refused for is a rejection.
     """
-    reading = Reading(received_at=received_at, limits=limits, default_id=default_id)
+    reading = MessageReader(received_at=received_at, limits=limits, default_id=default_id)
     outcome = reading.read(body, 0, kind)
     write_key = write_key_in(body)
     if isinstance(outcome, Message):
-        return Parsed(messages=[outcome], rejections=[], write_key=write_key, single=True)
+        return ParsedBody(messages=[outcome], rejections=[], write_key=write_key, single=True)
     object_members(body)
-    return Parsed(messages=[], rejections=[outcome], write_key=write_key, single=True)
+    return ParsedBody(messages=[], rejections=[outcome], write_key=write_key, single=True)
 
 
-def _message_id(item: Item) -> str | None:
+def _message_id(item: MessageFields) -> str | None:
     """Return the client's id; a blank one would make one message of many, so it counts as none."""
     message_id = item.message_id
     if not message_id or message_id.isspace():
         return None
-    if not is_identifier(message_id):
-        raise Refused(
+    if not is_valid_identifier(message_id):
+        raise InvalidMessage(
             "invalid_message_id", "a messageId has at most 1024 bytes and no control characters"
         )
     return message_id
 
 
-def _kind(text: str | None) -> MessageKind:
+def _parse_kind(text: str | None) -> MessageKind:
     kind = _KINDS.get((text or "").strip().lower())
     if kind is None:
-        raise Refused("unknown_type", f"type must be one of {', '.join(_KINDS.values())}")
+        raise InvalidMessage("unknown_type", f"type must be one of {', '.join(_KINDS.values())}")
     return kind
 
 
-def _people(item: Item, kind: MessageKind) -> People:
-    people = _named(item.user_id, item.anonymous_id)
+def _message_identifiers(item: MessageFields, kind: MessageKind) -> MessageIdentifiers:
+    people = _cached_identifiers(item.user_id, item.anonymous_id)
     if kind == "alias":
-        return _aliased(item)
-    if kind == "group" and _identifier("group_id", item.group_id) is None:
-        raise Refused("missing_group_id", "a group message needs a groupId")
+        return _alias_identifiers(item)
+    if kind == "group" and _parse_identifier("group_id", item.group_id) is None:
+        raise InvalidMessage("missing_group_id", "a group message needs a groupId")
     if people.identifiers:
         return people
-    email = _identifier("email", email_in(item.traits)) if kind == "identify" else None
+    email = _parse_identifier("email", email_of_traits(item.traits)) if kind == "identify" else None
     if email is None or not email.value.strip():
-        raise Refused("no_user_anon_id", "a message needs a userId or an anonymousId")
-    return _told(normalise(*email))
+        raise InvalidMessage("no_user_anon_id", "a message needs a userId or an anonymousId")
+    return _make_identifiers(normalise(*email))
 
 
 @lru_cache(maxsize=65_536)  # the same people come again and again
-def _named(user_id: str | None, anonymous_id: str | None) -> People:
-    return _told(_identifier("user_id", user_id), _identifier("anonymous_id", anonymous_id))
+def _cached_identifiers(user_id: str | None, anonymous_id: str | None) -> MessageIdentifiers:
+    return _make_identifiers(
+        _parse_identifier("user_id", user_id), _parse_identifier("anonymous_id", anonymous_id)
+    )
 
 
-def _told(*names: Identifier | None, absorbs: tuple[Identifier, ...] = ()) -> People:
-    identifiers = tuple(it for it in names if it is not None)
-    return People(identifiers, absorbs, told(identifiers + absorbs))
+def _make_identifiers(
+    *candidates: Identifier | None, absorbs: tuple[Identifier, ...] = ()
+) -> MessageIdentifiers:
+    identifiers = tuple(it for it in candidates if it is not None)
+    return MessageIdentifiers(identifiers, absorbs, fingerprint_text(identifiers + absorbs))
 
 
-def _aliased(item: Item) -> People:
-    user = _identifier("user_id", item.user_id)
-    anonymous = _identifier("anonymous_id", item.anonymous_id)
-    previous = _identifier("user_id", item.previous_id)
+def _alias_identifiers(item: MessageFields) -> MessageIdentifiers:
+    user = _parse_identifier("user_id", item.user_id)
+    anonymous = _parse_identifier("anonymous_id", item.anonymous_id)
+    previous = _parse_identifier("user_id", item.previous_id)
     if user is None or previous is None:
-        raise Refused("missing_previous_id", "an alias message needs a previousId and a userId")
+        raise InvalidMessage(
+            "missing_previous_id", "an alias message needs a previousId and a userId"
+        )
     # Either id is a user's or a visitor's: the wire does not say, and SDKs disagree on which is first.
     visitors = (Identifier("anonymous_id", it.value) for it in (previous, user))
     absorbs = () if previous == user else (previous, *visitors)
     if anonymous is not None and anonymous.value == previous.value:
         anonymous = None
-    return _told(user, anonymous, absorbs=absorbs)
+    return _make_identifiers(user, anonymous, absorbs=absorbs)
 
 
-def _identifier(kind: str, value: str | None) -> Identifier | None:
+def _parse_identifier(kind: str, value: str | None) -> Identifier | None:
     """Return the identifier, or None for what SDKs send to say that there is none."""
     if not value:
         return None
-    if not is_identifier(value):
-        raise Refused(
+    if not is_valid_identifier(value):
+        raise InvalidMessage(
             "invalid_id", f"{kind} must be a text of at most 1024 bytes, no control characters"
         )
     return Identifier(kind, value)
 
 
-def _single(kind: MessageKind) -> Parse:
+def _single_parser(kind: MessageKind) -> BodyParser:
     return partial(parse_single, kind=kind)
 
 
-FORMAT = Format(
+FORMAT = WireFormat(
     name="segment",
     summary="Segment's HTTP tracking API; also Customer.io Data Pipelines and RudderStack",
     routes=MappingProxyType(
-        {f"/v1/{kind}": _single(kind) for kind in _KINDS.values()}
-        | {f"/v1/{kind[0]}": _single(kind) for kind in _KINDS.values()}
+        {f"/v1/{kind}": _single_parser(kind) for kind in _KINDS.values()}
+        | {f"/v1/{kind[0]}": _single_parser(kind) for kind in _KINDS.values()}
         | dict.fromkeys(("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"), parse_batch)
     ),
 )

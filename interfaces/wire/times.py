@@ -42,10 +42,10 @@ def parse_time(value: object) -> datetime | None:
         return _parse_unusual(value)
     if parsed.tzinfo is UTC and FIRST_YEAR <= parsed.year <= LAST_YEAR:
         return parsed
-    return _believable(parsed)
+    return _within_accepted_years(parsed)
 
 
-def corrected(received: datetime, sent: datetime | None, original: datetime) -> datetime:
+def correct_clock_skew(received: datetime, sent: datetime | None, original: datetime) -> datetime:
     """Return when it happened by the server's clock: ``received - (sent - original)``.
 
     The client's clock may be wrong, but the span between the two times that it took is right.
@@ -60,7 +60,7 @@ def corrected(received: datetime, sent: datetime | None, original: datetime) -> 
     return original if EPOCH <= original <= received else received
 
 
-def _believable(parsed: datetime) -> datetime | None:
+def _within_accepted_years(parsed: datetime) -> datetime | None:
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
     elif parsed.tzinfo is not UTC:
@@ -89,7 +89,7 @@ def _parse_unusual(text: str) -> datetime | None:
     offset = zone if zone and zone[0] in "+-" else "+00:00"
     try:
         moment = f"{found['date']}T{minutes}:{second}.{fraction}{offset}"
-        return _believable(_from_iso(moment) + midnight)
+        return _within_accepted_years(_from_iso(moment) + midnight)
     except (ValueError, OverflowError):
         return None
 
@@ -97,7 +97,7 @@ def _parse_unusual(text: str) -> datetime | None:
 def _parse_basic(text: str) -> datetime | None:
     """Read dates of weeks, and dates and times without dashes and colons."""
     try:
-        return _believable(_from_iso(text)) if _BASIC.fullmatch(text) else None
+        return _within_accepted_years(_from_iso(text)) if _BASIC.fullmatch(text) else None
     except ValueError:
         return None
 
@@ -112,6 +112,6 @@ def _since_epoch(number: float) -> datetime | None:
     else:
         span = timedelta(seconds=number / per_second)
     try:
-        return _believable(EPOCH + span)
+        return _within_accepted_years(EPOCH + span)
     except OverflowError:
         return None

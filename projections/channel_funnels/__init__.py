@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from projections.channel_funnels import tables
-from projections.channel_funnels.fold import apply, forget
+from projections.channel_funnels.fold import apply, erase
 from projections.channel_funnels.queries import channel_funnels, profiles
 from projections.runtime.projection import Projection
 
@@ -14,5 +14,5 @@ projection = Projection(
     apply=apply,
     weight=2,
     queries=(channel_funnels, profiles),
-    forget=forget,
+    erase=erase,
 )

@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 
 from domain.core.time import to_micros
 from domain.events import channels
-from domain.events.channels import OUTCOMES, STEPS, Touch
-from domain.profiles.erasure import Forgotten
+from domain.events.channels import CHANNEL_OUTCOMES, CHANNEL_STEPS, ChannelEvent
+from domain.profiles.erasure import ErasureScope
 from projections.channel_funnels.tables import BITS, message
-from projections.kit.copying import copy, jsonb
+from projections.kit.copying import copy_rows, jsonb
 from projections.runtime.batch import Batch
 
-_STEPS = ", ".join(STEPS)
-_ALL_STEPS = (1 << len(STEPS)) - 1
+_STEPS = ", ".join(CHANNEL_STEPS)
+_ALL_STEPS = (1 << len(CHANNEL_STEPS)) - 1
 
 _KNOWN = f"""
 SELECT known.id, known.stream, known.template, {_STEPS}, outcomes::text
@@ -35,9 +35,9 @@ CROSS JOIN LATERAL (
 _CHANGE = f"""
 UPDATE {message} AS known
 SET template = new.template, first_at = new.first_at,
-    {", ".join(f"{it} = new.{it}" for it in STEPS)},
+    {", ".join(f"{it} = new.{it}" for it in CHANNEL_STEPS)},
     low = new.low, reached = new.reached, outcomes = new.outcomes::jsonb
-FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], {"%b::bigint[], " * len(STEPS)}
+FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], {"%b::bigint[], " * len(CHANNEL_STEPS)}
     %b::int[], %b::int[], %b::text[])
     AS new (id, stream, template, first_at, {_STEPS}, low, reached, outcomes)
 WHERE known.workspace = %s AND known.id = new.id AND known.stream = new.stream
@@ -63,11 +63,11 @@ UPDATE {message} AS known SET shared = false
 WHERE workspace = %s AND id = ANY(%s) AND shared AND NOT {_OTHER}
 """
 
-Key = tuple[UUID, UUID]
+MessageKey = tuple[UUID, UUID]
 """Id of the message, and the stream."""
 
 
-class Shown(msgspec.Struct, gc=False):
+class MessageProgress(msgspec.Struct, gc=False):
     """What one stream shows of a message."""
 
     by_user: bool
@@ -90,12 +90,14 @@ class Shown(msgspec.Struct, gc=False):
     @property
     def steps(self) -> list[int | None]:
         """When each step was seen."""
-        return [self.times.get(it) for it in STEPS]
+        return [self.times.get(it) for it in CHANNEL_STEPS]
 
     @property
     def outcomes(self) -> bytes:
         """When each other outcome was seen, as JSON."""
-        return msgspec.json.encode({it: self.times[it] for it in OUTCOMES if it in self.times})
+        return msgspec.json.encode(
+            {it: self.times[it] for it in CHANNEL_OUTCOMES if it in self.times}
+        )
 
     @property
     def reached(self) -> int:
@@ -103,7 +105,7 @@ class Shown(msgspec.Struct, gc=False):
         known = sum(BITS[it] for it in self.times)
         return known | (1 << (known & _ALL_STEPS).bit_length()) - 1
 
-    def low(self, touch: Touch) -> int:
+    def implied_from(self, touch: ChannelEvent) -> int:
         """Return from which step on all up to the furthest are taken: of what has a name, from the first.
 
         As long as no other stream shows the message too: then `asking` decides.
@@ -117,70 +119,86 @@ def apply(tx: Connection, batch: Batch) -> None:
 
     Nobody else adds to a workspace's messages meanwhile, for the checkpoint is held.
     """
-    shown: dict[Key, Shown] = {}
-    about: dict[UUID, Touch] = {}
+    shown: dict[MessageKey, MessageProgress] = {}
+    about: dict[UUID, ChannelEvent] = {}
     for recorded, event, document in batch.messages():
         if event.kind != "track" or event.subject is None:
             continue
-        touch = channels.read(document.name, document.properties)
+        touch = channels.parse_channel_event(document.name, document.properties)
         if touch is not None:
             id_ = message_id(touch, recorded.stream)
             about[id_] = touch
             by_user = event.subject.kind == "user_id"
-            each = shown.setdefault((id_, recorded.stream), Shown(by_user, None, {}))
+            each = shown.setdefault((id_, recorded.stream), MessageProgress(by_user, None, {}))
             each.add(touch.template, {touch.step: to_micros(event.occurred_at)})
     if shown:
-        _keep(tx, batch.workspace, shown, about)
+        _write_progress(tx, batch.workspace, shown, about)
 
 
-def message_id(touch: Touch, stream: UUID) -> UUID:
+def message_id(touch: ChannelEvent, stream: UUID) -> UUID:
     """Return the id of a message; what names no message is one of its own for each stream."""
     own = touch.message if touch.message is not None else f"\0{stream}"
     text = "\0".join((touch.campaign or "", touch.channel, own))
     return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
-def forget(tx: Connection, forgotten: Forgotten) -> None:
+def erase(tx: Connection, forgotten: ErasureScope) -> None:
     """Remove what an erased person's streams show; what others show of the same messages stays."""
     with _cursor(tx) as cursor:
-        gone = cursor.execute(_FORGET, (forgotten.workspace, [*forgotten.cleared])).fetchall()
+        gone = cursor.execute(
+            _FORGET, (forgotten.workspace, [*forgotten.cleared_streams])
+        ).fetchall()
         left = sorted({id_ for id_, shared in gone if shared})
         if left:
             cursor.execute(_UNSHARE, (forgotten.workspace, left))
 
 
-def _keep(
-    tx: Connection, workspace: int, shown: dict[Key, Shown], about: Mapping[UUID, Touch]
+def _write_progress(
+    tx: Connection,
+    workspace: int,
+    progress: dict[MessageKey, MessageProgress],
+    touches: Mapping[UUID, ChannelEvent],
 ) -> None:
-    keys = sorted(shown)
+    keys = sorted(progress)
     with _cursor(tx) as cursor:
         asked = [[it[0] for it in keys], [it[1] for it in keys]]
         known = cursor.execute(_KNOWN, (*asked, workspace)).fetchall()
         for id_, stream, template, *times, outcomes in known:
-            before = {it: at for it, at in zip(STEPS, times, strict=True) if at is not None}
-            shown[id_, stream].add(template, before | msgspec.json.decode(outcomes))
+            before = {it: at for it, at in zip(CHANNEL_STEPS, times, strict=True) if at is not None}
+            progress[id_, stream].add(template, before | msgspec.json.decode(outcomes))
         changed = sorted((row[0], row[1]) for row in known)
         if changed:
-            rows = (_change(key, shown[key], about[key[0]]) for key in changed)
+            rows = (_change_row(key, progress[key], touches[key[0]]) for key in changed)
             cursor.execute(_CHANGE, (*(list(it) for it in zip(*rows, strict=True)), workspace))
-        new = sorted(shown.keys() - set(changed))
-        copy(tx, message, _rows(workspace, new, shown, about))
+        new = sorted(progress.keys() - set(changed))
+        copy_rows(tx, message, _new_rows(workspace, new, progress, touches))
         if new:
-            named = sorted({id_ for id_, _ in new if about[id_].message is not None})
+            named = sorted({id_ for id_, _ in new if touches[id_].message is not None})
             cursor.execute(_SHARE, (workspace, named))
 
 
-def _change(key: Key, it: Shown, touch: Touch) -> tuple[Any, ...]:
-    found = (it.low(touch), it.reached, it.outcomes.decode())
-    return (*key, it.template, it.first_at, *it.steps, *found)
+def _change_row(key: MessageKey, progress: MessageProgress, touch: ChannelEvent) -> tuple[Any, ...]:
+    found = (progress.implied_from(touch), progress.reached, progress.outcomes.decode())
+    return (*key, progress.template, progress.first_at, *progress.steps, *found)
 
 
-def _rows(
-    workspace: int, keys: Iterable[Key], shown: Mapping[Key, Shown], about: Mapping[UUID, Touch]
+def _new_rows(
+    workspace: int,
+    keys: Iterable[MessageKey],
+    progress: Mapping[MessageKey, MessageProgress],
+    touches: Mapping[UUID, ChannelEvent],
 ) -> Iterator[tuple[Any, ...]]:
     for key in keys:
-        touch, it = about[key[0]], shown[key]
-        fixed = (workspace, it.reached, it.first_at, *key, it.low(touch), it.by_user, False)
+        touch, it = touches[key[0]], progress[key]
+        fixed = (
+            workspace,
+            it.reached,
+            it.first_at,
+            *key,
+            it.implied_from(touch),
+            it.by_user,
+            False,
+        )
         said = (touch.campaign or "", touch.channel, touch.message, it.template)
         yield (*fixed, *it.steps, *said, jsonb(it.outcomes))
 

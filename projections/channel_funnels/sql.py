@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 
 from domain.conditions.values import DAY_US
 from domain.core.time import to_micros
-from domain.events.channels import STEPS
+from domain.events.channels import CHANNEL_STEPS
 from projections.channel_funnels.tables import BITS, message
 from projections.runtime.projection import Reader
 
-BY = ("campaign", "channel", "template", "day")
+GROUPINGS = ("campaign", "channel", "template", "day")
 """What messages can be told apart by."""
 
-FEW = 1_000
+MAX_MERGED_READ = 1_000
 """Users that were merged: as many at most are read at once, of more only those whom a question concerns."""
 
 _FRACTIONS = "ARRAY[0.5, 0.9]"
 
 
-class Which(NamedTuple):
+class MessageFilter(NamedTuple):
     """Which messages."""
 
     campaign: str | None = None
@@ -35,24 +35,28 @@ class Which(NamedTuple):
     to: datetime | None = None
 
 
-def _took(step: str) -> str:
+def _step_duration(step: str) -> str:
     """Return the microseconds since the last step before this one that is known."""
-    before = f"coalesce({', '.join(reversed(STEPS[: STEPS.index(step)]))})"
+    before = f"coalesce({', '.join(reversed(CHANNEL_STEPS[: CHANNEL_STEPS.index(step)]))})"
     return f"(CASE WHEN {step} < {before} THEN 0 ELSE {step} - {before} END)::float8 AS to_{step}"
 
 
-_TIMES = ", ".join(_took(it) for it in STEPS[1:])
-_FIRSTS = ", ".join(f"min({it}) AS {it}" for it in STEPS)
-_KNOWN = " ".join(f"WHEN {it} IS NOT NULL THEN {place}" for place, it in enumerate(STEPS, 1))
+_TIMES = ", ".join(_step_duration(it) for it in CHANNEL_STEPS[1:])
+_FIRSTS = ", ".join(f"min({it}) AS {it}" for it in CHANNEL_STEPS)
+_KNOWN = " ".join(
+    f"WHEN {it} IS NOT NULL THEN {place}" for place, it in enumerate(CHANNEL_STEPS, 1)
+)
 _LOW = f"(CASE WHEN message IS NOT NULL AND NOT shared THEN 1 {_KNOWN} ELSE 1 END)::smallint"
 """``low`` of a message of which several streams show something.  Where these are of different people,
 what lies before somebody's own steps is not implied."""
 
-_NO_LOOPS = "SET LOCAL enable_nestloop = off"
-_ROOM = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
+_NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+_BIG_QUERY_LIMITS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
 
 
-def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[str, Any]]:
+def _messages_cte(
+    filter_: MessageFilter, by: Sequence[str], members: object
+) -> tuple[str, dict[str, Any]]:
     """Return what goes before a statement about the messages asked for, which are `whole`.
 
     Those that several streams show are joined by person.  Streams that are somebody else's are looked up
@@ -60,13 +64,13 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
     """
     of_row, of_message, asked = ["workspace = %(workspace)s"], list[str](), dict[str, Any]()
     for name in ("campaign", "channel"):
-        if (value := getattr(which, name)) is not None:
+        if (value := getattr(filter_, name)) is not None:
             of_row.append(f"{name} = %({name})s")
             asked[name] = value
-    if which.template is not None:
+    if filter_.template is not None:
         of_message.append("template = %(template)s")
-        asked["template"] = which.template
-    for name, at, compares in (("since", which.from_, ">="), ("until", which.to, "<")):
+        asked["template"] = filter_.template
+    for name, at, compares in (("since", filter_.from_, ">="), ("until", filter_.to, "<")):
         if at is not None:
             of_message.append(f"first_at {compares} %({name})s")
             asked[name] = to_micros(at)
@@ -78,9 +82,9 @@ def _whole(which: Which, by: Sequence[str], members: object) -> tuple[str, dict[
     those = f"""AND stream = ANY (ARRAY(
         SELECT stream FROM {message} WHERE {alone} AND {{whose}}
         UNION ALL SELECT stream FROM {message} WHERE {shared} AND {{whose}}))"""
-    many = f"(SELECT count(*) FROM merged) > {FEW}"
+    many = f"(SELECT count(*) FROM merged) > {MAX_MERGED_READ}"
     text = f"""
-    WITH merged AS MATERIALIZED ({absorbed} AND kind = 'user_id' LIMIT {FEW + 1}),
+    WITH merged AS MATERIALIZED ({absorbed} AND kind = 'user_id' LIMIT {MAX_MERGED_READ + 1}),
     absorbed AS MATERIALIZED (
         SELECT stream, person FROM merged WHERE NOT {many}
         UNION ALL {absorbed} AND kind = 'user_id' {those.format(whose=f"by_user AND {many}")}
@@ -110,18 +114,18 @@ _GROUPS: Mapping[str, str] = {
 """A day is the number of days since 1970, and that of the message's first time."""
 
 
-def counted(reader: Reader, which: Which, by: Sequence[str]) -> Sequence[Any]:
+def count_messages(reader: Reader, filter_: MessageFilter, by: Sequence[str]) -> Sequence[Any]:
     """Return how many messages, and persons, there are by group, lowest step, and what they reached.
 
     Rows of `what`: ``messages``, ``profiles`` (their `low` is 1), or ``times``, which have the quantiles of
     the microseconds to each step but the first.
     """
-    whole, asked = _whole(which, by, reader.whose)
+    whole, asked = _messages_cte(filter_, by, reader.identity_members)
     keys = "".join(f"{it}, " for it in by)
     quantiles = ", ".join(
-        f"percentile_cont({_FRACTIONS}) WITHIN GROUP (ORDER BY to_{it})" for it in STEPS[1:]
+        f"percentile_cont({_FRACTIONS}) WITHIN GROUP (ORDER BY to_{it})" for it in CHANNEL_STEPS[1:]
     )
-    nothing = ", ".join(["NULL::float8[]"] * len(STEPS[1:]))
+    nothing = ", ".join(["NULL::float8[]"] * len(CHANNEL_STEPS[1:]))
     statement = f"""
     {whole}, each AS (
         SELECT {keys}bit_or(reached) AS reached FROM whole GROUP BY {keys}person
@@ -133,17 +137,21 @@ def counted(reader: Reader, which: Which, by: Sequence[str]) -> Sequence[Any]:
     UNION ALL
     SELECT 'times', {keys}0, 0, 0, {quantiles} FROM whole {_group(by)}
     """
-    _make_room(reader, which)
+    _set_planner_limits(reader, filter_)
     return reader.tx.exec_driver_sql(statement, asked | {"workspace": reader.workspace}).all()
 
 
-def _make_room(reader: Reader, which: Which) -> None:
+def _set_planner_limits(reader: Reader, filter_: MessageFilter) -> None:
     """Let messages be joined to people by sorting or hashing alone, and all campaigns take their time.
 
     Of a workspace that is younger than the server's statistics the planner expects one message, and reads
     all who were absorbed once for each: 17 s for 20,000 (measured).  To go through millions takes seconds.
     """
-    room = _NO_LOOPS if which.campaign is not None else f"{_NO_LOOPS}; {_ROOM}"
+    room = (
+        _NO_NESTED_LOOPS
+        if filter_.campaign is not None
+        else f"{_NO_NESTED_LOOPS}; {_BIG_QUERY_LIMITS}"
+    )
     reader.tx.exec_driver_sql(room)
 
 
@@ -151,15 +159,15 @@ def _group(by: Sequence[str]) -> str:
     return f"GROUP BY {', '.join(by)}" if by else ""
 
 
-def persons(
-    reader: Reader, which: Which, step: str, *, lost: bool, after: Any, limit: int
+def profiles_reached(
+    reader: Reader, filter_: MessageFilter, step: str, *, lost: bool, after: Any, limit: int
 ) -> Sequence[Any]:
     """Return the persons of whom a message took a step or outcome, by their ids, one more than the limit.
 
     ``lost``: those of whom none took a later step, of a step that has one.
     """
-    assert not lost or step in STEPS[:-1]
-    whole, asked = _whole(which, (), reader.whose)
+    assert not lost or step in CHANNEL_STEPS[:-1]
+    whole, asked = _messages_cte(filter_, (), reader.identity_members)
     bit = BITS[step]
     looked_at = bit | bit << 1 if lost else bit
     statement = f"""
@@ -169,5 +177,5 @@ def persons(
     GROUP BY person HAVING bit_or(reached) & {looked_at} = {bit} ORDER BY person LIMIT {limit + 1}
     """
     asked |= {"workspace": reader.workspace, "after": after}
-    _make_room(reader, which)
+    _set_planner_limits(reader, filter_)
     return reader.tx.exec_driver_sql(statement, asked).all()

@@ -17,13 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from domain.events.channels import OUTCOMES, STEPS
-from projections.runtime.projection import FOR_QUERIES, schema
+from domain.events.channels import CHANNEL_OUTCOMES, CHANNEL_STEPS
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "channel_funnels", 2
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
-BITS = {it: 1 << place for place, it in enumerate((*STEPS, *OUTCOMES))}
+BITS = {it: 1 << place for place, it in enumerate((*CHANNEL_STEPS, *CHANNEL_OUTCOMES))}
 """What each step and outcome is in ``reached``."""
 
 message = Table(
@@ -38,7 +38,7 @@ message = Table(
     Column("low", SmallInteger, nullable=False),
     Column("by_user", Boolean, nullable=False),
     Column("shared", Boolean, nullable=False),
-    *(Column(it, BigInteger) for it in STEPS),
+    *(Column(it, BigInteger) for it in CHANNEL_STEPS),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("campaign", Text(collation="C"), nullable=False),
     Column("channel", Text(collation="C"), nullable=False),

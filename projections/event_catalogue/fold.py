@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 
 from projections.event_catalogue import survey
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
-from projections.runtime.batch import Batch, Message
+from projections.runtime.batch import Batch, DecodedMessage
 
-KINDS = frozenset(("track", "page", "screen"))
+EVENT_KINDS = frozenset(("track", "page", "screen"))
 """Calls that say what happened; the others say who somebody is."""
 
 # Each statement takes all its rows as one JSON parameter: one plan, whatever the batch.  Rows are
@@ -46,7 +46,7 @@ ON CONFLICT (workspace, name, path) DO UPDATE SET
     {", ".join(f'"{it}" = known."{it}" + excluded."{it}"' for it in TYPES)},
     samples = CASE WHEN excluded.samples <@ known.samples THEN known.samples ELSE ARRAY(
         SELECT DISTINCT it FROM unnest(known.samples || excluded.samples) AS it
-        ORDER BY it LIMIT {survey.SAMPLES}) END
+        ORDER BY it LIMIT {survey.MAX_SAMPLES}) END
 RETURNING name, (xmax = 0) AS is_new
 """)
 
@@ -58,35 +58,39 @@ DELETE FROM {property_} AS known USING (
     FROM {property_} WHERE workspace = :workspace AND name = ANY(:names)
 ) AS placed
 WHERE known.workspace = :workspace AND known.name = placed.name AND known.path = placed.path
-    AND placed.place > {survey.PATHS}
+    AND placed.place > {survey.MAX_PATHS}
 """)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
     """Count the events of the batch, and survey their properties."""
-    by_name: dict[str, list[Message]] = defaultdict(list)
+    by_name: dict[str, list[DecodedMessage]] = defaultdict(list)
     for message in batch.messages():
-        if message.event.kind in KINDS:
+        if message.event.kind in EVENT_KINDS:
             by_name[message.document.name].append(message)
     names = sorted(by_name)
     if not names:
         return
-    _add(tx, _ADD_EVENT_TYPES, batch.workspace, [_seen(it, by_name[it]) for it in names])
-    _add(tx, _ADD_DAYS, batch.workspace, [row for it in names for row in _days(it, by_name[it])])
-    properties = [row for it in names for row in _properties(it, by_name[it])]
+    _upsert(
+        tx, _ADD_EVENT_TYPES, batch.workspace, [_event_type_row(it, by_name[it]) for it in names]
+    )
+    _upsert(
+        tx, _ADD_DAYS, batch.workspace, [row for it in names for row in _day_rows(it, by_name[it])]
+    )
+    properties = [row for it in names for row in _property_rows(it, by_name[it])]
     if properties:
-        added = _add(tx, _ADD_PROPERTIES, batch.workspace, properties)
+        added = _upsert(tx, _ADD_PROPERTIES, batch.workspace, properties)
         grown = sorted({name for name, is_new in added if is_new})
         if grown:
             tx.execute(_DROP_EXCESS, {"workspace": batch.workspace, "names": grown})
 
 
-def _add(tx: Connection, statement: Any, workspace: int, rows: Sequence[dict[str, Any]]) -> Any:
+def _upsert(tx: Connection, statement: Any, workspace: int, rows: Sequence[dict[str, Any]]) -> Any:
     document = msgspec.json.encode(rows).decode()
     return tx.execute(statement, {"workspace": workspace, "rows": document})
 
 
-def _seen(name: str, messages: Sequence[Message]) -> dict[str, Any]:
+def _event_type_row(name: str, messages: Sequence[DecodedMessage]) -> dict[str, Any]:
     times = [it.event.occurred_at for it in messages]
     return {
         "name": name,
@@ -97,7 +101,7 @@ def _seen(name: str, messages: Sequence[Message]) -> dict[str, Any]:
     }
 
 
-def _days(name: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _day_rows(name: str, messages: Sequence[DecodedMessage]) -> list[dict[str, Any]]:
     counts = Counter([_utc(it.event.occurred_at).date() for it in messages])
     return [{"name": name, "day": each, "count": counts[each]} for each in sorted(counts)]
 
@@ -106,14 +110,14 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
-def _properties(name: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    found = survey.survey([it.document.properties for it in messages])
+def _property_rows(name: str, messages: Sequence[DecodedMessage]) -> list[dict[str, Any]]:
+    found = survey.survey_properties([it.document.properties for it in messages])
     return [
         {
             "name": name,
             "path": path,
             **{kind: found[path].counts.get(kind, 0) for kind in TYPES},
-            "samples": found[path].samples(),
+            "samples": found[path].encode_samples(),
         }
         for path in sorted(found)
     ]

@@ -10,17 +10,17 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
-from projections.event_catalogue.survey import sample
+from projections.event_catalogue.survey import decode_sample
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
 from projections.kit import cursors
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
 
-DAYS = 30
+DAYS_SHOWN = 30
 """Days shown of an event: the latest on which it occurred."""
 
 
-class EventTypesParams(BaseModel):
+class EventTypeListParams(BaseModel):
     """Which event names."""
 
     q: str | None = Field(None, description="Beginning of the name, in any case")
@@ -28,7 +28,7 @@ class EventTypesParams(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
 
-class PropertySeen(BaseModel):
+class EventProperty(BaseModel):
     """What has been seen at one path of an event's properties."""
 
     path: str = Field(description="As in `where=`, such as properties.items[].type")
@@ -46,10 +46,10 @@ class EventType(BaseModel):
     first_seen: datetime
     last_seen: datetime
     days: dict[date, int] = Field(description="Events a day (UTC), the latest 30 days with any")
-    properties: list[PropertySeen]
+    properties: list[EventProperty]
 
 
-class EventTypes(BaseModel):
+class EventTypeList(BaseModel):
     """A page of event names, in their order."""
 
     event_types: list[EventType]
@@ -57,14 +57,14 @@ class EventTypes(BaseModel):
     projected_to: int
 
 
-def answer_event_types(reader: Reader, params: EventTypesParams) -> dict[str, Any]:
+def list_event_types(reader: Reader, params: EventTypeListParams) -> dict[str, Any]:
     """Answer a page of the event names of the workspace."""
     wanted = select(event_type).where(event_type.c.workspace == reader.workspace)
     if params.q is not None:
         prefix = params.q.replace("\0", "\ufffd")
         wanted = wanted.where(func.starts_with(func.lower(event_type.c.name), func.lower(prefix)))
     if params.cursor is not None:
-        wanted = wanted.where(event_type.c.name > cursors.text(params.cursor))
+        wanted = wanted.where(event_type.c.name > cursors.decode_text(params.cursor))
     rows = (
         reader.tx.execute(wanted.order_by(event_type.c.name).limit(params.limit + 1))
         .mappings()
@@ -78,14 +78,14 @@ def answer_event_types(reader: Reader, params: EventTypesParams) -> dict[str, An
                 "name": row["name"],
                 "kind": row["kind"],
                 "count": row["count"],
-                "first_seen": shown(row["first_seen"]),
-                "last_seen": shown(row["last_seen"]),
+                "first_seen": format_utc(row["first_seen"]),
+                "last_seen": format_utc(row["last_seen"]),
                 "days": days[row["name"]],
                 "properties": properties[row["name"]],
             }
             for row in rows[: params.limit]
         ],
-        "next": cursors.after_text(names[-1]) if len(rows) > params.limit else None,
+        "next": cursors.encode_text(names[-1]) if len(rows) > params.limit else None,
         "projected_to": reader.projected_to,
     }
 
@@ -97,7 +97,9 @@ def _days(reader: Reader, names: Sequence[str]) -> dict[str, dict[str, int]]:
         .where(day.c.workspace == reader.workspace, day.c.name.in_(names))
         .subquery()
     )
-    latest = select(ranked).where(ranked.c.place <= DAYS).order_by(ranked.c.name, ranked.c.day)
+    latest = (
+        select(ranked).where(ranked.c.place <= DAYS_SHOWN).order_by(ranked.c.name, ranked.c.day)
+    )
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for row in reader.tx.execute(latest):
         found[row.name][row.day.isoformat()] = row.events
@@ -117,7 +119,7 @@ def _properties(reader: Reader, names: Sequence[str]) -> dict[str, list[dict[str
             {
                 "path": "properties" + row["path"],
                 "types": types,
-                "samples": [sample(it) for it in row["samples"]],
+                "samples": [decode_sample(it) for it in row["samples"]],
                 "count": sum(types.values()),
             }
         )
@@ -126,8 +128,8 @@ def _properties(reader: Reader, names: Sequence[str]) -> dict[str, list[dict[str
 
 event_types = Query(
     path="/event-types",
-    params=EventTypesParams,
-    answers=EventTypes,
-    answer=answer_event_types,
+    params=EventTypeListParams,
+    response_model=EventTypeList,
+    handler=list_event_types,
     summary="List the event names seen, with their properties, types and sample values",
 )

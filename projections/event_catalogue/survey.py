@@ -16,29 +16,29 @@ from zlib import crc32
 
 from projections.kit import where
 
-PATHS = 300
+MAX_PATHS = 300
 """Paths kept for an event name: the first in the order of their text."""
 
-PATH_LENGTH = 255
+MAX_PATH_LENGTH = 255
 """Longest path kept, in characters."""
 
-DEPTH = 10
+MAX_DEPTH = 10
 """Deepest nesting looked into."""
 
-ELEMENTS = 100
+MAX_ELEMENTS = 100
 """Elements looked at in one list: the first ones."""
 
-SAMPLES = 10
+MAX_SAMPLES = 10
 """Sample values kept for a path: those with the smallest CRC, a choice that looks random."""
 
-SAMPLE_LENGTH = 64
+MAX_SAMPLE_LENGTH = 64
 """Longest string that serves as a sample, in characters."""
 
 _CRCS = 2**32
 
 
 @dataclass(slots=True)
-class Values:
+class PathValues:
     """The values seen at one path."""
 
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -49,28 +49,32 @@ class Values:
     floats: set[float] = field(default_factory=set)
     booleans: set[bool] = field(default_factory=set)
 
-    def samples(self) -> list[str]:
+    def encode_samples(self) -> list[str]:
         """Return the samples as they are kept; :func:`sample` reads them."""
-        strings = [it for it in self.strings if len(it) <= SAMPLE_LENGTH]
+        strings = [it for it in self.strings if len(it) <= MAX_SAMPLE_LENGTH]
         numbers = {_float(it) for it in self.floats} | set(map(str, self.integers))
         booleans = ["true" if it else "false" for it in self.booleans]
-        return sorted(_first("s", strings) + _first("n", numbers) + _first("b", booleans))[:SAMPLES]
+        return sorted(
+            _smallest_by_crc("s", strings)
+            + _smallest_by_crc("n", numbers)
+            + _smallest_by_crc("b", booleans)
+        )[:MAX_SAMPLES]
 
 
-Survey = dict[str, Values]
+PropertySurvey = dict[str, PathValues]
 
 
-def survey(documents: Sequence[dict[str, Any]]) -> Survey:
+def survey_properties(documents: Sequence[dict[str, Any]]) -> PropertySurvey:
     """Return the values at every path of the documents."""
-    found: Survey = defaultdict(Values)
-    _objects(found, "", documents, 1)
+    found: PropertySurvey = defaultdict(PathValues)
+    _survey_objects(found, "", documents, 1)
     found.pop("", None)
-    if len(found) <= PATHS:
+    if len(found) <= MAX_PATHS:
         return found
-    return {path: found[path] for path in sorted(found)[:PATHS]}
+    return {path: found[path] for path in sorted(found)[:MAX_PATHS]}
 
 
-def sample(ordered: str) -> Any:
+def decode_sample(ordered: str) -> Any:
     """Return the value of a sample from its text: eight digits of CRC, a letter, the value."""
     kind, text = ordered[8], ordered[9:]
     if kind == "s":
@@ -80,18 +84,20 @@ def sample(ordered: str) -> Any:
     return float(text) if "." in text or "e" in text else int(text)
 
 
-def _objects(found: Survey, prefix: str, objects: Iterable[dict[str, Any]], depth: int) -> None:
+def _survey_objects(
+    found: PropertySurvey, prefix: str, objects: Iterable[dict[str, Any]], depth: int
+) -> None:
     shapes: dict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
     for each in objects:
         shapes[tuple(each)].append(tuple(each.values()))
     for keys, rows in shapes.items():
         for key, column in zip(keys, zip(*rows, strict=True), strict=False):
             path = prefix + _step(key)
-            if len(path) <= PATH_LENGTH:
-                _values(found, path, column, depth)
+            if len(path) <= MAX_PATH_LENGTH:
+                _survey_values(found, path, column, depth)
 
 
-def _values(found: Survey, path: str, column: Sequence[Any], depth: int) -> None:
+def _survey_values(found: PropertySurvey, path: str, column: Sequence[Any], depth: int) -> None:
     kinds = set(map(type, column))
     values = found[path]
     for kind in kinds:
@@ -102,15 +108,15 @@ def _values(found: Survey, path: str, column: Sequence[Any], depth: int) -> None
         values.counts[name] += len(same)
         if keep is not None:
             keep(values, same)
-        elif kind is dict and depth < DEPTH:
-            _objects(found, path, same, depth + 1)
-        elif kind is list and depth < DEPTH:
-            elements = [it for each in same for it in each[:ELEMENTS]]
-            if elements and len(path) + 2 <= PATH_LENGTH:
-                _values(found, path + "[]", elements, depth + 1)
+        elif kind is dict and depth < MAX_DEPTH:
+            _survey_objects(found, path, same, depth + 1)
+        elif kind is list and depth < MAX_DEPTH:
+            elements = [it for each in same for it in each[:MAX_ELEMENTS]]
+            if elements and len(path) + 2 <= MAX_PATH_LENGTH:
+                _survey_values(found, path + "[]", elements, depth + 1)
 
 
-_KINDS: dict[type, tuple[str, Callable[[Values, Sequence[Any]], None] | None]] = {
+_KINDS: dict[type, tuple[str, Callable[[PathValues, Sequence[Any]], None] | None]] = {
     str: ("string", lambda values, seen: values.strings.update(seen)),
     int: ("number", lambda values, seen: values.integers.update(seen)),
     float: ("number", lambda values, seen: values.floats.update(seen)),
@@ -123,7 +129,7 @@ _KINDS: dict[type, tuple[str, Callable[[Values, Sequence[Any]], None] | None]] =
 
 @lru_cache(maxsize=4096)
 def _step(key: str) -> str:
-    return where.step(key)
+    return where.path_step(key)
 
 
 def _float(value: float) -> str:
@@ -131,12 +137,12 @@ def _float(value: float) -> str:
     return repr(value + 0.0).removesuffix(".0")  # plus zero: there is a -0.0
 
 
-def _first(kind: str, texts: Collection[str]) -> list[str]:
+def _smallest_by_crc(kind: str, texts: Collection[str]) -> list[str]:
     """Return those with the smallest CRC, each after its CRC and the letter of its type."""
     # CRCs spread evenly, so nearly always this leaves enough, and little to sort.
-    bound = _CRCS * 4 * SAMPLES // max(len(texts), 1)
+    bound = _CRCS * 4 * MAX_SAMPLES // max(len(texts), 1)
     near = [(crc, it) for it in texts if (crc := crc32(it.encode())) < bound]
-    if len(near) < SAMPLES and bound < _CRCS:
+    if len(near) < MAX_SAMPLES and bound < _CRCS:
         near = [(crc32(it.encode()), it) for it in texts]
     near.sort()
-    return [f"{crc:08x}{kind}{it}" for crc, it in near[:SAMPLES]]
+    return [f"{crc:08x}{kind}{it}" for crc, it in near[:MAX_SAMPLES]]

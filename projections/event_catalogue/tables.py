@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from projections.runtime.projection import schema
+from projections.runtime.projection import schema_name
 
 NAME, VERSION = "event_catalogue", 1
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 # Every batch rewrites a few rows of these: room on the page keeps the indexes out of it.
 _ROOM = {"fillfactor": 60}

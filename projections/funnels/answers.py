@@ -13,46 +13,46 @@ import msgspec
 from domain.core.errors import InvalidRequest
 from domain.core.time import from_micros
 from domain.funnels.funnel import Funnel
-from domain.funnels.tally import Tally
-from projections.funnels.walking import Gone, gone
-from projections.kit.instants import shown
+from domain.funnels.tally import FunnelTally
+from projections.funnels.walking import ProfileWalk, walk_profiles
+from projections.kit.instants import format_utc
 from projections.runtime.projection import Reader
 
-MOST_VALUES = 100
+MAX_BREAKDOWN_VALUES = 100
 """Values that a breakdown tells apart, those of most people; the others are left out."""
 
 
-def count(reader: Reader, funnel: Funnel, clock: datetime) -> dict[str, Any]:
+def count_funnel(reader: Reader, funnel: Funnel, clock: datetime) -> dict[str, Any]:
     """Return how many people took each step by the clock."""
     steps = len(funnel.steps)
-    everybody = Tally(steps)
-    by_value: dict[bytes, Tally] = {}
-    for _, times, value in gone(reader, funnel, clock):
+    everybody = FunnelTally(steps)
+    by_value: dict[bytes, FunnelTally] = {}
+    for _, times, value in walk_profiles(reader, funnel, clock):
         everybody.add(times)
         if funnel.breakdown is not None:
             key = msgspec.json.encode(value, order="deterministic")
-            by_value.setdefault(key, Tally(steps)).add(times)
+            by_value.setdefault(key, FunnelTally(steps)).add(times)
     answer: dict[str, Any] = {"steps": _steps(funnel, everybody)}
     if funnel.breakdown is not None:
-        largest = sorted(by_value.items(), key=lambda it: (-it[1].began, it[0]))
+        largest = sorted(by_value.items(), key=lambda it: (-it[1].started, it[0]))
         answer["breakdown"] = [
             {"value": msgspec.Raw(key), "steps": _steps(funnel, tally)}
-            for key, tally in largest[:MOST_VALUES]
+            for key, tally in largest[:MAX_BREAKDOWN_VALUES]
         ]
         answer["values"] = len(largest)
     return answer
 
 
-def _steps(funnel: Funnel, tally: Tally) -> list[dict[str, Any]]:
+def _steps(funnel: Funnel, tally: FunnelTally) -> list[dict[str, Any]]:
     return [
         {"event": step.event, **counted._asdict()}
-        for step, counted in zip(funnel.steps, tally.counted(), strict=True)
+        for step, counted in zip(funnel.steps, tally.step_counts(), strict=True)
     ]
 
 
-def people(
+def list_profiles_at_step(
     reader: Reader,
-    everybody: Iterator[Gone],
+    walks: Iterator[ProfileWalk],
     steps: int,
     *,
     step: int,
@@ -67,22 +67,22 @@ def people(
         raise InvalidRequest(
             f"the funnel has steps 1 to {steps}, and after the last nobody is lost", step=step
         )
-    found = list(islice(_there(everybody, step, lost), limit + 1))
+    found = list(islice(_at_step(walks, step, lost), limit + 1))
     page = found[:limit]
-    return _shown(reader, page), page[-1].person if len(found) > limit else None
+    return _profile_rows(reader, page), page[-1].profile if len(found) > limit else None
 
 
-def _there(everybody: Iterator[Gone], step: int, lost: bool) -> Iterator[Gone]:
-    return (it for it in everybody if len(it.times) == step or (len(it.times) > step and not lost))
+def _at_step(walks: Iterator[ProfileWalk], step: int, lost: bool) -> Iterator[ProfileWalk]:
+    return (it for it in walks if len(it.times) == step or (len(it.times) > step and not lost))
 
 
-def _shown(reader: Reader, page: Sequence[Gone]) -> list[dict[str, Any]]:
-    names = reader.names(reader.persons(it.person for it in page).values())
+def _profile_rows(reader: Reader, page: Sequence[ProfileWalk]) -> list[dict[str, Any]]:
+    names = reader.identifiers(reader.profiles(it.profile for it in page).values())
     return [
         {
-            "profile_id": it.person,
-            "identifiers": [one._asdict() for one in names.get(it.person, ())],
-            "times": [shown(from_micros(at)) for at in it.times],
+            "profile_id": it.profile,
+            "identifiers": [one._asdict() for one in names.get(it.profile, ())],
+            "times": [format_utc(from_micros(at)) for at in it.times],
         }
         for it in page
     ]

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from projections.identity import tables
-from projections.identity.fold import apply, forget
-from projections.identity.profiles import count_large, people, person, persons
+from projections.identity.fold import apply, erase
+from projections.identity.profiles import (
+    count_large_profiles,
+    load_profile,
+    load_profile_ids,
+    load_profiles,
+)
 from projections.identity.queries import large_profiles
 from projections.identity.tables import member
 from projections.runtime.projection import Projection
 
-__all__ = ["count_large", "member", "people", "person", "persons", "projection"]
+__all__ = [
+    "count_large_profiles",
+    "load_profile",
+    "load_profile_ids",
+    "load_profiles",
+    "member",
+    "projection",
+]
 
 projection = Projection(
     name=tables.NAME,
@@ -17,6 +29,6 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     weight=1,
-    forget=forget,
+    erase=erase,
     queries=(large_profiles,),
 )

@@ -9,73 +9,81 @@ from uuid import UUID
 
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
-from domain.events.events import IdentifiersLinked, Merged, Unmerged
-from domain.identity.resolution import Absorbed, Fact, Linked, Separated, facts_of, joined, named
-from projections.identity.store import Pair
+from domain.events.events import IdentifiersLinked, ProfilesMerged, ProfilesUnmerged
+from domain.identity.resolution import (
+    IdentityFact,
+    LinkFact,
+    MergeFact,
+    UnmergeFact,
+    facts_from_event,
+    identifiers_in,
+    joined_pair,
+)
+from projections.identity.store import StreamPair
 from projections.runtime.batch import Batch
 
-_TELLING = (IdentifiersLinked, Merged, Unmerged)
+_IDENTITY_EVENTS = (IdentifiersLinked, ProfilesMerged, ProfilesUnmerged)
 
 
-class Said(NamedTuple):
+class IdentityFacts(NamedTuple):
     """What the batch's events say."""
 
-    links: dict[Pair, datetime]
+    links: dict[StreamPair, datetime]
     """When each was first shown."""
 
-    decisions: list[tuple[UUID, Absorbed | Separated]]
+    decisions: list[tuple[UUID, MergeFact | UnmergeFact]]
     """Each with the event that says so."""
 
     streams: dict[Identifier, UUID]
     """The streams of all who are named."""
 
     @property
-    def parts(self) -> bool:
+    def has_unmerges(self) -> bool:
         """Whether it takes anybody apart."""
-        return any(isinstance(fact, Separated) for _, fact in self.decisions)
+        return any(isinstance(fact, UnmergeFact) for _, fact in self.decisions)
 
 
-def said_in(batch: Batch) -> Said:
+def facts_in_batch(batch: Batch) -> IdentityFacts:
     """Return what the batch says.  A fact that names an impossible identifier says nothing."""
-    said = Said({}, [], {})
+    said = IdentityFacts({}, [], {})
     for recorded in batch.records:
         event = recorded.event
-        if isinstance(event, _TELLING):
-            for fact in facts_of(event):
+        if isinstance(event, _IDENTITY_EVENTS):
+            for fact in facts_from_event(event):
                 if _is_storable(fact):
-                    _add(said, event.id, fact, batch)
+                    _add_fact(said, event.id, fact, batch)
     return said
 
 
-def rows(said: Said) -> Iterator[tuple[Any, ...]]:
+def decision_rows(facts: IdentityFacts) -> Iterator[tuple[Any, ...]]:
     """Return the decisions as rows of `decision`, without their workspace."""
-    for event, fact in said.decisions:
-        if isinstance(fact, Absorbed):
-            yield _row(said.streams, event, fact.at, fact.primary, fact.secondary, fact)
+    for event, fact in facts.decisions:
+        if isinstance(fact, MergeFact):
+            yield _row(facts.streams, event, fact.at, fact.primary, fact.secondary, fact)
         else:
             for other in fact.apart_from:
-                yield _row(said.streams, event, fact.at, fact.identifier, other, None)
+                yield _row(facts.streams, event, fact.at, fact.identifier, other, None)
 
 
-def _is_storable(fact: Fact) -> bool:
-    return all(sanitise.text(it.value) == it.value for it in named(fact))
+def _is_storable(fact: IdentityFact) -> bool:
+    return all(sanitise.storable_text(it.value) == it.value for it in identifiers_in(fact))
 
 
-def _add(said: Said, event: UUID, fact: Fact, batch: Batch) -> None:
-    streams = said.streams
-    for identifier in named(fact):
+def _add_fact(facts: IdentityFacts, event: UUID, fact: IdentityFact, batch: Batch) -> None:
+    streams = facts.streams
+    for identifier in identifiers_in(fact):
         if identifier not in streams:
             streams[identifier] = batch.stream_of(identifier)
-    if isinstance(fact, Linked):
-        if pair := joined(fact):
+    if isinstance(fact, LinkFact):
+        if pair := joined_pair(fact):
             left, right = sorted(pair)
             between = streams[left], streams[right]
-            said.links[between] = min(fact.at, said.links.get(between, fact.at))
-    elif isinstance(fact, Absorbed) and not joined(fact):
+            facts.links[between] = min(fact.at, facts.links.get(between, fact.at))
+    elif isinstance(fact, MergeFact) and not joined_pair(fact):
         # A name that never joins is nobody's: the other was heard of, no more.
-        said.decisions.append((event, fact._replace(secondary=fact.primary)))
+        facts.decisions.append((event, fact._replace(secondary=fact.primary)))
     else:
-        said.decisions.append((event, fact))
+        facts.decisions.append((event, fact))
 
 
 def _row(  # noqa: PLR0917 - what a row is made of
@@ -84,7 +92,7 @@ def _row(  # noqa: PLR0917 - what a row is made of
     at: datetime,
     subject: Identifier,
     other: Identifier,
-    merge: Absorbed | None,
+    merge: MergeFact | None,
 ) -> tuple[Any, ...]:
     how = (True, merge.policy, merge.certain) if merge else (False, "", True)
     return (streams[subject], streams[other], event, at, *how, *subject, *other)

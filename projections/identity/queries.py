@@ -12,18 +12,18 @@ from projections.identity.tables import large, member
 from projections.kit import cursors
 from projections.runtime.projection import Query, Reader
 
-SAMPLE = 10
+SAMPLE_SIZE = 10
 """Identifiers that are shown of each."""
 
 
-class LargeParams(BaseModel):
+class LargeProfileListParams(BaseModel):
     """A page of them."""
 
     cursor: str | None = Field(None, description="`next` of the page before")
     limit: int = Field(50, ge=1, le=100)
 
 
-class ShownIdentifier(BaseModel):
+class SampleIdentifier(BaseModel):
     """One name of a person."""
 
     kind: str
@@ -35,10 +35,10 @@ class LargeProfile(BaseModel):
 
     id: UUID
     identifiers: int = Field(description="How many it has")
-    sample: list[ShownIdentifier]
+    sample: list[SampleIdentifier]
 
 
-class LargeProfiles(BaseModel):
+class LargeProfileList(BaseModel):
     """The largest first."""
 
     profiles: list[LargeProfile]
@@ -46,12 +46,12 @@ class LargeProfiles(BaseModel):
     projected_to: int
 
 
-def answer_large(reader: Reader, params: LargeParams) -> dict[str, Any]:
+def list_large_profiles(reader: Reader, params: LargeProfileListParams) -> dict[str, Any]:
     """Answer a page of large profiles.  Raises InvalidRequest for a cursor that is none of ours."""
     place = (large.c.identifiers, large.c.person)
     wanted = select(*place).where(large.c.workspace == reader.workspace)
     if params.cursor is not None:
-        wanted = wanted.where(tuple_(*place) < tuple_(*cursors.sized(params.cursor)))
+        wanted = wanted.where(tuple_(*place) < tuple_(*cursors.decode_sized(params.cursor)))
     largest_first = wanted.order_by(*(it.desc() for it in place)).limit(params.limit + 1)
     rows = reader.tx.execute(largest_first).all()
     page = rows[: params.limit]
@@ -59,24 +59,24 @@ def answer_large(reader: Reader, params: LargeParams) -> dict[str, Any]:
         "profiles": [
             {"id": id_, "identifiers": count, "sample": _sample(reader, id_)} for count, id_ in page
         ],
-        "next": cursors.after_sized(*page[-1]) if len(rows) > len(page) else None,
+        "next": cursors.encode_sized(*page[-1]) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
-def _sample(reader: Reader, person: UUID) -> list[dict[str, str]]:
+def _sample(reader: Reader, profile_id: UUID) -> list[dict[str, str]]:
     names = (
         select(member.c.kind, member.c.value)
-        .where(member.c.workspace == reader.workspace, member.c.person == person)
-        .limit(SAMPLE)
+        .where(member.c.workspace == reader.workspace, member.c.person == profile_id)
+        .limit(SAMPLE_SIZE)
     )
     return [{"kind": it.kind, "value": it.value} for it in reader.tx.execute(names)]
 
 
 large_profiles = Query(
     path="/profiles/large",
-    params=LargeParams,
-    answers=LargeProfiles,
-    answer=answer_large,
+    params=LargeProfileListParams,
+    response_model=LargeProfileList,
+    handler=list_large_profiles,
     summary="List profiles with more identifiers than a person has: shared devices, broken clients",
 )

@@ -11,16 +11,16 @@ import msgspec
 from sqlalchemy import Connection, TextClause, text
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolution import Absorbed, Separated
-from domain.profiles.erasure import Forgotten
+from domain.identity.resolution import MergeFact, UnmergeFact
+from domain.profiles.erasure import ErasureScope
 from projections.identity.tables import decision, link, member
 
-Pair = tuple[UUID, UUID]
-Links = Mapping[Pair, tuple[datetime, bool]]
+StreamPair = tuple[UUID, UUID]
+Links = Mapping[StreamPair, tuple[datetime, bool]]
 """When each was first shown, and whether it is idle."""
 
 
-class Member(NamedTuple):
+class MemberRow(NamedTuple):
     """A row of `member`, without its workspace."""
 
     stream: UUID
@@ -36,26 +36,26 @@ class Member(NamedTuple):
         return Identifier(self.kind, self.value)
 
 
-class Known(NamedTuple):
+class Neighbourhood(NamedTuple):
     """All that is kept about some streams and whoever they may be joined to."""
 
-    members: Collection[Member]
+    members: Collection[MemberRow]
     links: Links
-    decisions: Collection[Absorbed | Separated]
+    decisions: Collection[MergeFact | UnmergeFact]
 
 
-_LED_TO = f"""
+_NEIGHBOURS = f"""
     SELECT other FROM {link} WHERE workspace = :workspace AND stream = near.of {{awake}}
     UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = near.of {{awake}}
     UNION ALL SELECT other FROM {decision} WHERE workspace = :workspace AND stream = near.of AND joins
     UNION ALL SELECT stream FROM {decision} WHERE workspace = :workspace AND other = near.of AND joins
 """
 
-_LEADING = f"""
+_NEIGHBOURHOOD_SQL = f"""
 WITH RECURSIVE near (of) AS (
     SELECT stream FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)
     UNION
-    SELECT next.of FROM near CROSS JOIN LATERAL ({_LED_TO}) AS next (of)
+    SELECT next.of FROM near CROSS JOIN LATERAL ({_NEIGHBOURS}) AS next (of)
 )
 SELECT stream, kind, value, person, guessed, demoted_at AT TIME ZONE 'UTC'
 FROM near CROSS JOIN LATERAL (
@@ -63,7 +63,7 @@ FROM near CROSS JOIN LATERAL (
 ) AS known
 """
 
-_SHOWN = f"""
+_LINKS_SQL = f"""
 SELECT stream, other, at AT TIME ZONE 'UTC', idle FROM {link}
 WHERE workspace = :workspace AND stream = ANY(:streams) {{awake}}
 """
@@ -73,63 +73,73 @@ SELECT at AT TIME ZONE 'UTC', joins, policy, certain, kind, value, other_kind, o
 FROM {decision} WHERE workspace = :workspace AND stream = ANY(:streams)
 """)
 
-_NEAR = {False: text(_LEADING.format(awake="AND NOT idle")), True: text(_LEADING.format(awake=""))}
-_LINKS = {False: text(_SHOWN.format(awake="AND NOT idle")), True: text(_SHOWN.format(awake=""))}
+_NEIGHBOURHOOD = {
+    False: text(_NEIGHBOURHOOD_SQL.format(awake="AND NOT idle")),
+    True: text(_NEIGHBOURHOOD_SQL.format(awake="")),
+}
+_LINKS = {
+    False: text(_LINKS_SQL.format(awake="AND NOT idle")),
+    True: text(_LINKS_SQL.format(awake="")),
+}
 
 
-def near(tx: Connection, workspace: int, streams: Iterable[UUID], *, whole: bool) -> Known:
+def neighbourhood(
+    tx: Connection, workspace: int, streams: Iterable[UUID], *, include_idle: bool
+) -> Neighbourhood:
     """Return what is kept of the streams, and of all that facts lead to from there.
 
     Idle links lead nowhere, and are left out, unless the ``whole`` is asked for.
     """
     asked = {"workspace": workspace, "streams": list(streams)}
-    members = [_member(*row) for row in tx.execute(_NEAR[whole], asked)]
-    return Known(members, *kept(tx, workspace, members, whole=whole))
+    members = [_member(*row) for row in tx.execute(_NEIGHBOURHOOD[include_idle], asked)]
+    return Neighbourhood(
+        members, *load_links_and_decisions(tx, workspace, members, include_idle=include_idle)
+    )
 
 
-def kept(
-    tx: Connection, workspace: int, members: Collection[Member], *, whole: bool = True
-) -> tuple[Links, Collection[Absorbed | Separated]]:
+def load_links_and_decisions(
+    tx: Connection, workspace: int, members: Collection[MemberRow], *, include_idle: bool = True
+) -> tuple[Links, Collection[MergeFact | UnmergeFact]]:
     """Return the links between these members, and the decisions about them."""
     if not members:
         return {}, ()
     asked = {"workspace": workspace, "streams": [it.stream for it in members]}
     links = {
         (stream, other): (at.replace(tzinfo=UTC), idle)
-        for stream, other, at, idle in tx.execute(_LINKS[whole], asked)
+        for stream, other, at, idle in tx.execute(_LINKS[include_idle], asked)
     }
     return links, [_decision(*row) for row in tx.execute(_DECISIONS, asked)]
 
 
-_ARE_SHOWN = text(f"""
+_LINKED_STREAMS = text(f"""
 SELECT it FROM unnest(CAST(:streams AS uuid[])) AS it
 WHERE EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND stream = it)
     OR EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND other = it)
 """)
 
 
-def shown(tx: Connection, workspace: int, streams: Collection[UUID]) -> Collection[UUID]:
+def linked_streams(tx: Connection, workspace: int, streams: Collection[UUID]) -> Collection[UUID]:
     """Return those of the streams that were shown with another, idle links included."""
     if not streams:
         return ()
     asked = {"workspace": workspace, "streams": list(streams)}
-    return set(tx.execute(_ARE_SHOWN, asked).scalars())
+    return set(tx.execute(_LINKED_STREAMS, asked).scalars())
 
 
 def _member(  # noqa: PLR0917 - the columns of a row
     stream: UUID, kind: str, value: str, person: UUID, guessed: bool, demoted_at: datetime | None
-) -> Member:
+) -> MemberRow:
     at = None if demoted_at is None else demoted_at.replace(tzinfo=UTC)
-    return Member(stream, kind, value, person, guessed, at)
+    return MemberRow(stream, kind, value, person, guessed, at)
 
 
 def _decision(  # noqa: PLR0917 - the columns of a row
     at: datetime, joins: bool, policy: Any, certain: bool, kind: str, value: str, *other: str
-) -> Absorbed | Separated:
+) -> MergeFact | UnmergeFact:
     at, subject = at.replace(tzinfo=UTC), Identifier(kind, value)
     if joins:
-        return Absorbed(at, subject, Identifier(*other), policy, certain)
-    return Separated(at, subject, frozenset((Identifier(*other),)))
+        return MergeFact(at, subject, Identifier(*other), policy, certain)
+    return UnmergeFact(at, subject, frozenset((Identifier(*other),)))
 
 
 _PUT_LINKS = text(f"""
@@ -152,18 +162,20 @@ ON CONFLICT DO NOTHING
 _DECISION = tuple(it.name for it in decision.columns)[1:]
 
 
-def put_links(tx: Connection, workspace: int, links: Mapping[Pair, tuple[datetime, bool]]) -> None:
+def upsert_links(
+    tx: Connection, workspace: int, links: Mapping[StreamPair, tuple[datetime, bool]]
+) -> None:
     """Keep links that are new, or other than they were."""
     rows = [(*pair, *told) for pair, told in links.items()]
-    write(tx, _PUT_LINKS, workspace, ("stream", "other", "at", "idle"), rows)
+    execute_json_rows(tx, _PUT_LINKS, workspace, ("stream", "other", "at", "idle"), rows)
 
 
-def put_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:
+def insert_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:
     """Keep rows of `decision`, given without their workspace."""
-    write(tx, _PUT_DECISIONS, workspace, _DECISION, rows)
+    execute_json_rows(tx, _PUT_DECISIONS, workspace, _DECISION, rows)
 
 
-_FORGET = (
+_DELETE_ERASED = (
     text(f"""
 DELETE FROM {link} WHERE workspace = :workspace AND (stream = ANY(:gone) OR other = ANY(:gone))
 """),
@@ -174,18 +186,18 @@ WHERE workspace = :workspace AND (stream = ANY(:cleared) OR other = ANY(:gone))
 )
 
 
-def drop(tx: Connection, forgotten: Forgotten) -> None:
+def delete_erased(tx: Connection, forgotten: ErasureScope) -> None:
     """Remove what names an erased person, and the decisions of streams that are given anew."""
     asked = {
         "workspace": forgotten.workspace,
         "gone": list(forgotten.streams),
-        "cleared": list(forgotten.cleared),
+        "cleared": list(forgotten.cleared_streams),
     }
-    for statement in _FORGET:
+    for statement in _DELETE_ERASED:
         tx.execute(statement, asked)
 
 
-def write(
+def execute_json_rows(
     tx: Connection,
     statement: TextClause,
     workspace: int,

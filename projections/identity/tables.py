@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.runtime.projection import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "identity", 2
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 link = Table(
     "link",

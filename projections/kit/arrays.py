@@ -39,13 +39,13 @@ class Blobs(list[Any]):
     """Go to the server as ``bytea[]``."""
 
 
-def packed(values: Sequence[Any]) -> list[Any]:
+def pack_array(values: Sequence[Any]) -> list[Any]:
     """Return values of one type as an array that is packed at once, if there is one for them."""
     first = next((it for it in values if it is not None), None)
     return _ARRAYS.get(type(first), list)(values)
 
 
-def integers(values: Sequence[int]) -> bytes:
+def pack_int_array(values: Sequence[int]) -> bytes:
     """Return what the binary COPY of an ``integer[]`` column wants."""
     sized = chain.from_iterable(zip(repeat(4), values, strict=False))
     return _head(values, _INTEGER) + struct.pack(f">{2 * len(values)}i", *sized)

@@ -19,14 +19,14 @@ def jsonb(document: bytes) -> bytes:
     return _JSONB_VERSION + document
 
 
-def binary(tx: Connection) -> psycopg.Cursor[Any]:
+def binary_cursor(tx: Connection) -> psycopg.Cursor[Any]:
     """Return a cursor that is answered in binary: at half the cost of text."""
     driver = tx.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver.cursor(binary=True)
 
 
-def copy(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
+def copy_rows(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """Copy the rows into the table, values in the order of its columns.
 
     Runs in the transaction of ``tx``.  Values of ``jsonb`` columns are what :func:`jsonb` returns, those of

@@ -13,101 +13,101 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def after_event(occurred_at: datetime, *place: int) -> str:
+def encode_event(occurred_at: datetime, *position: int) -> str:
     """Return the cursor of a page whose last event has this time and place in the ledger."""
-    return after_text(".".join(map(str, (_microseconds(occurred_at), *place))))
+    return encode_text(".".join(map(str, (_microseconds(occurred_at), *position))))
 
 
-def event(cursor: str) -> tuple[datetime, int, int]:
+def decode_event(cursor: str) -> tuple[datetime, int, int]:
     """Return time, position and ordinal as :func:`after_event` was given, or raise InvalidRequest."""
     try:
-        moment, position, ordinal = (int(part) for part in text(cursor).split("."))
+        moment, position, ordinal = (int(part) for part in decode_text(cursor).split("."))
         if not (0 <= position < 2**63 and 0 <= ordinal < 2**31):
-            _refuse(cursor)
+            _reject(cursor)
         return _instant(moment), position, ordinal
     except (ValueError, OverflowError):
-        _refuse(cursor)
+        _reject(cursor)
 
 
-def after_sized(size: int, id_: UUID) -> str:
+def encode_sized(size: int, id_: UUID) -> str:
     """Return the cursor of a page, by size, whose last row is this one."""
-    return after_text(f"{size}.{id_}")
+    return encode_text(f"{size}.{id_}")
 
 
-def sized(cursor: str) -> tuple[int, UUID]:
+def decode_sized(cursor: str) -> tuple[int, UUID]:
     """Return what :func:`after_sized` was given, or raise InvalidRequest."""
-    size, _, id_ = text(cursor).partition(".")
+    size, _, id_ = decode_text(cursor).partition(".")
     try:
         if not 0 <= int(size) < 2**31:
-            _refuse(cursor)
+            _reject(cursor)
         return int(size), UUID(id_)
     except ValueError:
-        _refuse(cursor)
+        _reject(cursor)
 
 
-def after_position(position: int) -> str:
+def encode_position(position: int) -> str:
     """Return the cursor of a page that ended at this position of the ledger."""
-    return after_text(f"{position}")
+    return encode_text(f"{position}")
 
 
-def position(cursor: str) -> int:
+def decode_position(cursor: str) -> int:
     """Return what :func:`after_position` was given, or raise InvalidRequest."""
-    said = text(cursor)
+    said = decode_text(cursor)
     if not (said.isascii() and said.isdigit() and len(said) <= 18):
-        _refuse(cursor)
+        _reject(cursor)
     return int(said)
 
 
-def after_session(started_at: datetime, stream: UUID, session: str) -> str:
+def encode_session(started_at: datetime, stream: UUID, session: str) -> str:
     """Return the cursor of a page that ended at what this stream did under this session id."""
-    return after_text(f"{_microseconds(started_at)}.{stream}.{session}")
+    return encode_text(f"{_microseconds(started_at)}.{stream}.{session}")
 
 
-def session(cursor: str) -> tuple[datetime, UUID, str]:
+def decode_session(cursor: str) -> tuple[datetime, UUID, str]:
     """Return what :func:`after_session` was given, or raise InvalidRequest."""
     try:
-        moment, stream, session = text(cursor).split(".", 2)
+        moment, stream, session = decode_text(cursor).split(".", 2)
         return _instant(int(moment)), UUID(stream), session
     except (ValueError, OverflowError):
-        _refuse(cursor)
+        _reject(cursor)
 
 
-def after_stream(at: datetime, stream: UUID) -> str:
+def encode_stream(at: datetime, stream: UUID) -> str:
     """Return the cursor of a page whose last row has this time and stream."""
-    return after_text(f"{_microseconds(at)}.{stream}")
+    return encode_text(f"{_microseconds(at)}.{stream}")
 
 
-def stream(cursor: str) -> tuple[datetime, UUID]:
+def decode_stream(cursor: str) -> tuple[datetime, UUID]:
     """Return what :func:`after_stream` was given, or raise InvalidRequest."""
     try:
-        moment, stream = text(cursor).split(".")
+        moment, stream = decode_text(cursor).split(".")
         return _instant(int(moment)), UUID(stream)
     except (ValueError, OverflowError):
-        _refuse(cursor)
+        _reject(cursor)
 
 
-def person(cursor: str) -> UUID:
+def decode_profile_id(cursor: str) -> UUID:
     """Return the id that :func:`after_text` was given, or raise InvalidRequest."""
     try:
-        return UUID(text(cursor))
+        return UUID(decode_text(cursor))
     except ValueError:
-        _refuse(cursor)
+        _reject(cursor)
 
 
-def after_trigger(last: tuple[object, ...]) -> str:
+def encode_trigger(last: tuple[object, ...]) -> str:
     """Return the cursor of a page whose last trigger has this place and key."""
-    return after_text(" ".join(map(str, last)))
+    return encode_text(" ".join(map(str, last)))
 
 
-def trigger(cursor: str) -> tuple[int, int, str, int, str]:
+def decode_trigger(cursor: str) -> tuple[int, int, str, int, str]:
     """Return what :func:`after_trigger` was given, or raise InvalidRequest."""
     try:
-        at, by, rule, version, cause = text(cursor).split(" ")
+        at, by, rule, version, cause = decode_text(cursor).split(" ")
         found = int(at), int(by), rule, int(version), cause
     except ValueError:
-        _refuse(cursor)
+        _reject(cursor)
     if any(abs(it) >= 2**63 for it in found[:2]) or abs(found[3]) >= 2**31:
-        _refuse(cursor)
+        _reject(cursor)
     return found
 
 
@@ -119,25 +119,25 @@ def _instant(microseconds: int) -> datetime:
     return _EPOCH + microseconds * _MICROSECOND
 
 
-def after_text(last: str) -> str:
+def encode_text(last: str) -> str:
     """Return the cursor of a page that ended at this text."""
     return urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 
-def text(cursor: str) -> str:
+def decode_text(cursor: str) -> str:
     """Return what :func:`after_text` was given, or raise InvalidRequest."""
     try:
         raw = cursor.encode("ascii")
         padded = raw + b"=" * (-len(raw) % 4)
         decoded = b64decode(padded, altchars=b"-_", validate=True).decode()
     except ValueError:
-        _refuse(cursor)
+        _reject(cursor)
     if "\0" in decoded:
-        _refuse(cursor)
+        _reject(cursor)
     return decoded
 
 
-def _refuse(cursor: str) -> NoReturn:
+def _reject(cursor: str) -> NoReturn:
     raise InvalidRequest(
         "cursor is none of ours; send the `next` of the page before, unchanged, or none",
         cursor=cursor[:100],

@@ -12,38 +12,40 @@ from psycopg import Connection as Driver
 from psycopg import Cursor
 from sqlalchemy import Connection, Table
 
-from projections.kit.arrays import packed
+from projections.kit.arrays import pack_array
 
 T = TypeVar("T")
 
-UNDER_WAY = 4 * 1024 * 1024
+SEND_BUFFER_BYTES = 4 * 1024 * 1024
 """Bytes that may be on the way to the server; the system may allow less."""
 
-FLUSHED_AFTER = 20
+FLUSH_INTERVAL = 20
 """Values between which nothing is sent."""
 
 
-def cursor(tx: Connection) -> Cursor[Any]:
+def binary_cursor(tx: Connection) -> Cursor[Any]:
     """Return a cursor that speaks binary."""
-    return _driver(tx).cursor(binary=True)
+    return _psycopg_connection(tx).cursor(binary=True)
 
 
-def each(tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...]]) -> None:
+def execute_with_arrays(
+    tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...]]
+) -> None:
     """Run a statement over rows, given as one array for each column."""
     if rows:
-        with cursor(tx) as ask:
-            ask.execute(sql, (*map(packed, zip(*rows, strict=True)), workspace))
+        with binary_cursor(tx) as ask:
+            ask.execute(sql, (*map(pack_array, zip(*rows, strict=True)), workspace))
 
 
-def insert(tx: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_rows(tx: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Write rows, values in the order of the table's columns: unlike `copy`, in a pipeline too."""
     if rows:
         kinds = (it.type.compile(tx.dialect).partition(" COLLATE")[0] for it in table.columns)
         arrays = ", ".join(f"%b::{kind}[]" for kind in kinds)
-        with cursor(tx) as ask:
+        with binary_cursor(tx) as ask:
             ask.execute(
                 f"INSERT INTO {table} SELECT * FROM unnest({arrays})",
-                [*map(packed, zip(*rows, strict=True))],
+                [*map(pack_array, zip(*rows, strict=True))],
             )
 
 
@@ -53,25 +55,25 @@ def pipeline(tx: Connection) -> Iterator[None]:
 
     What goes wrong with one is raised by a later one, at the latest at the end.  Nothing can be copied meanwhile.
     """
-    driver = _driver(tx)
+    driver = _psycopg_connection(tx)
     with socket(fileno=os.dup(driver.pgconn.socket)) as line:
         # What a Unix socket holds by itself is less than one statement, so that the rest would be waited for.
         if line.family == AF_UNIX:
-            line.setsockopt(SOL_SOCKET, SO_SNDBUF, UNDER_WAY)
+            line.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
     with driver.pipeline():
         yield
 
 
-def pumped(tx: Connection, values: Iterable[T]) -> Iterator[T]:
+def iterate_and_flush(tx: Connection, values: Iterable[T]) -> Iterator[T]:
     """Give values out; between them the server is sent what it could not take at once."""
-    flush = _driver(tx).pgconn.flush
+    flush = _psycopg_connection(tx).pgconn.flush
     for number, it in enumerate(values):
-        if number % FLUSHED_AFTER == 0:
+        if number % FLUSH_INTERVAL == 0:
             flush()
         yield it
 
 
-def _driver(tx: Connection) -> Driver[Any]:
+def _psycopg_connection(tx: Connection) -> Driver[Any]:
     driver = tx.connection.driver_connection
     assert isinstance(driver, Driver)
     return driver

@@ -12,7 +12,7 @@ from domain.core.errors import InvalidRequest
 _LOST_PLUS = re.compile(r"(T[\d:.]+) (\d\d:?\d\d)$")
 
 
-def zone(name: str) -> tzinfo:
+def parse_zone(name: str) -> tzinfo:
     """Return the IANA time zone, or raise InvalidRequest."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
@@ -23,14 +23,14 @@ def zone(name: str) -> tzinfo:
         ) from None
 
 
-def instant(text: str, where: tzinfo, parameter: str) -> datetime:
+def parse_instant(text: str, zone: tzinfo, parameter: str) -> datetime:
     """Return the instant, in UTC, of an RFC 3339 time or of a date or time without offset in a zone.
 
     A date is its midnight.  Raises InvalidRequest for anything else.
     """
     try:
         local = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text.strip()))
-        aware = local if local.tzinfo else local.replace(tzinfo=where)
+        aware = local if local.tzinfo else local.replace(tzinfo=zone)
         return aware.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidRequest(
@@ -40,7 +40,7 @@ def instant(text: str, where: tzinfo, parameter: str) -> datetime:
         ) from None
 
 
-def shown(moment: datetime) -> str:
+def format_utc(moment: datetime) -> str:
     """Return the instant in RFC 3339, UTC, with microseconds and a Z."""
     text = moment.isoformat(timespec="microseconds")
     if not text.endswith("+00:00"):
@@ -48,12 +48,12 @@ def shown(moment: datetime) -> str:
     return text[:-6] + "Z"
 
 
-def shown_if_any(moment: datetime | None) -> str | None:
+def format_utc_or_none(moment: datetime | None) -> str | None:
     """Return the instant as :func:`shown` does, or None."""
-    return None if moment is None else shown(moment)
+    return None if moment is None else format_utc(moment)
 
 
-def place(text: str, parameter: str) -> int | datetime:
+def parse_position_or_instant(text: str, parameter: str) -> int | datetime:
     """Return a position of the ledger, or an instant as :func:`instant` reads it in UTC.
 
     Raises InvalidRequest for anything else.
@@ -61,7 +61,7 @@ def place(text: str, parameter: str) -> int | datetime:
     if text.isascii() and text.isdigit():
         return min(int(text), 2**63 - 1)
     try:
-        return instant(text, UTC, parameter)
+        return parse_instant(text, UTC, parameter)
     except InvalidRequest:
         raise InvalidRequest(
             f"{parameter} is neither a position nor a date or time: {text!r}; "

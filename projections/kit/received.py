@@ -12,22 +12,22 @@ from domain.core import sanitise
 from domain.events.events import MessageEvent
 
 
-def shown(event: MessageEvent) -> dict[str, Any]:
+def received_json(event: MessageEvent) -> dict[str, Any]:
     """Return what was received: readable as JSON, and exactly as it came."""
     received = event.raw or event.payload
     try:
         raw, encoding = received.decode(), "utf-8"
     except UnicodeDecodeError:
         raw, encoding = b64encode(received).decode(), "base64"
-    document = as_json(received)
+    document = strict_json(received)
     return {
-        "payload": as_json(event.payload) if document is None else document,
+        "payload": strict_json(event.payload) if document is None else document,
         "raw": raw,
         "raw_encoding": encoding,
     }
 
 
-def as_json(document: bytes) -> Raw | None:
+def strict_json(document: bytes) -> Raw | None:
     """Return the document as strict JSON, number for number; None if it is no JSON at all."""
     try:
         msgspec.json.decode(document)
@@ -38,6 +38,6 @@ def as_json(document: bytes) -> Raw | None:
 
 def _repaired(document: bytes) -> Raw | None:
     try:
-        return Raw(sanitise.dump(sanitise.parse(document)))
+        return Raw(sanitise.dump_json(sanitise.parse_leniently(document)))
     except (ValueError, RecursionError):
         return None

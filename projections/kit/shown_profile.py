@@ -9,21 +9,21 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolved_profile import Person
+from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import view as profile_view
-from domain.profiles.as_of import Place
+from domain.profiles.as_of import LedgerPoint
 from domain.profiles.state import ProfileState
-from projections.kit.instants import shown, shown_if_any
+from projections.kit.instants import format_utc, format_utc_or_none
 
 
-class ShownIdentifier(BaseModel):
+class ProfileIdentifier(BaseModel):
     """A name that the person goes by."""
 
     kind: str = Field(description="user_id, email, phone, external_id or anonymous_id")
     value: str
 
 
-class Contact(BaseModel):
+class ProfileContact(BaseModel):
     """A way to reach the person."""
 
     kind: str = Field(description="email, phone, facebook or push")
@@ -31,7 +31,7 @@ class Contact(BaseModel):
     since: datetime = Field(description="When it was last said")
 
 
-class Device(BaseModel):
+class ProfileDevice(BaseModel):
     """A device with a push token."""
 
     token: str
@@ -40,7 +40,7 @@ class Device(BaseModel):
     attributes: dict[str, Any]
 
 
-class Group(BaseModel):
+class ProfileGroup(BaseModel):
     """A group, account or other object that the person is related to."""
 
     object_type_id: str
@@ -49,17 +49,17 @@ class Group(BaseModel):
     relationship: dict[str, Any] = Field(description="What the person is to it")
 
 
-class ShownProfile(BaseModel):
+class ProfileSnapshot(BaseModel):
     """What is known of one person."""
 
     id: UUID
-    identifiers: list[ShownIdentifier] = Field(description="Strongest kind first")
+    identifiers: list[ProfileIdentifier] = Field(description="Strongest kind first")
     name: str | None
     attributes: dict[str, Any] = Field(description="The latest word on each top-level trait")
     tags: list[str]
-    contacts: list[Contact]
-    groups: list[Group]
-    devices: list[Device]
+    contacts: list[ProfileContact]
+    groups: list[ProfileGroup]
+    devices: list[ProfileDevice]
     counts: dict[str, int] = Field(description="Messages of each name")
     first_seen: datetime | None
     last_seen: datetime | None
@@ -70,41 +70,42 @@ class ShownProfile(BaseModel):
     absorbed: list[UUID] = Field(description="Other ids of the person; they answer, too")
 
 
-class ShownPlace(BaseModel):
+class AsOfPoint(BaseModel):
     """A position of the ledger, and when it was reached."""
 
     position: int
     instant: datetime
 
 
-def profile(person: Person, state: ProfileState) -> dict[str, Any]:
+def profile_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any]:
     """Return all that a person's joined state shows, for `msgspec.json` to encode."""
     return {
-        "id": person.id,
-        "identifiers": identifiers(state.identifiers),
-        "name": profile_view.name(state),
+        "id": profile.id,
+        "identifiers": identifiers_json(state.identifiers),
+        "name": profile_view.display_name(state),
         "attributes": profile_view.attributes(state),
         "tags": profile_view.tags(state),
         "contacts": [
-            it._asdict() | {"since": shown(it.since)} for it in profile_view.contacts(state)
+            it._asdict() | {"since": format_utc(it.since)} for it in profile_view.contacts(state)
         ],
         "groups": [it._asdict() for it in profile_view.groups(state)],
         "devices": [
-            it._asdict() | {"last_used": shown(it.last_used)} for it in profile_view.devices(state)
+            it._asdict() | {"last_used": format_utc(it.last_used)}
+            for it in profile_view.devices(state)
         ],
         "counts": dict(sorted(state.counts.items())),
-        "first_seen": shown_if_any(state.first_seen),
-        "last_seen": shown_if_any(state.last_seen),
-        "full": profile_view.full(state),
-        "absorbed": person.absorbed,
+        "first_seen": format_utc_or_none(state.first_seen),
+        "last_seen": format_utc_or_none(state.last_seen),
+        "full": profile_view.truncated_parts(state),
+        "absorbed": profile.absorbed,
     }
 
 
-def identifiers(known: tuple[Identifier, ...]) -> list[dict[str, str]]:
+def identifiers_json(values: tuple[Identifier, ...]) -> list[dict[str, str]]:
     """Return identifiers as answers show them."""
-    return [it._asdict() for it in known]
+    return [it._asdict() for it in values]
 
 
-def place(known: Place) -> dict[str, Any]:
+def point_json(point: LedgerPoint) -> dict[str, Any]:
     """Return a place of the ledger as answers show it."""
-    return {"position": known.position, "instant": shown(known.recorded_at)}
+    return {"position": point.position, "instant": format_utc(point.recorded_at)}

@@ -13,11 +13,11 @@ from ua_parser.re2 import Resolver
 DeviceType = Literal["unknown", "mobile", "tablet", "desktop", "spider", "TV", "console"]
 DEVICE_TYPES: tuple[DeviceType, ...] = get_args(DeviceType)
 
-LONGEST = 512
+MAX_LENGTH = 512
 """Characters of a User-Agent that are looked at; real ones have about 150."""
 
 # The first that is found decides: a console is also a TV, a TV also runs Android.
-_SHOWN_BY: tuple[tuple[DeviceType, re.Pattern[str]], ...] = (
+_DEVICE_PATTERNS: tuple[tuple[DeviceType, re.Pattern[str]], ...] = (
     ("console", re.compile(r"playstation|nintendo|xbox|\bsteam ?deck", re.IGNORECASE)),
     (
         "TV",
@@ -41,7 +41,7 @@ _SHOWN_BY: tuple[tuple[DeviceType, re.Pattern[str]], ...] = (
 )
 
 
-class Client(NamedTuple):
+class UserAgentClient(NamedTuple):
     """What runs where."""
 
     device_type: DeviceType
@@ -51,18 +51,18 @@ class Client(NamedTuple):
     """With its version: ``Windows 10``, ``iOS 17.5``."""
 
 
-UNKNOWN = Client("unknown")
+UNKNOWN = UserAgentClient("unknown")
 
 
 @lru_cache(maxsize=8192)  # the same few thousand come again and again, and one takes 0.1 ms
-def read(user_agent: str) -> Client:
+def parse_user_agent(user_agent: str) -> UserAgentClient:
     """Return what the User-Agent says; all unknown for one that says nothing."""
     if not user_agent.strip():
         return UNKNOWN
-    text = user_agent[:LONGEST]
+    text = user_agent[:MAX_LENGTH]
     parsed = _parser().parse(text)
     browser = parsed.user_agent
-    return Client(
+    return UserAgentClient(
         _device_type(text, parsed.device),
         browser.family if browser else None,
         _version(browser) if browser else None,
@@ -79,7 +79,7 @@ def _parser() -> Parser:
 def _device_type(text: str, device: Device | None) -> DeviceType:
     if device is not None and device.family == "Spider":
         return "spider"
-    return next((kind for kind, shown in _SHOWN_BY if shown.search(text)), "unknown")
+    return next((kind for kind, shown in _DEVICE_PATTERNS if shown.search(text)), "unknown")
 
 
 def _version(browser: UserAgent) -> str | None:

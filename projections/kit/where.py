@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from domain.core import sanitise
 from domain.core.errors import InvalidRequest
 
-LONGEST = 1_000
+MAX_LENGTH = 1_000
 """Characters that one filter may have."""
 
 _ROOT = re.compile(r"properties(?=[.\[])")
@@ -40,7 +40,7 @@ _OPERATORS = {"=": "==", "!=": "==", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 
 
 @dataclass(frozen=True)
-class Filter:
+class PropertyFilter:
     """One comparison, understood."""
 
     steps: tuple[str | None, ...]
@@ -53,32 +53,32 @@ class Filter:
     """What it is compared with, as JSON text: numbers keep every digit."""
 
 
-def parse(text: str) -> Filter:
+def parse_filter(text: str) -> PropertyFilter:
     """Read one filter, or raise InvalidRequest with what to write instead."""
-    if len(text) > LONGEST:
-        raise _refusal(text[:100], f"is longer than {LONGEST} characters")
+    if len(text) > MAX_LENGTH:
+        raise _invalid(text[:100], f"is longer than {MAX_LENGTH} characters")
     text = text.strip()
     root = _ROOT.match(text)
     if root is None:
-        raise _refusal(text, "does not begin with a path such as properties.total")
+        raise _invalid(text, "does not begin with a path such as properties.total")
     steps, at = _path(text, root.end())
     if exists := _EXISTS.fullmatch(text, at):
-        return Filter(steps, "not exists" if exists["absent"] else "exists")
+        return PropertyFilter(steps, "not exists" if exists["absent"] else "exists")
     compares = _COMPARES.fullmatch(text, at)
     if compares is None:
-        raise _refusal(text, f"has no operator after {text[:at]!r}")
+        raise _invalid(text, f"has no operator after {text[:at]!r}")
     value = _value(text, compares["value"])
     if compares["operator"] not in ("=", "!=") and value in ("true", "false", "null"):
-        raise _refusal(text, f"orders by {value}, but only numbers and strings have an order")
-    return Filter(steps, compares["operator"], value)
+        raise _invalid(text, f"orders by {value}, but only numbers and strings have an order")
+    return PropertyFilter(steps, compares["operator"], value)
 
 
-def condition(document: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+def sql_condition(document: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Return the SQL condition that the properties in a ``jsonb`` column meet the filter.
 
     Path and value are bound parameters; nothing of the text becomes SQL.
     """
-    wanted = parse(text)
+    wanted = parse_filter(text)
     found = func.jsonb_path_exists(
         document,
         cast(literal(_json_path(wanted), Text), JSONPATH),
@@ -88,7 +88,7 @@ def condition(document: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     return not_(found) if wanted.operator in ("!=", "not exists") else found
 
 
-def step(name: str) -> str:
+def path_step(name: str) -> str:
     """Return a name as it is written in a path."""
     dotted = "." + name
     if (plain := _STEP.fullmatch(dotted)) and plain["name"]:
@@ -101,7 +101,7 @@ def _path(text: str, at: int) -> tuple[tuple[str | None, ...], int]:
     while at < len(text) and text[at] in ".[":
         found = _STEP.match(text, at)
         if found is None:
-            raise _refusal(text, f"has a path that cannot be read from {text[at : at + 20]!r} on")
+            raise _invalid(text, f"has a path that cannot be read from {text[at : at + 20]!r} on")
         if found["quoted"]:
             steps.append(_string(text, found["quoted"]))
         else:
@@ -112,15 +112,15 @@ def _path(text: str, at: int) -> tuple[tuple[str | None, ...], int]:
 
 def _value(text: str, value: str) -> str:
     if value == "":
-        raise _refusal(text, 'has no value; write "" for the empty string')
+        raise _invalid(text, 'has no value; write "" for the empty string')
     if value in ("true", "false", "null"):
         return value
     if value[0] == '"':
         return json.dumps(_string(text, value))
     if not _NUMBER.fullmatch(value):
-        return json.dumps(sanitise.text(value))
-    if isinstance(sanitise.parse(value.encode()), str):
-        raise _refusal(
+        return json.dumps(sanitise.storable_text(value))
+    if isinstance(sanitise.parse_leniently(value.encode()), str):
+        raise _invalid(
             text,
             "compares with a number beyond ±2^53 or too long, and such are kept as text: quote it",
         )
@@ -133,11 +133,11 @@ def _string(text: str, quoted: str) -> str:
     except ValueError:
         value = None
     if not isinstance(value, str):
-        raise _refusal(text, f"has a quoted string that is no JSON string: {quoted}")
-    return sanitise.text(value)
+        raise _invalid(text, f"has a quoted string that is no JSON string: {quoted}")
+    return sanitise.storable_text(value)
 
 
-def _json_path(wanted: Filter) -> str:
+def _json_path(wanted: PropertyFilter) -> str:
     # Strict, so that a list is not taken for its elements unless [] says so; each step is guarded,
     # because in strict mode one element without the member would end the search.
     path = "strict $"
@@ -152,7 +152,7 @@ def _json_path(wanted: Filter) -> str:
     return f"{path} ? (@ {_OPERATORS[wanted.operator]} $value)"
 
 
-def _refusal(text: str, problem: str) -> InvalidRequest:
+def _invalid(text: str, problem: str) -> InvalidRequest:
     return InvalidRequest(
         f"where={text!r} {problem}; write PATH OPERATOR VALUE, such as properties.total>100, "
         'properties.items[].type=monitor, properties["a b"]="x" or properties.coupon exists',

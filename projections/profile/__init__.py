@@ -5,11 +5,11 @@ from __future__ import annotations
 from projections.profile import tables
 from projections.profile.fold import apply
 from projections.profile.queries import profile, profiles
-from projections.profile.states import names, states
+from projections.profile.states import load_identifiers, load_states
 from projections.runtime import erasure
 from projections.runtime.projection import Projection
 
-__all__ = ["names", "projection", "states"]
+__all__ = ["load_identifiers", "load_states", "projection"]
 
 projection = Projection(
     name=tables.NAME,
@@ -17,5 +17,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(profiles, profile),
-    forget=erasure.rows(tables.state, tables.search),
+    erase=erasure.erase_by_stream(tables.state, tables.search),
 )

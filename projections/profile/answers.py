@@ -8,18 +8,23 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from domain.identity.resolved_profile import Person
+from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
-from projections.kit.instants import shown_if_any
-from projections.kit.shown_profile import ShownIdentifier, ShownPlace, ShownProfile, identifiers
+from projections.kit.instants import format_utc_or_none
+from projections.kit.shown_profile import (
+    AsOfPoint,
+    ProfileIdentifier,
+    ProfileSnapshot,
+    identifiers_json,
+)
 
 
-class ListedProfile(BaseModel):
+class ProfileSummary(BaseModel):
     """A person as lists show them."""
 
     id: UUID
-    identifiers: list[ShownIdentifier] = Field(description="Strongest kind first")
+    identifiers: list[ProfileIdentifier] = Field(description="Strongest kind first")
     name: str | None
     email: str | None
     phone: str | None
@@ -27,36 +32,36 @@ class ListedProfile(BaseModel):
     last_seen: datetime | None
 
 
-class Profiles(BaseModel):
+class ProfileList(BaseModel):
     """A page of persons."""
 
-    profiles: list[ListedProfile]
+    profiles: list[ProfileSummary]
     next: str | None = Field(description="Cursor of the next page; null on the last")
     projected_to: int
 
 
-class Profile(ShownProfile):
+class Profile(ProfileSnapshot):
     """What is known of one person, or was."""
 
     computed: dict[str, Any] | None = Field(
         description="The values of computed attributes at this moment, by name; null where `as_of` asked"
         " for another"
     )
-    as_of: ShownPlace | None = Field(
+    as_of: AsOfPoint | None = Field(
         description="The last place of the ledger that the answer accounts for, if `as_of` asked for"
         " one; null: the profile as it is"
     )
     projected_to: int
 
 
-def listed(person: Person, state: ProfileState) -> dict[str, Any]:
+def summary_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any]:
     """Return a person's joined state as lists show it."""
     return {
-        "id": person.id,
-        "identifiers": identifiers(state.identifiers),
-        "name": profile_view.name(state),
-        "email": profile_view.text(state.attributes.get("email")),
-        "phone": profile_view.text(state.attributes.get("phone")),
-        "first_seen": shown_if_any(state.first_seen),
-        "last_seen": shown_if_any(state.last_seen),
+        "id": profile.id,
+        "identifiers": identifiers_json(state.identifiers),
+        "name": profile_view.display_name(state),
+        "email": profile_view.register_text(state.attributes.get("email")),
+        "phone": profile_view.register_text(state.attributes.get("phone")),
+        "first_seen": format_utc_or_none(state.first_seen),
+        "last_seen": format_utc_or_none(state.last_seen),
     }

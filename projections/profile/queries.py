@@ -12,13 +12,13 @@ from domain.core.errors import NotFound
 from domain.profiles import state as profile_state
 from projections.kit import cursors, instants, references, shown_profile
 from projections.profile import answers
-from projections.profile.listing import Place, everybody, matching, page
-from projections.profile.search_terms import folded, pattern
-from projections.profile.states import states
+from projections.profile.listing import RowPosition, all_profiles, load_page, profiles_matching
+from projections.profile.search_terms import fold_text, search_pattern
+from projections.profile.states import load_states
 from projections.runtime.projection import Query, Reader
 
 
-class ProfilesParams(BaseModel):
+class ProfileListParams(BaseModel):
     """Which persons."""
 
     q: str | None = Field(
@@ -42,27 +42,32 @@ class ProfileParams(BaseModel):
     )
 
 
-def answer_profiles(reader: Reader, params: ProfilesParams) -> dict[str, Any]:
+def list_profiles(reader: Reader, params: ProfileListParams) -> dict[str, Any]:
     """Answer a page of persons: those last seen first, or of a search those first seen last."""
-    after = None if params.cursor is None else Place(*cursors.stream(params.cursor))
-    asked = folded(params.q or "")
-    found, rest = page(
-        reader, matching(pattern(asked)) if asked else everybody(), after, params.limit
+    after = None if params.cursor is None else RowPosition(*cursors.decode_stream(params.cursor))
+    asked = fold_text(params.q or "")
+    found, rest = load_page(
+        reader,
+        profiles_matching(search_pattern(asked)) if asked else all_profiles(),
+        after,
+        params.limit,
     )
     return {
-        "profiles": [answers.listed(it.person, it.state) for it in found],
-        "next": cursors.after_stream(*found[-1].place) if rest else None,
+        "profiles": [answers.summary_json(it.profile, it.state) for it in found],
+        "next": cursors.encode_stream(*found[-1].position) if rest else None,
         "projected_to": reader.projected_to,
     }
 
 
-def answer_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
+def get_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
     """Answer what is known of one person, or was.  Raises NotFound for one not heard of by then."""
-    stream = references.stream(params.ref, reader.stream_of)
+    stream = references.resolve_stream(params.ref, reader.stream_of)
     if params.as_of is None:
-        found = _as_it_is(reader, stream)
+        found = _current_profile(reader, stream)
     else:
-        found = _as_it_was(reader, stream, instants.place(params.as_of, "as_of"))
+        found = _profile_as_of(
+            reader, stream, instants.parse_position_or_instant(params.as_of, "as_of")
+        )
     if found is None:
         then = "is" if params.as_of is None else f"was as of {params.as_of}"
         raise NotFound(
@@ -71,36 +76,36 @@ def answer_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
     return found | {"projected_to": reader.projected_to}
 
 
-def _as_it_is(reader: Reader, stream: UUID) -> dict[str, Any] | None:
-    person = reader.person(stream)
-    known = states(reader.tx, reader.workspace, person.streams)
+def _current_profile(reader: Reader, stream: UUID) -> dict[str, Any] | None:
+    person = reader.profile(stream)
+    known = load_states(reader.tx, reader.workspace, person.streams)
     if not known and not person.identifiers:
         return None
-    state = profile_state.join(known, person)
-    shown = shown_profile.profile(person, state)
-    return shown | {"computed": reader.computed(stream), "as_of": None}
+    state = profile_state.merge(known, person)
+    shown = shown_profile.profile_json(person, state)
+    return shown | {"computed": reader.computed_attributes(stream), "as_of": None}
 
 
-def _as_it_was(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
-    past = reader.past(stream, when)
+def _profile_as_of(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
+    past = reader.profile_as_of(stream, when)
     if past is None:
         return None
-    shown = shown_profile.profile(past.person, past.state)
-    return shown | {"computed": None, "as_of": shown_profile.place(past.place)}
+    shown = shown_profile.profile_json(past.profile, past.state)
+    return shown | {"computed": None, "as_of": shown_profile.point_json(past.point)}
 
 
 profiles = Query(
     path="/profiles",
-    params=ProfilesParams,
-    answers=answers.Profiles,
-    answer=answer_profiles,
+    params=ProfileListParams,
+    response_model=answers.ProfileList,
+    handler=list_profiles,
     summary="List persons, or search them by name, e-mail address, phone number or identifier",
 )
 
 profile = Query(
     path="/profiles/{ref}",
     params=ProfileParams,
-    answers=answers.Profile,
-    answer=answer_profile,
+    response_model=answers.Profile,
+    handler=get_profile,
     summary="Show what is known of a person",
 )

@@ -13,7 +13,7 @@ from itertools import pairwise
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
 
-LENGTH = 200
+MAX_WORD_LENGTH = 200
 """Characters of one word that it can be found by."""
 
 _START = "\n"
@@ -26,32 +26,32 @@ _SPACE = re.compile(r"[\s\0]+")
 _NO_DIGIT = re.compile(r"[^0-9]+")
 
 
-def words_of(state: ProfileState) -> str:
+def search_text(state: ProfileState) -> str:
     """Return what the profile is found by: names, e-mail addresses, phone numbers, identifiers."""
-    phone = profile_view.text(state.attributes.get("phone"))
+    phone = profile_view.register_text(state.attributes.get("phone"))
     found = (
-        profile_view.name(state),
-        profile_view.text(state.attributes.get("email")),
+        profile_view.display_name(state),
+        profile_view.register_text(state.attributes.get("email")),
         phone,
         phone and _NO_DIGIT.sub("", phone),
         *(it.value for it in state.identifiers),
     )
-    return "".join(sorted({_START + folded(it)[:LENGTH] for it in found if it}))
+    return "".join(sorted({_START + fold_text(it)[:MAX_WORD_LENGTH] for it in found if it}))
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return the text as it is compared: without case, however its letters are composed."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.encode(errors="replace").decode())
     return _SPACE.sub(" ", text.casefold()).strip()
 
 
-def pattern(text: str) -> str:
+def search_pattern(text: str) -> str:
     """Return what to look for in the words: a folded text, or if it is short a word's beginning."""
-    return text[:LENGTH] if len(text.encode()) > 2 else _START + text
+    return text[:MAX_WORD_LENGTH] if len(text.encode()) > 2 else _START + text
 
 
-def grams(text: str, workspace: int) -> list[int]:
+def trigrams(text: str, workspace: int) -> list[int]:
     """Return the grams of words or of a pattern, as numbers that differ between workspaces."""
     salt = (workspace & _WORKSPACES) << 24
     data = text.encode()

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolved_profile import Person, strongest_first
+from domain.identity.resolved_profile import ResolvedProfile, strongest_first
 from domain.profiles import state as profile_state
 from domain.profiles.state import ProfileState
 from projections.profile.tables import search, state
@@ -25,37 +25,41 @@ WHERE known.workspace = %s AND known.stream = ANY(%s)
 """
 
 
-class Stored(NamedTuple):
+class StateRow(NamedTuple):
     """A stream, as the tables have it."""
 
     stream: UUID
-    seen_at: datetime | None
+    last_seen_at: datetime | None
     state: ProfileState
-    met_at: datetime | None
+    first_seen_at: datetime | None
     words: str | None
 
 
-def states(tx: Connection, workspace: int, streams: Iterable[UUID]) -> Mapping[UUID, ProfileState]:
+def load_states(
+    tx: Connection, workspace: int, streams: Iterable[UUID]
+) -> Mapping[UUID, ProfileState]:
     """Return the states of those streams that have one."""
     rows = tx.exec_driver_sql(_STATES, (workspace, list(streams)))
     return {stream: profile_state.decode(it) for stream, it in rows}
 
 
-def rows(tx: Connection, workspace: int, streams: Iterable[UUID]) -> Mapping[UUID, Stored]:
+def load_state_rows(
+    tx: Connection, workspace: int, streams: Iterable[UUID]
+) -> Mapping[UUID, StateRow]:
     """Return all that is kept of those streams."""
     found = tx.exec_driver_sql(_ROWS, (workspace, list(streams)))
     return {
-        stream: Stored(stream, seen_at, profile_state.decode(it), met_at, words)
+        stream: StateRow(stream, seen_at, profile_state.decode(it), met_at, words)
         for stream, seen_at, it, met_at, words in found
     }
 
 
-def names(
-    tx: Connection, workspace: int, persons: Iterable[Person]
+def load_identifiers(
+    tx: Connection, workspace: int, profiles: Iterable[ResolvedProfile]
 ) -> Mapping[UUID, tuple[Identifier, ...]]:
     """Return all names that each person goes by, strongest kind first, by the person's id."""
-    asked = list(persons)
-    known = states(tx, workspace, {stream for it in asked for stream in it.streams})
+    asked = list(profiles)
+    known = load_states(tx, workspace, {stream for it in asked for stream in it.streams})
     return {
         it.id: strongest_first(
             {*it.identifiers}.union(

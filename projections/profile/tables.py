@@ -15,12 +15,12 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.runtime.projection import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "profile", 2
 """Raise the version with `domain.profiles.state.FORMAT` too."""
 
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 state = Table(
     "state",

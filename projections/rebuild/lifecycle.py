@@ -11,27 +11,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.core.errors import NotFound
 from projections.rebuild import builds
-from projections.rebuild.builder import Builder, kept
-from projections.rebuild.builds import Claim, Withdrawn
-from projections.rebuild.progress import Build, look
-from projections.rebuild.shared_build import Together
-from projections.rebuild.tables import Kind
-from projections.runtime.projection import Projection, share_out
+from projections.rebuild.builder import Builder, renewing_leases
+from projections.rebuild.builds import BuildLease, BuildWithdrawn
+from projections.rebuild.progress import BuildProgress, load_builds
+from projections.rebuild.shared_build import SharedBuild
+from projections.rebuild.tables import BuildKind
+from projections.runtime.projection import Projection, partition_by_weight
 from projections.runtime.projector import Projector
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """How often a worker looks for builds to do."""
 
 log = structlog.get_logger(__name__)
 
 
-class Lifecycle:
+class RebuildService:
     """Builds read models aside and puts them in the place of those that answer."""
 
     def __init__(self, projector: Projector) -> None:
         self._projector, self._engine = projector, projector.engine
 
-    def named(self, names: Sequence[str]) -> list[Projection]:
+    def by_name(self, names: Sequence[str]) -> list[Projection]:
         """Return the read models of these names, all of them if none is named.  Raises NotFound."""
         known = {it.name: it for it in self._projector.projections}
         for name in names:
@@ -40,22 +40,24 @@ class Lifecycle:
                 raise NotFound(f"there is no read model {name!r}; there are {there}", name=name)
         return [known[name] for name in dict.fromkeys(names or known)]
 
-    def shares(self, names: Sequence[str], workers: int) -> list[list[str]]:
+    def partition(self, names: Sequence[str], workers: int) -> list[list[str]]:
         """Share read models out among at most so many workers, so that all have about as much to do."""
-        return [[it.name for it in share] for share in share_out(self.named(names), workers)]
+        return [
+            [it.name for it in share] for share in partition_by_weight(self.by_name(names), workers)
+        ]
 
-    def ask(self, names: Sequence[str], kind: Kind, *, anew: bool = False) -> None:
+    def request(self, names: Sequence[str], kind: BuildKind, *, restart: bool = False) -> None:
         """Have workers rebuild or verify these read models, all of them or, on an error, none.
 
         What was cancelled or failed goes on where it stood, unless ``anew``.  Raises NotFound, Conflict.
         """
         with self._engine.begin() as tx:
-            for projection in sorted(self.named(names), key=str):
-                builds.ask(tx, projection, kind, anew=anew)
+            for projection in sorted(self.by_name(names), key=str):
+                builds.request(tx, projection, kind, restart=restart)
 
     def cancel(self, name: str, *, discard: bool = False) -> bool:
         """Stop a build; say whether there was one.  What it has built stays, unless to be discarded."""
-        [projection] = self.named([name])
+        [projection] = self.by_name([name])
         with self._engine.begin() as tx:
             stopped = builds.cancel(tx, projection)
         if discard:
@@ -63,64 +65,64 @@ class Lifecycle:
                 builds.discard(tx, projection)
         return stopped
 
-    def look(self) -> dict[str, Build]:
+    def status(self) -> dict[str, BuildProgress]:
         """Return the last build of each read model that has had one, by name."""
         versions = {(it.name, it.version) for it in self._projector.projections}
         with self._engine.connect() as tx:
-            return {it.name: it for it in look(tx) if (it.name, it.version) in versions}
+            return {it.name: it for it in load_builds(tx) if (it.name, it.version) in versions}
 
     def run(self, stop: Event) -> None:
         """Do what is asked for until told to stop.  Errors are logged and tried again."""
         while not stop.is_set():
             try:
-                names = [it.name for it in self.look().values() if it.unfinished]
+                names = [it.name for it in self.status().values() if it.unfinished]
                 if names:
-                    self.work_on(*names, stop=stop)
+                    self.run_builds(*names, stop=stop)
             except Exception:  # the server went away, say: what was committed is gone on with
                 log.exception("build_interrupted")
-            stop.wait(LOOK_SECONDS)
+            stop.wait(POLL_SECONDS)
 
-    def work_on(
-        self, *names: str, stop: Event | None = None, told: Callable[[], None] = lambda: None
+    def run_builds(
+        self, *names: str, stop: Event | None = None, on_progress: Callable[[], None] = lambda: None
     ) -> bool:
         """Do the builds of these read models that nobody is at, together; say whether all are done.
 
         ``told`` is called after each batch.  A fold that raises ends its build as failed.
         """
         with self._engine.begin() as tx:
-            taken = [builds.take(tx, it) for it in sorted(self.named(names), key=str)]
+            taken = [builds.acquire(tx, it) for it in sorted(self.by_name(names), key=str)]
         claims = [it for it in taken if it is not None]
         for it in claims:
             log.info("build_taken", projection=str(it.projection), kind=it.kind, fence=it.fence)
         stop = stop or Event()
         try:
-            with kept(self._engine, claims):
+            with renewing_leases(self._engine, claims):
                 if len(claims) > 1:
-                    Together(self._projector, claims, stop, told).run()
-                done = [self._end(it, stop, told) for it in claims]
+                    SharedBuild(self._projector, claims, stop, on_progress).run()
+                done = [self._run_to_end(it, stop, on_progress) for it in claims]
         finally:
             with self._engine.begin() as tx:
                 for it in claims:
                     builds.release(tx, it)
         return all(done) and len(claims) == len(set(names))
 
-    def _end(self, claim: Claim, stop: Event, told: Callable[[], None]) -> bool:
+    def _run_to_end(self, lease: BuildLease, stop: Event, on_progress: Callable[[], None]) -> bool:
         """Bring one build to its end; say whether it is done."""
         try:
-            done = Builder(self._projector, claim, stop, told).run()
-        except Withdrawn:
-            log.info("build_withdrawn", projection=str(claim.projection), fence=claim.fence)
+            done = Builder(self._projector, lease, stop, on_progress).run()
+        except BuildWithdrawn:
+            log.info("build_withdrawn", projection=str(lease.projection), fence=lease.fence)
             return False
         except (OperationalError, PoolTimeout):  # the database is at fault, not the fold
             raise
         except Exception as error:  # whatever a fold raises
-            log.exception("build_failed", projection=str(claim.projection))
-            self._failed(claim, error)
+            log.exception("build_failed", projection=str(lease.projection))
+            self._record_failure(lease, error)
             return False
-        log.info("build_ended", projection=str(claim.projection), done=done)
+        log.info("build_ended", projection=str(lease.projection), done=done)
         return done
 
-    def _failed(self, claim: Claim, error: Exception) -> None:
+    def _record_failure(self, lease: BuildLease, error: Exception) -> None:
         with self._engine.begin() as tx:
-            told = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:1000]
-            builds.fail(tx, claim, told)
+            failure = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:1000]
+            builds.fail(tx, lease, failure)

@@ -9,18 +9,18 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from projections.rebuild.tables import Kind, State, build, build_position
+from projections.rebuild.tables import BuildKind, BuildState, build, build_position
 from projections.runtime.checkpoint import checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Build:
+class BuildProgress:
     """How far the last build of a read model is."""
 
     name: str
     version: int
-    kind: Kind
-    state: State
+    kind: BuildKind
+    state: BuildState
     events: int
     """How many have been taken, in all workspaces together."""
 
@@ -51,7 +51,7 @@ class Build:
         return self.state in ("asked", "running")
 
 
-_LOOK = text(f"""
+_BUILDS = text(f"""
 SELECT name, version, kind, state, CASE WHEN begun OR state = 'done' THEN events ELSE 0 END AS events,
     total, CASE WHEN state IN ('running', 'done') AND run_at IS NOT NULL
         THEN greatest(0, events - run_from)
@@ -68,6 +68,6 @@ FROM {build} AS it, LATERAL (
 """)
 
 
-def look(tx: Connection) -> list[Build]:
+def load_builds(tx: Connection) -> list[BuildProgress]:
     """Return the last build of each read model that ever had one."""
-    return [Build(**row) for row in tx.execute(_LOOK).mappings()]
+    return [BuildProgress(**row) for row in tx.execute(_BUILDS).mappings()]

@@ -13,10 +13,12 @@ from psycopg import Cursor
 from sqlalchemy import Connection, Index, Table, text
 from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable, DropSchema
 
-from projections.runtime.analyze import gather
+from projections.runtime.analyze import analyze_tables
 from projections.runtime.projection import FOR_QUERIES, Projection
 
-_BESIDE = text(r"SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_.*_v\d+_(next|old)$'")
+_SHADOW_SCHEMAS = text(
+    r"SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_.*_v\d+_(next|old)$'"
+)
 
 _TABLES = text("""
 SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)
@@ -35,13 +37,13 @@ def old_schema(schema: str) -> str:
     return f"{schema}_old"
 
 
-def schemas(tx: Connection) -> list[str]:
+def shadow_schemas(tx: Connection) -> list[str]:
     """Return every schema of a read model that does not answer: being built, or replaced."""
-    return sorted(tx.execute(_BESIDE).scalars())
+    return sorted(tx.execute(_SHADOW_SCHEMAS).scalars())
 
 
 @contextmanager
-def written(tx: Connection, projection: Projection) -> Iterator[None]:
+def redirect_writes(tx: Connection, projection: Projection) -> Iterator[None]:
     """Have every statement of this connection that names the read model's tables mean those aside.
 
     Folds are written for one schema.  Their statements are constants with all values bound, so that
@@ -50,7 +52,7 @@ def written(tx: Connection, projection: Projection) -> Iterator[None]:
     driver = tx.connection.driver_connection
     assert isinstance(driver, Driver)
     before = driver.cursor_factory
-    driver.cursor_factory = _cursor_into(projection.schema)
+    driver.cursor_factory = _redirecting_cursor(projection.schema)
     try:
         yield
     finally:
@@ -65,28 +67,32 @@ def create(tx: Connection, projection: Projection) -> None:
     """
     drop(tx, next_schema(projection.schema))
     tx.execute(CreateSchema(next_schema(projection.schema)))
-    with written(tx, projection):
+    with redirect_writes(tx, projection):
         for table in projection.metadata.sorted_tables:
             tx.execute(CreateTable(table))
-            for it in _indexes(table, asked=False):
+            for it in _indexes(table, for_queries=False):
                 tx.execute(CreateIndex(it))
 
 
-def to_index(projection: Projection) -> Sequence[Index]:
+def deferred_indexes(projection: Projection) -> Sequence[Index]:
     """Return the indexes that are made once the rows are there."""
-    return [it for table in projection.metadata.sorted_tables for it in _indexes(table, asked=True)]
+    return [
+        it
+        for table in projection.metadata.sorted_tables
+        for it in _indexes(table, for_queries=True)
+    ]
 
 
-def index(tx: Connection, projection: Projection, missing: Index) -> None:
+def create_index(tx: Connection, projection: Projection, index: Index) -> None:
     """Make an index aside, unless it is there."""
-    with written(tx, projection):
-        tx.execute(CreateIndex(missing, if_not_exists=True))
+    with redirect_writes(tx, projection):
+        tx.execute(CreateIndex(index, if_not_exists=True))
 
 
 def analyze(tx: Connection, projection: Projection) -> None:
     """Tell the planner what is in the tables aside, so that it plans well from their first question on."""
-    with written(tx, projection):
-        gather(tx, projection, again=True)
+    with redirect_writes(tx, projection):
+        analyze_tables(tx, projection, force=True)
 
 
 def switch(tx: Connection, projection: Projection) -> None:
@@ -105,20 +111,20 @@ def drop(tx: Connection, schema: str) -> None:
     tx.execute(DropSchema(schema, cascade=True, if_exists=True))
 
 
-def empty(tx: Connection, schema: str, workspace: int) -> None:
+def delete_workspace(tx: Connection, schema: str, workspace: int) -> None:
     """Remove a workspace's rows from every table of a schema, known to this process or not."""
     for table in tx.execute(_TABLES, {"schema": schema}).scalars():
         deleted = text(f"DELETE FROM {table} WHERE workspace = :workspace")
         tx.execute(deleted, {"workspace": workspace})
 
 
-def _indexes(table: Table, *, asked: bool) -> Sequence[Index]:
-    found = [it for it in table.indexes if (it.info == FOR_QUERIES) is asked]
+def _indexes(table: Table, *, for_queries: bool) -> Sequence[Index]:
+    found = [it for it in table.indexes if (it.info == FOR_QUERIES) is for_queries]
     return sorted(found, key=lambda it: str(it.name))
 
 
 @lru_cache(maxsize=64)
-def _cursor_into(schema: str) -> type[Cursor[Any]]:
+def _redirecting_cursor(schema: str) -> type[Cursor[Any]]:
     """Return the class of cursors that write ``schema_next.table`` where they read ``schema.table``."""
     named = re.compile(rf"\b{re.escape(schema)}\.")
 

@@ -20,10 +20,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.runtime.checkpoint import SCHEMA
 
-Kind = Literal["rebuild", "verify"]
+BuildKind = Literal["rebuild", "verify"]
 """What becomes of the tables aside: they replace those that answer, or are compared with them."""
 
-State = Literal["asked", "running", "cancelled", "failed", "done"]
+BuildState = Literal["asked", "running", "cancelled", "failed", "done"]
 
 metadata = MetaData(schema=SCHEMA)
 

@@ -12,21 +12,21 @@ from sqlalchemy import Connection, text
 from projections.runtime.batch import Batch
 from projections.runtime.projection import Projection
 
-YOUNG = (1_000, 8_000, 64_000)
+ANALYZE_POSITIONS = (1_000, 8_000, 64_000)
 """Positions past which the tables are looked at that nobody has seen a row in; later on the server has."""
 
 
-def are_due(batch: Batch) -> bool:
+def should_analyze(batch: Batch) -> bool:
     """Say whether a batch passes one of the positions."""
-    return any(batch.after < it <= batch.position for it in YOUNG)
+    return any(batch.after < it <= batch.position for it in ANALYZE_POSITIONS)
 
 
-def gather(tx: Connection, projection: Projection, *, again: bool = False) -> None:
+def analyze_tables(tx: Connection, projection: Projection, *, force: bool = False) -> None:
     """Look at the read model's tables, rows of this transaction included; ``again``: also at known ones.
 
     To look at all of them took 0.5 s of a busy worker at 20,000 events, and what came meanwhile waited.
     """
     for table in projection.metadata.sorted_tables:
         known = text(f"SELECT reltuples FROM pg_class WHERE oid = '{table}'::regclass")
-        if again or tx.execute(known).scalar_one() <= 0:
+        if force or tx.execute(known).scalar_one() <= 0:
             tx.execute(text(f"ANALYZE {table}"))

@@ -10,15 +10,15 @@ from uuid import UUID
 from domain.core.identifiers import Identifier
 from domain.events import payload
 from domain.events.events import Event, MessageEvent
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 
 
-class Message(NamedTuple):
+class DecodedMessage(NamedTuple):
     """A recorded message and what its payload says."""
 
-    recorded: Recorded
+    recorded: RecordedEvent
     event: MessageEvent
-    document: payload.Document
+    document: payload.ParsedMessage
 
 
 class Batch:
@@ -27,19 +27,19 @@ class Batch:
     def __init__(
         self,
         workspace: int,
-        records: Sequence[Recorded],
+        records: Sequence[RecordedEvent],
         stream_of: Callable[[Identifier], UUID],
-        attested: Callable[[Iterable[UUID]], Mapping[int, Event]],
+        identity_events_for: Callable[[Iterable[UUID]], Mapping[int, Event]],
     ) -> None:
         self.workspace = workspace
         self.records = records
         self.stream_of = stream_of
-        self.attested = attested
+        self.identity_events_for = identity_events_for
         """Returns, by position, all that the ledger has about who the persons of streams may be."""
 
-        self._decoded: list[Message] = []
+        self._decoded: list[DecodedMessage] = []
         self._next = 0
-        self._by_stream: dict[UUID, list[Message]] | None = None
+        self._by_stream: dict[UUID, list[DecodedMessage]] | None = None
 
     @property
     def after(self) -> int:
@@ -51,7 +51,7 @@ class Batch:
         """The position of the last event."""
         return self.records[-1].position
 
-    def messages(self) -> Iterator[Message]:
+    def messages(self) -> Iterator[DecodedMessage]:
         """Give out the messages among the events, in order; erased ones are left out.
 
         Each is decoded when it is first asked for: while the next is decoded here, the server
@@ -63,15 +63,15 @@ class Batch:
             if not isinstance(event, MessageEvent):
                 self._next += 1
                 continue
-            message = Message(recorded, event, payload.read(event))
+            message = DecodedMessage(recorded, event, payload.parse(event))
             self._decoded.append(message)
             self._next += 1
             yield message
 
-    def by_stream(self) -> Mapping[UUID, Sequence[Message]]:
+    def by_stream(self) -> Mapping[UUID, Sequence[DecodedMessage]]:
         """Return the messages of persons by the stream they are in, streams in their order."""
         if self._by_stream is None:
-            found: dict[UUID, list[Message]] = defaultdict(list)
+            found: dict[UUID, list[DecodedMessage]] = defaultdict(list)
             for message in self.messages():
                 if message.event.subject is not None:
                     found[message.recorded.stream].append(message)

@@ -28,7 +28,7 @@ from domain.core.errors import FoldlineError
 from projections.runtime.projection import Projection
 
 SCHEMA = "projections"
-PREPARING = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
+SCHEMA_LOCK = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
 
 checkpoint = Table(
     "checkpoint",
@@ -45,15 +45,15 @@ checkpoint = Table(
 """``recorded_at`` is that of the last event taken; ``failure`` is why the next was not."""
 
 
-_REACHED = f"""
+_TWO_POSITIONS = f"""
 SELECT position FROM {checkpoint.fullname}
 WHERE workspace = %s AND (name = %s AND version = %s OR name = %s AND version = %s)
 """
 """Asked with every question, so not put together anew each time."""
 
-_STANDING = f"SELECT name, version, position FROM {checkpoint.fullname} WHERE workspace = %s"
+_ALL_POSITIONS = f"SELECT name, version, position FROM {checkpoint.fullname} WHERE workspace = %s"
 
-_MOVE = f"""
+_ADVANCE = f"""
 WITH held AS MATERIALIZED (
     SELECT known.name, known.version
     FROM unnest(%(names)s::text[], %(versions)s::integer[])
@@ -69,30 +69,34 @@ WHERE workspace = %(workspace)s AND known.name = held.name AND known.version = h
 RETURNING known.name, known.version
 """
 
-ERASING = 0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
+ERASURE_LOCK = (
+    0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
+)
 
 
-class ErasureUnderWay(FoldlineError):
+class ErasureInProgress(FoldlineError):
     """A person of the workspace is being erased; read models move again in a moment."""
 
     code = "erasure_under_way"
 
 
-def keep_out_erasures(tx: Connection, workspace: int) -> None:
+def block_erasures(tx: Connection, workspace: int) -> None:
     """Let nothing be blanked until commit.  Raises ErasureUnderWay instead of waiting.
 
     Taken before a batch is read: else one read before the blanking would bring it all back after.
     """
-    if not tx.execute(select(func.pg_try_advisory_xact_lock_shared(ERASING, workspace))).scalar():
-        raise ErasureUnderWay("a person of this workspace is being erased", workspace=workspace)
+    if not tx.execute(
+        select(func.pg_try_advisory_xact_lock_shared(ERASURE_LOCK, workspace))
+    ).scalar():
+        raise ErasureInProgress("a person of this workspace is being erased", workspace=workspace)
 
 
-def keep_out_projectors(tx: Connection, workspace: int) -> None:
+def block_projectors(tx: Connection, workspace: int) -> None:
     """Let no read model of the workspace move until commit; wait for those that are about to."""
-    tx.execute(select(func.pg_advisory_xact_lock(ERASING, workspace)))
+    tx.execute(select(func.pg_advisory_xact_lock(ERASURE_LOCK, workspace)))
 
 
-def plan_anew(tx: Connection) -> None:
+def force_custom_plans(tx: Connection) -> None:
     """Have each statement planned for the tables as they are, until commit.
 
     The driver prepares what it runs often.  A plan that was kept from when a table was small reads all of
@@ -101,7 +105,7 @@ def plan_anew(tx: Connection) -> None:
     tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
-def commit_at_ease(tx: Connection) -> None:
+def commit_asynchronously(tx: Connection) -> None:
     """Have the commit not wait for the disk.
 
     What a crash of the server takes back is taken in again, for the checkpoint goes back with it and the ledger
@@ -110,9 +114,9 @@ def commit_at_ease(tx: Connection) -> None:
     tx.execute(text("SET LOCAL synchronous_commit = off"))
 
 
-def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
+def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
     """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
-    tx.execute(select(func.pg_advisory_xact_lock(PREPARING)))
+    tx.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
     tx.execute(CreateSchema(SCHEMA, if_not_exists=True))
     checkpoint.create(tx, checkfirst=True)
     for projection in projections:
@@ -120,7 +124,7 @@ def prepare(tx: Connection, projections: Sequence[Projection]) -> None:
         projection.metadata.create_all(tx)
 
 
-def enter(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
+def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
     """Begin at position 0 for the read models that have never seen the workspace."""
     rows = [
         {"workspace": workspace, "name": it.name, "version": it.version, "position": 0}
@@ -133,24 +137,24 @@ def positions(
     tx: Connection, workspace: int, projections: Sequence[Projection]
 ) -> Mapping[Projection, int | None]:
     """Return where each read model stands in the workspace; None where it has not begun."""
-    found = standing(tx, workspace)
+    found = all_positions(tx, workspace)
     return {it: found.get((it.name, it.version)) for it in projections}
 
 
-def standing(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
+def all_positions(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
     """Return where each read model stands, by name and version, known to this process or not."""
-    rows = tx.exec_driver_sql(_STANDING, (workspace,))
+    rows = tx.exec_driver_sql(_ALL_POSITIONS, (workspace,))
     return {(name, version): position for name, version, position in rows}
 
 
-def recorded_at(tx: Connection, workspace: int, projection: Projection) -> datetime | None:
+def last_recorded_at(tx: Connection, workspace: int, projection: Projection) -> datetime | None:
     """Return when the ledger took the last event that the read model has; None if it has none."""
-    taken = select(checkpoint.c.recorded_at).where(_of(workspace, projection))
+    taken = select(checkpoint.c.recorded_at).where(_is_projection(workspace, projection))
     found: datetime | None = tx.execute(taken).scalar()
     return found
 
 
-def restart(tx: Connection, workspace: int, name: str, version: int) -> None:
+def reset(tx: Connection, workspace: int, name: str, version: int) -> None:
     """Put a read model back to the start, for its rows are gone."""
     tx.execute(
         update(checkpoint)
@@ -163,7 +167,7 @@ def restart(tx: Connection, workspace: int, name: str, version: int) -> None:
     )
 
 
-def forget_failures(tx: Connection, workspace: int) -> None:
+def clear_failures(tx: Connection, workspace: int) -> None:
     """Clear why read models failed: an error may quote what it failed at."""
     tx.execute(
         update(checkpoint)
@@ -172,14 +176,14 @@ def forget_failures(tx: Connection, workspace: int) -> None:
     )
 
 
-def reached(tx: Connection, workspace: int, one: Projection, other: Projection) -> int:
+def common_position(tx: Connection, workspace: int, first: Projection, second: Projection) -> int:
     """Return the last position of the workspace that both read models have taken, 0 if none."""
-    asked = (workspace, one.name, one.version, other.name, other.version)
-    found = tx.exec_driver_sql(_REACHED, asked).scalars().all()
-    return min(found) if len(found) == len({one, other}) else 0
+    asked = (workspace, first.name, first.version, second.name, second.version)
+    found = tx.exec_driver_sql(_TWO_POSITIONS, asked).scalars().all()
+    return min(found) if len(found) == len({first, second}) else 0
 
 
-def move(  # noqa: PLR0917 - what a move is made of
+def advance(  # noqa: PLR0917 - what a move is made of
     tx: Connection,
     workspace: int,
     projections: Sequence[Projection],
@@ -199,13 +203,15 @@ def move(  # noqa: PLR0917 - what a move is made of
         "to": to,
         "recorded_at": recorded_at,
     }
-    moved = set(map(tuple, tx.exec_driver_sql(_MOVE, asked)))
+    moved = set(map(tuple, tx.exec_driver_sql(_ADVANCE, asked)))
     return [it for it in projections if (it.name, it.version) in moved]
 
 
-def hold(tx: Connection, workspace: int, projection: Projection) -> int:
+def lock_position(tx: Connection, workspace: int, projection: Projection) -> int:
     """Return where the read model stands, and let nobody move it until commit."""
-    standing = select(checkpoint.c.position).where(_of(workspace, projection)).with_for_update()
+    standing = (
+        select(checkpoint.c.position).where(_is_projection(workspace, projection)).with_for_update()
+    )
     return tx.execute(standing).scalar() or 0
 
 
@@ -213,12 +219,12 @@ def mark_failed(tx: Connection, workspace: int, projection: Projection, failure:
     """Note for all to see why the read model does not move.  Moving on clears it."""
     tx.execute(
         update(checkpoint)
-        .where(_of(workspace, projection))
+        .where(_is_projection(workspace, projection))
         .values(failure=failure, failed_at=func.clock_timestamp())
     )
 
 
-def _of(workspace: int, projection: Projection) -> ColumnElement[bool]:
+def _is_projection(workspace: int, projection: Projection) -> ColumnElement[bool]:
     return and_(
         checkpoint.c.workspace == workspace,
         checkpoint.c.name == projection.name,

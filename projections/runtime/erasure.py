@@ -8,19 +8,19 @@ from typing import Any
 from psycopg import Connection as Driver
 from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal
 
-from domain.events.recorded import Recorded
-from domain.profiles.erasure import Forgotten
+from domain.events.recorded import RecordedEvent
+from domain.profiles.erasure import ErasureScope
 from projections.rebuild import builds, shadow_schema
 from projections.runtime import checkpoint
 from projections.runtime.batch import Batch
-from projections.runtime.projection import Projection, schema
+from projections.runtime.projection import Projection, schema_name
 
 
-def rows(*tables: Table) -> Callable[[Connection, Forgotten], None]:
+def erase_by_stream(*tables: Table) -> Callable[[Connection, ErasureScope], None]:
     """Return the `forget` of a read model whose tables have the columns workspace and stream."""
 
-    def forget(tx: Connection, forgotten: Forgotten) -> None:
-        streams = any_(literal(forgotten.cleared, ARRAY(Uuid)))
+    def forget(tx: Connection, forgotten: ErasureScope) -> None:
+        streams = any_(literal(forgotten.cleared_streams, ARRAY(Uuid)))
         for table in tables:
             mine = table.c.workspace == forgotten.workspace
             tx.execute(delete(table).where(mine, table.c.stream == streams))
@@ -28,7 +28,7 @@ def rows(*tables: Table) -> Callable[[Connection, Forgotten], None]:
     return forget
 
 
-class Forgetting:
+class ProjectionErasure:
     """The transaction of an erasure, in which no projector moves in the workspace."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Forgetting:
         tx: Connection,
         workspace: int,
         projections: Sequence[Projection],
-        batch: Callable[[Sequence[Recorded]], Batch],
+        batch: Callable[[Sequence[RecordedEvent]], Batch],
     ) -> None:
         self._tx, self._workspace, self._batch = tx, workspace, batch
         self._projections = {(it.name, it.version): it for it in projections}
@@ -48,7 +48,7 @@ class Forgetting:
         assert isinstance(driver, Driver)
         return driver
 
-    def forget(self, forgotten: Forgotten, remaining: Iterable[Sequence[Recorded]]) -> None:
+    def erase(self, forgotten: ErasureScope, remaining: Iterable[Sequence[RecordedEvent]]) -> None:
         """Remove the person from every read model that there is.
 
         ``remaining`` are the events that are left of the streams that were mended.  A read model
@@ -56,12 +56,12 @@ class Forgetting:
         worker that keeps it fills it again, from a ledger that no longer has the person.  So is what
         is being built aside.
         """
-        moved = checkpoint.standing(self._tx, self._workspace)
+        moved = checkpoint.all_positions(self._tx, self._workspace)
         known = [(self._projections.get(key), at) for key, at in moved.items()]
-        able = [(it, at) for it, at in known if it is not None and it.forget is not None]
+        able = [(it, at) for it, at in known if it is not None and it.erase is not None]
         for projection, _ in able:
-            assert projection.forget is not None
-            projection.forget(self._tx, forgotten)
+            assert projection.erase is not None
+            projection.erase(self._tx, forgotten)
         for records in remaining:
             for projection, position in able:
                 taken = [it for it in records if it.position <= position]
@@ -69,8 +69,8 @@ class Forgetting:
                     projection.apply(self._tx, self._batch(taken))
         for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
             self._empty(name, version)
-        builds.forget(self._tx, self._workspace)
+        builds.reset_workspace(self._tx, self._workspace)
 
     def _empty(self, name: str, version: int) -> None:
-        shadow_schema.empty(self._tx, schema(name, version), self._workspace)
-        checkpoint.restart(self._tx, self._workspace, name, version)
+        shadow_schema.delete_workspace(self._tx, schema_name(name, version), self._workspace)
+        checkpoint.reset(self._tx, self._workspace, name, version)

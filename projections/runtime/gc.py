@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def unsearched() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Look for no cycles meanwhile: 5 % of what 100 segments cost (measured, collector settled as in the service).
 
     A batch makes many objects that are all in use until it is written, and folds make no cycles: what is

@@ -9,24 +9,24 @@ from sqlalchemy import Connection
 
 from projections.runtime import analyze, checkpoint, gc
 from projections.runtime.batch import Batch
-from projections.runtime.projection import Projection, share_out
+from projections.runtime.projection import Projection, partition_by_weight
 
-MANY = 2_000
+MIN_PARALLEL_EVENTS = 2_000
 """Events from which on a batch is applied in several lanes: for fewer it is not worth a thread."""
 
-Lane = tuple[Connection, Sequence[Projection]]
+ApplyTask = tuple[Connection, Sequence[Projection]]
 """A transaction, and the read models that are written in it."""
 
 
-def shares(group: Sequence[Projection], batch: Batch, most: int) -> list[list[Projection]]:
+def partition(group: Sequence[Projection], batch: Batch, max_tasks: int) -> list[list[Projection]]:
     """Share the read models that take a batch out among at most so many lanes."""
-    return share_out(group, most if len(batch.records) >= MANY else 1)
+    return partition_by_weight(group, max_tasks if len(batch.records) >= MIN_PARALLEL_EVENTS else 1)
 
 
-def apply(abreast: Sequence[Lane], batch: Batch) -> None:
+def apply(tasks: Sequence[ApplyTask], batch: Batch) -> None:
     """Apply the batch in all lanes at once; return when all are through, or raise what one of them did."""
-    own, *others = abreast
-    with gc.unsearched():
+    own, *others = tasks
+    with gc.gc_paused():
         if not others:
             _apply(*own, batch)
             return
@@ -38,10 +38,10 @@ def apply(abreast: Sequence[Lane], batch: Batch) -> None:
             it.result()
 
 
-def _apply(tx: Connection, share: Sequence[Projection], batch: Batch) -> None:
-    checkpoint.plan_anew(tx)
-    checkpoint.commit_at_ease(tx)
-    for projection in share:
+def _apply(tx: Connection, projections: Sequence[Projection], batch: Batch) -> None:
+    checkpoint.force_custom_plans(tx)
+    checkpoint.commit_asynchronously(tx)
+    for projection in projections:
         projection.apply(tx, batch)
-    for projection in share if analyze.are_due(batch) else ():
-        analyze.gather(tx, projection)
+    for projection in projections if analyze.should_analyze(batch) else ():
+        analyze.analyze_tables(tx, projection)

@@ -13,20 +13,20 @@ from sqlalchemy import Connection, MetaData, Table
 
 from domain.core.identifiers import Identifier
 from domain.events.events import Event
-from domain.events.recorded import Recorded
-from domain.identity.resolved_profile import Person
-from domain.profiles.as_of import Past, Place
-from domain.profiles.erasure import Forgotten
+from domain.events.recorded import RecordedEvent
+from domain.identity.resolved_profile import ResolvedProfile
+from domain.profiles.as_of import LedgerPoint, ProfileAsOf
+from domain.profiles.erasure import ErasureScope
 from projections.runtime.batch import Batch
 
 FOR_QUERIES = {"for": "queries"}
 """The ``info`` of an index that no fold asks: a rebuild makes it once all rows are there."""
 
 
-class Feed(Protocol):
+class LedgerFeed(Protocol):
     """Where projections read the ledger."""
 
-    def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
+    def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
         """Return up to ``limit`` events of the workspace that follow position ``after``."""
         ...
 
@@ -34,7 +34,7 @@ class Feed(Protocol):
         """Return the last position of each workspace that has events."""
         ...
 
-    def clock(self, workspace: int) -> Place:
+    def clock(self, workspace: int) -> LedgerPoint:
         """Return the last position and the time: no later event has an earlier one."""
         ...
 
@@ -42,7 +42,7 @@ class Feed(Protocol):
         """Return the id of an identifier's stream, whether or not it has events."""
         ...
 
-    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+    def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         """Return, by position, all that was said about who the persons of these streams may be."""
         ...
 
@@ -56,34 +56,34 @@ class Reader:
     stream_of: Callable[[Identifier], UUID]
     """The id of an identifier's stream in this workspace."""
 
-    person: Callable[[UUID], Person]
+    profile: Callable[[UUID], ResolvedProfile]
     """The person whose stream it is; a stream that nothing joins to others is one by itself."""
 
-    people: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
+    profile_ids: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
     """The id of each stream's person, for many streams at once."""
 
-    whose: Table
+    identity_members: Table
     """Whose each stream is, to be joined with: ``workspace``, ``stream``, ``person``.
 
     A stream that is not in it is a person by itself.
     """
 
-    session: Callable[[str, Person], Mapping[str, Any] | None]
+    session: Callable[[str, ResolvedProfile], Mapping[str, Any] | None]
     """A person's session by its id, as the sessions read model has it."""
 
-    persons: Callable[[Iterable[UUID]], Mapping[UUID, Person]]
+    profiles: Callable[[Iterable[UUID]], Mapping[UUID, ResolvedProfile]]
     """Each stream's person, for many streams at once."""
 
-    names: Callable[[Iterable[Person]], Mapping[UUID, tuple[Identifier, ...]]]
+    identifiers: Callable[[Iterable[ResolvedProfile]], Mapping[UUID, tuple[Identifier, ...]]]
     """All names that each person goes by, by the person's id."""
 
-    computed: Callable[[UUID], Mapping[str, Any]]
+    computed_attributes: Callable[[UUID], Mapping[str, Any]]
     """The values of the computed attributes in effect, by name, of the person whose stream it is."""
 
-    recorded: Callable[[int], Recorded | None]
+    recorded_event: Callable[[int], RecordedEvent | None]
     """The ledger's event at a position, with the payload as it was received."""
 
-    past: Callable[[UUID, int | datetime], Past | None]
+    profile_as_of: Callable[[UUID, int | datetime], ProfileAsOf | None]
     """The person whose stream it is, as the ledger knew them at a position or instant, if it did."""
 
     projected_to: int
@@ -100,23 +100,23 @@ class Query:
     params: type[BaseModel]
     """Path and query parameters; a repeated one is a list."""
 
-    answers: type[BaseModel]
+    response_model: type[BaseModel]
     """Shape of the answer, for the published schema only."""
 
-    answer: Callable[[Reader, Any], Mapping[str, Any]]
+    handler: Callable[[Reader, Any], Mapping[str, Any]]
     """Return the answer as ``msgspec.json`` encodes it: it may hold ``msgspec.Raw``, already JSON."""
 
     summary: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Time:
+class Timers:
     """How a read model changes by itself.  Instants are microseconds since 1970 UTC."""
 
-    due: Callable[[Connection, Sequence[int]], Mapping[int, int | None]]
+    next_due: Callable[[Connection, Sequence[int]], Mapping[int, int | None]]
     """Return when it next changes in each of some workspaces, if nothing happens before."""
 
-    passes: Callable[[Connection, int, int], None]
+    advance_to: Callable[[Connection, int, int], None]
     """Let time go by in a workspace that has no more events until an instant."""
 
 
@@ -134,10 +134,10 @@ class Projection:
     """What an event costs, next to other read models: those built at one time are shared out by it."""
 
     queries: tuple[Query, ...] = ()
-    time: Time | None = None
+    timers: Timers | None = None
     """How it changes by itself; None: only events change it."""
 
-    forget: Callable[[Connection, Forgotten], None] | None = None
+    erase: Callable[[Connection, ErasureScope], None] | None = None
     """Remove an erased person, so that what stays is what the blanked ledger adds up to.
 
     A read model kept by stream drops the rows of `Forgotten.cleared` (`forgetting.rows`).  None: it
@@ -154,15 +154,15 @@ class Projection:
     @property
     def schema(self) -> str:
         """The PostgreSQL schema of this version's tables."""
-        return schema(self.name, self.version)
+        return schema_name(self.name, self.version)
 
 
-def schema(name: str, version: int) -> str:
+def schema_name(name: str, version: int) -> str:
     """Return the PostgreSQL schema in which that version of a read model keeps its tables."""
     return f"read_{name}_v{version}"
 
 
-def share_out(projections: Sequence[Projection], workers: int) -> list[list[Projection]]:
+def partition_by_weight(projections: Sequence[Projection], workers: int) -> list[list[Projection]]:
     """Share read models out among at most so many workers, so that all have about as much to do."""
     shares: list[list[Projection]] = [[] for _ in range(workers)]
     for projection in sorted(projections, key=lambda it: (-it.weight, it.name)):

@@ -13,5 +13,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(funnels, funnel),
-    forget=lambda _tx, _forgotten: None,  # a funnel is about nobody
+    erase=lambda _tx, _forgotten: None,  # a funnel is about nobody
 )

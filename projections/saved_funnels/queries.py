@@ -11,14 +11,14 @@ from sqlalchemy import Row, select
 
 from domain.core.errors import NotFound
 from projections.kit import cursors
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
 from projections.saved_funnels.tables import funnel as table
 
 _c = table.c
 
 
-class FunnelsParams(BaseModel):
+class SavedFunnelListParams(BaseModel):
     """A page of funnels, by their ids."""
 
     archived: bool = Field(False, description="Those that were archived instead")
@@ -26,13 +26,13 @@ class FunnelsParams(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
 
-class FunnelParams(BaseModel):
+class SavedFunnelPath(BaseModel):
     """Which funnel."""
 
     id: str = Field(description="Its id, such as `checkout`")
 
 
-class Saved(BaseModel):
+class SavedFunnel(BaseModel):
     """A funnel as it was last decided."""
 
     id: str
@@ -47,44 +47,44 @@ class Saved(BaseModel):
     reason: str
 
 
-class SavedFunnels(BaseModel):
+class SavedFunnelList(BaseModel):
     """A page of funnels."""
 
-    funnels: list[Saved]
+    funnels: list[SavedFunnel]
     next: str | None
     projected_to: int
 
 
-class SavedFunnel(Saved):
+class SavedFunnelDetail(SavedFunnel):
     """One funnel."""
 
     projected_to: int
 
 
-def answer_funnels(reader: Reader, params: FunnelsParams) -> dict[str, Any]:
+def list_saved_funnels(reader: Reader, params: SavedFunnelListParams) -> dict[str, Any]:
     """Answer a page of the funnels that are there."""
     wanted = select(table).where(_c.workspace == reader.workspace, _c.archived == params.archived)
     if params.cursor is not None:
-        wanted = wanted.where(_c.id > cursors.text(params.cursor))
+        wanted = wanted.where(_c.id > cursors.decode_text(params.cursor))
     rows = reader.tx.execute(wanted.order_by(_c.id).limit(params.limit + 1)).all()
     page = rows[: params.limit]
     return {
-        "funnels": [_shown(it) for it in page],
-        "next": cursors.after_text(page[-1].id) if len(rows) > len(page) else None,
+        "funnels": [_funnel_json(it) for it in page],
+        "next": cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
-def answer_funnel(reader: Reader, params: FunnelParams) -> dict[str, Any]:
+def get_saved_funnel(reader: Reader, params: SavedFunnelPath) -> dict[str, Any]:
     """Answer one funnel, archived or not.  Raises NotFound."""
     mine = select(table).where(_c.workspace == reader.workspace, _c.id == params.id)
     row = reader.tx.execute(mine).first()
     if row is None:
         raise NotFound(f"there is no funnel {params.id[:100]!r}", funnel=params.id[:100])
-    return _shown(row) | {"projected_to": reader.projected_to}
+    return _funnel_json(row) | {"projected_to": reader.projected_to}
 
 
-def _shown(row: Row[Any]) -> dict[str, Any]:
+def _funnel_json(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
@@ -92,7 +92,7 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
         "funnel": Raw(row.document),
         "version": row.version,
         "archived": row.archived,
-        "decided_at": shown(row.decided_at),
+        "decided_at": format_utc(row.decided_at),
         "position": row.position,
         "actor": row.actor,
         "reason": row.reason,
@@ -101,16 +101,16 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
 
 funnels = Query(
     path="/funnels",
-    params=FunnelsParams,
-    answers=SavedFunnels,
-    answer=answer_funnels,
+    params=SavedFunnelListParams,
+    response_model=SavedFunnelList,
+    handler=list_saved_funnels,
     summary="List saved funnels",
 )
 
 funnel = Query(
     path="/funnels/{id}",
-    params=FunnelParams,
-    answers=SavedFunnel,
-    answer=answer_funnel,
+    params=SavedFunnelPath,
+    response_model=SavedFunnelDetail,
+    handler=get_saved_funnel,
     summary="Show a saved funnel",
 )

@@ -14,10 +14,10 @@ from sqlalchemy import (
     Text,
 )
 
-from projections.runtime.projection import schema
+from projections.runtime.projection import schema_name
 
 NAME, VERSION = "funnels", 1
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 funnel = Table(
     "funnel",

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from projections.runtime.projection import Projection, Time
+from projections.runtime.projection import Projection, Timers
 from projections.segments import tables
 from projections.segments.definitions import attributes
 from projections.segments.fold import apply, sweep
-from projections.segments.queries.dry_run import rehearse
-from projections.segments.queries.preview import preview, values_at
+from projections.segments.queries.dry_run import dry_run_rule
+from projections.segments.queries.preview import preview_computed_value, preview_condition
 from projections.segments.queries.rules import QUERIES as RULES
-from projections.segments.queries.segments import QUERIES, pages_of_members
-from projections.segments.queries.values import values_of
-from projections.segments.state.reader import next_due
-from projections.segments.state.rule_runs import to_fire, workspaces_to_fire, workspaces_with_rules
+from projections.segments.queries.segments import QUERIES, iterate_member_pages
+from projections.segments.queries.values import load_computed_values
+from projections.segments.state.reader import next_timers
+from projections.segments.state.rule_runs import (
+    load_due_firings,
+    workspaces_with_due_firings,
+    workspaces_with_rules,
+)
 
 __all__ = [
-    "pages_of_members",
-    "preview",
+    "dry_run_rule",
+    "iterate_member_pages",
+    "load_computed_values",
+    "load_due_firings",
+    "preview_computed_value",
+    "preview_condition",
     "projection",
-    "rehearse",
     "sweep",
-    "to_fire",
-    "values_at",
-    "values_of",
-    "workspaces_to_fire",
+    "workspaces_with_due_firings",
     "workspaces_with_rules",
 ]
 
@@ -33,5 +37,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(*QUERIES, *attributes.QUERIES, *RULES),
-    time=Time(due=next_due, passes=sweep),
+    timers=Timers(next_due=next_timers, advance_to=sweep),
 )

@@ -8,19 +8,19 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.conditions import Condition
-from domain.core.ledger_time import Since
+from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
-from domain.evaluation.rule_index import InEffect
-from domain.evaluation.rule_runs import Occasion
-from domain.evaluation.segment_index import Rule, Rules
-from domain.segments.segment import references
-from projections.runtime.batch import Message
+from domain.evaluation.rule_index import ActiveRule
+from domain.evaluation.rule_runs import TriggerEvent
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.segments.segment import referenced_segments
+from projections.runtime.batch import DecodedMessage
 from projections.segments.state import reader, writer
-from projections.segments.state.writer import NOTHING
-from projections.segments.tables import member, memory, stream
+from projections.segments.state.writer import EMPTY_ACCUMULATORS
+from projections.segments.tables import accumulator_state, member, stream
 
-_CONCERNED = f"""
-SELECT person FROM {stream} LEFT JOIN {memory} AS known USING (workspace, stream)
+_CANDIDATES = f"""
+SELECT person FROM {stream} LEFT JOIN {accumulator_state} AS known USING (workspace, stream)
 WHERE workspace = %(workspace)s
     AND (coalesce(known.upto, met_by) < %(newest)s OR known.values <> %(nothing)s)
 UNION SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s)
@@ -28,49 +28,59 @@ UNION SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = 
 """All of whom anything is remembered, or may be once it is looked up, and who are in certain segments."""
 
 
-def is_heard(rules: Rules, message: Message) -> bool:
+def has_listeners(index: SegmentIndex, message: DecodedMessage) -> bool:
     """Say whether a rule listens to such an event."""
-    return bool(rules.effective.set_off_by("system_event", message.document.name))
+    return bool(index.rule_index.triggered_by("system_event", message.document.name))
 
 
-def announce(tx: Connection, workspace: int, rules: Rules, message: Message) -> None:
+def broadcast_event(
+    tx: Connection, workspace: int, index: SegmentIndex, message: DecodedMessage
+) -> None:
     """Set off the rules that listen to an event, each for its audience."""
     recorded, document = message.recorded, message.document
-    occasion = Occasion(
+    occasion = TriggerEvent(
         "system_event",
         document.name,
         {"name": document.name, "properties": document.properties},
-        Since(to_micros(recorded.recorded_at), recorded.position),
+        Cause(to_micros(recorded.recorded_at), recorded.position),
         to_micros(message.event.occurred_at),
     )
-    heard = rules.effective.set_off_by(occasion.kind, occasion.subject)
-    persons = _persons(tx, workspace, rules, list(_conditions(heard, occasion)))
-    writer.change(tx, workspace, rules, persons, lambda it: it.announce(occasion))
+    heard = index.rule_index.triggered_by(occasion.kind, occasion.subject)
+    persons = _candidate_profiles(tx, workspace, index, list(_audience_conditions(heard, occasion)))
+    writer.update_profiles(tx, workspace, index, persons, lambda it: it.broadcast(occasion))
 
 
-def _conditions(heard: Iterable[InEffect], occasion: Occasion) -> Iterator[Condition]:
-    for it in heard:
-        if it.plan.audience is not None and it.plan.matches(occasion.document):
-            condition = it.plan.audience.asked(occasion.document)
+def _audience_conditions(
+    rules: Iterable[ActiveRule], trigger_event: TriggerEvent
+) -> Iterator[Condition]:
+    for it in rules:
+        if it.definition.audience is not None and it.definition.matches(trigger_event.document):
+            condition = it.definition.audience.resolve(trigger_event.document)
             if condition is not None:
                 yield condition
 
 
-def _persons(
-    tx: Connection, workspace: int, rules: Rules, conditions: Sequence[Condition]
+def _candidate_profiles(
+    tx: Connection, workspace: int, index: SegmentIndex, conditions: Sequence[Condition]
 ) -> Sequence[UUID]:
     """Return everybody for whom one of the conditions may hold."""
     if not conditions:
         return ()
-    asked = Rules([Rule(f"?{at}", it) for at, it in enumerate(conditions)])  # no segment's id
-    if asked.at_first_sight:
-        return reader.everybody(tx, workspace)
-    segments = sorted(frozenset[str]().union(*map(references, conditions)))
-    since = [rules.asked[it].since.by for it in asked.memories if it in rules.asked]
+    asked = SegmentIndex(
+        [CompiledSegment(f"?{at}", it) for at, it in enumerate(conditions)]
+    )  # no segment's id
+    if asked.always_evaluate:
+        return reader.all_profiles(tx, workspace)
+    segments = sorted(frozenset[str]().union(*map(referenced_segments, conditions)))
+    since = [
+        index.registrations[it].since.position
+        for it in asked.accumulators
+        if it in index.registrations
+    ]
     facts = {
         "workspace": workspace,
         "segments": segments,
         "newest": max(since, default=0),
-        "nothing": NOTHING,
+        "nothing": EMPTY_ACCUMULATORS,
     }
-    return reader.in_order(tx.exec_driver_sql(_CONCERNED, facts).scalars())
+    return reader.sort_ids(tx.exec_driver_sql(_CANDIDATES, facts).scalars())

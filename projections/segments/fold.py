@@ -13,74 +13,85 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
-from domain.evaluation.profile_context import Stream
-from domain.evaluation.segment_index import Rules
+from domain.evaluation.profile_context import StreamState
+from domain.evaluation.segment_index import SegmentIndex
 from domain.events.events import (
-    AttributeArchived,
-    AttributeDefined,
-    Listed,
+    ComputedAttributeArchived,
+    ComputedAttributeDefined,
+    ManualListChanged,
     MessageEvent,
     SegmentArchived,
     SegmentDefined,
-    SystemOccurred,
+    SystemEventOccurred,
 )
-from domain.events.recorded import Recorded
-from domain.events.rule_events import RuleDecree, RuleDefined
-from projections.kit.driver import pipeline, pumped
-from projections.runtime.batch import Batch, Message
+from domain.events.recorded import RecordedEvent
+from domain.events.rule_events import RuleDefined, RuleStatusChanged
+from projections.kit.driver import iterate_and_flush, pipeline
+from projections.runtime.batch import Batch, DecodedMessage
 from projections.segments import broadcast
 from projections.segments.definitions import rules as automation
 from projections.segments.definitions import segments as definitions
-from projections.segments.inputs import Attested, attested, becoming, steps_of, told_in
+from projections.segments.inputs import (
+    RecordedIdentityFact,
+    derive_identity_changes,
+    derive_inputs,
+    read_identity_facts,
+    streams_in_identity_events,
+)
 from projections.segments.state import partitioning, reader, rule_runs, writer
 
-_DECISIONS = (SegmentDefined, SegmentArchived, AttributeDefined, AttributeArchived)
-_RULES = (RuleDefined, RuleDecree)
-_DECIDED = (*_DECISIONS, *_RULES)
+_SEGMENT_EVENTS = (
+    SegmentDefined,
+    SegmentArchived,
+    ComputedAttributeDefined,
+    ComputedAttributeArchived,
+)
+_RULE_EVENTS = (RuleDefined, RuleStatusChanged)
+_DEFINITION_EVENTS = (*_SEGMENT_EVENTS, *_RULE_EVENTS)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
     """Take in a batch."""
     messages = {it.recorded.position: it for it in batch.messages()}
-    rules = definitions.in_effect(tx, batch.workspace)
+    rules = definitions.load_segment_index(tx, batch.workspace)
 
-    def concerns_everybody(recorded: Recorded) -> bool:
-        if isinstance(recorded.event, SystemOccurred):
-            return broadcast.is_heard(rules, messages[recorded.position])
-        return isinstance(recorded.event, _DECIDED)
+    def is_barrier(recorded: RecordedEvent) -> bool:
+        if isinstance(recorded.event, SystemEventOccurred):
+            return broadcast.has_listeners(rules, messages[recorded.position])
+        return isinstance(recorded.event, _DEFINITION_EVENTS)
 
-    for run in _runs(batch.records, concerns_everybody):
+    for run in _split_at_barriers(batch.records, is_barrier):
         event, clock = run[0].event, to_micros(run[0].recorded_at)
-        if isinstance(event, _DECISIONS):
+        if isinstance(event, _SEGMENT_EVENTS):
             sweep(tx, batch.workspace, clock)
-            rules = definitions.decide(tx, batch.workspace, run[0], event)
-        elif isinstance(event, _RULES):
+            rules = definitions.apply_definition_event(tx, batch.workspace, run[0], event)
+        elif isinstance(event, _RULE_EVENTS):
             sweep(tx, batch.workspace, clock)
-            rules = automation.decide(tx, batch.workspace, run[0], event)
-        elif concerns_everybody(run[0]):
+            rules = automation.apply_rule_event(tx, batch.workspace, run[0], event)
+        elif is_barrier(run[0]):
             sweep(tx, batch.workspace, clock)
-            broadcast.announce(tx, batch.workspace, rules, messages[run[0].position])
+            broadcast.broadcast_event(tx, batch.workspace, rules, messages[run[0].position])
         else:
-            _take(tx, batch, rules, run, messages)
-            rule_runs.mark(tx, batch.workspace, run)
+            _evaluate(tx, batch, rules, run, messages)
+            rule_runs.mark_fired(tx, batch.workspace, run)
 
 
 def sweep(tx: Connection, workspace: int, clock: int) -> None:
     """Let time go by until the clock, in microseconds since 1970 UTC."""
-    due = reader.persons_due(tx, workspace, clock)
+    due = reader.due_profiles(tx, workspace, clock)
     if not due:
         return
-    rules = definitions.in_effect(tx, workspace)
-    writer.change(tx, workspace, rules, due, lambda it: it.wait(clock))
+    rules = definitions.load_segment_index(tx, workspace)
+    writer.update_profiles(tx, workspace, rules, due, lambda it: it.advance_time_to(clock))
 
 
-def _runs(
-    records: Sequence[Recorded], concerns_everybody: Callable[[Recorded], bool]
-) -> Iterator[Sequence[Recorded]]:
+def _split_at_barriers(
+    records: Sequence[RecordedEvent], is_barrier: Callable[[RecordedEvent], bool]
+) -> Iterator[Sequence[RecordedEvent]]:
     """Cut the records before and after what concerns everybody."""
     start = 0
     for at, recorded in enumerate(records):
-        if concerns_everybody(recorded):
+        if is_barrier(recorded):
             if start < at:
                 yield records[start:at]
             yield records[at : at + 1]
@@ -89,60 +100,68 @@ def _runs(
         yield records[start:]
 
 
-def _take(
+def _evaluate(
     tx: Connection,
     batch: Batch,
-    rules: Rules,
-    records: Sequence[Recorded],
-    messages: Mapping[int, Message],
+    index: SegmentIndex,
+    records: Sequence[RecordedEvent],
+    messages: Mapping[int, DecodedMessage],
 ) -> None:
     """Go through what happens to all whom the events touch, or for whom something is due by then."""
     workspace, until = batch.workspace, to_micros(records[-1].recorded_at)
-    facts = _facts(batch, records)
-    became = list(becoming(facts, _clocks(records), batch.stream_of)) if facts else []
-    due = reader.persons_due(tx, workspace, until)
-    named = chain.from_iterable(it.whose for it in became)
-    streams = reader.streams_of(tx, workspace, {*_met(records), *named}, due)
-    steps = list(steps_of(records, messages, rules, streams))
-    touched = {*chain.from_iterable(it.whose for it in became), *(it.stream for it in steps)}
-    kept = reader.load(tx, workspace, rules, _theirs(streams, touched, due))
+    facts = _load_identity_facts(batch, records)
+    became = (
+        list(derive_identity_changes(facts, _recorded_times(records), batch.stream_of))
+        if facts
+        else []
+    )
+    due = reader.due_profiles(tx, workspace, until)
+    named = chain.from_iterable(it.owners for it in became)
+    streams = reader.load_streams(tx, workspace, {*_streams_of(records), *named}, due)
+    steps = list(derive_inputs(records, messages, index, streams))
+    touched = {*chain.from_iterable(it.owners for it in became), *(it.stream for it in steps)}
+    kept = reader.load_state(
+        tx, workspace, index, _streams_of_affected_profiles(streams, touched, due)
+    )
     with pipeline(tx):
-        for some, what in partitioning.shares(kept, became, steps):
-            people = reader.membership(rules, some)
-            people.go_through(pumped(tx, what), until)
-            writer.save(tx, workspace, rules, some, people)
+        for some, what in partitioning.partition(kept, became, steps):
+            people = reader.make_evaluator(index, some)
+            people.process(iterate_and_flush(tx, what), until)
+            writer.save_state(tx, workspace, index, some, people)
         # Taken apart while the server writes the last of it: that is a thirtieth of all the work.
         del kept, streams, steps, some, what, people
 
 
-def _theirs(
-    streams: Mapping[UUID, Stream], touched: Collection[UUID], due: Iterable[UUID]
-) -> dict[UUID, Stream]:
+def _streams_of_affected_profiles(
+    streams: Mapping[UUID, StreamState], touched: Collection[UUID], due_profiles: Iterable[UUID]
+) -> dict[UUID, StreamState]:
     """Return all streams of those whose are touched, and of those for whom something is due."""
     known = filter(None, map(streams.get, touched))
-    persons = {it.whose.person for it in known}.union(due)
-    return {id_: it for id_, it in streams.items() if it.whose.person in persons}
+    persons = {it.owner.profile_id for it in known}.union(due_profiles)
+    return {id_: it for id_, it in streams.items() if it.owner.profile_id in persons}
 
 
-def _facts(batch: Batch, records: Sequence[Recorded]) -> Sequence[Attested]:
+def _load_identity_facts(
+    batch: Batch, records: Sequence[RecordedEvent]
+) -> Sequence[RecordedIdentityFact]:
     """Return all that was said by now about who those may be of whom the events say something."""
-    told = told_in(records, batch.stream_of)
+    told = streams_in_identity_events(records, batch.stream_of)
     if not told:
         return ()
     last = records[-1].position
-    events = {at: it for at, it in batch.attested(told).items() if at <= last}
-    return list(attested(events, batch.stream_of))
+    events = {at: it for at, it in batch.identity_events_for(told).items() if at <= last}
+    return list(read_identity_facts(events, batch.stream_of))
 
 
-def _met(records: Sequence[Recorded]) -> set[UUID]:
+def _streams_of(records: Sequence[RecordedEvent]) -> set[UUID]:
     """Return the streams of people that the events are of."""
     return {
         it.stream
         for it in records
-        if isinstance(it.event, Listed)
+        if isinstance(it.event, ManualListChanged)
         or (isinstance(it.event, MessageEvent) and it.event.subject is not None)
     }
 
 
-def _clocks(records: Sequence[Recorded]) -> Mapping[int, int]:
+def _recorded_times(records: Sequence[RecordedEvent]) -> Mapping[int, int]:
     return {it.position: to_micros(it.recorded_at) for it in records}

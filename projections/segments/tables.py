@@ -20,12 +20,12 @@ from sqlalchemy import (
     Uuid,
 )
 
-from projections.runtime.projection import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "segments", 9
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
-definition = Table(
+segment_version = Table(
     "definition",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -48,7 +48,7 @@ definition = Table(
 decision about it, null in the one that is in effect.
 """
 
-remembered = Table(
+accumulator_registration = Table(
     "remembered",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -62,7 +62,7 @@ remembered = Table(
 ``at`` and ``by`` say since when: from the decision on that first asked for it.
 """
 
-attribute = Table(
+computed_attribute = Table(
     "attribute",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -97,7 +97,7 @@ occurred, null if there is none: see `domain.evaluation.engine`.
 ``met_by`` is the position at which it was first met.
 """
 
-memory = Table(
+accumulator_state = Table(
     "memory",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -114,7 +114,7 @@ In one row, for an event touches several.  What nobody asks for any more is left
 the row is written.
 """
 
-person = Table(
+membership_state = Table(
     "person",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -144,7 +144,7 @@ member = Table(
 event makes more of these rows than of any other: what a person is in is told by ``person.inside``.
 """
 
-stay = Table(
+membership_interval = Table(
     "stay",
     metadata,
     Column("workspace", Integer),
@@ -158,7 +158,7 @@ stay = Table(
 )
 """Who was in which segment, from when to when."""
 
-rule = Table(
+rule_version = Table(
     "rule",
     metadata,
     Column("workspace", Integer, primary_key=True),
@@ -183,7 +183,7 @@ rule = Table(
 ``followed`` says whether, at the next decision, somebody waited by it.
 """
 
-trigger = Table(
+rule_run = Table(
     "trigger",
     metadata,
     Column("workspace", Integer),
@@ -212,56 +212,56 @@ trigger = Table(
 Index("stream_by_person", stream.c.workspace, stream.c.person)
 Index(
     "stay_by_segment",
-    stay.c.workspace,
-    stay.c.segment,
-    stay.c.entered_at,
-    stay.c.person,
+    membership_interval.c.workspace,
+    membership_interval.c.segment,
+    membership_interval.c.entered_at,
+    membership_interval.c.person,
     info=FOR_QUERIES,
 )
 Index(
     "person_by_due",
-    person.c.workspace,
-    person.c.due,
-    postgresql_where=person.c.due.is_not(None),
+    membership_state.c.workspace,
+    membership_state.c.due,
+    postgresql_where=membership_state.c.due.is_not(None),
 )
 Index(
     "definition_in_effect",
-    definition.c.workspace,
-    definition.c.segment,
-    postgresql_where=definition.c.until.is_(None),
+    segment_version.c.workspace,
+    segment_version.c.segment,
+    postgresql_where=segment_version.c.until.is_(None),
 )
 Index(
     "rule_in_effect",
-    rule.c.workspace,
-    rule.c.rule,
-    postgresql_where=rule.c.until.is_(None) | rule.c.followed,
+    rule_version.c.workspace,
+    rule_version.c.rule,
+    postgresql_where=rule_version.c.until.is_(None) | rule_version.c.followed,
 )
-_waiting = trigger.c.due.is_not(None)
-Index("trigger_by_due", trigger.c.workspace, trigger.c.due, postgresql_where=_waiting)
+_waiting = rule_run.c.due.is_not(None)
+Index("trigger_by_due", rule_run.c.workspace, rule_run.c.due, postgresql_where=_waiting)
 Index(
     "trigger_waiting",
-    trigger.c.workspace,
-    trigger.c.rule,
-    trigger.c.version,
+    rule_run.c.workspace,
+    rule_run.c.rule,
+    rule_run.c.version,
     postgresql_where=_waiting,
 )
 Index(
     "trigger_waiting_of_stream",
-    trigger.c.workspace,
-    trigger.c.stream,
+    rule_run.c.workspace,
+    rule_run.c.stream,
     postgresql_where=_waiting,
 )
-Index("trigger_by_stream", trigger.c.workspace, trigger.c.stream, trigger.c.set_off_at)
+Index("trigger_by_stream", rule_run.c.workspace, rule_run.c.stream, rule_run.c.set_off_at)
 Index(
     "trigger_of_rule",
-    trigger.c.workspace,
-    trigger.c.rule,
-    trigger.c.set_off_at.desc(),
-    trigger.c.set_off_by.desc(),
+    rule_run.c.workspace,
+    rule_run.c.rule,
+    rule_run.c.set_off_at.desc(),
+    rule_run.c.set_off_by.desc(),
 )
 Index(
     "trigger_to_fire",
-    trigger.c.workspace,
-    trigger.c.since_at,
-    postgresql_where=(trigger.c.outcome == "fired") & trigger.c.fired.is_(None),
+    rule_run.c.workspace,
+    rule_run.c.since_at,
+    postgresql_where=(rule_run.c.outcome == "fired") & rule_run.c.fired.is_(None),
 )

@@ -6,10 +6,10 @@ from projections.runtime import erasure
 from projections.runtime.projection import Projection
 from projections.sessions import tables
 from projections.sessions.fold import apply
-from projections.sessions.joining import find
+from projections.sessions.joining import load_session
 from projections.sessions.queries import profile_sessions, session, sessions
 
-__all__ = ["find", "projection"]
+__all__ = ["load_session", "projection"]
 
 projection = Projection(
     name=tables.NAME,
@@ -18,5 +18,5 @@ projection = Projection(
     apply=apply,
     weight=4,
     queries=(sessions, session, profile_sessions),
-    forget=erasure.rows(tables.session),
+    erase=erasure.erase_by_stream(tables.session),
 )

@@ -6,49 +6,51 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from domain.events.payload import Context, is_about_session
+from domain.events.payload import MessageContext, is_session_event
 from projections.kit import visit
 from projections.kit.visit import first_text
 
-PARTS = ("source", "medium", "campaign", "term", "content")
-DIRECT = "direct"
+UTM_PARTS = ("source", "medium", "campaign", "term", "content")
+DIRECT_SOURCE = "direct"
 """The source of a visit that names none."""
 
-LONGEST = 256
+MAX_VALUE_LENGTH = 256
 """Characters of each that are kept."""
 
-_MOST_PARAMETERS = 100
+_MAX_PARAMETERS = 100
 
 
-def utm(name: str, properties: Mapping[str, Any], context: Context) -> dict[str, str] | None:
+def utm_parameters(
+    name: str, properties: Mapping[str, Any], context: MessageContext
+) -> dict[str, str] | None:
     """Return what an event says of the campaign, None if it says nothing."""
-    sent, query = visit.members(context.campaign), _query(properties, context)
+    sent, query = visit.decode_object(context.campaign), _query(properties, context)
     said = {
         part: first_text(
             sent.get("name" if part == "campaign" else part),
             properties.get(f"utm_{part}"),
             query.get(f"utm_{part}"),
         )
-        for part in PARTS
+        for part in UTM_PARTS
     }
-    if said["source"] is None and is_about_session(name):
+    if said["source"] is None and is_session_event(name):
         said["source"] = first_text(properties.get("source"))
-    return {part: value[:LONGEST] for part, value in said.items() if value} or None
+    return {part: value[:MAX_VALUE_LENGTH] for part, value in said.items() if value} or None
 
 
-def _query(properties: Mapping[str, Any], context: Context) -> Mapping[str, str]:
+def _query(properties: Mapping[str, Any], context: MessageContext) -> Mapping[str, str]:
     """Return the query of the first URL, or search part, that has utm parameters."""
     for url in _urls(properties, context):
         if isinstance(url, str) and "utm_" in url:
             try:
-                return dict(parse_qsl(urlsplit(url).query, max_num_fields=_MOST_PARAMETERS))
+                return dict(parse_qsl(urlsplit(url).query, max_num_fields=_MAX_PARAMETERS))
             except ValueError:
                 continue
     return {}
 
 
-def _urls(properties: Mapping[str, Any], context: Context) -> Iterator[Any]:
-    page = visit.members(context.page)
+def _urls(properties: Mapping[str, Any], context: MessageContext) -> Iterator[Any]:
+    page = visit.decode_object(context.page)
     for part in ("url", "search"):
         yield properties.get(part)
         yield page.get(part)

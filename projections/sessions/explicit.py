@@ -11,28 +11,32 @@ from domain.events.events import MessageEvent
 _STARTS = ("start", "started_at", "startedAt", "start_time", "startTime", "startDate", "begin")
 _ENDS = ("end", "ended_at", "endedAt", "end_time", "endTime", "endDate")
 
-LONGEST = timedelta(days=7)
+MAX_DISTANCE = timedelta(days=7)
 """A start or end that is further from its event is a broken clock's."""
 
 _MILLISECONDS = 10**11
 """Seconds since 1970 are below this until the year 5138, and milliseconds above it since 1973."""
 
 
-class Bounds(NamedTuple):
+class SessionBounds(NamedTuple):
     """The earliest and the latest instant that an event knows of its session."""
 
     start: datetime
     end: datetime
 
 
-def bounds(event: MessageEvent, properties: Mapping[str, Any]) -> Bounds:
+def session_bounds(event: MessageEvent, properties: Mapping[str, Any]) -> SessionBounds:
     """Return when an event about a session occurred, widened by the start and end that it names."""
     at = event.occurred_at
-    named = [it for it in _named(properties) if abs(it - at) <= LONGEST and it <= event.received_at]
-    return Bounds(min([at, *named]), max([at, *named]))
+    named = [
+        it
+        for it in _named_instants(properties)
+        if abs(it - at) <= MAX_DISTANCE and it <= event.received_at
+    ]
+    return SessionBounds(min([at, *named]), max([at, *named]))
 
 
-def _named(properties: Mapping[str, Any]) -> list[datetime]:
+def _named_instants(properties: Mapping[str, Any]) -> list[datetime]:
     said = (next((properties[it] for it in names if it in properties), None) for names in _BOTH)
     return [moment for it in said if (moment := _instant(it)) is not None]
 
@@ -40,17 +44,17 @@ def _named(properties: Mapping[str, Any]) -> list[datetime]:
 _BOTH = (_STARTS, _ENDS)
 
 
-def _instant(said: Any) -> datetime | None:
+def _instant(value: Any) -> datetime | None:
     try:
-        if isinstance(said, (int, float)) and not isinstance(said, bool):
-            return datetime.fromtimestamp(said / 1000 if said >= _MILLISECONDS else said, UTC)
-        return _written(said.strip()) if isinstance(said, str) else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS else value, UTC)
+        return _parse_text(value.strip()) if isinstance(value, str) else None
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _written(said: str) -> datetime:
-    if "/" in said:
-        return datetime.strptime(f"{said} +0000", "%d/%m/%Y %H:%M:%S %z")
-    moment = datetime.fromisoformat(said)
+def _parse_text(text: str) -> datetime:
+    if "/" in text:
+        return datetime.strptime(f"{text} +0000", "%d/%m/%Y %H:%M:%S %z")
+    moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

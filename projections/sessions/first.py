@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.events.events import MessageEvent
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 
 _WIDTH = len("2026-01-01T12:00:00.000000Z") + len("0123456789abcdef0123456789abcdef")
 
 
-def of(known: str | None, event: MessageEvent, value: str) -> str:
+def merge_first(current: str | None, event: MessageEvent, value: str) -> str:
     """Return what was said first: what is known, or the value as this event said it."""
-    said = f"{shown(event.occurred_at)}{event.id.hex}{value}"
-    return said if known is None or said < known else known
+    said = f"{format_utc(event.occurred_at)}{event.id.hex}{value}"
+    return said if current is None or said < current else current
 
 
-def value(texts: Iterable[str | None]) -> str | None:
+def decode_first(texts: Iterable[str | None]) -> str | None:
     """Return the value that was said first, None if none was."""
     first = min((it for it in texts if it is not None), default=None)
     return None if first is None else first[_WIDTH:]

@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from domain.events.events import MessageEvent
-from domain.events.payload import NAME_LENGTH, Context, Document, is_about_session
+from domain.events.payload import MAX_NAME_LENGTH, MessageContext, ParsedMessage, is_session_event
 from projections.kit import visit
 from projections.kit.arrays import Uuids
-from projections.kit.copying import copy
+from projections.kit.copying import copy_rows
 from projections.kit.visit import first_text
-from projections.runtime.batch import Batch, Message
+from projections.runtime.batch import Batch, DecodedMessage
 from projections.sessions import campaign, explicit, first
 from projections.sessions.tables import session
 
@@ -46,7 +46,7 @@ ON CONFLICT (workspace, stream, id) DO UPDATE SET
 """)
 
 
-class Visit(msgspec.Struct, gc=False):
+class SessionDelta(msgspec.Struct, gc=False):
     """What a batch adds to one session of one stream."""
 
     id: str
@@ -65,9 +65,9 @@ def apply(tx: Connection, batch: Batch) -> None:
 
     Nobody else adds to a workspace's sessions meanwhile, for the checkpoint is held.
     """
-    visits: list[Visit] = []
+    visits: list[SessionDelta] = []
     for stream, messages in batch.by_stream().items():
-        theirs: dict[str, Visit] = {}
+        theirs: dict[str, SessionDelta] = {}
         for message in messages:
             if (session_id := message.document.session_id) is not None:
                 _add(theirs, session_id, stream, message)
@@ -80,14 +80,14 @@ def apply(tx: Connection, batch: Batch) -> None:
     if changed:
         rows = msgspec.json.encode(changed).decode()
         tx.execute(_ADD, {"workspace": batch.workspace, "rows": rows})
-    copy(
+    copy_rows(
         tx,
         session,
         (_row(batch.workspace, it) for place, it in enumerate(visits, 1) if place not in known),
     )
 
 
-def _row(workspace: int, it: Visit) -> tuple[Any, ...]:
+def _row(workspace: int, it: SessionDelta) -> tuple[Any, ...]:
     return (
         workspace,
         it.stream,
@@ -102,14 +102,16 @@ def _row(workspace: int, it: Visit) -> tuple[Any, ...]:
     )
 
 
-def _add(visits: dict[str, Visit], session_id: str, stream: UUID, message: Message) -> None:
+def _add(
+    visits: dict[str, SessionDelta], session_id: str, stream: UUID, message: DecodedMessage
+) -> None:
     _, event, document = message
     start = end = event.occurred_at
-    if is_about_session(event.name):
-        start, end = explicit.bounds(event, document.properties)
+    if is_session_event(event.name):
+        start, end = explicit.session_bounds(event, document.properties)
     known = visits.get(session_id)
     if known is None:
-        known = visits[session_id] = Visit(session_id, stream, start, end)
+        known = visits[session_id] = SessionDelta(session_id, stream, start, end)
     elif start < known.started_at:
         known.started_at = start
     known.ended_at = max(known.ended_at, end)
@@ -117,31 +119,31 @@ def _add(visits: dict[str, Visit], session_id: str, stream: UUID, message: Messa
     if document.name == "page_view":
         known.pages += 1
     if document.channel is not None:
-        known.channel = first.of(known.channel, event, document.channel)
-    context = visit.context(document)
+        known.channel = first.merge_first(known.channel, event, document.channel)
+    context = visit.context_of(document)
     if (device := _device(event, document, context)) is not None:
-        known.device = first.of(known.device, event, device)
+        known.device = first.merge_first(known.device, event, device)
     if (utm := _utm(event, document, context)) is not None:
-        known.utm = first.of(known.utm, event, utm)
+        known.utm = first.merge_first(known.utm, event, utm)
 
 
 # Most messages say nothing of these, and a look at the bytes is enough to know.
-def _device(event: MessageEvent, document: Document, context: Context) -> str | None:
+def _device(event: MessageEvent, document: ParsedMessage, context: MessageContext) -> str | None:
     if context.userAgent is None and b"device" not in event.payload:
         return None
     properties = document.properties
     said = first_text(properties.get("device_type"), properties.get("deviceType"))
     if said is not None:
-        return said[:NAME_LENGTH]
-    shown_by_agent = visit.client(context).device_type
+        return said[:MAX_NAME_LENGTH]
+    shown_by_agent = visit.client_of(context).device_type
     if shown_by_agent != "unknown":
         return shown_by_agent
-    kind = visit.members(context.device).get("type")
+    kind = visit.decode_object(context.device).get("type")
     return "mobile" if isinstance(kind, str) and kind.lower() in ("android", "ios") else None
 
 
-def _utm(event: MessageEvent, document: Document, context: Context) -> str | None:
-    if not (context.campaign or b"utm_" in event.payload or is_about_session(event.name)):
+def _utm(event: MessageEvent, document: ParsedMessage, context: MessageContext) -> str | None:
+    if not (context.campaign or b"utm_" in event.payload or is_session_event(event.name)):
         return None
-    said = campaign.utm(event.name, document.properties, context)
+    said = campaign.utm_parameters(event.name, document.properties, context)
     return None if said is None else msgspec.json.encode(said, order="sorted").decode()

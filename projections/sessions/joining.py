@@ -9,16 +9,16 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from domain.identity.resolved_profile import Person
-from projections.kit.instants import shown
+from domain.identity.resolved_profile import ResolvedProfile
+from projections.kit.instants import format_utc
 from projections.sessions import first
-from projections.sessions.campaign import DIRECT, PARTS
+from projections.sessions.campaign import DIRECT_SOURCE, UTM_PARTS
 from projections.sessions.tables import session
 
 AnyRow = Row[*tuple[Any, ...]]
 
 _c = session.c
-ROWS = select(
+SESSION_ROWS = select(
     _c.id,
     _c.stream,
     _c.started_at,
@@ -31,29 +31,31 @@ ROWS = select(
 )
 
 
-def find(tx: Connection, workspace: int, session_id: str, person: Person) -> dict[str, Any] | None:
+def load_session(
+    tx: Connection, workspace: int, session_id: str, profile: ResolvedProfile
+) -> dict[str, Any] | None:
     """Return what the person did under the session id, None if nothing is known of that."""
-    wanted = ROWS.where(
-        _c.workspace == workspace, _c.id == session_id, _c.stream.in_(person.streams)
+    wanted = SESSION_ROWS.where(
+        _c.workspace == workspace, _c.id == session_id, _c.stream.in_(profile.streams)
     )
     rows = tx.execute(wanted).all()
-    return joined(rows, person.id) if rows else None
+    return merge_rows(rows, profile.id) if rows else None
 
 
-def joined(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
+def merge_rows(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
     """Return one session from the rows of one person and session id, at least one."""
     started_at, ended_at = min(it.started_at for it in rows), max(it.ended_at for it in rows)
-    utm = msgspec.json.decode(first.value(it.utm for it in rows) or "{}")
+    utm = msgspec.json.decode(first.decode_first(it.utm for it in rows) or "{}")
     return {
         "id": rows[0].id,
         "profile_id": profile_id,
-        "channel": first.value(it.channel for it in rows),
-        "source": utm.setdefault("source", DIRECT),
-        "device": first.value(it.device for it in rows),
-        "started_at": shown(started_at),
-        "ended_at": shown(ended_at),
+        "channel": first.decode_first(it.channel for it in rows),
+        "source": utm.setdefault("source", DIRECT_SOURCE),
+        "device": first.decode_first(it.device for it in rows),
+        "started_at": format_utc(started_at),
+        "ended_at": format_utc(ended_at),
         "length_seconds": int((ended_at - started_at).total_seconds()),
-        **{f"utm_{part}": utm.get(part) for part in PARTS},
+        **{f"utm_{part}": utm.get(part) for part in UTM_PARTS},
         "events": sum(it.events for it in rows),
         "pages": sum(it.pages for it in rows),
     }

@@ -14,7 +14,7 @@ from domain.core.errors import InvalidRequest, NotFound
 from domain.events import payload
 from projections.kit import answers, cursors, instants, references
 from projections.runtime.projection import Query, Reader
-from projections.sessions.joining import ROWS, AnyRow, joined
+from projections.sessions.joining import SESSION_ROWS, AnyRow, merge_rows
 from projections.sessions.tables import newest_first
 from projections.sessions.tables import session as table
 
@@ -35,13 +35,13 @@ class _Params(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
 
-class SessionsParams(_Params):
+class SessionListParams(_Params):
     """Whose sessions, and when they began."""
 
     profile: str | None = Field(None, description=_PROFILE)
 
 
-class ProfileSessionsParams(_Params):
+class ProfileSessionListParams(_Params):
     """One profile, and when its sessions began."""
 
     ref: str = Field(description=_PROFILE)
@@ -64,18 +64,18 @@ class SessionList(BaseModel):
     projected_to: int
 
 
-class OneSession(answers.Session):
+class SessionDetail(answers.Session):
     """One session."""
 
     projected_to: int
 
 
-def answer_sessions(reader: Reader, params: SessionsParams) -> dict[str, Any]:
+def list_sessions(reader: Reader, params: SessionListParams) -> dict[str, Any]:
     """Answer a page of the workspace's sessions."""
     return _page(reader, params, params.profile)
 
 
-def answer_profile_sessions(reader: Reader, params: ProfileSessionsParams) -> dict[str, Any]:
+def list_profile_sessions(reader: Reader, params: ProfileSessionListParams) -> dict[str, Any]:
     """Answer a page of a profile's sessions; one that nobody has heard of has none."""
     return _page(reader, params, params.ref)
 
@@ -87,7 +87,7 @@ def _page(reader: Reader, params: _Params, profile: str | None) -> dict[str, Any
     """
     met = _conditions(reader, params, profile)
     limit, shown = params.limit, list[dict[str, Any]]()
-    after = None if params.cursor is None else cursors.session(params.cursor)
+    after = None if params.cursor is None else cursors.decode_session(params.cursor)
     while True:
         rows = _rows(reader, met, after, limit + 1)
         sessions = _by_first_row(reader, rows)
@@ -103,22 +103,22 @@ def _page(reader: Reader, params: _Params, profile: str | None) -> dict[str, Any
 
 
 def _conditions(reader: Reader, params: _Params, profile: str | None) -> list[ColumnElement[bool]]:
-    zone = instants.zone(params.tz)
+    zone = instants.parse_zone(params.tz)
     met: list[ColumnElement[bool]] = []
     if profile is not None:
-        person = reader.person(references.stream(profile, reader.stream_of))
+        person = reader.profile(references.resolve_stream(profile, reader.stream_of))
         met.append(_c.stream.in_(person.streams))
     if params.from_ is not None:
-        met.append(_c.started_at >= instants.instant(params.from_, zone, "from"))
+        met.append(_c.started_at >= instants.parse_instant(params.from_, zone, "from"))
     if params.to is not None:
-        met.append(_c.started_at < instants.instant(params.to, zone, "to"))
+        met.append(_c.started_at < instants.parse_instant(params.to, zone, "to"))
     return met
 
 
 def _answer(reader: Reader, shown: list[dict[str, Any]], after: Any) -> dict[str, Any]:
     return {
         "sessions": shown,
-        "next": None if after is None else cursors.after_session(*after),
+        "next": None if after is None else cursors.encode_session(*after),
         "projected_to": reader.projected_to,
     }
 
@@ -126,7 +126,7 @@ def _answer(reader: Reader, shown: list[dict[str, Any]], after: Any) -> dict[str
 def _rows(
     reader: Reader, met: list[ColumnElement[bool]], after: Any, limit: int
 ) -> Sequence[AnyRow]:
-    wanted = ROWS.where(_c.workspace == reader.workspace, *met)
+    wanted = SESSION_ROWS.where(_c.workspace == reader.workspace, *met)
     if after is not None:
         started_at, stream, session_id = after
         place = tuple_(literal(started_at), literal(stream), literal(session_id))
@@ -140,7 +140,7 @@ def _by_first_row(reader: Reader, rows: Sequence[AnyRow]) -> dict[tuple[str, UUI
     """Return the whole sessions that the rows are part of, by id and stream of their first row."""
     sessions = _sessions(reader, {row.id for row in rows})
     return {
-        (first.id, first.stream): joined(parts, profile_id)
+        (first.id, first.stream): merge_rows(parts, profile_id)
         for (_, profile_id), parts in sessions.items()
         for first in [min(parts, key=lambda it: (it.started_at, it.stream))]
     }
@@ -149,21 +149,21 @@ def _by_first_row(reader: Reader, rows: Sequence[AnyRow]) -> dict[tuple[str, UUI
 def _sessions(reader: Reader, ids: set[str]) -> dict[tuple[str, UUID], list[AnyRow]]:
     """Return the rows of the sessions with these ids, by id and person."""
     rows = reader.tx.execute(
-        ROWS.where(_c.workspace == reader.workspace, _c.id.in_(sorted(ids)))
+        SESSION_ROWS.where(_c.workspace == reader.workspace, _c.id.in_(sorted(ids)))
     ).all()
-    people = reader.people({row.stream for row in rows})
+    people = reader.profile_ids({row.stream for row in rows})
     found = defaultdict(list)
     for row in rows:
         found[row.id, people[row.stream]].append(row)
     return found
 
 
-def answer_session(reader: Reader, params: SessionParams) -> dict[str, Any]:
+def get_session(reader: Reader, params: SessionParams) -> dict[str, Any]:
     """Answer one session.  Raises NotFound, and InvalidRequest if several people have it."""
-    found = _sessions(reader, {payload.name_of(params.id)})
+    found = _sessions(reader, {payload.storable_name(params.id)})
     whose = {profile_id: parts for (_, profile_id), parts in found.items()}
     if params.profile is not None:
-        profile_id = reader.person(references.stream(params.profile, reader.stream_of)).id
+        profile_id = reader.profile(references.resolve_stream(params.profile, reader.stream_of)).id
         whose = {it: parts for it, parts in whose.items() if it == profile_id}
     if not whose:
         raise NotFound(f"no session {params.id[:100]!r} is known in this workspace", id=params.id)
@@ -173,29 +173,29 @@ def answer_session(reader: Reader, params: SessionParams) -> dict[str, Any]:
             profiles=sorted(map(str, whose))[:10],
         )
     [(profile_id, parts)] = whose.items()
-    return {**joined(parts, profile_id), "projected_to": reader.projected_to}
+    return {**merge_rows(parts, profile_id), "projected_to": reader.projected_to}
 
 
 sessions = Query(
     path="/sessions",
-    params=SessionsParams,
-    answers=SessionList,
-    answer=answer_sessions,
+    params=SessionListParams,
+    response_model=SessionList,
+    handler=list_sessions,
     summary="List sessions, those that began last first",
 )
 
 session = Query(
     path="/sessions/{id}",
     params=SessionParams,
-    answers=OneSession,
-    answer=answer_session,
+    response_model=SessionDetail,
+    handler=get_session,
     summary="Show a session",
 )
 
 profile_sessions = Query(
     path="/profiles/{ref}/sessions",
-    params=ProfileSessionsParams,
-    answers=SessionList,
-    answer=answer_profile_sessions,
+    params=ProfileSessionListParams,
+    response_model=SessionList,
+    handler=list_profile_sessions,
     summary="List the sessions of a profile, those that began last first",
 )

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
-from projections.runtime.projection import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "sessions", 1
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 
 def _first(name: str) -> Column[Any]:

@@ -16,5 +16,5 @@ projection = Projection(
     apply=apply,
     weight=6,
     queries=(events, event, profile_timeline),
-    forget=erasure.rows(tables.timeline, tables.first_message, tables.observation),
+    erase=erasure.erase_by_stream(tables.timeline, tables.first_message, tables.observation),
 )

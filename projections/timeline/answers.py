@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 
 from domain.events.message import MessageKind
 from projections.kit.answers import Session
-from projections.kit.shown_profile import ShownProfile
+from projections.kit.shown_profile import ProfileSnapshot
 from projections.kit.user_agent import DeviceType
 
 
-class ListedEvent(BaseModel):
+class EventSummary(BaseModel):
     """An event as lists show it."""
 
     id: UUID
@@ -35,15 +35,15 @@ class ListedEvent(BaseModel):
 class EventList(BaseModel):
     """A page of events, newest first."""
 
-    events: list[ListedEvent]
+    events: list[EventSummary]
     next: str | None = Field(description="Cursor of the next page; null on the last")
     projected_to: int
 
 
-class Timeline(BaseModel):
+class ProfileTimeline(BaseModel):
     """A page of what one profile did, newest first."""
 
-    timeline: list[ListedEvent]
+    timeline: list[EventSummary]
     next: str | None = Field(description="Cursor of the next page; null on the last")
     projected_to: int
 
@@ -64,7 +64,7 @@ class PageView(BaseModel):
     website_language: str | None
 
 
-class EventDetail(ListedEvent):
+class EventDetail(EventSummary):
     """One event with all that was received."""
 
     caused_by: UUID | None = Field(
@@ -74,7 +74,7 @@ class EventDetail(ListedEvent):
     version: int = Field(description="Place in the profile's own stream, from 1")
     session: Session | None = Field(description="Null for an event without a session")
     page_view: PageView | None = Field(description="Null for an event that is no page view")
-    profile: ShownProfile | None = Field(
+    profile: ProfileSnapshot | None = Field(
         description="The profile as it was once this event was recorded; null for a system event"
     )
     payload: Any = Field(description="The message as received, as JSON")

@@ -11,56 +11,56 @@ from sqlalchemy import Text, cast
 
 from domain.core.errors import NotFound
 from domain.events.events import MessageEvent
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections.kit import received, shown_profile
-from projections.kit.instants import shown_if_any
+from projections.kit.instants import format_utc_or_none
 from projections.runtime.projection import Query, Reader
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline
 
 _c = timeline.c
-_SHOWN = listing.SHOWN.add_columns(cast(_c.page_view, Text).label("page_view"))
+_DETAIL_COLUMNS = listing.EVENT_COLUMNS.add_columns(cast(_c.page_view, Text).label("page_view"))
 
 
-class EventDetailParams(BaseModel):
+class EventPath(BaseModel):
     """Which event."""
 
     id: UUID = Field(description="Id of the event, as lists show it")
 
 
-def answer_event(reader: Reader, params: EventDetailParams) -> dict[str, Any]:
+def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
     """Answer one event.  Raises NotFound for one that is not there or has been erased."""
     row: listing.AnyRow | None = reader.tx.execute(
-        _SHOWN.where(_c.workspace == reader.workspace, _c.id == params.id)
+        _DETAIL_COLUMNS.where(_c.workspace == reader.workspace, _c.id == params.id)
     ).first()
-    recorded = None if row is None else reader.recorded(row.position)
+    recorded = None if row is None else reader.recorded_event(row.position)
     if row is None or recorded is None or not isinstance(recorded.event, MessageEvent):
         raise NotFound(f"no event {params.id} is known in this workspace", id=str(params.id))
     event = recorded.event
-    person = reader.person(row.stream)
+    person = reader.profile(row.stream)
     return {
-        **listing.event(row, {row.stream: person.id}),
+        **listing.event_json(row, {row.stream: person.id}),
         "caused_by": None if row.ordinal == MESSAGE else event.id,
-        "sent_at": shown_if_any(event.sent_at),
+        "sent_at": format_utc_or_none(event.sent_at),
         "version": recorded.version,
         "session": None if row.session_id is None else reader.session(row.session_id, person),
         "page_view": None if row.page_view is None else Raw(row.page_view.encode()),
         "profile": None if event.subject is None else _profile(reader, recorded),
-        **received.shown(event),
+        **received.received_json(event),
         "projected_to": reader.projected_to,
     }
 
 
-def _profile(reader: Reader, recorded: Recorded) -> dict[str, Any] | None:
+def _profile(reader: Reader, recorded: RecordedEvent) -> dict[str, Any] | None:
     """Return the profile as the ledger knew it once it had the event."""
-    past = reader.past(recorded.stream, recorded.position)
-    return None if past is None else shown_profile.profile(past.person, past.state)
+    past = reader.profile_as_of(recorded.stream, recorded.position)
+    return None if past is None else shown_profile.profile_json(past.profile, past.state)
 
 
 event = Query(
     path="/events/{id}",
-    params=EventDetailParams,
-    answers=answers.EventDetail,
-    answer=answer_event,
+    params=EventPath,
+    response_model=answers.EventDetail,
+    handler=get_event,
     summary="Show an event with its payload exactly as received",
 )

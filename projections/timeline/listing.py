@@ -34,13 +34,13 @@ AnyRow = Row[*tuple[Any, ...]]
 _c = timeline.c
 
 
-def _shown(moment: ColumnElement[datetime], label: str) -> ColumnElement[str]:
+def _utc_text(moment: ColumnElement[datetime], label: str) -> ColumnElement[str]:
     """Return an instant as `instants.shown` writes it: the server does so in a fifth of the time."""
     return func.to_char(func.timezone("UTC", moment), _RFC_3339).label(label)
 
 
 _RFC_3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-SHOWN = select(
+EVENT_COLUMNS = select(
     _c.id,
     _c.position,
     _c.message_id,
@@ -48,9 +48,9 @@ SHOWN = select(
     _c.name,
     _c.stream,
     _c.subject,
-    _shown(_c.occurred_at, "occurred"),
-    _shown(_c.received_at, "received"),
-    _shown(_c.recorded_at, "recorded"),
+    _utc_text(_c.occurred_at, "occurred"),
+    _utc_text(_c.received_at, "received"),
+    _utc_text(_c.recorded_at, "recorded"),
     _c.channel,
     _c.session_id,
     _c.source,
@@ -59,22 +59,22 @@ SHOWN = select(
     _c.occurred_at,
     _c.ordinal,
 )
-_STREAM = [it.key for it in SHOWN.selected_columns].index(_c.stream.key)
-_PLACE = (_c.occurred_at, _c.position, _c.ordinal)
+_STREAM = [it.key for it in EVENT_COLUMNS.selected_columns].index(_c.stream.key)
+_SORT_COLUMNS = (_c.occurred_at, _c.position, _c.ordinal)
 
 
-class Paged(Protocol):
+class PageRequest(Protocol):
     """What was asked about the page."""
 
     cursor: str | None
     limit: int
 
 
-def page(
+def list_page(
     reader: Reader,
     noun: str,
     conditions: Sequence[ColumnElement[bool]],
-    params: Paged,
+    params: PageRequest,
     streams: Sequence[UUID] | None = None,
 ) -> dict[str, Any]:
     """Answer one page of events that meet the conditions, newest first; of these streams, or of all.
@@ -83,9 +83,9 @@ def page(
     """
     limit = params.limit
     rows = reader.tx.execute(_newest(reader, conditions, params, streams)).all()
-    people = reader.people({row[_STREAM] for row in rows[:limit]})
+    people = reader.profile_ids({row[_STREAM] for row in rows[:limit]})
     return {
-        noun: [event(row, people) for row in rows[:limit]],
+        noun: [event_json(row, people) for row in rows[:limit]],
         "next": _next(rows, limit),
         "projected_to": reader.projected_to,
     }
@@ -94,14 +94,14 @@ def page(
 def _newest(
     reader: Reader,
     conditions: Sequence[ColumnElement[bool]],
-    params: Paged,
+    params: PageRequest,
     streams: Sequence[UUID] | None,
 ) -> Select[Any]:
     """Return the query of the newest events, one more than the page will show."""
-    wanted = SHOWN.where(_c.workspace == reader.workspace, *conditions)
+    wanted = EVENT_COLUMNS.where(_c.workspace == reader.workspace, *conditions)
     if params.cursor is not None:
-        place = (literal(it) for it in cursors.event(params.cursor))
-        wanted = wanted.where(tuple_(*_PLACE) < tuple_(*place))
+        place = (literal(it) for it in cursors.decode_event(params.cursor))
+        wanted = wanted.where(tuple_(*_SORT_COLUMNS) < tuple_(*place))
     # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
     most: ColumnElement[int] = literal_column(str(params.limit + 1))
     if streams is None:
@@ -122,10 +122,10 @@ def _newest(
 
 
 def _newest_first(columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
-    return [columns[it.key].desc() for it in _PLACE]
+    return [columns[it.key].desc() for it in _SORT_COLUMNS]
 
 
-def event(row: AnyRow, people: Mapping[UUID, UUID]) -> dict[str, Any]:
+def event_json(row: AnyRow, profile_ids: Mapping[UUID, UUID]) -> dict[str, Any]:
     """Return one row as lists show it; ``people`` has the id of the person whose stream it is."""
     (
         id_,
@@ -150,7 +150,7 @@ def event(row: AnyRow, people: Mapping[UUID, UUID]) -> dict[str, Any]:
         "message_id": message_id,
         "kind": kind,
         "name": name,
-        "profile_id": None if subject is None else people[stream],
+        "profile_id": None if subject is None else profile_ids[stream],
         "occurred_at": occurred_at,
         "received_at": received_at,
         "recorded_at": recorded_at,
@@ -165,4 +165,4 @@ def _next(rows: Sequence[AnyRow], limit: int) -> str | None:
     if len(rows) <= limit:
         return None
     last = rows[limit - 1]
-    return cursors.after_event(last.occurred_at, last.position, last.ordinal)
+    return cursors.encode_event(last.occurred_at, last.position, last.ordinal)

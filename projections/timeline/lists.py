@@ -19,7 +19,7 @@ from projections.timeline.tables import MESSAGE, timeline
 _c = timeline.c
 
 
-class TimelineParams(BaseModel):
+class EventFilterParams(BaseModel):
     """Filters, all of which an event has to meet."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -52,13 +52,13 @@ class TimelineParams(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
 
-class ProfileTimelineParams(TimelineParams):
+class ProfileTimelineQuery(EventFilterParams):
     """One profile and the filters on its timeline."""
 
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
 
 
-class EventParams(TimelineParams):
+class EventListParams(EventFilterParams):
     """Filters over all events of the workspace."""
 
     profile: str | None = Field(
@@ -69,31 +69,33 @@ class EventParams(TimelineParams):
     )
 
 
-def _conditions(params: TimelineParams) -> list[ColumnElement[bool]]:
-    met: list[ColumnElement[bool]] = []
-    zone = instants.zone(params.tz)
+def _conditions(params: EventFilterParams) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    zone = instants.parse_zone(params.tz)
     if params.name is not None:
-        met.append(_c.name == payload.name_of(params.name))
+        conditions.append(_c.name == payload.storable_name(params.name))
     if params.from_ is not None:
-        met.append(_c.occurred_at >= instants.instant(params.from_, zone, "from"))
+        conditions.append(_c.occurred_at >= instants.parse_instant(params.from_, zone, "from"))
     if params.to is not None:
-        met.append(_c.occurred_at < instants.instant(params.to, zone, "to"))
+        conditions.append(_c.occurred_at < instants.parse_instant(params.to, zone, "to"))
     if params.channel is not None:
-        met.append(_c.channel == payload.name_of(params.channel))
+        conditions.append(_c.channel == payload.storable_name(params.channel))
     if params.session is not None:
-        met.append(_c.session_id == payload.name_of(params.session))
+        conditions.append(_c.session_id == payload.storable_name(params.session))
     if params.orphaned is not None:
-        met.append(_c.session_id.is_(None) if params.orphaned else _c.session_id.is_not(None))
+        conditions.append(
+            _c.session_id.is_(None) if params.orphaned else _c.session_id.is_not(None)
+        )
     if params.derived is not None:
-        met.append(_c.ordinal != MESSAGE if params.derived else _c.ordinal == MESSAGE)
-    return met + [where.condition(_c.properties, each) for each in params.where]
+        conditions.append(_c.ordinal != MESSAGE if params.derived else _c.ordinal == MESSAGE)
+    return conditions + [where.sql_condition(_c.properties, each) for each in params.where]
 
 
 def _streams(reader: Reader, reference: str) -> Sequence[UUID]:
-    return reader.person(references.stream(reference, reader.stream_of)).streams
+    return reader.profile(references.resolve_stream(reference, reader.stream_of)).streams
 
 
-def answer_events(reader: Reader, params: EventParams) -> dict[str, Any]:
+def list_events(reader: Reader, params: EventListParams) -> dict[str, Any]:
     """Answer a page of the workspace's events."""
     met = _conditions(params)
     if params.derived is None and params.name is None:
@@ -103,16 +105,16 @@ def answer_events(reader: Reader, params: EventParams) -> dict[str, Any]:
             _c.subject == "anonymous_id" if params.anonymous else _c.subject != "anonymous_id"
         )
     if params.profile is None:
-        return listing.page(reader, "events", met, params)
+        return listing.list_page(reader, "events", met, params)
     met.append(_c.subject.is_not(None))
-    return listing.page(reader, "events", met, params, _streams(reader, params.profile))
+    return listing.list_page(reader, "events", met, params, _streams(reader, params.profile))
 
 
-def answer_profile_timeline(reader: Reader, params: ProfileTimelineParams) -> dict[str, Any]:
+def list_profile_timeline(reader: Reader, params: ProfileTimelineQuery) -> dict[str, Any]:
     """Answer a page of one profile's events.  Raises NotFound for a profile never heard of."""
     streams = _streams(reader, params.ref)
     met = [_c.subject.is_not(None), *_conditions(params)]
-    answer = listing.page(reader, "timeline", met, params, streams)
+    answer = listing.list_page(reader, "timeline", met, params, streams)
     if not answer["timeline"] and not _has_any(reader, streams):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
     return answer
@@ -125,16 +127,16 @@ def _has_any(reader: Reader, streams: Sequence[UUID]) -> bool:
 
 events = Query(
     path="/events",
-    params=EventParams,
-    answers=answers.EventList,
-    answer=answer_events,
+    params=EventListParams,
+    response_model=answers.EventList,
+    handler=list_events,
     summary="List events, newest first",
 )
 
 profile_timeline = Query(
     path="/profiles/{ref}/timeline",
-    params=ProfileTimelineParams,
-    answers=answers.Timeline,
-    answer=answer_profile_timeline,
+    params=ProfileTimelineQuery,
+    response_model=answers.ProfileTimeline,
+    handler=list_profile_timeline,
     summary="List what a profile did, newest first",
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from domain.core import sanitise
-from domain.events.payload import Document
+from domain.events.payload import ParsedMessage
 from projections.kit.copying import jsonb
-from projections.runtime.batch import Message
+from projections.runtime.batch import DecodedMessage
 from projections.timeline import page_view
-from projections.timeline.derived_events.rules import Derived
+from projections.timeline.derived_events.rules import DerivedEvent
 from projections.timeline.tables import MESSAGE
 
 Row = tuple[Any, ...]
 
 
-def of_message(workspace: int, message: Message) -> Row:
+def message_row(workspace: int, message: DecodedMessage) -> Row:
     """Return the row of a message."""
     recorded, event, document = message
     return (
@@ -31,8 +31,8 @@ def of_message(workspace: int, message: Message) -> Row:
         event.kind,
         document.name,
         event.subject.kind if event.subject is not None else None,
-        sanitise.text(event.message_id),
-        sanitise.text(event.source),
+        sanitise.storable_text(event.message_id),
+        sanitise.storable_text(event.source),
         document.channel,
         document.session_id,
         jsonb(document.properties_json),
@@ -40,7 +40,7 @@ def of_message(workspace: int, message: Message) -> Row:
     )
 
 
-def of_derived(workspace: int, cause: Message, ordinal: int, derived: Derived) -> Row:
+def derived_row(workspace: int, cause: DecodedMessage, ordinal: int, derived: DerivedEvent) -> Row:
     """Return the row of what follows from a message: it has times and circumstances from that."""
     recorded, event, document = cause
     return (
@@ -57,14 +57,14 @@ def of_derived(workspace: int, cause: Message, ordinal: int, derived: Derived) -
         derived.name,
         event.subject.kind if event.subject is not None else None,
         str(derived.id),
-        sanitise.text(event.source),
+        sanitise.storable_text(event.source),
         document.channel,
         document.session_id,
-        jsonb(sanitise.dump(derived.properties)),
+        jsonb(sanitise.dump_json(derived.properties)),
         None,
     )
 
 
-def _page_view(kind: str, document: Document) -> bytes | None:
-    seen = page_view.of(kind, document)
-    return None if seen is None else jsonb(sanitise.dump(seen))
+def _page_view(kind: str, document: ParsedMessage) -> bytes | None:
+    seen = page_view.page_view_fields(kind, document)
+    return None if seen is None else jsonb(sanitise.dump_json(seen))

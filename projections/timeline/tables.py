@@ -15,12 +15,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.runtime.projection import FOR_QUERIES, schema
+from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "timeline", 3
-metadata = MetaData(schema=schema(NAME, VERSION))
+metadata = MetaData(schema=schema_name(NAME, VERSION))
 
-MESSAGE, CREATED, DECIDED, FIRST_OBSERVATION = 0, 1, 2, 3
+MESSAGE, PROFILE_CREATED, IDENTITY_CHANGED, FIRST_OBSERVATION = 0, 1, 2, 3
 """Ordinals: of a message's own row, of person_created, of a merge or unmerge, and from which on of
 what it says.
 """

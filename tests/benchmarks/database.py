@@ -13,7 +13,7 @@ import psycopg
 
 from application.ledger.migrate import migrate
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables.keys import Keys
+from application.ledger.tables.keys import ApiKeys
 from application.ledger.tables.workspaces import Workspaces
 from interfaces.bootstrap import DEFAULT_WORKSPACE
 from tests.fix_postgres import database_dsn
@@ -72,7 +72,7 @@ def _prepared(dsn: str) -> Database:
     migrate(dsn)
     store = LedgerDatastore(dsn)
     try:
-        workspaces, keys = Workspaces(store), Keys(store)
+        workspaces, keys = Workspaces(store), ApiKeys(store)
         workspace = workspaces.create(DEFAULT_WORKSPACE).id
         return Database(
             dsn=dsn,

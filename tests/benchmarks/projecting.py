@@ -14,17 +14,17 @@ from sqlalchemy import Engine, create_engine
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
-from interfaces.bootstrap import settle
+from interfaces.bootstrap import tune_garbage_collector
 from interfaces.wire import FORMATS
-from interfaces.wire.base import Limits
+from interfaces.wire.base import WireLimits
 from projections import PROJECTIONS
-from projections.runtime.batch_size import BATCH
+from projections.runtime.batch_size import BATCH_SIZE
 from projections.runtime.projector import Projector
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import batches
 from tests.benchmarks.scale import scaled
 
-EVENTS = scaled(100_000, least=2 * BATCH)
+EVENTS = scaled(100_000, least=2 * BATCH_SIZE)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
 @contextmanager
 def _as_a_worker_collects() -> Iterator[None]:
     before = gc.get_threshold()
-    settle()
+    tune_garbage_collector()
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def _as_a_worker_collects() -> Iterator[None]:
 def record(ledger: Ledger, workspace: int) -> None:
     """Record the events as if they had come in by HTTP."""
     parse = FORMATS["segment"].routes["/v1/batch"]
-    limits = Limits(body_bytes=10**7, message_bytes=10**5, batch_messages=BATCH)
+    limits = WireLimits(body_bytes=10**7, message_bytes=10**5, batch_messages=BATCH_SIZE)
     for body in batches(EVENTS, 500):
         parsed = parse(
             body, received_at=datetime.now(UTC), limits=limits, default_id=lambda: str(uuid4())

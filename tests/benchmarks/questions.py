@@ -105,7 +105,7 @@ def _question(
 ) -> Question:
     theirs = theirs | {"limit": str(LIMIT)}
     if paged:
-        theirs["cursor"] = cursors.after_event(place.occurred_at, place.position, 0)
+        theirs["cursor"] = cursors.encode_event(place.occurred_at, place.position, 0)
         asked = asked | {"before": place.occurred_at, "position": place.position}
     return Question(f"{path}?{urlencode(theirs)}", asked)
 

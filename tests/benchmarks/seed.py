@@ -15,11 +15,11 @@ import msgspec
 import psycopg
 from sqlalchemy import create_engine
 
-from application.ledger.mapper import state_of
+from application.ledger.mapper import encode_state
 from domain.core.identifiers import Identifier, stream_id
-from domain.events.events import Tracked
+from domain.events.events import EventTracked
 from projections import PROJECTIONS
-from projections.runtime.checkpoint import prepare
+from projections.runtime.checkpoint import create_tables
 from projections.segments.tables import stream
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS, user_id
@@ -74,7 +74,7 @@ def seed(database: Database, events: int, say: Callable[[str], None]) -> None:
 def _make_read_models(dsn: str) -> None:
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
     with engine.begin() as tx:
-        prepare(tx, PROJECTIONS)
+        create_tables(tx, PROJECTIONS)
     engine.dispose()
 
 
@@ -113,8 +113,8 @@ _DIGEST, _MESSAGE = UUID(int=0xD1), "00000000-0000-0000-0000-00000000face"
 
 def _with_state(statement: str) -> str:
     """Put the SQL of a real event's state into a statement: its bytes, with each row's own ids in them."""
-    state = state_of(
-        Tracked(
+    state = encode_state(
+        EventTracked(
             id=_DIGEST,
             message_id=_MESSAGE,
             kind="track",

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from application.definitions.segments import Decision, Segments
+from application.definitions.segments import CommandContext, SegmentService
 from application.ledger.ledger import Ledger
-from domain.conditions import read
-from domain.evaluation.segment_index import Rule, Rules
-from domain.segments.segment import Definition
+from domain.conditions import parse_condition
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.segments.segment import SegmentVersion
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS
 
 Document = dict[str, Any]
@@ -64,26 +64,28 @@ def elsewhere(number: int) -> list[Document]:
 
 def define(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> None:
     """Have the ledger hold a segment for each condition."""
-    segments = Segments(ledger)
+    segments = SegmentService(ledger)
     for number, condition in enumerate(conditions):
-        wanted = Definition(f"Segment {number}", condition=msgspec.json.encode(condition))
-        segments.define(workspace, f"s-{number}", wanted, Decision(actor="bench"))
+        wanted = SegmentVersion(f"Segment {number}", condition=msgspec.json.encode(condition))
+        segments.define(workspace, f"s-{number}", wanted, CommandContext(actor="bench"))
 
 
 def define_and_archive(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> None:
     """Have the ledger hold as many decisions, and no segment: one that was changed, and archived."""
-    segments = Segments(ledger)
+    segments = SegmentService(ledger)
     for condition in conditions[1:]:
-        wanted = Definition("Gone", condition=msgspec.json.encode(condition))
-        segments.define(workspace, "gone", wanted, Decision(actor="bench"))
-    segments.archive(workspace, "gone", Decision(actor="bench"))
+        wanted = SegmentVersion("Gone", condition=msgspec.json.encode(condition))
+        segments.define(workspace, "gone", wanted, CommandContext(actor="bench"))
+    segments.archive(workspace, "gone", CommandContext(actor="bench"))
 
 
 def looking(conditions: Sequence[Document]) -> float:
     """Return how many of the segments look at an event, on average over the events that come."""
-    rules = Rules(Rule(f"s-{n}", read(it)) for n, it in enumerate(conditions))
+    rules = SegmentIndex(
+        CompiledSegment(f"s-{n}", parse_condition(it)) for n, it in enumerate(conditions)
+    )
     seen = [
-        len({place for key in rules.watching("track", name) for place in rules.users[key]})
+        len({place for key in rules.keys_for("track", name) for place in rules.readers[key]})
         for name in NAMES
     ]
     return sum(n * weight for n, weight in zip(seen, WEIGHTS, strict=True)) / sum(WEIGHTS)

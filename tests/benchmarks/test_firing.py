@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from application.definitions.rules import Rules
-from application.definitions.store import Decision
+from application.definitions.rules import RuleService
+from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
 from domain.events.events import MessageEvent
 from domain.events.rule_events import TriggerFired
-from domain.rules.rule import Definition
-from interfaces.trigger_source import firing
+from domain.rules.rule import RuleVersion
+from interfaces.trigger_source import create_firing_worker
 from projections import PROJECTIONS
 from projections.runtime.projector import Projector
-from projections.segments.tables import trigger
+from projections.segments.tables import rule_run
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.paced import Pace, Paced
@@ -42,7 +42,7 @@ WARMING, SECONDS = 1_000, scaled(20, least=2)
 EVENTS_A_SECOND = 500
 
 _WAIT = f"""
-INSERT INTO {trigger}
+INSERT INTO {rule_run}
 SELECT %s, 'waiting', 1, n::text, md5('s' || n)::uuid, md5('s' || n)::uuid, 0, n, 'waiting', 'delay', 0, n,
     extract(epoch FROM now() + interval '1 day')::bigint * 1000000 + n, 0, %s, NULL
 FROM generate_series(1, %s) AS n
@@ -51,9 +51,9 @@ FROM generate_series(1, %s) AS n
 
 def enable(ledger: Ledger, workspace: int, event: object) -> None:
     plan = {"trigger": {"event": event}, "actions": [{"webhook": {"endpoint": ENDPOINT}}]}
-    rules, by = Rules(ledger), Decision("bench")
-    rules.define(workspace, "r", Definition("R", "", msgspec.json.encode(plan)), by)
-    rules.enable(workspace, "r", by, enabled=True)
+    rules, by = RuleService(ledger), CommandContext("bench")
+    rules.define(workspace, "r", RuleVersion("R", "", msgspec.json.encode(plan)), by)
+    rules.set_enabled(workspace, "r", by, enabled=True)
 
 
 def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
@@ -68,7 +68,7 @@ def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
             {"kind": "event", "document": {"total": 12.5}} | {"x": "y" * 100}
         )
         beside.sql(_WAIT, beside.workspace, context, WAITING)
-        beside.sql(f"ANALYZE {trigger}")
+        beside.sql(f"ANALYZE {rule_run}")
         for number in range(-1, ROUNDS):  # the first only warms up
             seconds = fire(alone, *one), fire(beside, *other)
             say(
@@ -96,11 +96,15 @@ def fire(database: Database, ledger: Ledger, engine: Engine) -> float:
         for n in range(FIRED)
     ]
     ledger.record(database.workspace, messages).result(60)
-    projector, firer, left = Projector(ledger, engine, PROJECTIONS), firing(ledger, engine), FIRED
+    projector, firer, left = (
+        Projector(ledger, engine, PROJECTIONS),
+        create_firing_worker(ledger, engine),
+        FIRED,
+    )
     started = time.perf_counter()
     while left:
         projector.catch_up(database.workspace)
-        left -= firer.step(database.workspace)
+        left -= firer.fire_due(database.workspace)
     return time.perf_counter() - started
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from projections import PROJECTIONS
 from projections.channel_funnels.tables import BITS, message
 from projections.identity import member
-from projections.runtime.checkpoint import prepare
+from projections.runtime.checkpoint import create_tables
 from projections.timeline.tables import timeline
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database, lent
@@ -140,7 +140,7 @@ def full(postgres_dsn, say) -> Iterator[Database]:
             "postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn)
         )
         with engine.begin() as tx:
-            prepare(tx, PROJECTIONS)
+            create_tables(tx, PROJECTIONS)
         engine.dispose()
         facts = {
             "workspace": database.workspace,

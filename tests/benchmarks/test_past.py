@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from application.ledger.ledger import Ledger
-from application.ledger.read.snapshots import EVERY
+from application.ledger.read.snapshots import SNAPSHOT_INTERVAL
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.identifiers import Identifier
@@ -160,6 +160,8 @@ def wait_for_snapshots(database: Database) -> None:
     """Wait until the keeper has taken all snapshots that are due."""
     deadline = time.monotonic() + 120
     due = "SELECT count(*) FROM ledger.event WHERE originator_version %% %s = 0"
-    while database.sql("SELECT count(*) FROM ledger.snapshot") < database.sql(due, EVERY):
+    while database.sql("SELECT count(*) FROM ledger.snapshot") < database.sql(
+        due, SNAPSHOT_INTERVAL
+    ):
         assert time.monotonic() < deadline, "the snapshots were not taken"
         time.sleep(0.1)

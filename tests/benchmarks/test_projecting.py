@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from projections import PROJECTIONS, event_catalogue, timeline
-from projections.runtime.batch_size import BATCH
+from projections.runtime.batch_size import BATCH_SIZE
 from projections.runtime.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
@@ -26,16 +26,18 @@ pytestmark = pytest.mark.benchmark
 
 def test_projecting_and_rebuilding_reach_their_part_of_copy(fresh, report, say):
     database = fresh()
-    against = f"COPY of the timeline's rows, {BATCH} a transaction"
+    against = f"COPY of the timeline's rows, {BATCH_SIZE} a transaction"
     more = {"unit": "events/s", "against": against}
     everything = more | {"at_least": 0.20, "note": f"{len(PROJECTIONS)} read models"}
     with over(database) as (ledger, engine):
         record(ledger, database.workspace)
         named = (timeline.projection, event_catalogue.projection)
-        project = partial(projected, database, Projector(ledger, engine, named, lanes=2))
+        project = partial(projected, database, Projector(ledger, engine, named, parallelism=2))
         pairs = rounds("projecting", project, database, say)
         bars = [report.rounds("projecting", pairs, at_least=0.30, **more)]
-        project = partial(projected, database, Projector(ledger, engine, PROJECTIONS, lanes=2))
+        project = partial(
+            projected, database, Projector(ledger, engine, PROJECTIONS, parallelism=2)
+        )
         for name, work in (
             ("projecting_all", project),
             ("rebuild_all", partial(rebuilt, database)),
@@ -55,7 +57,7 @@ def rounds(
             rows = yardstick.rows(0)
             assert len(rows) == EVENTS
             database.sql("CHECKPOINT")
-            copied = yardstick.copy(rows, BATCH)
+            copied = yardstick.copy(rows, BATCH_SIZE)
         pairs.append((EVENTS / seconds, EVENTS / copied))
         say(
             f"{name} round {number + 1}: {EVENTS / seconds:,.0f} events/s; COPY {EVENTS / copied:,.0f}/s"

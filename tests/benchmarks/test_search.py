@@ -19,9 +19,9 @@ from domain.core.identifiers import Identifier, stream_id
 from domain.core.lww_register import Register
 from domain.profiles.state import ProfileState, encode
 from projections import PROJECTIONS
-from projections.kit.arrays import integers
-from projections.kit.copying import copy
-from projections.profile.search_terms import folded, grams, pattern, words_of
+from projections.kit.arrays import pack_int_array
+from projections.kit.copying import copy_rows
+from projections.profile.search_terms import fold_text, search_pattern, search_text, trigrams
 from projections.profile.tables import search, state
 from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
@@ -67,9 +67,11 @@ def settle(database: Database) -> None:
                 (UUID(bytes=stream_id(database.secret, it.identifiers[0])), it) for it in people
             ]
             own = database.workspace
-            copy(tx, state, ((own, at, it.last_seen, encode(it)) for at, it in rows))
-            words = [(at, it.first_seen, words_of(it)) for at, it in rows]
-            copy(tx, search, ((own, *it, integers(grams(it[-1], own))) for it in words))
+            copy_rows(tx, state, ((own, at, it.last_seen, encode(it)) for at, it in rows))
+            words = [(at, it.first_seen, search_text(it)) for at, it in rows]
+            copy_rows(
+                tx, search, ((own, *it, pack_int_array(trigrams(it[-1], own))) for it in words)
+            )
     engine.dispose()
     database.sql("VACUUM (ANALYZE)")
 
@@ -145,7 +147,7 @@ async def answered(texts: list[str], port: int, key: str) -> list[float]:
 
 
 def answered_by_hand(connection: psycopg.Connection, workspace: int, text: str) -> float:
-    wanted = pattern(folded(text))
+    wanted = search_pattern(fold_text(text))
     started = time.perf_counter()
-    connection.execute(_BY_HAND, (workspace, grams(wanted, workspace), wanted)).fetchall()
+    connection.execute(_BY_HAND, (workspace, trigrams(wanted, workspace), wanted)).fetchall()
     return (time.perf_counter() - started) * 1000

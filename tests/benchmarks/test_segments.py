@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from application.ledger.ledger import Ledger
 from projections import PROJECTIONS, segments, timeline
 from projections.runtime import batch_size, parallel_apply
-from projections.runtime.batch_size import BATCH
+from projections.runtime.batch_size import BATCH_SIZE
 from projections.runtime.projector import Projector
 from projections.timeline import tables
 from tests.benchmarks.database import Database
@@ -98,7 +98,7 @@ def test_a_hundred_segments_take_ten_thousand_events_a_second(fresh, report, say
             at_least=1,
             note=f"{note}; the read model alone, events decoded",
         )
-        against = f"COPY of the timeline's rows, {BATCH} a transaction"
+        against = f"COPY of the timeline's rows, {BATCH_SIZE} a transaction"
         report.rounds("segments_100_by_copy", pairs, unit="events/s", against=against)
         forget(database)
         projector = Projector(ledger, engine, PROJECTIONS)
@@ -177,14 +177,14 @@ def in_turns(prepared: Sequence[Database], decisions: int, *, first: int) -> lis
         seconds, taken, order = [0.0, 0.0], [0, 0], list(projectors)
         for it in order:
             projectors[it].advance(prepared[it].workspace)
-        while min(taken) < EVENTS - BATCH:
+        while min(taken) < EVENTS - BATCH_SIZE:
             for it in order:
                 started = time.perf_counter()
                 taken[it] += projectors[it].advance(prepared[it].workspace)
                 seconds[it] += time.perf_counter() - started
             order.reverse()
-    assert taken == [EVENTS - BATCH] * 2
-    return [(EVENTS - BATCH) / it for it in seconds]
+    assert taken == [EVENTS - BATCH_SIZE] * 2
+    return [(EVENTS - BATCH_SIZE) / it for it in seconds]
 
 
 def rate(projector: Projector, database: Database) -> float:
@@ -203,11 +203,11 @@ def of_segments_alone(
     both = (timeline.projection, segments.projection)
     decided(Projector(ledger, engine, both), database, len(conditions))
     projector, workspace = Projector(ledger, engine, (segments.projection,)), database.workspace
-    tempo, seconds, after = batch_size.Pace(), 0.0, len(conditions)
+    tempo, seconds, after = batch_size.AdaptiveBatchSize(), 0.0, len(conditions)
     head = after + EVENTS
     while after < head:
         with tempo.limit(head - after) as some:
-            batch = projector.read(workspace, after, some)
+            batch = projector.read_batch(workspace, after, some)
             assert batch is not None
             messages = list(batch.messages())
             started = time.perf_counter()
@@ -220,4 +220,4 @@ def of_segments_alone(
     with Copy(database.dsn, str(tables.timeline), only="ordinal = 0") as yardstick:
         rows = yardstick.rows(0)
         database.sql("CHECKPOINT")
-        return EVENTS / seconds, EVENTS / yardstick.copy(rows, BATCH)
+        return EVENTS / seconds, EVENTS / yardstick.copy(rows, BATCH_SIZE)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 import uvloop
 
-from application.definitions.segments import Decision, Segments
+from application.definitions.segments import CommandContext, SegmentService
 from application.ledger.ledger import Ledger
-from domain.segments.segment import Definition
+from domain.segments.segment import SegmentVersion
 from projections import segments, timeline
 from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.benchmark
 LOOKING = 20
 QUESTIONS = scaled(500, least=50)
 MOST_MS = 30
-BY = Decision(actor="bench")
+BY = CommandContext(actor="bench")
 
 
 class Asked(NamedTuple):
@@ -105,12 +105,12 @@ KINDS = {
 def test_a_new_segment_looks_back_within_three_times_the_sql(kind, full, report, say):
     asked, pairs = KINDS[kind], []
     with over(full) as (ledger, engine), psycopg.connect(full.dsn, autocommit=True) as by_hand:
-        decisions = Segments(ledger)
+        decisions = SegmentService(ledger)
         before = Projector(ledger, engine, (timeline.projection,))
         projector = Projector(ledger, engine, (segments.projection,))
         sql = asked.members.format(timeline=timeline.tables.timeline)
         for number in range(-1, ROUNDS):  # the first only warms both up
-            wanted = Definition(kind, condition=msgspec.json.encode(asked.condition))
+            wanted = SegmentVersion(kind, condition=msgspec.json.encode(asked.condition))
             decisions.define(full.workspace, kind, wanted, BY)
             before.catch_up(full.workspace)
             took, theirs = 0.0, 0.0
@@ -189,7 +189,7 @@ def segments_over(database: Database) -> Iterator[int]:
 def archive(ledger: Ledger, workspace: int) -> None:
     """Leave no segment behind for the benchmarks that follow."""
     for number in range(LOOKING):
-        Segments(ledger).archive(workspace, f"s-{number}", BY)
+        SegmentService(ledger).archive(workspace, f"s-{number}", BY)
 
 
 async def answered(paths: list[str], port: int, key: str) -> list[float]:

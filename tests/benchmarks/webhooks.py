@@ -11,9 +11,9 @@ from subprocess import PIPE, Popen
 
 import msgspec
 
-from application.deliveries.addresses import Guard, networks
-from application.deliveries.encryption import Sealer
-from application.deliveries.endpoints import Endpoints, Wanted
+from application.deliveries.addresses import AddressGuard, parse_networks
+from application.deliveries.encryption import SecretCipher
+from application.deliveries.endpoints import EndpointDefinition, EndpointService
 from application.ledger.store import LedgerDatastore
 from tests.benchmarks.database import Database
 from tests.benchmarks.process import running
@@ -54,9 +54,11 @@ def endpoints(database: Database, port: int, names: Sequence[str]) -> None:
     """Make endpoints of these names at a port of this machine."""
     store = LedgerDatastore(database.dsn)
     try:
-        made = Endpoints(store, Guard(networks(_ALLOW)), Sealer(_SECRET))
+        made = EndpointService(store, AddressGuard(parse_networks(_ALLOW)), SecretCipher(_SECRET))
         for name in names:
-            made.create(database.workspace, name, Wanted(f"http://127.0.0.1:{port}/{name}"))
+            made.create(
+                database.workspace, name, EndpointDefinition(f"http://127.0.0.1:{port}/{name}")
+            )
     finally:
         store.close()
 

@@ -47,7 +47,7 @@ def no_settings_gate() -> None:
     """Serve on whatever PostgreSQL there is."""
     from application.ledger import server_requirements
 
-    server_requirements.check = lambda _connection: None
+    server_requirements.require_safe_server = lambda _connection: None
 
 
 def _beside(connection: psycopg.Connection) -> psycopg.Connection:
@@ -57,7 +57,7 @@ def _beside(connection: psycopg.Connection) -> psycopg.Connection:
         connection.info.dsn, password=connection.info.password, autocommit=True
     )
     another.execute("SET search_path = ledger")
-    binary.register(another)
+    binary.register_dumpers(another)
     return another
 
 

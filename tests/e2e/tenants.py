@@ -12,9 +12,9 @@ import psycopg
 
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables.keys import KINDS, Keys
+from application.ledger.tables.keys import KEY_KINDS, ApiKeys
 from application.ledger.tables.workspaces import Workspaces
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections import PROJECTIONS
 from tests.serving import Answer, Server, basic, bearer
 
@@ -42,7 +42,7 @@ class Tenant:
         assert answer.status == 200, answer
         return answer.json
 
-    def recorded(self) -> list[Recorded]:
+    def recorded(self) -> list[RecordedEvent]:
         """The workspace's ledger, from the database itself."""
         return read_ledger(self.dsn, self.workspace)
 
@@ -116,11 +116,11 @@ def another_keys(known: Tenant) -> dict[str, str]:
 
 
 def _keys(store: LedgerDatastore, workspace: int) -> dict[str, str]:
-    keys = Keys(store)
-    return {kind: keys.create(workspace, kind).text for kind in KINDS}
+    keys = ApiKeys(store)
+    return {kind: keys.create(workspace, kind).text for kind in KEY_KINDS}
 
 
-def read_ledger(dsn: str, workspace: int) -> list[Recorded]:
+def read_ledger(dsn: str, workspace: int) -> list[RecordedEvent]:
     """Return all events of a workspace, in order, as the ledger itself reads them."""
     store = LedgerDatastore(dsn)
     ledger = Ledger(store, Workspaces(store), writers=0)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from application.definitions.segments import Segments
-from application.definitions.store import Decision
-from domain.segments.segment import Definition
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
+from domain.segments.segment import SegmentVersion
 from projections import PROJECTIONS
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime.projector import Projector
 from tests.fix_ledger import Bench
 from tests.integration.projections.customers import customers
@@ -62,8 +62,8 @@ def test_of_two_workers_one_is_killed_under_load_and_all_is_as_if_rebuilt(
     bench: Bench, engine: Engine, worker
 ) -> None:
     condition = b'{"event": "Viewed", "count": {"at_least": 3}, "within": {"last": "30d"}}'
-    Segments(bench.ledger).define(
-        bench.workspace, "keen", Definition("Keen", "", condition), Decision("key-1")
+    SegmentService(bench.ledger).define(
+        bench.workspace, "keen", SegmentVersion("Keen", "", condition), CommandContext("key-1")
     )
     projector = Projector(bench.ledger, engine, PROJECTIONS)
     projector.prepare()
@@ -90,9 +90,9 @@ def test_of_two_workers_one_is_killed_under_load_and_all_is_as_if_rebuilt(
     os.killpg(survivor.pid, signal.SIGTERM)
     assert survivor.wait(30) in {0, 128 + signal.SIGTERM}
 
-    lifecycle = Lifecycle(projector)
-    lifecycle.ask([it.name for it in PROJECTIONS], "verify")
+    lifecycle = RebuildService(projector)
+    lifecycle.request([it.name for it in PROJECTIONS], "verify")
     for projection in PROJECTIONS:
-        assert lifecycle.work_on(projection.name)
-    for name, build in lifecycle.look().items():
+        assert lifecycle.run_builds(projection.name)
+    for name, build in lifecycle.status().items():
         assert build.result["same"], (name, build.result)

@@ -15,17 +15,17 @@ import psycopg
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
-from interfaces.bootstrap import projecting_engine
-from interfaces.trigger_source import firing
+from interfaces.bootstrap import create_projection_engine
+from interfaces.trigger_source import create_firing_worker
 
 DIED = 137
 
 
 def work(dsn: str, workspace: int, when: str, at: int) -> int:
     """Fire what is due, and return how many round trips that took."""
-    store, engine = LedgerDatastore(dsn), projecting_engine(dsn)
+    store, engine = LedgerDatastore(dsn), create_projection_engine(dsn)
     ledger = Ledger(store, Workspaces(store), writers=0)
-    with store.asking(), engine.connect():
+    with store.connection(), engine.connect():
         pass  # that connections are made is not what may go wrong here
     count, original = 0, psycopg.Connection.wait
 
@@ -41,7 +41,7 @@ def work(dsn: str, workspace: int, when: str, at: int) -> int:
         return found
 
     psycopg.Connection.wait = wait  # type: ignore[method-assign]
-    firing(ledger, engine).step(workspace)
+    create_firing_worker(ledger, engine).fire_due(workspace)
     return count
 
 

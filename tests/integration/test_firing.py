@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 
 from application.automation import firing as firing_module
-from application.automation.firing import Firing
-from application.definitions.rules import Rules
-from application.definitions.store import Decision
+from application.automation.firing import FiringWorker
+from application.definitions.rules import RuleService
+from application.definitions.store import CommandContext
 from application.ledger.tables import fired
 from domain.core.time import to_micros
 from domain.events.rule_events import TriggerFired
-from domain.rules.rule import Definition
-from interfaces.bootstrap import projecting_engine
-from interfaces.trigger_source import firing
+from domain.rules.rule import RuleVersion
+from interfaces.bootstrap import create_projection_engine
+from interfaces.trigger_source import create_firing_worker
 from projections import PROJECTIONS, segments
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime.projector import Projector
-from projections.segments.tables import trigger
+from projections.segments.tables import rule_run
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 from tests.integration.dying_firer import DIED
 
-BY = Decision("key-1")
+BY = CommandContext("key-1")
 TAGS = [{"add_tag": {"tag": "buyer"}}, {"webhook": {"endpoint": "crm"}}]
 
 
@@ -41,21 +41,21 @@ class Automated:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.engine = projecting_engine(bench.dsn)
+        self.engine = create_projection_engine(bench.dsn)
         self.projector = Projector(bench.ledger, self.engine, PROJECTIONS)
         self.projector.prepare()
         self.firing = self.another()
 
-    def another(self) -> Firing:
-        return firing(self.bench.ledger, self.engine)
+    def another(self) -> FiringWorker:
+        return create_firing_worker(self.bench.ledger, self.engine)
 
     def rule(self, **plan: Any) -> None:
         """Define a rule `r`, and enable it."""
         said = {name: it for name, it in ({"actions": TAGS} | plan).items() if it is not None}
-        definition = Definition("R", "", json.dumps(said).encode())
-        rules = Rules(self.bench.ledger)
+        definition = RuleVersion("R", "", json.dumps(said).encode())
+        rules = RuleService(self.bench.ledger)
         rules.define(self.bench.workspace, "r", definition, BY)
-        rules.enable(self.bench.workspace, "r", BY, enabled=True)
+        rules.set_enabled(self.bench.workspace, "r", BY, enabled=True)
         self.project()
 
     def happens(self, *names: str, **facts: Any) -> None:
@@ -75,10 +75,10 @@ class Automated:
             segments.sweep(tx, self.bench.workspace, to_micros(clock))
 
     def fire(self) -> int:
-        return self.firing.step(self.bench.workspace)
+        return self.firing.fire_due(self.bench.workspace)
 
     def triggers(self) -> list[tuple[str, str]]:
-        rows = self.bench.sql(f"SELECT outcome, reason FROM {trigger} ORDER BY set_off_at, cause")
+        rows = self.bench.sql(f"SELECT outcome, reason FROM {rule_run} ORDER BY set_off_at, cause")
         return [(outcome, reason) for outcome, reason in rows]
 
     def fired(self) -> list[TriggerFired]:
@@ -88,9 +88,9 @@ class Automated:
         return self.bench.sql("SELECT rule, version, cause, action, context FROM ledger.delivery")
 
     def rebuild(self) -> None:
-        lifecycle = Lifecycle(self.projector)
-        lifecycle.ask(["segments"], "rebuild")
-        assert lifecycle.work_on("segments")
+        lifecycle = RebuildService(self.projector)
+        lifecycle.request(["segments"], "rebuild")
+        assert lifecycle.run_builds("segments")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_trigger_is_recorded_with_what_is_to_be_done(automated: Automated) -> 
     assert (context["trigger"]["subject"], context["depth"]) == ("order", 0)
     automated.project()
     assert automated.fire() == 0
-    [[position]] = automated.bench.sql(f"SELECT fired FROM {trigger}")
+    [[position]] = automated.bench.sql(f"SELECT fired FROM {rule_run}")
     assert position == len(automated.bench.all())
 
 
@@ -129,7 +129,7 @@ def test_however_many_fire_at_once_each_trigger_does_once(automated: Automated) 
 
 
 def test_many_fire_some_at_a_time_and_none_is_left_out(automated: Automated, monkeypatch) -> None:
-    monkeypatch.setattr(firing_module, "AT_ONCE", 2)
+    monkeypatch.setattr(firing_module, "BATCH_SIZE", 2)
     automated.rule(trigger={"event": "order"})
     automated.happens(*["order"] * 5)
     automated.happens("viewed")
@@ -145,7 +145,7 @@ def test_without_the_digests_they_would_fire_twice(automated: Automated, monkeyp
     automated.happens("order")
     monkeypatch.setattr(fired, "see", lambda _connection, _workspace, digests: frozenset(digests))
     assert [
-        it.step(automated.bench.workspace) for it in (automated.firing, automated.another())
+        it.fire_due(automated.bench.workspace) for it in (automated.firing, automated.another())
     ] == [1, 1]
     assert len(automated.fired()) == 2
 
@@ -237,10 +237,10 @@ def test_a_rebuild_fires_nothing_and_is_the_live_one(automated: Automated) -> No
     automated.happens("order", "order")
     automated.fire()
     automated.project()
-    before = automated.bench.sql(f"SELECT * FROM {trigger} ORDER BY cause")
+    before = automated.bench.sql(f"SELECT * FROM {rule_run} ORDER BY cause")
     automated.rebuild()
-    assert automated.bench.sql(f"SELECT * FROM {trigger} ORDER BY cause") == before
-    assert automated.another().step(automated.bench.workspace) == 0
+    assert automated.bench.sql(f"SELECT * FROM {rule_run} ORDER BY cause") == before
+    assert automated.another().fire_due(automated.bench.workspace) == 0
     assert len(automated.fired()) == 2
 
 
@@ -248,13 +248,13 @@ def found_late(automated: Automated) -> int:
     """Have a rebuild find a trigger that was not found when its time was, and fire what fires."""
     automated.rule(trigger={"event": "order"})
     automated.happens("order")
-    automated.bench.sql(f"DELETE FROM {trigger}")
+    automated.bench.sql(f"DELETE FROM {rule_run}")
     automated.later(timedelta(minutes=1))
     automated.happens("viewed")
     assert automated.fire() == 0
     automated.rebuild()
     assert automated.triggers() == [("fired", "at_once")]
-    return automated.another().step(automated.bench.workspace)
+    return automated.another().fire_due(automated.bench.workspace)
 
 
 def test_what_a_rebuild_finds_too_late_never_fires(automated: Automated) -> None:

@@ -7,22 +7,22 @@ from collections import defaultdict
 from itertools import pairwise
 
 from domain.core.time import to_micros
-from domain.events.channels import STEPS
-from domain.identity.resolution import facts_of
-from domain.identity.resolved_profile import find
+from domain.events.channels import CHANNEL_STEPS
+from domain.identity.resolution import facts_from_event
+from domain.identity.resolved_profile import find_profile
 from tests.integration.projections.history import stream_of
 from tests.strategies.channel_funnels import EVENTS, since, until
 
 
 def by_hand(events, asked):
-    facts = [fact for it in events for fact in facts_of(it.event)]
+    facts = [fact for it in events for fact in facts_from_event(it.event)]
     whole, templates = defaultdict(lambda: defaultdict(list)), defaultdict(list)
     for it in events:
         name = getattr(it.event, "name", None)
         if name in EVENTS:
             properties = json.loads(it.event.payload)["properties"]
             message = properties.get("message_id")
-            person = find(it.stream, facts, stream_of).id
+            person = find_profile(it.stream, facts, stream_of).id
             own = (person, message) if message else (person, it.stream)
             key = properties["campaign_id"], message, *own
             whole[key][EVENTS[name]].append(to_micros(it.event.occurred_at))
@@ -41,13 +41,15 @@ def by_hand(events, asked):
         messages, people = [0] * 4, defaultdict(int)
         outcomes, waits = [], defaultdict(list)
         for (_, message, person, _), times in mine.items():
-            taken = [place for place, step in enumerate(STEPS) if step in times]
+            taken = [place for place, step in enumerate(CHANNEL_STEPS) if step in times]
             sure = message is not None and len(people_of[campaign, message]) == 1
             if taken:
                 for place in range(0 if sure else taken[0], taken[-1] + 1):
                     messages[place] += 1
                 for one, other in pairwise(taken):
-                    waits[other].append(max(0, times[STEPS[other]] - times[STEPS[one]]))
+                    waits[other].append(
+                        max(0, times[CHANNEL_STEPS[other]] - times[CHANNEL_STEPS[one]])
+                    )
             people[person] = max(people[person], taken[-1] + 1 if taken else 0)
             if "unsubscribed" in times:
                 outcomes.append(person)

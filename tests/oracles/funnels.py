@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.core.time import to_micros
-from domain.identity.resolution import facts_of
-from domain.identity.resolved_profile import find
+from domain.identity.resolution import facts_from_event
+from domain.identity.resolved_profile import find_profile
 from tests.builders import NOON
 from tests.integration.projections.history import stream_of
 from tests.oracles import conditions as oracle
@@ -40,7 +40,7 @@ def way(events: Sequence[Event], steps: Sequence[dict[str, Any]], window: str | 
 
 
 def expected(told, wanted, window, since) -> list[int]:
-    facts = [fact for it in told for fact in facts_of(it.event)]
+    facts = [fact for it in told for fact in facts_from_event(it.event)]
     theirs = defaultdict(list)
     for it in told:
         if getattr(it.event, "kind", None) != "track":
@@ -49,7 +49,7 @@ def expected(told, wanted, window, since) -> list[int]:
         offset = (at - to_micros(NOON)) // 1_000_000
         if since is None or since <= offset < since + 4:
             n = json.loads(it.event.payload)["properties"]["n"]
-            person = find(it.stream, facts, stream_of).id
+            person = find_profile(it.stream, facts, stream_of).id
             theirs[person].append(oracle.Event(at, it.event.name, {"n": n}))
     depths = [len(way(each, wanted, window)) for each in theirs.values()]
     return [sum(it > place for it in depths) for place in range(len(wanted))]

@@ -11,12 +11,12 @@ import msgspec
 from domain.core.time import to_micros
 from domain.events import payload
 from domain.events.events import (
-    Listed,
+    ManualListChanged,
     MessageEvent,
 )
-from domain.events.recorded import Recorded
-from domain.identity.resolution import facts_of, resolve
-from domain.identity.resolved_profile import Person, person_of
+from domain.events.recorded import RecordedEvent
+from domain.identity.resolution import facts_from_event, resolve_components
+from domain.identity.resolved_profile import ResolvedProfile, profile_of_component
 from domain.profiles import state as profile_state
 from domain.profiles import view as profile_view
 from tests.integration.projections.history import stream_of
@@ -33,21 +33,21 @@ def members(stays: Sequence[Any], segment: str, clock: int) -> set[UUID]:
     }
 
 
-def people(records: Sequence[Recorded]) -> Mapping[UUID, Person]:
+def people(records: Sequence[RecordedEvent]) -> Mapping[UUID, ResolvedProfile]:
     """Return the persons whom the events are about, by their streams."""
-    facts = [fact for it in records if it.event for fact in facts_of(it.event)]
-    persons = [person_of(it, stream_of) for it in resolve(facts).values()]
+    facts = [fact for it in records if it.event for fact in facts_from_event(it.event)]
+    persons = [profile_of_component(it, stream_of) for it in resolve_components(facts).values()]
     found = {stream: person for person in persons for stream in person.streams}
     for it in records:
         if not isinstance(it.event, MessageEvent) or it.event.subject is None:
             continue
         if it.stream not in found:
-            found[it.stream] = Person(it.stream, (it.event.subject,), (it.stream,), {})
+            found[it.stream] = ResolvedProfile(it.stream, (it.event.subject,), (it.stream,), {})
     return found
 
 
 def expected(
-    records: Sequence[Recorded], document: Any, clock: int, rules: Mapping[str, Any] = {}
+    records: Sequence[RecordedEvent], document: Any, clock: int, rules: Mapping[str, Any] = {}
 ) -> set[UUID]:
     """Say who meets the condition, by the oracle, of what the ledger has by the clock.
 
@@ -65,21 +65,23 @@ def expected(
     return found
 
 
-def history_of(known: Sequence[Recorded], person: Person) -> oracle.History | None:
+def history_of(known: Sequence[RecordedEvent], person: ResolvedProfile) -> oracle.History | None:
     events, states, lists = [], {}, {}
     for it in known:
         if it.stream not in person.streams:
             continue
-        if isinstance(it.event, Listed):
+        if isinstance(it.event, ManualListChanged):
             lists[it.event.segment] = it.event.listed
-        elif isinstance(it.event, MessageEvent) and it.event.kind not in profile_state.DECISIONS:
-            said = payload.read(it.event)
+        elif (
+            isinstance(it.event, MessageEvent) and it.event.kind not in profile_state.COMMAND_KINDS
+        ):
+            said = payload.parse(it.event)
             events.append(oracle.Event(to_micros(it.event.occurred_at), said.name, said.properties))
             state = states.setdefault(it.stream, profile_state.ProfileState())
             profile_state.add(state, it.event, said)
     if not events:
         return None
-    whole = profile_state.join(states, person)
+    whole = profile_state.merge(states, person)
     shown = profile_view.attributes(whole)
     return oracle.History(
         events,

@@ -11,7 +11,7 @@ from domain.events import payload
 from domain.events.events import (
     MessageEvent,
 )
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from tests.oracles import values
 from tests.oracles.membership import history_of, people
 
@@ -29,7 +29,7 @@ class Run:
     fired: int | None = None
 
 
-def profiles_in(known: Sequence[Recorded]) -> set[UUID]:
+def profiles_in(known: Sequence[RecordedEvent]) -> set[UUID]:
     persons = {it.id: it for it in people(known).values()}
     return {id_ for id_, it in persons.items() if history_of(known, it) is not None}
 
@@ -44,7 +44,7 @@ def filled(audience: Any, document: dict[str, Any]) -> Any:
 
 
 def document_of(event: MessageEvent) -> dict[str, Any]:
-    said = payload.read(event)
+    said = payload.parse(event)
     return {"name": said.name, "properties": said.properties}
 
 

@@ -15,15 +15,15 @@ import msgspec
 from domain.core.time import to_micros
 from domain.events.events import (
     IdentifiersLinked,
-    Listed,
+    ManualListChanged,
     MessageEvent,
     SegmentDefined,
-    SystemOccurred,
+    SystemEventOccurred,
 )
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleDisabled, RuleEnabled
-from domain.identity.resolution import facts_of
-from domain.profiles.state import DECISIONS
+from domain.identity.resolution import facts_from_event
+from domain.profiles.state import COMMAND_KINDS
 from tests.oracles import conditions as oracle
 from tests.oracles import rule_facts as facts
 from tests.oracles import values
@@ -39,7 +39,7 @@ class Automation:
 
     rule: dict[str, Any]
     version: int
-    records: Sequence[Recorded]
+    records: Sequence[RecordedEvent]
     runs: dict[str, Run] = field(default_factory=dict)
     acts: bool = False
     condition: dict[str, Any] | None = None
@@ -57,22 +57,22 @@ class Automation:
         self._pass(self.records, clock, last)
         return {it.cause: (it.outcome, it.reason) for it in self.runs.values()}
 
-    def _parts(self, at: int) -> Iterator[tuple[list[Recorded], list[Recorded], Any]]:
+    def _parts(self, at: int) -> Iterator[tuple[list[RecordedEvent], list[RecordedEvent], Any]]:
         """Give out what is known before and after an event; an alias first says who is who, then that it was said."""
         record, event = self.records[at], self.records[at].event
         before = list(self.records[:at])
-        if event is not None and facts_of(event):
+        if event is not None and facts_from_event(event):
             said = event
             if isinstance(event, MessageEvent):
                 said = msgspec.structs.replace(event, kind="merge")
             told = [*before, record._replace(event=said)]
             yield before, told, "who is who"
             before = told
-        if isinstance(event, MessageEvent) and event.kind in DECISIONS:
+        if isinstance(event, MessageEvent) and event.kind in COMMAND_KINDS:
             return
         yield before, [*self.records[:at], record], event
 
-    def _pass(self, known: Sequence[Recorded], after: int, until: int) -> None:
+    def _pass(self, known: Sequence[RecordedEvent], after: int, until: int) -> None:
         minute = 60_000_000
         first = after // minute * minute
         ticks = (at + slip for at in range(first, until + 1, minute) for slip in (0, 1))
@@ -82,7 +82,7 @@ class Automation:
                 if run.due == tick:
                     self._go_on(known, run, tick)
 
-    def _take(self, before: Any, known: Any, record: Recorded, event: Any, now: int) -> None:
+    def _take(self, before: Any, known: Any, record: RecordedEvent, event: Any, now: int) -> None:
         at = (now, record.position)
         if event == "who is who":
             linked = isinstance(record.event, IdentifiersLinked)
@@ -94,9 +94,9 @@ class Automation:
             self._moves(known, at, now, {"by_definition": True})
         elif isinstance(event, (RuleEnabled, RuleDisabled)):
             self._decided(acts=isinstance(event, RuleEnabled))
-        elif isinstance(event, Listed):
+        elif isinstance(event, ManualListChanged):
             self._moves(known, at, now, {})
-        elif isinstance(event, SystemOccurred):
+        elif isinstance(event, SystemEventOccurred):
             document = facts.document_of(event)
             for person in facts.profiles_in(known):
                 self._set_off(known, person, person, "system_event", document, at, document=document,
@@ -110,7 +110,7 @@ class Automation:
             if not acts and run.outcome == "waiting":
                 run.outcome, run.reason, run.due = "suppressed", "rule_disabled", None
 
-    def _did(self, before: Any, known: Any, record: Recorded, event: Any, at: Any) -> None:
+    def _did(self, before: Any, known: Any, record: RecordedEvent, event: Any, at: Any) -> None:
         person, document = people(known)[record.stream].id, facts.document_of(event)
         occurred = to_micros(event.occurred_at)
         self._comes(known, person, document, at, occurred)
@@ -141,7 +141,7 @@ class Automation:
             self._set_off(known, person, stream, "attribute_changed", "n", at,
                           document=one, occurred=occurred, **more)  # fmt: skip
 
-    def _attribute(self, known: Sequence[Recorded], person: UUID) -> list[Any]:
+    def _attribute(self, known: Sequence[RecordedEvent], person: UUID) -> list[Any]:
         past = self._past(known, person)
         return [] if past is None else list(values.walk(past.attributes, ["n"]))
 
@@ -159,7 +159,9 @@ class Automation:
                               document={"segment": SEGMENT}, occurred=occurred, **more)  # fmt: skip
         self.inside = now
 
-    def _was_in(self, before: Sequence[Recorded], known: Sequence[Recorded], person: UUID) -> bool:
+    def _was_in(
+        self, before: Sequence[RecordedEvent], known: Sequence[RecordedEvent], person: UUID
+    ) -> bool:
         was, now, somebody = people(before), people(known), facts.profiles_in(before)
         streams = [it for it, one in now.items() if one.id == person]
         return bool({was[it].id for it in streams if it in was} & somebody & self.inside)
@@ -225,7 +227,7 @@ class Automation:
     def _old(self, clock: int, occurred: int) -> bool:
         return clock - occurred > values.span(self.rule.get("max_age", "72h"))
 
-    def _theirs(self, known: Sequence[Recorded], person: UUID) -> list[Run]:
+    def _theirs(self, known: Sequence[RecordedEvent], person: UUID) -> list[Run]:
         whose = people(known)
         return [it for it in self.runs.values() if whose[it.stream].id == person]
 
@@ -272,7 +274,7 @@ class Automation:
                 return
         run.outcome, run.reason, run.fired = "fired", branch, clock
 
-    def _past(self, known: Sequence[Recorded], person: UUID) -> oracle.History | None:
+    def _past(self, known: Sequence[RecordedEvent], person: UUID) -> oracle.History | None:
         found = people(known).get(person)
         if found is None or found.id != person:
             return None

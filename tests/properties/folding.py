@@ -7,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions import Happened, Known, Program, Told
+from domain.conditions import CompiledCondition, EvaluationInput, EventView, ProfileFacts
 from tests.oracles import conditions as oracle
 from tests.strategies.conditions import MINUTE
 
 
 def known(
-    program: Program,
+    program: CompiledCondition,
     history: oracle.History,
     streams: list[int],
     order: list[int],
     ahead: list[int],
-) -> Known:
+) -> EvaluationInput:
     """Fold the events in some order into summaries of several streams, and join those.
 
     ``ahead`` says by how many minutes each event's time was ahead of the clock when it was recorded.
@@ -26,28 +26,30 @@ def known(
     kept: dict[tuple[int, str], Any] = {}
     for place in order:
         event = history.events[place]
-        happened = Happened(
+        happened = EventView(
             event.at,
             place.to_bytes(2),
             event.name,
             {"properties": event.properties},
             event.at - ahead[place] * MINUTE,
         )
-        for key in program.watching(event.name):
+        for key in program.keys_watching(event.name):
             where = (streams[place], key)
-            kept[where] = program.adders[key](kept.get(where), happened)
+            kept[where] = program.add_functions[key](kept.get(where), happened)
     joined: dict[str, Any] = {}
     for (_, key), summary in kept.items():
-        joined[key] = program.leaves[key].join(joined.get(key), summary)
-    told = Told(history.attributes, history.tags, history.kinds)
-    return Known(joined, lambda: told, lambda it: it in history.segments)
+        joined[key] = program.leaves[key].merge(joined.get(key), summary)
+    told = ProfileFacts(history.attributes, history.tags, history.kinds)
+    return EvaluationInput(joined, lambda: told, lambda it: it in history.segments)
 
 
-def stored(program: Program, summaries: Mapping[str, Any], clock: int) -> Mapping[str, Any]:
+def stored(
+    program: CompiledCondition, summaries: Mapping[str, Any], clock: int
+) -> Mapping[str, Any]:
     """Return the summaries as they come back from a table, without what is not needed any more."""
     return {
         key: msgspec.msgpack.decode(
-            msgspec.msgpack.encode(program.leaves[key].pruned(summary, clock))
+            msgspec.msgpack.encode(program.leaves[key].prune(summary, clock))
         )
         for key, summary in summaries.items()
     }

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.conditions import read
+from domain.conditions import parse_condition
 from domain.core.time import to_micros
-from domain.evaluation.segment_index import Rule, Rules
-from domain.evaluation.summaries import Memory
-from domain.events.recorded import Recorded
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.summaries import Accumulator
+from domain.events.recorded import RecordedEvent
 from projections.segments.backfill import sql
 from tests.fix_segments import Kept
 from tests.oracles.membership import expected, members
@@ -39,16 +39,20 @@ def holds_as_the_oracle_says(
     assert kept.rows(other) == kept.rows(workspace)
 
 
-def readings_agree(kept: Kept, workspace: int, document: Any, records: Sequence[Recorded]) -> None:
+def readings_agree(
+    kept: Kept, workspace: int, document: Any, records: Sequence[RecordedEvent]
+) -> None:
     """Check that the server gathers what is found by looking at each event."""
     position, now = records[-1].position, to_micros(records[-1].recorded_at)
-    memories = Rules([Rule("asked", read(document))]).memories
+    memories = SegmentIndex([CompiledSegment("asked", parse_condition(document))]).accumulators
     with kept.engine.begin() as tx:
-        for it in filter(sql.can_gather, memories.values()):
-            there = sql.gather(tx, workspace, it, position=position, now=now, until=None)
-            here = sql.gather_all(tx, workspace, [sql.Gathering(it)], position)[it.key]
+        for it in filter(sql.can_aggregate_in_sql, memories.values()):
+            there = sql.aggregate_in_sql(tx, workspace, it, position=position, now=now, until=None)
+            here = sql.aggregate_in_python(tx, workspace, [sql.AccumulatorRun(it)], position)[
+                it.key
+            ]
             assert _remembered(it, there, now) == _remembered(it, here, now)
 
 
-def _remembered(memory: Memory, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, Any]:
-    return {stream: memory.kept(value, now) for stream, value in values.items()}
+def _remembered(memory: Accumulator, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, Any]:
+    return {stream: memory.to_stored(value, now) for stream, value in values.items()}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events.channels import STEPS
+from domain.events.channels import CHANNEL_STEPS
 from projections.channel_funnels import sql
 from tests import examples
 from tests.integration.projections.given import Given
@@ -49,7 +49,7 @@ def counts_by_hand(models, data, history) -> None:
     }
     assert answered == by_hand(events, asked)
     for campaign, (_, profiles, _, _) in answered.items():
-        for step, number in zip(STEPS, profiles, strict=True):
+        for step, number in zip(CHANNEL_STEPS, profiles, strict=True):
             bar = {"workspace": workspace, "campaign": campaign, "step": step, **asked}
             page = models.ask("/channel-funnels/profiles", **bar)
             assert len(page["profiles"]) == number

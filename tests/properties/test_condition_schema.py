@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from domain.conditions import CONDITIONS, read, schema
+from domain.conditions import CONDITIONS, parse_condition, schema
 from domain.core.errors import InvalidRequest
 from tests import examples
 from tests.strategies.conditions import conditions
 
-SCHEMA = schema.document(CONDITIONS)
+SCHEMA = schema.schema_document(CONDITIONS)
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 E = {"event": "a"}
@@ -79,7 +79,7 @@ MISTAKES: list[Any] = [
 @examples.share(0.5)
 @given(conditions)
 def test_whatever_can_be_asked_is_valid(document) -> None:
-    read(document)
+    parse_condition(document)
     VALIDATOR.validate(document)
 
 
@@ -87,13 +87,13 @@ def test_whatever_can_be_asked_is_valid(document) -> None:
 def test_a_usual_mistake_is_refused_by_both(document) -> None:
     assert not VALIDATOR.is_valid(document)
     with pytest.raises(InvalidRequest):
-        read(document, by_name=True)
+        parse_condition(document, allow_references=True)
 
 
 def test_the_schema_is_one_and_its_examples_can_be_read() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in schema.EXAMPLES:
-        read(example, by_name=True)
+        parse_condition(example, allow_references=True)
         VALIDATOR.validate(example)
 
 

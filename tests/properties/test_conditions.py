@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conditions import Program, read
+from domain.conditions import CompiledCondition, parse_condition
 from domain.core.errors import InvalidRequest
 from tests import examples
 from tests.oracles import conditions as oracle
@@ -37,11 +37,11 @@ def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data)
 def test_a_pattern_takes_the_names_that_the_oracle_says_or_is_refused(pattern, said) -> None:
     if oracle.terms(pattern) is None:
         with pytest.raises(InvalidRequest):
-            read({"event": {"matching": pattern}})
+            parse_condition({"event": {"matching": pattern}})
         return
-    program = Program(read({"event": {"matching": pattern}}))
+    program = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
     for name in said:
-        assert bool(program.watching(name)) == oracle.named(name, {"matching": pattern})
+        assert bool(program.keys_watching(name)) == oracle.named(name, {"matching": pattern})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +59,7 @@ def agrees_at_every_instant(document, history, data) -> None:
     places = list(range(len(history.events)))
     order = data.draw(st.permutations(places))
     streams = [data.draw(st.integers(0, 2)) for _ in places]
-    program = Program(read(document))
+    program = CompiledCondition(parse_condition(document))
     ahead = [data.draw(st.sampled_from([0, 0, 0, 1, 7, 13])) for _ in places]
     facts = known(program, history, streams, order, ahead)
     # At every instant that can matter (a time, a time and a window), one before it and one after it.
@@ -80,7 +80,7 @@ def agrees_at_every_instant(document, history, data) -> None:
         if before is not None and answer != before:
             assert changes is not None
             assert changes <= clock
-            assert answer in program.condition.turns or any(asked < it for it in comes)
+            assert answer in program.condition.flips_with_time or any(asked < it for it in comes)
         if changes is None or changes <= clock:
             changes = program.condition.changes_at(facts, clock)
             assert changes is None or changes > clock

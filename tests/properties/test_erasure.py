@@ -16,11 +16,11 @@ from sqlalchemy import create_engine
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.erasing import Decision, Erasing
+from application.profiles.erasing import ErasureContext, ErasureService
 from domain.core.errors import NotFound
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
-from domain.identity.resolved_profile import Person
+from domain.identity.resolved_profile import ResolvedProfile
 from projections import PROJECTIONS
 from projections.runtime.projector import Projector
 from tests import examples
@@ -38,7 +38,7 @@ class Running(NamedTuple):
     ledger: Ledger
     workspaces: Workspaces
     projector: Projector
-    erasing: Erasing
+    erasing: ErasureService
 
 
 @pytest.fixture
@@ -50,7 +50,9 @@ def running(database: str) -> Iterator[Running]:
     engine = create_engine(database.replace("postgresql://", "postgresql+psycopg://", 1))
     projector = Projector(ledger, engine, PROJECTIONS)
     projector.prepare()
-    yield Running(database, ledger, workspaces, projector, Erasing(ledger, projector.erasing))
+    yield Running(
+        database, ledger, workspaces, projector, ErasureService(ledger, projector.begin_erasure)
+    )
     ledger.close()
     store.close()
     engine.dispose()
@@ -98,7 +100,7 @@ def test_read_models_forget_what_the_ledger_forgot(
     gone = people[victim].streams
     try:
         erased = running.erasing.erase(
-            workspace, gone[0], Decision(datetime.now(UTC), "key-1", "asked")
+            workspace, gone[0], ErasureContext(datetime.now(UTC), "key-1", "asked")
         )
         assert set(erased.streams) == set(gone)
     except NotFound:
@@ -116,16 +118,16 @@ def test_read_models_forget_what_the_ledger_forgot(
     running.ledger.record(workspace, after).result(10)
     running.projector.catch_up(workspace, 5)
     live = _held(running, workspace)
-    with running.projector.erasing(workspace) as unit:
+    with running.projector.begin_erasure(workspace) as unit:
         for it in PROJECTIONS:
             unit._empty(it.name, it.version)
     running.projector.catch_up(workspace)
     assert _held(running, workspace) == live
 
 
-def _people(running: Running, workspace: int) -> dict[Identifier, Person]:
+def _people(running: Running, workspace: int) -> dict[Identifier, ResolvedProfile]:
     stream_of = partial(running.ledger.stream_of, workspace)
-    return {it: running.ledger.person(workspace, stream_of(it)) for it in WHO}
+    return {it: running.ledger.profile(workspace, stream_of(it)) for it in WHO}
 
 
 def _held(running: Running, workspace: int) -> dict[str, list[str]]:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from domain.funnels import funnel as funnels
 from domain.funnels import walks
-from domain.funnels.walks import Sieve, Walk
+from domain.funnels.walks import StepMatcher, Walk
 from projections import identity, profile
-from projections.funnels.answers import count as counted
-from projections.funnels.answers import people
-from projections.funnels.walking import gone
+from projections.funnels.answers import count_funnel as counted
+from projections.funnels.answers import list_profiles_at_step
+from projections.funnels.walking import walk_profiles
 from projections.runtime.projection import Reader
 from tests import examples
 from tests.builders import NOON
@@ -31,13 +31,15 @@ from tests.strategies.histories import deliveries
 
 
 def furthest(history, wanted, window):
-    funnel = funnels.read({"steps": wanted} | ({} if window is None else {"window": window}))
-    sieve, walk = Sieve(funnel.steps), Walk(len(funnel.steps))
+    funnel = funnels.parse_funnel(
+        {"steps": wanted} | ({} if window is None else {"window": window})
+    )
+    sieve, walk = StepMatcher(funnel.steps), Walk(len(funnel.steps))
     for it in sorted(history, key=lambda it: it.at):
         text = json.dumps(it.properties)
-        if bits := sieve.bits(it.name, text):
+        if bits := sieve.matching_bits(it.name, text):
             walk.add(it.at, bits)
-    return walk.furthest(funnel.span)
+    return walk.longest_attempt(funnel.span)
 
 
 @examples.share(1)
@@ -105,13 +107,17 @@ def test_any_delivery_of_the_same_messages_gives_the_same_funnel(
         document["from"] = (NOON + timedelta(seconds=since)).isoformat()
         document["to"] = (NOON + timedelta(seconds=since + 4)).isoformat()
     with models.engine.connect() as tx:
-        funnel = funnels.read(document)
+        funnel = funnels.parse_funnel(document)
         clock = NOON + timedelta(days=1)
         asking = reader(tx, workspace)
         found = counted(asking, funnel, clock)
-        walked = list(gone(asking, funnel, clock))
+        walked = list(walk_profiles(asking, funnel, clock))
         listed = [
-            len(people(asking, iter(walked), len(wanted), step=it, lost=False, limit=99)[0])
+            len(
+                list_profiles_at_step(
+                    asking, iter(walked), len(wanted), step=it, lost=False, limit=99
+                )[0]
+            )
             for it in range(1, len(wanted) + 1)
         ]
     assert (
@@ -126,15 +132,15 @@ def reader(tx, workspace) -> Reader:
         tx=tx,
         workspace=workspace,
         stream_of=stream_of,
-        person=partial(identity.person, tx, workspace),
-        people=partial(identity.people, tx, workspace),
-        whose=identity.member,
+        profile=partial(identity.load_profile, tx, workspace),
+        profile_ids=partial(identity.load_profile_ids, tx, workspace),
+        identity_members=identity.member,
         session=lambda *_: None,
-        persons=partial(identity.persons, tx, workspace),
-        names=partial(profile.names, tx, workspace),
-        computed=lambda _: {},
-        recorded=lambda _: None,
-        past=lambda *_: None,
+        profiles=partial(identity.load_profiles, tx, workspace),
+        identifiers=partial(profile.load_identifiers, tx, workspace),
+        computed_attributes=lambda _: {},
+        recorded_event=lambda _: None,
+        profile_as_of=lambda *_: None,
         projected_to=0,
     )
 

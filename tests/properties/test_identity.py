@@ -8,8 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.core.identifiers import Identifier
-from domain.identity.incremental import Unfolding
-from domain.identity.resolution import Absorbed, Fact, Linked, Separated, resolution, resolve
+from domain.identity.incremental import IncrementalResolver
+from domain.identity.resolution import (
+    IdentityFact,
+    LinkFact,
+    MergeFact,
+    UnmergeFact,
+    resolve_components,
+    resolve_facts,
+)
 from tests.builders import NOON
 
 identifiers = st.builds(
@@ -20,41 +27,41 @@ identifiers = st.builds(
 instants = st.integers(0, 6).map(lambda minutes: NOON + timedelta(minutes=minutes))
 facts = st.lists(
     st.one_of(
-        st.builds(Linked, instants, identifiers, identifiers),
+        st.builds(LinkFact, instants, identifiers, identifiers),
         st.builds(
-            Absorbed,
+            MergeFact,
             instants,
             identifiers,
             identifiers,
             st.sampled_from(["latest", "primary"]),
             st.booleans(),
         ),
-        st.builds(Separated, instants, identifiers, st.frozensets(identifiers, max_size=3)),
+        st.builds(UnmergeFact, instants, identifiers, st.frozensets(identifiers, max_size=3)),
     ),
     max_size=12,
 )
 
 
 @given(facts, st.randoms())
-def test_order_and_repeats_do_not_matter(said: list[Fact], chance) -> None:
+def test_order_and_repeats_do_not_matter(said: list[IdentityFact], chance) -> None:
     again = said + [fact for fact in said if chance.random() < 0.5]
     chance.shuffle(again)
-    assert resolve(again) == resolve(said)
+    assert resolve_components(again) == resolve_components(said)
 
 
 @given(facts)
-def test_it_is_a_partition_with_a_member_as_its_name(said: list[Fact]) -> None:
-    for identifier, component in resolve(said).items():
+def test_it_is_a_partition_with_a_member_as_its_name(said: list[IdentityFact]) -> None:
+    for identifier, component in resolve_components(said).items():
         assert identifier in component.members
         assert component.canonical in component.members
-        assert all(resolve(said)[it] == component for it in component.members)
+        assert all(resolve_components(said)[it] == component for it in component.members)
 
 
 @given(facts)
-def test_two_users_share_a_person_only_through_merges(said: list[Fact]) -> None:
-    merges = [fact for fact in said if not isinstance(fact, Linked)]
-    by_merges = resolve(merges)
-    for identifier, component in resolve(said).items():
+def test_two_users_share_a_person_only_through_merges(said: list[IdentityFact]) -> None:
+    merges = [fact for fact in said if not isinstance(fact, LinkFact)]
+    by_merges = resolve_components(merges)
+    for identifier, component in resolve_components(said).items():
         for other in component.members:
             if identifier.kind == other.kind == "user_id" and identifier != other:
                 joined = {identifier} | set().union(
@@ -65,36 +72,41 @@ def test_two_users_share_a_person_only_through_merges(said: list[Fact]) -> None:
 
 
 @given(facts, facts)
-def test_facts_about_others_change_nothing(said: list[Fact], others: list[Fact]) -> None:
+def test_facts_about_others_change_nothing(
+    said: list[IdentityFact], others: list[IdentityFact]
+) -> None:
     def elsewhere(part):
         if isinstance(part, Identifier):
             return Identifier(part.kind, part.value + "-elsewhere")
         return frozenset(map(elsewhere, part)) if isinstance(part, frozenset) else part
 
     moved = [type(fact)(*map(elsewhere, fact)) for fact in others]
-    together = resolve(said + moved)
-    assert all(together[identifier] == component for identifier, component in resolve(said).items())
+    together = resolve_components(said + moved)
+    assert all(
+        together[identifier] == component
+        for identifier, component in resolve_components(said).items()
+    )
 
 
 @given(facts, facts)
 def test_an_idle_link_changes_nothing_whatever_links_and_merges_follow(
-    said: list[Fact], more: list[Fact]
+    said: list[IdentityFact], more: list[IdentityFact]
 ) -> None:
-    idle = resolution(said).idle
-    later = [it for it in more if not isinstance(it, Separated)]
+    idle = resolve_facts(said).inactive_links
+    later = [it for it in more if not isinstance(it, UnmergeFact)]
     awake = [it for it in said if it not in idle]
-    heard_of = [Linked(NOON, it, it) for link in idle for it in (link.left, link.right)]
-    assert resolve(awake + heard_of + later) == resolve(said + later)
+    heard_of = [LinkFact(NOON, it, it) for link in idle for it in (link.left, link.right)]
+    assert resolve_components(awake + heard_of + later) == resolve_components(said + later)
 
 
 @given(facts, st.lists(st.integers(1, 3), max_size=40))
 def test_learning_facts_in_turn_says_of_all_whom_they_concern_what_all_facts_come_to(
-    said: list[Fact], at_once: list[int]
+    said: list[IdentityFact], at_once: list[int]
 ) -> None:
     start = at_once.pop() if at_once else 0
-    unfolding, known = Unfolding(said[:start]), dict(resolve(said[:start]))
+    unfolding, known = IncrementalResolver(said[:start]), dict(resolve_components(said[:start]))
     while start < len(said):
         end = start + (at_once.pop() if at_once else 1)
-        known |= unfolding.learn(said[start:end])
-        assert known == resolve(said[:end])
+        known |= unfolding.add_facts(said[start:end])
+        assert known == resolve_components(said[:end])
         start = end

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conditions import Program, read
-from domain.conditions.base import SEVERAL
+from domain.conditions import CompiledCondition, parse_condition
+from domain.conditions.base import MANY_EVENTS
 from tests import examples
 from tests.oracles import conditions as oracle
 from tests.properties.folding import known
@@ -31,7 +31,7 @@ def test_so_it_is_of_every_condition(document, history, minute, name, said) -> N
 
 
 def allows(document: Any, history: oracle.History, more: oracle.Event) -> None:
-    program = Program(read(document))
+    program = CompiledCondition(parse_condition(document))
     longer = history._replace(events=[*history.events, more])
     facts = [
         known(program, it, [0] * len(it.events), list(range(len(it.events))), [0] * len(it.events))
@@ -44,10 +44,10 @@ def allows(document: Any, history: oracle.History, more: oracle.Event) -> None:
         was, holds = (program.condition.holds(it, clock) for it in facts)
         for told in ({}, sizes):
             assert was == holds or any(
-                program.condition.can_become(holds, key, told.get(key)) for key in changed
+                program.condition.can_flip_to(holds, key, told.get(key)) for key in changed
             )
 
 
 def size_of(before: Any, after: Any) -> int:
     """Return how many events there are in a summary to which one was added."""
-    return len(after) if isinstance(after, list) else 1 if before is None else SEVERAL
+    return len(after) if isinstance(after, list) else 1 if before is None else MANY_EVENTS

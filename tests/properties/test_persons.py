@@ -90,6 +90,6 @@ def test_the_read_model_says_what_the_ledger_says(kept, history, sizes):
     with kept.engine.connect() as tx:
         streams = [kept.ledger.stream_of(workspace, it) for it in NAMES]
         known = [kept.ledger.person(workspace, stream) for stream in streams]
-        assert [identity.person(tx, workspace, stream) for stream in streams] == known
-        people = identity.people(tx, workspace, streams)
+        assert [identity.load_profile(tx, workspace, stream) for stream in streams] == known
+        people = identity.load_profile_ids(tx, workspace, streams)
         assert [people[stream] for stream in streams] == [it.id for it in known]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events.message import Message
-from domain.identity.resolved_profile import Person
+from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import state as profile_state
 from domain.profiles.state import ProfileState
 from tests.unit.given_profile import at, message, state_of
@@ -82,10 +82,10 @@ def test_streams_joined_in_any_grouping_are_what_one_stream_would_have_been(hist
         for stream in random.sample(STREAMS, len(STREAMS))
     }
     one, other, third = STREAMS
-    all_at_once = profile_state.join(states, Person(one, (), STREAMS, {}))
-    two = profile_state.join(states, Person(one, (), (other, one), {}))
-    step_by_step = profile_state.join(
-        {one: two, third: states[third]}, Person(one, (), STREAMS, {})
+    all_at_once = profile_state.merge(states, ResolvedProfile(one, (), STREAMS, {}))
+    two = profile_state.merge(states, ResolvedProfile(one, (), (other, one), {}))
+    step_by_step = profile_state.merge(
+        {one: two, third: states[third]}, ResolvedProfile(one, (), STREAMS, {})
     )
     assert all_at_once == step_by_step
     expected = state_of(history)
@@ -95,9 +95,9 @@ def test_streams_joined_in_any_grouping_are_what_one_stream_would_have_been(hist
 @given(histories, histories, st.integers(0, 3), st.randoms())
 def test_demotion_does_not_depend_on_order(first, second, minute, random):
     one, other, _ = STREAMS
-    person = Person(one, (), (one, other), {other: at(minute)})
-    joined = profile_state.join({one: state_of(first), other: state_of(second)}, person)
+    person = ResolvedProfile(one, (), (one, other), {other: at(minute)})
+    joined = profile_state.merge({one: state_of(first), other: state_of(second)}, person)
     random.shuffle(first)
     random.shuffle(second)
-    again = profile_state.join({other: state_of(second), one: state_of(first)}, person)
+    again = profile_state.merge({other: state_of(second), one: state_of(first)}, person)
     assert profile_state.encode(joined) == profile_state.encode(again)

@@ -86,7 +86,7 @@ def tx(postgres_dsn: str) -> Iterator[Connection]:
 
 
 def asked(tx: Connection, document: Any, filter_: str) -> bool:
-    wanted = select(where.condition(column("document", JSONB), filter_))
+    wanted = select(where.sql_condition(column("document", JSONB), filter_))
     given_ = text("(SELECT CAST(:it AS jsonb) AS document) AS given")
     return tx.execute(wanted.select_from(given_), {"it": json.dumps(document)}).scalar_one()
 
@@ -105,7 +105,7 @@ def asked(tx: Connection, document: Any, filter_: str) -> bool:
 def test_a_filter_holds_where_a_plain_reading_says_so(tx, document, path, operator, wanted):
     if operator in (">", ">=", "<", "<=") and (wanted is None or isinstance(wanted, bool)):
         wanted = 1
-    written = "properties" + "".join("[]" if it is None else where.step(it) for it in path)
+    written = "properties" + "".join("[]" if it is None else where.path_step(it) for it in path)
     written += f" {operator}" if "exists" in operator else f"{operator}{json.dumps(wanted)}"
 
     assert asked(tx, document, written) == holds(document, path, operator, wanted)

@@ -9,15 +9,15 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from application.definitions.segments import Segments
-from application.definitions.store import Decision
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
 from domain.core.errors import Conflict, InvalidRequest, NotFound
-from domain.segments.segment import Definition, Segment
+from domain.segments.segment import Segment, SegmentVersion
 from tests import examples
 from tests.fix_ledger import Bench
 
 IDS = ("a", "b", "c", "d")
-BY = Decision("key-1")
+BY = CommandContext("key-1")
 
 _workspaces = count(1)
 
@@ -26,7 +26,7 @@ ids = st.sampled_from(IDS)
 
 class Step(NamedTuple):
     id: str
-    wanted: Definition | None
+    wanted: SegmentVersion | None
     """None: to be archived."""
 
     version: int | None
@@ -38,7 +38,7 @@ def asking(segments: list[str]) -> bytes:
 
 
 conditions = st.lists(ids, max_size=2).map(asking) | st.sampled_from([b"", b'{"event": "x"}'])
-definitions = st.builds(Definition, st.sampled_from(["One", "Other"]), condition=conditions)
+definitions = st.builds(SegmentVersion, st.sampled_from(["One", "Other"]), condition=conditions)
 steps = st.builds(
     Step,
     ids,
@@ -51,7 +51,7 @@ steps = st.builds(
 @given(decisions=st.lists(steps, max_size=14))
 def test_the_ledger_gives_back_what_was_decided(bench: Bench, decisions: list[Step]) -> None:
     workspace = bench.workspaces.create(f"w-{next(_workspaces)}").id
-    segments, known = Segments(bench.ledger), {it: Segment(it) for it in IDS}
+    segments, known = SegmentService(bench.ledger), {it: Segment(it) for it in IDS}
     for id_, wanted, version in decisions:
         before, head = known[id_], bench.ledger.heads()[workspace]
         try:
@@ -69,6 +69,6 @@ def test_the_ledger_gives_back_what_was_decided(bench: Bench, decisions: list[St
         assert bench.ledger.heads()[workspace] == head + made.changed
         assert version in {None, before.version}
     assert {it: segments.segment(workspace, it) for it in IDS} == known
-    there = {it.id: it.asks_about for it in known.values() if it.is_there}
+    there = {it.id: it.referenced_segments for it in known.values() if it.exists}
     TopologicalSorter(there).prepare()  # raises CycleError
     assert all(asked <= there.keys() for asked in there.values())

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conditions import read
+from domain.conditions import parse_condition
 from domain.core.time import to_micros
 from projections.segments.backfill import bulk
 from tests import examples
@@ -62,7 +62,7 @@ def test_what_was_done_before_a_segment_was_defined_counts(
 def test_what_the_server_tells_of_a_new_segment_is_what_the_oracle_says(
     kept, document, history, later, size
 ) -> None:
-    assert bulk.members_of(read(document), to_micros(START)) is not None
+    assert bulk.compile_members_query(parse_condition(document), to_micros(START)) is not None
     holds_as_the_oracle_says(kept, document, history, len(history) - later, size)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from domain.events.events import (
     Event,
 )
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections import PROJECTIONS
 from projections.runtime import batch
 from tests import examples
@@ -28,7 +28,7 @@ from tests.strategies.histories import histories
 OTHERS = [it for it in PROJECTIONS if it.name != "segments"]
 
 
-def among(history: Sequence[Recorded], placed: Sequence[Placed]) -> list[Recorded]:
+def among(history: Sequence[RecordedEvent], placed: Sequence[Placed]) -> list[RecordedEvent]:
     """Return a history with decisions in it, as a ledger would have numbered it."""
     events = [(it.stream, it.event) for it in history]
     for after, stream, event in placed:
@@ -38,7 +38,7 @@ def among(history: Sequence[Recorded], placed: Sequence[Placed]) -> list[Recorde
     for position, (stream, event) in enumerate(events, 1):
         versions[stream] = versions.get(stream, 0) + 1
         at = NOON + timedelta(days=300, milliseconds=position)
-        whole.append(Recorded(position, stream, versions[stream], at, event))
+        whole.append(RecordedEvent(position, stream, versions[stream], at, event))
     return whole
 
 
@@ -48,7 +48,7 @@ def undisturbed(database: str) -> Iterator:
     engine, workspaces = unsynced(database), count(1)
     models = Given(engine, OTHERS)
 
-    def rows(history: list[Recorded], size: int) -> dict[str, list[str]]:
+    def rows(history: list[RecordedEvent], size: int) -> dict[str, list[str]]:
         workspace = next(workspaces)
         models.feed.workspaces[workspace] = history
         models.projector.catch_up(workspace, size)

@@ -44,5 +44,5 @@ said = st.one_of(told, told, told, st.builds(merged, who, who), st.builds(unmerg
 histories = st.lists(said, min_size=1, max_size=16)
 
 
-few_merged = st.sampled_from([0, sql.FEW])
+few_merged = st.sampled_from([0, sql.MAX_MERGED_READ])
 """Those who were merged are looked up in another way when they are many."""

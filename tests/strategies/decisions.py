@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from domain.core.identifiers import segment_stream
 from domain.events.events import (
     NIL,
-    AttributeDefined,
+    ComputedAttributeDefined,
     Event,
-    Listed,
+    ManualListChanged,
     SegmentArchived,
     SegmentDefined,
 )
@@ -38,7 +38,7 @@ defined = st.builds(
 )
 archived = st.builds(SegmentArchived, id=st.just(NIL), segment=st.just("s-1"), occurred_at=clocks)
 computed = st.builds(
-    AttributeDefined,
+    ComputedAttributeDefined,
     id=st.just(NIL),
     attribute=st.just("c-1"),
     name=st.just("One"),
@@ -46,7 +46,11 @@ computed = st.builds(
     occurred_at=clocks,
 )
 listed = st.builds(
-    Listed, id=st.just(NIL), segment=st.just("s-1"), listed=st.booleans(), occurred_at=clocks
+    ManualListChanged,
+    id=st.just(NIL),
+    segment=st.just("s-1"),
+    listed=st.booleans(),
+    occurred_at=clocks,
 )
 decisions = st.lists(
     st.tuples(

@@ -95,7 +95,13 @@ clocks = st.integers(-5, 5).map(lambda hours: NOON + timedelta(hours=hours))
 def messages(draw: st.DrawFn) -> Message:
     """A call that says what happened or what somebody is like."""
     message = tracked(
-        draw(st.one_of(events, about_messages, st.sampled_from(sorted(profile_facts.ACTS)))),
+        draw(
+            st.one_of(
+                events,
+                about_messages,
+                st.sampled_from(sorted(profile_facts.PROFILE_CHANGING_EVENTS)),
+            )
+        ),
         identifiers=draw(whom),
         kind=draw(kinds),
         occurred_at=draw(clocks),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.core.identifiers import Identifier
 from domain.events.events import (
-    Listed,
+    ManualListChanged,
 )
 from domain.events.message import Message
 from tests.builders import merged, tracked, unmerged
@@ -41,7 +41,7 @@ def messages(draw: st.DrawFn, minute: int) -> Message | Decided:
         either = () if before == who else (before, Identifier("anonymous_id", before.value))
         return tracked("alias", who, kind="alias", absorbs=either, occurred_at=when)
     if kind == "list":
-        event = Listed(
+        event = ManualListChanged(
             id=UUID(int=0),
             segment=draw(st.sampled_from(LISTS)),
             listed=draw(st.booleans()),

@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.core.identifiers import message_digest
 from domain.events import payload
 from domain.events.message import Message
-from domain.identity.routing import decide
+from domain.identity.routing import route_message
 from domain.profiles import state as profile_state
 from domain.profiles.state import ProfileState
 from tests.builders import NOON, tracked
@@ -42,6 +42,6 @@ def identified(minute: int = 0, *who: Any, **traits: Any) -> Message:
 def state_of(messages: Iterable[Message], state: ProfileState | None = None) -> ProfileState:
     state = ProfileState() if state is None else state
     for each in messages:
-        event = decide(each, UUID(bytes=message_digest(SECRET, each.message_id))).event
-        profile_state.add(state, event, payload.read(event))
+        event = route_message(each, UUID(bytes=message_digest(SECRET, each.message_id))).event
+        profile_state.add(state, event, payload.parse(event))
     return state

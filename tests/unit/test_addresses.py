@@ -13,8 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.deliveries import transport
-from application.deliveries.addresses import DENIED, Guard, is_public, networks, target_of
-from application.deliveries.webhooks import Receiver
+from application.deliveries.addresses import (
+    DENIED_NETWORKS,
+    AddressGuard,
+    is_public,
+    parse_networks,
+    parse_target,
+)
+from application.deliveries.webhooks import EndpointClient
 from domain.core.errors import InvalidRequest
 
 SECRET = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -52,7 +58,7 @@ class Sockets:
             self.opened.append((address, port))
             raise OSError("no network in this test")
 
-        monkeypatch.setattr(transport, "opened", opened)
+        monkeypatch.setattr(transport, "open_connection", opened)
 
 
 @pytest.fixture
@@ -70,9 +76,9 @@ def says(*answers: Sequence[str]):
     return resolve
 
 
-def send(url: str, guard: Guard) -> Any:
+def send(url: str, guard: AddressGuard) -> Any:
     async def act() -> Any:
-        receiver = Receiver(url, 1, guard)
+        receiver = EndpointClient(url, 1, guard)
         try:
             return await receiver.send("m-1", b"{}", {}, [SECRET])
         finally:
@@ -83,19 +89,21 @@ def send(url: str, guard: Guard) -> Any:
 
 @pytest.mark.parametrize("url", HOSTILE)
 def test_no_socket_is_opened_to_a_hostile_url(url: str, sockets: Sockets) -> None:
-    reply = send(url, Guard())  # names are really looked up: those of this machine, and numbers
+    reply = send(
+        url, AddressGuard()
+    )  # names are really looked up: those of this machine, and numbers
     assert reply.status is None
     assert sockets.opened == []
 
 
 def edges() -> list[str]:
     """The first and the last address of every range that is denied."""
-    return [str(at) for net in DENIED for at in (net[0], net[-1])]
+    return [str(at) for net in DENIED_NETWORKS for at in (net[0], net[-1])]
 
 
 @pytest.mark.parametrize("address", edges())
 def test_a_name_that_leads_into_a_denied_range_is_refused(address: str, sockets: Sockets) -> None:
-    reply = send("https://hooks.example.com/", Guard(resolve=says([address])))
+    reply = send("https://hooks.example.com/", AddressGuard(resolve=says([address])))
     assert "leads to an address that nothing is sent to" in (reply.error or "")
     assert sockets.opened == []
 
@@ -104,46 +112,49 @@ def test_a_name_that_leads_into_a_denied_range_is_refused(address: str, sockets:
 def test_what_is_public_is_in_no_denied_range(address) -> None:
     if is_public(str(address)):
         assert address.is_global
-        assert not any(address.version == net.version and address in net for net in DENIED)
+        assert not any(address.version == net.version and address in net for net in DENIED_NETWORKS)
         assert address.version == 4 or address in ipaddress.ip_network("2000::/3")
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5"])
 def test_a_public_address_is_sent_to_as_it_was_checked(address: str, sockets: Sockets) -> None:
-    send("https://hooks.example.com/", Guard(resolve=says([address])))
+    send("https://hooks.example.com/", AddressGuard(resolve=says([address])))
     assert sockets.opened == [(address, 443)]
 
 
 def test_one_bad_answer_among_good_ones_is_enough(sockets: Sockets) -> None:
     for bad in ("10.0.0.1", "::1", "fe80::1%eth0", "2606:4700::1%lo"):
-        reply = send("https://a.example/", Guard(resolve=says(["93.184.215.14", bad])))
+        reply = send("https://a.example/", AddressGuard(resolve=says(["93.184.215.14", bad])))
         assert "leads to" in (reply.error or "")
     assert sockets.opened == []
 
 
 def test_a_name_that_changes_its_mind_is_looked_up_once(sockets: Sockets) -> None:
     resolve = says(["93.184.215.14"], ["127.0.0.1"])
-    send("https://rebinding.example/", Guard(resolve=resolve))
+    send("https://rebinding.example/", AddressGuard(resolve=resolve))
     assert sockets.opened == [("93.184.215.14", 443)]
-    send("https://rebinding.example/", Guard(resolve=resolve))
+    send("https://rebinding.example/", AddressGuard(resolve=resolve))
     assert sockets.opened == [("93.184.215.14", 443)]
 
 
 def test_proxies_of_the_environment_are_not_asked(sockets: Sockets, monkeypatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:3128")
-    send("https://hooks.example.com:8443/", Guard(resolve=says(["93.184.215.14"])))
+    send("https://hooks.example.com:8443/", AddressGuard(resolve=says(["93.184.215.14"])))
     assert sockets.opened == [("93.184.215.14", 8443)]
 
 
 def test_a_network_that_is_allowed_may_be_sent_to_at_any_port_and_in_clear(sockets) -> None:
-    guard = Guard(networks("10.0.0.0/8"), resolve=says(["10.1.2.3"]))
+    guard = AddressGuard(parse_networks("10.0.0.0/8"), resolve=says(["10.1.2.3"]))
     send("http://inside.example:8080/hook", guard)
     guard.resolve = says(["10.9.9.9"])
     send("http://10.9.9.9:1234/", guard)
     assert sockets.opened == [("10.1.2.3", 8080), ("10.9.9.9", 1234)]
     sockets.opened.clear()
-    send("http://outside.example/", Guard(networks("10.0.0.0/8"), resolve=says(["93.184.215.14"])))
+    send(
+        "http://outside.example/",
+        AddressGuard(parse_networks("10.0.0.0/8"), resolve=says(["93.184.215.14"])),
+    )
     assert sockets.opened == []
 
 
@@ -152,7 +163,7 @@ def test_a_name_that_cannot_be_looked_up_is_said_to_be(error: OSError, sockets: 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         raise error
 
-    reply = send("https://nowhere.example/", Guard(resolve=resolve))
+    reply = send("https://nowhere.example/", AddressGuard(resolve=resolve))
     assert "cannot be looked up" in (reply.error or "")
     assert sockets.opened == []
 
@@ -161,14 +172,14 @@ def test_a_name_that_cannot_be_looked_up_is_said_to_be(error: OSError, sockets: 
 def test_a_hostile_url_is_refused_as_it_is_saved_unless_its_name_says_nothing(url: str) -> None:
     if url != "https://localhost/":
         with pytest.raises(InvalidRequest):
-            Guard().check(url)
+            AddressGuard().check_url(url)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_url_or_is_refused(text: str) -> None:
     for url in (text, f"https://{text}", f"https://example.com/{text}"):
         try:
-            target = target_of(url)
+            target = parse_target(url)
         except InvalidRequest:
             continue
         assert target.host.isascii()
@@ -180,6 +191,6 @@ def test_without_the_check_at_connect_a_denied_address_would_be_reached(
     sockets: Sockets, monkeypatch
 ) -> None:
     """Sabotage: what is checked when an endpoint is saved does not do."""
-    monkeypatch.setattr(Guard, "permits", lambda *_: True)
-    send("https://hooks.example.com/", Guard(resolve=says(["169.254.169.254"])))
+    monkeypatch.setattr(AddressGuard, "permits", lambda *_: True)
+    send("https://hooks.example.com/", AddressGuard(resolve=says(["169.254.169.254"])))
     assert sockets.opened == [("169.254.169.254", 443)]

@@ -10,7 +10,7 @@ import pytest
 
 import projections
 from domain.events.events import Event
-from domain.events.registry import EVENTS
+from domain.events.registry import EVENT_CLASSES
 from interfaces import wire
 from projections.runtime.projection import Projection
 
@@ -41,9 +41,9 @@ def test_every_event_is_registered_under_a_topic_of_its_own() -> None:
         return {cls} | {each for sub in cls.__subclasses__() for each in kinds(sub)}
 
     with_topic = {cls for cls in kinds(Event) if "TOPIC" in vars(cls)}
-    assert with_topic == set(EVENTS)
-    assert len({event.TOPIC for event in EVENTS}) == len(EVENTS)
-    assert all(event.TOPIC.rpartition(".v")[2].isdigit() for event in EVENTS)
+    assert with_topic == set(EVENT_CLASSES)
+    assert len({event.TOPIC for event in EVENT_CLASSES}) == len(EVENT_CLASSES)
+    assert all(event.TOPIC.rpartition(".v")[2].isdigit() for event in EVENT_CLASSES)
 
 
 def test_no_dependency_claims_our_names() -> None:

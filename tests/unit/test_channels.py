@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.events import channels
-from domain.events.channels import OUTCOMES, STEPS, Touch
+from domain.events.channels import CHANNEL_OUTCOMES, CHANNEL_STEPS, ChannelEvent
 
 INFOBIP = {
     "Email": ["Sent", "Delivered", "Opened", "Clicked", "Unsubscribed", "Complained"],
@@ -53,26 +53,30 @@ MEANT = {"Opened": "read", "Seen": "read", "Link Clicked": "clicked"}
 )
 def test_every_event_of_infobips_table_is_a_step_or_an_outcome(channel, word) -> None:
     known = {"Mobile push": "push", "In-app message": "in_app"}.get(channel, channel.lower())
-    touch = channels.read(f"{channel} {word}", {})
-    assert touch == Touch(known, MEANT.get(word, word.lower()), None, None, None)
-    assert touch.step in (*STEPS, *OUTCOMES)
-    assert channels.read(f"{channel}_{word}".lower().replace(" ", "_"), {}) == touch
+    touch = channels.parse_channel_event(f"{channel} {word}", {})
+    assert touch == ChannelEvent(known, MEANT.get(word, word.lower()), None, None, None)
+    assert touch.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
+    assert channels.parse_channel_event(f"{channel}_{word}".lower().replace(" ", "_"), {}) == touch
 
 
 @pytest.mark.parametrize(("name", "meant"), ALONE.items())
 def test_so_is_every_one_with_a_name_of_its_own(name, meant) -> None:
-    touch = channels.read(name, {})
+    touch = channels.parse_channel_event(name, {})
     assert touch is not None
     assert (touch.channel, touch.step) == meant
-    assert touch.step in (*STEPS, *OUTCOMES)
+    assert touch.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
 
 
 def test_botbats_events_say_the_channel_in_a_property() -> None:
     said = {"channel": "WhatsApp", "campaign_id": 7, "template_id": "t", "message_id": "m"}
     for name, step in zip(
-        ("message_sent", "message_delivered", "message_read", "link_clicked"), STEPS, strict=True
+        ("message_sent", "message_delivered", "message_read", "link_clicked"),
+        CHANNEL_STEPS,
+        strict=True,
     ):
-        assert channels.read(name, said) == Touch("whatsapp", step, "7", "t", "m")
+        assert channels.parse_channel_event(name, said) == ChannelEvent(
+            "whatsapp", step, "7", "t", "m"
+        )
 
 
 @pytest.mark.parametrize(
@@ -87,22 +91,29 @@ def test_botbats_events_say_the_channel_in_a_property() -> None:
 )
 def test_a_delivery_report_says_the_step_as_a_metric(properties, channel) -> None:
     said = {"metric": "opened", "deliveryId": "d-1"} | properties
-    assert channels.read("Report Delivery Event", said) == Touch(channel, "read", None, None, "d-1")
-    assert channels.read("Report Delivery Event", {"metric": ["odd"]}) is None
+    assert channels.parse_channel_event("Report Delivery Event", said) == ChannelEvent(
+        channel, "read", None, None, "d-1"
+    )
+    assert channels.parse_channel_event("Report Delivery Event", {"metric": ["odd"]}) is None
 
 
 def test_a_campaign_may_be_an_object() -> None:
-    touch = channels.read("Push Notification Received", {"campaign": {"name": "spring"}})
+    touch = channels.parse_channel_event(
+        "Push Notification Received", {"campaign": {"name": "spring"}}
+    )
     assert touch is not None
     assert touch.campaign == "spring"
 
 
 @pytest.mark.parametrize("name", ["purchase", "sent", "Order Delivered", "page_view", ""])
 def test_other_events_are_about_no_message(name) -> None:
-    assert channels.read(name, {"channel": "email", "message_id": "m"}) is None
+    assert channels.parse_channel_event(name, {"channel": "email", "message_id": "m"}) is None
 
 
 def test_outcomes_fit_the_bits_of_a_column() -> None:
-    assert len(OUTCOMES) < 31
-    assert len({*OUTCOMES, *STEPS}) == len(OUTCOMES) + len(STEPS)
-    assert {step for _, step in channels.EVENTS.values()} <= {*OUTCOMES, *STEPS}
+    assert len(CHANNEL_OUTCOMES) < 31
+    assert len({*CHANNEL_OUTCOMES, *CHANNEL_STEPS}) == len(CHANNEL_OUTCOMES) + len(CHANNEL_STEPS)
+    assert {step for _, step in channels.CHANNEL_EVENTS.values()} <= {
+        *CHANNEL_OUTCOMES,
+        *CHANNEL_STEPS,
+    }

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from domain.conditions import Happened, read
-from domain.core.ledger_time import Since
-from domain.evaluation.engine import Membership
-from domain.evaluation.inputs import Did
-from domain.evaluation.segment_index import Rule, Rules
+from domain.conditions import EventView, parse_condition
+from domain.core.ledger_time import Cause
+from domain.evaluation.engine import Evaluator
+from domain.evaluation.inputs import EventInput
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 
 ANN = UUID(int=1)
 MINUTE = 60_000_000
@@ -31,8 +31,10 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def people(asked: list[str]) -> Membership:
-    rules = Rules(Rule(name, read(it)) for name, it in SEGMENTS.items())
+def people(asked: list[str]) -> Evaluator:
+    rules = SegmentIndex(
+        CompiledSegment(name, parse_condition(it)) for name, it in SEGMENTS.items()
+    )
 
     def noted(segment: str, answer: Callable[..., Any]) -> Callable[..., Any]:
         def ask(known: Any, clock: int) -> Any:
@@ -41,33 +43,33 @@ def people(asked: list[str]) -> Membership:
 
         return ask
 
-    rules.answers = [
-        noted(it.segment, ask) for it, ask in zip(rules.rules, rules.answers, strict=True)
+    rules.predicates = [
+        noted(it.id, ask) for it, ask in zip(rules.segments, rules.predicates, strict=True)
     ]
-    return Membership(rules, {})
+    return Evaluator(rules, {})
 
 
-def bought(position: int, at: int, recorded: int) -> Did:
-    happened = Happened(at, position.to_bytes(16), "bought", {"properties": {}}, recorded)
-    return Did(Since(recorded, position), ANN, "user_id", "track", happened)
+def bought(position: int, at: int, recorded: int) -> EventInput:
+    happened = EventView(at, position.to_bytes(16), "bought", {"properties": {}}, recorded)
+    return EventInput(Cause(recorded, position), ANN, "user_id", "track", happened)
 
 
-def test_only_what_the_clock_can_change_is_asked(people: Membership, asked: list[str]) -> None:
-    people.go_through([bought(1, 0, 0)], MINUTE - 1)
+def test_only_what_the_clock_can_change_is_asked(people: Evaluator, asked: list[str]) -> None:
+    people.process([bought(1, 0, 0)], MINUTE - 1)
     assert people.segments_of(ANN) == {"ever", "lately"}
     asked.clear()
 
-    people.wait(MINUTE)
+    people.advance_time_to(MINUTE)
     assert people.segments_of(ANN) == {"calm", "ever", "never"}
     assert asked == ["calm", "lately", "never"], (
         "nobody comes to be in `often` by waiting, or leaves `ever`"
     )
 
 
-def test_an_event_whose_time_is_to_come_may_change_any(people: Membership) -> None:
-    people.go_through([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
+def test_an_event_whose_time_is_to_come_may_change_any(people: Evaluator) -> None:
+    people.process([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
     assert people.segments_of(ANN) == {"calm", "never"}
-    people.wait(2 * MINUTE)
+    people.advance_time_to(2 * MINUTE)
     assert people.segments_of(ANN) == {"ever", "lately"}
-    people.wait(3 * MINUTE)
+    people.advance_time_to(3 * MINUTE)
     assert people.segments_of(ANN) == {"calm", "ever", "never"}

@@ -8,26 +8,31 @@ from datetime import UTC, datetime
 import pytest
 
 from domain import conditions
-from domain.conditions.computed import Computed
+from domain.conditions.computed import ComputedCondition
 from domain.core.errors import Conflict, InvalidRequest, NotFound
-from domain.segments.computed_attribute import ComputedAttribute, Definition, all_resolved, value_of
-from domain.segments.segment import By, Segment
-from domain.segments.segment import Definition as Wanted
+from domain.segments.computed_attribute import (
+    ComputedAttribute,
+    ComputedAttributeVersion,
+    parse_computation,
+    resolve_all,
+)
+from domain.segments.segment import Actor, Segment
+from domain.segments.segment import SegmentVersion as Wanted
 
-BY = By("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
+BY = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 ORDERS = {"computed": {"fn": "count", "event": "order", "within": {"last": "30d"}}}
 KEEN = {"computed": "orders_30d", "op": "gte", "value": 3}
 ENGAGED = {"score": [{"when": {"tag": "vip"}, "points": 5}, {"when": KEEN, "points": 10}]}
 
 
-def wanted(computation: object, name: str = "It") -> Definition:
-    return Definition(name, "", json.dumps(computation).encode())
+def wanted(computation: object, name: str = "It") -> ComputedAttributeVersion:
+    return ComputedAttributeVersion(name, "", json.dumps(computation).encode())
 
 
 def defined(id_: str, computation: object, *others: ComputedAttribute) -> ComputedAttribute:
     event = ComputedAttribute(id_).define(wanted(computation), others, BY)
     assert event is not None
-    return ComputedAttribute(id_).after(event)
+    return ComputedAttribute(id_).apply(event)
 
 
 def test_a_definition_is_kept_with_who_when_and_why() -> None:
@@ -35,12 +40,12 @@ def test_a_definition_is_kept_with_who_when_and_why() -> None:
     event = attribute.define(wanted(ORDERS), (), BY)
     assert event is not None
     assert (event.actor, event.occurred_at, event.reason) == ("key-1", BY.at, "a test")
-    attribute = attribute.after(event)
-    assert (attribute.is_there, attribute.version) == (True, 1)
-    assert isinstance(attribute.value, Computed)
+    attribute = attribute.apply(event)
+    assert (attribute.exists, attribute.version) == (True, 1)
+    assert isinstance(attribute.value, ComputedCondition)
     assert attribute.define(wanted(ORDERS), (), BY) is None
-    gone = attribute.after(attribute.archive((), BY))
-    assert (gone.is_there, gone.version) == (False, 2)
+    gone = attribute.apply(attribute.archive((), BY))
+    assert (gone.exists, gone.version) == (False, 2)
     with pytest.raises(NotFound):
         gone.archive((), BY)
 
@@ -67,7 +72,7 @@ def test_what_cannot_be_is_refused_with_its_place(computation, path) -> None:
 def test_a_name_stands_for_what_is_in_effect() -> None:
     orders = defined("orders_30d", ORDERS)
     engaged = defined("engaged", ENGAGED, orders)
-    values = all_resolved({it.id: it.value for it in (engaged, orders)})
+    values = resolve_all({it.id: it.value for it in (engaged, orders)})
     asked = {"any": [{"none": [KEEN]}, {"score": "engaged", "op": "gte", "value": 15}]}
     spelt_out = {
         "any": [
@@ -75,13 +80,15 @@ def test_a_name_stands_for_what_is_in_effect() -> None:
             {"score": [ENGAGED["score"][0], {"when": KEEN | ORDERS, "points": 10}], "op": "gte", "value": 15},
         ]
     }  # fmt: skip
-    found = conditions.resolved(conditions.read(asked, by_name=True), values)
-    assert found == conditions.read(spelt_out)
+    found = conditions.resolve_references(
+        conditions.parse_condition(asked, allow_references=True), values
+    )
+    assert found == conditions.parse_condition(spelt_out)
 
 
 def test_names_are_for_segments_alone_and_of_the_right_kind() -> None:
     with pytest.raises(InvalidRequest, match="write here what 'orders_30d' is") as refused:
-        conditions.read({"all": [{"event": "x"}, KEEN]})
+        conditions.parse_condition({"all": [{"event": "x"}, KEEN]})
     assert refused.value.details["path"] == "/all/1"
     values = {"orders_30d": defined("orders_30d", ORDERS).value}
     for condition in ({"score": "orders_30d", "op": "eq", "value": 1}, KEEN | {"computed": "no"}):
@@ -97,4 +104,4 @@ def test_what_is_asked_about_stays_and_a_score_stays_a_score() -> None:
         orders.archive({"keen", "engaged"}, BY)
     with pytest.raises(Conflict, match="a score stays one"):
         orders.define(wanted({"score": []}), (), BY)
-    assert value_of(b'{"score": []}')
+    assert parse_computation(b'{"score": []}')

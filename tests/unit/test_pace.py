@@ -5,16 +5,22 @@ from __future__ import annotations
 import pytest
 
 from projections.runtime import batch_size
-from projections.runtime.batch_size import BATCH, LARGEST, QUICK_SECONDS, SHARE, Pace
+from projections.runtime.batch_size import (
+    BACKLOG_DIVISOR,
+    BATCH_SIZE,
+    MAX_BATCH_SIZE,
+    TARGET_SECONDS,
+    AdaptiveBatchSize,
+)
 
-MUCH = SHARE * LARGEST
-SLOW = 2 * QUICK_SECONDS
+MUCH = BACKLOG_DIVISOR * MAX_BATCH_SIZE
+SLOW = 2 * TARGET_SECONDS
 
 
 @pytest.fixture
 def take(monkeypatch):
     """Take a batch of so many that are left, in so many seconds, and return how many may be in it."""
-    clock, tempo = [0.0], Pace()
+    clock, tempo = [0.0], AdaptiveBatchSize()
     monkeypatch.setattr(batch_size, "monotonic", lambda: clock[0])
 
     def taken(left: int, seconds: float = 0.0) -> int:
@@ -27,24 +33,32 @@ def take(monkeypatch):
 
 def test_more_and_more_while_much_is_left(take):
     sizes = [take(MUCH) for _ in range(4)]
-    assert sizes == [BATCH, 2 * BATCH, LARGEST, LARGEST]
+    assert sizes == [BATCH_SIZE, 2 * BATCH_SIZE, MAX_BATCH_SIZE, MAX_BATCH_SIZE]
 
 
 def test_no_more_than_a_share_of_what_is_left(take):
     for _ in range(3):
         take(MUCH)
-    assert take(MUCH - SHARE) == LARGEST - 1
-    assert take(SHARE * BATCH) == take(1) == take(0) == BATCH
-    assert take(MUCH) == LARGEST, "what was learned of a whole one still holds"
+    assert take(MUCH - BACKLOG_DIVISOR) == MAX_BATCH_SIZE - 1
+    assert take(BACKLOG_DIVISOR * BATCH_SIZE) == take(1) == take(0) == BATCH_SIZE
+    assert take(MUCH) == MAX_BATCH_SIZE, "what was learned of a whole one still holds"
 
 
 def test_fewer_where_they_take_long(take):
     sizes = [take(MUCH, seconds) for seconds in (0, 0, SLOW, SLOW, SLOW, 0, 0)]
-    assert sizes == [BATCH, 2 * BATCH, LARGEST, 2 * BATCH, BATCH, BATCH, 2 * BATCH]
+    assert sizes == [
+        BATCH_SIZE,
+        2 * BATCH_SIZE,
+        MAX_BATCH_SIZE,
+        2 * BATCH_SIZE,
+        BATCH_SIZE,
+        BATCH_SIZE,
+        2 * BATCH_SIZE,
+    ]
 
 
 def test_a_batch_that_is_not_whole_tells_nothing(take):
     for _ in range(3):
         take(MUCH)
-    take(SHARE * BATCH, SLOW)
-    assert take(MUCH) == LARGEST
+    take(BACKLOG_DIVISOR * BATCH_SIZE, SLOW)
+    assert take(MUCH) == MAX_BATCH_SIZE

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from domain.events import payload
-from domain.identity.routing import decide
+from domain.identity.routing import route_message
 from tests.builders import tracked
 
 
-def read(document: Any, kind: str = "track", name: str = "Viewed") -> payload.Document:
+def read(document: Any, kind: str = "track", name: str = "Viewed") -> payload.ParsedMessage:
     encoded = document if isinstance(document, bytes) else msgspec.json.encode(document)
     message = tracked(name, kind=kind, payload=encoded)
-    return payload.read(decide(message, UUID(int=1)).event)
+    return payload.parse(route_message(message, UUID(int=1)).event)
 
 
 def test_properties_keep_the_digits_they_were_written_with():

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from domain.core.identifiers import Identifier
-from domain.core.lww_register import FIRST, MOST
+from domain.core.lww_register import MAX_ENTRIES, PRIORITY_KEYS
 from domain.events.message import Message
-from domain.identity.resolved_profile import Person
+from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import state as profile_state
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
@@ -25,8 +25,8 @@ def attributes(state: ProfileState) -> dict[str, bytes]:
 
 def joined(one: list[Message], other: list[Message], demoted_at: int | None = None) -> ProfileState:
     demoted = {} if demoted_at is None else {OTHER: at(demoted_at)}
-    person = Person(ONE, (user(), user("u-2")), (ONE, OTHER), demoted)
-    return profile_state.join({ONE: state_of(one), OTHER: state_of(other)}, person)
+    person = ResolvedProfile(ONE, (user(), user("u-2")), (ONE, OTHER), demoted)
+    return profile_state.merge({ONE: state_of(one), OTHER: state_of(other)}, person)
 
 
 def test_the_latest_word_on_an_attribute_counts_whichever_comes_last():
@@ -134,7 +134,7 @@ def test_a_group_without_a_type_is_of_type_one():
     ],
 )
 def test_a_name_is_one_trait_or_two(traits, name):
-    assert profile_view.name(state_of([identified(**traits)])) == name
+    assert profile_view.display_name(state_of([identified(**traits)])) == name
 
 
 def test_a_person_is_the_join_of_their_streams():
@@ -183,27 +183,37 @@ def test_a_profile_keeps_a_limited_number_of_attributes_the_same_in_any_order():
     ]
     forth, back = state_of(calls), state_of(reversed(calls))
     assert forth == back
-    assert len(forth.attributes) == MOST
-    assert profile_view.full(forth) == ["attributes"]
-    assert profile_view.full(state_of(calls[:1])) == []
+    assert len(forth.attributes) == MAX_ENTRIES
+    assert profile_view.truncated_parts(forth) == ["attributes"]
+    assert profile_view.truncated_parts(state_of(calls[:1])) == []
 
 
-@pytest.mark.parametrize("trait", sorted(FIRST))
+@pytest.mark.parametrize("trait", sorted(PRIORITY_KEYS))
 def test_what_a_profile_shows_in_a_place_of_its_own_is_not_crowded_out(trait):
-    crowd = [identified(1, **{f"A{n:05}": n for n in range(MOST)})]
+    crowd = [identified(1, **{f"A{n:05}": n for n in range(MAX_ENTRIES)})]
     told = identified(0, **{trait: ["vip"] if trait == "tags" else "Ada"})
     one, other = state_of([told, *crowd]), state_of([*crowd, told])
     assert one == other
     whole = joined([told], crowd)
     for state in (one, whole):
-        assert len(state.attributes) == MOST
-        shown = profile_view.name(state), profile_view.contacts(state), profile_view.tags(state)
+        assert len(state.attributes) == MAX_ENTRIES
+        shown = (
+            profile_view.display_name(state),
+            profile_view.contacts(state),
+            profile_view.tags(state),
+        )
         assert any(shown)
 
 
 def test_none_of_the_traits_that_a_profile_shows_in_a_place_of_its_own_is_forgotten():
-    told = {trait for traits in profile_view.CONTACTS.values() for trait in traits}
-    assert {*told, profile_view.TAGS, "name", *profile_view._FIRST, *profile_view._LAST} == FIRST
+    told = {trait for traits in profile_view.CONTACT_TRAITS.values() for trait in traits}
+    assert {
+        *told,
+        profile_view.TAGS_TRAIT,
+        "name",
+        *profile_view._FIRST_NAME,
+        *profile_view._LAST_NAME,
+    } == PRIORITY_KEYS
 
 
 @pytest.mark.parametrize(
@@ -250,4 +260,4 @@ def test_a_changed_fold_has_a_changed_format():
     named = [msgspec.structs.replace(it, message_id=f"{n}") for n, it in enumerate(told)]
     state = state_of(named)
     digest = sha256(profile_state.encode(state)).hexdigest()[:16]
-    assert (profile_state.FORMAT, digest) == (2, "86206fb979f91b91")
+    assert (profile_state.STATE_FORMAT, digest) == (2, "86206fb979f91b91")

@@ -7,29 +7,29 @@ from datetime import UTC, datetime
 import pytest
 
 from domain import conditions
-from domain.conditions import Known, Told
+from domain.conditions import EvaluationInput, ProfileFacts
 from domain.core.errors import Conflict, InvalidRequest, NotFound
-from domain.segments.segment import By, Definition, Segment, references
+from domain.segments.segment import Actor, Segment, SegmentVersion, referenced_segments
 
-BY = By("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
-BUYERS = Definition("Buyers", "", b'{"event": "purchase"}')
-LIST = Definition("By hand")
+BY = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
+BUYERS = SegmentVersion("Buyers", "", b'{"event": "purchase"}')
+LIST = SegmentVersion("By hand")
 
 
-def asks(*segments: str) -> Definition:
+def asks(*segments: str) -> SegmentVersion:
     inner = ", ".join(f'{{"segment": "{it}"}}' for it in segments)
-    return Definition("Asks", "", f'{{"all": [{inner}]}}'.encode())
+    return SegmentVersion("Asks", "", f'{{"all": [{inner}]}}'.encode())
 
 
 def nobody(segment: str) -> Segment:
     return Segment(segment)
 
 
-def defined(segment: str, definition: Definition, others=nobody) -> Segment:
+def defined(segment: str, definition: SegmentVersion, others=nobody) -> Segment:
     blank = Segment(segment)
     event = blank.define(definition, others, BY)
     assert event is not None
-    return blank.after(event)
+    return blank.apply(event)
 
 
 def test_a_definition_is_kept_with_who_when_and_why() -> None:
@@ -37,8 +37,8 @@ def test_a_definition_is_kept_with_who_when_and_why() -> None:
     assert event is not None
     assert (event.segment, event.name, event.condition) == ("buyers", "Buyers", BUYERS.condition)
     assert (event.actor, event.occurred_at, event.reason) == ("key-1", BY.at, "a test")
-    segment = Segment("buyers").after(event)
-    assert segment.is_there
+    segment = Segment("buyers").apply(event)
+    assert segment.exists
     assert segment.version == 1
     assert not segment.is_manual
 
@@ -49,13 +49,13 @@ def test_saying_the_same_again_decides_nothing() -> None:
 
 def test_an_archived_segment_is_not_there_and_can_be_defined_again() -> None:
     segment = defined("buyers", BUYERS)
-    segment = segment.after(segment.archive({}, BY))
-    assert not segment.is_there
+    segment = segment.apply(segment.archive({}, BY))
+    assert not segment.exists
     with pytest.raises(NotFound):
         segment.archive({}, BY)
     event = segment.define(BUYERS, nobody, BY)
     assert event is not None
-    assert segment.after(event).is_there
+    assert segment.apply(event).exists
 
 
 @pytest.mark.parametrize("id_", ["", "Buyers", "a b", "-a", "a" * 65, "é"])
@@ -67,19 +67,19 @@ def test_an_id_is_fit_for_addresses(id_: str) -> None:
 @pytest.mark.parametrize(
     ("definition", "says"),
     [
-        (Definition(" "), "name has"),
-        (Definition("n" * 201), "name has"),
-        (Definition("n", "d" * 2001), "description has"),
-        (Definition("n\0"), "NUL"),
-        (Definition("n", "d\0"), "NUL"),
-        (Definition("n", "", rb'{"event": "a\u0000"}'), "NUL"),
-        (Definition("n", "", rb'{"event": "\\\u0000"}'), "NUL"),
-        (Definition("n", "", b"{"), "no JSON"),
-        (Definition("n", "", b'{"event": 3}'), "event"),
-        (Definition("n", "", b'{"any": [' + b'{"any": [' * 30 + b"]}" * 31), "nested|JSON"),
+        (SegmentVersion(" "), "name has"),
+        (SegmentVersion("n" * 201), "name has"),
+        (SegmentVersion("n", "d" * 2001), "description has"),
+        (SegmentVersion("n\0"), "NUL"),
+        (SegmentVersion("n", "d\0"), "NUL"),
+        (SegmentVersion("n", "", rb'{"event": "a\u0000"}'), "NUL"),
+        (SegmentVersion("n", "", rb'{"event": "\\\u0000"}'), "NUL"),
+        (SegmentVersion("n", "", b"{"), "no JSON"),
+        (SegmentVersion("n", "", b'{"event": 3}'), "event"),
+        (SegmentVersion("n", "", b'{"any": [' + b'{"any": [' * 30 + b"]}" * 31), "nested|JSON"),
     ],
 )
-def test_what_cannot_be_is_refused(definition: Definition, says: str) -> None:
+def test_what_cannot_be_is_refused(definition: SegmentVersion, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
         Segment("s").define(definition, nobody, BY)
 
@@ -111,12 +111,12 @@ def test_where_a_condition_asks_too_much_is_said() -> None:
     inner = b'{"any": [{"event": "x"}, {"all": [{"segment": "%b"}]}]}'
     for wrong in (b"s", b"nowhere"):
         with pytest.raises(InvalidRequest) as refused:
-            Segment("s").define(Definition("n", "", inner % wrong), nobody, BY)
+            Segment("s").define(SegmentVersion("n", "", inner % wrong), nobody, BY)
         assert refused.value.details["path"] == "/any/1/all/0"
 
 
 def test_a_backslash_before_zeros_is_no_nul() -> None:
-    assert defined("s", Definition("n", "", rb'{"event": "\\u0000"}')).is_there
+    assert defined("s", SegmentVersion("n", "", rb'{"event": "\\u0000"}')).exists
 
 
 def test_what_others_ask_about_stays() -> None:
@@ -125,17 +125,17 @@ def test_what_others_ask_about_stays() -> None:
 
 
 def test_references_are_found_however_deep() -> None:
-    condition = conditions.read(
+    condition = conditions.parse_condition(
         {"any": [{"segment": "a"}, {"none": [{"all": [{"segment": "b"}]}]}]}
     )
-    assert references(condition) == {"a", "b"}
+    assert referenced_segments(condition) == {"a", "b"}
 
 
 @pytest.mark.parametrize("digits", ["1e400", "9" * 400, "-" + "9" * 400])
 def test_a_number_beyond_all_floats_is_no_number(digits: str) -> None:
     condition = b'{"attribute": "a", "op": "gt", "value": %b}' % digits.encode()
     with pytest.raises(InvalidRequest):
-        Segment("s").define(Definition("n", "", condition), nobody, BY)
-    larger = conditions.read({"attribute": "a", "op": "gt", "value": 1})
-    assert not larger.holds(Known({}, lambda: Told({"a": 10**400})), 0)
-    assert larger.holds(Known({}, lambda: Told({"a": 10**300})), 0)
+        Segment("s").define(SegmentVersion("n", "", condition), nobody, BY)
+    larger = conditions.parse_condition({"attribute": "a", "op": "gt", "value": 1})
+    assert not larger.holds(EvaluationInput({}, lambda: ProfileFacts({"a": 10**400})), 0)
+    assert larger.holds(EvaluationInput({}, lambda: ProfileFacts({"a": 10**300})), 0)

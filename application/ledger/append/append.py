@@ -20,17 +20,17 @@ from application.ledger.append.binary import (
     BigintArray,
     TimestampArray,
     UuidArray,
-    copy_rows,
+    encode_copy,
 )
 from application.ledger.append.prepared import (
-    Entry,
-    LinkEntry,
-    Outdated,
+    EventRow,
+    PreparedLink,
+    PreparedMessage,
     Rejection,
-    Row,
-    microseconds,
+    StaleErasureEpoch,
+    to_micros,
 )
-from application.ledger.tables.rejected import keep
+from application.ledger.tables.rejected import store_rejections
 
 _SEE_MESSAGES = """
 INSERT INTO ledger.message_seen (workspace, digest, content)
@@ -82,16 +82,16 @@ _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %b"
 _COPY = f"COPY ledger.event ({EVENT_COLUMNS}) FROM STDIN (FORMAT binary)"
 
 
-class Appended(NamedTuple):
+class AppendResult(NamedTuple):
     """What a committed flush added."""
 
     position: int
     """The ledger's last position after it."""
 
-    fresh: frozenset[bytes]
+    recorded: frozenset[bytes]
     """Digests of the messages that were recorded; the others had been recorded before."""
 
-    links: Sequence[LinkEntry] = ()
+    links: Sequence[PreparedLink] = ()
     """Links that are now known to be there, from that time on or earlier."""
 
     suppressed: frozenset[bytes] = frozenset()
@@ -102,10 +102,10 @@ def append(  # noqa: PLR0917 - called once a flush, by one caller
     connection: Connection[Any],
     workspace: int,
     secret: bytes,
-    entries: Sequence[Entry],
+    entries: Sequence[PreparedMessage],
     rejections: Sequence[Rejection],
-    erasures: int = 0,
-) -> Appended:
+    erasure_epoch: int = 0,
+) -> AppendResult:
     """Write a flush of one workspace, whose secret keys its digests; durable when it returns.
 
     Raises Outdated unless the workspace has had as many erasures as the caller knows of.
@@ -117,33 +117,38 @@ def append(  # noqa: PLR0917 - called once a flush, by one caller
         first = _first_of_each(entries)
         before = _see_messages(cursor, workspace, first) if first else {}
         fresh = first.keys() - before.keys() if before else first.keys()
-        clashes = _clashes(entries, first, before)
-        keep(cursor, workspace, secret, [*rejections, *map(_clash, clashes)])
+        clashes = _fingerprint_conflicts(entries, first, before)
+        store_rejections(
+            cursor, workspace, secret, [*rejections, *map(_conflict_rejection, clashes)]
+        )
         recorded = [entry for digest, entry in first.items() if digest not in before]
         shown = _earliest_links(recorded)
         links = _new_links(cursor, workspace, shown)
-        _join_streams(cursor, workspace, links, recorded)
+        _store_stream_links(cursor, workspace, links, recorded)
         rows = [link.row for link in links] + [entry.row for entry in recorded]
         if rows:
-            position = _write_next(connection, cursor, workspace, rows, erasures)
+            position = _write_next(connection, cursor, workspace, rows, erasure_epoch)
         else:
             position = _last_position(cursor, workspace)
-    return Appended(position, frozenset(fresh), tuple(shown.values()))
+    return AppendResult(position, frozenset(fresh), tuple(shown.values()))
 
 
 def append_events(
-    connection: Connection[Any], workspace: int, rows: Sequence[Row], erasures: int | None = None
+    connection: Connection[Any],
+    workspace: int,
+    rows: Sequence[EventRow],
+    erasure_epoch: int | None = None,
 ) -> int:
     """Write events of the ledger's own, in a transaction of the caller; return the last position.
 
     Raises Outdated unless the workspace has had that many erasures, if it is said how many.
     """
     with connection.transaction(), connection.cursor(binary=True) as cursor:
-        return _write_next(connection, cursor, workspace, rows, erasures)
+        return _write_next(connection, cursor, workspace, rows, erasure_epoch)
 
 
 def append_versioned(
-    connection: Connection[Any], workspace: int, rows: Sequence[tuple[Row, int]]
+    connection: Connection[Any], workspace: int, rows: Sequence[tuple[EventRow, int]]
 ) -> Sequence[int]:
     """Write events whose versions were decided by the caller; return their positions.
 
@@ -161,24 +166,24 @@ def append_versioned(
     return range(last - len(rows) + 1, last + 1)
 
 
-def _first_of_each(entries: Iterable[Entry]) -> dict[bytes, Entry]:
-    first: dict[bytes, Entry] = {}
+def _first_of_each(entries: Iterable[PreparedMessage]) -> dict[bytes, PreparedMessage]:
+    first: dict[bytes, PreparedMessage] = {}
     for entry in entries:
         first.setdefault(entry.digest, entry)
     return first
 
 
-def _clash(entry: Entry) -> Rejection:
+def _conflict_rejection(entry: PreparedMessage) -> Rejection:
     message = entry.message
-    return entry.rejected(
+    return entry.as_rejection(
         "id_used_before",
         f"a message {message.message_id!r} with other content was recorded before;"
-        f" the first one stays (this one's fingerprint is {message.content & (1 << 64) - 1:016x})",
+        f" the first one stays (this one's fingerprint is {message.fingerprint & (1 << 64) - 1:016x})",
     )
 
 
 def _see_messages(
-    cursor: Cursor[Any], workspace: int, first: dict[bytes, Entry]
+    cursor: Cursor[Any], workspace: int, first: dict[bytes, PreparedMessage]
 ) -> Mapping[bytes, int]:
     """Remember the messages; return those that had been seen before, with their content then.
 
@@ -187,51 +192,56 @@ def _see_messages(
     """
     digests = sorted(first)
     sent = UuidArray(digests)
-    contents = BigintArray(first[digest].content for digest in digests)
+    contents = BigintArray(first[digest].fingerprint for digest in digests)
     if cursor.execute(_SEE_MESSAGES, (workspace, sent, contents)).rowcount == len(digests):
         return {}
     return dict(cursor.execute(_SEEN_BEFORE, (workspace, sent)).fetchall())
 
 
-def _clashes(
-    entries: Sequence[Entry], first: Mapping[bytes, Entry], before: Mapping[bytes, int]
-) -> tuple[Entry, ...]:
+def _fingerprint_conflicts(
+    entries: Sequence[PreparedMessage],
+    first: Mapping[bytes, PreparedMessage],
+    before: Mapping[bytes, int],
+) -> tuple[PreparedMessage, ...]:
     if not before and len(first) == len(entries):
         return ()
     return tuple(
         entry
         for entry in entries
-        if entry.content != before.get(entry.digest, first[entry.digest].content)
+        if entry.fingerprint != before.get(entry.digest, first[entry.digest].fingerprint)
     )
 
 
-def _earliest_links(entries: Iterable[Entry]) -> dict[bytes, LinkEntry]:
-    earliest: dict[bytes, LinkEntry] = {}
+def _earliest_links(entries: Iterable[PreparedMessage]) -> dict[bytes, PreparedLink]:
+    earliest: dict[bytes, PreparedLink] = {}
     for entry in entries:
         for link in entry.links:
-            known = earliest.setdefault(link.pair.digest, link)
+            known = earliest.setdefault(link.link.digest, link)
             if link.occurred_at < known.occurred_at:
-                earliest[link.pair.digest] = link
+                earliest[link.link.digest] = link
     return earliest
 
 
 def _new_links(
-    cursor: Cursor[Any], workspace: int, shown: Mapping[bytes, LinkEntry]
-) -> list[LinkEntry]:
+    cursor: Cursor[Any], workspace: int, shown: Mapping[bytes, PreparedLink]
+) -> list[PreparedLink]:
     if not shown:
         return []
     digests = sorted(shown)
-    times = TimestampArray(microseconds(shown[digest].occurred_at) for digest in digests)
+    times = TimestampArray(to_micros(shown[digest].occurred_at) for digest in digests)
     cursor.execute(_SEE_LINKS, (workspace, UuidArray(digests), times))
     return [shown[digest] for (digest,) in cursor.fetchall()]
 
 
-def _join_streams(
-    cursor: Cursor[Any], workspace: int, links: Iterable[LinkEntry], entries: Iterable[Entry]
+def _store_stream_links(
+    cursor: Cursor[Any],
+    workspace: int,
+    links: Iterable[PreparedLink],
+    entries: Iterable[PreparedMessage],
 ) -> None:
     """Remember, both ways round, which streams facts name together."""
-    pairs = {link.pair.joins for link in links} | {
-        pair for entry in entries for pair in entry.joins
+    pairs = {link.link.streams for link in links} | {
+        pair for entry in entries for pair in entry.stream_links
     }
     if pairs:
         both = sorted(pairs | {(right, left) for left, right in pairs})
@@ -243,8 +253,8 @@ def _write_next(
     connection: Connection[Any],
     cursor: Cursor[Any],
     workspace: int,
-    rows: Sequence[Row],
-    erasures: int | None,
+    rows: Sequence[EventRow],
+    erasure_epoch: int | None,
 ) -> int:
     """Write rows as the next of their streams, in order, and return the last position.
 
@@ -256,8 +266,8 @@ def _write_next(
     with connection.pipeline(), connection.cursor(binary=True) as head:
         cursor.execute(_GROW_STREAMS, (UuidArray(streams), by))
         last, recorded_us, now = _move_head(head, workspace, len(rows))
-    if erasures not in {None, now}:
-        raise Outdated(now)
+    if erasure_epoch not in {None, now}:
+        raise StaleErasureEpoch(now)
     before = {stream: version - grown[stream] for stream, version in cursor.fetchall()}
     versions = []
     for row in rows:
@@ -269,27 +279,27 @@ def _write_next(
 def _copy(  # noqa: PLR0917 - what a row needs, in the order in which it became known
     cursor: Cursor[Any],
     workspace: int,
-    rows: Sequence[Row],
+    rows: Sequence[EventRow],
     versions: Sequence[int],
     last: int,
     recorded_us: int,
 ) -> int:
     with cursor.copy(_COPY) as copy:
-        copy.write(copy_rows(workspace, last - len(rows), recorded_us, rows, versions))
+        copy.write(encode_copy(workspace, last - len(rows), recorded_us, rows, versions))
     return last
 
 
 def _move_head(cursor: Cursor[Any], workspace: int, by: int) -> tuple[int, int, int]:
     """Take the next positions, and with them the ledger's only queue, until the commit."""
     cursor.execute(_MOVE_HEAD, (by, workspace))
-    last, recorded_us, erasures = cursor.fetchone() or _no_such(workspace)
+    last, recorded_us, erasures = cursor.fetchone() or _raise_unknown_workspace(workspace)
     return last, recorded_us, erasures
 
 
 def _last_position(cursor: Cursor[Any], workspace: int) -> int:
     cursor.execute(_HEAD, (workspace,))
-    return int((cursor.fetchone() or _no_such(workspace))[0])
+    return int((cursor.fetchone() or _raise_unknown_workspace(workspace))[0])
 
 
-def _no_such(workspace: int) -> Any:
+def _raise_unknown_workspace(workspace: int) -> Any:
     raise LookupError(f"there is no workspace {workspace}")

@@ -14,8 +14,8 @@ from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from application.ledger.append.evidence import leaf
-from application.ledger.append.prepared import Row
+from application.ledger.append.evidence import leaf_hash
+from application.ledger.append.prepared import EventRow
 
 UNIX_TO_PG_US = 946_684_800_000_000
 """Microseconds from 1970-01-01 to PostgreSQL's own epoch, 2000-01-01."""
@@ -64,7 +64,7 @@ class _TimestampArrayDumper(Dumper):
         return _ARRAY.pack(1, 0, 1184, len(obj), 1) + body
 
 
-def register(context: AdaptContext) -> None:
+def register_dumpers(context: AdaptContext) -> None:
     """Teach a connection to send the arrays of this module."""
     adapters = context.adapters
     assert adapters is not None
@@ -82,8 +82,8 @@ _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_TRAILER = b"\xff\xff"
 
 
-def copy_rows(
-    workspace: int, after: int, recorded_us: int, rows: Sequence[Row], versions: Sequence[int]
+def encode_copy(
+    workspace: int, after: int, recorded_us: int, rows: Sequence[EventRow], versions: Sequence[int]
 ) -> bytes:
     """Return the COPY stream of events, each with its leaf.
 
@@ -99,7 +99,7 @@ def copy_rows(
         if prefix is None:
             prefix = prefixes[topic] = struct.pack(">hi", 10, len(topic)) + topic
         add(prefix)
-        its_leaf = leaf(workspace, stream, version, recorded_us, topic, committed)
+        its_leaf = leaf_hash(workspace, stream, version, recorded_us, topic, committed)
         state = row.state
         add(
             pack(

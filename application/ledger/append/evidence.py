@@ -14,25 +14,25 @@ from hashlib import sha256
 SALT_BYTES = 32
 _HEADER = struct.Struct(">cBIQq16sH")
 _LAYOUT = 1
-_committing = sha256(
+_new_commitment_hasher = sha256(
     b"\x02"
 ).copy  # copied, a hasher costs less than made anew, and no text is joined
 
 
-def salts(count: int) -> bytes:
+def new_salts(count: int) -> bytes:
     """Return ``count`` fresh salts, one after the other."""
     return os.urandom(SALT_BYTES * count)
 
 
-def commitment(salt: bytes, state: bytes) -> bytes:
+def commitment_of(salt: bytes, state: bytes) -> bytes:
     """Return the 32 bytes that commit to a state without showing it."""
-    hasher = _committing()
+    hasher = _new_commitment_hasher()
     hasher.update(salt)
     hasher.update(state)
     return hasher.digest()
 
 
-def leaf(  # noqa: PLR0917 - called once an event; keywords would cost a tenth of it
+def leaf_hash(  # noqa: PLR0917 - called once an event; keywords would cost a tenth of it
     workspace: int,
     stream: bytes,
     version: int,

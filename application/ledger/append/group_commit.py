@@ -13,20 +13,20 @@ from typing import NamedTuple
 import psycopg
 import structlog
 
-from application.ledger.append.append import Appended
-from application.ledger.append.prepared import Entry, Receipt, Rejection
+from application.ledger.append.append import AppendResult
+from application.ledger.append.prepared import PreparedMessage, Receipt, Rejection
 from domain.core.errors import FoldlineError, LedgerUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
 
-Append = Callable[[int, Sequence[Entry], Sequence[Rejection]], Appended]
+AppendFlush = Callable[[int, Sequence[PreparedMessage], Sequence[Rejection]], AppendResult]
 """Writes one flush of one workspace; raises psycopg's errors, or LedgerUnavailable."""
 
-PATIENCE_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 """How long a flush is tried again when the connection or a lock was lost, before 503."""
 
 
-POISON = (
+POISON_ERRORS = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.ProgramLimitExceeded,
@@ -35,11 +35,11 @@ POISON = (
 """Errors that a single message can cause; any other is the server's and concerns the whole flush."""
 
 
-class Limits(NamedTuple):
+class FlushLimits(NamedTuple):
     """Bounds of the queue and of one flush, in messages."""
 
-    flush: int = 2000
-    waiting: int = 20_000
+    max_flush: int = 2000
+    max_queued: int = 20_000
     second_writer_at: int = 1500
     """Messages waiting before a second writer starts beside a busy one: smaller flushes in parallel
     would only queue for the head of the ledger, each with a disk flush of its own."""
@@ -49,9 +49,9 @@ class Limits(NamedTuple):
 class Submission:
     """One request's messages on their way into the ledger."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PreparedMessage]
     rejections: Sequence[Rejection]
-    answer: Future[Receipt] = field(default_factory=Future)
+    receipt: Future[Receipt] = field(default_factory=Future)
 
     @property
     def size(self) -> int:
@@ -61,7 +61,7 @@ class Submission:
 
 @dataclass
 class _Queue:
-    waiting: deque[Submission] = field(default_factory=deque)
+    submissions: deque[Submission] = field(default_factory=deque)
     size: int = 0
     writers: int = 0
 
@@ -74,31 +74,34 @@ class GroupCommit:
 
     def __init__(
         self,
-        append: Append,
+        append: AppendFlush,
         *,
-        limits: Limits = Limits(),  # noqa: B008 - immutable
+        limits: FlushLimits = FlushLimits(),  # noqa: B008 - immutable
         writers: int = 2,
         on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
     ) -> None:
         self._append, self._limits, self._on_flush = append, limits, on_flush
         self._queues: dict[int, _Queue] = {}
-        self._size = 0
+        self._queued = 0
         self._closed = False
         self._changed = threading.Condition()
         self._threads = [
-            threading.Thread(target=self._write, name=f"ledger-writer-{n}", daemon=True)
+            threading.Thread(target=self._run_writer, name=f"ledger-writer-{n}", daemon=True)
             for n in range(writers)
         ]
         for thread in self._threads:
             thread.start()
 
     @property
-    def waiting(self) -> int:
+    def queued_messages(self) -> int:
         """Messages that are not yet durable and not yet being written."""
-        return self._size
+        return self._queued
 
     def submit(
-        self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection] = ()
+        self,
+        workspace: int,
+        entries: Sequence[PreparedMessage],
+        rejections: Sequence[Rejection] = (),
     ) -> Future[Receipt]:
         """Take a request's messages; the future is done when they are durable.
 
@@ -108,18 +111,18 @@ class GroupCommit:
         with self._changed:
             if self._closed:
                 raise LedgerUnavailable("the server is stopping; send it again shortly")
-            if self._size and self._size + submission.size > self._limits.waiting:
+            if self._queued and self._queued + submission.size > self._limits.max_queued:
                 raise Overloaded(
                     "more messages are waiting than may wait; send it again shortly",
-                    waiting=self._size,
+                    waiting=self._queued,
                 )
             queue = self._queues.setdefault(workspace, _Queue())
-            queue.waiting.append(submission)
+            queue.submissions.append(submission)
             queue.size += submission.size
-            self._size += submission.size
-            if self._may_be_written(queue):  # else a writer would wake only to sleep again
+            self._queued += submission.size
+            if self._can_write(queue):  # else a writer would wake only to sleep again
                 self._changed.notify()
-        return submission.answer
+        return submission.receipt
 
     def close(self) -> None:
         """Write what is waiting, then stop."""
@@ -129,52 +132,52 @@ class GroupCommit:
         for thread in self._threads:
             thread.join()
 
-    def _write(self) -> None:
-        while (taken := self._take()) is not None:
+    def _run_writer(self) -> None:
+        while (taken := self._next_batch()) is not None:
             workspace, batch = taken
             try:
                 self._flush(workspace, batch)
             except Exception as error:
                 log.exception("flush failed", workspace=workspace)
                 for submission in batch:
-                    if not submission.answer.done():
-                        submission.answer.set_exception(error)
+                    if not submission.receipt.done():
+                        submission.receipt.set_exception(error)
             finally:
                 with self._changed:
                     self._queues[workspace].writers -= 1
                     self._changed.notify()
 
-    def _take(self) -> tuple[int, list[Submission]] | None:
+    def _next_batch(self) -> tuple[int, list[Submission]] | None:
         with self._changed:
             while True:
-                workspace = self._ready()
+                workspace = self._next_workspace()
                 if workspace is not None:
                     break
-                if self._closed and not self._size:
+                if self._closed and not self._queued:
                     return None
                 self._changed.wait()
             queue = self._queues.pop(workspace)
             self._queues[workspace] = queue  # to the end: workspaces take turns
             batch: list[Submission] = []
             size = 0
-            while queue.waiting and (
-                not batch or size + queue.waiting[0].size <= self._limits.flush
+            while queue.submissions and (
+                not batch or size + queue.submissions[0].size <= self._limits.max_flush
             ):
-                submission = queue.waiting.popleft()
+                submission = queue.submissions.popleft()
                 batch.append(submission)
                 size += submission.size
             queue.size -= size
-            self._size -= size
+            self._queued -= size
             queue.writers += 1
             return workspace, batch
 
-    def _ready(self) -> int | None:
+    def _next_workspace(self) -> int | None:
         for workspace, queue in self._queues.items():
-            if queue.waiting and self._may_be_written(queue):
+            if queue.submissions and self._can_write(queue):
                 return workspace
         return None
 
-    def _may_be_written(self, queue: _Queue) -> bool:
+    def _can_write(self, queue: _Queue) -> bool:
         return not queue.writers or queue.size >= self._limits.second_writer_at
 
     def _flush(self, workspace: int, batch: list[Submission]) -> None:
@@ -182,56 +185,56 @@ class GroupCommit:
         entries = [entry for submission in batch for entry in submission.entries]
         rejections = [it for submission in batch for it in submission.rejections]
         try:
-            appended, refused = self._append_or_halve(workspace, entries, rejections)
+            appended, refused = self._append_bisecting(workspace, entries, rejections)
         except FoldlineError as error:
             for submission in batch:
-                submission.answer.set_exception(error)
+                submission.receipt.set_exception(error)
             return
-        fresh = set(appended.fresh)
+        fresh = set(appended.recorded)
         for submission in batch:
-            submission.answer.set_result(_receipt(submission, appended, fresh, refused))
+            submission.receipt.set_result(_receipt(submission, appended, fresh, refused))
         self._on_flush(len(entries), time.monotonic() - started)
 
-    def _append_or_halve(
-        self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
-    ) -> tuple[Appended, frozenset[bytes]]:
+    def _append_bisecting(
+        self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
+    ) -> tuple[AppendResult, frozenset[bytes]]:
         """Write the entries; one that the database refuses is kept as rejected, alone.
 
         Returns what was added, and the digests of refused entries.
         """
         try:
-            return self._append_patiently(workspace, entries, rejections), frozenset()
-        except POISON as error:
+            return self._append_with_retry(workspace, entries, rejections), frozenset()
+        except POISON_ERRORS as error:
             if len(entries) <= 1:
                 log.warning("the database refused a message", workspace=workspace, error=str(error))
                 why = f"the database refused it: {error}"
-                refused = [*rejections, *(it.rejected("not_storable", why) for it in entries)]
-                appended = self._append_patiently(workspace, (), refused)
+                refused = [*rejections, *(it.as_rejection("not_storable", why) for it in entries)]
+                appended = self._append_with_retry(workspace, (), refused)
                 return appended, frozenset(entry.digest for entry in entries)
         middle = len(entries) // 2
-        left, left_refused = self._append_or_halve(workspace, entries[:middle], rejections)
-        right, right_refused = self._append_or_halve(workspace, entries[middle:], ())
-        both = Appended(
+        left, left_refused = self._append_bisecting(workspace, entries[:middle], rejections)
+        right, right_refused = self._append_bisecting(workspace, entries[middle:], ())
+        both = AppendResult(
             right.position,
-            left.fresh | right.fresh,
+            left.recorded | right.recorded,
             suppressed=left.suppressed | right.suppressed,
         )
         return both, left_refused | right_refused
 
-    def _append_patiently(
-        self, workspace: int, entries: Sequence[Entry], rejections: Sequence[Rejection]
-    ) -> Appended:
+    def _append_with_retry(
+        self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
+    ) -> AppendResult:
         """Append, and try again what may be tried again.
 
         After a connection lost during the commit nobody knows whether it happened.  The same flush
         sent again finds out: its first statement looks every digest up, and waits for a commit that
         is still on its way.
         """
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + RETRY_SECONDS
         while True:
             try:
                 return self._append(workspace, entries, rejections)
-            except POISON:
+            except POISON_ERRORS:
                 raise
             except psycopg.Error as error:
                 log.warning("flush is tried again", workspace=workspace, error=str(error))
@@ -244,7 +247,7 @@ class GroupCommit:
 
 
 def _receipt(
-    submission: Submission, appended: Appended, fresh: set[bytes], refused: frozenset[bytes]
+    submission: Submission, appended: AppendResult, fresh: set[bytes], refused: frozenset[bytes]
 ) -> Receipt:
     recorded = rejected = suppressed = 0
     for entry in submission.entries:

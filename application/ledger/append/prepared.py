@@ -11,8 +11,8 @@ from uuid import UUID, SafeUUID
 
 import msgspec
 
-from application.ledger.append.evidence import SALT_BYTES, commitment, salts
-from application.ledger.mapper import state_of
+from application.ledger.append.evidence import SALT_BYTES, commitment_of, new_salts
+from application.ledger.mapper import encode_state
 from domain.core.identifiers import (
     Identifier,
     link_digest,
@@ -23,14 +23,19 @@ from domain.core.identifiers import (
 )
 from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.message import Message
-from domain.identity.resolution import facts_of, named
-from domain.identity.routing import Concern, Link, concern, decide
+from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.routing import (
+    IdentifierPair,
+    IdentifierRouting,
+    route_identifiers,
+    route_message,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """An event that only lacks its version, position and time of recording."""
 
     stream: bytes
@@ -40,54 +45,54 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     commitment: bytes
 
 
-class Pair(msgspec.Struct, gc=False):
+class IdentifierLink(msgspec.Struct, gc=False):
     """A link that messages show, and since when the ledger is known to have it."""
 
-    link: Link
+    identifiers: IdentifierPair
     digest: bytes
     stream: bytes
     """In which it is recorded: that of the stronger identifier."""
 
-    joins: tuple[bytes, bytes]
-    since: datetime = datetime.max.replace(tzinfo=UTC)
+    streams: tuple[bytes, bytes]
+    durable_since: datetime = datetime.max.replace(tzinfo=UTC)
 
 
-class LinkEntry(NamedTuple):
+class PreparedLink(NamedTuple):
     """A link that a message shows; recorded only if it is new, or earlier than known."""
 
-    pair: Pair
+    link: IdentifierLink
     occurred_at: datetime
-    row: Row
+    row: EventRow
 
 
-class _People(NamedTuple):
+class _Routing(NamedTuple):
     """What the identifiers of a message say, however many messages have them."""
 
-    concern: Concern
+    identifier_routing: IdentifierRouting
     stream: bytes
-    pairs: tuple[Pair, ...]
+    links: tuple[IdentifierLink, ...]
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class PreparedMessage(msgspec.Struct, frozen=True, gc=False):
     """One message, ready to be written."""
 
     digest: bytes
-    content: int
-    row: Row
-    links: tuple[LinkEntry, ...]
+    fingerprint: int
+    row: EventRow
+    links: tuple[PreparedLink, ...]
     message: Message
-    joins: tuple[tuple[bytes, bytes], ...] = ()
+    stream_links: tuple[tuple[bytes, bytes], ...] = ()
     """Pairs of streams that the message itself says something about: of an alias, merge or unmerge."""
 
-    erasures: int = 0
+    erasure_epoch: int = 0
     """How many erasures were known of when links that are known already were left out."""
 
-    def rejected(self, code: str, why: str) -> Rejection:
+    def as_rejection(self, code: str, reason: str) -> Rejection:
         """Return the message as one that could not be accepted after all."""
         message = self.message
         return Rejection(
             code=code,
-            message=why,
+            message=reason,
             raw=message.raw or message.payload,
             source=message.source,
             received_at=message.received_at,
@@ -125,20 +130,20 @@ class Receipt(NamedTuple):
     """Messages about people whose messages are ignored."""
 
 
-def microseconds(instant: datetime) -> int:
+def to_micros(instant: datetime) -> int:
     """Return microseconds since 1970-01-01 UTC."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
-class Outdated(Exception):
+class StaleErasureEpoch(Exception):
     """Somebody was erased or suppressed that the flush knows nothing of; it was not written."""
 
-    def __init__(self, erasures: int) -> None:
-        super().__init__(f"the workspace is at erasure {erasures}")
-        self.erasures = erasures
+    def __init__(self, erasure_epoch: int) -> None:
+        super().__init__(f"the workspace is at erasure {erasure_epoch}")
+        self.erasure_epoch = erasure_epoch
 
 
-class Preparation:
+class MessagePreparer:
     """Makes entries of one workspace's messages, and remembers which links are known already.
 
     Good for as long as nobody is erased, suppressed or freed: then another takes its place, which
@@ -149,95 +154,103 @@ class Preparation:
         self,
         secret: bytes,
         *,
-        erasures: int = 0,
-        suppresses: bool = False,
-        remembered: int = 65_536,
+        erasure_epoch: int = 0,
+        has_suppressions: bool = False,
+        cache_size: int = 65_536,
     ) -> None:
         self.secret = secret
-        self.erasures, self.suppresses = erasures, suppresses
-        self.stream_of: Callable[[Identifier], bytes] = lru_cache(maxsize=remembered)(
+        self.erasure_epoch, self.has_suppressions = erasure_epoch, has_suppressions
+        self.stream_of: Callable[[Identifier], bytes] = lru_cache(maxsize=cache_size)(
             lambda identifier: stream_id(secret, identifier)
         )
-        self._people = lru_cache(maxsize=remembered)(self._met)
+        self._cached_routing = lru_cache(maxsize=cache_size)(self._route)
         self._system = system_stream(secret)
         self._digest = message_digests(secret)
 
-    def entries(self, messages: Sequence[Message]) -> list[Entry]:
+    def prepare(self, messages: Sequence[Message]) -> list[PreparedMessage]:
         """Return one entry a message, in order."""
-        salt = salts(len(messages))
+        salt = new_salts(len(messages))
         return [
-            self._entry(message, salt[at : at + SALT_BYTES])
+            self._prepare_one(message, salt[at : at + SALT_BYTES])
             for message, at in zip(
                 messages, range(0, len(messages) * SALT_BYTES, SALT_BYTES), strict=True
             )
         ]
 
-    def renewed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+    def prepare_again_if_stale(
+        self, entries: Sequence[PreparedMessage]
+    ) -> Sequence[PreparedMessage]:
         """Return the entries with all links that may have been erased since they were made."""
-        if all(entry.erasures == self.erasures for entry in entries):
+        if all(entry.erasure_epoch == self.erasure_epoch for entry in entries):
             return entries
-        return self.entries([entry.message for entry in entries])
+        return self.prepare([entry.message for entry in entries])
 
-    def _entry(self, message: Message, salt: bytes) -> Entry:
+    def _prepare_one(self, message: Message, salt: bytes) -> PreparedMessage:
         digest = self._digest(message.message_id)
-        concern, stream, pairs = self._people(message.identifiers)
-        _, event, links = decide(message, _uuid(digest), concern)
-        row = _row(stream, event.TOPIC.encode(), state_of(event), salt)
-        shown = _shown(message, pairs, digest) if links else ()
-        joins = self._joins(event) if message.absorbs or message.apart_from else ()
-        return Entry(digest, message.content, row, shown, message, joins, self.erasures)
+        concern, stream, pairs = self._cached_routing(message.identifiers)
+        _, event, links = route_message(message, _uuid(digest), concern)
+        row = _event_row(stream, event.TOPIC.encode(), encode_state(event), salt)
+        shown = _links_to_record(message, pairs, digest) if links else ()
+        joins = self._stream_links(event) if message.absorbs or message.apart_from else ()
+        return PreparedMessage(
+            digest, message.fingerprint, row, shown, message, joins, self.erasure_epoch
+        )
 
-    def _met(self, identifiers: tuple[Identifier, ...]) -> _People:
-        about = concern(identifiers)
+    def _route(self, identifiers: tuple[Identifier, ...]) -> _Routing:
+        about = route_identifiers(identifiers)
         stream = self._system if about.subject is None else self.stream_of(about.subject)
-        return _People(about, stream, tuple(map(self._pair, about.links)))
+        return _Routing(about, stream, tuple(map(self._identifier_link, about.links)))
 
-    def _pair(self, link: Link) -> Pair:
+    def _identifier_link(self, link: IdentifierPair) -> IdentifierLink:
         owner = strongest(link)
         assert owner is not None
         streams = self.stream_of(link.left), self.stream_of(link.right)
-        return Pair(link, link_digest(self.secret, *link), self.stream_of(owner), streams)
+        return IdentifierLink(link, link_digest(self.secret, *link), self.stream_of(owner), streams)
 
-    def _joins(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
-        whose = ([self.stream_of(it) for it in named(fact)] for fact in facts_of(event))
+    def _stream_links(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
+        whose = (
+            [self.stream_of(it) for it in identifiers_in(fact)] for fact in facts_from_event(event)
+        )
         return tuple((first, other) for first, *others in whose for other in others)
 
 
-def known_from_now_on(links: Iterable[LinkEntry]) -> None:
+def mark_links_durable(links: Iterable[PreparedLink]) -> None:
     """Remember links that are durable, so that they are not sent again with every message."""
     for pair, occurred_at, _ in links:
-        pair.since = min(pair.since, occurred_at)
+        pair.durable_since = min(pair.durable_since, occurred_at)
 
 
-def _shown(message: Message, pairs: Iterable[Pair], digest: bytes) -> tuple[LinkEntry, ...]:
-    shown: tuple[LinkEntry, ...] = ()
+def _links_to_record(
+    message: Message, pairs: Iterable[IdentifierLink], digest: bytes
+) -> tuple[PreparedLink, ...]:
+    shown: tuple[PreparedLink, ...] = ()
     for pair in pairs:  # nearly always the one, and known: no more than this for it
-        if message.occurred_at < pair.since:
-            shown = (*shown, _link(message, pair, digest))
+        if message.occurred_at < pair.durable_since:
+            shown = (*shown, _prepared_link(message, pair, digest))
     return shown
 
 
-def _link(message: Message, pair: Pair, shown_by: bytes) -> LinkEntry:
-    at = microseconds(message.occurred_at).to_bytes(8, signed=True)
+def _prepared_link(message: Message, pair: IdentifierLink, shown_by: bytes) -> PreparedLink:
+    at = to_micros(message.occurred_at).to_bytes(8, signed=True)
     event = IdentifiersLinked(
         id=UUID(bytes=blake2b(pair.digest + at, digest_size=16).digest()),
-        left=pair.link.left,
-        right=pair.link.right,
+        left=pair.identifiers.left,
+        right=pair.identifiers.right,
         occurred_at=message.occurred_at,
         received_at=message.received_at,
         shown_by=UUID(bytes=shown_by),
     )
-    row = row_of(pair.stream, event)
-    return LinkEntry(pair, message.occurred_at, row)
+    row = event_row(pair.stream, event)
+    return PreparedLink(pair, message.occurred_at, row)
 
 
-def row_of(stream: bytes, event: Event) -> Row:
+def event_row(stream: bytes, event: Event) -> EventRow:
     """Return an event of that stream, ready to be written."""
-    return _row(stream, event.TOPIC.encode(), state_of(event), salts(1))
+    return _event_row(stream, event.TOPIC.encode(), encode_state(event), new_salts(1))
 
 
-def _row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> Row:
-    return Row(stream, topic, state, salt, commitment(salt, state))
+def _event_row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> EventRow:
+    return EventRow(stream, topic, state, salt, commitment_of(salt, state))
 
 
 _set_int, _set_safety = vars(UUID)["int"].__set__, vars(UUID)["is_safe"].__set__

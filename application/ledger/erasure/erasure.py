@@ -15,32 +15,32 @@ from psycopg import Connection
 
 from application.ledger import server_requirements
 from application.ledger.append import binary
-from application.ledger.mapper import event_from
-from application.ledger.read.profiles import LATEST, MESSAGES, attested
+from application.ledger.mapper import decode_event
+from application.ledger.read.profiles import LATEST, MESSAGE_TOPICS, identity_events_for
 from domain.core.identifiers import Identifier, link_digest
 from domain.events.events import (
-    Erased,
     Event,
     FunnelArchived,
     FunnelDefined,
     IdentifiersLinked,
     MessageEvent,
+    ProfileErased,
+    ProfileSuppressed,
+    ProfileSuppressionLifted,
     SegmentArchived,
     SegmentDefined,
-    Suppressed,
-    SuppressionLifted,
 )
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
-from domain.identity.resolution import facts_of, named
-from domain.identity.resolved_profile import Person, find
+from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.resolved_profile import ResolvedProfile, find_profile
 
 ERASER_ROLE = "foldline_eraser"
 
-KEPT = [
-    Erased.TOPIC,
-    Suppressed.TOPIC,
-    SuppressionLifted.TOPIC,
+NEVER_BLANKED = [
+    ProfileErased.TOPIC,
+    ProfileSuppressed.TOPIC,
+    ProfileSuppressionLifted.TOPIC,
     SegmentDefined.TOPIC,
     SegmentArchived.TOPIC,
     FunnelDefined.TOPIC,
@@ -108,54 +108,54 @@ WHERE workspace = %s AND originator_id = %s AND originator_version > %s ORDER BY
 """
 
 
-class Trace(NamedTuple):
+class ProfileTrace(NamedTuple):
     """All by which a person can be found in the ledger."""
 
-    person: Person
+    profile: ResolvedProfile
     identifiers: frozenset[Identifier]
     """The names that the ledger knows them by."""
 
-    outside: Mapping[int, Event]
+    foreign_events: Mapping[int, Event]
     """By position, the facts of other people's streams that name the person."""
 
-    links: Sequence[UUID]
+    link_digests: Sequence[UUID]
     """Digests of the links that name the person."""
 
 
-def begin(connection: Connection[Any]) -> None:
+def begin_erasure(connection: Connection[Any]) -> None:
     """Prepare a transaction that erases: it may take longer than others."""
-    server_requirements.check(connection)
-    binary.register(connection)
+    server_requirements.require_safe_server(connection)
+    binary.register_dumpers(connection)
     connection.execute(_LIMITS)
 
 
-def head(connection: Connection[Any], workspace: int) -> int:
+def last_position(connection: Connection[Any], workspace: int) -> int:
     """Return the last position of the workspace."""
     row = connection.execute(_HEAD, (workspace,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def trace(
+def trace_profile(
     connection: Connection[Any],
     workspace: int,
     stream: UUID,
     secret: bytes,
     stream_of: Callable[[Identifier], UUID],
-) -> Trace:
+) -> ProfileTrace:
     """Return where the ledger has the person whose stream it is."""
-    events = attested(connection, workspace, [stream])
-    facts = {at: facts_of(event) for at, event in events.items()}
-    person = find(stream, (it for said in facts.values() for it in said), stream_of)
+    events = identity_events_for(connection, workspace, [stream])
+    facts = {at: facts_from_event(event) for at, event in events.items()}
+    person = find_profile(stream, (it for said in facts.values() for it in said), stream_of)
     streams = set(person.streams)
-    names = {it for said in facts.values() for fact in said for it in named(fact)}
+    names = {it for said in facts.values() for fact in said for it in identifiers_in(fact)}
     theirs = {it for it in names if stream_of(it) in streams}
     naming = {
         at: events[at]
         for at, said in facts.items()
-        if any(it in theirs for fact in said for it in named(fact))
+        if any(it in theirs for fact in said for it in identifiers_in(fact))
     }
     links = [it for it in naming.values() if isinstance(it, IdentifiersLinked)]
-    return Trace(
+    return ProfileTrace(
         person,
         frozenset(theirs | _subjects(connection, workspace, person.streams)),
         {at: it for at, it in naming.items() if it.originator_id not in streams},
@@ -163,9 +163,11 @@ def trace(
     )
 
 
-def changed(connection: Connection[Any], workspace: int, stream: UUID, since: int) -> bool:
+def identity_changed_since(
+    connection: Connection[Any], workspace: int, stream: UUID, since: int
+) -> bool:
     """Say whether anything was said after a position about who the stream's person may be."""
-    return any(at > since for at in attested(connection, workspace, [stream]))
+    return any(at > since for at in identity_events_for(connection, workspace, [stream]))
 
 
 def blank_streams(
@@ -178,33 +180,35 @@ def blank_streams(
 ) -> int:
     """Blank the events of streams between two positions, the latter included; return their number."""
     with _as_eraser(connection):
-        asked = (workspace, sorted(streams), after, until, KEPT)
+        asked = (workspace, sorted(streams), after, until, NEVER_BLANKED)
         return connection.execute(_BLANK, asked).rowcount
 
 
-def blank_at(connection: Connection[Any], workspace: int, positions: Iterable[int]) -> int:
+def blank_positions(connection: Connection[Any], workspace: int, positions: Iterable[int]) -> int:
     """Blank the events at these positions; return how many there were."""
     with _as_eraser(connection):
         return connection.execute(_BLANK_AT, (workspace, sorted(positions))).rowcount
 
 
-def has_any(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> bool:
+def has_events(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> bool:
     """Say whether the workspace has any event of these streams, blank or not."""
     row = connection.execute(_HAS_ANY, (workspace, sorted(streams))).fetchone()
     return row is not None and bool(row[0])
 
 
-def forget_links(connection: Connection[Any], workspace: int, digests: Sequence[UUID]) -> None:
+def delete_seen_links(connection: Connection[Any], workspace: int, digests: Sequence[UUID]) -> None:
     """Let links be recorded again when they are shown again."""
     connection.execute(_FORGET_LINKS, (workspace, digests))
 
 
-def sever_streams(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> None:
+def delete_stream_links(
+    connection: Connection[Any], workspace: int, streams: Iterable[UUID]
+) -> None:
     """Forget which streams these were joined to: the facts that joined them are blank."""
     connection.execute(_SEVER_STREAMS, {"workspace": workspace, "streams": sorted(streams)})
 
 
-def hold_head(connection: Connection[Any], workspace: int, stream: UUID) -> None:
+def lock_head(connection: Connection[Any], workspace: int, stream: UUID) -> None:
     """Let nothing be appended until commit, and make every process begin anew with what it remembers.
 
     ``stream`` is the one to which the decree will be appended: locks are taken in the order of all.
@@ -213,16 +217,16 @@ def hold_head(connection: Connection[Any], workspace: int, stream: UUID) -> None
     connection.execute(_HOLD_LEDGER, (workspace,))
 
 
-def remaining(
+def remaining_events(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID]
-) -> Iterator[list[Recorded]]:
+) -> Iterator[list[RecordedEvent]]:
     """Give what is left of streams, a few thousand events at a time."""
     for stream in streams:
         version = 0
         while rows := connection.execute(_REMAINING, (workspace, stream, version)).fetchall():
             version = rows[-1][2]
             yield [
-                Recorded(at, stream, of, recorded_at, event_from(stream, of, topic, state))
+                RecordedEvent(at, stream, of, recorded_at, decode_event(stream, of, topic, state))
                 for at, stream, of, recorded_at, topic, state in rows
                 if state is not None
             ]
@@ -232,8 +236,8 @@ def _subjects(
     connection: Connection[Any], workspace: int, streams: Sequence[UUID]
 ) -> set[Identifier]:
     """Return the identifiers whose streams these are, as far as messages are left that say so."""
-    asked = (list(streams), workspace, MESSAGES)
-    found = (event_from(*row) for row in connection.execute(_SUBJECTS, asked).fetchall())
+    asked = (list(streams), workspace, MESSAGE_TOPICS)
+    found = (decode_event(*row) for row in connection.execute(_SUBJECTS, asked).fetchall())
     return {it.subject for it in found if isinstance(it, MessageEvent) and it.subject is not None}
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.ledger.append.binary import UuidArray
-from application.ledger.append.prepared import Entry, Rejection
+from application.ledger.append.prepared import PreparedMessage, Rejection
 from domain.core.identifiers import Identifier
 
 _ANY = "SELECT EXISTS (SELECT FROM ledger.suppressed WHERE workspace = %s)"
@@ -43,55 +43,59 @@ _COUNT = "SELECT count(DISTINCT person) FROM ledger.suppressed WHERE workspace =
 class Suppression(NamedTuple):
     """A person whose messages are ignored."""
 
-    person: UUID
+    profile_id: UUID
     """The stream that was the canonical one then."""
 
     suppressed_at: datetime
     streams: int
 
 
-class Sifted(NamedTuple):
+class Filtered(NamedTuple):
     """The messages of a flush, without those that are to be ignored."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PreparedMessage]
     suppressed: frozenset[bytes]
     """Digests of the ignored ones."""
 
-    counted: Sequence[Rejection]
+    rejections: Sequence[Rejection]
     """What is remembered of them: how many came from each source."""
 
 
-def any_suppressed(connection: Connection[Any], workspace: int) -> bool:
+def has_suppressions(connection: Connection[Any], workspace: int) -> bool:
     """Say whether there is anybody whose messages are ignored."""
     return bool(_one(connection, _ANY, (workspace,)))
 
 
-def sift(
+def filter_suppressed(
     connection: Connection[Any],
     workspace: int,
-    entries: Sequence[Entry],
+    entries: Sequence[PreparedMessage],
     stream_of: Callable[[Identifier], bytes],
-) -> Sifted:
+) -> Filtered:
     """Leave out messages that name anybody whose messages are ignored."""
-    named = [{stream_of(it) for it in _named(entry)} for entry in entries]
+    named = [{stream_of(it) for it in _identifiers_in(entry)} for entry in entries]
     asked = UuidArray(sorted({stream for streams in named for stream in streams}))
     with connection.cursor(binary=True) as cursor:
         found = {stream for (stream,) in cursor.execute(_AMONG, (workspace, asked)).fetchall()}
     if not found:
-        return Sifted(entries, frozenset(), ())
+        return Filtered(entries, frozenset(), ())
     kept = [entry for entry, streams in zip(entries, named, strict=True) if not streams & found]
     gone = [entry for entry, streams in zip(entries, named, strict=True) if streams & found]
-    return Sifted(kept, frozenset(it.digest for it in gone), _counted(gone))
+    return Filtered(kept, frozenset(it.digest for it in gone), _rejections_by_source(gone))
 
 
-def add(
-    connection: Connection[Any], workspace: int, person: UUID, streams: Iterable[UUID], at: datetime
+def suppress_streams(
+    connection: Connection[Any],
+    workspace: int,
+    profile_id: UUID,
+    streams: Iterable[UUID],
+    at: datetime,
 ) -> None:
     """Ignore messages about these streams from the commit on."""
-    connection.execute(_ADD, (workspace, person, at, sorted(streams)))
+    connection.execute(_ADD, (workspace, profile_id, at, sorted(streams)))
 
 
-def lift(
+def lift_suppression(
     connection: Connection[Any], workspace: int, stream: UUID
 ) -> tuple[UUID, Sequence[UUID]] | None:
     """Free all streams that were suppressed with this one; return the person and the streams."""
@@ -99,7 +103,7 @@ def lift(
     return (rows[0][0], sorted(stream for _, stream in rows)) if rows else None
 
 
-def suppressions(
+def list_suppressions(
     connection: Connection[Any], workspace: int, after: UUID, limit: int
 ) -> tuple[int, Sequence[Suppression]]:
     """Return how many people are suppressed, and a page of them in the order of their ids."""
@@ -107,11 +111,11 @@ def suppressions(
     return _one(connection, _COUNT, (workspace,)), [Suppression(*row) for row in rows]
 
 
-def _named(entry: Entry) -> Iterable[Identifier]:
+def _identifiers_in(entry: PreparedMessage) -> Iterable[Identifier]:
     return (*entry.message.identifiers, *entry.message.absorbs)
 
 
-def _counted(entries: Iterable[Entry]) -> Sequence[Rejection]:
+def _rejections_by_source(entries: Iterable[PreparedMessage]) -> Sequence[Rejection]:
     times = Counter(entry.message.source for entry in entries)
     earliest = {entry.message.source: entry.message.received_at for entry in entries}
     return [

@@ -12,19 +12,19 @@ from application.ledger.read import profiles, snapshots
 from application.ledger.read.positions import versions_at
 from domain.core.identifiers import Identifier
 from domain.profiles import state as profile_state
-from domain.profiles.as_of import Past, Place
+from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 
 
-def past(
+def profile_as_of(
     connection: Connection[Any],
     workspace: int,
     stream: UUID,
     stream_of: Callable[[Identifier], UUID],
-    place: Place,
-) -> Past | None:
+    point: LedgerPoint,
+) -> ProfileAsOf | None:
     """Return the person whose stream it is as they were at a place; None of somebody unheard of."""
-    person = profiles.person(connection, workspace, stream, stream_of, place.position)
-    versions = versions_at(connection, workspace, person.streams, place.position)
-    states = snapshots.states_at(connection, workspace, versions)
-    state = profile_state.join(states, person)
-    return Past(place, person, state) if state.identifiers else None
+    person = profiles.load_profile(connection, workspace, stream, stream_of, point.position)
+    versions = versions_at(connection, workspace, person.streams, point.position)
+    states = snapshots.load_states(connection, workspace, versions)
+    state = profile_state.merge(states, person)
+    return ProfileAsOf(point, person, state) if state.identifiers else None

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.mapper import event_from
+from application.ledger.mapper import decode_event
 from application.ledger.read.positions import versions_at
-from domain.core.errors import HoleInLedger
-from domain.events.recorded import Recorded
+from domain.core.errors import LedgerGap
+from domain.events.recorded import RecordedEvent
 
 # Versions grow with positions, so each stream gives its own first rows by version, and the first of
 # them all by position are what follows.
@@ -30,7 +30,7 @@ ORDER BY position LIMIT %(limit)s
 """
 
 
-def history(
+def stream_events(
     connection: Connection[Any],
     workspace: int,
     streams: Sequence[UUID],
@@ -38,7 +38,7 @@ def history(
     after: int,
     until: int,
     limit: int,
-) -> Sequence[Recorded]:
+) -> Sequence[RecordedEvent]:
     """Return the streams' events between two positions, the latter included, at most ``limit``.
 
     An erased one is among them, without what it said.
@@ -52,15 +52,15 @@ def history(
         "limit": limit,
     }
     with connection.cursor(binary=True) as cursor:
-        found = [recorded(row) for row in cursor.execute(_FOLLOWING, asked).fetchall()]
+        found = [recorded_event(row) for row in cursor.execute(_FOLLOWING, asked).fetchall()]
     if found and found[0].position <= after:
         # Better no answer than one that goes round in circles.
-        raise HoleInLedger(f"a stream of position {found[0].position} has lost versions")
+        raise LedgerGap(f"a stream of position {found[0].position} has lost versions")
     return found
 
 
-def recorded(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> Recorded:
+def recorded_event(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> RecordedEvent:
     """Return a row of the ledger as its readers are given it."""
     position, stream, version, recorded_at, topic, state = row
-    event = None if state is None else event_from(stream, version, topic, state)
-    return Recorded(position, stream, version, recorded_at, event)
+    event = None if state is None else decode_event(stream, version, topic, state)
+    return RecordedEvent(position, stream, version, recorded_at, event)

@@ -14,7 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.core.errors import NotFound
-from domain.profiles.as_of import Place
+from domain.profiles.as_of import LedgerPoint
 
 _POSITION_AT = """
 WITH RECURSIVE search (low, high) AS (
@@ -64,12 +64,14 @@ WHERE workspace = %s RETURNING last_position, recorded_at
 """
 
 
-def place(connection: Connection[Any], workspace: int, when: int | datetime) -> Place | None:
+def point_at(
+    connection: Connection[Any], workspace: int, when: int | datetime
+) -> LedgerPoint | None:
     """Return the last place that is not after a position or instant; None before the first."""
     position = _position_at(connection, workspace, when) if isinstance(when, datetime) else when
     asked = {"workspace": workspace, "position": position}
     found = connection.execute(_PLACE, asked).fetchone()
-    return None if found is None else Place(*found)
+    return None if found is None else LedgerPoint(*found)
 
 
 def versions_at(
@@ -86,9 +88,9 @@ def _position_at(connection: Connection[Any], workspace: int, instant: datetime)
     return 0 if found is None else int(found[0])
 
 
-def clock(connection: Connection[Any], workspace: int) -> Place:
+def advance_clock(connection: Connection[Any], workspace: int) -> LedgerPoint:
     """Move the clock of a workspace's ledger to now, and return it with the last position."""
     row = connection.execute(_MOVE_CLOCK, (workspace,)).fetchone()
     if row is None:
         raise NotFound(f"there is no workspace {workspace}")
-    return Place(*row)
+    return LedgerPoint(*row)

@@ -8,12 +8,17 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.mapper import event_from
+from application.ledger.mapper import decode_event
 from domain.core.identifiers import Identifier
-from domain.events.events import Event, MessageEvent, SystemOccurred
-from domain.events.registry import EVENTS
-from domain.identity.resolution import Fact, facts_of, resolve
-from domain.identity.resolved_profile import Person, alone, find, person_of
+from domain.events.events import Event, MessageEvent, SystemEventOccurred
+from domain.events.registry import EVENT_CLASSES
+from domain.identity.resolution import IdentityFact, facts_from_event, resolve_components
+from domain.identity.resolved_profile import (
+    ResolvedProfile,
+    find_profile,
+    profile_of_component,
+    single_stream_profile,
+)
 
 _FACTS = """
 WITH RECURSIVE near (stream) AS (
@@ -31,49 +36,55 @@ WHERE workspace = %(workspace)s
 
 LATEST = 2**63 - 1
 
-MESSAGES = [it.TOPIC for it in EVENTS if issubclass(it, MessageEvent) and it is not SystemOccurred]
+MESSAGE_TOPICS = [
+    it.TOPIC
+    for it in EVENT_CLASSES
+    if issubclass(it, MessageEvent) and it is not SystemEventOccurred
+]
 """Events that say whose stream they are in."""
 
 
-def attested(
+def identity_events_for(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID], until: int = LATEST
 ) -> Mapping[int, Event]:
     """Return, by position, the events that say who the persons of the streams may be."""
     asked = {"workspace": workspace, "streams": list(streams), "until": until}
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(_FACTS, asked).fetchall()
-    return {position: event_from(*row) for position, *row in rows}
+    return {position: decode_event(*row) for position, *row in rows}
 
 
-def facts(
+def identity_facts_for(
     connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
-) -> Sequence[Fact]:
+) -> Sequence[IdentityFact]:
     """Return all that was said by position ``until`` about who the stream's person may be."""
-    events = attested(connection, workspace, [stream], until).values()
-    return [fact for event in events for fact in facts_of(event)]
+    events = identity_events_for(connection, workspace, [stream], until).values()
+    return [fact for event in events for fact in facts_from_event(event)]
 
 
-def person(
+def load_profile(
     connection: Connection[Any],
     workspace: int,
     stream: UUID,
     stream_of: Callable[[Identifier], UUID],
     until: int = LATEST,
-) -> Person:
+) -> ResolvedProfile:
     """Return the person whose stream it is, as known at position ``until``."""
-    return find(stream, facts(connection, workspace, stream, until), stream_of)
+    return find_profile(stream, identity_facts_for(connection, workspace, stream, until), stream_of)
 
 
-def persons(
+def load_profiles(
     connection: Connection[Any],
     workspace: int,
     streams: Collection[UUID],
     stream_of: Callable[[Identifier], UUID],
-) -> Mapping[UUID, Person]:
+) -> Mapping[UUID, ResolvedProfile]:
     """Return the person of each stream, for many at once."""
-    events = attested(connection, workspace, list(streams), LATEST).values()
-    components = resolve(fact for event in events for fact in facts_of(event)).values()
+    events = identity_events_for(connection, workspace, list(streams), LATEST).values()
+    components = resolve_components(
+        fact for event in events for fact in facts_from_event(event)
+    ).values()
     whole = {it.canonical: it for it in components}
-    people = [person_of(it, stream_of) for it in whole.values()]
+    people = [profile_of_component(it, stream_of) for it in whole.values()]
     found = {stream: person for person in people for stream in person.streams}
-    return {it: found.get(it) or alone(it) for it in streams}
+    return {it: found.get(it) or single_stream_profile(it) for it in streams}

@@ -14,16 +14,16 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
-from application.ledger.mapper import event_from
+from application.ledger.mapper import decode_event
 from domain.events import payload
 from domain.events.events import MessageEvent
 from domain.profiles import state as profile_state
 from domain.profiles.state import ProfileState
 
-EVERY = 100
+SNAPSHOT_INTERVAL = 100
 """Events of a stream between two snapshots; the index `snapshot_due` says the same."""
 
-_AT_ONCE = 1_000
+_EVENTS_PER_ROUND = 1_000
 """Events of a stream that are held in memory at the same time."""
 
 _NEAREST = """
@@ -84,7 +84,7 @@ _MOVE = "UPDATE ledger.snapshot_progress SET position = %s WHERE workspace = %s 
 _FORGET = "DELETE FROM ledger.snapshot WHERE workspace = %s AND stream = ANY (%s)"
 
 
-def states_at(
+def load_states(
     connection: Connection[Any], workspace: int, versions: Mapping[UUID, int]
 ) -> Mapping[UUID, ProfileState]:
     """Return what each stream's events up to a version add up to."""
@@ -93,22 +93,22 @@ def states_at(
     for stream, version, state in _nearest(connection, workspace, versions):
         states[stream], reached[stream] = profile_state.decode(state), version
     while behind := [it for it, version in versions.items() if reached[it] < version]:
-        upto = {it: min(versions[it], reached[it] + _AT_ONCE) for it in behind}
+        upto = {it: min(versions[it], reached[it] + _EVENTS_PER_ROUND) for it in behind}
         for stream, version, topic, state in _since(connection, workspace, reached, upto):
-            event = event_from(stream, version, topic, state)
+            event = decode_event(stream, version, topic, state)
             if isinstance(event, MessageEvent):
-                profile_state.add(states[stream], event, payload.read(event))
+                profile_state.add(states[stream], event, payload.parse(event))
         reached |= upto
     return states
 
 
-def take(connection: Connection[Any], workspace: int, limit: int = 10) -> int:
+def take_due_snapshots(connection: Connection[Any], workspace: int, limit: int = 10) -> int:
     """Take the snapshots that are due, at most ``limit``, and return how many that were.
 
     0 means that none is due, or that now is not the time: somebody else is at it, or a person is
     being erased.
     """
-    place = workspace, profile_state.FORMAT
+    place = workspace, profile_state.STATE_FORMAT
     connection.execute(_FOLLOW, place)
     with suppress(LockNotAvailable), connection.transaction():
         progress = connection.execute(_PROGRESS, place).fetchone()
@@ -119,15 +119,21 @@ def take(connection: Connection[Any], workspace: int, limit: int = 10) -> int:
             connection.execute(_DROP_OLD, place)
         due = connection.execute(_DUE, (workspace, *progress, limit)).fetchall()
         for position, stream, version in due:
-            state = states_at(connection, workspace, {stream: version})[stream]
-            row = workspace, stream, profile_state.FORMAT, version, profile_state.encode(state)
+            state = load_states(connection, workspace, {stream: version})[stream]
+            row = (
+                workspace,
+                stream,
+                profile_state.STATE_FORMAT,
+                version,
+                profile_state.encode(state),
+            )
             connection.execute(_KEEP, row)
             connection.execute(_MOVE, (position, *place))
         return len(due)
     return 0
 
 
-def forget(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> None:
+def delete_snapshots(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> None:
     """Delete the snapshots of streams, in the transaction that blanks their events.
 
     None that is being taken meanwhile is left behind.
@@ -141,7 +147,7 @@ def _nearest(
 ) -> Sequence[tuple[UUID, int, bytes]]:
     asked = {
         "workspace": workspace,
-        "format": profile_state.FORMAT,
+        "format": profile_state.STATE_FORMAT,
         "streams": list(versions),
         "versions": list(versions.values()),
     }

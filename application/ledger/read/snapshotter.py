@@ -10,38 +10,38 @@ import structlog
 from application.ledger.read import snapshots
 from application.ledger.store import LedgerDatastore
 
-PAUSE_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """Between two looks at the ledger.  Being late costs nothing but longer loads."""
 
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class Snapshotter:
     """Follows the ledgers of all workspaces, and takes the snapshots that are due."""
 
     def __init__(self, store: LedgerDatastore, heads: Callable[[], Mapping[int, int]]) -> None:
         self._store, self._heads = store, heads
-        self._looked: dict[int, int] = {}
+        self._checked_heads: dict[int, int] = {}
 
     def run(self, stop: Event) -> None:
         """Take snapshots until told to stop.  Errors are logged, and it is tried again."""
-        while not stop.wait(PAUSE_SECONDS):
+        while not stop.wait(POLL_SECONDS):
             try:
                 self.catch_up(stop)
             except Exception:  # the server went away, say: snapshots can wait
-                log.exception("snapshots_failed", retry_in_seconds=PAUSE_SECONDS)
+                log.exception("snapshots_failed", retry_in_seconds=POLL_SECONDS)
 
     def catch_up(self, stop: Event) -> int:
         """Take all snapshots that are due, and return how many that were."""
         taken = 0
         for workspace, head in self._heads().items():
-            if head == self._looked.get(workspace):
+            if head == self._checked_heads.get(workspace):
                 continue
             while (more := self._take(workspace)) and not stop.is_set():
                 taken += more
-            self._looked[workspace] = head
+            self._checked_heads[workspace] = head
         return taken
 
     def _take(self, workspace: int) -> int:
-        with self._store.asking() as connection:
-            return snapshots.take(connection, workspace)
+        with self._store.connection() as connection:
+            return snapshots.take_due_snapshots(connection, workspace)

@@ -9,13 +9,15 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.mapper import event_from
-from application.ledger.read.history import recorded
-from application.ledger.read.profiles import MESSAGES
-from domain.events.events import Listed
-from domain.events.recorded import Recorded
+from application.ledger.mapper import decode_event
+from application.ledger.read.history import recorded_event
+from application.ledger.read.profiles import MESSAGE_TOPICS
+from domain.events.events import ManualListChanged
+from domain.events.recorded import RecordedEvent
 
-_DECIDING = 0x7365676D  # any number of our own: the advisory locks, one a workspace, of who decides
+_DEFINITION_LOCK = (
+    0x7365676D  # any number of our own: the advisory locks, one a workspace, of who decides
+)
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 
@@ -60,45 +62,45 @@ WHERE EXISTS (
 """
 
 
-def wait_for_turn(connection: Connection[Any], workspace: int) -> None:
+def lock_definitions(connection: Connection[Any], workspace: int) -> None:
     """Let nobody else decide about the workspace's segments and rules until the end of the transaction.
 
     Versions alone would let two segments be defined at once that ask about each other.
     """
-    connection.execute(_LOCK, (_DECIDING, workspace))
+    connection.execute(_LOCK, (_DEFINITION_LOCK, workspace))
 
 
-def decisions(connection: Connection[Any], workspace: int) -> Sequence[Recorded]:
+def load_segment_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
     """Return all that was decided about the workspace's segments, in order."""
-    return _recorded(connection, _DECISIONS, workspace)
+    return _load_events(connection, _DECISIONS, workspace)
 
 
-def rules(connection: Connection[Any], workspace: int) -> Sequence[Recorded]:
+def load_rule_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
     """Return all that was decided about the workspace's rules, in order."""
-    return _recorded(connection, _RULES, workspace)
+    return _load_events(connection, _RULES, workspace)
 
 
-def listed(
+def manual_list_changes(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID]
-) -> Mapping[UUID, Sequence[Listed]]:
+) -> Mapping[UUID, Sequence[ManualListChanged]]:
     """Return, by stream, in order, how its person was put on lists or taken off."""
-    found: dict[UUID, list[Listed]] = {}
+    found: dict[UUID, list[ManualListChanged]] = {}
     with connection.cursor(binary=True) as cursor:
         for row in cursor.execute(_LISTED, (workspace, list(streams))).fetchall():
-            event = event_from(*row)
-            assert isinstance(event, Listed)
+            event = decode_event(*row)
+            assert isinstance(event, ManualListChanged)
             found.setdefault(event.originator_id, []).append(event)
     return found
 
 
-def head(connection: Connection[Any], workspace: int) -> tuple[int, int]:
+def head_and_erasure_epoch(connection: Connection[Any], workspace: int) -> tuple[int, int]:
     """Return the workspace's last position, and how many erasures there have been."""
     row = connection.execute(_HEAD, (workspace,)).fetchone()
     assert row is not None
     return row[0], row[1]
 
 
-def suppressed(
+def suppressed_streams(
     connection: Connection[Any], workspace: int, streams: Collection[UUID]
 ) -> frozenset[UUID]:
     """Return those of the streams that nothing is to be recorded about."""
@@ -106,20 +108,22 @@ def suppressed(
     return frozenset(stream for (stream,) in rows)
 
 
-def heard_of(
+def streams_with_messages(
     connection: Connection[Any], workspace: int, streams: Collection[UUID]
 ) -> frozenset[UUID]:
     """Return those of the streams that have a message of their own."""
-    rows = connection.execute(_HEARD_OF, (list(streams), workspace, MESSAGES)).fetchall()
+    rows = connection.execute(_HEARD_OF, (list(streams), workspace, MESSAGE_TOPICS)).fetchall()
     return frozenset(stream for (stream,) in rows)
 
 
-def event_id(*facts: str) -> UUID:
+def command_event_id(*facts: str) -> UUID:
     """Return the id of a decision, the same whenever the facts are."""
     text = "\0".join(facts).encode()
     return UUID(bytes=blake2b(text, digest_size=16, person=b"decision").digest())
 
 
-def _recorded(connection: Connection[Any], query: str, workspace: int) -> Sequence[Recorded]:
+def _load_events(
+    connection: Connection[Any], query: str, workspace: int
+) -> Sequence[RecordedEvent]:
     with connection.cursor(binary=True) as cursor:
-        return [recorded(row) for row in cursor.execute(query, (workspace,)).fetchall()]
+        return [recorded_event(row) for row in cursor.execute(query, (workspace,)).fetchall()]

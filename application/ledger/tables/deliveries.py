@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.tables.leases import State
+from application.ledger.tables.leases import DeliveryState
 
 _COLUMNS = """
 id, rule, version, cause, person, lane, action, created_at, due_at, state, attempts, finished_at,
@@ -61,30 +61,30 @@ class DeliveryRow(NamedTuple):
     rule: str
     version: int
     cause: str
-    person: UUID | None
-    lane: str
+    profile_stream: UUID | None
+    queue: str
     action: bytes
     created_at: datetime
     due_at: datetime
-    state: State
+    state: DeliveryState
     attempts: int
     finished_at: datetime | None
     reason: str | None
 
 
-def deliveries(
+def list_deliveries(
     connection: Connection[Any],
     workspace: int,
     *,
     rule: str | None = None,
-    lane: str | None = None,
+    queue: str | None = None,
     state: str | None = None,
     before: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> Sequence[DeliveryRow]:
     """Return deliveries, the newest first; ``before`` is the last row of the page before."""
     sql, params = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s", [workspace]
-    for column, value in (("rule", rule), ("lane", lane), ("state", state)):
+    for column, value in (("rule", rule), ("lane", queue), ("state", state)):
         if value is not None:
             sql += f" AND {column} = %s"
             params.append(value)  # type: ignore[arg-type]
@@ -95,14 +95,14 @@ def deliveries(
     return [DeliveryRow(*row) for row in connection.execute(sql, [*params, limit]).fetchall()]
 
 
-def delivery(connection: Connection[Any], workspace: int, id_: UUID) -> DeliveryRow | None:
+def get_delivery(connection: Connection[Any], workspace: int, id_: UUID) -> DeliveryRow | None:
     """Return one delivery."""
     sql = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s AND id = %s"
     row = connection.execute(sql, (workspace, id_)).fetchone()
     return None if row is None else DeliveryRow(*row)
 
 
-def attempts_of(
+def attempts_by_delivery(
     connection: Connection[Any], workspace: int, ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[AttemptRow]]:
     """Return the attempts of deliveries, the first first."""
@@ -112,12 +112,12 @@ def attempts_of(
     return found
 
 
-def replay(connection: Connection[Any], workspace: int, id_: UUID, now: datetime) -> bool:
+def redeliver(connection: Connection[Any], workspace: int, id_: UUID, now: datetime) -> bool:
     """Let a delivery be done once more, with all its attempts; False of one that cannot be."""
     return bool(connection.execute(_REPLAY, (now, workspace, id_)).rowcount)
 
 
-def forget(connection: Connection[Any], workspace: int, streams: Sequence[UUID]) -> None:
+def erase_deliveries(connection: Connection[Any], workspace: int, streams: Sequence[UUID]) -> None:
     """Blank what is kept of deliveries about a person; those that wait are never done."""
     found = connection.execute(_FORGET, (workspace, list(streams))).fetchall()
     if found:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from application.ledger.tables.leases import Lane
-from domain.delivery.retry_policy import GIVEN_UP_AFTER
+from application.ledger.tables.leases import QueueKey
+from domain.delivery.retry_policy import DISABLE_AFTER
 
-PARKED_AT = 5
+PARK_AFTER_FAILURES = 5
 """Failures in a row after which nothing is sent for a while, and then one delivery to see."""
 
-_PARKED, _LONGEST_PARKED = timedelta(seconds=10), 6
+_PARK_FOR, _MAX_PARK_DOUBLINGS = timedelta(seconds=10), 6
 """For how long at first; doubled so many times by each failure that follows."""
 
 _COLUMNS = """
@@ -77,7 +77,7 @@ WHERE workspace = %(workspace)s AND id = %(id)s
 """
 
 
-class Endpoint(NamedTuple):
+class EndpointRow(NamedTuple):
     """Where webhooks go."""
 
     workspace: int
@@ -111,70 +111,78 @@ class Endpoint(NamedTuple):
         return [self.secret] if previous is None else [self.secret, previous]
 
 
-def create(connection: Connection[Any], made: Endpoint) -> bool:
+def insert(connection: Connection[Any], endpoint: EndpointRow) -> bool:
     """Add an endpoint; False if there is one of that id."""
-    return bool(connection.execute(_CREATE, made[:7]).rowcount)
+    return bool(connection.execute(_CREATE, endpoint[:7]).rowcount)
 
 
-def endpoints(
+def list_endpoints(
     connection: Connection[Any], workspace: int, after: str, limit: int
-) -> Sequence[Endpoint]:
+) -> Sequence[EndpointRow]:
     """Return a workspace's endpoints, by id."""
     rows = connection.execute(_LIST, (workspace, after, limit)).fetchall()
-    return [Endpoint(*row) for row in rows]
+    return [EndpointRow(*row) for row in rows]
 
 
-def find(connection: Connection[Any], lanes: Iterable[Lane]) -> dict[Lane, Endpoint]:
+def find_many(connection: Connection[Any], keys: Iterable[QueueKey]) -> dict[QueueKey, EndpointRow]:
     """Return the endpoints of these lanes, of those that there are."""
-    asked = list(lanes)
+    asked = list(keys)
     params = [workspace for workspace, _ in asked], [lane for _, lane in asked]
-    found = [Endpoint(*row) for row in connection.execute(_FIND, params).fetchall()]
+    found = [EndpointRow(*row) for row in connection.execute(_FIND, params).fetchall()]
     return {(it.workspace, it.id): it for it in found}
 
 
-def change(connection: Connection[Any], it: Endpoint) -> None:
+def update(connection: Connection[Any], endpoint: EndpointRow) -> None:
     """Write what somebody wants an endpoint to be."""
-    row = (it.url, it.description, it.concurrency, it.workspace, it.id)
+    row = (
+        endpoint.url,
+        endpoint.description,
+        endpoint.concurrency,
+        endpoint.workspace,
+        endpoint.id,
+    )
     connection.execute(_CHANGE, row)
 
 
-def rotate(connection: Connection[Any], lane: Lane, secret: bytes, until: datetime) -> None:
+def rotate_secret(
+    connection: Connection[Any], key: QueueKey, secret: bytes, until: datetime
+) -> None:
     """Sign with a new secret, and until a time with the one before as well."""
-    connection.execute(_ROTATE, (until, secret, *lane))
+    connection.execute(_ROTATE, (until, secret, *key))
 
 
-def enable(connection: Connection[Any], lane: Lane) -> None:
+def enable(connection: Connection[Any], key: QueueKey) -> None:
     """Send to it again, as if it had never failed."""
-    connection.execute(_ENABLE, lane)
+    connection.execute(_ENABLE, key)
 
 
-def disable(connection: Connection[Any], lane: Lane, why: str, now: datetime) -> None:
+def disable(connection: Connection[Any], key: QueueKey, why: str, now: datetime) -> None:
     """Send nothing to it any more; what is to be sent waits."""
-    connection.execute(_DISABLE, (now, why, *lane))
+    connection.execute(_DISABLE, (now, why, *key))
 
 
-def delete(connection: Connection[Any], lane: Lane) -> bool:
+def delete(connection: Connection[Any], key: QueueKey) -> bool:
     """Remove an endpoint; False if there is none."""
-    return bool(connection.execute(_DELETE, lane).rowcount)
+    return bool(connection.execute(_DELETE, key).rowcount)
 
 
-def well(connection: Connection[Any], lane: Lane) -> None:
+def record_success(connection: Connection[Any], key: QueueKey) -> None:
     """Note that it took something."""
-    connection.execute(_WELL, lane)
+    connection.execute(_WELL, key)
 
 
-def failed(connection: Connection[Any], lane: Lane, by: int, now: datetime) -> None:
+def record_failures(connection: Connection[Any], key: QueueKey, count: int, now: datetime) -> None:
     """Note failures: too many in a row park it, days of nothing else disable it."""
-    workspace, id_ = lane
+    workspace, id_ = key
     facts = {
         "workspace": workspace,
         "id": id_,
-        "by": by,
+        "by": count,
         "now": now,
-        "at": PARKED_AT,
-        "parked": _PARKED,
-        "most": _LONGEST_PARKED,
-        "given_up": now - GIVEN_UP_AFTER,
-        "why": f"nothing was taken for {GIVEN_UP_AFTER.days} days",
+        "at": PARK_AFTER_FAILURES,
+        "parked": _PARK_FOR,
+        "most": _MAX_PARK_DOUBLINGS,
+        "given_up": now - DISABLE_AFTER,
+        "why": f"nothing was taken for {DISABLE_AFTER.days} days",
     }
     connection.execute(_FAILED, facts)

@@ -25,18 +25,20 @@ ON CONFLICT (workspace) DO UPDATE SET at = greatest(known.at, excluded.at)
 """
 
 
-def mark(connection: Connection[Any], workspace: int) -> int:
+def watermark(connection: Connection[Any], workspace: int) -> int:
     """Return since when triggers may fire, in microseconds since 1970 UTC: none that is older ever will."""
     row = connection.execute(_MARK, (workspace,)).fetchone()
     return 0 if row is None else row[0]
 
 
-def move(connection: Connection[Any], workspace: int, at: int) -> None:
+def advance_watermark(connection: Connection[Any], workspace: int, at: int) -> None:
     """Let no trigger fire that is older; the mark never goes back."""
     connection.execute(_MOVE, (workspace, at))
 
 
-def see(connection: Connection[Any], workspace: int, digests: Iterable[bytes]) -> frozenset[bytes]:
+def insert_new(
+    connection: Connection[Any], workspace: int, digests: Iterable[bytes]
+) -> frozenset[bytes]:
     """Remember, in a transaction of the caller, that these fire; return those that had not before."""
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_SEE, (workspace, UuidArray(sorted(digests))))

@@ -21,14 +21,14 @@ from application.ledger.store import LedgerDatastore
 from domain.core.errors import InvalidRequest, NotFound
 
 KeyKind = Literal["write", "read", "admin"]
-KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
+KEY_KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
 
-REMEMBERED_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 """How long a key is taken for good without asking again: a revoked key works no longer than this."""
 
 _BASE62 = string.digits + string.ascii_letters
 _SECRET_CHARACTERS = 43
-_REMEMBERED_KEYS = 10_000
+_MAX_CACHED_KEYS = 10_000
 
 _CREATE = "INSERT INTO ledger.api_key (id, workspace, kind, hash) VALUES (%s, %s, %s, %s)"
 _FIND = """
@@ -45,7 +45,7 @@ WHERE workspace = %s AND id = %s
 """
 
 
-class Key(NamedTuple):
+class ApiKey(NamedTuple):
     """Whom a request speaks for, and what it may do."""
 
     id: str
@@ -53,7 +53,7 @@ class Key(NamedTuple):
     kind: KeyKind
 
 
-class NewKey(NamedTuple):
+class CreatedKey(NamedTuple):
     """A key that was just made; its text is shown this once."""
 
     id: str
@@ -73,67 +73,67 @@ class KeyRow(NamedTuple):
     revoked_at: datetime | None
 
 
-class Keys:
+class ApiKeys:
     """Makes, lists, revokes and recognises keys."""
 
     def __init__(self, store: LedgerDatastore) -> None:
         self._store = store
-        self._remembered: dict[bytes, tuple[float, Key | None]] = {}
+        self._cache: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._lock = threading.Lock()
 
-    def create(self, workspace: int, kind: str) -> NewKey:
+    def create(self, workspace: int, kind: str) -> CreatedKey:
         """Make a key of a kind (write, read or admin) and return its text, this once."""
-        if kind not in KINDS:
-            raise InvalidRequest(f"a key's kind is one of {', '.join(KINDS)}", kind=kind)
+        if kind not in KEY_KINDS:
+            raise InvalidRequest(f"a key's kind is one of {', '.join(KEY_KINDS)}", kind=kind)
         key_id = _random(12)
         secret = _random(_SECRET_CHARACTERS)
         body = f"cdp_live_{kind}_{key_id}_{secret}"
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             connection.execute(_CREATE, (key_id, workspace, kind, _hash(secret)))
-        return NewKey(key_id, workspace, kind, f"{body}_{_checksum(body)}")
+        return CreatedKey(key_id, workspace, kind, f"{body}_{_checksum(body)}")
 
     def list(self, workspace: int) -> Sequence[KeyRow]:
         """Return a workspace's keys, oldest first, revoked ones too."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             return [KeyRow(*row) for row in connection.execute(_LIST, (workspace,)).fetchall()]
 
     def revoke(self, workspace: int, key_id: str) -> None:
         """Make a key useless within five seconds, here and in other processes."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             found = connection.execute(_REVOKE, (workspace, key_id)).rowcount
         with self._lock:
-            self._remembered.clear()
+            self._cache.clear()
         if not found:
             raise NotFound(f"there is no key {key_id} in this workspace", id=key_id)
 
-    def recognised(self, text: str) -> tuple[bool, Key | None]:
+    def cached(self, text: str) -> tuple[bool, ApiKey | None]:
         """Return (whether the answer is known without asking the database, the answer)."""
-        parsed = parse(text)
+        parsed = parse_key(text)
         if parsed is None:
             return True, None
-        remembered = self._remembered.get(_hash(text))
+        remembered = self._cache.get(_hash(text))
         if remembered is None or remembered[0] < time.monotonic():
             return False, None
         return True, remembered[1]
 
-    def authenticate(self, text: str) -> Key | None:
+    def authenticate(self, text: str) -> ApiKey | None:
         """Return the key that the text is, or None if it is not, or no longer, one of ours."""
-        known, key = self.recognised(text)
+        known, key = self.cached(text)
         if known:
             return key
-        key_id, secret = parse(text) or ("", "")
-        with self._store.asking() as connection:
+        key_id, secret = parse_key(text) or ("", "")
+        with self._store.connection() as connection:
             row = connection.execute(_FIND, (key_id,)).fetchone()
         if row is not None and compare_digest(bytes(row[2]), _hash(secret)):
-            key = Key(key_id, row[0], row[1])
+            key = ApiKey(key_id, row[0], row[1])
         with self._lock:
-            if len(self._remembered) > _REMEMBERED_KEYS:
-                self._remembered.clear()
-            self._remembered[_hash(text)] = (time.monotonic() + REMEMBERED_SECONDS, key)
+            if len(self._cache) > _MAX_CACHED_KEYS:
+                self._cache.clear()
+            self._cache[_hash(text)] = (time.monotonic() + CACHE_SECONDS, key)
         return key
 
 
-def parse(text: str) -> tuple[str, str] | None:
+def parse_key(text: str) -> tuple[str, str] | None:
     """Return (id, secret) of a well-formed key, or None."""
     body, _, checksum = text.rpartition("_")
     parts = body.split("_")

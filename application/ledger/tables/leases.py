@@ -15,12 +15,14 @@ from psycopg import Connection
 
 from domain.core import sanitise
 
-State = Literal["waiting", "sending", "delivered", "failed"]
+DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
 
-LEASE = timedelta(seconds=60)
+LEASE_DURATION = timedelta(seconds=60)
 """After so long others may take a delivery that was handed out."""
 
-_TURN = 0x64656C69  # any number of our own: who hands out deliveries waits here for their turn
+_ACQUIRE_LOCK = (
+    0x64656C69  # any number of our own: who hands out deliveries waits here for their turn
+)
 
 _LAPSE = """
 UPDATE ledger.delivery SET state = 'waiting', worker = NULL, leased_until = NULL
@@ -104,19 +106,19 @@ WHERE it.workspace = held.workspace AND it.id = held.id
     AND it.fence = held.fence AND it.state = 'sending'
 """
 
-Lane = tuple[int, str]
+QueueKey = tuple[int, str]
 """A workspace, and what deliveries queue for in it: see `application.ledger.tables.outbox`."""
 
 
-class Leased(NamedTuple):
+class LeasedDelivery(NamedTuple):
     """A delivery that was handed out."""
 
     workspace: int
     id: UUID
     rule: str
     version: int
-    person: UUID | None
-    lane: str
+    profile_stream: UUID | None
+    queue: str
     action: bytes
     context: bytes
     created_at: datetime
@@ -128,8 +130,8 @@ class Leased(NamedTuple):
 class Attempt(NamedTuple):
     """One attempt, and what the delivery is from then on."""
 
-    of: Leased
-    state: State
+    delivery: LeasedDelivery
+    state: DeliveryState
     step: int
     due_at: datetime | None
     reason: str | None
@@ -140,12 +142,12 @@ class Attempt(NamedTuple):
     reply: bytes | None = None
 
 
-def lapse(connection: Connection[Any], now: datetime) -> int:
+def release_expired(connection: Connection[Any], now: datetime) -> int:
     """Let deliveries whose lease has lapsed be handed out again; return how many there were."""
     return connection.execute(_LAPSE, (now,)).rowcount
 
 
-def lanes(connection: Connection[Any], worker: UUID, now: datetime) -> Sequence[Lane]:
+def due_queues(connection: Connection[Any], worker: UUID, now: datetime) -> Sequence[QueueKey]:
     """Return where something is due that this worker may take.
 
     A lane is one worker's as long as that one has deliveries of it, so that the limits of an endpoint
@@ -154,46 +156,46 @@ def lanes(connection: Connection[Any], worker: UUID, now: datetime) -> Sequence[
     return connection.execute(_LANES, {"worker": worker, "now": now}).fetchall()
 
 
-def lease(
+def acquire(
     connection: Connection[Any],
     worker: UUID,
     now: datetime,
-    room: Callable[[Sequence[Lane]], Mapping[Lane, int]],
-) -> Sequence[Leased]:
+    capacity: Callable[[Sequence[QueueKey]], Mapping[QueueKey, int]],
+) -> Sequence[LeasedDelivery]:
     """Hand out what is due, the longest due first; ``room`` says how many of which lanes."""
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_TURN,))
-        wanted = room(lanes(connection, worker, now))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ACQUIRE_LOCK,))
+        wanted = capacity(due_queues(connection, worker, now))
         if not wanted:
             return []
         asked = {
             "worker": worker,
             "now": now,
-            "until": now + LEASE,
+            "until": now + LEASE_DURATION,
             "workspaces": [workspace for workspace, _ in wanted],
             "lanes": [lane for _, lane in wanted],
             "room": list(wanted.values()),
         }
-        return [Leased(*row) for row in connection.execute(_LEASE, asked).fetchall()]
+        return [LeasedDelivery(*row) for row in connection.execute(_LEASE, asked).fetchall()]
 
 
-def finish(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[tuple[int, UUID]]:
+def complete(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[tuple[int, UUID]]:
     """Write what became of deliveries; return those whose lease was still held, the others are refused."""
-    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.of[:2])]
+    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.delivery[:2])]
     columns = list(map(list, zip(*rows, strict=True)))
     return set(connection.execute(_FINISH, columns).fetchall()) if rows else set()
 
 
-def give_back(connection: Connection[Any], held: Sequence[Leased]) -> None:
+def release(connection: Connection[Any], deliveries: Sequence[LeasedDelivery]) -> None:
     """Let others have deliveries that were handed out and not begun."""
-    if held:
-        rows = [(it.workspace, it.id, it.fence) for it in sorted(held, key=lambda it: it[:2])]
+    if deliveries:
+        rows = [(it.workspace, it.id, it.fence) for it in sorted(deliveries, key=lambda it: it[:2])]
         connection.execute(_GIVE_BACK, list(map(list, zip(*rows, strict=True))))
 
 
 def _attempt_row(it: Attempt) -> tuple[Any, ...]:
-    reason, error = (text and sanitise.text(text) for text in (it.reason, it.error))
+    reason, error = (text and sanitise.storable_text(text) for text in (it.reason, it.error))
     ms = round(it.seconds * 1_000)
-    of = it.of
+    of = it.delivery
     told = (it.state, it.step, it.due_at, reason, it.at, ms, it.status, error, it.reply)
     return (of.workspace, of.id, of.fence, *told)

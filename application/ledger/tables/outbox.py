@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from domain.core import sanitise
 
-COMMANDS = "commands"
+COMMAND_QUEUE = "commands"
 """The lane of all actions that enter the ledger again; no endpoint has this id."""
 
 _ENQUEUE = """
@@ -39,7 +39,7 @@ class NewDelivery(NamedTuple):
     cause: str
     """What triggered it."""
 
-    person: UUID | None
+    profile_stream: UUID | None
     """One of the streams of the person it is about: erasing them blanks it."""
 
     action: bytes
@@ -48,7 +48,7 @@ class NewDelivery(NamedTuple):
     context: bytes
     """JSON for templates: ``event``, ``customer``, ``client``; and ``depth``, how many rules led here."""
 
-    due: datetime
+    due_at: datetime
 
 
 class _Webhook(msgspec.Struct):
@@ -74,14 +74,24 @@ def enqueue(connection: Connection[Any], workspace: int, deliveries: Sequence[Ne
 
 
 def _row(it: NewDelivery) -> tuple[Any, ...]:
-    cause, lane = sanitise.text(it.cause), sanitise.text(lane_of(it.action))
-    return (it.id, it.rule, it.version, cause, it.person, lane, it.action, it.context, it.due)
+    cause, lane = sanitise.storable_text(it.cause), sanitise.storable_text(queue_of(it.action))
+    return (
+        it.id,
+        it.rule,
+        it.version,
+        cause,
+        it.profile_stream,
+        lane,
+        it.action,
+        it.context,
+        it.due_at,
+    )
 
 
-def lane_of(action: bytes) -> str:
+def queue_of(action: bytes) -> str:
     """Return what an action queues for: its endpoint, or the ledger."""
     try:
         webhook = _action(action).webhook
     except msgspec.DecodeError:
-        return COMMANDS
-    return COMMANDS if webhook is None else webhook.endpoint
+        return COMMAND_QUEUE
+    return COMMAND_QUEUE if webhook is None else webhook.endpoint

@@ -45,10 +45,10 @@ UPDATE ledger.rejected SET raw = '', message_id = NULL, message = 'erased, with 
 WHERE workspace = %s AND digest = ANY (%s)
 """
 
-_SHORT = 6
+_MIN_DISTINCTIVE_LENGTH = 6
 """Characters that a name has at least to be taken for one wherever it stands."""
 
-_MOST_UNPACKED = 16 * 1024 * 1024
+_MAX_UNPACKED_BYTES = 16 * 1024 * 1024
 
 
 class RejectedRow(NamedTuple):
@@ -64,7 +64,7 @@ class RejectedRow(NamedTuple):
     times: int
 
 
-def rejected(
+def list_rejected(
     store: LedgerDatastore,
     workspace: int,
     *,
@@ -87,11 +87,11 @@ def rejected(
         params.extend(before)
     sql += " ORDER BY received_at DESC, digest DESC LIMIT %s"
     params.append(limit)
-    with store.asking() as connection:
+    with store.connection() as connection:
         return [RejectedRow(*row) for row in connection.execute(sql, params).fetchall()]
 
 
-def keep(
+def store_rejections(
     cursor: Cursor[Any], workspace: int, secret: bytes, rejections: Sequence[Rejection]
 ) -> None:
     """Keep what is refused; of what was refused before, only count that it came again."""
@@ -113,7 +113,7 @@ def _storable(text: str | None) -> str | None:
     return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
-def forget_rejected(
+def blank_rejected(
     connection: Connection[Any], workspace: int, identifiers: Iterable[Identifier]
 ) -> int:
     """Blank what was refused and names any of these; return how many there were.
@@ -124,7 +124,7 @@ def forget_rejected(
     wanted = sorted({_escaped(it).lower() for name in names for it in _spellings(name)})
     if not wanted:
         return 0
-    sought = [_sought(name) for name in names]
+    sought = [_name_matcher(name) for name in names]
     rows = connection.execute(_MAY_NAME, (workspace, wanted)).fetchall()
     found = [digest for digest, raw in rows if any(it(_unpacked(raw)) for it in sought)]
     return connection.execute(_BLANK, (workspace, found)).rowcount if found else 0
@@ -144,7 +144,7 @@ def _escaped(data: bytes) -> str:
     )
 
 
-def _sought(name: str) -> Callable[[bytes], bool]:
+def _name_matcher(name: str) -> Callable[[bytes], bool]:
     """Return what tells whether a document names it.
 
     A short name, or a number, may be anything else as well: in JSON it counts as the value of an id.
@@ -152,7 +152,7 @@ def _sought(name: str) -> Callable[[bytes], bool]:
     spelt = b"|".join(re.escape(it) for it in sorted(_spellings(name)))
     whole = re.compile(rb"(?<![0-9a-z_])(?:%b)(?![0-9a-z_])" % spelt, re.IGNORECASE)
     as_id = re.compile(rb'id"\s*:\s*"?(?:%b)(?![0-9a-z_])' % spelt, re.IGNORECASE)
-    telling = len(name) >= _SHORT and not name.isdecimal()
+    telling = len(name) >= _MIN_DISTINCTIVE_LENGTH and not name.isdecimal()
 
     def names(document: bytes) -> bool:
         is_json = document.lstrip()[:1] in {b"{", b"["}
@@ -166,5 +166,5 @@ def _unpacked(raw: bytes) -> bytes:
     if raw[:2] != b"\x1f\x8b":
         return raw
     with suppress(zlib.error):
-        return zlib.decompressobj(wbits=31).decompress(raw, _MOST_UNPACKED)
+        return zlib.decompressobj(wbits=31).decompress(raw, _MAX_UNPACKED_BYTES)
     return raw

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from application.ledger.read import history
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 
 _COLUMNS = "workspace, id, version, definition, position, created_at"
 
@@ -53,7 +53,7 @@ _MOVE = "UPDATE ledger.outbound_stream SET position = %s WHERE workspace = %s AN
 _WAIT = "SELECT FROM ledger.outbound_stream WHERE workspace = %s ORDER BY id FOR UPDATE"
 
 
-class Stream(NamedTuple):
+class SubscriptionRow(NamedTuple):
     """One outbound stream."""
 
     workspace: int
@@ -68,7 +68,7 @@ class Stream(NamedTuple):
     created_at: datetime
 
 
-def create(  # noqa: PLR0917 - the columns
+def insert(  # noqa: PLR0917 - the columns
     connection: Connection[Any],
     workspace: int,
     id_: str,
@@ -80,7 +80,7 @@ def create(  # noqa: PLR0917 - the columns
     return bool(connection.execute(_CREATE, (id_, definition, after, now, workspace)).rowcount)
 
 
-def change(connection: Connection[Any], workspace: int, id_: str, definition: bytes) -> None:
+def update(connection: Connection[Any], workspace: int, id_: str, definition: bytes) -> None:
     """Let it send other things from where it is."""
     connection.execute(_CHANGE, (definition, workspace, id_, definition))
 
@@ -90,46 +90,55 @@ def delete(connection: Connection[Any], workspace: int, id_: str) -> bool:
     return bool(connection.execute(_DELETE, (workspace, id_)).rowcount)
 
 
-def streams(
+def list_subscriptions(
     connection: Connection[Any], workspace: int, after: str, limit: int
-) -> Sequence[Stream]:
+) -> Sequence[SubscriptionRow]:
     """Return a workspace's streams, by id."""
-    return [Stream(*row) for row in connection.execute(_LIST, (workspace, after, limit)).fetchall()]
+    return [
+        SubscriptionRow(*row)
+        for row in connection.execute(_LIST, (workspace, after, limit)).fetchall()
+    ]
 
 
-def find(connection: Connection[Any], workspace: int, id_: str) -> Stream | None:
+def find(connection: Connection[Any], workspace: int, id_: str) -> SubscriptionRow | None:
     """Return one stream."""
     row = connection.execute(_FIND, (workspace, id_)).fetchone()
-    return None if row is None else Stream(*row)
+    return None if row is None else SubscriptionRow(*row)
 
 
-def behind(connection: Connection[Any]) -> Sequence[tuple[int, str]]:
+def lagging(connection: Connection[Any]) -> Sequence[tuple[int, str]]:
     """Return the streams that have not seen the last events of their workspaces."""
     return connection.execute(_BEHIND).fetchall()
 
 
-def hold(connection: Connection[Any], workspace: int, id_: str) -> Stream | None:
+def lock_subscription(
+    connection: Connection[Any], workspace: int, id_: str
+) -> SubscriptionRow | None:
     """Return a stream that nobody else moves until the end of the transaction; None if somebody does."""
     row = connection.execute(_HOLD, (workspace, id_)).fetchone()
-    return None if row is None else Stream(*row)
+    return None if row is None else SubscriptionRow(*row)
 
 
-def following(connection: Connection[Any], stream: Stream, limit: int) -> Sequence[Recorded]:
+def next_events(
+    connection: Connection[Any], subscription: SubscriptionRow, limit: int
+) -> Sequence[RecordedEvent]:
     """Return the events that a stream has yet to see, in order.
 
     Read while the stream is held, as an erasure waits for it: nobody is erased between here and the end
     of the transaction whose data would go out after it.
     """
     with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_READ, (stream.workspace, stream.position, limit)).fetchall()
-    return [history.recorded(row) for row in rows]
+        rows = cursor.execute(
+            _READ, (subscription.workspace, subscription.position, limit)
+        ).fetchall()
+    return [history.recorded_event(row) for row in rows]
 
 
-def move(connection: Connection[Any], stream: Stream, position: int) -> None:
+def advance(connection: Connection[Any], subscription: SubscriptionRow, position: int) -> None:
     """Write up to where a stream has seen everything."""
-    connection.execute(_MOVE, (position, stream.workspace, stream.id))
+    connection.execute(_MOVE, (position, subscription.workspace, subscription.id))
 
 
-def wait_for_turn(connection: Connection[Any], workspace: int) -> None:
+def lock_all(connection: Connection[Any], workspace: int) -> None:
     """Let no stream of the workspace move until the end of the transaction."""
     connection.execute(_WAIT, (workspace,))

@@ -46,7 +46,7 @@ class Workspaces:
         """Make a workspace with an empty ledger.  Raises Conflict if the name is taken."""
         if not name or len(name) > 100 or not name.isprintable() or name != name.strip():
             raise InvalidRequest("a workspace's name is 1 to 100 printable characters", name=name)
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             try:
                 row = connection.execute(_CREATE, (name, secrets.token_bytes(32))).fetchone()
             except psycopg.errors.UniqueViolation:
@@ -56,12 +56,12 @@ class Workspaces:
 
     def list(self) -> list[Workspace]:
         """Return all workspaces, oldest first."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             return [Workspace(*row) for row in connection.execute(_LIST).fetchall()]
 
     def by_name(self, name: str) -> Workspace:
         """Return a workspace.  Raises NotFound, with the names there are."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             row = connection.execute(_BY_NAME, (name,)).fetchone()
         if row is None:
             names = [workspace.name for workspace in self.list()]
@@ -73,7 +73,7 @@ class Workspaces:
 
     def _secret(self, workspace: int) -> bytes:
         """Return the 32 bytes that key a workspace's digests."""
-        with self._store.asking() as connection:
+        with self._store.connection() as connection:
             row = connection.execute(_SECRET, (workspace,)).fetchone()
         if row is None:
             raise NotFound(f"there is no workspace {workspace}")

@@ -7,19 +7,19 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 
-from application.ledger.tables.keys import Key, KeyKind, Keys
+from application.ledger.tables.keys import ApiKey, ApiKeys, KeyKind
 from domain.core.errors import Forbidden, Unauthorized
 
 
-def allow(keys: Keys, *kinds: KeyKind) -> HTTPBearer:
+def require_key(keys: ApiKeys, *kinds: KeyKind) -> HTTPBearer:
     """Return the dependency that lets only keys of these kinds pass."""
-    return _Allowed(keys, kinds)
+    return _KeyBearer(keys, kinds)
 
 
-class _Allowed(HTTPBearer):
+class _KeyBearer(HTTPBearer):
     """Is the scheme and asks the key, so that a question has one dependency to solve."""
 
-    def __init__(self, keys: Keys, kinds: tuple[KeyKind, ...]) -> None:
+    def __init__(self, keys: ApiKeys, kinds: tuple[KeyKind, ...]) -> None:
         super().__init__(
             scheme_name="key",
             description="A key of the workspace; `foldline keys create` makes one.",
@@ -28,7 +28,7 @@ class _Allowed(HTTPBearer):
 
     async def __call__(self, request: HTTPConnection) -> None:
         scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
-        key = await _key(self._keys, text if scheme.lower() == "bearer" else "")
+        key = await _authenticate(self._keys, text if scheme.lower() == "bearer" else "")
         if key is None:
             # One answer whether the key is missing, mistyped, unknown or revoked.
             raise Unauthorized(
@@ -44,14 +44,14 @@ class _Allowed(HTTPBearer):
         request.state.key = key
 
 
-def key_of(request: Request) -> Key:
+def authenticated_key(request: Request) -> ApiKey:
     """Return the key of a request that `allow` let pass."""
     key = request.state.key
-    assert isinstance(key, Key)
+    assert isinstance(key, ApiKey)
     return key
 
 
-async def _key(keys: Keys, text: str) -> Key | None:
-    known, key = keys.recognised(text)
+async def _authenticate(keys: ApiKeys, key_text: str) -> ApiKey | None:
+    known, key = keys.cached(key_text)
     # Only a key that has to be looked up is worth a thread.
-    return key if known else await run_in_threadpool(keys.authenticate, text)
+    return key if known else await run_in_threadpool(keys.authenticate, key_text)

@@ -8,24 +8,24 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from domain.core.errors import Overloaded
-from interfaces.query_connections import AT_ONCE
+from interfaces.query_connections import MAX_CONCURRENT_QUERIES
 
-MOST_WAITING = 256
+MAX_WAITING = 256
 """Questions that may wait for their turn."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class Turns:
+class ConcurrencyLimit:
     """As many threads as there are connections to answer from, and the line before them."""
 
     def __init__(self) -> None:
-        self._limiter = CapacityLimiter(AT_ONCE)
+        self._limiter = CapacityLimiter(MAX_CONCURRENT_QUERIES)
 
-    async def take(self, answer: Callable[..., Answer], *asked: Any) -> Answer:
+    async def run(self, work: Callable[..., Result], *args: Any) -> Result:
         """Run it in a thread when its turn comes.  Raises Overloaded if too many wait."""
-        if self._limiter.statistics().tasks_waiting >= MOST_WAITING:
+        if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
             raise Overloaded(
-                "too many questions are waiting; ask again shortly", waiting=MOST_WAITING
+                "too many questions are waiting; ask again shortly", waiting=MAX_WAITING
             )
-        return await to_thread.run_sync(answer, *asked, limiter=self._limiter)
+        return await to_thread.run_sync(work, *args, limiter=self._limiter)

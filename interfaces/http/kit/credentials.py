@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 def key_in_header(headers: Mapping[bytes, bytes]) -> str | None:
     """Return the key of an Authorization header: ``Basic key:``, ``Basic key``, or ``Bearer key``."""
-    return _key(headers.get(b"authorization", b""))
+    return _key_in_authorization(headers.get(b"authorization", b""))
 
 
 def key_in_query(query_string: bytes) -> str | None:
@@ -22,7 +22,7 @@ def key_in_query(query_string: bytes) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _key(authorization: bytes) -> str | None:
+def _key_in_authorization(authorization: bytes) -> str | None:
     scheme, _, credentials = authorization.strip().partition(b" ")
     match scheme.lower():
         case b"basic":

@@ -6,19 +6,19 @@ import csv
 import io
 from collections.abc import Iterable
 
-CSV = "text/csv"
-_FORMULA = tuple("=+-@\t\r\0")
+CSV_MEDIA_TYPE = "text/csv"
+_FORMULA_PREFIXES = tuple("=+-@\t\r\0")
 
 
-def lines(rows: Iterable[Iterable[str]]) -> bytes:
+def encode_csv(rows: Iterable[Iterable[str]]) -> bytes:
     """Return rows as lines of a CSV.
 
     A cell that a spreadsheet would take for a formula has a ``'`` before it (OWASP ASVS 1.2.10).
     """
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(map(_cells, rows))
+    csv.writer(text, lineterminator="\r\n").writerows(map(_escape_formulas, rows))
     return text.getvalue().encode()
 
 
-def _cells(row: Iterable[str]) -> list[str]:
-    return [f"'{it}" if it.startswith(_FORMULA) else it for it in row]
+def _escape_formulas(row: Iterable[str]) -> list[str]:
+    return [f"'{it}" if it.startswith(_FORMULA_PREFIXES) else it for it in row]

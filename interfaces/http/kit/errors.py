@@ -21,7 +21,7 @@ from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable,
 
 log = structlog.get_logger(__name__)
 
-RETRY = {"Retry-After": "1"}
+RETRY_AFTER = {"Retry-After": "1"}
 
 
 class BodyTooLarge(InvalidRequest):
@@ -36,7 +36,7 @@ class QueryTooSlow(InvalidRequest):
     code = "query_too_slow"
 
 
-STATUS: Mapping[type[FoldlineError], int] = {
+STATUS_BY_ERROR: Mapping[type[FoldlineError], int] = {
     errors.InvalidRequest: 400,
     BodyTooLarge: 413,
     QueryTooSlow: 400,
@@ -48,11 +48,11 @@ STATUS: Mapping[type[FoldlineError], int] = {
     errors.Overloaded: 503,
     errors.LedgerUnavailable: 503,
     errors.UnsafeServer: 503,
-    errors.HoleInLedger: 503,
+    errors.LedgerGap: 503,
 }
 """Every error that may reach a client.  A new one in `domain.core.errors` gets its line here."""
 
-UNTOLD = (errors.LedgerUnavailable, errors.UnsafeServer)
+HIDDEN_DETAILS = (errors.LedgerUnavailable, errors.UnsafeServer)
 """Their facts (hosts, roles, settings) are for the operator's log, not for the client."""
 
 
@@ -67,7 +67,7 @@ class Problem(BaseModel):
 _COMPONENTS = "#/components/schemas"
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route that may answer with these refusals."""
     return {
         status: {
@@ -79,7 +79,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def problem(
+def problem_response(
     status: int,
     code: str,
     message: str,
@@ -96,30 +96,34 @@ def problem(
     )
 
 
-def refusal(error: FoldlineError) -> Response:
+def error_response(error: FoldlineError) -> Response:
     """Return the answer to a request that was refused."""
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    told = not isinstance(error, UNTOLD)
+    status = next(
+        (STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR), 500
+    )
+    told = not isinstance(error, HIDDEN_DETAILS)
     if not told:
         log.warning("refused", code=error.code, message=str(error), **error.details)
-    headers = {503: RETRY, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
-    return problem(status, error.code, str(error), error.details if told else None, headers)
+    headers = {503: RETRY_AFTER, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
+    return problem_response(
+        status, error.code, str(error), error.details if told else None, headers
+    )
 
 
-def install(api: FastAPI, driver_error: type[Exception]) -> None:
+def install_error_handlers(api: FastAPI, driver_error: type[Exception]) -> None:
     """Give every error of the application its answer, and its place in the documentation.
 
     ``driver_error`` is the base of the database driver's own errors, which reads of the ledger raise.
     """
     for kind, handler in (
-        (FoldlineError, _refused),
-        (HTTPException, _unroutable),
-        (RequestValidationError, _invalid),
-        (exc.DBAPIError, _database),
-        (exc.TimeoutError, _no_connection),
-        (driver_error, _database),
-        (ClientDisconnect, _gone),
-        (Exception, _unexpected),
+        (FoldlineError, _on_foldline_error),
+        (HTTPException, _on_http_exception),
+        (RequestValidationError, _on_validation_error),
+        (exc.DBAPIError, _on_database_error),
+        (exc.TimeoutError, _on_pool_timeout),
+        (driver_error, _on_database_error),
+        (ClientDisconnect, _on_client_disconnect),
+        (Exception, _on_unexpected_error),
     ):
         api.add_exception_handler(kind, handler)
     described = api.openapi
@@ -133,69 +137,75 @@ def install(api: FastAPI, driver_error: type[Exception]) -> None:
     api.openapi = openapi  # type: ignore[method-assign]
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _on_foldline_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, FoldlineError)
-    return refusal(error)
+    return error_response(error)
 
 
-async def _unroutable(request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     facts = {"method": request.method, "path": request.url.path}
     if error.status_code == 404:
         told = f"there is no {request.method} {request.url.path}; /docs lists what there is"
-        return problem(404, "no_such_route", told, facts)
+        return problem_response(404, "no_such_route", told, facts)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         told = f"{request.url.path} takes {allowed}, not {request.method}"
-        return problem(405, "method_not_allowed", told, facts, error.headers)
+        return problem_response(405, "method_not_allowed", told, facts, error.headers)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
-    return problem(error.status_code, code, str(error.detail or phrase), None, error.headers)
+    return problem_response(
+        error.status_code, code, str(error.detail or phrase), None, error.headers
+    )
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
         {"in": str(place), "name": ".".join(map(str, names)), "problem": it["msg"]}
         for it in error.errors()
         for place, *names in (it["loc"],)
     ]
-    return refusal(incorrect(wrong))
+    return error_response(validation_error(wrong))
 
 
-def incorrect(wrong: Sequence[Mapping[str, str]]) -> InvalidRequest:
+def validation_error(problems: Sequence[Mapping[str, str]]) -> InvalidRequest:
     """Return the refusal of a request, by its wrong parts: each with ``in``, ``name``, ``problem``."""
-    told = "; ".join(f"{it['name'] or it['in']}: {it['problem']}" for it in wrong)
-    return InvalidRequest(f"correct this and send it again: {told}", errors=wrong)
+    told = "; ".join(f"{it['name'] or it['in']}: {it['problem']}" for it in problems)
+    return InvalidRequest(f"correct this and send it again: {told}", errors=problems)
 
 
-async def _database(request: Request, error: Exception) -> Response:
+async def _on_database_error(request: Request, error: Exception) -> Response:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     state = getattr(cause, "sqlstate", None)
     if state == "57014":
-        return refusal(
+        return error_response(
             QueryTooSlow("this takes the database too long; narrow it, for example by from and to")
         )
     if state is not None and state[:2] == "22":
         log.warning("the database refused a value", error=str(cause), route=_route(request))
-        return refusal(InvalidRequest("a value cannot be used: it is out of range or not a text"))
+        return error_response(
+            InvalidRequest("a value cannot be used: it is out of range or not a text")
+        )
     if state is None or state[:2] in {"08", "53", "57"} or state == "55P03":
         log.warning("the database does not answer", error=str(cause))
-        return refusal(LedgerUnavailable("the database does not answer; try again shortly"))
-    return await _unexpected(request, error)
+        return error_response(LedgerUnavailable("the database does not answer; try again shortly"))
+    return await _on_unexpected_error(request, error)
 
 
-async def _no_connection(_: Request, __: Exception) -> Response:
-    return refusal(Overloaded("too many questions at once; try again shortly"))
+async def _on_pool_timeout(_: Request, __: Exception) -> Response:
+    return error_response(Overloaded("too many questions at once; try again shortly"))
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    return problem(400, "client_disconnected", "the request ended before its body did")
+async def _on_client_disconnect(_: Request, __: Exception) -> Response:
+    return problem_response(400, "client_disconnected", "the request ended before its body did")
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
     log.error("unexpected error", route=_route(request), method=request.method, exc_info=error)
-    return problem(500, "internal_error", "this is a fault of the server, which has logged it")
+    return problem_response(
+        500, "internal_error", "this is a fault of the server, which has logged it"
+    )
 
 
 def _route(request: Request) -> str | None:

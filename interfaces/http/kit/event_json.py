@@ -11,95 +11,95 @@ from msgspec import Raw
 
 from domain.core.identifiers import Identifier
 from domain.events.events import (
-    AttributeArchived,
-    AttributeDefined,
-    Decree,
+    CommandEvent,
+    ComputedAttributeArchived,
+    ComputedAttributeDefined,
     Event,
     FunnelArchived,
     FunnelDefined,
     IdentifiersLinked,
-    Listed,
-    Merged,
+    ManualListChanged,
     MessageEvent,
+    ProfilesMerged,
+    ProfilesUnmerged,
     SegmentArchived,
     SegmentDefined,
-    Unmerged,
 )
-from domain.events.recorded import Recorded
-from domain.events.rule_events import RuleDecree, RuleDefined
+from domain.events.recorded import RecordedEvent
+from domain.events.rule_events import RuleDefined, RuleStatusChanged
 from projections.kit import received
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 
-_HEADER = frozenset(("originator_id", "originator_version", "id"))
-_CAUSE = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
-_RECEIVED = frozenset(("payload", "raw"))
-_DECIDED = (
-    Merged
-    | Unmerged
-    | Decree
-    | Listed
+_HEADER_FIELDS = frozenset(("originator_id", "originator_version", "id"))
+_CAUSE_FIELDS = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
+_RECEIVED_FIELDS = frozenset(("payload", "raw"))
+_COMMAND_EVENTS = (
+    ProfilesMerged
+    | ProfilesUnmerged
+    | CommandEvent
+    | ManualListChanged
     | SegmentDefined
     | SegmentArchived
     | FunnelDefined
     | FunnelArchived
-    | AttributeDefined
-    | AttributeArchived
+    | ComputedAttributeDefined
+    | ComputedAttributeArchived
     | RuleDefined
-    | RuleDecree
+    | RuleStatusChanged
 )
 
 
-def place_of(recorded: Recorded) -> dict[str, Any]:
+def position_fields(recorded: RecordedEvent) -> dict[str, Any]:
     """Return where an event is in the ledger, and what it is."""
     event = recorded.event
     return {
         "position": recorded.position,
         "stream": recorded.stream,
         "version": recorded.version,
-        "recorded_at": shown(recorded.recorded_at),
+        "recorded_at": format_utc(recorded.recorded_at),
         "topic": None if event is None else event.TOPIC,
         "id": None if event is None else event.id,
     }
 
 
-def cause_of(event: Event) -> dict[str, Any]:
+def cause_fields(event: Event) -> dict[str, Any]:
     """Return what made the event: a message, the event that showed a link, somebody's decision."""
     if isinstance(event, IdentifiersLinked):
         return {"event": event.shown_by}
     cause: dict[str, Any] = {}
     if isinstance(event, MessageEvent):
         cause = {"message_id": event.message_id, "source": event.source}
-    if isinstance(event, _DECIDED) and event.actor:
+    if isinstance(event, _COMMAND_EVENTS) and event.actor:
         cause |= {"actor": event.actor, "reason": event.reason}
     return cause
 
 
-def data_of(event: Event) -> dict[str, Any]:
+def data_fields(event: Event) -> dict[str, Any]:
     """Return what the event says, but for its place, its cause and what was received."""
     return {
-        name: _shown(getattr(event, name))
+        name: _json_value(getattr(event, name))
         for name in event.__struct_fields__
-        if name not in _HEADER | _CAUSE | _RECEIVED
+        if name not in _HEADER_FIELDS | _CAUSE_FIELDS | _RECEIVED_FIELDS
     }
 
 
-def received_of(event: Event) -> dict[str, Any]:
+def received_fields(event: Event) -> dict[str, Any]:
     """Return what was received, if the event records a message."""
-    return received.shown(event) if isinstance(event, MessageEvent) else {}
+    return received.received_json(event) if isinstance(event, MessageEvent) else {}
 
 
-def encode(answer: Any) -> bytes:
+def encode_json(answer: Any) -> bytes:
     """Return an answer as JSON."""
     return msgspec.json.encode(answer, enc_hook=str)
 
 
-def _shown(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Identifier):
         return value._asdict()
     if isinstance(value, tuple):
-        return [_shown(it) for it in value]
+        return [_json_value(it) for it in value]
     if isinstance(value, datetime):
-        return shown(value)
+        return format_utc(value)
     if isinstance(value, bytes):  # JSON: a segment's condition, what an attribute is, a rule does
         return Raw(value) if value else None
     return str(value) if isinstance(value, UUID) else value

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from domain.core.errors import InvalidRequest
 
-HEADER = {
+OPENAPI_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -16,7 +16,7 @@ HEADER = {
 """How a route that takes one says so in OpenAPI."""
 
 
-def key_in(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """Return the key of a request, if it has one.  Raises InvalidRequest."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):

@@ -17,14 +17,14 @@ def rfc3339(instant: datetime) -> str:
 Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 
-class Listed(BaseModel):
+class Page(BaseModel):
     """What every list has beside its rows."""
 
     next: str | None = Field(default=None, description="Cursor of the next page; null at the end.")
     projected_to: int = Field(description="Position of the ledger that the rows account for.")
 
 
-def answered(answer: BaseModel, status: int = 200) -> Response:
+def json_response(answer: BaseModel, status: int = 200) -> Response:
     """Return a model as JSON; it is not validated again on its way out."""
     body = answer.__pydantic_serializer__.to_json(answer, by_alias=True)
     return Response(body, status_code=status, media_type="application/json")

@@ -18,15 +18,15 @@ from domain.core.time import parse_instant
 
 Document = dict[str, Any]
 
-PLAIN = re.compile(r"[^\s.\[\]=!<>\"']+")
+PLAIN_NAME = re.compile(r"[^\s.\[\]=!<>\"']+")
 _UNITS = {"DAYS": "d", "HOURS": "h", "MINUTES": "m"}
-_PAYLOAD = {
+_PAYLOAD_OPERATORS = {
     **{it: it.lower() for it in ("EQ", "NE", "LT", "LTE", "GT", "GTE")},
     "SW": "starts_with",
     "EW": "ends_with",
     "CON": "contains",
 }
-_TIMES: Mapping[str, Callable[[int], Document]] = {
+_COUNT_OPERATORS: Mapping[str, Callable[[int], Document]] = {
     "IS": lambda it: {"exactly": it},
     "LESS_THAN": lambda it: {"at_most": it - 1},
     "LESS_OR_EQUAL": lambda it: {"at_most": it},
@@ -35,57 +35,60 @@ _TIMES: Mapping[str, Callable[[int], Document]] = {
 }
 
 
-def translated(event: Any, place: str) -> Document:
+def translate_event(event: Any, pointer: str) -> Document:
     """Return the condition of one event.  Raises InvalidRequest with the place."""
     members = {"definitionId", "occurrenceCondition", "timelineCondition", "payloadConditions"}
-    asked = object_at(event, place, members)
+    asked = expect_object(event, pointer, members)
     name = asked.get("definitionId")
     if not isinstance(name, str):
-        raise InvalidRequest("an event needs its `definitionId`", path=place)
-    payload = enumerate(list_at(asked.get("payloadConditions", []), f"{place}/payloadConditions"))
+        raise InvalidRequest("an event needs its `definitionId`", path=pointer)
+    payload = enumerate(
+        expect_list(asked.get("payloadConditions", []), f"{pointer}/payloadConditions")
+    )
     what: Document = {"event": name}
-    where = [_payload(it, f"{place}/payloadConditions/{at}") for at, it in payload]
+    where = [_payload_comparison(it, f"{pointer}/payloadConditions/{at}") for at, it in payload]
     if where:
         what["where"] = where
-    count = _count(asked.get("occurrenceCondition"), f"{place}/occurrenceCondition")
+    count = _occurrence_count(asked.get("occurrenceCondition"), f"{pointer}/occurrenceCondition")
     window = asked.get("timelineCondition") or {"occurred": "ALL", "operator": "EMPTY"}
-    return _timeline(what, count, window, f"{place}/timelineCondition")
+    return _apply_timeline(what, count, window, f"{pointer}/timelineCondition")
 
 
-def _count(asked: Any, place: str) -> Document:
-    if asked is None:
+def _occurrence_count(occurrence_condition: Any, pointer: str) -> Document:
+    if occurrence_condition is None:
         return {"at_least": 1}
-    occurrence = object_at(asked, place, {"operation", "times"})
+    occurrence = expect_object(occurrence_condition, pointer, {"operation", "times"})
     times, how = occurrence.get("times"), occurrence.get("operation")
     if (
         not isinstance(how, str)
-        or how not in _TIMES
+        or how not in _COUNT_OPERATORS
         or not isinstance(times, int)
         or isinstance(times, bool)
     ):
         raise InvalidRequest(
-            f"write an `operation` of {', '.join(_TIMES)}, and `times`", path=place
+            f"write an `operation` of {', '.join(_COUNT_OPERATORS)}, and `times`", path=pointer
         )
-    count = _TIMES[how](times)
+    count = _COUNT_OPERATORS[how](times)
     if min(count.values()) < 0:
-        raise InvalidRequest("nothing happens fewer than 0 times", path=place)
+        raise InvalidRequest("nothing happens fewer than 0 times", path=pointer)
     return count
 
 
-def _payload(asked: Any, place: str) -> Document:
-    said = object_at(asked, place, {"attribute", "operator", "value"})
+def _payload_comparison(payload_condition: Any, pointer: str) -> Document:
+    said = expect_object(payload_condition, pointer, {"attribute", "operator", "value"})
     name, op, value = (said.get(it) for it in ("attribute", "operator", "value"))
-    if not isinstance(name, str) or not isinstance(op, str) or op not in _PAYLOAD:
+    if not isinstance(name, str) or not isinstance(op, str) or op not in _PAYLOAD_OPERATORS:
         raise InvalidRequest(
-            f"write `attribute`, an `operator` of {', '.join(_PAYLOAD)}, `value`", path=place
+            f"write `attribute`, an `operator` of {', '.join(_PAYLOAD_OPERATORS)}, `value`",
+            path=pointer,
         )
-    path = f"properties.{name}" if PLAIN.fullmatch(name) else f"properties[{json.dumps(name)}]"
-    return _comparison(path, _PAYLOAD[op], value, place)
+    path = f"properties.{name}" if PLAIN_NAME.fullmatch(name) else f"properties[{json.dumps(name)}]"
+    return _comparison(path, _PAYLOAD_OPERATORS[op], value, pointer)
 
 
-def _comparison(path: str, op: str, value: Any, place: str) -> Document:
+def _comparison(path: str, op: str, value: Any, pointer: str) -> Document:
     """Compare a property; Infobip writes every value as text, so a number's text stands for both."""
-    number = _number(value)
+    number = _parse_number(value)
     if number is not None and op in {"eq", "ne"}:
         op, value = ("in" if op == "eq" else "not_in"), [value, number]
     elif number is not None and op in {"lt", "lte", "gt", "gte"}:
@@ -93,44 +96,50 @@ def _comparison(path: str, op: str, value: Any, place: str) -> Document:
     elif isinstance(value, str) and parse_instant(value) is not None and op in {"lt", "gt"}:
         op = "before" if op == "lt" else "after"
     test = {"path": path, "op": op, "value": value}
-    checked({"event": "", "where": [test]}, place)
+    validated({"event": "", "where": [test]}, pointer)
     return test
 
 
-def _number(value: Any) -> float | None:
+def _parse_number(value: Any) -> float | None:
     if not isinstance(value, str) or not re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", value, re.ASCII):
         return None
     return float(value) if "." in value else int(value)
 
 
-def _timeline(what: Document, count: Document, asked: Any, place: str) -> Document:
-    window = object_at(asked, place, {"occurred", "operator", "start", "end", "units"})
+def _apply_timeline(
+    event_condition: Document, count: Document, timeline_condition: Any, pointer: str
+) -> Document:
+    window = expect_object(
+        timeline_condition, pointer, {"occurred", "operator", "start", "end", "units"}
+    )
     which, op = window.get("occurred", "ALL"), window.get("operator", "EMPTY")
     if which not in ("ALL", "FIRST", "LAST", "NOT"):
-        raise InvalidRequest("`occurred` is ALL, FIRST, LAST or NOT", path=place)
+        raise InvalidRequest("`occurred` is ALL, FIRST, LAST or NOT", path=pointer)
     if op == "EMPTY":
-        test = what | {"count": count}
+        test = event_condition | {"count": count}
         return {"none": [test]} if which == "NOT" else test
     name, _, absolute = str(op).partition("_")
     if name not in {"AFTER", "BEFORE", "BETWEEN"} or absolute not in {"", "ABS"}:
         raise InvalidRequest(
-            "`operator` is EMPTY, AFTER, BEFORE, BETWEEN, or one of those with _ABS", path=place
+            "`operator` is EMPTY, AFTER, BEFORE, BETWEEN, or one of those with _ABS", path=pointer
         )
-    ends = _ends(window, name, bool(absolute), place)
+    ends = _window_bounds(window, name, bool(absolute), pointer)
     if which in {"ALL", "NOT"}:
-        whole = _all(what, count, ends, bool(absolute), place)
+        whole = _count_in_window(event_condition, count, ends, bool(absolute), pointer)
         return {"none": [whole]} if which == "NOT" else whole
-    one = _one_absolute if absolute else _one_relative
-    return {"all": [what | {"count": count}, *one(what, which, *ends)]}
+    one = _occurrence_absolute if absolute else _occurrence_relative
+    return {"all": [event_condition | {"count": count}, *one(event_condition, which, *ends)]}
 
 
-def _ends(window: Document, name: str, absolute: bool, place: str) -> tuple[Any, Any]:
+def _window_bounds(
+    window: Document, operator: str, absolute: bool, pointer: str
+) -> tuple[Any, Any]:
     """Return the older and the newer end; None where it is open."""
     start, end = window.get("start"), window.get("end")
-    if name != "BETWEEN":  # one end is asked for, whichever member it is written in
+    if operator != "BETWEEN":  # one end is asked for, whichever member it is written in
         only = end if start is None else start
-        start, end = (only, None) if name == "AFTER" else (None, only)
-    wanted = {"AFTER": 1, "BEFORE": 1, "BETWEEN": 2}[name]
+        start, end = (only, None) if operator == "AFTER" else (None, only)
+    wanted = {"AFTER": 1, "BEFORE": 1, "BETWEEN": 2}[operator]
     given = [it for it in (start, end) if it is not None]
     if absolute:
         fit = all(isinstance(it, str) and parse_instant(it) is not None for it in given)
@@ -143,20 +152,24 @@ def _ends(window: Document, name: str, absolute: bool, place: str) -> tuple[Any,
             start, end = max(given), min(given)
         start, end = (None if it is None else f"{it}{unit}" for it in (start, end))
     if len(given) != wanted or not fit:
-        raise InvalidRequest(f"{name} needs {wanted} of `start`, `end`; {hint}", path=place)
+        raise InvalidRequest(f"{operator} needs {wanted} of `start`, `end`; {hint}", path=pointer)
     return start, end
 
 
-def _all(
-    what: Document, count: Document, ends: tuple[Any, Any], absolute: bool, place: str
+def _count_in_window(
+    event_condition: Document,
+    count: Document,
+    bounds: tuple[Any, Any],
+    absolute: bool,
+    pointer: str,
 ) -> Document:
-    start, end = ends
+    start, end = bounds
     if absolute:
         within = {name: it for name, it in (("from", start), ("to", end)) if it is not None}
-        return what | {"count": count, "within": within}
+        return event_condition | {"count": count, "within": within}
     if end is None:
-        return what | {"count": count, "within": {"last": start}}
-    once = what | {"occurrence": "first", "older_than": end}
+        return event_condition | {"count": count, "within": {"last": start}}
+    once = event_condition | {"occurrence": "first", "older_than": end}
     if start is None and count == {"at_least": 1}:
         return once
     if start is None and count in ({"exactly": 0}, {"at_most": 0}):
@@ -164,46 +177,50 @@ def _all(
     raise InvalidRequest(
         "how often something happened up to some time ago cannot be asked; write AFTER, or fixed"
         " times with BEFORE_ABS or BETWEEN_ABS, or ask for FIRST or LAST",
-        path=place,
+        path=pointer,
     )
 
 
-def _one_relative(what: Document, which: str, start: Any, end: Any) -> list[Document]:
-    one = what | {"occurrence": which.lower()}
+def _occurrence_relative(
+    event_condition: Document, which: str, start: Any, end: Any
+) -> list[Document]:
+    one = event_condition | {"occurrence": which.lower()}
     newer = [] if start is None else [one | {"newer_than": start}]
     older = [] if end is None else [one | {"older_than": end}]
     return newer + older
 
 
-def _one_absolute(what: Document, which: str, start: Any, end: Any) -> list[Document]:
+def _occurrence_absolute(
+    event_condition: Document, which: str, start: Any, end: Any
+) -> list[Document]:
     within = {name: it for name, it in (("from", start), ("to", end)) if it is not None}
-    found = [what | {"within": within}]
+    found = [event_condition | {"within": within}]
     outside = {"to": start} if which == "FIRST" else {"from": end}
     if None not in outside.values():
-        found.append(what | {"count": {"exactly": 0}, "within": outside})
+        found.append(event_condition | {"count": {"exactly": 0}, "within": outside})
     return found
 
 
-def checked(test: Document, place: str) -> Document:
+def validated(test: Document, pointer: str) -> Document:
     """Return a condition if it can be one; what is wrong is told of the place."""
     try:
-        conditions.read(test)
+        conditions.parse_condition(test)
     except InvalidRequest as error:
-        raise InvalidRequest(str(error), path=place) from None
+        raise InvalidRequest(str(error), path=pointer) from None
     return test
 
 
-def object_at(value: Any, place: str, members: set[str]) -> Document:
+def expect_object(value: Any, pointer: str, members: set[str]) -> Document:
     """Return the value if it is an object with no other members."""
     if not isinstance(value, dict) or value.keys() - members:
         raise InvalidRequest(
-            f"an object with {', '.join(sorted(members))} is needed here", path=place
+            f"an object with {', '.join(sorted(members))} is needed here", path=pointer
         )
     return value
 
 
-def list_at(value: Any, place: str) -> list[Any]:
+def expect_list(value: Any, pointer: str) -> list[Any]:
     """Return the value if it is a list."""
     if not isinstance(value, list):
-        raise InvalidRequest("a list is needed here", path=place)
+        raise InvalidRequest("a list is needed here", path=pointer)
     return value

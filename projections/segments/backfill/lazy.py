@@ -11,59 +11,66 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.evaluation.profile_context import Stream
-from domain.evaluation.segment_index import Asked, Rules
-from domain.evaluation.summaries import Value
+from domain.evaluation.profile_context import StreamState
+from domain.evaluation.segment_index import Registration, SegmentIndex
+from domain.evaluation.summaries import AccumulatorValue
 from projections.segments.backfill import sql
-from projections.segments.backfill.sql import Filled, Gathering
+from projections.segments.backfill.sql import AccumulatorRun, BackfilledValues
 
-NOTHING: Filled = {}
+NO_VALUES: BackfilledValues = {}
 
 
-def recall(
+def backfill_streams(
     tx: Connection,
     workspace: int,
-    rules: Rules,
-    streams: Mapping[UUID, Stream],
-    looked: Filled = NOTHING,
+    index: SegmentIndex,
+    streams: Mapping[UUID, StreamState],
+    backfilled: BackfilledValues = NO_VALUES,
     *,
-    only: Collection[str] | None = None,
+    only_keys: Collection[str] | None = None,
 ) -> None:
     """Have streams remember all that is asked for by now.
 
     ``looked``: what was just looked up of all of them; ``only``: the keys that matter, of people of whom
     nothing is written.  Raises TimelineBehind if the timeline has not got as far as it had when that was asked for.
     """
-    late = {id_: it for id_, it in streams.items() if it.upto < rules.newest}
+    late = {id_: it for id_, it in streams.items() if it.backfilled_to < index.newest_registration}
     if not late:
         return
-    asked = rules.asked_after(min(it.upto for it in late.values()))
+    asked = index.registered_after(min(it.backfilled_to for it in late.values()))
     missing = {
-        key: it for key, it in asked.items() if key not in looked and (only is None or key in only)
+        key: it
+        for key, it in asked.items()
+        if key not in backfilled and (only_keys is None or key in only_keys)
     }
-    found: dict[UUID, dict[str, tuple[Value, int]]] = {id_: {} for id_ in late}
-    for key, values in {**looked, **_look_up(tx, workspace, rules, missing, late)}.items():
+    found: dict[UUID, dict[str, tuple[AccumulatorValue, int]]] = {id_: {} for id_ in late}
+    for key, values in {
+        **backfilled,
+        **_aggregate_missing(tx, workspace, index, missing, late),
+    }.items():
         at, by = asked[key].since
         # Who is late did nothing since then that it looks at, for they would have been met.
         for id_ in late.keys() & values.keys():
-            if late[id_].upto < by:
+            if late[id_].backfilled_to < by:
                 found[id_][key] = values[id_], at
     for id_, it in late.items():
-        noted = any(it.upto < each.since.by for each in missing.values())
-        it.recall(found[id_], rules.newest, noted=noted)
+        noted = any(it.backfilled_to < each.since.position for each in missing.values())
+        it.apply_backfill(found[id_], index.newest_registration, save_watermark=noted)
 
 
-def _look_up(
+def _aggregate_missing(
     tx: Connection,
     workspace: int,
-    rules: Rules,
-    missing: Mapping[str, Asked],
-    late: Mapping[UUID, Stream],
-) -> Filled:
+    index: SegmentIndex,
+    missing: Mapping[str, Registration],
+    lagging: Mapping[UUID, StreamState],
+) -> BackfilledValues:
     """Return what is missing of the streams, by key."""
     if not missing:
         return {}
-    last = max(it.since.by for it in missing.values())
-    sql.check(tx, workspace, last)
-    gatherings = [Gathering(rules.memories[key], it.since.at) for key, it in missing.items()]
-    return sql.gather_all(tx, workspace, gatherings, last, streams=list(late))
+    last = max(it.since.position for it in missing.values())
+    sql.require_timeline_at(tx, workspace, last)
+    gatherings = [
+        AccumulatorRun(index.accumulators[key], it.since.at) for key, it in missing.items()
+    ]
+    return sql.aggregate_in_python(tx, workspace, gatherings, last, streams=list(lagging))

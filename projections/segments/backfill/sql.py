@@ -16,20 +16,20 @@ from uuid import UUID, uuid4
 import msgspec
 from sqlalchemy import Connection
 
-from domain.conditions import Happened
-from domain.conditions.events import Occurrence, Performed
-from domain.conditions.summary import Kept
+from domain.conditions import EventView
+from domain.conditions.events import EventCountCondition, OccurrenceCondition
+from domain.conditions.summary import Summarised
 from domain.core import sanitise
 from domain.core.errors import NotProjectedYet
-from domain.core.ledger_time import Since
+from domain.core.ledger_time import Cause
 from domain.core.time import from_micros
-from domain.evaluation.summaries import Did, Memory, Value
-from domain.profiles.state import DECISIONS
-from projections.kit.driver import cursor
+from domain.evaluation.summaries import Accumulator, AccumulatorValue, EventAccumulator
+from domain.profiles.state import COMMAND_KINDS
+from projections.kit.driver import binary_cursor
 from projections.runtime import checkpoint
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
-AT_ONCE = 10_000
+FETCH_SIZE = 10_000
 """Rows fetched together."""
 
 _EVENTS = f"""
@@ -54,7 +54,7 @@ GROUP BY stream
 
 _NAMED, _OF = "AND name = ANY(%(names)s)", "AND stream = ANY(%(streams)b)"
 
-Filled = Mapping[str, Mapping[UUID, Value]]
+BackfilledValues = Mapping[str, Mapping[UUID, AccumulatorValue]]
 """What is remembered of each stream, by the memory's key."""
 
 _LAST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -67,23 +67,25 @@ class TimelineBehind(NotProjectedYet):
     code = "timeline_behind"
 
 
-def fill(tx: Connection, workspace: int, memories: Sequence[Memory], at: Since) -> Filled:
+def backfill_values(
+    tx: Connection, workspace: int, accumulators: Sequence[Accumulator], cause: Cause
+) -> BackfilledValues:
     """Return what is to be remembered of each stream.
 
     Raises TimelineBehind unless the timeline is at that position: it is tried again then.
     """
-    wanted = [it for it in memories if it.names is None or it.names]
+    wanted = [it for it in accumulators if it.names is None or it.names]
     if wanted:
-        check(tx, workspace, at.by)
-        recalled = recall(tx, workspace, wanted, position=at.by, now=at.at)
+        require_timeline_at(tx, workspace, cause.position)
+        recalled = aggregate_history(tx, workspace, wanted, position=cause.position, now=cause.at)
     else:
         recalled = {}
-    return {it.key: recalled.get(it.key, {}) for it in memories}
+    return {it.key: recalled.get(it.key, {}) for it in accumulators}
 
 
-def check(tx: Connection, workspace: int, position: int) -> None:
+def require_timeline_at(tx: Connection, workspace: int, position: int) -> None:
     """Raise TimelineBehind unless the timeline has taken all events up to a position."""
-    reached = checkpoint.standing(tx, workspace).get((NAME, VERSION), 0)
+    reached = checkpoint.all_positions(tx, workspace).get((NAME, VERSION), 0)
     if reached < position:
         raise TimelineBehind(
             f"the timeline is at position {reached}, and is needed at {position}",
@@ -92,109 +94,109 @@ def check(tx: Connection, workspace: int, position: int) -> None:
         )
 
 
-def recall(
+def aggregate_history(
     tx: Connection,
     workspace: int,
-    memories: Sequence[Memory],
+    accumulators: Sequence[Accumulator],
     *,
     position: int,
     now: int,
     until: int | None = None,
-) -> Filled:
+) -> BackfilledValues:
     """Return what is remembered of each stream, by ``now``, of the events up to a position.
 
     Only of those that occurred by ``until``, if it is given.
     """
-    found: dict[str, Mapping[UUID, Value]] = {
-        it.key: gather(tx, workspace, it, position=position, now=now, until=until)
-        for it in memories
-        if can_gather(it)
+    found: dict[str, Mapping[UUID, AccumulatorValue]] = {
+        it.key: aggregate_in_sql(tx, workspace, it, position=position, now=now, until=until)
+        for it in accumulators
+        if can_aggregate_in_sql(it)
     }
-    others = [it for it in memories if it.key not in found]
+    others = [it for it in accumulators if it.key not in found]
     if not others:
         return found
-    gatherings = [Gathering(it) for it in others]
-    return found | dict(gather_all(tx, workspace, gatherings, position, clock=until))
+    gatherings = [AccumulatorRun(it) for it in others]
+    return found | dict(aggregate_in_python(tx, workspace, gatherings, position, clock=until))
 
 
-def gather_all(
+def aggregate_in_python(
     tx: Connection,
     workspace: int,
-    gatherings: Sequence[Gathering],
+    accumulator_runs: Sequence[AccumulatorRun],
     position: int,
     *,
     clock: int | None = None,
     streams: Sequence[UUID] | None = None,
-) -> Filled:
+) -> BackfilledValues:
     """Return what is remembered of the events up to a position, by looking at each.
 
     ``clock``, by which they must have occurred, and ``streams`` narrow them down.
     """
 
     @cache
-    def listening(kind: str, name: str) -> Sequence[Gathering]:
-        return [it for it in gatherings if it.listens(kind, name)]
+    def accepting(kind: str, name: str) -> Sequence[AccumulatorRun]:
+        return [it for it in accumulator_runs if it.accepts(kind, name)]
 
-    names = _names_of(it.memory for it in gatherings)
-    for stream, kind, happened in _events(
+    names = _event_names(it.accumulator for it in accumulator_runs)
+    for stream, kind, happened in _read_events(
         tx, workspace, names, position, clock=clock, streams=streams
     ):
-        for each in listening(kind, happened.name):
+        for each in accepting(kind, happened.name):
             each.add(stream, happened)
-    return {it.memory.key: it.values() for it in gatherings}
+    return {it.accumulator.key: it.values() for it in accumulator_runs}
 
 
-class Gathering:
+class AccumulatorRun:
     """What is remembered of streams, of any number of events in any order.
 
     Joined two and two of like size: one after the other, 100,000 events of a person took two minutes (measured).
     """
 
-    def __init__(self, memory: Memory, clock: int | None = None) -> None:
+    def __init__(self, accumulator: Accumulator, clock: int | None = None) -> None:
         """``clock``: from when on it is asked for."""
-        self.memory, self._clock = memory, clock
-        self._add = memory.adder()
-        self._parts: dict[UUID, list[tuple[int, Value]]] = defaultdict(list)
+        self.accumulator, self._clock = accumulator, clock
+        self._add = accumulator.make_add()
+        self._partials: dict[UUID, list[tuple[int, AccumulatorValue]]] = defaultdict(list)
 
-    def listens(self, kind: str, name: str) -> bool:
+    def accepts(self, kind: str, name: str) -> bool:
         """Say whether it looks at messages of a kind and name."""
-        return self.memory.kind in (None, kind) and self.memory.watches(name)
+        return self.accumulator.kind in (None, kind) and self.accumulator.watches(name)
 
-    def add(self, stream: UUID, happened: Happened) -> None:
+    def add(self, stream: UUID, event: EventView) -> None:
         """Add an event of a stream."""
-        value, size = self._kept(self._add(None, happened)), 1
+        value, size = self._prune(self._add(None, event)), 1
         if value is None:
             return
-        parts = self._parts[stream]
+        parts = self._partials[stream]
         while parts and parts[-1][0] <= size:
             more, before = parts.pop()
-            value, size = self.memory.join([(before, None), (value, None)]), size + more
+            value, size = self.accumulator.merge([(before, None), (value, None)]), size + more
         parts.append((size, value))
 
-    def values(self) -> Mapping[UUID, Value]:
+    def values(self) -> Mapping[UUID, AccumulatorValue]:
         """Return what is remembered of each stream."""
         joined = {
-            stream: self._kept(self.memory.join([(value, None) for _, value in parts]))
-            for stream, parts in self._parts.items()
+            stream: self._prune(self.accumulator.merge([(value, None) for _, value in parts]))
+            for stream, parts in self._partials.items()
         }
         return {stream: it for stream, it in joined.items() if it is not None}
 
-    def _kept(self, value: Value) -> Value:
-        if self._clock is None or not isinstance(self.memory, Did):
+    def _prune(self, value: AccumulatorValue) -> AccumulatorValue:
+        if self._clock is None or not isinstance(self.accumulator, EventAccumulator):
             return value
-        return self.memory.leaf.pruned(value, self._clock)
+        return self.accumulator.leaf.prune(value, self._clock)
 
 
-def _names_of(memories: Iterable[Memory]) -> Sequence[str] | None:
+def _event_names(accumulators: Iterable[Accumulator]) -> Sequence[str] | None:
     """Return the names of all the events that they look at; None: a pattern tells them."""
-    names = [it.names for it in memories]
+    names = [it.names for it in accumulators]
     known = [it for it in names if it is not None]
     if len(known) < len(names):
         return None
-    return sorted(filter(sanitise.is_text, frozenset[str]().union(*known)))
+    return sorted(filter(sanitise.is_storable_text, frozenset[str]().union(*known)))
 
 
-def _events(
+def _read_events(
     tx: Connection,
     workspace: int,
     names: Sequence[str] | None,
@@ -202,7 +204,7 @@ def _events(
     *,
     clock: int | None = None,
     streams: Sequence[UUID] | None = None,
-) -> Iterator[tuple[UUID, str, Happened]]:
+) -> Iterator[tuple[UUID, str, EventView]]:
     """Give out the events up to a position, each with its stream and its kind.
 
     ``names`` and ``streams`` narrow them down; so does ``clock``, by which they must have occurred.
@@ -214,44 +216,50 @@ def _events(
         "streams": streams,
         "position": position,
         "clock": _LAST if clock is None else from_micros(clock),
-        "decisions": sorted(DECISIONS),
+        "decisions": sorted(COMMAND_KINDS),
     }
-    driver = cursor(tx).connection
+    driver = binary_cursor(tx).connection
     with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
-        rows.itersize = AT_ONCE
+        rows.itersize = FETCH_SIZE
         rows.execute(_EVENTS.format(which=which), asked)
         for stream, at, id_, kind, name, properties, recorded in rows:
             document = {"properties": _decode(properties)}
-            happened = Happened(at, id_, name, document, clock or recorded)
+            happened = EventView(at, id_, name, document, clock or recorded)
             yield stream, kind, happened
 
 
-def can_gather(memory: Memory) -> bool:
+def can_aggregate_in_sql(accumulator: Accumulator) -> bool:
     """Say whether the server can: one event name, and nothing asked of its properties."""
-    if not isinstance(memory, Did):
+    if not isinstance(accumulator, EventAccumulator):
         return False
-    leaf = memory.leaf
-    if not isinstance(leaf, Performed | Occurrence) or leaf.where:
+    leaf = accumulator.leaf
+    if not isinstance(leaf, EventCountCondition | OccurrenceCondition) or leaf.where:
         return False
-    return isinstance(leaf.event, str) and sanitise.is_text(leaf.event)
+    return isinstance(leaf.event, str) and sanitise.is_storable_text(leaf.event)
 
 
-def gather(
-    tx: Connection, workspace: int, memory: Memory, *, position: int, now: int, until: int | None
-) -> Mapping[UUID, Value]:
+def aggregate_in_sql(
+    tx: Connection,
+    workspace: int,
+    accumulator: Accumulator,
+    *,
+    position: int,
+    now: int,
+    until: int | None,
+) -> Mapping[UUID, AccumulatorValue]:
     """Return what is remembered of each stream of the events up to a position.
 
     Of those that occurred by ``until``, if it is given; what is later than ``now`` has yet to come.
     Instants are in microseconds.
     """
-    assert isinstance(memory, Did)
-    leaf = memory.leaf
-    assert isinstance(leaf, Performed | Occurrence)
-    counted = leaf if isinstance(leaf, Performed) else leaf.counted
+    assert isinstance(accumulator, EventAccumulator)
+    leaf = accumulator.leaf
+    assert isinstance(leaf, EventCountCondition | OccurrenceCondition)
+    counted = leaf if isinstance(leaf, EventCountCondition) else leaf.equivalent_count
     how = "min" if counted is None else "array_agg"
 
-    def summary(gathered: Any) -> Value:
-        return gathered if counted is None else counted.newest(gathered)
+    def summary(gathered: Any) -> AccumulatorValue:
+        return gathered if counted is None else counted.summary_of_times(gathered)
 
     asked = {
         "workspace": workspace,
@@ -259,15 +267,15 @@ def gather(
         "position": position,
         "now": now,
         "until": _LAST if until is None else from_micros(until),
-        "decisions": sorted(DECISIONS),
+        "decisions": sorted(COMMAND_KINDS),
     }
     found = {}
-    with cursor(tx) as ask:
+    with binary_cursor(tx) as ask:
         for stream, gathered, coming in ask.execute(_TIMES.format(gather=how), asked):
             value = None if gathered is None else summary(gathered)
             if coming is not None:
                 alone = ((at, summary(at if counted is None else [at])) for at in coming)
-                value = Kept.waiting(value, [it for it in alone if it[1] is not None])
+                value = Summarised.with_pending(value, [it for it in alone if it[1] is not None])
             if value is not None:
                 found[stream] = value
     return found

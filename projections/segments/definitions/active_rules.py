@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from domain.evaluation.rule_index import Effective, InEffect
-from domain.rules.rule import read
-from projections.segments.tables import rule
+from domain.evaluation.rule_index import ActiveRule, RuleIndex
+from domain.rules.rule import decode_definition
+from projections.segments.tables import rule_version
 
 _IN_EFFECT = f"""
 SELECT rule, version, defined, plan, until IS NULL AND enabled, until IS NULL AND NOT archived,
     followed
-FROM {rule} WHERE workspace = %s AND (until IS NULL OR followed)
+FROM {rule_version} WHERE workspace = %s AND (until IS NULL OR followed)
 """
 
 
-def rules(tx: Connection, workspace: int) -> Effective:
+def load_active_rules(tx: Connection, workspace: int) -> RuleIndex:
     """Return the rules of a workspace as they were last decided, and those that somebody waits in."""
-    found, known = list[InEffect](), list[str]()
+    found, known = list[ActiveRule](), list[str]()
     for id_, version, defined, plan, acts, is_there, followed in tx.exec_driver_sql(
         _IN_EFFECT, (workspace,)
     ):
         if is_there:
             known.append(id_)
         if acts:
-            found.append(InEffect(id_, defined, read(plan)))
+            found.append(ActiveRule(id_, defined, decode_definition(plan)))
         elif followed:
-            found.append(InEffect(id_, version, read(plan), takes=False))
-    return Effective(found, known)
+            found.append(ActiveRule(id_, version, decode_definition(plan), accepts_triggers=False))
+    return RuleIndex(found, known)

@@ -9,99 +9,113 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.conditions import Known
-from domain.core.ledger_time import Since
-from domain.evaluation.profile_context import Stream
-from domain.evaluation.segment_index import Rules
-from domain.segments.segment import references
+from domain.conditions import EvaluationInput
+from domain.core.ledger_time import Cause
+from domain.evaluation.profile_context import StreamState
+from domain.evaluation.segment_index import SegmentIndex
+from domain.segments.segment import referenced_segments
 from projections.segments.backfill import bulk, sql
-from projections.segments.backfill.sql import Filled
+from projections.segments.backfill.sql import BackfilledValues
 from projections.segments.state import reader, writer
 from projections.segments.tables import member, stream
 
-_PEOPLE = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
+_PROFILES = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
 _MEMBERS = f"""
 SELECT DISTINCT person FROM {member} WHERE workspace = %s AND segment = ANY(%s)
 """
 
 
-class Changed(NamedTuple):
+class DefinitionChange(NamedTuple):
     """What is in effect after a decision."""
 
-    rules: Rules
-    at: Since
-    new: Sequence[str]
+    segment_index: SegmentIndex
+    cause: Cause
+    new_accumulators: Sequence[str]
     """Keys of what is remembered from now on."""
 
 
-def begin(tx: Connection, workspace: int, after: Changed, place: int) -> None:
+def populate(tx: Connection, workspace: int, change: DefinitionChange, ordinal: int) -> None:
     """Ask about a segment that was not there before: of most people the server can tell at once."""
-    rules, rule = after.rules, after.rules.rules[place]
-    set_off = [rules.effective.set_off_by(it, rule.segment) for it in ("entered", "left")]
-    concerns_others = place in rules.askers or any(set_off)
-    members = None if concerns_others else bulk.members_of(rule.condition, after.at.at)
+    rules, rule = change.segment_index, change.segment_index.segments[ordinal]
+    set_off = [rules.rule_index.triggered_by(it, rule.id) for it in ("entered", "left")]
+    concerns_others = ordinal in rules.dependents or any(set_off)
+    members = (
+        None if concerns_others else bulk.compile_members_query(rule.condition, change.cause.at)
+    )
     if members is None:
-        settle(tx, workspace, after, {place})
+        reevaluate(tx, workspace, change, {ordinal})
         return
-    sql.check(tx, workspace, after.at.by)
-    unsure = reader.in_order(members.enter(tx, workspace, rule, after.at))
-    writer.change(tx, workspace, rules, unsure, lambda it: it.decide({place}, after.at))
+    sql.require_timeline_at(tx, workspace, change.cause.position)
+    unsure = reader.sort_ids(members.insert_members(tx, workspace, rule, change.cause))
+    writer.update_profiles(
+        tx, workspace, rules, unsure, lambda it: it.apply_definition({ordinal}, change.cause)
+    )
 
 
-def settle(tx: Connection, workspace: int, after: Changed, places: Collection[int]) -> None:
+def reevaluate(
+    tx: Connection, workspace: int, change: DefinitionChange, ordinals: Collection[int]
+) -> None:
     """Ask whom it may concern whether they are in segments that were decided about."""
-    if not places:
+    if not ordinals:
         return
-    rules, new = after.rules, [after.rules.memories[it] for it in after.new]
-    looked = sql.fill(tx, workspace, new, after.at)
-    segments = [rules.rules[it].segment for it in sorted(places)]
-    everybody = _may_concern_everybody(after, places)
+    rules, new = (
+        change.segment_index,
+        [change.segment_index.accumulators[it] for it in change.new_accumulators],
+    )
+    looked = sql.backfill_values(tx, workspace, new, change.cause)
+    segments = [rules.segments[it].id for it in sorted(ordinals)]
+    everybody = _may_affect_all_profiles(change, ordinals)
     if everybody:
-        members, persons = frozenset[UUID](), frozenset(reader.everybody(tx, workspace))
+        members, persons = frozenset[UUID](), frozenset(reader.all_profiles(tx, workspace))
     else:
         found = list(set[UUID]().union(*looked.values()))
         members = frozenset(tx.exec_driver_sql(_MEMBERS, (workspace, segments)).scalars())
-        persons = members.union(tx.exec_driver_sql(_PEOPLE, (workspace, found)).scalars())
-    plain = not everybody and rules.told.isdisjoint(after.new)
-    for some in reader.some(reader.in_order(persons)):
-        streams = reader.streams_of(tx, workspace, (), some)
+        persons = members.union(tx.exec_driver_sql(_PROFILES, (workspace, found)).scalars())
+    plain = not everybody and rules.profile_fact_keys.isdisjoint(change.new_accumulators)
+    for some in reader.chunks(reader.sort_ids(persons)):
+        streams = reader.load_streams(tx, workspace, (), some)
         if plain:
-            out = _staying_out(after, places, streams, looked)
+            out = _confirmed_non_members(change, ordinals, streams, looked)
             streams = {
                 id_: it
                 for id_, it in streams.items()
-                if it.whose.person in members or it.whose.person not in out
+                if it.owner.profile_id in members or it.owner.profile_id not in out
             }
-        kept = reader.load(tx, workspace, rules, streams, looked)
-        people = reader.membership(rules, kept)
-        people.decide(places, after.at)
-        writer.save(tx, workspace, rules, kept, people)
+        kept = reader.load_state(tx, workspace, rules, streams, looked)
+        people = reader.make_evaluator(rules, kept)
+        people.apply_definition(ordinals, change.cause)
+        writer.save_state(tx, workspace, rules, kept, people)
 
 
-def _staying_out(
-    after: Changed, places: Collection[int], streams: Mapping[UUID, Stream], filled: Filled
+def _confirmed_non_members(
+    change: DefinitionChange,
+    ordinals: Collection[int],
+    streams: Mapping[UUID, StreamState],
+    backfilled: BackfilledValues,
 ) -> set[UUID]:
     """Return who of one name is in none of the segments, and will not be by itself.
 
     Of most people it is so; what was looked up of them is looked up again when they are next met.
     """
-    answers, clock = [after.rules.answers[it] for it in places], after.at.at
-    names, out = Counter(it.whose.person for it in streams.values()), set[UUID]()
+    answers, clock = [change.segment_index.predicates[it] for it in ordinals], change.cause.at
+    names, out = Counter(it.owner.profile_id for it in streams.values()), set[UUID]()
     for id_, it in streams.items():
-        known = Known({key: values[id_] for key, values in filled.items() if id_ in values})
-        person = it.whose.person
+        known = EvaluationInput(
+            {key: values[id_] for key, values in backfilled.items() if id_ in values}
+        )
+        person = it.owner.profile_id
         if names[person] == 1 and all(ask(known, clock) == (False, None) for ask in answers):
             out.add(person)
     return out
 
 
-def _may_concern_everybody(after: Changed, places: Collection[int]) -> bool:
-    rules = after.rules
-    keys = {key for key, users in rules.users.items() if not users.isdisjoint(places)}
+def _may_affect_all_profiles(change: DefinitionChange, ordinals: Collection[int]) -> bool:
+    rules = change.segment_index
+    keys = {key for key, users in rules.readers.items() if not users.isdisjoint(ordinals)}
     # Who has a memory that was there before is known only by looking at everybody.
     return bool(
-        not rules.at_first_sight.isdisjoint(places)
-        or any(references(rules.rules[it].condition) for it in places)
-        or keys.difference(after.new)
+        not rules.always_evaluate.isdisjoint(ordinals)
+        or any(referenced_segments(rules.segments[it].condition) for it in ordinals)
+        or keys.difference(change.new_accumulators)
     )

@@ -12,56 +12,71 @@ from sqlalchemy import Connection, Engine, text
 
 from domain import conditions
 from domain.conditions import Condition
-from domain.conditions import Value as Named
-from domain.conditions.people import Handpicked
-from domain.core.ledger_time import Since
+from domain.conditions import ReferencedValue as Named
+from domain.conditions.people import ManualListCondition
+from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
-from domain.evaluation.segment_index import Asked, Rule, Rules
+from domain.evaluation.segment_index import CompiledSegment, Registration, SegmentIndex
 from domain.events.events import (
-    AttributeArchived,
-    AttributeDefined,
+    ComputedAttributeArchived,
+    ComputedAttributeDefined,
     SegmentArchived,
     SegmentDefined,
 )
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections.segments.definitions import active_rules, attributes
-from projections.segments.definitions.definition_change import Changed, begin, settle
-from projections.segments.tables import attribute, definition, member, remembered, rule, stay
+from projections.segments.definitions.definition_change import (
+    DefinitionChange,
+    populate,
+    reevaluate,
+)
+from projections.segments.tables import (
+    accumulator_registration,
+    computed_attribute,
+    member,
+    membership_interval,
+    rule_version,
+    segment_version,
+)
 
-MOST_MEMORIES = 100_000
+MAX_ACCUMULATORS = 100_000
 """More than one condition can ask for: it has at most as many bytes."""
 
 _LAST = f"""
 SELECT coalesce(greatest(
-    (SELECT max(position) FROM {definition} WHERE workspace = %(workspace)s),
-    (SELECT max(position) FROM {attribute} WHERE workspace = %(workspace)s),
-    (SELECT max(position) FROM {rule} WHERE workspace = %(workspace)s)
+    (SELECT max(position) FROM {segment_version} WHERE workspace = %(workspace)s),
+    (SELECT max(position) FROM {computed_attribute} WHERE workspace = %(workspace)s),
+    (SELECT max(position) FROM {rule_version} WHERE workspace = %(workspace)s)
 ), 0)
 """
 
 _IN_EFFECT = f"""
-SELECT segment, condition, since FROM {definition}
+SELECT segment, condition, since FROM {segment_version}
 WHERE workspace = %s AND until IS NULL AND NOT archived
 """
 
-_ASKED = f"SELECT key, number, at, by FROM {remembered} WHERE workspace = %s"
+_REGISTRATIONS = f"SELECT key, number, at, by FROM {accumulator_registration} WHERE workspace = %s"
 
-_REMEMBER = text(f"INSERT INTO {remembered} VALUES (:workspace, :number, :key, :at, :by)")
+_REGISTER = text(
+    f"INSERT INTO {accumulator_registration} VALUES (:workspace, :number, :key, :at, :by)"
+)
 
-_FORGET = text(f"DELETE FROM {remembered} WHERE workspace = :workspace AND number = ANY(:numbers)")
+_UNREGISTER = text(
+    f"DELETE FROM {accumulator_registration} WHERE workspace = :workspace AND number = ANY(:numbers)"
+)
 
 _REPLACE = text(f"""
-UPDATE {definition} SET until = :position
+UPDATE {segment_version} SET until = :position
 WHERE workspace = :workspace AND segment = :segment AND until IS NULL
 """)
 
 _ADD = text(f"""
-INSERT INTO {definition} SELECT :workspace, :segment, :position, :version, :at, :since, NULL, :archived,
+INSERT INTO {segment_version} SELECT :workspace, :segment, :position, :version, :at, :since, NULL, :archived,
     :name, :description, :condition, :actor, :reason
 """)
 
-_LAST_WORDS = f"""
-SELECT name, description, condition, since, archived FROM {definition}
+_CURRENT_VERSION = f"""
+SELECT name, description, condition, since, archived FROM {segment_version}
 WHERE workspace = %s AND segment = %s AND until IS NULL
 """
 
@@ -69,112 +84,140 @@ _END = text(f"""
 WITH ended AS (
     DELETE FROM {member} WHERE workspace = :workspace AND segment = :segment RETURNING *
 )
-INSERT INTO {stay} SELECT *, :at, :position FROM ended
+INSERT INTO {membership_interval} SELECT *, :at, :position FROM ended
 """)
 
-Decided = SegmentDefined | SegmentArchived | AttributeDefined | AttributeArchived
+DefinitionEvent = (
+    SegmentDefined | SegmentArchived | ComputedAttributeDefined | ComputedAttributeArchived
+)
 
 
-class _Seen(NamedTuple):
-    last: int
-    rules: Rules
+class _CachedIndex(NamedTuple):
+    last_position: int
+    segment_index: SegmentIndex
 
 
-_seen: WeakKeyDictionary[Engine, dict[int, _Seen]] = WeakKeyDictionary()
+_index_cache: WeakKeyDictionary[Engine, dict[int, _CachedIndex]] = WeakKeyDictionary()
 
 
-def in_effect(tx: Connection, workspace: int) -> Rules:
+def load_segment_index(tx: Connection, workspace: int) -> SegmentIndex:
     """Return the segments, computed attributes and rules of a workspace as they were last decided."""
     last = int(tx.exec_driver_sql(_LAST, {"workspace": workspace}).scalar_one())
-    of = _seen.setdefault(tx.engine, {})
+    of = _index_cache.setdefault(tx.engine, {})
     seen = of.get(workspace)
-    if seen is None or seen.last != last:
-        rows = tx.exec_driver_sql(_ASKED, (workspace,))
-        asked = {key: Asked(number, Since(at, by)) for key, number, at, by in rows}
-        seen = of[workspace] = _Seen(last, _rules(tx, workspace, asked))
-    return seen.rules
+    if seen is None or seen.last_position != last:
+        rows = tx.exec_driver_sql(_REGISTRATIONS, (workspace,))
+        asked = {key: Registration(number, Cause(at, by)) for key, number, at, by in rows}
+        seen = of[workspace] = _CachedIndex(last, _build_index(tx, workspace, asked))
+    return seen.segment_index
 
 
-def condition_of(segment: str, said: bytes, values: Mapping[str, Named]) -> Condition:
+def resolve_segment_condition(
+    segment: str, stored: bytes, values: Mapping[str, Named]
+) -> Condition:
     """Return the condition of a segment; one that nobody said is a list kept by hand."""
-    return conditions.resolved(_read(said), values) if said else Handpicked(segment)
+    return (
+        conditions.resolve_references(_decode_condition(stored), values)
+        if stored
+        else ManualListCondition(segment)
+    )
 
 
 @lru_cache(maxsize=4_096)
-def _read(said: bytes) -> Condition:
-    return conditions.read(msgspec.json.decode(said), by_name=True)
+def _decode_condition(stored: bytes) -> Condition:
+    return conditions.parse_condition(msgspec.json.decode(stored), allow_references=True)
 
 
-def decide(tx: Connection, workspace: int, recorded: Recorded, event: Decided) -> Rules:
+def apply_definition_event(
+    tx: Connection, workspace: int, recorded: RecordedEvent, event: DefinitionEvent
+) -> SegmentIndex:
     """Let a decision take effect at its position, and return the segments as they are then.
 
     What a computed attribute is from then on is asked anew in every segment that asks about it by name.
     """
-    before = in_effect(tx, workspace)
-    if isinstance(event, AttributeDefined | AttributeArchived):
-        attributes.keep(tx, workspace, recorded, event)
+    before = load_segment_index(tx, workspace)
+    if isinstance(event, ComputedAttributeDefined | ComputedAttributeArchived):
+        attributes.save_attribute_definition(tx, workspace, recorded, event)
     else:
-        _keep(tx, workspace, recorded, event)
-    after = change(tx, workspace, before, recorded)
+        _save_segment_version(tx, workspace, recorded, event)
+    after = refresh_segment_index(tx, workspace, before, recorded)
     if isinstance(event, SegmentArchived):
-        _end(tx, workspace, event.segment, after.at)
+        _end_memberships(tx, workspace, event.segment, after.cause)
     elif isinstance(event, SegmentDefined):
-        place = after.rules.place[event.segment]
-        if event.segment in before.place:
-            settle(tx, workspace, after, {place})
+        place = after.segment_index.ordinal_of[event.segment]
+        if event.segment in before.ordinal_of:
+            reevaluate(tx, workspace, after, {place})
         else:
-            begin(tx, workspace, after, place)
+            populate(tx, workspace, after, place)
     else:
-        spelt = {it.segment: _spelt(it) for it in before.rules}
-        changed = (_spelt(it) != spelt[it.segment] for it in after.rules.rules)
-        settle(tx, workspace, after, {place for place, it in enumerate(changed) if it})
-    return after.rules
+        spelt = {it.id: _condition_json(it) for it in before.segments}
+        changed = (_condition_json(it) != spelt[it.id] for it in after.segment_index.segments)
+        reevaluate(tx, workspace, after, {place for place, it in enumerate(changed) if it})
+    return after.segment_index
 
 
-def change(tx: Connection, workspace: int, before: Rules, recorded: Recorded) -> Changed:
+def refresh_segment_index(
+    tx: Connection, workspace: int, before: SegmentIndex, recorded: RecordedEvent
+) -> DefinitionChange:
     """Let what was decided be in effect."""
-    at = Since(to_micros(recorded.recorded_at), recorded.position)
-    after = _rules(tx, workspace)
-    after.asked = _remember(tx, workspace, before, after, at)
-    _seen[tx.engine][workspace] = _Seen(recorded.position, after)
-    return Changed(after, at, sorted(after.memories.keys() - before.memories.keys()))
+    at = Cause(to_micros(recorded.recorded_at), recorded.position)
+    after = _build_index(tx, workspace)
+    after.registrations = _register_accumulators(tx, workspace, before, after, at)
+    _index_cache[tx.engine][workspace] = _CachedIndex(recorded.position, after)
+    return DefinitionChange(
+        after, at, sorted(after.accumulators.keys() - before.accumulators.keys())
+    )
 
 
-def _spelt(rule: Rule) -> bytes:
+def _condition_json(segment: CompiledSegment) -> bytes:
     """Return a rule's condition as text, for 1 equals True and is something else."""
-    return msgspec.json.encode(rule.condition)
+    return msgspec.json.encode(segment.condition)
 
 
-def _rules(tx: Connection, workspace: int, asked: Mapping[str, Asked] = {}) -> Rules:
-    values = attributes.in_effect(tx, workspace)
+def _build_index(
+    tx: Connection, workspace: int, registrations: Mapping[str, Registration] = {}
+) -> SegmentIndex:
+    values = attributes.load_active_attributes(tx, workspace)
     rows = tx.exec_driver_sql(_IN_EFFECT, (workspace,)).all()
-    rules = (Rule(it, condition_of(it, said, values), since) for it, said, since in rows)
-    return Rules(rules, asked, values, active_rules.rules(tx, workspace))
+    rules = (
+        CompiledSegment(it, resolve_segment_condition(it, said, values), since)
+        for it, said, since in rows
+    )
+    return SegmentIndex(rules, registrations, values, active_rules.load_active_rules(tx, workspace))
 
 
-def _remember(
-    tx: Connection, workspace: int, before: Rules, after: Rules, at: Since
-) -> Mapping[str, Asked]:
+def _register_accumulators(
+    tx: Connection, workspace: int, before: SegmentIndex, after: SegmentIndex, at: Cause
+) -> Mapping[str, Registration]:
     """Give numbers to what is remembered from now on, take those of what is not; return them all."""
-    gone = before.memories.keys() - after.memories.keys()
-    new = sorted(after.memories.keys() - before.memories.keys())
-    made = {key: Asked(at.by * MOST_MEMORIES + place, at) for place, key in enumerate(new)}
+    gone = before.accumulators.keys() - after.accumulators.keys()
+    new = sorted(after.accumulators.keys() - before.accumulators.keys())
+    made = {
+        key: Registration(at.position * MAX_ACCUMULATORS + place, at)
+        for place, key in enumerate(new)
+    }
     if gone:
-        numbers = sorted(before.numbered.numbers[it] for it in gone)
-        tx.execute(_FORGET, {"workspace": workspace, "numbers": numbers})
+        numbers = sorted(before.codec.stored_ids[it] for it in gone)
+        tx.execute(_UNREGISTER, {"workspace": workspace, "numbers": numbers})
     if made:
         rows = [
-            {"workspace": workspace, "number": it.number, "key": key, **at._asdict()}
+            {
+                "workspace": workspace,
+                "number": it.stored_id,
+                "key": key,
+                "at": at.at,
+                "by": at.position,
+            }
             for key, it in made.items()
         ]
-        tx.execute(_REMEMBER, rows)
-    return {key: it for key, it in before.asked.items() if key not in gone} | made
+        tx.execute(_REGISTER, rows)
+    return {key: it for key, it in before.registrations.items() if key not in gone} | made
 
 
-def _keep(
-    tx: Connection, workspace: int, recorded: Recorded, event: SegmentDefined | SegmentArchived
+def _save_segment_version(
+    tx: Connection, workspace: int, recorded: RecordedEvent, event: SegmentDefined | SegmentArchived
 ) -> None:
-    last = tx.exec_driver_sql(_LAST_WORDS, (workspace, event.segment)).first()
+    last = tx.exec_driver_sql(_CURRENT_VERSION, (workspace, event.segment)).first()
     was_there = last is not None and not last.archived
     row = {
         "workspace": workspace,
@@ -195,7 +238,7 @@ def _keep(
     tx.execute(_ADD, row | dict(zip(("name", "description", "condition"), said, strict=True)))
 
 
-def _end(tx: Connection, workspace: int, segment: str, at: Since) -> None:
+def _end_memberships(tx: Connection, workspace: int, segment: str, at: Cause) -> None:
     """Let everybody leave."""
-    asked = {"workspace": workspace, "segment": segment, "at": at.at, "position": at.by}
+    asked = {"workspace": workspace, "segment": segment, "at": at.at, "position": at.position}
     tx.execute(_END, asked)

@@ -14,18 +14,18 @@ from sqlalchemy import Row
 
 from domain.core.identifiers import Identifier
 from domain.core.time import from_micros
-from projections.kit.instants import shown
-from projections.kit.shown_profile import ShownIdentifier
+from projections.kit.instants import format_utc
+from projections.kit.shown_profile import ProfileIdentifier
 
 
-class Since(BaseModel):
+class CausedAt(BaseModel):
     """When something began or ended, on the ledger's clock, and what did it."""
 
     at: datetime
     position: int | None = Field(description="Of the event that did it; null: only time did")
 
 
-class Segment(BaseModel):
+class SegmentSummary(BaseModel):
     """A segment as it was last decided."""
 
     id: str
@@ -34,41 +34,41 @@ class Segment(BaseModel):
     condition: dict[str, Any] | None = Field(description="Null: a list that is kept by hand")
     version: int = Field(description="How many decisions that took")
     archived: bool
-    decided: Since
+    decided: CausedAt
     actor: str
     reason: str
 
 
-class Segments(BaseModel):
+class SegmentList(BaseModel):
     """A page of segments."""
 
-    segments: list[Segment]
+    segments: list[SegmentSummary]
     next: str | None
     projected_to: int
 
 
-class SegmentDetail(Segment):
+class SegmentDetail(SegmentSummary):
     """A segment, and how many are in it."""
 
     members: int
     projected_to: int
 
 
-class Member(BaseModel):
+class SegmentMember(BaseModel):
     """Somebody in a segment."""
 
     profile_id: UUID
-    identifiers: list[ShownIdentifier]
-    entered: Since
-    left: Since | None
+    identifiers: list[ProfileIdentifier]
+    entered: CausedAt
+    left: CausedAt | None
 
 
-class Members(BaseModel):
+class SegmentMemberList(BaseModel):
     """A page of members."""
 
     segment: str
     version: int = Field(description="Of the definition that was in effect then")
-    members: list[Member]
+    members: list[SegmentMember]
     next: str | None
     projected_to: int
 
@@ -77,11 +77,11 @@ class Membership(BaseModel):
     """A time that the person is, or was, in a segment."""
 
     segment: str
-    entered: Since
-    left: Since | None
+    entered: CausedAt
+    left: CausedAt | None
 
 
-class Memberships(BaseModel):
+class MembershipList(BaseModel):
     """The segments of a person."""
 
     profile_id: UUID
@@ -89,14 +89,14 @@ class Memberships(BaseModel):
     projected_to: int
 
 
-class Explanation(BaseModel):
+class MembershipExplanation(BaseModel):
     """Why a person is in a segment, or is not."""
 
     segment: str
     version: int
     profile_id: UUID
     member: bool
-    entered: Since | None
+    entered: CausedAt | None
     at: datetime = Field(description="The instant that it is explained for")
     explanation: dict[str, Any] = Field(
         description="The condition, whether it holds, what that rests on, `changes_at`: when it may"
@@ -105,7 +105,7 @@ class Explanation(BaseModel):
     projected_to: int
 
 
-def segment(row: Row[Any]) -> dict[str, Any]:
+def segment_json(row: Row[Any]) -> dict[str, Any]:
     """Return a row of `definition` as it is shown."""
     return {
         "id": row.segment,
@@ -114,36 +114,36 @@ def segment(row: Row[Any]) -> dict[str, Any]:
         "condition": Raw(row.condition) if row.condition else None,
         "version": row.version,
         "archived": row.archived,
-        "decided": since(row.at, row.position),
+        "decided": caused_at_json(row.at, row.position),
         "actor": row.actor,
         "reason": row.reason,
     }
 
 
-def members(document: bytes) -> dict[str, Raw]:
+def raw_members(document: bytes) -> dict[str, Raw]:
     """Return the members of a JSON object as they were written."""
     return msgspec.json.decode(document, type=dict[str, Raw])
 
 
-def member(row: Row[Any], names: Iterable[Identifier]) -> dict[str, Any]:
+def member_json(row: Row[Any], identifiers: Iterable[Identifier]) -> dict[str, Any]:
     """Return a row of `member` or `stay` as a member."""
     return {
         "profile_id": row.person,
-        "identifiers": [it._asdict() for it in names],
-        **_times(row),
+        "identifiers": [it._asdict() for it in identifiers],
+        **_interval_json(row),
     }
 
 
-def membership(row: Row[Any]) -> dict[str, Any]:
+def membership_json(row: Row[Any]) -> dict[str, Any]:
     """Return a row of `member` or `stay` as one of the person's segments."""
-    return {"segment": row.segment, **_times(row)}
+    return {"segment": row.segment, **_interval_json(row)}
 
 
-def since(at: int, by: int) -> dict[str, Any]:
+def caused_at_json(at: int, position: int) -> dict[str, Any]:
     """Return an instant and what made it one."""
-    return {"at": shown(from_micros(at)), "position": by or None}
+    return {"at": format_utc(from_micros(at)), "position": position or None}
 
 
-def _times(row: Row[Any]) -> dict[str, Any]:
-    left = None if row.left_at is None else since(row.left_at, row.left_by)
-    return {"entered": since(row.entered_at, row.entered_by), "left": left}
+def _interval_json(row: Row[Any]) -> dict[str, Any]:
+    left = None if row.left_at is None else caused_at_json(row.left_at, row.left_by)
+    return {"entered": caused_at_json(row.entered_at, row.entered_by), "left": left}

@@ -16,34 +16,34 @@ from sqlalchemy import Connection
 
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
-from domain.core.ledger_time import Since
+from domain.core.ledger_time import Cause
 from domain.core.time import from_micros, to_micros
-from domain.evaluation.engine import Membership
-from domain.evaluation.inputs import Step
-from domain.evaluation.rule_index import Effective, InEffect
-from domain.evaluation.rule_runs import Occasion, Run
-from domain.evaluation.segment_index import Rule, Rules
+from domain.evaluation.engine import Evaluator
+from domain.evaluation.inputs import EngineInput
+from domain.evaluation.rule_index import ActiveRule, RuleIndex
+from domain.evaluation.rule_runs import RuleRun, TriggerEvent
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 from domain.events.events import Event
-from domain.events.recorded import Recorded
-from domain.profiles.state import DECISIONS
-from domain.rules.definition import Plan
-from domain.segments.segment import references
-from projections.kit.driver import cursor
+from domain.events.recorded import RecordedEvent
+from domain.profiles.state import COMMAND_KINDS
+from domain.rules.definition import RuleDefinition
+from domain.segments.segment import referenced_segments
+from projections.kit.driver import binary_cursor
 from projections.runtime.batch import Batch
 from projections.segments.backfill import sql
-from projections.segments.definitions.segments import in_effect
-from projections.segments.groups import Groups
-from projections.segments.inputs import attested, becoming, steps_of
+from projections.segments.definitions.segments import load_segment_index
+from projections.segments.groups import StreamUnionFind
+from projections.segments.inputs import derive_identity_changes, derive_inputs, read_identity_facts
 from projections.segments.state import reader
-from projections.segments.tables import member, stay, stream
+from projections.segments.tables import member, membership_interval, stream
 from projections.timeline.tables import MESSAGE, timeline
 
-MOST = 20_000
+MAX_PROFILES = 20_000
 """People who are gone through.  Ids are digests, so that the first of them are a fair sample of all."""
 
-SAMPLE = 10
-_AT_ONCE = 200
-_RULE = "?"
+SAMPLE_SIZE = 10
+_PROFILES_PER_CHUNK = 200
+_DRY_RUN_RULE = "?"
 """No rule's id."""
 
 _ACTIVE = f"""
@@ -53,16 +53,16 @@ WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until
     AND (%(name)s::text IS NULL OR name = %(name)s)
 """
 
-_MOVED = f"""
+_ENTERED_OR_LEFT = f"""
 SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = %(segment)s
     AND entered_at BETWEEN %(from)s AND %(to)s
-UNION SELECT person FROM {stay} WHERE workspace = %(workspace)s AND segment = %(segment)s
+UNION SELECT person FROM {membership_interval} WHERE workspace = %(workspace)s AND segment = %(segment)s
     AND (entered_at BETWEEN %(from)s AND %(to)s OR left_at BETWEEN %(from)s AND %(to)s)
 """
 
-_EVERYBODY = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
+_ALL_PROFILES = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
 
-_ANNOUNCED = f"""
+_SYSTEM_EVENTS = f"""
 SELECT position, recorded_at, occurred_at, name, properties::text FROM {timeline}
 WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until)s
     AND ordinal = {MESSAGE} AND subject IS NULL
@@ -70,7 +70,7 @@ ORDER BY position
 """
 
 
-class Span(NamedTuple):
+class DryRunPeriod(NamedTuple):
     """The time that is asked about: ``after`` ≤ t < ``until``, in microseconds; and its positions."""
 
     after: int
@@ -79,136 +79,156 @@ class Span(NamedTuple):
     until_position: int
 
 
-class Ledger(NamedTuple):
+class HistorySource(NamedTuple):
     """Where the past is read."""
 
-    history: Callable[[Sequence[UUID]], Sequence[Recorded]]
+    history: Callable[[Sequence[UUID]], Sequence[RecordedEvent]]
     """All events of streams up to the end of the span, in order."""
 
-    attested: Callable[[Iterable[UUID]], Mapping[int, Event]]
+    identity_events: Callable[[Iterable[UUID]], Mapping[int, Event]]
     stream_of: Callable[[Identifier], UUID]
 
 
-class Rehearsed(NamedTuple):
+class SimulatedRuns(NamedTuple):
     """What would have come of it."""
 
-    runs: Sequence[Run]
-    people: int
+    runs: Sequence[RuleRun]
+    profiles: int
     """Who were gone through."""
 
-    of: int
+    candidates: int
     """Who may have set it off."""
 
     @property
-    def outcomes(self) -> Mapping[tuple[str, str], int]:
+    def outcome_counts(self) -> Mapping[tuple[str, str], int]:
         """How many came to what, for what reason."""
         return Counter((it.outcome, it.reason) for it in self.runs)
 
     @property
-    def days(self) -> Mapping[str, int]:
+    def fired_per_day(self) -> Mapping[str, int]:
         """How many fired on each day, UTC."""
         fired = (it for it in self.runs if it.outcome == "fired")
         return Counter(f"{from_micros(it.since.at):%Y-%m-%d}" for it in fired)
 
 
-def rehearse(tx: Connection, workspace: int, plan: Plan, span: Span, ledger: Ledger) -> Rehearsed:
+def dry_run_rule(
+    tx: Connection,
+    workspace: int,
+    plan: RuleDefinition,
+    period: DryRunPeriod,
+    source: HistorySource,
+) -> SimulatedRuns:
     """Return what a rule would have done that was enabled at the beginning of a span.
 
     Raises TimelineBehind if the timeline has not taken it all yet.
     """
-    sql.check(tx, workspace, span.until_position)
-    rules = _rules(tx, workspace, plan)
-    asked = _asked(workspace, plan, span)
-    candidates = reader.in_order(tx.exec_driver_sql(_candidates(plan), asked).scalars())
-    heard = list(_occasions(tx, asked)) if plan.trigger.KEY == "system_event" else []
-    runs: dict[tuple[str, int, str], Run] = {}
-    waiting = iter(candidates[:MOST])
-    while some := list(islice(waiting, _AT_ONCE)):
-        for steps in _lives(rules, workspace, some, span, ledger):
-            runs.update(_go_through(rules, steps, heard, span))
-    found = sorted(runs.values(), key=lambda it: (it.set_off, it.key))
-    return Rehearsed(found, min(len(candidates), MOST), len(candidates))
+    sql.require_timeline_at(tx, workspace, period.until_position)
+    rules = _build_index(tx, workspace, plan)
+    asked = _query_params(workspace, plan, period)
+    candidates = reader.sort_ids(tx.exec_driver_sql(_candidates_query(plan), asked).scalars())
+    heard = list(_read_system_events(tx, asked)) if plan.trigger.KEY == "system_event" else []
+    runs: dict[tuple[str, int, str], RuleRun] = {}
+    waiting = iter(candidates[:MAX_PROFILES])
+    while some := list(islice(waiting, _PROFILES_PER_CHUNK)):
+        for steps in _read_inputs(rules, workspace, some, period, source):
+            runs.update(_simulate(rules, steps, heard, period))
+    found = sorted(runs.values(), key=lambda it: (it.started, it.key))
+    return SimulatedRuns(found, min(len(candidates), MAX_PROFILES), len(candidates))
 
 
-def _rules(tx: Connection, workspace: int, plan: Plan) -> Rules:
+def _build_index(tx: Connection, workspace: int, plan: RuleDefinition) -> SegmentIndex:
     """Return the rule, with the segments that it needs and those that these need."""
-    there = {it.segment: it for it in in_effect(tx, workspace).rules}
-    needed: dict[str, Rule] = {}
-    asked = set(chain.from_iterable(map(references, plan.conditions)))
+    there = {it.id: it for it in load_segment_index(tx, workspace).segments}
+    needed: dict[str, CompiledSegment] = {}
+    asked = set(chain.from_iterable(map(referenced_segments, plan.conditions)))
     if plan.trigger.segment is not None:
         asked.add(plan.trigger.segment)
     while asked:
         segment = asked.pop()
         if segment in there and segment not in needed:
             needed[segment] = there[segment]
-            asked |= references(there[segment].condition)
-    return Rules(needed.values(), effective=Effective([InEffect(_RULE, 0, plan)]))
+            asked |= referenced_segments(there[segment].condition)
+    return SegmentIndex(needed.values(), rule_index=RuleIndex([ActiveRule(_DRY_RUN_RULE, 0, plan)]))
 
 
-def _asked(workspace: int, plan: Plan, span: Span) -> dict[str, Any]:
+def _query_params(workspace: int, plan: RuleDefinition, period: DryRunPeriod) -> dict[str, Any]:
     name = getattr(plan.trigger, "event", None)
     return {
         "workspace": workspace,
-        "after": span.after_position,
-        "until": span.until_position,
-        "from": span.after,
-        "to": span.until,
-        "decisions": sorted(DECISIONS),
-        "name": sanitise.text(name) if isinstance(name, str) else None,
+        "after": period.after_position,
+        "until": period.until_position,
+        "from": period.after,
+        "to": period.until,
+        "decisions": sorted(COMMAND_KINDS),
+        "name": sanitise.storable_text(name) if isinstance(name, str) else None,
         "segment": plan.trigger.segment,
     }
 
 
-def _candidates(plan: Plan) -> str:
+def _candidates_query(plan: RuleDefinition) -> str:
     if plan.trigger.KEY == "system_event":
-        return _EVERYBODY
-    return _ACTIVE if plan.trigger.segment is None else _MOVED
+        return _ALL_PROFILES
+    return _ACTIVE if plan.trigger.segment is None else _ENTERED_OR_LEFT
 
 
-def _occasions(tx: Connection, asked: Mapping[str, Any]) -> Iterator[Occasion]:
-    with cursor(tx) as ask:
-        rows = ask.execute(_ANNOUNCED, asked).fetchall()
+def _read_system_events(tx: Connection, params: Mapping[str, Any]) -> Iterator[TriggerEvent]:
+    with binary_cursor(tx) as ask:
+        rows = ask.execute(_SYSTEM_EVENTS, params).fetchall()
     for position, recorded_at, occurred_at, name, properties in rows:
         document = {"name": name, "properties": msgspec.json.decode(properties)}
-        at = Since(to_micros(recorded_at), position)
-        yield Occasion("system_event", name, document, at, to_micros(occurred_at))
+        at = Cause(to_micros(recorded_at), position)
+        yield TriggerEvent("system_event", name, document, at, to_micros(occurred_at))
 
 
-def _lives(
-    rules: Rules, workspace: int, candidates: Sequence[UUID], span: Span, ledger: Ledger
-) -> Iterator[Sequence[Step]]:
+def _read_inputs(
+    index: SegmentIndex,
+    workspace: int,
+    candidates: Sequence[UUID],
+    period: DryRunPeriod,
+    source: HistorySource,
+) -> Iterator[Sequence[EngineInput]]:
     """Give out all that happened to the streams, those together that may be one person."""
-    events = {at: it for at, it in ledger.attested(candidates).items() if at <= span.until_position}
-    facts, groups = list(attested(events, ledger.stream_of)), Groups()
+    events = {
+        at: it
+        for at, it in source.identity_events(candidates).items()
+        if at <= period.until_position
+    }
+    facts, groups = list(read_identity_facts(events, source.stream_of)), StreamUnionFind()
     for fact in facts:
-        groups.join(fact.streams)
-    whole = groups.sorted({*candidates, *chain.from_iterable(it.streams for it in facts)})
-    for root in reader.in_order({groups.root(it) for it in candidates}):
-        records = ledger.history(whole[root])
+        groups.union(fact.streams)
+    whole = groups.group_by_root({*candidates, *chain.from_iterable(it.streams for it in facts)})
+    for root in reader.sort_ids({groups.find(it) for it in candidates}):
+        records = source.history(whole[root])
         if not records:
             continue
-        batch = Batch(workspace, records, ledger.stream_of, ledger.attested)
+        batch = Batch(workspace, records, source.stream_of, source.identity_events)
         messages = {it.recorded.position: it for it in batch.messages()}
         clocks = {it.position: to_micros(it.recorded_at) for it in records}
-        theirs = [it for it in facts if groups.root(next(iter(it.streams))) == root]
-        steps: list[Step] = list(becoming(theirs, clocks, ledger.stream_of))
-        steps += steps_of(records, messages, rules, {})
-        yield sorted(steps, key=lambda it: it.at.by)
+        theirs = [it for it in facts if groups.find(next(iter(it.streams))) == root]
+        steps: list[EngineInput] = list(derive_identity_changes(theirs, clocks, source.stream_of))
+        steps += derive_inputs(records, messages, index, {})
+        yield sorted(steps, key=lambda it: it.cause.position)
 
 
-def _go_through(
-    rules: Rules, steps: Sequence[Step], heard: Sequence[Occasion], span: Span
-) -> Mapping[tuple[str, int, str], Run]:
-    people = Membership(rules, {})
-    people.acting.is_asleep = True
-    before = [it for it in steps if it.at.at < span.after]
-    people.go_through(before, span.after - 1)
-    people.acting.is_asleep = False
-    rest = [it for it in steps if span.after <= it.at.at < span.until]
-    for occasion in heard:
-        if span.after <= occasion.at.at < span.until:
-            people.go_through([it for it in rest if it.at.by < occasion.at.by], occasion.at.at)
-            rest = [it for it in rest if it.at.by > occasion.at.by]
-            people.announce(occasion)
-    people.go_through(rest, span.until - 1)
-    return people.acting.changed
+def _simulate(
+    index: SegmentIndex,
+    inputs: Sequence[EngineInput],
+    system_events: Sequence[TriggerEvent],
+    period: DryRunPeriod,
+) -> Mapping[tuple[str, int, str], RuleRun]:
+    people = Evaluator(index, {})
+    people.rule_runner.paused = True
+    before = [it for it in inputs if it.cause.at < period.after]
+    people.process(before, period.after - 1)
+    people.rule_runner.paused = False
+    rest = [it for it in inputs if period.after <= it.cause.at < period.until]
+    for occasion in system_events:
+        if period.after <= occasion.cause.at < period.until:
+            people.process(
+                [it for it in rest if it.cause.position < occasion.cause.position],
+                occasion.cause.at,
+            )
+            rest = [it for it in rest if it.cause.position > occasion.cause.position]
+            people.broadcast(occasion)
+    people.process(rest, period.until - 1)
+    return people.rule_runner.changed_runs

@@ -10,134 +10,144 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain import conditions
-from domain.conditions import Condition, Value
-from domain.conditions.groups import Group
-from domain.evaluation.profile_context import KnownOf, Stream, Whose
-from domain.evaluation.segment_index import Rule, Rules
-from domain.evaluation.summaries import Remembered
-from domain.segments.computed_attribute import all_resolved
-from domain.segments.segment import references
-from projections.kit.driver import cursor
+from domain.conditions import Condition, ReferencedValue
+from domain.conditions.groups import ConditionGroup
+from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.summaries import AccumulatorState
+from domain.segments.computed_attribute import resolve_all
+from domain.segments.segment import referenced_segments
+from projections.kit.driver import binary_cursor
 from projections.segments.backfill import sql
-from projections.segments.definitions.segments import in_effect
-from projections.segments.tables import member, stay, stream
+from projections.segments.definitions.segments import load_segment_index
+from projections.segments.tables import member, membership_interval, stream
 
-SAMPLE = 10
+SAMPLE_SIZE = 10
 
 _STREAMS = f"""
 SELECT stream, person, kind, guessed, demoted_at, CASE WHEN first_at <= %s THEN first_at END
 FROM {stream} WHERE workspace = %s
 """
 
-_INSIDE = f"""
+_MEMBERSHIPS = f"""
 SELECT segment, person FROM {member}
 WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
-UNION ALL SELECT segment, person FROM {stay}
+UNION ALL SELECT segment, person FROM {membership_interval}
 WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
     AND left_at > %(clock)s
 """
 
 
-class Preview(NamedTuple):
+class ConditionCounts(NamedTuple):
     """What a condition comes to."""
 
-    people: int
+    profiles: int
     sample: Sequence[UUID]
     """Some of them."""
 
-    conditions: Mapping[str, int]
+    by_path: Mapping[str, int]
     """How many each part holds of, by its JSON pointer."""
 
 
-def preview(
+def preview_condition(
     tx: Connection, workspace: int, condition: Condition, clock: int, position: int
-) -> Preview:
+) -> ConditionCounts:
     """Return who meets a condition at the clock, of the events up to a position of the ledger.
 
     Nothing after the clock counts, and nobody who was not seen by then.  Raises TimelineBehind,
     and InvalidRequest for a name that stands for nothing.
     """
-    condition = conditions.resolved(condition, in_effect(tx, workspace).values)
-    rules = Rules([Rule("", condition)])
-    sql.check(tx, workspace, position)
-    recalled = sql.recall(
-        tx, workspace, list(rules.memories.values()), position=position, now=clock, until=clock
+    condition = conditions.resolve_references(
+        condition, load_segment_index(tx, workspace).computed_attributes
     )
-    inside = _inside(tx, workspace, sorted(references(condition)), clock)
-    asked = condition.asker()
-    parts = {path: part.asker() for path, part in _parts(condition, "")}
+    rules = SegmentIndex([CompiledSegment("", condition)])
+    sql.require_timeline_at(tx, workspace, position)
+    recalled = sql.aggregate_history(
+        tx, workspace, list(rules.accumulators.values()), position=position, now=clock, until=clock
+    )
+    inside = _memberships_at(tx, workspace, sorted(referenced_segments(condition)), clock)
+    asked = condition.compile()
+    parts = {path: part.compile() for path, part in _walk_parts(condition, "")}
     counts = dict.fromkeys(parts, 0)
     people, sample = 0, list[UUID]()
-    for person, streams in _persons(tx, workspace, clock, recalled):
-        known = KnownOf(rules, streams, inside[person].__contains__).known
+    for person, streams in _streams_by_profile(tx, workspace, clock, recalled):
+        known = ProfileContext(rules, streams, inside[person].__contains__).evaluation_input
         if asked(known, clock)[0]:
             people += 1
-            if len(sample) < SAMPLE:
+            if len(sample) < SAMPLE_SIZE:
                 sample.append(person)
         for path, part in parts.items():
             counts[path] += part(known, clock)[0]
-    return Preview(people, sample, counts)
+    return ConditionCounts(people, sample, counts)
 
 
-class Values(NamedTuple):
+class ComputedValueSample(NamedTuple):
     """What a computed attribute comes to."""
 
-    people: int
+    profiles: int
     """How many have a value other than 0."""
 
     sample: Mapping[UUID, Any]
     """The values of some of them."""
 
 
-def values_at(tx: Connection, workspace: int, value: Value, clock: int, position: int) -> Values:
+def preview_computed_value(
+    tx: Connection, workspace: int, value: ReferencedValue, clock: int, position: int
+) -> ComputedValueSample:
     """Return what a computed attribute is at the clock, of the events up to a position of the ledger.
 
     Raises TimelineBehind, and InvalidRequest for a name that stands for nothing.
     """
-    asked = all_resolved({**in_effect(tx, workspace).values, "": value})[""]
-    rules = Rules((), values={"": asked})
-    sql.check(tx, workspace, position)
-    recalled = sql.recall(
-        tx, workspace, list(rules.memories.values()), position=position, now=clock, until=clock
+    asked = resolve_all({**load_segment_index(tx, workspace).computed_attributes, "": value})[""]
+    rules = SegmentIndex((), computed_attributes={"": asked})
+    sql.require_timeline_at(tx, workspace, position)
+    recalled = sql.aggregate_history(
+        tx, workspace, list(rules.accumulators.values()), position=position, now=clock, until=clock
     )
     people, sample = 0, dict[UUID, Any]()
-    for person, streams in _persons(tx, workspace, clock, recalled):
-        known = KnownOf(rules, streams, lambda _: False).known
+    for person, streams in _streams_by_profile(tx, workspace, clock, recalled):
+        known = ProfileContext(rules, streams, lambda _: False).evaluation_input
         if found := asked.result(known, clock):
             people += 1
-            if len(sample) < SAMPLE:
+            if len(sample) < SAMPLE_SIZE:
                 sample[person] = found
-    return Values(people, sample)
+    return ComputedValueSample(people, sample)
 
 
-def _parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:
+def _walk_parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:
     for at, part in enumerate(condition.parts):
-        place = f"{path}/{condition.KEY}/{at}" if isinstance(condition, Group) else f"{path}/{at}"
+        place = (
+            f"{path}/{condition.KEY}/{at}"
+            if isinstance(condition, ConditionGroup)
+            else f"{path}/{at}"
+        )
         yield place, part
-        yield from _parts(part, place)
+        yield from _walk_parts(part, place)
 
 
-def _persons(
-    tx: Connection, workspace: int, clock: int, recalled: Mapping[str, Mapping[UUID, object]]
-) -> Iterator[tuple[UUID, Sequence[Stream]]]:
+def _streams_by_profile(
+    tx: Connection, workspace: int, clock: int, values_by_key: Mapping[str, Mapping[UUID, object]]
+) -> Iterator[tuple[UUID, Sequence[StreamState]]]:
     """Give out those who were seen by the clock, with the streams that are theirs by now."""
-    by_person: dict[UUID, list[tuple[UUID, Stream]]] = defaultdict(list)
-    with cursor(tx) as ask:
+    by_person: dict[UUID, list[tuple[UUID, StreamState]]] = defaultdict(list)
+    with binary_cursor(tx) as ask:
         for id_, *whose, first_at in ask.execute(_STREAMS, (clock, workspace)):
-            memory = {key: values[id_] for key, values in recalled.items() if id_ in values}
-            by_person[whose[0]].append((id_, Stream(Whose(*whose), first_at, Remembered(memory))))
+            memory = {key: values[id_] for key, values in values_by_key.items() if id_ in values}
+            by_person[whose[0]].append(
+                (id_, StreamState(StreamOwner(*whose), first_at, AccumulatorState(memory)))
+            )
     for person, streams in sorted(by_person.items()):
-        if any(it.first_at is not None for _, it in streams):
+        if any(it.first_event_at is not None for _, it in streams):
             yield person, [it for _, it in sorted(streams, key=lambda pair: pair[0])]
 
 
-def _inside(
+def _memberships_at(
     tx: Connection, workspace: int, segments: Sequence[str], clock: int
 ) -> Mapping[UUID, set[str]]:
     """Return in which of the segments each person was at the clock."""
     found: dict[UUID, set[str]] = defaultdict(set)
     if segments:
         asked = {"workspace": workspace, "segments": list(segments), "clock": clock}
-        for segment, person in tx.exec_driver_sql(_INSIDE, asked):
+        for segment, person in tx.exec_driver_sql(_MEMBERSHIPS, asked):
             found[person].add(segment)
     return found

@@ -12,20 +12,20 @@ from sqlalchemy import Row, Select, select, tuple_
 
 from domain.core.errors import NotFound
 from domain.core.time import from_micros
-from domain.evaluation.rule_runs import SUPPRESSED
+from domain.evaluation.rule_runs import SUPPRESSION_REASONS
 from projections.kit import cursors, references
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
-from projections.segments.queries.answers import Since, since
-from projections.segments.tables import rule, trigger
+from projections.segments.queries.answers import CausedAt, caused_at_json
+from projections.segments.tables import rule_run, rule_version
 
-_r, _t = rule.c, trigger.c
+_r, _t = rule_version.c, rule_run.c
 _ORDER = (_t.set_off_at, _t.set_off_by, _t.rule, _t.version, _t.cause)
 
-Outcome = Literal["waiting", "fired", "suppressed"]
+RunOutcome = Literal["waiting", "fired", "suppressed"]
 
 
-class RulesParams(BaseModel):
+class RuleListParams(BaseModel):
     """Which rules."""
 
     archived: bool = Field(False, description="Those that were archived, too")
@@ -39,27 +39,27 @@ class RuleParams(BaseModel):
     id: str = Field(description="Id of the rule")
 
 
-class PageParams(BaseModel):
+class RuleRunPageParams(BaseModel):
     """Which triggers, and which page of them."""
 
-    outcome: Outcome | None = Field(None, description="Only those that came to this")
+    outcome: RunOutcome | None = Field(None, description="Only those that came to this")
     cursor: str | None = Field(None, description="`next` of the page before")
     limit: int = Field(50, ge=1, le=500)
 
 
-class TriggersParams(RuleParams, PageParams):
+class RuleRunListParams(RuleParams, RuleRunPageParams):
     """Which rule's triggers."""
 
     profile: str | None = Field(None, description="Only those of this person")
 
 
-class ProfileTriggersParams(PageParams):
+class ProfileRunListParams(RuleRunPageParams):
     """Whose triggers."""
 
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
 
 
-class Rule(BaseModel):
+class RuleSummary(BaseModel):
     """A rule as it was last decided."""
 
     id: str
@@ -69,26 +69,26 @@ class Rule(BaseModel):
     enabled: bool
     archived: bool
     version: int = Field(description="How many decisions that took")
-    decided: Since
+    decided: CausedAt
     actor: str
     reason: str
 
 
-class Rules(BaseModel):
+class RuleList(BaseModel):
     """A page of rules."""
 
-    rules: list[Rule]
+    rules: list[RuleSummary]
     next: str | None
     projected_to: int
 
 
-class RuleDetail(Rule):
+class RuleDetail(RuleSummary):
     """A rule."""
 
     projected_to: int
 
 
-class Trigger(BaseModel):
+class RuleRunSummary(BaseModel):
     """One time that a rule was set off, and what came of it."""
 
     rule: str
@@ -97,14 +97,14 @@ class Trigger(BaseModel):
         description="What set it off: the position of an event, or `@` and an instant"
     )
     profile_id: UUID = Field(description="Who that is by now")
-    set_off: Since
-    outcome: Outcome
+    set_off: CausedAt
+    outcome: RunOutcome
     reason: str = Field(
         description="Of those that fired: `at_once`, `delayed`, or `then` or `else` of a wait.  Of those that"
         " wait: for a `delay` or an `event`.  Of those suppressed: "
-        + "; ".join(f"`{code}`: {why}" for code, why in SUPPRESSED.items())
+        + "; ".join(f"`{code}`: {why}" for code, why in SUPPRESSION_REASONS.items())
     )
-    since: Since = Field(description="Since when that is so")
+    since: CausedAt = Field(description="Since when that is so")
     due: datetime | None = Field(
         description="When it goes on by itself; null: it has come to its end"
     )
@@ -112,71 +112,71 @@ class Trigger(BaseModel):
     fired: int | None = Field(description="Position at which the ledger has that it fired")
 
 
-class Triggers(BaseModel):
+class RuleRunList(BaseModel):
     """A page of triggers, the newest first."""
 
-    triggers: list[Trigger]
+    triggers: list[RuleRunSummary]
     next: str | None
     projected_to: int
 
 
-def answer_rules(reader: Reader, params: RulesParams) -> dict[str, Any]:
+def list_rules(reader: Reader, params: RuleListParams) -> dict[str, Any]:
     """Answer a page of rules, by their ids."""
-    wanted = select(rule).where(_r.workspace == reader.workspace, _r.until.is_(None))
+    wanted = select(rule_version).where(_r.workspace == reader.workspace, _r.until.is_(None))
     if not params.archived:
         wanted = wanted.where(~_r.archived)
     if params.cursor is not None:
-        wanted = wanted.where(_r.rule > cursors.text(params.cursor))
+        wanted = wanted.where(_r.rule > cursors.decode_text(params.cursor))
     rows = reader.tx.execute(wanted.order_by(_r.rule).limit(params.limit + 1)).all()
     page = rows[: params.limit]
     return {
-        "rules": [_rule(it) for it in page],
-        "next": cursors.after_text(page[-1].rule) if len(rows) > len(page) else None,
+        "rules": [_rule_json(it) for it in page],
+        "next": cursors.encode_text(page[-1].rule) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
-def answer_rule(reader: Reader, params: RuleParams) -> dict[str, Any]:
+def get_rule(reader: Reader, params: RuleParams) -> dict[str, Any]:
     """Answer one rule.  Raises NotFound."""
-    return {**_rule(_last(reader, params.id)), "projected_to": reader.projected_to}
+    return {**_rule_json(_current_version(reader, params.id)), "projected_to": reader.projected_to}
 
 
-def answer_triggers(reader: Reader, params: TriggersParams) -> dict[str, Any]:
+def list_rule_runs(reader: Reader, params: RuleRunListParams) -> dict[str, Any]:
     """Answer a page of a rule's triggers.  Raises NotFound."""
-    _last(reader, params.id)
-    wanted = select(trigger).where(_t.workspace == reader.workspace, _t.rule == params.id)
+    _current_version(reader, params.id)
+    wanted = select(rule_run).where(_t.workspace == reader.workspace, _t.rule == params.id)
     if params.profile is not None:
-        person = reader.person(references.stream(params.profile, reader.stream_of))
+        person = reader.profile(references.resolve_stream(params.profile, reader.stream_of))
         wanted = wanted.where(_t.stream.in_(person.streams))
-    return _page(reader, wanted, params)
+    return _run_page(reader, wanted, params)
 
 
-def answer_profile_triggers(reader: Reader, params: ProfileTriggersParams) -> dict[str, Any]:
+def list_profile_runs(reader: Reader, params: ProfileRunListParams) -> dict[str, Any]:
     """Answer a page of the triggers of a person, of all rules."""
-    person = reader.person(references.stream(params.ref, reader.stream_of))
-    wanted = select(trigger).where(_t.workspace == reader.workspace, _t.stream.in_(person.streams))
-    return _page(reader, wanted, params)
+    person = reader.profile(references.resolve_stream(params.ref, reader.stream_of))
+    wanted = select(rule_run).where(_t.workspace == reader.workspace, _t.stream.in_(person.streams))
+    return _run_page(reader, wanted, params)
 
 
-def _page(reader: Reader, wanted: Select[Any], params: PageParams) -> dict[str, Any]:
+def _run_page(reader: Reader, query: Select[Any], params: RuleRunPageParams) -> dict[str, Any]:
     if params.outcome is not None:
-        wanted = wanted.where(_t.outcome == params.outcome)
+        query = query.where(_t.outcome == params.outcome)
     if params.cursor is not None:
-        wanted = wanted.where(tuple_(*_ORDER) < tuple_(*cursors.trigger(params.cursor)))
-    newest = wanted.order_by(*(it.desc() for it in _ORDER)).limit(params.limit + 1)
+        query = query.where(tuple_(*_ORDER) < tuple_(*cursors.decode_trigger(params.cursor)))
+    newest = query.order_by(*(it.desc() for it in _ORDER)).limit(params.limit + 1)
     rows = reader.tx.execute(newest).all()
     page = rows[: params.limit]
-    people = reader.people({it.stream for it in page})
+    people = reader.profile_ids({it.stream for it in page})
     last = tuple(getattr(page[-1], it.name) for it in _ORDER) if page else ()
     return {
-        "triggers": [_trigger(it, people[it.stream]) for it in page],
-        "next": cursors.after_trigger(last) if len(rows) > len(page) else None,
+        "triggers": [_run_json(it, people[it.stream]) for it in page],
+        "next": cursors.encode_trigger(last) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
-def _last(reader: Reader, id_: str) -> Row[Any]:
-    wanted = select(rule).where(
+def _current_version(reader: Reader, id_: str) -> Row[Any]:
+    wanted = select(rule_version).where(
         _r.workspace == reader.workspace, _r.rule == id_, _r.until.is_(None)
     )
     row = reader.tx.execute(wanted).first()
@@ -185,7 +185,7 @@ def _last(reader: Reader, id_: str) -> Row[Any]:
     return row
 
 
-def _rule(row: Row[Any]) -> dict[str, Any]:
+def _rule_json(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.rule,
         "name": row.name,
@@ -194,45 +194,45 @@ def _rule(row: Row[Any]) -> dict[str, Any]:
         "enabled": row.enabled,
         "archived": row.archived,
         "version": row.version,
-        "decided": since(row.at, row.position),
+        "decided": caused_at_json(row.at, row.position),
         "actor": row.actor,
         "reason": row.reason,
     }
 
 
-def _trigger(row: Row[Any], person: UUID) -> dict[str, Any]:
+def _run_json(row: Row[Any], profile: UUID) -> dict[str, Any]:
     return {
         "rule": row.rule,
         "version": row.version,
         "cause": row.cause,
-        "profile_id": person,
-        "set_off": since(row.set_off_at, row.set_off_by),
+        "profile_id": profile,
+        "set_off": caused_at_json(row.set_off_at, row.set_off_by),
         "outcome": row.outcome,
         "reason": row.reason,
-        "since": since(row.since_at, row.since_by),
-        "due": None if row.due is None else shown(from_micros(row.due)),
+        "since": caused_at_json(row.since_at, row.since_by),
+        "due": None if row.due is None else format_utc(from_micros(row.due)),
         "event": Raw(row.context) if row.context else None,
         "fired": row.fired,
     }
 
 
 QUERIES = tuple(
-    Query(path=path, params=params, answers=shape, answer=answer, summary=summary)
+    Query(path=path, params=params, response_model=shape, handler=answer, summary=summary)
     for path, params, shape, answer, summary in (
-        ("/rules", RulesParams, Rules, answer_rules, "List rules"),
-        ("/rules/{id}", RuleParams, RuleDetail, answer_rule, "Show a rule"),
+        ("/rules", RuleListParams, RuleList, list_rules, "List rules"),
+        ("/rules/{id}", RuleParams, RuleDetail, get_rule, "Show a rule"),
         (
             "/rules/{id}/triggers",
-            TriggersParams,
-            Triggers,
-            answer_triggers,
+            RuleRunListParams,
+            RuleRunList,
+            list_rule_runs,
             "List what set a rule off, and what came of each, with the reason",
         ),
         (
             "/profiles/{ref}/triggers",
-            ProfileTriggersParams,
-            Triggers,
-            answer_profile_triggers,
+            ProfileRunListParams,
+            RuleRunList,
+            list_profile_runs,
             "List what a person set off, in all rules",
         ),
     )

@@ -10,21 +10,25 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
-from domain.evaluation.profile_context import KnownOf
-from domain.evaluation.summaries import memories
-from projections.segments.definitions.segments import in_effect
+from domain.evaluation.profile_context import ProfileContext
+from domain.evaluation.summaries import required_accumulators
+from projections.segments.definitions.segments import load_segment_index
 from projections.segments.state import reader
 
 
-def values_of(tx: Connection, workspace: int, stream: UUID) -> Mapping[str, Any]:
+def load_computed_values(tx: Connection, workspace: int, stream: UUID) -> Mapping[str, Any]:
     """Return the values by name of the person whose stream it is, at this moment; None: there is none."""
-    rules = in_effect(tx, workspace)
-    if not rules.values:
+    rules = load_segment_index(tx, workspace)
+    if not rules.computed_attributes:
         return {}
     clock = to_micros(datetime.now(UTC))
-    theirs = reader.streams_of(tx, workspace, [stream], ())
-    asked = {it.key for value in rules.values.values() for it in memories(value)}
-    kept = reader.load(tx, workspace, rules, theirs, only=asked)
+    theirs = reader.load_streams(tx, workspace, [stream], ())
+    asked = {
+        it.key
+        for value in rules.computed_attributes.values()
+        for it in required_accumulators(value)
+    }
+    kept = reader.load_state(tx, workspace, rules, theirs, only_keys=asked)
     streams = [kept.streams[it] for it in sorted(kept.streams)]
-    known = KnownOf(rules, streams, lambda _: False).known
-    return {name: it.result(known, clock) for name, it in sorted(rules.values.items())}
+    known = ProfileContext(rules, streams, lambda _: False).evaluation_input
+    return {name: it.result(known, clock) for name, it in sorted(rules.computed_attributes.items())}

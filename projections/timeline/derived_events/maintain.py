@@ -12,19 +12,19 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, TextClause, text
 
-from domain.profiles.facts import ACTS
-from domain.profiles.state import DECISIONS
+from domain.profiles.facts import PROFILE_CHANGING_EVENTS
+from domain.profiles.state import COMMAND_KINDS
 from projections.kit.arrays import Uuids
-from projections.kit.copying import binary, copy, jsonb
-from projections.runtime.batch import Batch, Message
+from projections.kit.copying import binary_cursor, copy_rows, jsonb
+from projections.runtime.batch import Batch, DecodedMessage
 from projections.timeline.derived_events import rules
-from projections.timeline.derived_events.rules import Derived, Observed
-from projections.timeline.facts import Observation, observations
-from projections.timeline.rows import Row, of_derived
+from projections.timeline.derived_events.rules import DerivedEvent, StoredObservation
+from projections.timeline.facts import Observation, observe_message
+from projections.timeline.rows import Row, derived_row
 from projections.timeline.tables import (
-    CREATED,
-    DECIDED,
+    IDENTITY_CHANGED,
     MESSAGE,
+    PROFILE_CREATED,
     first_message,
     observation,
     timeline,
@@ -107,15 +107,15 @@ CROSS JOIN LATERAL (
 """)
 
 _LAST_ORDINAL = 2**31 - 1
-_JOINING = DECISIONS | {"alias"}
+_IDENTITY_KINDS = COMMAND_KINDS | {"alias"}
 
 
-class _Derived:
+class _DerivedChanges:
     """The derived events that go, and those that come."""
 
     def __init__(self, workspace: int) -> None:
         self._workspace = workspace
-        self.gone: list[dict[str, Any]] = []
+        self.removed: list[dict[str, Any]] = []
         self.copied: list[Row] = []
         """Of messages of this batch."""
 
@@ -123,13 +123,13 @@ class _Derived:
         """Of messages that the timeline had before."""
 
     def remove(self, stream: UUID, position: int, first: int, last: int) -> None:
-        self.gone.append({"position": position, "stream": stream, "first": first, "last": last})
+        self.removed.append({"position": position, "stream": stream, "first": first, "last": last})
 
-    def follow(self, cause: Message, first: int, events: Iterable[Derived]) -> None:
+    def add(self, cause: DecodedMessage, first: int, events: Iterable[DerivedEvent]) -> None:
         for ordinal, event in enumerate(events, first):
-            self.copied.append(of_derived(self._workspace, cause, ordinal, event))
+            self.copied.append(derived_row(self._workspace, cause, ordinal, event))
 
-    def follow_earlier(self, cause: Observed, events: Iterable[Derived]) -> None:
+    def add_earlier(self, cause: StoredObservation, events: Iterable[DerivedEvent]) -> None:
         for ordinal, (id_, name, properties) in enumerate(events, cause.ordinal):
             self.added.append(
                 {
@@ -143,93 +143,98 @@ class _Derived:
             )
 
 
-def derive(tx: Connection, batch: Batch) -> None:
+def derive_events(tx: Connection, batch: Batch) -> None:
     """Bring the derived events up to the messages of the batch, which the timeline has already."""
-    said: dict[UUID, tuple[Message, list[Observation]]] = {}
-    following = _Derived(batch.workspace)
-    firsts: dict[UUID, Message] = {}
+    said: dict[UUID, tuple[DecodedMessage, list[Observation]]] = {}
+    following = _DerivedChanges(batch.workspace)
+    firsts: dict[UUID, DecodedMessage] = {}
     for stream, messages in batch.by_stream().items():
         for message in messages:
             event = message.event
-            if event.kind == "track" and message.document.name not in ACTS:
+            if event.kind == "track" and message.document.name not in PROFILE_CHANGING_EVENTS:
                 continue  # nearly all
-            if observed := observations(message):
+            if observed := observe_message(message):
                 said[event.id] = message, observed
-            if event.kind in _JOINING and (joined := rules.decided(event)) is not None:
-                following.follow(message, DECIDED, [joined])
-        done = [it for it in messages if it.event.kind not in DECISIONS]
+            if (
+                event.kind in _IDENTITY_KINDS
+                and (joined := rules.identity_change(event)) is not None
+            ):
+                following.add(message, IDENTITY_CHANGED, [joined])
+        done = [it for it in messages if it.event.kind not in COMMAND_KINDS]
         if done:
-            firsts[stream] = done[0] if len(done) == 1 else min(done, key=_place)
-    _created(tx, batch.workspace, firsts, following)
-    _observed(tx, batch.workspace, said, following)
-    _execute(tx, _REMOVE, batch.workspace, following.gone)
+            firsts[stream] = done[0] if len(done) == 1 else min(done, key=_event_order)
+    _derive_profile_created(tx, batch.workspace, firsts, following)
+    _derive_from_observations(tx, batch.workspace, said, following)
+    _execute(tx, _REMOVE, batch.workspace, following.removed)
     _execute(tx, _ADD, batch.workspace, following.added)
     if following.copied:
-        copy(tx, timeline, following.copied)
+        copy_rows(tx, timeline, following.copied)
 
 
-def _place(message: Message) -> tuple[datetime, UUID]:
+def _event_order(message: DecodedMessage) -> tuple[datetime, UUID]:
     return message.event.occurred_at, message.event.id
 
 
-def _created(
-    tx: Connection, workspace: int, firsts: dict[UUID, Message], following: _Derived
+def _derive_profile_created(
+    tx: Connection, workspace: int, firsts: dict[UUID, DecodedMessage], changes: _DerivedChanges
 ) -> None:
     if not firsts:
         return
     moved = []
-    with binary(tx) as cursor:
+    with binary_cursor(tx) as cursor:
         known = cursor.execute(_FIRST_MESSAGES, (workspace, Uuids(firsts))).fetchall()
     for stream, occurred_at, id_, position in known:
         first = firsts.pop(stream)
-        if _place(first) < (occurred_at, id_):
-            following.remove(stream, position, CREATED, CREATED)
+        if _event_order(first) < (occurred_at, id_):
+            changes.remove(stream, position, PROFILE_CREATED, PROFILE_CREATED)
             moved.append(first)
     for first in (*firsts.values(), *moved):
-        following.follow(first, CREATED, [rules.person_created(first.event.id)])
+        changes.add(first, PROFILE_CREATED, [rules.profile_created(first.event.id)])
     if firsts:
-        copy(tx, first_message, ((workspace, *_first(it)) for it in firsts.values()))
+        copy_rows(
+            tx, first_message, ((workspace, *_first_message_row(it)) for it in firsts.values())
+        )
     names = ("stream", "occurred_at", "id", "position")
     _execute(
         tx,
         _MOVE_FIRST_MESSAGES,
         workspace,
-        [dict(zip(names, _first(it), strict=True)) for it in moved],
+        [dict(zip(names, _first_message_row(it), strict=True)) for it in moved],
     )
 
 
-def _first(message: Message) -> tuple[UUID, datetime, UUID, int]:
+def _first_message_row(message: DecodedMessage) -> tuple[UUID, datetime, UUID, int]:
     recorded, event, _ = message
     return recorded.stream, event.occurred_at, event.id, recorded.position
 
 
-def _observed(
+def _derive_from_observations(
     tx: Connection,
     workspace: int,
-    said: Mapping[UUID, tuple[Message, Sequence[Observation]]],
-    following: _Derived,
+    observed_messages: Mapping[UUID, tuple[DecodedMessage, Sequence[Observation]]],
+    changes: _DerivedChanges,
 ) -> None:
-    if not said:
+    if not observed_messages:
         return
-    new = [it for _, observed in said.values() for it in observed]
-    copy(tx, observation, ((workspace, *it[:-1], jsonb(it.value)) for it in new))
-    rows = _execute(tx, _SERIES, workspace, _touched(new))
-    for _, series in groupby(map(Observed._make, rows), key=attrgetter("stream", "field")):
+    new = [it for _, observed in observed_messages.values() for it in observed]
+    copy_rows(tx, observation, ((workspace, *it[:-1], jsonb(it.value)) for it in new))
+    rows = _execute(tx, _SERIES, workspace, _touched_series(new))
+    for _, series in groupby(map(StoredObservation._make, rows), key=attrgetter("stream", "field")):
         reached = False
-        for each, events in rules.of_series(series):
-            if each.id in said:
+        for each, events in rules.derive_series(series):
+            if each.id in observed_messages:
                 reached = True
-                following.follow(said[each.id][0], each.ordinal, events)
+                changes.add(observed_messages[each.id][0], each.ordinal, events)
             elif reached:
                 # Only of tags may several events follow, and those have the last ordinals.
                 last = _LAST_ORDINAL if each.field == rules.TAGS_FIELD else each.ordinal
-                following.remove(each.stream, each.position, each.ordinal, last)
-                following.follow_earlier(each, events)
+                changes.remove(each.stream, each.position, each.ordinal, last)
+                changes.add_earlier(each, events)
 
 
-def _touched(said: Sequence[Observation]) -> list[dict[str, Any]]:
+def _touched_series(new: Sequence[Observation]) -> list[dict[str, Any]]:
     ends: dict[tuple[UUID, str], list[tuple[datetime, UUID]]] = {}
-    for it in said:
+    for it in new:
         place = it.occurred_at, it.id
         known = ends.setdefault((it.stream, it.field), [place, place])
         known[:] = [min(known[0], place), max(known[1], place)]

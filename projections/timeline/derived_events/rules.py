@@ -18,13 +18,13 @@ from msgspec import Raw
 
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
-from domain.events.events import Merged, MessageEvent, Unmerged
-from domain.profiles.view import CONTACTS, TAGS
-from projections.timeline.facts import PUSH, TRAIT, How
+from domain.events.events import MessageEvent, ProfilesMerged, ProfilesUnmerged
+from domain.profiles.view import CONTACT_TRAITS, TAGS_TRAIT
+from projections.timeline.facts import PUSH_PREFIX, TRAIT_PREFIX, ObservationKind
 
 PERSON_CREATED = "person_created"
 NULL = "null"
-TAGS_FIELD = TRAIT + TAGS
+TAGS_FIELD = TRAIT_PREFIX + TAGS_TRAIT
 
 _STANDARD: Mapping[str, frozenset[str]] = {
     "name_changed": frozenset(
@@ -59,10 +59,10 @@ _STANDARD: Mapping[str, frozenset[str]] = {
 }
 """Traits, without case and separators, and the event that follows when one of them changes."""
 
-_CONTACT_OF = {trait: kind for kind, traits in CONTACTS.items() for trait in traits}
+_CONTACT_OF = {trait: kind for kind, traits in CONTACT_TRAITS.items() for trait in traits}
 
 
-class Derived(NamedTuple):
+class DerivedEvent(NamedTuple):
     """An event that follows from a message."""
 
     id: UUID
@@ -70,42 +70,44 @@ class Derived(NamedTuple):
     properties: Mapping[str, Any]
 
 
-class Observed(NamedTuple):
+class StoredObservation(NamedTuple):
     """An observation as it is kept, and how it compares to the one before."""
 
     stream: UUID
     field: str
     position: int
     id: UUID
-    how: How
+    how: ObservationKind
     ordinal: int
     value: str
-    is_same: bool | None
+    equals_previous: bool | None
     """Whether ``jsonb`` holds it to be equal to the value before; None if there is none."""
 
 
-def person_created(cause: UUID) -> Derived:
+def profile_created(cause: UUID) -> DerivedEvent:
     """Return the event that follows from the first message of a stream."""
-    return _derived(cause, PERSON_CREATED, "", {})
+    return _derived_event(cause, PERSON_CREATED, "", {})
 
 
-def decided(event: MessageEvent) -> Derived | None:
+def identity_change(event: MessageEvent) -> DerivedEvent | None:
     """Return what follows from an alias, merge or unmerge; None of one's own name, nothing does."""
-    if isinstance(event, Merged):
+    if isinstance(event, ProfilesMerged):
         others = [it for it in event.absorbed if it != event.subject]
-        facts = {"absorbed": _named(others), "policy": event.policy}
+        facts = {"absorbed": _identifiers_json(others), "policy": event.policy}
         name = "person_merged"
-    elif isinstance(event, Unmerged):
+    elif isinstance(event, ProfilesUnmerged):
         others = [it for it in event.apart_from if it != event.subject]
-        facts = {"apart_from": _named(others)}
+        facts = {"apart_from": _identifiers_json(others)}
         name = "person_unmerged"
     else:
         return None
-    reason = {"reason": sanitise.text(event.reason)} if event.reason else {}
-    return _derived(event.id, name, "", facts | reason) if others else None
+    reason = {"reason": sanitise.storable_text(event.reason)} if event.reason else {}
+    return _derived_event(event.id, name, "", facts | reason) if others else None
 
 
-def of_series(series: Iterable[Observed]) -> Iterator[tuple[Observed, list[Derived]]]:
+def derive_series(
+    series: Iterable[StoredObservation],
+) -> Iterator[tuple[StoredObservation, list[DerivedEvent]]]:
     """Give out, for each observation of one field, what follows from it.
 
     The first must be one that says all that holds, or the first that there is.
@@ -113,31 +115,35 @@ def of_series(series: Iterable[Observed]) -> Iterator[tuple[Observed, list[Deriv
     before, tags = NULL, frozenset[str]()
     for each in series:
         if each.field == TAGS_FIELD:
-            after = _after(tags, each.how, frozenset(msgspec.json.decode(each.value)))
-            yield each, [*_tagged(each.id, tags, after)]
+            after = _apply_tags(tags, each.how, frozenset(msgspec.json.decode(each.value)))
+            yield each, [*_tag_events(each.id, tags, after)]
             tags = after
         else:
-            is_same = each.is_same or before == each.value
-            yield each, [] if is_same else [_changed(each.id, each.field, before, each.value)]
+            is_same = each.equals_previous or before == each.value
+            yield each, [] if is_same else [_change_event(each.id, each.field, before, each.value)]
             before = each.value
 
 
-def _after(tags: frozenset[str], how: How, said: frozenset[str]) -> frozenset[str]:
+def _apply_tags(
+    tags: frozenset[str], how: ObservationKind, values: frozenset[str]
+) -> frozenset[str]:
     if how == "is":
-        return said
-    return tags | said if how == "plus" else tags - said
+        return values
+    return tags | values if how == "plus" else tags - values
 
 
-def _tagged(cause: UUID, before: frozenset[str], after: frozenset[str]) -> Iterator[Derived]:
+def _tag_events(
+    cause: UUID, before: frozenset[str], after: frozenset[str]
+) -> Iterator[DerivedEvent]:
     for tag in sorted(before ^ after):
         name = "tag_added" if tag in after else "tag_removed"
         sides = (None, tag) if tag in after else (tag, None)
-        yield _derived(cause, name, tag, _sides(TAGS, *sides))
+        yield _derived_event(cause, name, tag, _change_properties(TAGS_TRAIT, *sides))
 
 
-def _changed(cause: UUID, field: str, before: str, after: str) -> Derived:
+def _change_event(cause: UUID, field: str, before: str, after: str) -> DerivedEvent:
     prefix, _, attribute = field.partition(":")
-    if prefix + ":" == PUSH:
+    if prefix + ":" == PUSH_PREFIX:
         kind, attribute = "push", "push"
     else:
         kind = _CONTACT_OF.get(attribute, "")
@@ -145,19 +151,21 @@ def _changed(cause: UUID, field: str, before: str, after: str) -> Derived:
         sort = "added" if before == NULL else "deleted" if after == NULL else "changed"
         name = f"{kind}_{sort}"
     else:
-        name = _standard(attribute)
-    return _derived(cause, name, field, _sides(attribute, _raw(before), _raw(after)))
+        name = _standard_name(attribute)
+    return _derived_event(
+        cause, name, field, _change_properties(attribute, _raw(before), _raw(after))
+    )
 
 
 @lru_cache(maxsize=4096)
-def _standard(attribute: str) -> str:
+def _standard_name(attribute: str) -> str:
     plain = re.sub(r"[\W_]", "", attribute.lower())
     return next(
         (name for name, traits in _STANDARD.items() if plain in traits), "attribute_changed"
     )
 
 
-def _sides(attribute: str, before: Any, after: Any) -> dict[str, Any]:
+def _change_properties(attribute: str, before: Any, after: Any) -> dict[str, Any]:
     return {"attribute": attribute, "before": before, "after": after}
 
 
@@ -165,11 +173,15 @@ def _raw(value: str) -> Raw:
     return Raw(value.encode())
 
 
-def _named(identifiers: Iterable[Identifier]) -> list[dict[str, str]]:
-    return [{"kind": it.kind, "value": sanitise.text(it.value)} for it in sorted(identifiers)]
+def _identifiers_json(identifiers: Iterable[Identifier]) -> list[dict[str, str]]:
+    return [
+        {"kind": it.kind, "value": sanitise.storable_text(it.value)} for it in sorted(identifiers)
+    ]
 
 
-def _derived(cause: UUID, name: str, what: str, properties: Mapping[str, Any]) -> Derived:
+def _derived_event(
+    cause: UUID, name: str, what: str, properties: Mapping[str, Any]
+) -> DerivedEvent:
     text = f"{name}\0{what}".encode()
     digest = blake2b(text, digest_size=16, key=cause.bytes, person=b"derived").digest()
-    return Derived(UUID(bytes=digest), name, properties)
+    return DerivedEvent(UUID(bytes=digest), name, properties)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from interfaces.cli.checks import examine
+from interfaces.cli.checks import run_checks
 from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.settings import Settings
 from tests.fix_postgres import database_dsn
@@ -82,7 +82,7 @@ def test_a_guard_that_was_taken_away_is_noticed(
     database: str, damage: str, name: str, told: str
 ) -> None:
     run(database, damage)
-    checks = examine(Settings.from_environment({}, dsn=database))
+    checks = run_checks(Settings.from_environment({}, dsn=database))
     [check] = [it for it in checks if it.name == name]
     assert check.status == "fail"
     assert told in check.found

@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from projections.runtime.checkpoint import ERASING
+from projections.runtime.checkpoint import ERASURE_LOCK
 from tests.fix_embedded import eventually
 from tests.integration.cli.running import PATIENCE, ROOT, command, environment
 
@@ -89,5 +89,5 @@ def test_stopped_or_killed_it_takes_its_processes_along_and_the_next_goes_on(
     assert done.returncode == 0, done.stderr
 
 
-_ERASE = f"SELECT pg_advisory_xact_lock({ERASING}, id) FROM ledger.workspace"
+_ERASE = f"SELECT pg_advisory_xact_lock({ERASURE_LOCK}, id) FROM ledger.workspace"
 _HELD = "SELECT count(*) FROM projections.build WHERE state = 'running' AND leased_until > now()"

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from application.deliveries.addresses import networks
-from application.deliveries.endpoints import Wanted
-from application.deliveries.service import Outgoing
+from application.deliveries.addresses import parse_networks
+from application.deliveries.endpoints import EndpointDefinition
+from application.deliveries.service import DeliveryService
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.fix_ledger import Bench
 from tests.receiver import Receiver
 
-HERE = networks("127.0.0.0/8")
+HERE = parse_networks("127.0.0.0/8")
 CONTEXT = b'{"event": {"total": 7}, "customer": {"plan": "pro"}, "client": {}, "depth": 0}'
 
 
@@ -39,7 +39,7 @@ class Out:
 
     bench: Bench
     clock: Clock
-    outgoing: Outgoing
+    outgoing: DeliveryService
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -48,7 +48,7 @@ class Out:
 
     def endpoint(self, receiver: Receiver | str, id_: str = "crm", **more: Any) -> None:
         url = receiver if isinstance(receiver, str) else receiver.url
-        wanted = Wanted(url, **more)
+        wanted = EndpointDefinition(url, **more)
         _, self.secrets[id_] = self.outgoing.endpoints.create(self.workspace, id_, wanted)
 
     def enqueue(self, number: int = 1, endpoint: str = "crm", **facts: Any) -> UUID:
@@ -57,18 +57,18 @@ class Out:
             rule="welcome",
             version=1,
             cause=f"position {number}",
-            person=None,
+            profile_stream=None,
             action=b'{"webhook": {"endpoint": "%b"}}' % endpoint.encode(),
             context=CONTEXT,
-            due=self.clock(),
+            due_at=self.clock(),
         )._replace(**facts)
-        with self.bench.store.writing() as connection:
+        with self.bench.store.raw_connection() as connection:
             enqueue(connection, self.workspace, [asked])
         return asked.id
 
     def run(self) -> None:
         """Do what is due by now."""
-        self.outgoing.courier.run_until_idle()
+        self.outgoing.worker.run_until_idle()
 
     def state(self, number: int = 1) -> tuple[str, int]:
         row, _ = self.outgoing.get(self.workspace, UUID(int=number))
@@ -78,5 +78,5 @@ class Out:
 @pytest.fixture
 def out(bench: Bench) -> Out:
     clock = Clock()
-    outgoing = Outgoing(bench.store, bench.ledger, key=bytes(32), allowed=HERE, now=clock)
+    outgoing = DeliveryService(bench.store, bench.ledger, key=bytes(32), allowed=HERE, now=clock)
     return Out(bench, clock, outgoing)

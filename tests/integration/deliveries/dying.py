@@ -14,8 +14,8 @@ from typing import Any
 
 import psycopg
 
-from application.deliveries.addresses import networks
-from application.deliveries.service import Outgoing
+from application.deliveries.addresses import parse_networks
+from application.deliveries.service import DeliveryService
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
@@ -52,14 +52,14 @@ def work(dsn: str, now: str, when: str, at: int) -> None:
     """Do what is due, or as much of it as it lives to do."""
     store = LedgerDatastore(dsn)
     ledger = Ledger(store, Workspaces(store))
-    with store.asking(), store.asking(), store.asking():
+    with store.connection(), store.connection(), store.connection():
         pass  # that connections are made is not what may go wrong here
     clock = datetime.fromisoformat(now)
-    outgoing = Outgoing(
-        store, ledger, key=bytes(32), allowed=networks("127.0.0.0/8"), now=lambda: clock
+    outgoing = DeliveryService(
+        store, ledger, key=bytes(32), allowed=parse_networks("127.0.0.0/8"), now=lambda: clock
     )
     Trap(when, at).set()
-    outgoing.courier.run_until_idle()
+    outgoing.worker.run_until_idle()
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from application.deliveries.commands import DEEPEST
-from domain.events.events import AttributesChanged, SystemOccurred, Tracked
+from application.deliveries.commands import MAX_RULE_DEPTH
+from domain.events.events import AttributesChanged, EventTracked, SystemEventOccurred
 from tests.builders import tracked, user
 from tests.integration.deliveries.conftest import Out
 from tests.receiver import Receiver
@@ -140,7 +140,7 @@ def test_commands_are_recorded_of_the_person(out: Out) -> None:
     assert [out.state(it) for it in range(4)] == [("delivered", 1)] * 4
     events = [it.event for it in out.bench.all()][1:]
     said = {it.name: json.loads(it.payload) for it in events}
-    assert {type(it) for it in events} == {Tracked, AttributesChanged}
+    assert {type(it) for it in events} == {EventTracked, AttributesChanged}
     assert {it.subject for it in events} == {user("ann")}
     assert said["Welcomed pro"]["properties"] == {"n": 7}
     assert said["identify"]["traits"] == {"stage": {"of": "pro"}}
@@ -155,18 +155,18 @@ def test_a_command_that_is_done_twice_is_recorded_once(out: Out) -> None:
     out.outgoing.replay(out.workspace, UUID(int=1))
     out.run()
     [one] = out.bench.all()
-    assert isinstance(one.event, SystemOccurred)
+    assert isinstance(one.event, SystemEventOccurred)
     assert out.state() == ("delivered", 2)
-    assert out.bench.ledger.rejected(out.workspace) == []
+    assert out.bench.ledger.list_rejected(out.workspace) == []
 
 
 def test_rules_that_set_off_one_another_come_to_an_end(out: Out) -> None:
-    for depth in (DEEPEST - 1, DEEPEST):
+    for depth in (MAX_RULE_DEPTH - 1, MAX_RULE_DEPTH):
         context = msgspec.json.encode({"event": {}, "depth": depth})
         out.enqueue(depth, action=action(send_event={"name": "Again"}), context=context)
     out.run()
-    assert out.state(DEEPEST - 1) == ("delivered", 1)
-    row, _ = out.outgoing.get(out.workspace, UUID(int=DEEPEST))
+    assert out.state(MAX_RULE_DEPTH - 1) == ("delivered", 1)
+    row, _ = out.outgoing.get(out.workspace, UUID(int=MAX_RULE_DEPTH))
     assert row.state == "failed"
     assert "rules have set off one another" in (row.reason or "")
 

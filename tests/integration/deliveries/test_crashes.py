@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from application.ledger.tables import leases
-from application.ledger.tables.leases import LEASE, Attempt
+from application.ledger.tables.leases import LEASE_DURATION, Attempt
 from domain.events.events import MessageEvent
 from tests.integration.deliveries.conftest import Out
 from tests.integration.deliveries.dying import DIED
@@ -75,7 +75,7 @@ def finish(out: Out, number: int) -> None:
     for _ in range(8):
         if all(out.state(number + it)[0] == "delivered" for it in range(3)):
             return
-        out.clock.move(seconds=LEASE.total_seconds() + 1)
+        out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
         out.run()
     pytest.fail(str([out.state(number + it) for it in range(3)]))
 
@@ -112,19 +112,19 @@ def test_a_worker_may_die_at_any_round_trip(out: Out) -> None:
     assert 0 < sent_again < len(numbers)  # between sending and saying so it does happen
 
 
-def lease(out: Out, worker: int = 1) -> list[leases.Leased]:
-    with out.bench.store.asking() as connection:
+def lease(out: Out, worker: int = 1) -> list[leases.LeasedDelivery]:
+    with out.bench.store.connection() as connection:
         return list(
-            leases.lease(
+            leases.acquire(
                 connection, UUID(int=worker), out.clock(), lambda lanes: dict.fromkeys(lanes, 4)
             )
         )
 
 
-def finished(out: Out, held: leases.Leased) -> bool:
+def finished(out: Out, held: leases.LeasedDelivery) -> bool:
     done = Attempt(held, "delivered", 0, None, None, out.clock(), 0.1, status=200)
-    with out.bench.store.asking() as connection:
-        return bool(leases.finish(connection, [done]))
+    with out.bench.store.connection() as connection:
+        return bool(leases.complete(connection, [done]))
 
 
 def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
@@ -132,9 +132,9 @@ def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
     out.enqueue()
     [zombie] = lease(out, 1)
     assert lease(out, 2) == []
-    out.clock.move(seconds=LEASE.total_seconds() + 1)
-    with out.bench.store.asking() as connection:
-        assert leases.lapse(connection, out.clock()) == 1
+    out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
+    with out.bench.store.connection() as connection:
+        assert leases.release_expired(connection, out.clock()) == 1
     [held] = lease(out, 2)
     assert not finished(out, zombie)
     assert out.state() == ("sending", 0)
@@ -158,9 +158,9 @@ def test_without_the_fence_a_late_result_would_count(out: Out, monkeypatch) -> N
     out.endpoint("https://example.com/")
     out.enqueue()
     [zombie] = lease(out, 1)
-    out.clock.move(seconds=LEASE.total_seconds() + 1)
-    with out.bench.store.asking() as connection:
-        leases.lapse(connection, out.clock())
+    out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
+    with out.bench.store.connection() as connection:
+        leases.release_expired(connection, out.clock())
     lease(out, 2)
     assert finished(out, zombie)
 

@@ -17,8 +17,8 @@ import pytest
 import trustme
 
 from application.deliveries import transport, webhooks
-from application.deliveries.addresses import Guard
-from application.deliveries.service import Outgoing
+from application.deliveries.addresses import AddressGuard
+from application.deliveries.service import DeliveryService
 from tests.integration.deliveries.conftest import HERE, Out
 from tests.receiver import Behave, Received, Receiver, answers
 
@@ -128,14 +128,14 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read = 0
-        inner = transport.Stream.read
+        inner = transport.BoundedStream.read
 
         async def read(stream: Any, *args: Any, **named: Any) -> bytes:
             data = await inner(stream, *args, **named)
             self.read += len(data)
             return data
 
-        monkeypatch.setattr(transport.Stream, "read", read)
+        monkeypatch.setattr(transport.BoundedStream, "read", read)
 
 
 @pytest.mark.parametrize("case", TAKEN)
@@ -147,9 +147,9 @@ def test_a_status_of_2xx_means_taken(case: str, out: Out, monkeypatch) -> None:
         out.run()
     assert out.state() == ("delivered", 1)
     assert len(receiver.received) == 1
-    assert counted.read <= transport.MOST_READ
+    assert counted.read <= transport.MAX_RESPONSE_BYTES
     _, [attempt] = out.outgoing.get(out.workspace, UUID(int=1))
-    assert len(attempt.reply or b"") <= webhooks.KEPT
+    assert len(attempt.reply or b"") <= webhooks.STORED_BODY_BYTES
     assert attempt.duration_ms < 3_000
 
 
@@ -163,7 +163,7 @@ def test_anything_else_is_tried_again_under_the_same_id(case: str, out: Out, mon
         out.run()
         assert out.state() == ("waiting", 1)
         assert len(receiver.received) == 1  # no redirect was followed
-        assert counted.read <= transport.MOST_READ
+        assert counted.read <= transport.MAX_RESPONSE_BYTES
         row, [attempt] = out.outgoing.get(out.workspace, id_)
         assert attempt.status == status
         assert (attempt.error is None) == (status is not None)
@@ -181,7 +181,7 @@ def trusted(out: Out, authority: trustme.CA, **more: Any) -> None:
     """Let the receivers' authority be trusted."""
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
-    out.outgoing = Outgoing(
+    out.outgoing = DeliveryService(
         out.bench.store, out.bench.ledger, key=bytes(32), now=out.clock, tls=tls, **more
     )
 
@@ -192,11 +192,11 @@ def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def by_name(answers_: Sequence[str] = ("127.0.0.1",)) -> Guard:
+def by_name(answers_: Sequence[str] = ("127.0.0.1",)) -> AddressGuard:
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return answers_
 
-    return Guard(HERE, resolve=resolve)
+    return AddressGuard(HERE, resolve=resolve)
 
 
 def test_the_certificate_has_to_be_of_the_name_that_was_asked_for(out: Out) -> None:
@@ -255,7 +255,7 @@ def test_nobody_there_is_said_at_once(out: Out) -> None:
 
 def test_a_name_that_turns_private_later_is_refused_then(out: Out) -> None:
     told = ["127.0.0.1"]
-    out.outgoing = Outgoing(
+    out.outgoing = DeliveryService(
         out.bench.store, out.bench.ledger, key=bytes(32), now=out.clock, guard=by_name(told)
     )
     with Receiver(answers(keep=False)) as receiver:

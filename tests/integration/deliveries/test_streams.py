@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from domain.delivery import event_filter
-from domain.delivery.event_filter import lets_pass
+from domain.delivery.event_filter import integrations_allow
 from tests.builders import anonymous, tracked, user
 from tests.integration.deliveries.conftest import Out
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.storage
 def stream(out: Out, after: int | None = None, id_: str = "all", **wanted) -> None:
     if not out.secrets:
         out.endpoint("https://example.com/")
-    definition = event_filter.read({"endpoint": "crm", **wanted})
-    out.outgoing.streams.create(out.workspace, id_, definition, after)
+    definition = event_filter.parse_subscription({"endpoint": "crm", **wanted})
+    out.outgoing.subscriptions.create(out.workspace, id_, definition, after)
 
 
 def causes(out: Out) -> list[str]:
@@ -28,7 +28,7 @@ def causes(out: Out) -> list[str]:
 
 
 def follow(out: Out) -> None:
-    while out.outgoing.streams.follow():
+    while out.outgoing.subscriptions.enqueue_new_events():
         pass
 
 
@@ -78,7 +78,7 @@ def test_only_what_it_asks_for_is_sent(out: Out) -> None:
     ],
 )
 def test_messages_say_where_they_may_go(said: str, passes: bool) -> None:
-    assert lets_pass(said.encode(), ("all", "Data Lake")) is passes
+    assert integrations_allow(said.encode(), ("all", "Data Lake")) is passes
 
 
 def test_many_followers_take_each_event_in_once(out: Out) -> None:
@@ -105,7 +105,7 @@ def test_a_batch_that_is_rolled_back_is_taken_in_later_once(out: Out, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(kept, "move", broken)
         with pytest.raises(Exception, match="does not answer"):
-            out.outgoing.streams.follow()
+            out.outgoing.subscriptions.enqueue_new_events()
     assert causes(out) == []
     follow(out)
     assert causes(out) == ["position 1", "position 2"]
@@ -115,7 +115,7 @@ def test_a_stream_made_anew_sends_anew(out: Out) -> None:
     out.bench.record(tracked())
     stream(out, 0)
     follow(out)
-    out.outgoing.streams.delete(out.workspace, "all")
+    out.outgoing.subscriptions.delete(out.workspace, "all")
     out.clock.move(seconds=1)
     stream(out, 0)
     follow(out)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.delivery.retry_policy import DELAYS
+from domain.delivery.retry_policy import RETRY_DELAYS
 from tests.integration.deliveries.conftest import Out
 from tests.receiver import Receiver, answers
 
@@ -49,7 +49,7 @@ def test_it_is_tried_again_as_scheduled_and_then_given_up(out: Out) -> None:
         out.endpoint(receiver)
         id_ = out.enqueue()
         out.run()
-        for made, delay in enumerate(DELAYS, 1):
+        for made, delay in enumerate(RETRY_DELAYS, 1):
             assert out.state() == ("waiting", made)
             row, _ = out.outgoing.get(out.workspace, id_)
             waits = row.due_at - out.clock()
@@ -59,7 +59,7 @@ def test_it_is_tried_again_as_scheduled_and_then_given_up(out: Out) -> None:
             assert out.state() == ("waiting", made)
             out.clock.at = row.due_at
             out.run()
-        assert out.state() == ("failed", len(DELAYS) + 1)
+        assert out.state() == ("failed", len(RETRY_DELAYS) + 1)
         row, attempts = out.outgoing.get(out.workspace, id_)
         assert row.reason == "given up after 8 attempts, the last one: answered 500"
         out.clock.move(days=10)
@@ -167,7 +167,7 @@ def test_both_secrets_sign_for_a_day_after_a_rotation(out: Out) -> None:
     with Receiver() as receiver:
         out.endpoint(receiver)
         before = out.secrets["crm"]
-        _, after = out.outgoing.endpoints.rotate(out.workspace, "crm")
+        _, after = out.outgoing.endpoints.rotate_secret(out.workspace, "crm")
         out.enqueue(1)
         out.run()
         out.clock.move(hours=25)

@@ -42,7 +42,7 @@ def rows(served: Served) -> dict[str, list[str]]:
 
 
 def rebuild(served: Served) -> None:
-    with served.service.projector.erasing(served.workspace) as unit:
+    with served.service.projector.begin_erasure(served.workspace) as unit:
         for projection in served.service.projector.projections:
             unit._empty(projection.name, projection.version)
     served.project()

@@ -23,18 +23,18 @@ from sqlalchemy import (
 )
 from starlette.testclient import TestClient
 
-from application.deliveries.addresses import networks
-from application.deliveries.service import Outgoing
+from application.deliveries.addresses import parse_networks
+from application.deliveries.service import DeliveryService
 from application.ledger.append.prepared import Receipt, Rejection
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables.keys import KINDS, Keys
+from application.ledger.tables.keys import KEY_KINDS, ApiKeys
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.erasing import Erasing
+from application.profiles.erasing import ErasureService
 from domain.events.message import Message
 from interfaces.bootstrap import check_server
 from interfaces.http.app import Application, create_app
-from interfaces.query_connections import reading_engine
+from interfaces.query_connections import create_query_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
@@ -98,8 +98,8 @@ SEEN = Projection(
         Query(
             path="/seen/{ref}/names",
             params=SeenParams,
-            answers=Names,
-            answer=_answer,
+            response_model=Names,
+            handler=_answer,
             summary="Names as they came",
         ),
     ),
@@ -131,22 +131,22 @@ def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
     workspaces = Workspaces(store)
     ledger = Ledger(store, workspaces)
     writing = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
-    reading = reading_engine(dsn, longest_seconds=longest_seconds)
+    reading = create_query_engine(dsn, timeout_seconds=longest_seconds)
     try:
         projector = Projector(ledger, writing, (*PROJECTIONS, SEEN))
         yield Service(
             settings=Settings.from_environment({}),
             ledger=ledger,
-            keys=Keys(store),
+            keys=ApiKeys(store),
             workspaces=workspaces,
             engine=reading,
             feed=ledger,
             projector=projector,
-            erasing=Erasing(ledger, projector.erasing),
-            outgoing=Outgoing(
-                store, ledger, key=bytes(32), allowed=networks("127.0.0.0/8, ::1/128")
+            erasure=ErasureService(ledger, projector.begin_erasure),
+            deliveries=DeliveryService(
+                store, ledger, key=bytes(32), allowed=parse_networks("127.0.0.0/8, ::1/128")
             ),
-            gate=partial(check_server, dsn),
+            check_database=partial(check_server, dsn),
         )
     finally:
         ledger.close()
@@ -160,7 +160,7 @@ def served_on(dsn: str) -> Iterator[Served]:
     with serving(dsn, longest_seconds=0.5) as service:
         service.projector.prepare()
         workspace = service.workspaces.create("default").id
-        keys = {kind: service.keys.create(workspace, kind).text for kind in KINDS}
+        keys = {kind: service.keys.create(workspace, kind).text for kind in KEY_KINDS}
         app = create_app(service, wait_seconds=0.3)
         with TestClient(app, follow_redirects=False) as client:
             yield Served(service, app, client, workspace, keys)

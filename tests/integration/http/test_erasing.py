@@ -7,14 +7,14 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from application.definitions.manual_lists import Wanted
-from application.definitions.segments import Segments
-from application.definitions.store import Decision
+from application.definitions.manual_lists import ManualListChange
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
 from application.ledger.append.prepared import Rejection
 from application.ledger.erasure import erasure
 from domain.core.identifiers import Identifier
-from domain.events.events import Erased, Suppressed, SuppressionLifted
-from domain.segments.segment import Definition
+from domain.events.events import ProfileErased, ProfileSuppressed, ProfileSuppressionLifted
+from domain.segments.segment import SegmentVersion
 from tests.builders import NOON, anonymous, merged, tracked, unmerged
 from tests.canary import places
 from tests.integration.http.erasure_calls import (
@@ -59,7 +59,7 @@ def test_an_erased_person_is_nowhere_and_the_ledger_is_whole(served: Served, dat
     assert names(served, BOB) == ["Viewed"]
     [record] = served.service.ledger.read(served.workspace, len(before), 9)
     last = record.event
-    assert isinstance(last, Erased)
+    assert isinstance(last, ProfileErased)
     assert (last.reason, [str(it) for it in last.streams]) == ("asked for it", receipt["streams"])
 
     live = rows(served)
@@ -80,7 +80,7 @@ def test_what_was_recorded_before_stays_out_and_what_is_new_begins_anew(served: 
     served.project()
     assert names(served, ANN) == ["Back"]
     ledger, workspace = served.service.ledger, served.workspace
-    assert len(ledger.person(workspace, ledger.stream_of(workspace, PHONE)).streams) == 2
+    assert len(ledger.profile(workspace, ledger.stream_of(workspace, PHONE)).streams) == 2
 
 
 def test_a_link_is_recorded_again_by_a_process_that_remembers_it(served: Served) -> None:
@@ -210,10 +210,12 @@ def test_messages_about_the_suppressed_are_ignored_and_counted(
     assert post(served, "unsuppress", profile=str(PHONE)).status_code == 404
     assert served.record(tracked("Viewed", ANN)).recorded == 1
     kinds = [type(it.event) for it in served.service.ledger.read(served.workspace, 0, 99)]
-    assert [it for it in kinds if it in {Erased, Suppressed, SuppressionLifted}] == [
-        Erased,
-        Suppressed,
-        SuppressionLifted,
+    assert [
+        it for it in kinds if it in {ProfileErased, ProfileSuppressed, ProfileSuppressionLifted}
+    ] == [
+        ProfileErased,
+        ProfileSuppressed,
+        ProfileSuppressionLifted,
     ]
 
 
@@ -253,21 +255,21 @@ def test_a_read_model_that_this_process_does_not_know_is_emptied(
 
 
 def test_that_somebody_was_on_a_list_is_erased_with_them(served: Served, database: str) -> None:
-    segments, by = Segments(served.service.ledger), Decision("key-1")
-    segments.define(served.workspace, "vips", Definition("VIPs"), by)
+    segments, by = SegmentService(served.service.ledger), CommandContext("key-1")
+    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), by)
     served.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
     ann, bob = (served.service.ledger.stream_of(served.workspace, it) for it in (ANN, BOB))
-    wanted = [Wanted(it, listed=True) for it in (ann, bob)]
-    segments.list_people(served.workspace, "vips", wanted, by)
+    wanted = [ManualListChange(it, listed=True) for it in (ann, bob)]
+    segments.change_list(served.workspace, "vips", wanted, by)
     served.project()
     assert erase(served, PHONE).json()["events"] == 3
     assert places(database, ["ann-canary", "phone-canary"]) == {}
     [blank] = [it for it in served.service.ledger.read(served.workspace, 0, 99) if it.position == 5]
     assert (blank.stream, blank.event) == (ann, None)
-    done = segments.list_people(served.workspace, "vips", wanted, by)
-    assert done.verdicts == ("unknown", "unchanged")
+    done = segments.change_list(served.workspace, "vips", wanted, by)
+    assert done.statuses == ("unknown", "unchanged")
     served.record(tracked("Back", ANN))
-    assert segments.list_people(served.workspace, "vips", wanted, by).verdicts[0] == "listed"
+    assert segments.change_list(served.workspace, "vips", wanted, by).statuses[0] == "listed"
     served.project()
     live = rows(served)
     rebuild(served)
@@ -275,13 +277,13 @@ def test_that_somebody_was_on_a_list_is_erased_with_them(served: Served, databas
 
 
 def test_what_was_decided_about_a_segment_is_nobodys_to_erase(served: Served) -> None:
-    segments = Segments(served.service.ledger)
-    segments.define(served.workspace, "vips", Definition("VIPs"), Decision("key-1"))
+    segments = SegmentService(served.service.ledger)
+    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), CommandContext("key-1"))
     stream = served.service.ledger.segment_stream(served.workspace, "vips")
     headers = {"Authorization": f"Bearer {served.keys['admin']}"}
     answer = served.client.request("DELETE", f"/v1/profiles/{stream}", headers=headers, json={})
     assert answer.status_code == 404
-    assert segments.segment(served.workspace, "vips").is_there
+    assert segments.segment(served.workspace, "vips").exists
 
 
 def test_where_the_server_has_no_role_for_it_the_owner_erases(

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from projections.rebuild import builds, switch
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size
 from tests.builders import tracked
 from tests.canary import places
@@ -18,8 +18,8 @@ NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen
 
 
 @pytest.fixture
-def lifecycle(served: Served, monkeypatch) -> Lifecycle:
-    for it in ("BATCH", "LARGEST"):
+def lifecycle(served: Served, monkeypatch) -> RebuildService:
+    for it in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
         monkeypatch.setattr(batch_size, it, 3)
     for n in range(6):
         served.record(
@@ -27,19 +27,19 @@ def lifecycle(served: Served, monkeypatch) -> Lifecycle:
         )
         served.record(tracked("Paid", ANN, properties={"unheard-of": n}))
     served.project()
-    return Lifecycle(served.service.projector)
+    return RebuildService(served.service.projector)
 
 
-def same(served: Served, lifecycle: Lifecycle) -> bool:
+def same(served: Served, lifecycle: RebuildService) -> bool:
     served.project()
-    lifecycle.ask(NAMES, "verify")
-    assert all(lifecycle.work_on(it) for it in NAMES)
-    return all(it.result["same"] for it in lifecycle.look().values())
+    lifecycle.request(NAMES, "verify")
+    assert all(lifecycle.run_builds(it) for it in NAMES)
+    return all(it.result["same"] for it in lifecycle.status().values())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_person_who_is_erased_meanwhile_is_not_in_it(
-    served: Served, database: str, lifecycle: Lifecycle, name: str
+    served: Served, database: str, lifecycle: RebuildService, name: str
 ) -> None:
     erased = []
 
@@ -47,55 +47,55 @@ def test_a_person_who_is_erased_meanwhile_is_not_in_it(
         if not erased:
             erased.append(erase(served, ANN).status_code)
 
-    lifecycle.ask([name], "rebuild")
-    assert lifecycle.work_on(name, told=meanwhile)
+    lifecycle.request([name], "rebuild")
+    assert lifecycle.run_builds(name, on_progress=meanwhile)
     assert erased == [200]
     served.project()
     assert places(database, ["unheard-of"]) == {}
     assert same(served, lifecycle)
 
 
-def erase_with_a_build_stopped(served: Served, lifecycle: Lifecycle) -> None:
-    lifecycle.ask(["timeline"], "rebuild")
-    assert not lifecycle.work_on("timeline", told=lambda: lifecycle.cancel("timeline"))
+def erase_with_a_build_stopped(served: Served, lifecycle: RebuildService) -> None:
+    lifecycle.request(["timeline"], "rebuild")
+    assert not lifecycle.run_builds("timeline", on_progress=lambda: lifecycle.cancel("timeline"))
     assert erase(served, ANN).status_code == 200
 
 
 def test_a_build_that_was_stopped_forgets_as_well(
-    served: Served, database: str, lifecycle: Lifecycle
+    served: Served, database: str, lifecycle: RebuildService
 ) -> None:
     erase_with_a_build_stopped(served, lifecycle)
     served.project()
     assert places(database, ["unheard-of"]) == {}
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
     assert same(served, lifecycle)
 
 
 def test_if_builds_were_passed_over_the_person_would_stay(
-    served: Served, database: str, lifecycle: Lifecycle, monkeypatch
+    served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
-    monkeypatch.setattr(builds, "forget", lambda *_: None)
+    monkeypatch.setattr(builds, "reset_workspace", lambda *_: None)
     erase_with_a_build_stopped(served, lifecycle)
     served.project()
     assert places(database, ["unheard-of"]) != {}
 
 
 def test_what_was_replaced_and_is_not_yet_dropped_forgets_as_well(
-    served: Served, database: str, lifecycle: Lifecycle, monkeypatch
+    served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
     monkeypatch.setattr(switch, "drop_old", lambda *_: True)
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
     assert erase(served, ANN).status_code == 200
     served.project()
     assert places(database, ["unheard-of"]) == {}
 
 
 def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
-    served: Served, database: str, lifecycle: Lifecycle, monkeypatch
+    served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
-    gone, erasures, statuses = switch.readers_gone, [], []
+    gone, erasures, statuses = switch.wait_for_queries, [], []
 
     def meanwhile(*args):
         erasures.append(Thread(target=lambda: statuses.append(erase(served, ANN).status_code)))
@@ -104,9 +104,9 @@ def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
         assert statuses == [], "read models are held"
         return gone(*args)
 
-    monkeypatch.setattr(switch, "readers_gone", meanwhile)
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+    monkeypatch.setattr(switch, "wait_for_queries", meanwhile)
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
     for it in erasures:
         it.join(10)
     assert statuses == [200]

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from application.ledger.erasure import erasure
 from application.profiles import erasing
-from domain.events.events import Decree, Erased
+from domain.events.events import CommandEvent, ProfileErased
 from projections.runtime import checkpoint
 from projections.runtime.projector import Projector
 from tests.builders import NOON, anonymous, tracked, user
@@ -57,7 +57,7 @@ def test_a_batch_read_before_the_blanking_brings_nothing_back(
 
 
 def test_without_the_lock_it_does(served: Served, database: str, monkeypatch) -> None:
-    monkeypatch.setattr(checkpoint, "keep_out_erasures", lambda *_: None)
+    monkeypatch.setattr(checkpoint, "block_erasures", lambda *_: None)
     assert erase_between_reading_and_applying(served, database)
 
 
@@ -86,10 +86,10 @@ def test_what_is_recorded_during_an_erasure_is_either_erased_or_a_new_beginning(
     gone = {
         stream: it.position
         for it in events
-        if isinstance(it.event, Erased)
+        if isinstance(it.event, ProfileErased)
         for stream in it.event.streams
     }
-    told = [it for it in events if it.event is not None and not isinstance(it.event, Decree)]
+    told = [it for it in events if it.event is not None and not isinstance(it.event, CommandEvent)]
     assert all(it.position > gone.get(it.stream, 0) for it in told)
     served.project()
     assert erase(served, ann).status_code in {200, 404}
@@ -99,7 +99,7 @@ def test_a_link_said_while_blanking_makes_it_begin_again(
     served: Served, database: str, monkeypatch
 ) -> None:
     served.record(tracked("Viewed", ANN), tracked("Alone", PHONE))
-    severed, late = erasure.forget_links, iter([True])
+    severed, late = erasure.delete_seen_links, iter([True])
 
     def link_meanwhile(*args) -> None:
         if next(late, False):
@@ -115,16 +115,16 @@ def test_when_links_keep_coming_the_others_are_made_to_wait(
     served: Served, database: str, monkeypatch
 ) -> None:
     served.record(tracked("Viewed", ANN))
-    hold, patient = erasure.hold_head, []
+    hold, patient = erasure.lock_head, []
 
     def link_until_held(connection, workspace: int, stream) -> None:
-        if len(patient) < erasing.PATIENT:
+        if len(patient) < erasing.MAX_OPTIMISTIC_ATTEMPTS:
             patient.append(tracked("Viewed", ANN, anonymous(f"canary-{len(patient)}")))
             served.record(patient[-1])
         hold(connection, workspace, stream)
 
     monkeypatch.setattr(erasing.erasure, "hold_head", link_until_held)
-    assert len(erase(served, ANN).json()["streams"]) == 1 + erasing.PATIENT
+    assert len(erase(served, ANN).json()["streams"]) == 1 + erasing.MAX_OPTIMISTIC_ATTEMPTS
     assert places(database, ["canary"]) == {}
 
 
@@ -139,7 +139,7 @@ def test_every_process_knows_of_a_suppression_at_once(served: Served, database: 
         assert record(tracked("Viewed", PHONE)).suppressed == 1
         post(served, "unsuppress", profile=str(ANN))
         assert record(tracked("Viewed", ANN, PHONE)).recorded == 1
-        person = served.service.ledger.person(
+        person = served.service.ledger.profile(
             served.workspace, served.service.ledger.stream_of(served.workspace, ANN)
         )
         assert len(person.streams) == 2

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.core.errors import UnsafeServer
-from domain.identity.resolution import LARGE
+from domain.identity.resolution import LARGE_COMPONENT
 from interfaces.http import projection_health
 from interfaces.http.app import create_app
 from tests.builders import anonymous, tracked, user
@@ -57,7 +57,7 @@ def test_an_unsafe_database_is_named(served):
     def gate():
         raise UnsafeServer("fsync is off")
 
-    with client_of(replace(served.service, gate=gate)) as client:
+    with client_of(replace(served.service, check_database=gate)) as client:
         ready = client.get("/healthz/ready")
     assert ready.status_code == 503
     assert ready.json()["reasons"] == [{"code": "unsafe_server", "message": "fsync is off"}]
@@ -87,7 +87,7 @@ def test_metrics_tell_how_far_the_read_models_are(served):
 
 
 def test_metrics_count_the_profiles_that_are_too_large_to_be_true(served):
-    served.record(*(tracked("Viewed", user(), anonymous(f"a-{n}")) for n in range(LARGE)))
+    served.record(*(tracked("Viewed", user(), anonymous(f"a-{n}")) for n in range(LARGE_COMPONENT)))
     assert "foldline_large_profiles 0.0" in served.client.get("/metrics").text
     served.project()
     assert "foldline_large_profiles 1.0" in served.client.get("/metrics").text

@@ -68,7 +68,7 @@ def test_somebody_leaves_when_it_is_due_though_nothing_happens(served: Served) -
     explained = ask(served, "/segments/now/explain/user_id:ann")["explanation"]
     until = datetime.fromisoformat(explained["changes_at"])
     time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 0.05)
-    assert served.service.projector.pass_time(served.workspace)
+    assert served.service.projector.advance_time(served.workspace)
     assert inside(served, "now") == set()
     [stay] = ask(served, "/profiles/user_id:ann/segments", history=True)["segments"]
     assert stay["left"] == {"at": explained["changes_at"], "position": None}

@@ -10,7 +10,7 @@ import pytest
 
 from domain.core.identifiers import Identifier
 from interfaces.wire import FORMATS
-from interfaces.wire.base import Limits
+from interfaces.wire.base import WireLimits
 from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.history import with_payload
 
@@ -249,7 +249,7 @@ def send(served, *messages: dict) -> int:
     parsed = FORMATS["segment"].routes["/v1/batch"](
         msgspec.json.encode({"batch": list(messages)}),
         received_at=NOON,
-        limits=Limits(body_bytes=10**6, message_bytes=10**5, batch_messages=100),
+        limits=WireLimits(body_bytes=10**6, message_bytes=10**5, batch_messages=100),
         default_id=iter(map(str, range(1000))).__next__,
     )
     assert not parsed.rejections

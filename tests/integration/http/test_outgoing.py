@@ -27,14 +27,14 @@ def put_in(served: Served, *numbers: int, **facts) -> None:
         )._replace(**facts)
         for it in numbers
     ]  # fmt: skip
-    with served.service.outgoing._store.asking() as connection:
+    with served.service.deliveries._store.connection() as connection:
         enqueue(connection, served.workspace, rows)
 
 
 def run(served: Served) -> None:
-    while served.service.outgoing.streams.follow():
+    while served.service.deliveries.subscriptions.enqueue_new_events():
         pass
-    served.service.outgoing.courier.run_until_idle()
+    served.service.deliveries.worker.run_until_idle()
 
 
 def test_a_secret_is_shown_once(served: Served) -> None:
@@ -186,7 +186,7 @@ def test_whoever_is_erased_is_in_no_delivery(served: Served, database: str) -> N
             served.record(tracked(name, canary, properties={"mail": "canary@example.com"}))
             run(served)
         served.record(tracked("canary-waiting", canary))
-        assert served.service.outgoing.streams.follow()
+        assert served.service.deliveries.subscriptions.enqueue_new_events()
         served.record(tracked("canary-not-taken-in", canary), tracked("Other", user("bob")))
         served.project()
         assert "ledger.delivery" in places(database, ["canary"])

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from application.ledger.read.snapshotter import Keeper
+from application.ledger.read.snapshotter import Snapshotter
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.canary import places
 
@@ -273,7 +273,7 @@ def test_a_write_key_cannot_look_into_the_past(asked, what):
 def test_an_erased_person_has_no_past_but_places(served, database):
     last = served.record(*(identified({"secret": "canary"}) for _ in range(150))).position
     ledger = served.service.ledger
-    assert Keeper(ledger._store, ledger.heads).catch_up(Event()) == 1
+    assert Snapshotter(ledger._store, ledger.heads).catch_up(Event()) == 1
     assert "ledger.snapshot" in places(database, ["canary"])
     served.project()
     answer = served.client.delete(

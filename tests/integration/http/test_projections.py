@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from tests.integration.http.segment_calls import ANN, BOB, bought, define, inside
 from tests.integration.http.serving import Served
 
@@ -35,7 +35,7 @@ def test_a_rebuild_is_asked_for_and_a_worker_does_it(shop: Served) -> None:
     assert post(shop, "/segments/rebuild").status_code == 202
     assert build(shop, "segments")["state"] == "asked"
     stop = Event()
-    worker = Thread(target=Lifecycle(shop.service.projector).run, args=(stop,))
+    worker = Thread(target=RebuildService(shop.service.projector).run, args=(stop,))
     worker.start()
     while build(shop, "segments")["state"] != "done":
         stop.wait(0.05)
@@ -48,7 +48,7 @@ def test_a_rebuild_is_asked_for_and_a_worker_does_it(shop: Served) -> None:
 @pytest.mark.parametrize("name", ["segments", "identity", "timeline", "profile", "sessions"])
 def test_what_was_built_anew_is_what_answers(shop: Served, name: str) -> None:
     assert post(shop, f"/{name}/verify").status_code == 202
-    assert Lifecycle(shop.service.projector).work_on(name)
+    assert RebuildService(shop.service.projector).run_builds(name)
     assert build(shop, name)["result"]["same"]
     assert all(table["rows"] >= 0 for table in build(shop, name)["result"]["tables"])
 
@@ -57,7 +57,7 @@ def test_a_build_is_cancelled(shop: Served) -> None:
     post(shop, "/profile/rebuild")
     assert post(shop, "/profile/cancel", {"discard": True}).status_code == 200
     assert build(shop, "profile")["state"] == "cancelled"
-    assert not Lifecycle(shop.service.projector).work_on("profile")
+    assert not RebuildService(shop.service.projector).run_builds("profile")
 
 
 def test_only_an_admin_may_and_only_what_is_there(shop: Served) -> None:

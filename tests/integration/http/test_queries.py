@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from interfaces.http.kit import concurrency_limit
-from interfaces.query_connections import reading_engine
+from interfaces.query_connections import create_query_engine
 from tests.builders import tracked
 
 
@@ -102,14 +102,14 @@ def test_more_questions_than_connections_wait_their_turn(served):
 
 
 def test_a_question_too_many_is_turned_away_at_once(asked, monkeypatch):
-    monkeypatch.setattr(concurrency_limit, "MOST_WAITING", 0)
+    monkeypatch.setattr(concurrency_limit, "MAX_WAITING", 0)
     answer = asked.get("/v1/seen/a/names")
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
     assert answer.headers["retry-after"] == "1"
 
 
 def test_a_question_cannot_write(database):
-    engine = reading_engine(database)
+    engine = create_query_engine(database)
     with engine.connect() as tx, pytest.raises(DBAPIError, match="read-only transaction"):
         tx.execute(text("CREATE TABLE public.nothing ()"))
     engine.dispose()

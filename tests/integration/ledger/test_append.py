@@ -12,16 +12,16 @@ import psycopg
 import pytest
 from eventsourcing.persistence import EventStore
 
-from application.ledger.append.evidence import commitment, leaf
-from application.ledger.append.prepared import Rejection, microseconds
+from application.ledger.append.evidence import commitment_of, leaf_hash
+from application.ledger.append.prepared import Rejection, to_micros
 from application.ledger.mapper import EventMapper
 from application.ledger.recorder import LedgerRecorder
 from domain.events.events import (
     AttributesChanged,
+    EventTracked,
     IdentifiersLinked,
-    Merged,
-    SystemOccurred,
-    Tracked,
+    ProfilesMerged,
+    SystemEventOccurred,
 )
 from tests.builders import NOON, anonymous, tracked, user
 from tests.fix_ledger import Bench
@@ -36,7 +36,7 @@ def test_a_message_is_recorded_with_what_was_received(bench: Bench) -> None:
 
     (recorded,) = bench.all()
     event = recorded.event
-    assert isinstance(event, Tracked)
+    assert isinstance(event, EventTracked)
     assert (recorded.position, recorded.version) == (1, 1)
     assert (event.payload, event.raw) == (message.payload, message.raw)
     assert event.originator_id == recorded.stream == bench.ledger.stream_of(1, user("u-1"))
@@ -69,7 +69,7 @@ def test_the_same_id_with_other_content_keeps_the_first_and_shows_the_second(ben
     bench.record(tracked(message_id="same", content=1))
     second = tracked(message_id="same", content=2)
     assert bench.record(second).duplicates == 1
-    (clash,) = bench.ledger.rejected(bench.workspace)
+    (clash,) = bench.ledger.list_rejected(bench.workspace)
     assert (clash.code, clash.message_id, clash.raw) == ("id_used_before", "same", second.payload)
 
 
@@ -82,7 +82,13 @@ def test_what_each_kind_of_message_is_recorded_as(bench: Bench) -> None:
         tracked("Restocked", message_id="system", identifiers=()),
     )
     kinds = [type(recorded.event) for recorded in bench.all()]
-    assert kinds == [Tracked, Tracked, AttributesChanged, Merged, SystemOccurred]
+    assert kinds == [
+        EventTracked,
+        EventTracked,
+        AttributesChanged,
+        ProfilesMerged,
+        SystemEventOccurred,
+    ]
     assert bench.all()[3].event.absorbed == (user("u-0"),)
 
 
@@ -139,9 +145,9 @@ def test_every_row_carries_its_evidence(bench: Bench) -> None:
         " salt, commitment, leaf, state FROM ledger.event"
     ):
         workspace, stream, version, recorded_at, topic, salt, committed, its_leaf, state = row
-        assert committed == commitment(salt, state) == sha256(b"\2" + salt + state).digest()
-        assert its_leaf == leaf(
-            workspace, stream.bytes, version, microseconds(recorded_at), topic.encode(), committed
+        assert committed == commitment_of(salt, state) == sha256(b"\2" + salt + state).digest()
+        assert its_leaf == leaf_hash(
+            workspace, stream.bytes, version, to_micros(recorded_at), topic.encode(), committed
         )
 
 
@@ -179,7 +185,7 @@ def test_not_even_the_owner_can_edit_the_ledger(bench: Bench, forbidden: str) ->
 )
 def test_the_service_has_no_right_to_try(bench: Bench, forbidden: str) -> None:
     with (
-        bench.store.writing() as connection,
+        bench.store.raw_connection() as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"),
     ):
         connection.execute(forbidden)
@@ -195,7 +201,7 @@ def test_what_was_rejected_is_kept_once_and_counted(bench: Bench) -> None:
     bad = Rejection("no_user", "who? \0 \ud800", b"\0\xff", "segment", NOON)
     for _ in range(3):
         assert bench.record(rejections=(bad,)).rejected == 1
-    (row,) = bench.ledger.rejected(bench.workspace)
+    (row,) = bench.ledger.list_rejected(bench.workspace)
     assert (row.code, row.raw, row.times) == ("no_user", b"\0\xff", 3)
 
 

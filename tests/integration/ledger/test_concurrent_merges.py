@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-from application.ledger.append.group_commit import Limits
+from application.ledger.append.group_commit import FlushLimits
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.merging import Decision, Merging
+from application.profiles.merging import MergeContext, MergeService
 from domain.events.message import Message
 from projections import identity
 from projections.runtime.projector import Projector
@@ -36,9 +36,9 @@ class Deciding:
 
     def __init__(self, dsn: str) -> None:
         self.stores = [LedgerDatastore(dsn, connections=THREADS) for _ in range(2)]
-        eager = Limits(second_writer_at=1)
+        eager = FlushLimits(second_writer_at=1)
         self.ledgers = [Ledger(it, Workspaces(it), limits=eager) for it in self.stores]
-        self.merging = [Merging(it) for it in self.ledgers]
+        self.merging = [MergeService(it) for it in self.ledgers]
         self.engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://", 1))
         self.projector = Projector(self.ledgers[0], self.engine, [identity.projection])
         self.projector.prepare()
@@ -58,7 +58,7 @@ class Deciding:
                 ledger.record(workspace, [alias(one, other)]).result(10)
                 continue
             streams = (ledger.stream_of(workspace, PEOPLE[it]) for it in (one, other))
-            decision = Decision("key", "a test", f"{thread}.{number}")
+            decision = MergeContext("key", "a test", f"{thread}.{number}")
             merging.merge(workspace, *streams, decision)
 
     def close(self) -> None:
@@ -104,8 +104,8 @@ def check(deciding: Deciding, workspace: int, expected: set[frozenset[int]]) -> 
     streams = [ledger.stream_of(workspace, it) for both in (PEOPLE, DEVICES) for it in both]
     deciding.projector.catch_up(workspace)
     with deciding.engine.connect() as tx:
-        persons = [identity.person(tx, workspace, it) for it in streams]
-    assert persons == [ledger.person(workspace, it) for it in streams]
+        persons = [identity.load_profile(tx, workspace, it) for it in streams]
+    assert persons == [ledger.profile(workspace, it) for it in streams]
     found: dict[UUID, set[int]] = {}
     for number, person in enumerate(persons):
         assert person.id in person.streams

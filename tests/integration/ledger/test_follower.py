@@ -18,7 +18,7 @@ from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import LedgerUnavailable
 from domain.events.message import Message
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from tests.builders import tracked, user
 from tests.fix_ledger import Bench
 
@@ -75,7 +75,7 @@ def _tail(bench: Bench, written: threading.Event) -> list[bytes]:
             return seen
 
 
-def _id(recorded: Recorded) -> bytes:
+def _id(recorded: RecordedEvent) -> bytes:
     assert recorded.event is not None
     return recorded.event.id.bytes
 
@@ -107,9 +107,9 @@ def _record(ledger: Ledger, workspace: int, batch: list[Message]) -> None:
 
 def _roll_back(ledger: Ledger, store: LedgerDatastore, workspace: int, batch) -> None:
     """Append the same messages in a transaction that is given up after all was written."""
-    preparation = ledger._preparation(workspace)
-    entries = preparation.entries(batch)
-    with store.writing() as connection, connection.transaction(force_rollback=True):
+    preparation = ledger._preparer(workspace)
+    entries = preparation.prepare(batch)
+    with store.raw_connection() as connection, connection.transaction(force_rollback=True):
         appending.append(connection, workspace, preparation.secret, entries, ())
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.storage
 
 def test_the_server_of_the_tests_is_safe(database: str) -> None:
     with psycopg.connect(database) as connection:
-        server_requirements.check(connection)
+        server_requirements.require_safe_server(connection)
 
 
 @pytest.mark.parametrize("setting", ["synchronous_commit", "default_transaction_read_only"])
@@ -25,11 +25,11 @@ def test_a_session_that_acknowledges_too_early_or_never_is_refused(
         psycopg.connect(database, options=f"-c {setting}={value}") as connection,
         pytest.raises(UnsafeServer, match="not safe for a ledger") as refused,
     ):
-        server_requirements.check(connection)
+        server_requirements.require_safe_server(connection)
     assert refused.value.details["settings"]
 
 
 def test_every_requirement_says_why() -> None:
     for requirement in (*server_requirements.REQUIRED, *server_requirements.ADVISED):
-        assert requirement.because
-        assert not requirement.holds("missing")
+        assert requirement.reason
+        assert not requirement.is_met("missing")

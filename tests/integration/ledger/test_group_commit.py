@@ -8,9 +8,9 @@ from threading import Event
 import psycopg
 import pytest
 
-from application.ledger.append.append import Appended
-from application.ledger.append.group_commit import GroupCommit, Limits
-from application.ledger.append.prepared import Preparation
+from application.ledger.append.append import AppendResult
+from application.ledger.append.group_commit import FlushLimits, GroupCommit
+from application.ledger.append.prepared import MessagePreparer
 from application.ledger.ledger import Ledger
 from domain.core.errors import LedgerUnavailable, Overloaded
 from tests.builders import tracked, user
@@ -35,7 +35,7 @@ def test_a_poisonous_message_fails_alone_and_is_kept(bench: Bench) -> None:
     assert bench.record(*messages) == (38, 38, 0, 2, 0)
     assert [r.event.name for r in bench.all()] == ["fine"] * 38
     assert [r.position for r in bench.all()] == list(range(1, 39))
-    kept = bench.ledger.rejected(bench.workspace)
+    kept = bench.ledger.list_rejected(bench.workspace)
     assert {row.code for row in kept} == {"not_storable"}
     assert {row.raw for row in kept} == {messages[3].payload, messages[17].payload}
 
@@ -72,7 +72,7 @@ def test_a_lost_connection_is_replaced_and_the_flush_sent_again(bench: Bench) ->
 
 
 def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) -> None:
-    lost: list[Appended] = []
+    lost: list[AppendResult] = []
     genuine = bench.ledger._append
 
     def commits_but_loses_the_reply(workspace, entries, rejections):
@@ -83,7 +83,9 @@ def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) 
         return appended
 
     commits = GroupCommit(commits_but_loses_the_reply)
-    entries = Preparation(bench.workspaces.secret(bench.workspace)).entries([tracked(), tracked()])
+    entries = MessagePreparer(bench.workspaces.secret(bench.workspace)).prepare(
+        [tracked(), tracked()]
+    )
     receipt = commits.submit(bench.workspace, entries).result(10)
     commits.close()
     assert receipt.position == 2
@@ -93,13 +95,13 @@ def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) 
 def test_more_than_may_wait_is_refused_at_once() -> None:
     started, go_on = Event(), Event()
 
-    def slow(_workspace, entries, _rejections) -> Appended:
+    def slow(_workspace, entries, _rejections) -> AppendResult:
         started.set()
         go_on.wait(10)
-        return Appended(len(entries), frozenset(entry.digest for entry in entries))
+        return AppendResult(len(entries), frozenset(entry.digest for entry in entries))
 
-    commits = GroupCommit(slow, limits=Limits(flush=10, waiting=20), writers=1)
-    entries = Preparation(bytes(32)).entries([tracked() for _ in range(10)])
+    commits = GroupCommit(slow, limits=FlushLimits(max_flush=10, max_queued=20), writers=1)
+    entries = MessagePreparer(bytes(32)).prepare([tracked() for _ in range(10)])
     answers: list[Future] = [commits.submit(1, entries)]
     assert started.wait(10)
     answers += [commits.submit(1, entries), commits.submit(1, entries)]

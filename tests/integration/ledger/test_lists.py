@@ -10,19 +10,19 @@ from uuid import UUID
 import pytest
 
 from application.definitions import manual_lists
-from application.definitions.manual_lists import Wanted
-from application.definitions.segments import LONGEST_LIST, Decision, Segments
+from application.definitions.manual_lists import ManualListChange
+from application.definitions.segments import MAX_LIST_CHANGES, CommandContext, SegmentService
 from application.ledger.tables import definitions as kept
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.core.identifiers import Identifier
-from domain.events.events import Listed
-from domain.segments.segment import Definition
+from domain.events.events import ManualListChanged
+from domain.segments.segment import SegmentVersion
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage
 
-BY = Decision("key-1", "a test")
+BY = CommandContext("key-1", "a test")
 ANN, BOB, PHONE, NOBODY = user("ann"), user("bob"), anonymous("phone"), user("nobody")
 
 
@@ -32,21 +32,21 @@ class Lists:
     def __init__(self, bench: Bench) -> None:
         self.bench, self.workspace = bench, bench.workspace
         hours = count(1)
-        self.segments = Segments(bench.ledger, lambda: NOON - timedelta(hours=next(hours)))
-        self.segments.define(self.workspace, "vips", Definition("VIPs"), BY)
+        self.segments = SegmentService(bench.ledger, lambda: NOON - timedelta(hours=next(hours)))
+        self.segments.define(self.workspace, "vips", SegmentVersion("VIPs"), BY)
         bench.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
 
     def stream(self, who: Identifier | UUID) -> UUID:
         return who if isinstance(who, UUID) else self.bench.ledger.stream_of(self.workspace, who)
 
-    def put(self, *wanted: tuple[Identifier | UUID, bool], by: Decision = BY) -> list[str]:
-        asked = [Wanted(self.stream(who), listed) for who, listed in wanted]
-        done = self.segments.list_people(self.workspace, "vips", asked, by)
+    def put(self, *wanted: tuple[Identifier | UUID, bool], by: CommandContext = BY) -> list[str]:
+        asked = [ManualListChange(self.stream(who), listed) for who, listed in wanted]
+        done = self.segments.change_list(self.workspace, "vips", asked, by)
         assert done.position == len(self.bench.all())
-        return list(done.verdicts)
+        return list(done.statuses)
 
-    def events(self) -> Sequence[Listed]:
-        return [it.event for it in self.bench.all() if isinstance(it.event, Listed)]
+    def events(self) -> Sequence[ManualListChanged]:
+        return [it.event for it in self.bench.all() if isinstance(it.event, ManualListChanged)]
 
 
 @pytest.fixture
@@ -107,24 +107,25 @@ def test_the_same_key_lists_once(lists: Lists) -> None:
 
 def test_only_lists_take_people(lists: Lists) -> None:
     with pytest.raises(NotFound):
-        lists.segments.list_people(lists.workspace, "nothing", [], BY)
-    lists.segments.define(lists.workspace, "x", Definition("x", "", b'{"event": "x"}'), BY)
+        lists.segments.change_list(lists.workspace, "nothing", [], BY)
+    lists.segments.define(lists.workspace, "x", SegmentVersion("x", "", b'{"event": "x"}'), BY)
     with pytest.raises(Conflict, match="condition"):
-        lists.segments.list_people(lists.workspace, "x", [], BY)
+        lists.segments.change_list(lists.workspace, "x", [], BY)
     lists.segments.archive(lists.workspace, "vips", BY)
     with pytest.raises(NotFound):
         lists.put((ANN, True))
-    many = [Wanted(UUID(int=n), listed=True) for n in range(LONGEST_LIST + 1)]
+    many = [ManualListChange(UUID(int=n), listed=True) for n in range(MAX_LIST_CHANGES + 1)]
     with pytest.raises(InvalidRequest, match="at most 1,000"):
-        lists.segments.list_people(lists.workspace, "vips", many, BY)
+        lists.segments.change_list(lists.workspace, "vips", many, BY)
 
 
 def test_a_thousand_at_once(lists: Lists) -> None:
-    people = [user(f"u-{n}") for n in range(LONGEST_LIST)]
+    people = [user(f"u-{n}") for n in range(MAX_LIST_CHANGES)]
     lists.bench.record(*(tracked("Viewed", it, anonymous(it.value)) for it in people))
-    assert lists.put(*((it, True) for it in people)) == ["listed"] * LONGEST_LIST
+    assert lists.put(*((it, True) for it in people)) == ["listed"] * MAX_LIST_CHANGES
     assert (
-        lists.put(*((anonymous(it.value), True) for it in people)) == ["unchanged"] * LONGEST_LIST
+        lists.put(*((anonymous(it.value), True) for it in people))
+        == ["unchanged"] * MAX_LIST_CHANGES
     )
 
 
@@ -135,7 +136,7 @@ def test_nothing_is_recorded_of_the_suppressed(lists: Lists) -> None:
 
 def suppress(lists: Lists, who: Identifier) -> None:
     """As `Erasing.suppress` does, without read models."""
-    person = lists.bench.ledger.person(lists.workspace, lists.stream(who))
+    person = lists.bench.ledger.profile(lists.workspace, lists.stream(who))
     for stream in person.streams:
         row = lists.workspace, stream, person.id, NOON
         lists.bench.sql("INSERT INTO ledger.suppressed VALUES (%s, %s, %s, %s)", *row)
@@ -143,7 +144,7 @@ def suppress(lists: Lists, who: Identifier) -> None:
 
 
 def suppress_between_looking_and_recording(lists: Lists, monkeypatch) -> list[str]:
-    looked, times = kept.listed, count()
+    looked, times = kept.manual_list_changes, count()
 
     def look(connection, workspace, streams):
         found = looked(connection, workspace, streams)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from application.ledger.migrate import pending
+from application.ledger.migrate import pending_revisions
 from tests.fix_ledger import Bench
 from tests.fix_postgres import database_dsn
 
@@ -22,13 +22,13 @@ def test_several_deployers_do_not_collide(postgres_dsn: str) -> None:
         connection.execute(f"CREATE DATABASE {name}")
         fresh = database_dsn(postgres_dsn, name)
         try:
-            assert pending(fresh)[0] == "0001"
+            assert pending_revisions(fresh)[0] == "0001"
             command = (
                 "import sys; from application.ledger.migrate import migrate; migrate(sys.argv[1])"
             )
             deployers = [subprocess.Popen([sys.executable, "-c", command, fresh]) for _ in range(4)]
             assert [deployer.wait(60) for deployer in deployers] == [0] * 4
-            assert pending(fresh) == ()
+            assert pending_revisions(fresh) == ()
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -39,7 +39,7 @@ def test_the_service_may_only_add_and_read_events(bench: Bench) -> None:
         " WHERE grantee = 'foldline_service' AND table_schema = 'ledger' AND table_name = 'event'"
     )
     assert {right for (right,) in rights} == {"SELECT", "INSERT"}
-    with bench.store.writing() as connection:
+    with bench.store.raw_connection() as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("foldline_service",)
 
 

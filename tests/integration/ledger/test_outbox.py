@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from application.ledger.tables.outbox import COMMANDS, NewDelivery, enqueue
+from application.ledger.tables.outbox import COMMAND_QUEUE, NewDelivery, enqueue
 from tests.builders import NOON
 from tests.fix_ledger import Bench
 
@@ -22,16 +22,16 @@ def delivery(number: int = 1, **facts: Any) -> NewDelivery:
         rule="welcome",
         version=1,
         cause="position 7",
-        person=UUID(int=100),
+        profile_stream=UUID(int=100),
         action=b'{"webhook": {"endpoint": "crm"}}',
         context=b'{"event": {}, "customer": {}}',
-        due=NOON,
+        due_at=NOON,
     )
     return asked._replace(**facts)
 
 
 def test_the_same_delivery_is_taken_in_once(bench: Bench) -> None:
-    with bench.store.writing() as connection:
+    with bench.store.raw_connection() as connection:
         enqueue(connection, bench.workspace, [delivery(1), delivery(2)])
         enqueue(connection, bench.workspace, [delivery(2), delivery(3, person=None)])
         enqueue(connection, bench.workspace, [])
@@ -39,7 +39,7 @@ def test_the_same_delivery_is_taken_in_once(bench: Bench) -> None:
 
 
 def test_none_is_taken_in_if_the_transaction_is_rolled_back(bench: Bench) -> None:
-    with bench.store.writing() as connection, connection.transaction(force_rollback=True):
+    with bench.store.raw_connection() as connection, connection.transaction(force_rollback=True):
         enqueue(connection, bench.workspace, [delivery()])
     assert bench.sql(ALL) == []
 
@@ -48,16 +48,16 @@ def test_none_is_taken_in_if_the_transaction_is_rolled_back(bench: Bench) -> Non
     ("action", "lane"),
     [
         (b'{"webhook": {"endpoint": "crm", "body": "x"}}', "crm"),
-        (b'{"send_event": {"name": "Welcomed"}}', COMMANDS),
-        (b'{"webhook": {}}', COMMANDS),
-        (b'{"webhook": {"endpoint": 7}}', COMMANDS),
+        (b'{"send_event": {"name": "Welcomed"}}', COMMAND_QUEUE),
+        (b'{"webhook": {}}', COMMAND_QUEUE),
+        (b'{"webhook": {"endpoint": 7}}', COMMAND_QUEUE),
         (b'{"webhook": {"endpoint": "\\u0000"}}', "\ufffd"),
-        (b"no JSON", COMMANDS),
-        (b"[]", COMMANDS),
-        (b"", COMMANDS),
+        (b"no JSON", COMMAND_QUEUE),
+        (b"[]", COMMAND_QUEUE),
+        (b"", COMMAND_QUEUE),
     ],
 )
 def test_no_action_keeps_a_trigger_from_being_recorded(bench: Bench, action: bytes, lane) -> None:
-    with bench.store.writing() as connection:
+    with bench.store.raw_connection() as connection:
         enqueue(connection, bench.workspace, [delivery(action=action, cause="a\0b")])
     assert [row[1] for row in bench.sql(ALL)] == [lane]

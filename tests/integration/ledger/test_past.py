@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from application.ledger.read import snapshots
-from application.ledger.read.snapshotter import Keeper
-from domain.core.errors import HoleInLedger
+from application.ledger.read.snapshotter import Snapshotter
+from domain.core.errors import LedgerGap
 from domain.profiles import state as profile_state
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
@@ -25,19 +25,26 @@ def test_an_instant_is_the_last_position_that_was_recorded_by_then(bench: Bench)
         bench.record(tracked(), tracked())
     recorded = bench.all()
     for one in recorded:
-        place = bench.ledger.place(1, one.recorded_at)
+        place = bench.ledger.point_at(1, one.recorded_at)
         assert place == max(
             (it.position, it.recorded_at) for it in recorded if it.recorded_at <= one.recorded_at
         )
-    assert bench.ledger.place(1, recorded[0].recorded_at - A_SECOND) is None
-    assert bench.ledger.place(1, datetime.max.replace(tzinfo=UTC)) == (14, recorded[-1].recorded_at)
+    assert bench.ledger.point_at(1, recorded[0].recorded_at - A_SECOND) is None
+    assert bench.ledger.point_at(1, datetime.max.replace(tzinfo=UTC)) == (
+        14,
+        recorded[-1].recorded_at,
+    )
 
 
 def test_a_position_past_the_end_is_the_end(bench: Bench) -> None:
-    assert bench.ledger.place(1) is None
+    assert bench.ledger.point_at(1) is None
     bench.record(tracked())
-    assert bench.ledger.place(1, 0) is None
-    assert bench.ledger.place(1, 2**63 - 1) == bench.ledger.place(1, 1) == bench.ledger.place(1)
+    assert bench.ledger.point_at(1, 0) is None
+    assert (
+        bench.ledger.point_at(1, 2**63 - 1)
+        == bench.ledger.point_at(1, 1)
+        == bench.ledger.point_at(1)
+    )
 
 
 def test_a_history_is_in_order_whichever_page_it_is_read_by(bench: Bench) -> None:
@@ -49,7 +56,7 @@ def test_a_history_is_in_order_whichever_page_it_is_read_by(bench: Bench) -> Non
     expected = [it for it in bench.all() if it.stream in streams]
     for limit in (1, 7, 100):
         read, after = [], 0
-        while page := bench.ledger.history(1, streams, after=after, until=50, limit=limit):
+        while page := bench.ledger.stream_events(1, streams, after=after, until=50, limit=limit):
             read += page
             after = page[-1].position
         assert read == [it for it in expected if it.position <= 50]
@@ -60,9 +67,9 @@ def test_a_stream_that_lost_versions_is_no_history_that_goes_round_for_ever(benc
         bench.record(tracked())
     bench.sql("UPDATE ledger.stream_head SET version = version + 2")
     streams = [bench.ledger.stream_of(1, user())]
-    assert len(bench.ledger.history(1, streams, after=0, until=9, limit=9)) == 3
-    with pytest.raises(HoleInLedger):
-        bench.ledger.history(1, streams, after=3, until=9, limit=9)
+    assert len(bench.ledger.stream_events(1, streams, after=0, until=9, limit=9)) == 3
+    with pytest.raises(LedgerGap):
+        bench.ledger.stream_events(1, streams, after=3, until=9, limit=9)
 
 
 def test_streams_of_another_workspace_are_not_seen(bench: Bench) -> None:
@@ -70,8 +77,8 @@ def test_streams_of_another_workspace_are_not_seen(bench: Bench) -> None:
     bench.record(tracked())
     bench.ledger.record(other, [tracked()]).result(10)
     theirs = bench.ledger.stream_of(other, user())
-    assert bench.ledger.history(1, [theirs], after=0, until=9, limit=9) == []
-    assert bench.ledger.past(1, theirs, 1) is None
+    assert bench.ledger.stream_events(1, [theirs], after=0, until=9, limit=9) == []
+    assert bench.ledger.profile_as_of(1, theirs, 1) is None
 
 
 def test_a_state_is_the_same_with_and_without_snapshots(bench: Bench) -> None:
@@ -93,8 +100,8 @@ def test_a_snapshot_is_used(bench: Bench) -> None:
     fill(bench, 250)
     keep(bench)
     stream = bench.ledger.stream_of(1, user())
-    with bench.store.writing() as connection:
-        reached = snapshots.states_at(connection, 1, {stream: 250})
+    with bench.store.raw_connection() as connection:
+        reached = snapshots.load_states(connection, 1, {stream: 250})
     assert reached[stream].counts == {"Viewed": 250}
     bench.sql("SET ROLE foldline_eraser; UPDATE ledger.event SET state = NULL, salt = NULL")
     assert past_of(bench, stream, 250).state.counts == {"Viewed": 200}
@@ -114,7 +121,7 @@ def test_a_new_format_takes_the_place_of_the_old(bench: Bench) -> None:
     bench.sql("UPDATE ledger.snapshot SET format = format - 1")
     bench.sql("UPDATE ledger.snapshot_progress SET format = format - 1")
     assert keep(bench) == 2
-    assert bench.sql("SELECT format FROM ledger.snapshot") == [(profile_state.FORMAT,)] * 2
+    assert bench.sql("SELECT format FROM ledger.snapshot") == [(profile_state.STATE_FORMAT,)] * 2
 
 
 def test_events_that_concern_nobody_have_no_snapshots(bench: Bench) -> None:
@@ -125,17 +132,21 @@ def test_events_that_concern_nobody_have_no_snapshots(bench: Bench) -> None:
 def test_of_two_who_take_snapshots_one_leaves_it_to_the_other(bench: Bench) -> None:
     keep(bench)
     fill(bench, 200)
-    with bench.store.writing() as busy, busy.transaction(), bench.store.writing() as late:
-        assert snapshots.take(busy, 1) == 2
-        assert snapshots.take(late, 1) == 0
+    with (
+        bench.store.raw_connection() as busy,
+        busy.transaction(),
+        bench.store.raw_connection() as late,
+    ):
+        assert snapshots.take_due_snapshots(busy, 1) == 2
+        assert snapshots.take_due_snapshots(late, 1) == 0
 
 
 def test_forgotten_streams_have_no_snapshots_not_even_one_that_is_being_taken(bench: Bench) -> None:
     fill(bench, 400)
     stream = bench.ledger.stream_of(1, user())
-    with bench.store.writing() as keeping, bench.store.writing() as forgetting:
+    with bench.store.raw_connection() as keeping, bench.store.raw_connection() as forgetting:
         with keeping.transaction():
-            assert snapshots.take(keeping, 1) == 4
+            assert snapshots.take_due_snapshots(keeping, 1) == 4
             forgotten = threading.Thread(target=forget, args=(forgetting, stream))
             forgotten.start()
             forgotten.join(0.2)
@@ -146,8 +157,8 @@ def test_forgotten_streams_have_no_snapshots_not_even_one_that_is_being_taken(be
 
 def test_while_somebody_is_being_forgotten_no_snapshot_is_taken(bench: Bench) -> None:
     fill(bench, 200)
-    with bench.store.writing() as forgetting, forgetting.transaction():
-        snapshots.forget(forgetting, 1, [])
+    with bench.store.raw_connection() as forgetting, forgetting.transaction():
+        snapshots.delete_snapshots(forgetting, 1, [])
         assert keep(bench) == 0
     assert keep(bench) == 2
 
@@ -155,14 +166,14 @@ def test_while_somebody_is_being_forgotten_no_snapshot_is_taken(bench: Bench) ->
 def test_forgetting_leaves_the_snapshots_of_others(bench: Bench) -> None:
     fill(bench, 200)
     keep(bench)
-    with bench.store.writing() as connection, connection.transaction():
-        snapshots.forget(connection, 1, [uuid4()])
+    with bench.store.raw_connection() as connection, connection.transaction():
+        snapshots.delete_snapshots(connection, 1, [uuid4()])
     assert bench.sql("SELECT count(*) FROM ledger.snapshot") == [(2,)]
 
 
 def forget(connection, stream) -> None:
     with connection.transaction():
-        snapshots.forget(connection, 1, [stream])
+        snapshots.delete_snapshots(connection, 1, [stream])
 
 
 def fill(bench: Bench, count: int) -> None:
@@ -170,11 +181,11 @@ def fill(bench: Bench, count: int) -> None:
 
 
 def keep(bench: Bench) -> int:
-    return Keeper(bench.store, bench.ledger.heads).catch_up(threading.Event())
+    return Snapshotter(bench.store, bench.ledger.heads).catch_up(threading.Event())
 
 
 def past_of(bench: Bench, stream, position: int):
-    past = bench.ledger.past(1, stream, position)
+    past = bench.ledger.profile_as_of(1, stream, position)
     assert past is not None
-    assert past.place.position == position
+    assert past.point.position == position
     return past

@@ -18,7 +18,7 @@ ANN, BOB = user("ann"), user("bob")
 def names(bench: Bench, identifier: Identifier, until: int | None = None) -> set[str]:
     stream = bench.ledger.stream_of(bench.workspace, identifier)
     bound = () if until is None else (until,)
-    return {str(it) for it in bench.ledger.person(bench.workspace, stream, *bound).identifiers}
+    return {str(it) for it in bench.ledger.profile(bench.workspace, stream, *bound).identifiers}
 
 
 def test_a_link_is_seen_from_either_end(bench: Bench) -> None:
@@ -41,4 +41,4 @@ def test_people_who_share_nothing_stay_apart(bench: Bench) -> None:
     bench.record(tracked("Viewed", ANN, anonymous("a")), tracked("Viewed", BOB, anonymous("b")))
     assert names(bench, ANN) == {"user_id:ann", "anonymous_id:a"}
     stream = bench.ledger.stream_of(bench.workspace, user("nobody"))
-    assert bench.ledger.person(bench.workspace, stream).streams == (stream,)
+    assert bench.ledger.profile(bench.workspace, stream).streams == (stream,)

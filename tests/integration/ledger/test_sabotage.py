@@ -11,7 +11,7 @@ import pytest
 
 from application.ledger.append import append as appending
 from application.ledger.append.binary import BigintArray, UuidArray
-from application.ledger.append.group_commit import Limits
+from application.ledger.append.group_commit import FlushLimits
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
@@ -111,7 +111,7 @@ def overlap(bench: Bench, rounds: int) -> tuple[Report, int]:
     with psycopg.connect(bench.dsn, autocommit=True) as watching:
         before = _deadlocks(watching)
         stores = [LedgerDatastore(bench.dsn) for _ in range(2)]
-        eager = Limits(second_writer_at=1)  # as many appends at the same time as there can be
+        eager = FlushLimits(second_writer_at=1)  # as many appends at the same time as there can be
         ledgers = [Ledger(store, Workspaces(store), limits=eager) for store in stores]
         with ThreadPoolExecutor(6) as threads:
             futures = [

@@ -10,32 +10,32 @@ from threading import Barrier
 import pytest
 
 from application.definitions import segments as deciding
-from application.definitions.segments import Segments
-from application.definitions.store import Decision
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables import definitions as kept
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import Conflict, FoldlineError, InvalidRequest, NotFound
 from domain.events.events import SegmentArchived, SegmentDefined
-from domain.segments.segment import Definition, Segment
+from domain.segments.segment import Segment, SegmentVersion
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage
 
 THREADS = 8
-BY = Decision("key-1", "a test")
-BUYERS = Definition("Buyers", "", b'{"event": "purchase"}')
-LIST = Definition("By hand")
+BY = CommandContext("key-1", "a test")
+BUYERS = SegmentVersion("Buyers", "", b'{"event": "purchase"}')
+LIST = SegmentVersion("By hand")
 
 
-def asks(segment: str) -> Definition:
-    return Definition(f"Asks {segment}", "", b'{"segment": "%b"}' % segment.encode())
+def asks(segment: str) -> SegmentVersion:
+    return SegmentVersion(f"Asks {segment}", "", b'{"segment": "%b"}' % segment.encode())
 
 
 @pytest.fixture
-def segments(bench: Bench) -> Segments:
-    return Segments(bench.ledger)
+def segments(bench: Bench) -> SegmentService:
+    return SegmentService(bench.ledger)
 
 
 def test_a_decision_is_an_event_of_the_segments_own_stream(bench: Bench, segments) -> None:
@@ -72,7 +72,7 @@ def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> 
     ],
 )
 def test_an_id_is_made_of_the_name(bench: Bench, segments, name, ids) -> None:
-    made = [segments.create(bench.workspace, None, Definition(name), BY) for _ in ids]
+    made = [segments.create(bench.workspace, None, SegmentVersion(name), BY) for _ in ids]
     assert [it.segment.id for it in made] == ids
 
 
@@ -131,7 +131,7 @@ def test_the_same_key_decides_once(bench: Bench, segments) -> None:
 
 
 def test_there_is_a_most(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(deciding, "MOST", 2)
+    monkeypatch.setattr(deciding, "MAX_SEGMENTS", 2)
     for id_ in ("a", "b"):
         segments.define(bench.workspace, id_, BUYERS, BY)
     with pytest.raises(Conflict, match="at most 2"):
@@ -142,11 +142,11 @@ def test_there_is_a_most(bench: Bench, segments, monkeypatch) -> None:
 
 
 def test_a_long_history_is_read_to_its_end(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(deciding, "_AT_ONCE", 2)
+    monkeypatch.setattr(deciding, "_PAGE_SIZE", 2)
     for number in range(5):
-        segments.define(bench.workspace, "a", Definition(f"No. {number}"), BY)
+        segments.define(bench.workspace, "a", SegmentVersion(f"No. {number}"), BY)
     whole = segments.segment(bench.workspace, "a")
-    assert (whole.version, whole.definition) == (5, Definition("No. 4"))
+    assert (whole.version, whole.definition) == (5, SegmentVersion("No. 4"))
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def at_once(processes: Sequence[Ledger], decide) -> list[FoldlineError | None]:
     start = Barrier(len(processes))
 
     def run(number: int) -> FoldlineError | None:
-        decider = Segments(processes[number])
+        decider = SegmentService(processes[number])
         decider.segment(1, "warm")
         start.wait(10)
         try:
@@ -186,11 +186,11 @@ def define_from_the_same(processes: Sequence[Ledger]) -> None:
         refused = at_once(
             processes,
             lambda decider, number, version=version: decider.define(
-                1, "race", Definition(f"{version} by {number}"), BY, version=version
+                1, "race", SegmentVersion(f"{version} by {number}"), BY, version=version
             ),
         )
         assert [type(it) for it in refused if it] == [Conflict] * (THREADS - 1), refused
-    found = Segments(processes[0]).history(1, "race", limit=99)
+    found = SegmentService(processes[0]).history(1, "race", limit=99)
     assert [it.version for it in found] == [*range(1, rounds + 1)]
     assert [it.position for it in found] == [*range(1, rounds + 1)]
 
@@ -208,15 +208,16 @@ def test_without_turns_versions_alone_keep_a_decision_from_being_lost(
 
 def test_eight_who_do_not_look_all_get_their_turn(processes) -> None:
     refused = at_once(
-        processes, lambda decider, number: decider.define(1, "race", Definition(f"{number}"), BY)
+        processes,
+        lambda decider, number: decider.define(1, "race", SegmentVersion(f"{number}"), BY),
     )
     assert refused == [None] * THREADS
-    assert Segments(processes[0]).segment(1, "race").version == THREADS
+    assert SegmentService(processes[0]).segment(1, "race").version == THREADS
 
 
 def ask_in_a_circle(processes: Sequence[Ledger]) -> list[list[FoldlineError | None]]:
     """Everybody has their segment ask about the next one's, all at once."""
-    first = Segments(processes[0])
+    first = SegmentService(processes[0])
     results = []
     for turn in range(12):
         ids = [f"t-{turn}-{number}" for number in range(THREADS)]

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import msgspec
 
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleDefined, RuleEnabled
 from tests.builders import anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import with_payload
 from tests.segment_history import Decided, Said, at, defined, ledger
 
 
-def history() -> list[Recorded]:
+def history() -> list[RecordedEvent]:
     """Return something of all that read models are made of, for two batches."""
     said = [Said(0, lately("2m")), *(Said(0, it) for it in rule())]
     for n in range(10):

@@ -15,10 +15,10 @@ import structlog
 from psycopg import Connection
 from sqlalchemy import Engine, create_engine, text
 
-from domain.profiles.as_of import Place
+from domain.profiles.as_of import LedgerPoint
 from projections import PROJECTIONS
 from projections.rebuild import builds
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size, checkpoint
 from projections.runtime.projector import Projector
 from tests.integration.projections.history import ListFeed
@@ -39,7 +39,7 @@ class Clock(ListFeed):
 
     now: datetime | None = None
 
-    def clock(self, workspace: int) -> Place:
+    def clock(self, workspace: int) -> LedgerPoint:
         last = super().clock(workspace)
         return last if self.now is None else last._replace(recorded_at=self.now)
 
@@ -51,16 +51,16 @@ def follow(projector: Projector, *, workspace: int) -> None:
 
 def wait(projector: Projector, *, workspace: int) -> None:
     """Let time go by on an idle ledger."""
-    projector.pass_time(workspace)
+    projector.advance_time(workspace)
 
 
 def build(projector: Projector, *, name: str) -> None:
     """Build a read model anew, or go on with it, whoever had it."""
-    lifecycle = Lifecycle(projector)
+    lifecycle = RebuildService(projector)
     with projector.engine.begin() as tx:
         tx.execute(text("UPDATE projections.build SET leased_until = NULL"))
-    while lifecycle.look()[name].unfinished:
-        lifecycle.work_on(name)
+    while lifecycle.status()[name].unfinished:
+        lifecycle.run_builds(name)
 
 
 def with_its_checkpoint_apart(projector: Projector, *, job: Job) -> None:
@@ -118,7 +118,7 @@ class Worker:
 
 def _nursery(dsn: str, pipe: Pipe) -> None:
     """Fork a process for each job that is asked for, until nobody asks any more."""
-    batch_size.BATCH = BATCH
+    batch_size.BATCH_SIZE = BATCH
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with engine_on(dsn) as engine, suppress(EOFError):
         while True:

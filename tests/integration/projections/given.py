@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from domain.events.message import Message
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from projections import PROJECTIONS, identity, profile, segments, sessions
 from projections.runtime import checkpoint
 from projections.runtime.projection import Projection, Reader
@@ -28,7 +28,7 @@ class Given:
         self.projector = Projector(self.feed, engine, projections)
         self.projector.prepare()
 
-    def messages(self, *messages: Message, workspace: int = 1) -> list[Recorded]:
+    def messages(self, *messages: Message, workspace: int = 1) -> list[RecordedEvent]:
         """Record the messages after those that are there, and bring the read models up to them."""
         history = self.feed.workspaces.setdefault(workspace, [])
         new = recorded(messages, after=len(history))
@@ -50,20 +50,22 @@ class Given:
                 tx=tx,
                 workspace=workspace,
                 stream_of=stream_of,
-                person=partial(identity.person, tx, workspace),
-                people=partial(identity.people, tx, workspace),
-                whose=identity.member,
-                session=partial(sessions.find, tx, workspace),
-                persons=partial(identity.persons, tx, workspace),
-                names=partial(profile.names, tx, workspace),
-                computed=partial(segments.values_of, tx, workspace),
-                recorded=lambda position: history[position - 1],
-                past=lambda stream, when: past(history, stream, when),
-                projected_to=checkpoint.reached(tx, workspace, projection, identity.projection),
+                profile=partial(identity.load_profile, tx, workspace),
+                profile_ids=partial(identity.load_profile_ids, tx, workspace),
+                identity_members=identity.member,
+                session=partial(sessions.load_session, tx, workspace),
+                profiles=partial(identity.load_profiles, tx, workspace),
+                identifiers=partial(profile.load_identifiers, tx, workspace),
+                computed_attributes=partial(segments.load_computed_values, tx, workspace),
+                recorded_event=lambda position: history[position - 1],
+                profile_as_of=lambda stream, when: past(history, stream, when),
+                projected_to=checkpoint.common_position(
+                    tx, workspace, projection, identity.projection
+                ),
             )
-            answer = query.answer(reader, query.params.model_validate(params))
+            answer = query.handler(reader, query.params.model_validate(params))
         document = json.loads(msgspec.json.encode(answer))
-        query.answers.model_validate(document)
+        query.response_model.model_validate(document)
         return document
 
     def names(self, **params: Any) -> list[str]:

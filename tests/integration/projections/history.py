@@ -13,12 +13,12 @@ from domain.core.identifiers import Identifier, message_digest, stream_id, syste
 from domain.events import payload
 from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.message import Message
-from domain.events.recorded import Recorded
-from domain.identity.resolution import facts_of, named
-from domain.identity.resolved_profile import find
-from domain.identity.routing import decide
+from domain.events.recorded import RecordedEvent
+from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.resolved_profile import find_profile
+from domain.identity.routing import route_message
 from domain.profiles import state as profile_state
-from domain.profiles.as_of import Past, Place
+from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 from domain.profiles.state import ProfileState
 from tests.builders import NOON
 
@@ -32,31 +32,34 @@ def stream_of(identifier: Identifier) -> UUID:
 class ListFeed:
     """The feed of a ledger that is a list for each workspace."""
 
-    def __init__(self, **histories: Sequence[Recorded]) -> None:
-        self.workspaces: dict[int, list[Recorded]] = {
+    def __init__(self, **histories: Sequence[RecordedEvent]) -> None:
+        self.workspaces: dict[int, list[RecordedEvent]] = {
             int(name.removeprefix("w")): list(history) for name, history in histories.items()
         }
 
-    def read(self, workspace: int, after: int, limit: int) -> Sequence[Recorded]:
+    def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
         history = self.workspaces.get(workspace, [])
         return [it for it in history if it.position > after][:limit]
 
     def heads(self) -> Mapping[int, int]:
         return {it: history[-1].position for it, history in self.workspaces.items() if history}
 
-    def clock(self, workspace: int) -> Place:
+    def clock(self, workspace: int) -> LedgerPoint:
         last = self.workspaces[workspace][-1]
-        return Place(last.position, last.recorded_at)
+        return LedgerPoint(last.position, last.recorded_at)
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         return stream_of(identifier)
 
-    def attested(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
+    def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         near, found = set(streams), {}
         told = {
-            it.position: (it.event, {stream_of(name) for fact in facts for name in named(fact)})
+            it.position: (
+                it.event,
+                {stream_of(name) for fact in facts for name in identifiers_in(fact)},
+            )
             for it in self.workspaces.get(workspace, [])
-            if it.event is not None and (facts := facts_of(it.event))
+            if it.event is not None and (facts := facts_from_event(it.event))
         }
         while more := {at for at, (_, those) in told.items() if those & near} - found.keys():
             for at in more:
@@ -65,19 +68,19 @@ class ListFeed:
         return found
 
 
-def recorded(messages: Iterable[Message], *, after: int = 0) -> list[Recorded]:
+def recorded(messages: Iterable[Message], *, after: int = 0) -> list[RecordedEvent]:
     """Record the messages, and the links that they show, at the positions that follow."""
     versions: dict[UUID, int] = {}
-    history: list[Recorded] = []
+    history: list[RecordedEvent] = []
 
     def add(stream: UUID, event: Event) -> None:
         position = after + len(history) + 1
         versions[stream] = versions.get(stream, 0) + 1
         at = NOON + timedelta(days=300, milliseconds=position)
-        history.append(Recorded(position, stream, versions[stream], at, event))
+        history.append(RecordedEvent(position, stream, versions[stream], at, event))
 
     for message in messages:
-        decision = decide(message, UUID(bytes=message_digest(SECRET, message.message_id)))
+        decision = route_message(message, UUID(bytes=message_digest(SECRET, message.message_id)))
         subject = decision.subject
         stream = UUID(bytes=system_stream(SECRET)) if subject is None else stream_of(subject)
         add(stream, decision.event)
@@ -94,22 +97,24 @@ def recorded(messages: Iterable[Message], *, after: int = 0) -> list[Recorded]:
     return history
 
 
-def past(history: Sequence[Recorded], stream: UUID, when: int | datetime) -> Past | None:
+def past(
+    history: Sequence[RecordedEvent], stream: UUID, when: int | datetime
+) -> ProfileAsOf | None:
     """Return a person as the history shows them at a position or instant, without any snapshot."""
     known = [
         it for it in history if when >= (it.position if isinstance(when, int) else it.recorded_at)
     ]
-    person = find(
-        stream, [fact for it in known if it.event for fact in facts_of(it.event)], stream_of
+    person = find_profile(
+        stream, [fact for it in known if it.event for fact in facts_from_event(it.event)], stream_of
     )
     states: dict[UUID, ProfileState] = {}
     for it in known:
         if it.stream in person.streams and isinstance(it.event, MessageEvent):
             state = states.setdefault(it.stream, ProfileState())
-            profile_state.add(state, it.event, payload.read(it.event))
-    state = profile_state.join(states, person)
-    place = Place(known[-1].position, known[-1].recorded_at) if known else None
-    return Past(place, person, state) if place and state.identifiers else None
+            profile_state.add(state, it.event, payload.parse(it.event))
+    state = profile_state.merge(states, person)
+    place = LedgerPoint(known[-1].position, known[-1].recorded_at) if known else None
+    return ProfileAsOf(place, person, state) if place and state.identifiers else None
 
 
 def with_payload(message: Message, payload: Any) -> Message:

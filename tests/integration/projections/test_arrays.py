@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.kit.arrays import Bigints, Blobs, Texts, Uuids, packed
+from projections.kit.arrays import Bigints, Blobs, Texts, Uuids, pack_array
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -33,7 +33,7 @@ def server(postgres_dsn: str) -> Iterator[psycopg.Connection]:
 def test_the_server_reads_what_was_packed(server, values, array, kind) -> None:
     @given(st.lists(values | st.none()))
     def holds(found) -> None:
-        asked = packed(found)
+        asked = pack_array(found)
         if any(it is not None for it in found):
             assert type(asked) is array
         [back] = server.execute(f"SELECT %b::{kind}[]", (asked,), binary=True).fetchone()
@@ -43,5 +43,5 @@ def test_the_server_reads_what_was_packed(server, values, array, kind) -> None:
 
 
 def test_what_no_array_is_packed_for_goes_as_a_list() -> None:
-    assert type(packed([True, None])) is list
-    assert type(packed([None])) is list
+    assert type(pack_array([True, None])) is list
+    assert type(pack_array([None])) is list

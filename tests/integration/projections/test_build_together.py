@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from projections import PROJECTIONS, timeline
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
 from tests.integration.projections.customers import NAMES, customers
@@ -20,13 +20,13 @@ SMALL = 7
 @pytest.fixture
 def filled(given, monkeypatch):
     given.messages(*customers(60))
-    for it in ("BATCH", "LARGEST"):
+    for it in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
         monkeypatch.setattr(batch_size, it, SMALL)
     return given
 
 
-def lifecycle(given, projections=PROJECTIONS) -> Lifecycle:
-    return Lifecycle(Projector(given.feed, given.engine, projections))
+def lifecycle(given, projections=PROJECTIONS) -> RebuildService:
+    return RebuildService(Projector(given.feed, given.engine, projections))
 
 
 def count_reads(given, monkeypatch) -> list[int]:
@@ -41,7 +41,7 @@ def count_reads(given, monkeypatch) -> list[int]:
 
 
 def states(given) -> dict[str, str]:
-    return {it.name: it.state for it in lifecycle(given).look().values()}
+    return {it.name: it.state for it in lifecycle(given).status().values()}
 
 
 def indexes(given) -> list[str]:
@@ -53,8 +53,8 @@ def test_a_batch_is_read_once_for_all(filled, monkeypatch):
     expected, kept = filled.tables(workspace=1), indexes(filled)
     reads = count_reads(filled, monkeypatch)
     them = lifecycle(filled)
-    them.ask(NAMES, "rebuild")
-    assert them.work_on(*NAMES)
+    them.request(NAMES, "rebuild")
+    assert them.run_builds(*NAMES)
     assert filled.tables(workspace=1) == expected
     assert indexes(filled) == kept, "those that come late are there too"
     once = [it for it in reads if it < max(reads) - 2 * SMALL]
@@ -65,11 +65,11 @@ def test_a_batch_is_read_once_for_all(filled, monkeypatch):
 def test_who_stands_behind_catches_up_with_the_others(filled, monkeypatch):
     expected = filled.tables(workspace=1)
     them = lifecycle(filled)
-    them.ask(["timeline"], "rebuild")
-    assert not them.work_on("timeline", told=lambda: them.cancel("timeline"))
+    them.request(["timeline"], "rebuild")
+    assert not them.run_builds("timeline", on_progress=lambda: them.cancel("timeline"))
     reads = count_reads(filled, monkeypatch)
-    them.ask(NAMES, "rebuild")
-    assert them.work_on(*NAMES)
+    them.request(NAMES, "rebuild")
+    assert them.run_builds(*NAMES)
     assert filled.tables(workspace=1) == expected
     assert reads[:3] == [0, SMALL, 2 * SMALL]
 
@@ -77,8 +77,8 @@ def test_who_stands_behind_catches_up_with_the_others(filled, monkeypatch):
 def test_one_is_cancelled_and_the_others_are_built(filled):
     expected = filled.tables(workspace=1)
     them = lifecycle(filled)
-    them.ask(NAMES, "rebuild")
-    assert not them.work_on(*NAMES, told=lambda: them.cancel("timeline"))
+    them.request(NAMES, "rebuild")
+    assert not them.run_builds(*NAMES, on_progress=lambda: them.cancel("timeline"))
     assert states(filled) == dict.fromkeys(NAMES, "done") | {"timeline": "cancelled"}
     assert filled.tables(workspace=1) == expected
 
@@ -92,8 +92,8 @@ def test_one_fails_and_the_others_are_built(filled):
     bad = dataclasses.replace(timeline.projection, apply=wrong)
     them = lifecycle(filled, [bad if it.name == "timeline" else it for it in PROJECTIONS])
     expected = filled.tables(workspace=1)
-    them.ask(NAMES, "rebuild")
-    assert not them.work_on(*NAMES)
+    them.request(NAMES, "rebuild")
+    assert not them.run_builds(*NAMES)
     assert states(filled) == dict.fromkeys(NAMES, "done") | {"timeline": "failed"}
-    assert lifecycle(filled).look()["timeline"].failure == "ValueError: not today"
+    assert lifecycle(filled).status()["timeline"].failure == "ValueError: not today"
     assert filled.tables(workspace=1) == expected

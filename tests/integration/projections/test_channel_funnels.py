@@ -64,7 +64,9 @@ def test_the_earliest_time_counts_whatever_comes_first(given) -> None:
 
 
 def test_whoever_keeps_the_time_that_arrived_last_is_caught(given, monkeypatch) -> None:
-    monkeypatch.setattr(fold.Shown, "add", lambda self, _, times: self.times.update(times))
+    monkeypatch.setattr(
+        fold.MessageProgress, "add", lambda self, _, times: self.times.update(times)
+    )
     with pytest.raises(AssertionError):
         test_the_earliest_time_counts_whatever_comes_first(given)
 
@@ -99,9 +101,9 @@ def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
     assert rest["next"] is None
 
 
-@pytest.mark.parametrize("few", [0, sql.FEW])
+@pytest.mark.parametrize("few", [0, sql.MAX_MERGED_READ])
 def test_people_are_counted_through_merges_and_unmerges(given, monkeypatch, few) -> None:
-    monkeypatch.setattr(sql, "FEW", few)
+    monkeypatch.setattr(sql, "MAX_MERGED_READ", few)
     one, other = user("u-1"), user("u-2")
     given.messages(spring("message_sent", "1", one), spring("message_sent", "2", other))
     assert profiles(only(given))[0] == 2

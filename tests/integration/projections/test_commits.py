@@ -62,6 +62,6 @@ def test_only_the_commit_of_a_batch_does_not_wait(given: Given) -> None:
         given.feed, given.engine, [dataclasses.replace(profile.projection, apply=apply)]
     )
     moved.catch_up(1)
-    with moved.erasing(1) as forgetting:
+    with moved.begin_erasure(1) as forgetting:
         [after] = forgetting.connection.execute("SHOW synchronous_commit").fetchone() or [""]
     assert (seen, after) == (["off"], "on")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from projections import PROJECTIONS, segments, timeline
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projection import Projection
 from projections.runtime.projector import Projector
@@ -45,7 +45,7 @@ class Crashing:
         with self.engine.begin() as tx:
             for table in projection.metadata.sorted_tables:
                 tx.execute(table.delete())
-        Lifecycle(self.projector).ask([projection.name], "rebuild")
+        RebuildService(self.projector).request([projection.name], "rebuild")
 
     def break_off(self, job: Job, after: int, *, apart: bool = False) -> None:
         """Have a process die at a job after so many exchanges; then do what is left of it."""
@@ -59,7 +59,7 @@ class Crashing:
 
 @pytest.fixture
 def crashes(database: str, monkeypatch) -> Iterator[Crashing]:
-    monkeypatch.setattr(batch_size, "BATCH", crashing.BATCH)
+    monkeypatch.setattr(batch_size, "BATCH_SIZE", crashing.BATCH)
     with crashing.engine_on(database) as engine:
         crashes = Crashing(database, engine)
         yield crashes

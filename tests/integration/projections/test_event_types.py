@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from domain.core.errors import InvalidRequest
-from projections.event_catalogue.survey import PATHS
+from projections.event_catalogue.survey import MAX_PATHS
 from tests.builders import NOON, tracked
 from tests.integration.projections.history import with_payload
 
@@ -100,12 +100,12 @@ def test_the_latest_thirty_days_are_shown(given):
 
 
 def test_the_first_paths_of_their_order_are_kept_and_count_from_the_first_event(given):
-    given.messages(tracked(properties={f"k{i:03}": 1 for i in range(100, 100 + PATHS)}))
+    given.messages(tracked(properties={f"k{i:03}": 1 for i in range(100, 100 + MAX_PATHS)}))
     for start in (0, 50):
         given.messages(tracked(properties={f"k{i:03}": 1 for i in range(start, start + 50)}))
         given.messages(tracked(properties={"k399": 1, "zz": 1}))
     properties = types(given)[0]["properties"]
-    assert [it["path"] for it in properties] == [f"properties.k{i:03}" for i in range(PATHS)]
+    assert [it["path"] for it in properties] == [f"properties.k{i:03}" for i in range(MAX_PATHS)]
     assert {it["count"] for it in properties} == {1}
 
 

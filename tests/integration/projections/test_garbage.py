@@ -9,7 +9,7 @@ import pytest
 
 from domain.events.events import SegmentDefined
 from projections import PROJECTIONS, timeline
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime.projector import Projector
 from tests.integration.projections.crash_history import HISTORY
 
@@ -76,8 +76,8 @@ def test_nobody_looks_for_cycles_while_a_read_model_is_built_anew(given):
     given.feed.workspaces[1] = HISTORY
     given.projector.catch_up(1)
     slow = dataclasses.replace(timeline.projection, apply=apply)
-    lifecycle = Lifecycle(Projector(given.feed, given.engine, [slow]))
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+    lifecycle = RebuildService(Projector(given.feed, given.engine, [slow]))
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
     assert looking == [False]
     assert gc.isenabled()

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.identity.resolution import LARGE
-from domain.profiles.erasure import Forgotten
+from domain.identity.resolution import LARGE_COMPONENT
+from domain.profiles.erasure import ErasureScope
 from projections import identity
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.integration.projections.history import stream_of
@@ -17,7 +17,7 @@ ANN, BOB, KIOSK = user("ann"), user("bob"), anonymous("kiosk")
 
 def person(given, who):
     with given.engine.connect() as tx:
-        return identity.person(tx, 1, stream_of(who))
+        return identity.load_profile(tx, 1, stream_of(who))
 
 
 def names(given, who) -> set[str]:
@@ -38,9 +38,9 @@ def test_a_late_link_moves_a_device_to_who_claimed_it_first(given):
 def test_a_stream_that_nothing_is_known_of_is_a_person(given):
     nobody = stream_of(user("nobody"))
     with given.engine.connect() as tx:
-        assert identity.person(tx, 1, nobody).streams == (nobody,)
-        assert identity.people(tx, 1, [nobody]) == {nobody: nobody}
-        assert identity.people(tx, 1, []) == {}
+        assert identity.load_profile(tx, 1, nobody).streams == (nobody,)
+        assert identity.load_profile_ids(tx, 1, [nobody]) == {nobody: nobody}
+        assert identity.load_profile_ids(tx, 1, []) == {}
 
 
 def test_many_users_of_one_device_stay_many(given):
@@ -56,13 +56,13 @@ def test_an_unmerge_gives_the_device_to_the_next_of_its_users(given):
 
 
 def test_a_profile_with_too_many_names_is_told_once(given, capsys):
-    devices = [shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE)]
-    given.messages(*devices[: LARGE - 2])
+    devices = [shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE_COMPONENT)]
+    given.messages(*devices[: LARGE_COMPONENT - 2])
     assert given.ask("/profiles/large")["profiles"] == []
     given.messages(devices[-2])
     given.messages(devices[-1])
     [large] = given.ask("/profiles/large")["profiles"]
-    assert (large["id"], large["identifiers"]) == (str(stream_of(ANN)), LARGE + 1)
+    assert (large["id"], large["identifiers"]) == (str(stream_of(ANN)), LARGE_COMPONENT + 1)
     assert len(large["sample"]) == 10
     told = [it for it in capsys.readouterr().out.splitlines() if "large_profile" in it]
     assert len(told) == 1
@@ -71,15 +71,19 @@ def test_a_profile_with_too_many_names_is_told_once(given, capsys):
 
 def test_large_profiles_are_listed_largest_first_page_by_page(given):
     for n, who in enumerate((ANN, BOB)):
-        given.messages(*(shown(who, anonymous(f"{who.value}-{it}")) for it in range(LARGE + n)))
+        given.messages(
+            *(shown(who, anonymous(f"{who.value}-{it}")) for it in range(LARGE_COMPONENT + n))
+        )
     first = given.ask("/profiles/large", limit=1)
     second = given.ask("/profiles/large", limit=1, cursor=first["next"])
     sizes = [it["identifiers"] for it in first["profiles"] + second["profiles"]]
-    assert (sizes, second["next"]) == ([LARGE + 2, LARGE + 1], None)
+    assert (sizes, second["next"]) == ([LARGE_COMPONENT + 2, LARGE_COMPONENT + 1], None)
 
 
 def test_a_profile_that_was_taken_apart_is_large_no_more(given):
-    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE - 1)))
+    given.messages(
+        *(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE_COMPONENT - 1))
+    )
     given.messages(unmerged(anonymous("a-0"), ANN, occurred_at=NOON + timedelta(days=1)))
     assert given.ask("/profiles/large")["profiles"] == []
 
@@ -108,7 +112,7 @@ def test_who_is_forgotten_leaves_others_as_they_are_without_them(given, erased, 
     given.messages(*left, workspace=2)
     with given.engine.begin() as tx:
         gone = person(given, erased).streams
-        identity.projection.forget(tx, Forgotten(1, gone))
+        identity.projection.erase(tx, ErasureScope(1, gone))
     assert identity_rows(given, 1) == identity_rows(given, 2)
 
 

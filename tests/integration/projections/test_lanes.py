@@ -16,7 +16,7 @@ from tests.integration.projections.customers import customers
 
 @pytest.fixture(autouse=True)
 def _every_batch_is_large(monkeypatch) -> None:
-    monkeypatch.setattr(parallel_apply, "MANY", 1)
+    monkeypatch.setattr(parallel_apply, "MIN_PARALLEL_EVENTS", 1)
 
 
 def changed(which, apply):
@@ -24,7 +24,7 @@ def changed(which, apply):
 
 
 def projector(given, projections=PROJECTIONS) -> Projector:
-    return Projector(given.feed, given.engine, projections, lanes=2)
+    return Projector(given.feed, given.engine, projections, parallelism=2)
 
 
 def start_over(given) -> dict:
@@ -91,7 +91,7 @@ def test_an_erasure_waits_for_both_lanes(given, which):
         which.apply(tx, batch)
 
     def erase() -> None:
-        with given.projector.erasing(1):
+        with given.projector.begin_erasure(1):
             erasing.set()
 
     threads = [

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from domain.conditions import read
+from domain.conditions import parse_condition
 from domain.core.time import to_micros
 from projections.segments import tables
 from projections.segments.backfill import bulk
@@ -53,7 +53,7 @@ def test_what_leaves_the_window_lets_somebody_enter(kept: Kept, condition: Any, 
         Said(3, tracked("paid", payer, properties={"n": 2}, occurred_at=at(3))),
         Said(4, defined("asked", condition)),
     ]
-    assert bulk.members_of(read(condition), to_micros(at(4))) is not None
+    assert bulk.compile_members_query(parse_condition(condition), to_micros(at(4))) is not None
     stays = kept.stays(kept.project(ledger(history), 100))
     inside = [bool(members(stays, "asked", to_micros(at(it)))) for it in (4, 4.9, 5, 7.9, 8)]
     assert inside == [False, False, True, True, False]
@@ -81,7 +81,7 @@ def test_only_who_may_enter_by_itself_waits_to_be_asked(
     kept.feed.workspaces[1] = list(ledger(history))
     kept.projector.catch_up(1)
     with kept.engine.connect() as tx:
-        due = tx.execute(select(tables.person.c.due)).scalars().all()
+        due = tx.execute(select(tables.membership_state.c.due)).scalars().all()
     assert not kept.stays(1)
     assert [it is not None for it in due] == ([True] if waits else [])
 

@@ -172,9 +172,10 @@ def test_a_changed_name_is_found_and_the_old_one_is_not(people):
 
 
 def test_what_only_the_index_of_grams_finds_is_found(people, monkeypatch):
-    monkeypatch.setattr("projections.profile.listing.NEWEST", 0)
+    monkeypatch.setattr("projections.profile.listing.NEWEST_ROWS", 0)
     monkeypatch.setattr(
-        "projections.profile.listing._NEWEST", "SELECT now(), NULL WHERE false --{beyond}{limit}"
+        "projections.profile.listing._NEWEST_MATCHES",
+        "SELECT now(), NULL WHERE false --{beyond}{limit}",
     )
     assert ids(people.ask("/profiles", q="love")) == ["ada"]
     assert ids(people.ask("/profiles", q="g")) == ["grace"]

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from sqlalchemy import text
 
-from domain.core.errors import HoleInLedger
+from domain.core.errors import LedgerGap
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
@@ -80,7 +80,7 @@ def test_a_hole_stops_the_read_models_where_they_are(given, missing):
     history = recorded([tracked() for _ in range(4)])
     given.feed.workspaces[1] = [it for it in history if it.position != missing]
 
-    with pytest.raises(HoleInLedger) as refused:
+    with pytest.raises(LedgerGap) as refused:
         given.projector.catch_up(1)
     assert refused.value.details == {"workspace": 1, "expected": missing, "found": missing + 1}
     assert given.names() == []
@@ -91,14 +91,14 @@ def test_a_worker_that_was_overtaken_applies_nothing(given):
     """A zombie reads a batch, sleeps while another applies it, then wakes and tries to."""
     given.feed.workspaces[1] = recorded([tracked(properties={"a": 1}) for _ in range(5)])
     zombie = Projector(given.feed, given.engine, PROJECTIONS)
-    standing = zombie._standing
+    standing = zombie._group_by_position
 
     def slowly(*args):
         found = standing(*args)
         given.projector.catch_up(1)
         return found
 
-    zombie._standing = slowly
+    zombie._group_by_position = slowly
     assert zombie.advance(1) == 0
     assert len(given.names()) == 5
     assert given.ask("/event-types")["event_types"][0]["count"] == 5
@@ -179,7 +179,7 @@ def test_a_running_worker_follows_the_ledger(given, running):
 
 
 def test_a_running_worker_takes_more_at_once_while_much_is_left(given, running, monkeypatch):
-    for name, size in (("BATCH", 5), ("LARGEST", 20)):
+    for name, size in (("BATCH_SIZE", 5), ("MAX_BATCH_SIZE", 20)):
         monkeypatch.setattr(batch_size, name, size)
     limits, read = [], given.feed.read
 

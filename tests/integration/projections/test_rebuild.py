@@ -14,7 +14,7 @@ from domain.core.errors import Conflict, NotFound
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.event_catalogue.tables import day, event_type
 from projections.rebuild import builds
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
 from tests.integration.projections.customers import NAMES, aside, customers
@@ -29,7 +29,7 @@ def filled(given):
 
 @pytest.fixture
 def lifecycle(filled):
-    return Lifecycle(filled.projector)
+    return RebuildService(filled.projector)
 
 
 def rows(given):
@@ -51,12 +51,12 @@ def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
     spoil(filled)
     assert rows(filled) != expected
 
-    lifecycle.ask(NAMES, "rebuild")
+    lifecycle.request(NAMES, "rebuild")
     for name in NAMES:
-        assert lifecycle.work_on(name)
+        assert lifecycle.run_builds(name)
     assert rows(filled) == expected
     assert aside(filled) == []
-    assert {it.state for it in lifecycle.look().values()} == {"done"}
+    assert {it.state for it in lifecycle.status().values()} == {"done"}
 
     filled.messages(*customers(20, first=60))
     assert [it.lag for it in filled.projector.status()] == [0] * len(filled.projector.status())
@@ -64,7 +64,7 @@ def test_a_rebuilt_read_model_is_the_live_one(filled, lifecycle):
 
 
 def small_batches(monkeypatch, size: int = 5) -> None:
-    for it in ("BATCH", "LARGEST"):
+    for it in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
         monkeypatch.setattr(batch_size, it, size)
 
 
@@ -74,33 +74,36 @@ def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monke
     expected, stood = rows(filled), 0
     spoil(filled)
     for _ in range(20):
-        lifecycle.ask(["timeline"], "rebuild")
-        assert not lifecycle.work_on("timeline", told=lambda: lifecycle.cancel("timeline"))
-        build = lifecycle.look()["timeline"]
+        lifecycle.request(["timeline"], "rebuild")
+        assert not lifecycle.run_builds(
+            "timeline", on_progress=lambda: lifecycle.cancel("timeline")
+        )
+        build = lifecycle.status()["timeline"]
         assert build.state == "cancelled"
         assert stood < build.events < build.total
         stood = build.events
-    lifecycle.ask(NAMES, "rebuild")
-    assert all(lifecycle.work_on(it) for it in NAMES)
+    lifecycle.request(NAMES, "rebuild")
+    assert all(lifecycle.run_builds(it) for it in NAMES)
     assert rows(filled) == expected
 
 
 def test_what_was_stopped_is_gone_on_with_by_whoever_comes_next(filled, lifecycle, monkeypatch):
     small_batches(monkeypatch)
     stop = Event()
-    lifecycle.ask(["timeline"], "rebuild")
-    assert not lifecycle.work_on("timeline", stop=stop, told=stop.set)
-    build = lifecycle.look()["timeline"]
+    lifecycle.request(["timeline"], "rebuild")
+    assert not lifecycle.run_builds("timeline", stop=stop, on_progress=stop.set)
+    build = lifecycle.status()["timeline"]
     assert (build.state, build.held, build.events) == ("running", False, 5)
-    assert Lifecycle(filled.projector).work_on("timeline")
+    assert RebuildService(filled.projector).run_builds("timeline")
 
 
 def test_a_build_that_a_worker_holds_is_left_to_it(filled, lifecycle, monkeypatch):
     small_batches(monkeypatch)
-    lifecycle.ask(["timeline"], "rebuild")
+    lifecycle.request(["timeline"], "rebuild")
     others = []
-    done = lifecycle.work_on(
-        "timeline", told=lambda: others.append(Lifecycle(filled.projector).work_on("timeline"))
+    done = lifecycle.run_builds(
+        "timeline",
+        on_progress=lambda: others.append(RebuildService(filled.projector).run_builds("timeline")),
     )
     assert done
     assert len(others) > 10
@@ -119,16 +122,16 @@ def test_a_worker_that_was_thought_dead_applies_nothing_any_more(
     """It sleeps between two batches until its lease has lapsed and another has done it all."""
     small_batches(monkeypatch)
     expected = rows(filled)
-    lifecycle.ask(["event_catalogue"], "rebuild")
+    lifecycle.request(["event_catalogue"], "rebuild")
     looks = []
 
     def sleeps() -> None:
-        looks.append(lifecycle.look()["event_catalogue"])
+        looks.append(lifecycle.status()["event_catalogue"])
         if len(looks) == after:
             lapse(filled)
-            assert Lifecycle(filled.projector).work_on("event_catalogue")
+            assert RebuildService(filled.projector).run_builds("event_catalogue")
 
-    assert not lifecycle.work_on("event_catalogue", told=sleeps)
+    assert not lifecycle.run_builds("event_catalogue", on_progress=sleeps)
     assert len(looks) == after
     assert rows(filled) == expected
 
@@ -136,24 +139,24 @@ def test_a_worker_that_was_thought_dead_applies_nothing_any_more(
 def test_without_its_fence_such_a_worker_would_count_twice(filled, lifecycle, monkeypatch):
     """The check above, with the protection off."""
     small_batches(monkeypatch)
-    monkeypatch.setattr(builds, "_require", lambda changed, claim: None)
-    lifecycle.ask(["event_catalogue"], "rebuild")
+    monkeypatch.setattr(builds, "_require_lease", lambda changed, claim: None)
+    lifecycle.request(["event_catalogue"], "rebuild")
     zombie = []
 
     def sleeps() -> None:
         if not zombie:
             zombie.append(True)
             lapse(filled)
-            other = Lifecycle(filled.projector)
+            other = RebuildService(filled.projector)
             stop = Event()
-            other.work_on("event_catalogue", stop=stop, told=stop.set)
+            other.run_builds("event_catalogue", stop=stop, on_progress=stop.set)
             with filled.engine.begin() as tx:  # the other stands elsewhere than the zombie thinks
-                claim = builds.Claim(event_catalogue.projection, "rebuild", 1)
+                claim = builds.BuildLease(event_catalogue.projection, "rebuild", 1)
                 at = lifecycle_positions(tx)
-                builds.move(tx, claim, 1, after=at[1], to=at[1] - 5)
+                builds.advance(tx, claim, 1, after=at[1], to=at[1] - 5)
 
     expected = rows(filled)
-    lifecycle.work_on("event_catalogue", told=sleeps)
+    lifecycle.run_builds("event_catalogue", on_progress=sleeps)
     assert rows(filled) != expected
 
 
@@ -165,23 +168,23 @@ def lifecycle_positions(tx) -> dict[int, int]:
 def test_builders_at_the_same_work_apply_each_event_once(filled, lifecycle, monkeypatch):
     """Leases lapse at once here, so that the workers take the build from one another."""
     small_batches(monkeypatch)
-    monkeypatch.setattr(builds, "LEASE", "0.02 seconds")
+    monkeypatch.setattr(builds, "LEASE_INTERVAL", "0.02 seconds")
     expected = rows(filled)
     spoil(filled)
-    lifecycle.ask(["event_catalogue"], "rebuild")
+    lifecycle.request(["event_catalogue"], "rebuild")
     deadline = monotonic() + 30
 
     def work() -> None:
-        own = Lifecycle(filled.projector)
-        while own.look()["event_catalogue"].unfinished and monotonic() < deadline:
-            own.work_on("event_catalogue")
+        own = RebuildService(filled.projector)
+        while own.status()["event_catalogue"].unfinished and monotonic() < deadline:
+            own.run_builds("event_catalogue")
 
     threads = [Thread(target=work) for _ in range(3)]
     for it in threads:
         it.start()
     for it in threads:
         it.join(40)
-    assert lifecycle.look()["event_catalogue"].state == "done"
+    assert lifecycle.status()["event_catalogue"].state == "done"
     tables = [it for it in expected[1] if "event_catalogue" in it]
     assert {it: rows(filled)[1][it] for it in tables} == {it: expected[1][it] for it in tables}
 
@@ -196,51 +199,51 @@ def test_a_fold_that_fails_ends_the_build_and_mended_it_goes_on(filled, lifecycl
             raise ValueError("not today")
 
     wrong = dataclasses.replace(timeline.projection, apply=moody)
-    failing = Lifecycle(Projector(filled.feed, filled.engine, (wrong,)))
-    failing.ask(["timeline"], "rebuild")
-    assert not failing.work_on("timeline")
-    build = lifecycle.look()["timeline"]
+    failing = RebuildService(Projector(filled.feed, filled.engine, (wrong,)))
+    failing.request(["timeline"], "rebuild")
+    assert not failing.run_builds("timeline")
+    build = lifecycle.status()["timeline"]
     assert (build.state, build.failure) == ("failed", "ValueError: not today")
     assert build.events == 10, "two batches, nothing of the third"
     assert filled.names(), "the live one goes on answering"
 
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
-    assert lifecycle.look()["timeline"].failure is None
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
+    assert lifecycle.status()["timeline"].failure is None
 
 
 def test_asked_for_anew_or_discarded_it_begins_anew(filled, lifecycle, monkeypatch):
     small_batches(monkeypatch)
     for begin_anew in (
         lambda: lifecycle.cancel("timeline", discard=True),
-        lambda: lifecycle.ask(["timeline"], "rebuild", anew=True),
+        lambda: lifecycle.request(["timeline"], "rebuild", restart=True),
     ):
-        lifecycle.ask(["timeline"], "rebuild")
-        lifecycle.work_on("timeline", told=lambda: lifecycle.cancel("timeline"))
-        assert lifecycle.look()["timeline"].events == 5
+        lifecycle.request(["timeline"], "rebuild")
+        lifecycle.run_builds("timeline", on_progress=lambda: lifecycle.cancel("timeline"))
+        assert lifecycle.status()["timeline"].events == 5
         begin_anew()
-        assert lifecycle.look()["timeline"].events == 0
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+        assert lifecycle.status()["timeline"].events == 0
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
 
 
 def test_what_cannot_be_asked_is_refused(lifecycle):
     with pytest.raises(NotFound, match="there is no read model 'nobody'; there are identity,"):
-        lifecycle.ask(["timeline", "nobody"], "rebuild")
-    assert lifecycle.look() == {}
-    lifecycle.ask(["timeline"], "verify")
-    lifecycle.ask(["timeline"], "verify")
+        lifecycle.request(["timeline", "nobody"], "rebuild")
+    assert lifecycle.status() == {}
+    lifecycle.request(["timeline"], "verify")
+    lifecycle.request(["timeline"], "verify")
     with pytest.raises(Conflict, match="a verify of timeline is under way"):
-        lifecycle.ask(["identity", "timeline"], "rebuild")
-    assert set(lifecycle.look()) == {"timeline"}
+        lifecycle.request(["identity", "timeline"], "rebuild")
+    assert set(lifecycle.status()) == {"timeline"}
     assert not lifecycle.cancel("identity")
     assert lifecycle.cancel("timeline")
 
 
 def test_a_verification_finds_nothing_where_nothing_is(filled, lifecycle):
-    lifecycle.ask(NAMES, "verify")
-    assert all(lifecycle.work_on(it) for it in NAMES)
-    for name, build in lifecycle.look().items():
+    lifecycle.request(NAMES, "verify")
+    assert all(lifecycle.run_builds(it) for it in NAMES)
+    for name, build in lifecycle.status().items():
         assert build.result["same"], (name, build.result)
     assert aside(filled) == []
 
@@ -251,9 +254,9 @@ def test_a_verification_tells_which_rows_are_wrong(filled, lifecycle):
         tx.execute(text(f"UPDATE {day} SET count = count + 1 WHERE workspace = 2"))
         tx.execute(text(f"DELETE FROM {event_type} WHERE workspace = 1"))
     spoilt = rows(filled)
-    lifecycle.ask(["event_catalogue"], "verify")
-    assert lifecycle.work_on("event_catalogue")
-    result = lifecycle.look()["event_catalogue"].result
+    lifecycle.request(["event_catalogue"], "verify")
+    assert lifecycle.run_builds("event_catalogue")
+    result = lifecycle.status()["event_catalogue"].result
     assert not result["same"]
     found = {
         it["table"]: (it["only_live"], it["only_rebuilt"])

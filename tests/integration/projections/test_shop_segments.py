@@ -9,7 +9,7 @@ from io import BytesIO
 import msgspec
 import pytest
 
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from interfaces.wire import FORMATS
 from projections import identity, profile, segments, timeline
 from tests.fix_postgres import clone
@@ -32,10 +32,10 @@ IN_THE_END = {
 SEGMENTS = AT_THE_CLOCK | IN_THE_END
 
 
-def decided(prefix: str, at: datetime) -> list[Recorded]:
+def decided(prefix: str, at: datetime) -> list[RecordedEvent]:
     """Return the definitions of all segments, with a prefix to their names."""
     made = [defined(prefix + name, condition) for name, (condition, _) in SEGMENTS.items()]
-    return [Recorded(0, it.stream, 1, at, it.event) for it in made]
+    return [RecordedEvent(0, it.stream, 1, at, it.event) for it in made]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from projections.profile.tables import search, state
 from projections.rebuild import shadow_schema
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import analyze
 from tests.builders import tracked, user
 
@@ -16,7 +16,7 @@ YOUNG = 20
 
 @pytest.fixture
 def young(monkeypatch):
-    monkeypatch.setattr(analyze, "YOUNG", (YOUNG,))
+    monkeypatch.setattr(analyze, "ANALYZE_POSITIONS", (YOUNG,))
 
 
 def rows_known(tx, schema: str, table: str = state.name) -> float:
@@ -57,16 +57,16 @@ def test_a_table_that_is_known_is_left_to_the_server(given, young):
 def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
     given.messages(*people(0, YOUNG + 10))
     seen = []
-    gather = analyze.gather
+    gather = analyze.analyze_tables
 
     def gathered(tx, projection, **more):
         gather(tx, projection, **more)
         seen.append(rows_known(tx, shadow_schema.next_schema(projection.schema)))
 
-    monkeypatch.setattr(analyze, "gather", gathered)
-    lifecycle = Lifecycle(given.projector)
-    lifecycle.ask(["profile"], "rebuild")
-    assert lifecycle.work_on("profile")
+    monkeypatch.setattr(analyze, "analyze_tables", gathered)
+    lifecycle = RebuildService(given.projector)
+    lifecycle.request(["profile"], "rebuild")
+    assert lifecycle.run_builds("profile")
     assert seen == [0, YOUNG + 10]  # when its indexes are made, and when the few events came in
 
 
@@ -78,5 +78,5 @@ def test_a_position_is_passed_once(given, young, after, position, due):
     feed = people(after, position)
     given.messages(*people(0, after)) if after else None
     history = given.messages(*feed)
-    batch = given.projector.read(1, after, len(history))
-    assert analyze.are_due(batch) == due
+    batch = given.projector.read_batch(1, after, len(history))
+    assert analyze.should_analyze(batch) == due

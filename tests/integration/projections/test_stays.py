@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import literal_column, select
 
 from domain.core.time import to_micros
-from domain.events.events import Listed
+from domain.events.events import ManualListChanged
 from projections.segments import tables
 from tests.builders import tracked
 from tests.fix_segments import Kept, Stay
@@ -21,7 +21,7 @@ PAID = {"event": "paid"}
 
 
 def listed(is_on: bool) -> Decided:
-    event = Listed(id=UUID(int=0), segment="vips", listed=is_on, occurred_at=START)
+    event = ManualListChanged(id=UUID(int=0), segment="vips", listed=is_on, occurred_at=START)
     return Decided(event, stream_of(ANN))
 
 
@@ -49,7 +49,7 @@ def test_whoever_leaves_and_comes_back_at_one_instant_has_been_in_it_twice(
 
 def person(kept: Kept) -> Any:
     """Return where the one person's row is, and what it says."""
-    wanted = select(literal_column("ctid::text"), tables.person.c.inside)
+    wanted = select(literal_column("ctid::text"), tables.membership_state.c.inside)
     with kept.engine.connect() as tx:
         return tx.execute(wanted).one()
 

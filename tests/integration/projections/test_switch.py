@@ -10,10 +10,10 @@ from time import sleep
 import pytest
 from sqlalchemy import select, text
 
-from interfaces.query_connections import reading_engine
+from interfaces.query_connections import create_query_engine
 from projections import PROJECTIONS, timeline
 from projections.rebuild import switch
-from projections.rebuild.lifecycle import Lifecycle
+from projections.rebuild.lifecycle import RebuildService
 from projections.runtime import batch_size, checkpoint
 from projections.runtime.projector import Projector
 from projections.timeline.tables import timeline as rows
@@ -27,7 +27,7 @@ COUNT = f"SELECT count(*) FROM {rows} WHERE workspace = 1 AND ordinal = 0"
 
 @pytest.fixture
 def reading(database):
-    engine = reading_engine(database)
+    engine = create_query_engine(database)
     yield engine
     engine.dispose()
 
@@ -84,30 +84,30 @@ def running(bench, reading, engine):
 
 
 def test_the_old_generation_answers_until_the_new_one_does(bench, reading, engine, monkeypatch):
-    for it in ("BATCH", "LARGEST"):
+    for it in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
         monkeypatch.setattr(batch_size, it, 1_000)
     with running(bench, reading, engine) as it:
-        lifecycle = Lifecycle(it.projector)
+        lifecycle = RebuildService(it.projector)
         for _ in range(5):
             answered = it.answers
-            lifecycle.ask(["timeline", "event_catalogue"], "rebuild", anew=True)
-            assert lifecycle.work_on("timeline")
-            assert lifecycle.work_on("event_catalogue")
+            lifecycle.request(["timeline", "event_catalogue"], "rebuild", restart=True)
+            assert lifecycle.run_builds("timeline")
+            assert lifecycle.run_builds("event_catalogue")
             assert it.answers > answered
     assert it.wrong == []
     assert bench.ledger.heads()[1] > 500
     it.projector.catch_up()
     for name in ("timeline", "event_catalogue"):
-        lifecycle.ask([name], "verify")
-        assert lifecycle.work_on(name)
-        assert lifecycle.look()[name].result["same"]
+        lifecycle.request([name], "verify")
+        assert lifecycle.run_builds(name)
+        assert lifecycle.status()[name].result["same"]
 
 
 def ask_across_the_switch(given, reading) -> tuple[int, int]:
     """Ask for the position before the last batch is built, and for the rows after the switch."""
     given.messages(*(tracked() for _ in range(10)))
-    lifecycle = Lifecycle(given.projector)
-    lifecycle.ask(["timeline"], "rebuild")
+    lifecycle = RebuildService(given.projector)
+    lifecycle.request(["timeline"], "rebuild")
     begun, switched = Event(), Event()
     found = []
 
@@ -121,7 +121,7 @@ def ask_across_the_switch(given, reading) -> tuple[int, int]:
     reader = Thread(target=read)
     reader.start()
     assert begun.wait(10)
-    assert lifecycle.work_on("timeline")
+    assert lifecycle.run_builds("timeline")
     switched.set()
     reader.join()
     return found[0]
@@ -132,54 +132,54 @@ def test_a_question_asked_before_is_answered_before(given, reading):
 
 
 def test_if_nobody_waited_for_it_it_would_miss_what_was_built_since(given, reading, monkeypatch):
-    monkeypatch.setattr(switch, "readers_gone", lambda *_: True)
+    monkeypatch.setattr(switch, "wait_for_queries", lambda *_: True)
     assert ask_across_the_switch(given, reading) == (0, 10)
 
 
 def test_a_question_that_takes_long_holds_up_the_switch_and_nobody_else(given, reading):
     given.messages(*(tracked() for _ in range(10)))
-    lifecycle = Lifecycle(given.projector)
-    lifecycle.ask(["timeline"], "rebuild")
+    lifecycle = RebuildService(given.projector)
+    lifecycle.request(["timeline"], "rebuild")
     stop = Event()
     with ExitStack() as stack:
         tx = stack.enter_context(reading.connect())
         tx.execute(POSITION)
-        building = Thread(target=lifecycle.work_on, args=("timeline",), kwargs={"stop": stop})
+        building = Thread(target=lifecycle.run_builds, args=("timeline",), kwargs={"stop": stop})
         building.start()
         for n in range(5):
             sleep(0.2)
             given.messages(tracked(f"Bought-{n}"))
             assert given.names()[0] == f"Bought-{n}"
-        assert lifecycle.look()["timeline"].state == "running"
+        assert lifecycle.status()["timeline"].state == "running"
     building.join(20)
-    assert lifecycle.look()["timeline"].state == "done"
+    assert lifecycle.status()["timeline"].state == "done"
     assert len(given.names()) == 15
 
 
 def test_without_the_hold_events_would_be_lost(given, monkeypatch):
     """The projector takes a batch into the old tables after the last was taken into the new."""
-    monkeypatch.setattr(switch, "hold", lambda _: True)
-    gone = switch.readers_gone
+    monkeypatch.setattr(switch, "lock_read_models", lambda _: True)
+    gone = switch.wait_for_queries
 
     def later(*args):
         given.messages(tracked("Bought"))
         return gone(*args)
 
-    monkeypatch.setattr(switch, "readers_gone", later)
+    monkeypatch.setattr(switch, "wait_for_queries", later)
     given.messages(tracked("Viewed"))
-    lifecycle = Lifecycle(given.projector)
-    lifecycle.ask(["timeline"], "rebuild")
-    assert lifecycle.work_on("timeline")
+    lifecycle = RebuildService(given.projector)
+    lifecycle.request(["timeline"], "rebuild")
+    assert lifecycle.run_builds("timeline")
     assert given.names() == ["Viewed"]
 
 
 def test_what_a_crash_left_to_be_dropped_does_not_stand_in_the_way(given, monkeypatch):
-    lifecycle = Lifecycle(given.projector)
+    lifecycle = RebuildService(given.projector)
     given.messages(tracked())
     monkeypatch.setattr(switch, "drop_old", lambda *_: False)
     for _ in range(2):
-        lifecycle.ask(["timeline"], "rebuild")
-        assert lifecycle.work_on("timeline")
+        lifecycle.request(["timeline"], "rebuild")
+        assert lifecycle.run_builds("timeline")
     monkeypatch.undo()
     assert switch.drop_old(given.engine, timeline.projection.schema)
     with given.engine.connect() as tx:

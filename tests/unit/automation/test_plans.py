@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.conditions import Known, Told
+from domain.conditions import EvaluationInput, ProfileFacts
 from domain.core.errors import InvalidRequest
 from domain.rules import definition
-from domain.rules.actions import written
+from domain.rules.actions import encode_action
 from tests.unit.automation.given import EVENT, TAG, WAIT, rule
 
 
@@ -43,7 +43,7 @@ from tests.unit.automation.given import EVENT, TAG, WAIT, rule
     ],
 )
 def test_a_rule_can_be_written(document) -> None:
-    assert definition.read(document)
+    assert definition.parse_definition(document)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_rule_can_be_written(document) -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_place(document, place) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        definition.read(document)
+        definition.parse_definition(document)
     assert refused.value.details.get("path", "") == place
 
 
@@ -92,8 +92,8 @@ def test_actions_are_written_as_they_were_read() -> None:
         {"send_event": {"name": "x"}},
         {"set_attribute": {"name": "x", "value": None}},
     ]
-    read = definition.read(rule(actions=documents)).at_once
-    assert [written(it) for it in read] == [
+    read = definition.parse_definition(rule(actions=documents)).immediate
+    assert [encode_action(it) for it in read] == [
         b'{"webhook":{"endpoint":"crm"}}',
         b'{"send_event":{"name":"x"}}',
         b'{"set_attribute":{"name":"x","value":null}}',
@@ -116,6 +116,11 @@ def test_actions_are_written_as_they_were_read() -> None:
 def test_a_field_is_taken_from_what_set_the_rule_off(
     comparison, context, attributes, holds
 ) -> None:
-    read = definition.read(rule(audience={"attribute": "x"} | comparison)).audience
+    read = definition.parse_definition(rule(audience={"attribute": "x"} | comparison)).audience
     assert read is not None
-    assert read.holds(Known({}, lambda: Told(attributes)), 0, {"properties": context}) is holds
+    assert (
+        read.holds(
+            EvaluationInput({}, lambda: ProfileFacts(attributes)), 0, {"properties": context}
+        )
+        is holds
+    )

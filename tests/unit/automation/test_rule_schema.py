@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from domain.rules import schema
-from interfaces.http.api.rules.rules import EXAMPLES
+from interfaces.http.api.rules.rules import RULE_EXAMPLES
 from tests.unit.automation.given import TAG, WAIT, rule
 
 VALIDATOR = Draft202012Validator(schema.document())
@@ -21,7 +21,7 @@ VALIDATOR = Draft202012Validator(schema.document())
         rule(wait=WAIT | {"match": "properties.order_id", "then": TAG}),
         rule(actions=[{"webhook": {"endpoint": "crm", "body": "x"}}]),
         rule(audience={"tag": {"$field": "properties.a"}}),
-        *({key: it for key, it in one.items() if key != "name"} for one in EXAMPLES),
+        *({key: it for key, it in one.items() if key != "name"} for one in RULE_EXAMPLES),
     ],
 )
 def test_it_takes_what_can_be_written(document) -> None:

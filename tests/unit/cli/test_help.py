@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from interfaces.cli.main import app
-from interfaces.cli.options import EVERY
+from interfaces.cli.options import ALL_SETTINGS
 from interfaces.settings import SETTINGS
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ def test_the_design_s_commands_are_there() -> None:
 
 def test_serve_has_a_flag_for_every_setting_and_names_its_variable() -> None:
     text = " ".join(CliRunner().invoke(app, ["serve", "--help"]).output.split())
-    assert len(EVERY) == len(SETTINGS)
+    assert len(ALL_SETTINGS) == len(SETTINGS)
     for setting in SETTINGS:
         assert f"{setting.flag} VALUE" in text
         assert f"[env {setting.env}" in text

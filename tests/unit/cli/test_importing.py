@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.core.errors import InvalidRequest
-from interfaces.cli.file_import import source_of
+from interfaces.cli.file_import import resolve_source
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_format_is_what_was_said_or_what_the_name_says(
     tmp_path: Path, name: str, told: str | None, columns: dict[str, Any], expected: str
 ) -> None:
     (tmp_path / name).touch()
-    assert source_of(tmp_path / name, told, columns).format == expected
+    assert resolve_source(tmp_path / name, told, columns).format == expected
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_what_cannot_be_read_is_refused_with_what_to_say_instead(
     if name != "nowhere.csv":
         (tmp_path / name).touch()
     with pytest.raises(InvalidRequest, match=reason):
-        source_of(tmp_path / name, told, columns)
+        resolve_source(tmp_path / name, told, columns)

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from domain.core.errors import InvalidRequest
-from interfaces.cli.options import takes
+from interfaces.cli.options import with_settings
 from interfaces.settings import Settings
 
 
@@ -29,7 +29,7 @@ def called_with(*arguments: str, env: dict[str, str] | None = None) -> Settings:
     seen: list[Settings] = []
 
     @app.command()
-    @takes("port", "host")
+    @with_settings("port", "host")
     def command(*, settings: Settings, loud: bool = False) -> None:
         seen.append(settings)
 

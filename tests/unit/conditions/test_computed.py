@@ -6,7 +6,13 @@ from fractions import Fraction
 
 import pytest
 
-from domain.conditions import Happened, Known, Program, Told, read
+from domain.conditions import (
+    CompiledCondition,
+    EvaluationInput,
+    EventView,
+    ProfileFacts,
+    parse_condition,
+)
 from domain.core.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 
@@ -67,21 +73,23 @@ def test_a_time_that_is_the_last_value_passes_the_clock() -> None:
 
 
 def test_of_two_events_at_one_instant_the_id_decides_whatever_the_order() -> None:
-    program = Program(read({"computed": computed("last", "shop"), "op": "eq", "value": "b"}))
-    [(key, add)] = program.adders.items()
-    one = Happened(1, b"1", "order", {"properties": {"shop": "a"}})
-    two = Happened(1, b"2", "order", {"properties": {"shop": "b"}})
+    program = CompiledCondition(
+        parse_condition({"computed": computed("last", "shop"), "op": "eq", "value": "b"})
+    )
+    [(key, add)] = program.add_functions.items()
+    one = EventView(1, b"1", "order", {"properties": {"shop": "a"}})
+    two = EventView(1, b"2", "order", {"properties": {"shop": "b"}})
     for order in ((one, two), (two, one)):
         summary = None
         for each in order:
             summary = add(summary, each)
-        assert program.condition.holds(Known({key: summary}), 1)
+        assert program.condition.holds(EvaluationInput({key: summary}), 1)
 
 
 def test_however_it_is_compared_the_summary_is_one() -> None:
     definition = computed("count")
     document = {"any": [{"computed": definition, "op": "eq", "value": it} for it in range(5)]}
-    assert len(Program(read(document)).leaves) == 1
+    assert len(CompiledCondition(parse_condition(document)).leaves) == 1
 
 
 SCORE = [
@@ -102,15 +110,19 @@ def test_a_score_is_the_sum_of_the_points_of_what_holds() -> None:
 
 
 def test_a_score_is_explained_with_its_parts() -> None:
-    condition = read({"score": SCORE, "op": "gte", "value": 5})
-    explained = condition.explain(Known({}, lambda: Told(tags=frozenset({"vip"}))), 0)
+    condition = parse_condition({"score": SCORE, "op": "gte", "value": 5})
+    explained = condition.explain(
+        EvaluationInput({}, lambda: ProfileFacts(tags=frozenset({"vip"}))), 0
+    )
     assert (explained["result"], explained["holds"]) == (float(Fraction("-4.9")), False)
     assert [it["holds"] for it in explained["parts"]] == [False, True, True]
 
 
 def test_what_is_wrong_within_a_score_is_told_with_its_place() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        read({"score": [{"when": {"any": [{"event": 1}]}, "points": 1}], "op": "gt", "value": 1})
+        parse_condition(
+            {"score": [{"when": {"any": [{"event": 1}]}, "points": 1}], "op": "gt", "value": 1}
+        )
     assert refused.value.details["path"] == "/score/0/when/any/0"
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.conditions import Known, Told, read
+from domain.conditions import EvaluationInput, ProfileFacts, parse_condition
 from tests.unit.conditions.asking import NOON, Person, did
 
 MINUTE = timedelta(minutes=1)
@@ -48,8 +48,8 @@ def test_a_group_changes_no_sooner_than_all_that_decide_it(document, changes) ->
     ],
 )
 def test_nobody_is_asked_after_one_that_decides_for_good(document, answer) -> None:
-    def told() -> Told:
+    def told() -> ProfileFacts:
         raise AssertionError("it was decided without")
 
-    asked = read(document).asker()
-    assert asked(Known({}, told), 0) == (answer, None)
+    asked = parse_condition(document).compile()
+    assert asked(EvaluationInput({}, told), 0) == (answer, None)

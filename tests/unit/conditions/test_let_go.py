@@ -8,8 +8,8 @@ from weakref import ref
 
 import pytest
 
-from domain.conditions import Known, Program, read
-from domain.evaluation.segment_index import Rule, Rules
+from domain.conditions import CompiledCondition, EvaluationInput, parse_condition
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 
 COUNT = {"event": "a", "count": {"at_least": 2}, "within": {"last": "7d"}}
 LATEST = {"event": "a", "occurrence": "last", "newer_than": "1d"}
@@ -35,12 +35,12 @@ class Witness:
     ids="-".join,
 )
 def test_conditions_are_let_go_with_those_who_asked_them(document: dict[str, Any]) -> None:
-    rules = Rules([Rule("s", read(document))])
-    condition = rules.rules[0].condition
-    assert rules.answers[0](Known({}), 0)[0] == condition.holds(Known({}), 0)
-    condition.explain(Known({}), 0)
+    rules = SegmentIndex([CompiledSegment("s", parse_condition(document))])
+    condition = rules.segments[0].condition
+    assert rules.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(EvaluationInput({}), 0)
+    condition.explain(EvaluationInput({}), 0)
     witnesses = []
-    for leaf in Program(condition).leaves.values():
+    for leaf in CompiledCondition(condition).leaves.values():
         leaf.__dict__["witness"] = witness = Witness()
         witnesses.append(ref(witness))
         del leaf, witness

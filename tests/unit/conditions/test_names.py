@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.conditions import Program, read
-from domain.conditions.names import LONGEST, Matching
+from domain.conditions import CompiledCondition, parse_condition
+from domain.conditions.names import MAX_PATTERN_LENGTH, EventNamePattern
 from domain.core.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 
@@ -39,8 +39,8 @@ PATTERNS = [
     ("pattern", "matching", "others"), PATTERNS, ids=[it[0] for it in PATTERNS]
 )
 def test_a_pattern_takes_just_these_names(pattern, matching, others) -> None:
-    wanted = Matching(pattern)
-    assert [it for it in (*matching, *others) if wanted.fits(it)] == matching
+    wanted = EventNamePattern(pattern)
+    assert [it for it in (*matching, *others) if wanted.matches(it)] == matching
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_pattern_takes_just_these_names(pattern, matching, others) -> None:
 )
 def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern) -> None:
     with pytest.raises(InvalidRequest, match=r"write|at most") as refused:
-        read({"all": [{"event": {"matching": pattern}}]})
+        parse_condition({"all": [{"event": {"matching": pattern}}]})
     assert refused.value.details["path"] == "/all/0"
 
 
 def test_a_plain_name_is_no_pattern() -> None:
-    program = Program(read({"event": "Order*"}))
-    assert program.watching("Order*")
-    assert not program.watching("Order Placed")
+    program = CompiledCondition(parse_condition({"event": "Order*"}))
+    assert program.keys_watching("Order*")
+    assert not program.keys_watching("Order Placed")
 
 
 def test_every_leaf_and_step_takes_a_pattern() -> None:
@@ -71,16 +71,20 @@ def test_every_leaf_and_step_takes_a_pattern() -> None:
 
 
 def test_a_program_knows_its_names_unless_there_is_a_pattern() -> None:
-    condition = read({"sequence": [{"event": "a"}, {"event": "b"}], "without": [{"event": "c"}]})
-    [leaf] = Program(condition).leaves.values()
+    condition = parse_condition(
+        {"sequence": [{"event": "a"}, {"event": "b"}], "without": [{"event": "c"}]}
+    )
+    [leaf] = CompiledCondition(condition).leaves.values()
     assert leaf.names == {"a", "b", "c"}
-    both = Program(read({"all": [{"event": "a"}, {"event": {"matching": "a*"}}]}))
+    both = CompiledCondition(
+        parse_condition({"all": [{"event": "a"}, {"event": {"matching": "a*"}}]})
+    )
     assert [it.names for it in both.leaves.values()] == [{"a"}, None]
-    assert [len(both.watching(it)) for it in ("a", "ab", "b")] == [2, 1, 0]
+    assert [len(both.keys_watching(it)) for it in ("a", "ab", "b")] == [2, 1, 0]
 
 
 def test_a_name_of_any_length_and_many_stars_are_looked_at_in_a_moment() -> None:
-    wanted = {"event": {"matching": "*a" * (LONGEST // 2)}}
-    program = Program(read(wanted))
-    assert program.watching("a" * 30_000)
-    assert not program.watching("a" * 30_000 + "b")
+    wanted = {"event": {"matching": "*a" * (MAX_PATTERN_LENGTH // 2)}}
+    program = CompiledCondition(parse_condition(wanted))
+    assert program.keys_watching("a" * 30_000)
+    assert not program.keys_watching("a" * 30_000 + "b")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from domain.conditions import Happened, Known, Program, Told, read
+from domain.conditions import (
+    CompiledCondition,
+    EvaluationInput,
+    EventView,
+    ProfileFacts,
+    parse_condition,
+)
 from domain.core.errors import InvalidRequest
 
 HUGE = 10**400
@@ -31,21 +37,26 @@ EVENT = {"event": "a"}
 )
 def test_a_condition_that_cannot_be_is_refused(document) -> None:
     with pytest.raises(InvalidRequest):
-        read(document)
+        parse_condition(document)
 
 
 @pytest.mark.parametrize("at", [HUGE, -HUGE, 1e308, 2**63, 253402300799, "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("op", ["before", "after", "on"])
 def test_a_time_that_nobody_can_wait_for_is_explained_as_never_changing(op, at) -> None:
-    condition = read({"attribute": "at", "op": op, "value": {"ago": "36525d"}})
-    assert condition.explain(Known({}, lambda: Told({"at": at})), 0)["changes_at"] is None
+    condition = parse_condition({"attribute": "at", "op": op, "value": {"ago": "36525d"}})
+    assert (
+        condition.explain(EvaluationInput({}, lambda: ProfileFacts({"at": at})), 0)["changes_at"]
+        is None
+    )
 
 
 def test_numbers_too_large_for_a_double_do_not_stop_an_explanation() -> None:
     asked = {"fn": "sum", "path": "properties.n", "op": "gt", "value": 1}
-    program = Program(read(EVENT | {"aggregate": asked}))
-    [(key, add)] = program.adders.items()
+    program = CompiledCondition(parse_condition(EVENT | {"aggregate": asked}))
+    [(key, add)] = program.add_functions.items()
     summary = None
     for each in (1.7e308, 1.7e308, HUGE):
-        summary = add(summary, Happened(1, b"1", "a", {"properties": {"n": each}}))
-    assert program.condition.explain(Known({key: summary}), 2)["result"] == "3.400000e+308"
+        summary = add(summary, EventView(1, b"1", "a", {"properties": {"n": each}}))
+    assert (
+        program.condition.explain(EvaluationInput({key: summary}), 2)["result"] == "3.400000e+308"
+    )

@@ -72,7 +72,7 @@ def test_b_profile_session_and_segment_membership_conditions() -> None:
             {"none": [{"segment": "churned"}]},
         ]
     }
-    known = {"attributes": {"job_title": "Manager"}, "kinds": frozenset({"email"})}
+    known = {"attributes": {"job_title": "Manager"}, "identifier_kinds": frozenset({"email"})}
     assert Person(did("session_started"), **known).meets(asked, NOON)
     churned = Person(did("session_started"), segments={"churned"}, **known)
     assert not churned.meets(asked, NOON)

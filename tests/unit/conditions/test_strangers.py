@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.conditions import read
-from domain.evaluation.segment_index import Rule, Rules
+from domain.conditions import parse_condition
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 
 NOTHING_SUMS_TO_LONG_AGO = {
     "computed": {"event": "a", "fn": "sum", "path": "properties.n"},
@@ -26,6 +26,6 @@ NOTHING_SUMS_TO_LONG_AGO = {
 def test_whoever_is_first_seen_is_asked_what_may_hold_of_anybody_at_some_clock(
     condition, is_asked: bool
 ) -> None:
-    others = Rule("other", read(NOTHING_SUMS_TO_LONG_AGO))
-    rules = Rules([Rule("asked", read(condition)), others])
-    assert (rules.place["asked"] in rules.at_first_sight) == is_asked
+    others = CompiledSegment("other", parse_condition(NOTHING_SUMS_TO_LONG_AGO))
+    rules = SegmentIndex([CompiledSegment("asked", parse_condition(condition)), others])
+    assert (rules.ordinal_of["asked"] in rules.always_evaluate) == is_asked

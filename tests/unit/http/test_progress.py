@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from interfaces.http.projection_health import STALLED_SECONDS, Watch
+from interfaces.http.projection_health import STALLED_SECONDS, ProjectionMonitor
 
 MODEL = (1, "timeline", 1)
 
@@ -24,45 +24,45 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def watch(clock: Clock) -> Watch:
+def watch(clock: Clock) -> ProjectionMonitor:
     service: Any = None  # movement asks nobody
-    return Watch(service, clock)
+    return ProjectionMonitor(service, clock)
 
 
 def test_one_that_has_caught_up_is_idle(watch):
-    assert watch.movement(MODEL, 10, 0) == "idle"
+    assert watch.classify_movement(MODEL, 10, 0) == "idle"
 
 
 def test_one_that_is_behind_and_moves_is_moving_however_long_it_takes(watch, clock):
     for position in range(100):
         clock.now += STALLED_SECONDS
-        assert watch.movement(MODEL, position, 1_000_000) == "moving"
+        assert watch.classify_movement(MODEL, position, 1_000_000) == "moving"
 
 
 def test_one_that_stands_still_behind_the_head_is_stalled(watch, clock):
-    assert watch.movement(MODEL, 10, 1) == "moving"
+    assert watch.classify_movement(MODEL, 10, 1) == "moving"
     clock.now += STALLED_SECONDS - 1
-    assert watch.movement(MODEL, 10, 5) == "moving"
+    assert watch.classify_movement(MODEL, 10, 5) == "moving"
     clock.now += 1
-    assert watch.movement(MODEL, 10, 9) == "stalled"
-    assert watch.movement(MODEL, 11, 8) == "moving"
+    assert watch.classify_movement(MODEL, 10, 9) == "stalled"
+    assert watch.classify_movement(MODEL, 11, 8) == "moving"
 
 
 def test_the_first_event_after_a_quiet_day_does_not_make_it_stalled(watch, clock):
-    assert watch.movement(MODEL, 10, 0) == "idle"
+    assert watch.classify_movement(MODEL, 10, 0) == "idle"
     clock.now += 86_400
-    assert watch.movement(MODEL, 10, 1) == "moving"
+    assert watch.classify_movement(MODEL, 10, 1) == "moving"
 
 
 def test_one_that_caught_up_unseen_starts_afresh(watch, clock):
-    assert watch.movement(MODEL, 10, 1) == "moving"
-    assert watch.movement(MODEL, 11, 0) == "idle"
+    assert watch.classify_movement(MODEL, 10, 1) == "moving"
+    assert watch.classify_movement(MODEL, 11, 0) == "idle"
     clock.now += 86_400
-    assert watch.movement(MODEL, 11, 1) == "moving"
+    assert watch.classify_movement(MODEL, 11, 1) == "moving"
 
 
 def test_each_read_model_of_each_workspace_is_watched_alone(watch, clock):
-    watch.movement(MODEL, 10, 1)
+    watch.classify_movement(MODEL, 10, 1)
     clock.now += STALLED_SECONDS
-    assert watch.movement((2, "timeline", 1), 10, 1) == "moving"
-    assert watch.movement(MODEL, 10, 1) == "stalled"
+    assert watch.classify_movement((2, "timeline", 1), 10, 1) == "moving"
+    assert watch.classify_movement(MODEL, 10, 1) == "stalled"

@@ -15,7 +15,13 @@ from starlette.requests import Request
 
 from domain.core.errors import InvalidRequest
 from interfaces.http.kit.errors import BodyTooLarge
-from interfaces.http.kit.params import MAX_BODY, body, body_of, parameters, reader
+from interfaces.http.kit.params import (
+    MAX_BODY_BYTES,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 
 
 class Order(StrEnum):
@@ -38,7 +44,7 @@ class Params(BaseModel):
 
 
 PATH = "/things/{ref}"
-read = reader(Params, PATH)
+read = params_reader(Params, PATH)
 
 
 def request(query: str = "", ref: str = "a", chunks: tuple[bytes, ...] = ()) -> Request:
@@ -111,19 +117,19 @@ def test_any_query_string_is_read_or_refused(query, ref):
 
 
 def test_a_body_is_read_whatever_its_content_type():
-    found = asyncio.run(body_of(request(chunks=(b'{"ref": ', b'"b"}')), Params))
+    found = asyncio.run(parse_body(request(chunks=(b'{"ref": ', b'"b"}')), Params))
     assert found.ref == "b"
 
 
 def test_a_body_is_not_held_beyond_its_limit():
-    endless = tuple(b" " * (MAX_BODY // 4) for _ in range(100))
+    endless = tuple(b" " * (MAX_BODY_BYTES // 4) for _ in range(100))
     asked = request(chunks=endless)
     with pytest.raises(BodyTooLarge):
-        asyncio.run(body_of(asked, Params))
+        asyncio.run(parse_body(asked, Params))
 
 
 def test_the_published_parameters_stand_alone():
-    published = {it["name"]: it for it in parameters(Params, PATH)["parameters"]}
+    published = {it["name"]: it for it in openapi_parameters(Params, PATH)["parameters"]}
     assert published["ref"] == {
         "name": "ref",
         "in": "path",
@@ -142,5 +148,5 @@ def test_a_published_body_is_json():
     class Wanted(BaseModel):
         kind: str
 
-    content = body(Wanted)["requestBody"]["content"]["application/json"]
+    content = openapi_body(Wanted)["requestBody"]["content"]["application/json"]
     assert content["schema"]["required"] == ["kind"]

@@ -23,7 +23,9 @@ from projections.kit import instants
     ],
 )
 def test_a_time_is_an_instant_or_local_to_the_zone(text, zone, utc):
-    assert instants.shown(instants.instant(text, instants.zone(zone), "from")) == utc
+    assert (
+        instants.format_utc(instants.parse_instant(text, instants.parse_zone(zone), "from")) == utc
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_a_time_is_an_instant_or_local_to_the_zone(text, zone, utc):
 )
 def test_what_is_no_time_is_refused_with_what_to_write(text):
     with pytest.raises(InvalidRequest, match="from is neither a date nor a time") as refused:
-        instants.instant(text, UTC, "from")
+        instants.parse_instant(text, UTC, "from")
     assert refused.value.details == {"from": text}
 
 
@@ -40,22 +42,24 @@ def test_what_is_no_time_is_refused_with_what_to_write(text):
 )
 def test_what_is_no_zone_is_refused(name):
     with pytest.raises(InvalidRequest, match="IANA name"):
-        instants.zone(name)
+        instants.parse_zone(name)
 
 
 def test_instants_are_shown_in_utc_with_microseconds():
     moment = datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))
-    assert instants.shown(moment) == "2026-01-31T08:00:00.000000Z"
-    assert instants.shown_if_any(None) is None
+    assert instants.format_utc(moment) == "2026-01-31T08:00:00.000000Z"
+    assert instants.format_utc_or_none(None) is None
 
 
 @pytest.mark.parametrize("text", ["", "-1", "4.2", "1e3", "now", "2026-13-01"])
 def test_what_is_no_place_of_the_ledger_is_told_what_one_is(text):
     with pytest.raises(InvalidRequest, match="as_of is neither a position"):
-        instants.place(text, "as_of")
+        instants.parse_position_or_instant(text, "as_of")
 
 
 def test_a_place_of_the_ledger_is_a_position_or_an_instant():
-    assert instants.place("42", "as_of") == 42
-    assert instants.place("9" * 30, "as_of") == 2**63 - 1
-    assert instants.place("2026-01-31", "as_of") == datetime(2026, 1, 31, tzinfo=UTC)
+    assert instants.parse_position_or_instant("42", "as_of") == 42
+    assert instants.parse_position_or_instant("9" * 30, "as_of") == 2**63 - 1
+    assert instants.parse_position_or_instant("2026-01-31", "as_of") == datetime(
+        2026, 1, 31, tzinfo=UTC
+    )

@@ -25,15 +25,15 @@ ASKED = UUID(int=1)
 )
 def test_an_identifier_names_the_profile_of_its_stream(reference, identifier):
     asked = []
-    assert references.stream(reference, lambda it: asked.append(it) or ASKED) == ASKED
+    assert references.resolve_stream(reference, lambda it: asked.append(it) or ASKED) == ASKED
     assert asked == [identifier]
 
 
 def test_a_profile_id_names_itself():
-    assert references.stream(str(ID), lambda _: ASKED) == ID
+    assert references.resolve_stream(str(ID), lambda _: ASKED) == ID
 
 
 @pytest.mark.parametrize("reference", ["", "u-1", "user_id:", "name:ada", ":", "user_id"])
 def test_anything_else_is_refused_with_the_kinds_there_are(reference):
     with pytest.raises(InvalidRequest, match="KIND one of user_id, email, phone"):
-        references.stream(reference, lambda _: ASKED)
+        references.resolve_stream(reference, lambda _: ASKED)

@@ -28,8 +28,8 @@ def test_every_query_says_what_it_is_for():
         for query in projection.queries:
             assert query.path.startswith("/")
             assert query.summary
-            assert inspect.getdoc(query.answer)
-            assert query.answers.model_json_schema()
+            assert inspect.getdoc(query.handler)
+            assert query.response_model.model_json_schema()
             for name, field in query.params.model_fields.items():
                 assert field.description or name == "limit", f"{query.path}: {name} says nothing"
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
-from projections.event_catalogue.survey import PATHS, SAMPLES, sample, survey
+from projections.event_catalogue.survey import (
+    MAX_PATHS,
+    MAX_SAMPLES,
+    decode_sample,
+    survey_properties,
+)
 
 
 def seen(*documents):
-    return {path: dict(values.counts) for path, values in survey(documents).items()}
+    return {path: dict(values.counts) for path, values in survey_properties(documents).items()}
 
 
 def samples(*documents):
     return {
-        path: sorted(map(sample, values.samples()), key=repr)
-        for path, values in survey(documents).items()
-        if values.samples()
+        path: sorted(map(decode_sample, values.encode_samples()), key=repr)
+        for path, values in survey_properties(documents).items()
+        if values.encode_samples()
     }
 
 
@@ -38,8 +43,8 @@ def test_objects_and_lists_are_looked_into():
 
 
 def test_names_are_written_as_where_reads_them():
-    assert list(survey([{"a b": 1}])) == ['["a b"]']
-    assert list(survey([{"": 1}])) == ['[""]']
+    assert list(survey_properties([{"a b": 1}])) == ['["a b"]']
+    assert list(survey_properties([{"": 1}])) == ['[""]']
 
 
 def test_values_that_python_holds_equal_stay_apart_by_type():
@@ -49,15 +54,15 @@ def test_values_that_python_holds_equal_stay_apart_by_type():
 
 def test_a_few_short_values_are_kept_as_samples():
     [kept] = samples(*({"a": f"v-{i}"} for i in range(1_000)), {"a": "x" * 65}).values()
-    assert len(kept) == SAMPLES
+    assert len(kept) == MAX_SAMPLES
     assert samples({"a": "x" * 65, "b": None}) == {}
     assert samples({"a": 1.5e300}, {"a": -(2**53)}) == {".a": [-(2**53), 1.5e300]}
 
 
 def test_paths_are_capped_in_number_length_and_depth():
-    assert len(survey([{f"k{i:04}": 1 for i in range(1_000)}])) == PATHS
+    assert len(survey_properties([{f"k{i:04}": 1 for i in range(1_000)}])) == MAX_PATHS
     assert seen({"k" * 300: 1, "a": 1}) == {".a": {"number": 1}}
     deep: object = 1
     for _ in range(40):
         deep = {"d": deep}
-    assert max(path.count(".d") for path in survey([{"d": deep}])) == 10
+    assert max(path.count(".d") for path in survey_properties([{"d": deep}])) == 10

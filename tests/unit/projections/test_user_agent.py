@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.kit import user_agent
-from projections.kit.user_agent import DEVICE_TYPES, Client
+from projections.kit.user_agent import DEVICE_TYPES, UserAgentClient
 
 CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"
 
@@ -15,30 +15,30 @@ CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"
     [
         (
             f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36",
-            Client("desktop", "Chrome", "126.0.0.0", "Windows 10"),
+            UserAgentClient("desktop", "Chrome", "126.0.0.0", "Windows 10"),
         ),
         (
             "Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
-            Client("desktop", "Firefox", "115.0", "Linux"),
+            UserAgentClient("desktop", "Firefox", "115.0", "Linux"),
         ),
         (
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
                 " (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
             ),
-            Client("mobile", "Mobile Safari", "17.5", "iOS 17.5"),
+            UserAgentClient("mobile", "Mobile Safari", "17.5", "iOS 17.5"),
         ),
         (
             (
                 "Mozilla/5.0 (iPad; CPU OS 16_0 like Mac OS X) AppleWebKit/605.1.15"
                 " (KHTML, like Gecko) Version/16.0 Mobile/15E148 Safari/604.1"
             ),
-            Client("tablet", "Mobile Safari", "16.0", "iOS 16.0"),
+            UserAgentClient("tablet", "Mobile Safari", "16.0", "iOS 16.0"),
         ),
     ],
 )
 def test_browser_and_device_are_read_from_the_user_agent(text, client):
-    assert user_agent.read(text) == client
+    assert user_agent.parse_user_agent(text) == client
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_browser_and_device_are_read_from_the_user_agent(text, client):
     ],
 )
 def test_every_type_of_device_is_told_apart(text, device_type):
-    assert user_agent.read(text).device_type == device_type
+    assert user_agent.parse_user_agent(text).device_type == device_type
 
 
 @given(st.text() | st.text("Mozila/5.0 (;Android)").map(lambda it: it * 20))
 def test_any_text_can_be_a_user_agent(text):
-    assert user_agent.read(text).device_type in DEVICE_TYPES
+    assert user_agent.parse_user_agent(text).device_type in DEVICE_TYPES

@@ -9,11 +9,11 @@ from typing import Any
 
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
-from interfaces.wire.base import Limits, Parsed, Rejected
+from interfaces.wire.base import ParsedBody, ParseRejection, WireLimits
 from interfaces.wire.segment import parse_batch, parse_single
 
 RECEIVED = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LIMITS = Limits()
+LIMITS = WireLimits()
 
 
 def track(**fields: Any) -> dict[str, Any]:
@@ -26,20 +26,20 @@ def written(value: Any) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
-def read_batch(body: bytes, limits: Limits = LIMITS) -> Parsed:
+def read_batch(body: bytes, limits: WireLimits = LIMITS) -> ParsedBody:
     ids = count(1)
     return parse_batch(
         body, received_at=RECEIVED, limits=limits, default_id=lambda: f"server-{next(ids)}"
     )
 
 
-def batch(*items: Any, **around: Any) -> Parsed:
+def batch(*items: Any, **around: Any) -> ParsedBody:
     """Read a batch of these messages; bytes stand for JSON as they are."""
     rest = b"".join(b",%b:%b" % (written(key), written(value)) for key, value in around.items())
     return read_batch(b'{"batch":[' + b",".join(map(written, items)) + b"]" + rest + b"}")
 
 
-def single(item: Any, kind: Any = "track") -> Parsed:
+def single(item: Any, kind: Any = "track") -> ParsedBody:
     return parse_single(
         written(item),
         kind,
@@ -57,7 +57,7 @@ def accepted(item: Any, **around: Any) -> Message:
     return message
 
 
-def rejected(item: Any, **around: Any) -> Rejected:
+def rejected(item: Any, **around: Any) -> ParseRejection:
     """Read a batch of one, which must be rejected, and as it was sent."""
     parsed = batch(item, **around)
     assert not parsed.messages, parsed.messages

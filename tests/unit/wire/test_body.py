@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interfaces.wire.base import BadBody
+from interfaces.wire.base import InvalidBody
 from interfaces.wire.body import decode_body
 
 LIMIT = 500 * 1024
@@ -18,7 +18,7 @@ JSON = b'{"batch":[{"type":"track"}]}'
 
 
 def refused(body, encoding=None, limit=LIMIT):
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         decode_body(body, encoding, limit)
     return caught.value.code
 
@@ -118,5 +118,5 @@ def test_a_bomb_costs_little_memory():
 @given(st.binary(max_size=300), st.sampled_from([None, "gzip", "deflate", "br", "\0", ",,"]))
 def test_any_bytes_are_a_body_or_a_bad_body(data, encoding):
     for body in (data, b"\x1f\x8b" + data, b"\x78\x9c" + data):
-        with suppress(BadBody):
+        with suppress(InvalidBody):
             assert len(decode_body(body, encoding, 200)) <= 200

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
-from interfaces.wire.base import BadBody, Limits
+from interfaces.wire.base import InvalidBody, WireLimits
 from interfaces.wire.csv import CsvColumns, read
 from tests.unit.wire.given import RECEIVED
 
@@ -211,13 +211,13 @@ def test_the_future_is_clamped_to_now():
     ],
 )
 def test_a_file_that_cannot_be_understood_is_refused(data, code):
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         rows(data)
     assert caught.value.code == code
 
 
 def test_a_row_larger_than_a_message_is_rejected():
-    found = rows("user,event,at,x\nu,a,2024-01-01,yyyyyyyyy\n", limits=Limits(message_bytes=99))
+    found = rows("user,event,at,x\nu,a,2024-01-01,yyyyyyyyy\n", limits=WireLimits(message_bytes=99))
     assert found[0][1].code == "message_too_large"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interfaces.wire import json_scan
-from interfaces.wire.base import Refused
+from interfaces.wire.base import InvalidMessage
 
 values = st.recursive(
     st.none()
@@ -31,7 +31,7 @@ def as_written(value, layout, ascii_only):
 @given(st.lists(values), layouts, st.booleans())
 def test_elements_are_the_same_slices_that_a_json_reader_finds(elements, layout, ascii_only):
     data = as_written(elements, layout, ascii_only)
-    slices = [data[start:end] for start, end in json_scan.parts(data)]
+    slices = [data[start:end] for start, end in json_scan.element_spans(data)]
     assert slices == [bytes(it) for it in msgspec.json.decode(data, type=list[msgspec.Raw])]
 
 
@@ -47,8 +47,8 @@ def test_members_are_the_same_slices_that_a_json_reader_finds(fields, layout, as
 
 @given(st.binary() | st.text('{}[]",:\\ a0').map(str.encode))
 def test_any_bytes_are_taken_apart_or_malformed(data):
-    for scan in (json_scan.parts, json_scan.members):
-        with suppress(json_scan.Malformed):
+    for scan in (json_scan.element_spans, json_scan.members):
+        with suppress(json_scan.MalformedJson):
             scan(data)
 
 
@@ -58,13 +58,13 @@ def test_any_bytes_are_taken_apart_or_malformed(data):
      b"]", b'{"a":[}]}', b'["]', b"[1]["],
 )  # fmt: skip
 def test_what_does_not_match_is_malformed(data):
-    with pytest.raises(json_scan.Malformed):
-        json_scan.parts(data)
+    with pytest.raises(json_scan.MalformedJson):
+        json_scan.element_spans(data)
 
 
 @pytest.mark.parametrize("data", [b"{1:2}", b'{"a"}', b"{,}", b'{"a":1,}', b'{"a" 1}', b"{a:1}"])
 def test_a_member_needs_a_key(data):
-    with pytest.raises(json_scan.Malformed):
+    with pytest.raises(json_scan.MalformedJson):
         json_scan.members(data)
 
 
@@ -90,8 +90,8 @@ HOSTILE = [
 @pytest.mark.parametrize("data", HOSTILE, ids=lambda it: repr(it[:8] + b".." + it[-4:]))
 def test_nothing_takes_more_than_a_time_in_proportion_to_its_length(data):
     begun = time.process_time()
-    for scan in (json_scan.parts, json_scan.members, json_scan.check_shape):
-        with suppress(json_scan.Malformed, Refused):
+    for scan in (json_scan.element_spans, json_scan.members, json_scan.check_shape):
+        with suppress(json_scan.MalformedJson, InvalidMessage):
             scan(data)
     json_scan.lone_surrogates_as_nul(data)
     assert time.process_time() - begun < 5  # quadratic would be minutes
@@ -124,7 +124,7 @@ def test_halves_are_told_from_pairs_and_from_escaped_backslashes(data, readable)
 
 
 def refused(data):
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidMessage) as caught:
         json_scan.check_shape(data)
     return caught.value.code
 

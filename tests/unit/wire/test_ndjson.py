@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interfaces.wire.base import BadBody, Limits
+from interfaces.wire.base import InvalidBody, WireLimits
 from interfaces.wire.ndjson import read
 from tests.unit.wire.given import RECEIVED, track, written
 
@@ -71,7 +71,7 @@ def test_a_file_tells_its_times_itself():
 
 
 def test_a_line_that_is_too_long_is_rejected_and_the_next_one_read():
-    limits = Limits(message_bytes=200)
+    limits = WireLimits(message_bytes=200)
     for length in (190, 199, 200, 201, 250, 401, 5000):
         long = json.dumps({"a": "x" * length}).encode()
         found = lines(long, track(), limits=limits)
@@ -85,7 +85,7 @@ def test_a_line_that_is_too_long_is_rejected_and_the_next_one_read():
 def test_a_gzipped_file_is_unpacked():
     packed = gzip.compress(written(track()) + b"\n")
     assert len(list(read(io.BytesIO(packed), received_at=RECEIVED))) == 1
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         list(read(io.BytesIO(packed[:-4]), received_at=RECEIVED))
     assert caught.value.code == "bad_gzip"
 
@@ -96,6 +96,6 @@ def test_an_empty_file_holds_nothing():
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_lines(data):
-    found = list(read(io.BytesIO(b"x" + data), received_at=RECEIVED, limits=Limits()))
+    found = list(read(io.BytesIO(b"x" + data), received_at=RECEIVED, limits=WireLimits()))
     numbers = [number for number, _ in found]
     assert numbers == sorted(set(numbers))

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.core.identifiers import Identifier
-from interfaces.wire.base import BadBody
+from interfaces.wire.base import InvalidBody
 from tests.unit.wire.given import batch, read_batch, single, track
 
 scalars = (
@@ -69,7 +69,7 @@ def good(number):
 @example(b"][")
 def test_any_bytes_are_read_or_a_bad_body(body):
     for read in (read_batch, single, lambda it: read_batch(b'{"batch":[' + it + b"]}")):
-        with suppress(BadBody):
+        with suppress(InvalidBody):
             read(body)
 
 
@@ -77,7 +77,7 @@ def test_any_bytes_are_read_or_a_bad_body(body):
 def test_any_json_is_read_or_a_bad_body(value):
     body = json.dumps(value).encode()
     for read in (read_batch, single):
-        with suppress(BadBody):
+        with suppress(InvalidBody):
             read(body)
 
 
@@ -87,7 +87,7 @@ def test_every_message_of_a_batch_is_accepted_or_rejected(items, around):
     slices = [json.dumps(it).encode() for it in items]
     try:
         parsed = batch(*slices, **around)
-    except BadBody:
+    except InvalidBody:
         return
     assert parsed.count == len(items)
     kept = {it.index: it.raw for it in parsed.rejections}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from domain.core.identifiers import Identifier
-from interfaces.wire.base import BadBody, Limits
+from interfaces.wire.base import InvalidBody, WireLimits
 from tests.unit.wire.given import (
     accepted,
     batch,
@@ -62,7 +62,7 @@ def test_a_context_that_may_not_be_part_of_a_message_refuses_the_batch():
         (b'{"a":"\xff"}', "invalid_utf8"),
         (b'{"a":NaN}', "invalid_json"),
     ):
-        with pytest.raises(BadBody) as caught:
+        with pytest.raises(InvalidBody) as caught:
             batch(track(), context=context)
         assert caught.value.code == code
 
@@ -141,7 +141,7 @@ def test_messages_beyond_the_limit_are_rejected_and_kept():
 
 
 def test_a_batch_of_a_hundred_thousand_crumbs_is_refused_as_a_whole():
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         read_batch(b'{"batch":[' + b"1," * 100_000 + b"1]}")
     assert caught.value.code == "too_many_messages"
 
@@ -163,7 +163,7 @@ def test_a_batch_of_a_hundred_thousand_crumbs_is_refused_as_a_whole():
     ],
 )  # fmt: skip
 def test_a_body_without_a_list_of_messages_is_refused(body, code):
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         read_batch(body)
     assert caught.value.code == code
 
@@ -219,7 +219,7 @@ def test_a_single_message_that_is_refused_is_kept():
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[1]", b"{", b'{"a":1}}', b"{a}", b"\xef\xbb\xbf{}"])
 def test_a_single_body_that_is_no_object_is_refused(body):
-    with pytest.raises(BadBody) as caught:
+    with pytest.raises(InvalidBody) as caught:
         single(body)
     assert caught.value.code in {"not_an_object", "invalid_json"}
 
@@ -227,7 +227,7 @@ def test_a_single_body_that_is_no_object_is_refused(body):
 def test_the_same_message_sent_again_has_the_same_content():
     item = track(properties={"a": 1}, context={"ip": "1"}, sentAt="2020-01-01T00:00:00Z")
     again = item | {"context": {"ip": "2"}, "sentAt": "2021-01-01", "_metadata": {"retryCount": 2}}
-    assert accepted(item).content == accepted(again).content != 0
+    assert accepted(item).fingerprint == accepted(again).fingerprint != 0
 
 
 @pytest.mark.parametrize(
@@ -238,12 +238,12 @@ def test_the_same_message_sent_again_has_the_same_content():
 )  # fmt: skip
 def test_another_message_under_the_same_id_has_another_content(other):
     item = track(properties={"a": 1})
-    content = accepted(item | other).content
-    assert content != accepted(item).content
+    content = accepted(item | other).fingerprint
+    assert content != accepted(item).fingerprint
     assert -(2**63) <= content < 2**63
 
 
 def test_limits_can_be_set():
-    limits = Limits(message_bytes=10, batch_messages=1)
+    limits = WireLimits(message_bytes=10, batch_messages=1)
     parsed = read_batch(b'{"batch":[{"type":"track"},{}]}', limits)
     assert [it.code for it in parsed.rejections] == ["message_too_large", "too_many_messages"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interfaces.wire.times import EPOCH, corrected, parse_time
+from interfaces.wire.times import EPOCH, correct_clock_skew, parse_time
 
 instants = st.integers(0, 4_133_000_000 * 10**6).map(
     lambda microseconds: EPOCH + timedelta(microseconds=microseconds)
@@ -93,26 +93,28 @@ def test_no_value_is_too_odd_to_be_looked_at(value):
 
 def test_a_wrong_clock_is_put_right():
     sent = at(2020, 1, 1, 12, 0, 10)  # five years slow, ten seconds after it happened
-    assert corrected(at(2025, 1, 1), sent, at(2020, 1, 1, 12)) == at(2024, 12, 31, 23, 59, 50)
+    assert correct_clock_skew(at(2025, 1, 1), sent, at(2020, 1, 1, 12)) == at(
+        2024, 12, 31, 23, 59, 50
+    )
 
 
 def test_without_a_time_of_sending_there_is_nothing_to_put_right():
-    assert corrected(at(2025, 1, 1), None, at(2020, 1, 1)) == at(2020, 1, 1)
-    assert corrected(at(2025, 1, 1), None, at(2026, 1, 1)) == at(2025, 1, 1)
+    assert correct_clock_skew(at(2025, 1, 1), None, at(2020, 1, 1)) == at(2020, 1, 1)
+    assert correct_clock_skew(at(2025, 1, 1), None, at(2026, 1, 1)) == at(2025, 1, 1)
 
 
 def test_a_result_before_1970_gives_way_to_the_server_s_time():
-    assert corrected(at(2025, 1, 1), at(2100, 1, 1), at(1971, 1, 1)) == at(2025, 1, 1)
+    assert correct_clock_skew(at(2025, 1, 1), at(2100, 1, 1), at(1971, 1, 1)) == at(2025, 1, 1)
 
 
 @given(instants, st.none() | anything, anything)
 def test_nothing_happens_later_than_it_is_received(received, sent, original):
-    assert EPOCH <= corrected(received, sent, original) <= received
+    assert EPOCH <= correct_clock_skew(received, sent, original) <= received
 
 
 @given(instants, instants, instants, st.timedeltas(timedelta(days=-9999), timedelta(days=9999)))
 def test_how_wrong_the_clock_is_makes_no_difference(received, sent, original, error):
-    assert corrected(received, sent, original) == corrected(
+    assert correct_clock_skew(received, sent, original) == correct_clock_skew(
         received, sent + error, original + error
     )
 
@@ -120,5 +122,5 @@ def test_how_wrong_the_clock_is_makes_no_difference(received, sent, original, er
 @given(instants, instants, st.lists(st.timedeltas(timedelta(0), timedelta(days=30)), max_size=5))
 def test_a_client_s_order_is_kept(received, sent, ages):
     ages = sorted(age for age in ages if received - age >= EPOCH and sent - age >= EPOCH)
-    times = [corrected(received, sent, sent - age) for age in ages]
+    times = [correct_clock_skew(received, sent, sent - age) for age in ages]
     assert times == [received - age for age in ages]

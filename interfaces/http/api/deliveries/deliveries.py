@@ -15,32 +15,32 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from application.ledger.tables.deliveries import AttemptRow, DeliveryRow
-from application.ledger.tables.outbox import COMMANDS
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed, answered
-from interfaces.http.kit.params import parameters, reader
+from application.ledger.tables.outbox import COMMAND_QUEUE
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
 
-ALL = "/v1/deliveries"
-PATH = f"{ALL}/{{id}}"
+COLLECTION = "/v1/deliveries"
+PATH = f"{COLLECTION}/{{id}}"
 REPLAY = f"{PATH}/replay"
 
-State = Literal["waiting", "sending", "delivered", "failed"]
+DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
 
 
-class DeliveriesParams(BaseModel):
+class DeliveryListParams(BaseModel):
     """Which deliveries."""
 
     rule: str | None = Field(None, max_length=200, description="Only of this rule, or `stream:id`.")
     endpoint: str | None = Field(None, max_length=64, description="Only to this endpoint.")
-    state: State | None = Field(None, description="Only in this state.")
+    state: DeliveryState | None = Field(None, description="Only in this state.")
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=100, description="Most rows on a page.")] = 50
 
 
-class Which(BaseModel):
+class DeliveryPath(BaseModel):
     """Which delivery."""
 
     id: UUID
@@ -67,7 +67,7 @@ class Delivery(BaseModel):
     profile_id: UUID | None
     endpoint: str | None = Field(description="Null of an action that goes into the ledger.")
     action: Any = Field(description="As the rule has it; null once the person was erased.")
-    state: State
+    state: DeliveryState
     reason: str | None = Field(description="Why it failed, or waits for another attempt.")
     created_at: Instant
     due_at: Instant
@@ -75,96 +75,105 @@ class Delivery(BaseModel):
     attempts: list[Attempt]
 
 
-class DeliveryList(Listed):
+class DeliveryList(Page):
     """Deliveries, newest first."""
 
     deliveries: list[Delivery]
 
 
-def deliveries(service: Service) -> APIRouter:
+def delivery_routes(service: Service) -> APIRouter:
     """Return the routes of deliveries."""
-    outgoing = service.outgoing
+    outgoing = service.deliveries
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    anyone = [Security(allow(service.keys, "read", "admin"))]
-    read_page, read_which = reader(DeliveriesParams, ALL), reader(Which, PATH)
-    read_replay = reader(Which, REPLAY)
+    anyone = [Security(require_key(service.keys, "read", "admin"))]
+    read_page, read_which = (
+        params_reader(DeliveryListParams, COLLECTION),
+        params_reader(DeliveryPath, PATH),
+    )
+    read_replay = params_reader(DeliveryPath, REPLAY)
 
     @routes.get(
-        ALL,
+        COLLECTION,
         summary="What was sent, waits to be sent or could not be, with every attempt",
         operation_id="list_deliveries",
         response_model=DeliveryList,
-        responses=documented(400, 401, 403, 503),
-        openapi_extra=parameters(DeliveriesParams, ALL),
+        responses=error_responses(400, 401, 403, 503),
+        openapi_extra=openapi_parameters(DeliveryListParams, COLLECTION),
         dependencies=anyone,
     )
-    async def listed(request: Request) -> Response:
+    async def list_deliveries(request: Request) -> Response:
         asked = read_page(request)
-        return answered(await run_in_threadpool(_listed, service, key_of(request).workspace, asked))
+        return json_response(
+            await run_in_threadpool(
+                _list_deliveries, service, authenticated_key(request).workspace, asked
+            )
+        )
 
     @routes.get(
         PATH,
         summary="One delivery, with every attempt",
         operation_id="get_delivery",
         response_model=Delivery,
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(Which, PATH),
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=openapi_parameters(DeliveryPath, PATH),
         dependencies=anyone,
     )
-    async def one(request: Request) -> Response:
-        act = partial(outgoing.get, key_of(request).workspace, read_which(request).id)
-        return answered(_shown(*await run_in_threadpool(act)))
+    async def get_delivery(request: Request) -> Response:
+        act = partial(outgoing.get, authenticated_key(request).workspace, read_which(request).id)
+        return json_response(_to_delivery(*await run_in_threadpool(act)))
 
     @routes.post(
         REPLAY,
         summary="Do a delivery once more, under the same id, beginning now",
         operation_id="replay_delivery",
         response_model=Delivery,
-        responses=documented(400, 401, 403, 404, 409, 503),
-        openapi_extra=parameters(Which, REPLAY),
-        dependencies=[Security(allow(service.keys, "admin"))],
+        responses=error_responses(400, 401, 403, 404, 409, 503),
+        openapi_extra=openapi_parameters(DeliveryPath, REPLAY),
+        dependencies=[Security(require_key(service.keys, "admin"))],
     )
-    async def replay(request: Request) -> Response:
-        act = partial(outgoing.replay, key_of(request).workspace, read_replay(request).id)
-        return answered(_shown(*await run_in_threadpool(act)))
+    async def replay_delivery(request: Request) -> Response:
+        act = partial(
+            outgoing.replay, authenticated_key(request).workspace, read_replay(request).id
+        )
+        return json_response(_to_delivery(*await run_in_threadpool(act)))
 
     return routes
 
 
-def _listed(service: Service, workspace: int, asked: DeliveriesParams) -> DeliveryList:
-    before = None if asked.cursor is None else cursors.stream(asked.cursor)
+def _list_deliveries(service: Service, workspace: int, params: DeliveryListParams) -> DeliveryList:
+    before = None if params.cursor is None else cursors.decode_stream(params.cursor)
     head = service.ledger.heads().get(workspace, 0)
-    found, attempts = service.outgoing.list(
+    found, attempts = service.deliveries.list(
         workspace,
-        rule=asked.rule,
-        endpoint=asked.endpoint,
-        state=asked.state,
+        rule=params.rule,
+        endpoint=params.endpoint,
+        state=params.state,
         before=before,
-        limit=asked.limit + 1,
+        limit=params.limit + 1,
     )
-    page = found[: asked.limit]
+    page = found[: params.limit]
     more = len(found) > len(page)
     return DeliveryList(
-        deliveries=[_shown(it, attempts[it.id]) for it in page],
-        next=cursors.after_stream(page[-1].created_at, page[-1].id) if more else None,
+        deliveries=[_to_delivery(it, attempts[it.id]) for it in page],
+        next=cursors.encode_stream(page[-1].created_at, page[-1].id) if more else None,
         projected_to=head,
     )
 
 
-def _shown(it: DeliveryRow, attempts: Sequence[AttemptRow]) -> Delivery:
+def _to_delivery(row: DeliveryRow, attempts: Sequence[AttemptRow]) -> Delivery:
     return Delivery(
-        id=it.id,
-        rule=it.rule,
-        version=it.version,
-        cause=it.cause,
-        profile_id=it.person,
-        endpoint=None if it.lane == COMMANDS else it.lane,
-        action=_read(it.action),
-        state=it.state,
-        reason=it.reason,
-        created_at=it.created_at,
-        due_at=it.due_at,
-        finished_at=it.finished_at,
+        id=row.id,
+        rule=row.rule,
+        version=row.version,
+        cause=row.cause,
+        profile_id=row.profile_stream,
+        endpoint=None if row.queue == COMMAND_QUEUE else row.queue,
+        action=_decode_action(row.action),
+        state=row.state,
+        reason=row.reason,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        finished_at=row.finished_at,
         attempts=[
             Attempt(
                 attempt=each.attempt,
@@ -179,7 +188,7 @@ def _shown(it: DeliveryRow, attempts: Sequence[AttemptRow]) -> Delivery:
     )
 
 
-def _read(action: bytes) -> Any:
+def _decode_action(action: bytes) -> Any:
     try:
         return json.decode(action) if action else None
     except ValueError:

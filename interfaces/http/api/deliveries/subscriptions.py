@@ -13,31 +13,37 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.ledger.tables.subscriptions import Stream
+from application.ledger.tables.subscriptions import SubscriptionRow
 from domain.delivery import event_filter
-from domain.delivery.event_filter import Definition
+from domain.delivery.event_filter import SubscriptionDefinition
 from domain.events.message import MessageKind
-from interfaces.http.api.deliveries.endpoints import EndpointParams, Text
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed, answered
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
+from interfaces.http.api.deliveries.endpoints import EndpointListParams, NulFreeText
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 from interfaces.service import Service
 from projections.kit import cursors
 
-ALL = "/v1/streams"
-PATH = f"{ALL}/{{id}}"
+COLLECTION = "/v1/streams"
+PATH = f"{COLLECTION}/{{id}}"
 
 T = TypeVar("T")
 
 
-class Which(BaseModel):
+class SubscriptionPath(BaseModel):
     """Which stream."""
 
     id: str = Field(max_length=64, description="1 to 64 of a-z, 0-9, - and _, such as `warehouse`")
 
 
-class WantedStream(BaseModel):
+class SubscriptionUpdate(BaseModel):
     """What a stream shall send, and where."""
 
     model_config = ConfigDict(
@@ -53,8 +59,8 @@ class WantedStream(BaseModel):
         },
     )
 
-    endpoint: Text = Field(max_length=64)
-    name: Text = Field(
+    endpoint: NulFreeText = Field(max_length=64)
+    name: NulFreeText = Field(
         "", description="What messages call it by in their `integrations`, beside its id."
     )
     events: list[str | dict[str, Any]] = Field(
@@ -65,15 +71,17 @@ class WantedStream(BaseModel):
     paused: bool = Field(False, description="Sends nothing for now, and goes on from where it is.")
 
     @property
-    def wanted(self) -> Definition:
+    def definition(self) -> SubscriptionDefinition:
         """The same in the words of the domain.  Raises InvalidRequest."""
-        return event_filter.read(self.model_dump(include=set(WantedStream.model_fields)))
+        return event_filter.parse_subscription(
+            self.model_dump(include=set(SubscriptionUpdate.model_fields))
+        )
 
 
-class NewStream(WantedStream):
+class SubscriptionCreate(SubscriptionUpdate):
     """What stream to make."""
 
-    id: Text | None = Field(None, max_length=64, description="Left out: one is made up.")
+    id: NulFreeText | None = Field(None, max_length=64, description="Left out: one is made up.")
     after: int | None = Field(
         None,
         ge=0,
@@ -83,7 +91,7 @@ class NewStream(WantedStream):
     )
 
 
-class KnownStream(WantedStream):
+class Subscription(SubscriptionUpdate):
     """A stream, and how far it is."""
 
     id: str
@@ -92,109 +100,122 @@ class KnownStream(WantedStream):
     created_at: Instant
 
 
-class StreamList(Listed):
+class SubscriptionList(Page):
     """Streams, by id."""
 
-    streams: list[KnownStream]
+    streams: list[Subscription]
 
 
-def streams(service: Service) -> APIRouter:
+def subscription_routes(service: Service) -> APIRouter:
     """Return the routes of outbound streams."""
-    kept = service.outgoing.streams
+    kept = service.deliveries.subscriptions
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    admin = [Security(allow(service.keys, "admin"))]
-    anyone = [Security(allow(service.keys, "read", "admin"))]
-    read_nothing, read_page = reader(Nothing, ALL), reader(EndpointParams, ALL)
-    read_which = reader(Which, PATH)
+    admin = [Security(require_key(service.keys, "admin"))]
+    anyone = [Security(require_key(service.keys, "read", "admin"))]
+    read_nothing, read_page = (
+        params_reader(NoParams, COLLECTION),
+        params_reader(EndpointListParams, COLLECTION),
+    )
+    read_which = params_reader(SubscriptionPath, PATH)
 
     @routes.post(
-        ALL,
+        COLLECTION,
         status_code=201,
         summary="Send on what is recorded, as webhooks; in which order they arrive is not promised",
         operation_id="create_stream",
-        response_model=KnownStream,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=body(NewStream),
+        response_model=Subscription,
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=openapi_body(SubscriptionCreate),
         dependencies=admin,
     )
-    async def create(request: Request) -> Response:
+    async def create_subscription(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, NewStream)
-        made = await _done(request, kept.create, asked.id, asked.wanted, asked.after)
-        return answered(_shown(made), 201)
+        asked = await parse_body(request, SubscriptionCreate)
+        made = await _run_command(request, kept.create, asked.id, asked.definition, asked.after)
+        return json_response(_to_subscription(made), 201)
 
     @routes.get(
-        ALL,
+        COLLECTION,
         summary="Streams, and how far each is",
         operation_id="list_streams",
-        response_model=StreamList,
-        responses=documented(400, 401, 403, 503),
-        openapi_extra=parameters(EndpointParams, ALL),
+        response_model=SubscriptionList,
+        responses=error_responses(400, 401, 403, 503),
+        openapi_extra=openapi_parameters(EndpointListParams, COLLECTION),
         dependencies=anyone,
     )
-    async def listed(request: Request) -> Response:
+    async def list_subscriptions(request: Request) -> Response:
         asked = read_page(request)
-        return answered(await run_in_threadpool(_listed, service, key_of(request).workspace, asked))
+        return json_response(
+            await run_in_threadpool(
+                _list_subscriptions, service, authenticated_key(request).workspace, asked
+            )
+        )
 
     @routes.get(
         PATH,
         summary="One stream, and how far it is",
         operation_id="get_stream",
-        response_model=KnownStream,
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(Which, PATH),
+        response_model=Subscription,
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=openapi_parameters(SubscriptionPath, PATH),
         dependencies=anyone,
     )
-    async def one(request: Request) -> Response:
-        return answered(_shown(await _done(request, kept.get, read_which(request).id)))
+    async def get_subscription(request: Request) -> Response:
+        return json_response(
+            _to_subscription(await _run_command(request, kept.get, read_which(request).id))
+        )
 
     @routes.put(
         PATH,
         summary="Change what a stream sends, from where it is",
         operation_id="change_stream",
-        response_model=KnownStream,
-        responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(WantedStream) | parameters(Which, PATH),
+        response_model=Subscription,
+        responses=error_responses(400, 401, 403, 404, 413, 503),
+        openapi_extra=openapi_body(SubscriptionUpdate) | openapi_parameters(SubscriptionPath, PATH),
         dependencies=admin,
     )
-    async def change(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, WantedStream)
-        return answered(_shown(await _done(request, kept.change, which.id, asked.wanted)))
+    async def update_subscription(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, SubscriptionUpdate)
+        return json_response(
+            _to_subscription(await _run_command(request, kept.update, which.id, asked.definition))
+        )
 
     @routes.delete(
         PATH,
         status_code=204,
         summary="Remove a stream; what it has taken in is sent all the same",
         operation_id="delete_stream",
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(Which, PATH),
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=openapi_parameters(SubscriptionPath, PATH),
         dependencies=admin,
     )
-    async def delete(request: Request) -> Response:
-        await _done(request, kept.delete, read_which(request).id)
+    async def delete_subscription(request: Request) -> Response:
+        await _run_command(request, kept.delete, read_which(request).id)
         return Response(status_code=204)
 
     return routes
 
 
-async def _done(request: Request, act: Callable[..., T], *facts: object) -> T:
-    return await run_in_threadpool(partial(act, key_of(request).workspace, *facts))
+async def _run_command(request: Request, command: Callable[..., T], *args: object) -> T:
+    return await run_in_threadpool(partial(command, authenticated_key(request).workspace, *args))
 
 
-def _listed(service: Service, workspace: int, asked: EndpointParams) -> StreamList:
-    after = "" if asked.cursor is None else cursors.text(asked.cursor)
+def _list_subscriptions(
+    service: Service, workspace: int, params: EndpointListParams
+) -> SubscriptionList:
+    after = "" if params.cursor is None else cursors.decode_text(params.cursor)
     head = service.ledger.heads().get(workspace, 0)
-    found = service.outgoing.streams.list(workspace, after, asked.limit + 1)
-    page = found[: asked.limit]
-    return StreamList(
-        streams=[_shown(it) for it in page],
-        next=cursors.after_text(page[-1].id) if len(found) > len(page) else None,
+    found = service.deliveries.subscriptions.list(workspace, after, params.limit + 1)
+    page = found[: params.limit]
+    return SubscriptionList(
+        streams=[_to_subscription(it) for it in page],
+        next=cursors.encode_text(page[-1].id) if len(found) > len(page) else None,
         projected_to=head,
     )
 
 
-def _shown(it: Stream) -> KnownStream:
-    facts = {"id": it.id, "version": it.version, "position": it.position}
-    return KnownStream.model_validate(
-        json.decode(it.definition) | facts | {"created_at": it.created_at}
+def _to_subscription(row: SubscriptionRow) -> Subscription:
+    facts = {"id": row.id, "version": row.version, "position": row.position}
+    return Subscription.model_validate(
+        json.decode(row.definition) | facts | {"created_at": row.created_at}
     )

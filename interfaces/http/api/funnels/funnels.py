@@ -14,25 +14,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.funnels.funnel import Funnel, read
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, reader
-from interfaces.http.queries import Behind, MinPosition, reader_of, when_reached
+from domain.funnels.funnel import Funnel, parse_funnel
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
+from interfaces.http.queries import MinPosition, ReadModelBehind, query_reader, wait_for_position
 from interfaces.service import Service
 from projections import timeline
 from projections.funnels import answers
-from projections.funnels.walking import Gone, gone
+from projections.funnels.walking import ProfileWalk, walk_profiles
 from projections.identity import projection as identity
 from projections.kit import cursors
-from projections.kit.instants import shown
-from projections.kit.shown_profile import ShownIdentifier
-from projections.runtime.checkpoint import reached
+from projections.kit.instants import format_utc
+from projections.kit.shown_profile import ProfileIdentifier
+from projections.runtime.checkpoint import common_position
 from projections.runtime.projection import Projection, Reader
 
 PATH = "/v1/funnels/query"
-EXAMPLE: dict[str, Any] = {
+EXAMPLE_FUNNEL: dict[str, Any] = {
     "steps": [
         {"event": "product_view"},
         {
@@ -44,11 +44,11 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Asked(BaseModel):
+class FunnelQuery(BaseModel):
     """Which funnel."""
 
     model_config = ConfigDict(
-        extra="forbid", populate_by_name=True, json_schema_extra={"examples": [EXAMPLE]}
+        extra="forbid", populate_by_name=True, json_schema_extra={"examples": [EXAMPLE_FUNNEL]}
     )
 
     steps: Any = Field(
@@ -78,10 +78,10 @@ class Asked(BaseModel):
             "to": self.to,
             "breakdown": self.breakdown,
         }
-        return read({name: it for name, it in document.items() if it is not None})
+        return parse_funnel({name: it for name, it in document.items() if it is not None})
 
 
-class Who(BaseModel):
+class FunnelStepParams(BaseModel):
     """Which people of a funnel."""
 
     step: int = Field(ge=1, description="Those who took this step; 1 is the first.")
@@ -90,11 +90,11 @@ class Who(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-class AskedWho(Asked, Who):
+class FunnelProfilesQuery(FunnelQuery, FunnelStepParams):
     """Which people of which funnel."""
 
 
-class CountedStep(BaseModel):
+class StepConversion(BaseModel):
     """How many took a step."""
 
     event: Any
@@ -104,18 +104,18 @@ class CountedStep(BaseModel):
     seconds_p50: float | None = Field(description="Median of the seconds since the step before.")
 
 
-class CountedValue(BaseModel):
+class ConversionBreakdown(BaseModel):
     """The funnel of those whose first step has a value."""
 
     value: Any = Field(description="The first that is there; null: none is.")
-    steps: list[CountedStep]
+    steps: list[StepConversion]
 
 
-class Counted(BaseModel):
+class FunnelConversion(BaseModel):
     """What a funnel comes to."""
 
-    steps: list[CountedStep]
-    breakdown: list[CountedValue] | None = Field(
+    steps: list[StepConversion]
+    breakdown: list[ConversionBreakdown] | None = Field(
         None, description="By value, those of most people first: at most 100."
     )
     values: int | None = Field(None, description="How many values there are.")
@@ -123,102 +123,108 @@ class Counted(BaseModel):
     projected_to: int
 
 
-class Walked(BaseModel):
+class FunnelProfile(BaseModel):
     """Somebody in a funnel."""
 
     profile_id: UUID
-    identifiers: list[ShownIdentifier]
+    identifiers: list[ProfileIdentifier]
     times: list[datetime] = Field(description="When each step was taken.")
 
 
-class Walkers(BaseModel):
+class FunnelProfileList(BaseModel):
     """A page of people, by their ids."""
 
-    profiles: list[Walked]
+    profiles: list[FunnelProfile]
     next: str | None
     projected_to: int
 
 
-def funnels(service: Service, *, wait_seconds: float) -> APIRouter:
+def funnel_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
     """Return the routes that answer funnels."""
-    turns = Turns()
-    read_nothing = reader(Nothing, PATH)
+    turns = ConcurrencyLimit()
+    read_nothing = params_reader(NoParams, PATH)
     routes = APIRouter(
-        tags=["funnels"], dependencies=[Security(allow(service.keys, "read", "admin"))]
+        tags=["funnels"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
     )
 
     @routes.post(
         PATH,
         summary="Count who took each step of a funnel, in order, each person once",
         operation_id="query_funnel",
-        response_model=Counted,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(Asked),
+        response_model=FunnelConversion,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(FunnelQuery),
     )
-    async def query(request: Request) -> Response:
+    async def query_funnel(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Asked)
-        return await _take(request, asked.min_position, partial(counted, asked.funnel))
+        asked = await parse_body(request, FunnelQuery)
+        return await _respond(request, asked.min_position, partial(count_funnel, asked.funnel))
 
     @routes.post(
         f"{PATH}/profiles",
         summary="List who took a step of a funnel, or who was lost after it",
         operation_id="query_funnel_profiles",
-        response_model=Walkers,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(AskedWho),
+        response_model=FunnelProfileList,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(FunnelProfilesQuery),
     )
-    async def profiles(request: Request) -> Response:
+    async def query_funnel_profiles(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, AskedWho)
-        return await _take(request, asked.min_position, partial(listed, asked.funnel, asked))
+        asked = await parse_body(request, FunnelProfilesQuery)
+        return await _respond(
+            request, asked.min_position, partial(list_funnel_profiles, asked.funnel, asked)
+        )
 
-    async def _take(
+    async def _respond(
         request: Request, position: int | None, answer: Callable[[Reader], dict[str, Any]]
     ) -> Response:
-        workspace = key_of(request).workspace
+        workspace = authenticated_key(request).workspace
         asked = (service, workspace, position, answer)
-        return await when_reached(position, wait_seconds, turns, answered, *asked)
+        return await wait_for_position(position, wait_seconds, turns, answer_from_snapshot, *asked)
 
     return routes
 
 
-def answered(
+def answer_from_snapshot(
     service: Service,
     workspace: int,
     position: int | None,
     answer: Callable[[Reader], dict[str, Any]],
-    models: Sequence[Projection] = (timeline.projection,),
-) -> bytes | Behind:
+    read_models: Sequence[Projection] = (timeline.projection,),
+) -> bytes | ReadModelBehind:
     """Answer from one snapshot of the read models and of who is who."""
     with service.engine.connect() as tx:
-        projected_to = min(reached(tx, workspace, it, identity) for it in models)
+        projected_to = min(common_position(tx, workspace, it, identity) for it in read_models)
         if projected_to < (position or 0):
-            return Behind(position=projected_to)
-        found = answer(reader_of(service, tx, workspace, projected_to))
+            return ReadModelBehind(position=projected_to)
+        found = answer(query_reader(service, tx, workspace, projected_to))
         return msgspec.json.encode(found | {"projected_to": projected_to})
 
 
-def counted(funnel: Funnel, reader: Reader) -> dict[str, Any]:
+def count_funnel(funnel: Funnel, reader: Reader) -> dict[str, Any]:
     """Return what a funnel comes to by now."""
     now = datetime.now(UTC)
-    return answers.count(reader, funnel, now) | {"as_of": shown(now)}
+    return answers.count_funnel(reader, funnel, now) | {"as_of": format_utc(now)}
 
 
-def listed(funnel: Funnel, who: Who, reader: Reader) -> dict[str, Any]:
+def list_funnel_profiles(
+    funnel: Funnel, params: FunnelStepParams, reader: Reader
+) -> dict[str, Any]:
     """Return a page of who took a step by now."""
-    everybody = gone(reader, funnel, datetime.now(UTC), after=after(who))
-    return page(reader, everybody, len(funnel.steps), who)
+    everybody = walk_profiles(reader, funnel, datetime.now(UTC), after=cursor_profile_id(params))
+    return profile_page(reader, everybody, len(funnel.steps), params)
 
 
-def after(who: Who) -> UUID | None:
+def cursor_profile_id(params: FunnelStepParams) -> UUID | None:
     """Return the last person of the page before.  Raises InvalidRequest."""
-    return None if who.cursor is None else cursors.person(who.cursor)
+    return None if params.cursor is None else cursors.decode_profile_id(params.cursor)
 
 
-def page(reader: Reader, everybody: Iterator[Gone], steps: int, who: Who) -> dict[str, Any]:
+def profile_page(
+    reader: Reader, walks: Iterator[ProfileWalk], steps: int, params: FunnelStepParams
+) -> dict[str, Any]:
     """Return a page of those who took a step."""
-    found, last = answers.people(
-        reader, everybody, steps, step=who.step, lost=who.lost, limit=who.limit
+    found, last = answers.list_profiles_at_step(
+        reader, walks, steps, step=params.step, lost=params.lost, limit=params.limit
     )
-    return {"profiles": found, "next": None if last is None else cursors.after_text(str(last))}
+    return {"profiles": found, "next": None if last is None else cursors.encode_text(str(last))}

@@ -12,23 +12,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.funnels.goals import Goal, read
-from interfaces.http.api.funnels.funnels import Walkers, Who, after, answered, page
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, reader
-from interfaces.http.queries import MinPosition, when_reached
+from domain.funnels.goals import Goal, parse_goal
+from interfaces.http.api.funnels.funnels import (
+    FunnelProfileList,
+    FunnelStepParams,
+    answer_from_snapshot,
+    cursor_profile_id,
+    profile_page,
+)
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
+from interfaces.http.queries import MinPosition, wait_for_position
 from interfaces.service import Service
 from projections import channel_funnels, timeline
 from projections.funnels import goals
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 from projections.runtime.projection import Reader
 
 PATH = "/v1/goals/query"
 
 
-class Asked(BaseModel):
+class GoalQuery(BaseModel):
     """Which goal."""
 
     model_config = ConfigDict(
@@ -56,17 +62,17 @@ class Asked(BaseModel):
     min_position: MinPosition = None
 
     @property
-    def wanted(self) -> Goal:
+    def goal_definition(self) -> Goal:
         """The same in the words of the domain.  Raises InvalidRequest."""
         document = {"exposure": self.exposure, "goal": self.goal, "within": self.within}
-        return read(document | {"from": self.from_, "to": self.to})
+        return parse_goal(document | {"from": self.from_, "to": self.to})
 
 
-class AskedWho(Asked, Who):
+class GoalProfilesQuery(GoalQuery, FunnelStepParams):
     """Which people: step 1 are those exposed, 2 those who did it; lost after 1 are the others."""
 
 
-class Counted(BaseModel):
+class GoalConversion(BaseModel):
     """What a goal comes to."""
 
     exposed: int = Field(description="Different people.")
@@ -77,56 +83,62 @@ class Counted(BaseModel):
     projected_to: int
 
 
-def routes_of(service: Service, *, wait_seconds: float) -> APIRouter:
+def goal_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
     """Return the routes that answer goals."""
-    turns = Turns()
-    read_nothing = reader(Nothing, PATH)
+    turns = ConcurrencyLimit()
+    read_nothing = params_reader(NoParams, PATH)
     routes = APIRouter(
-        tags=["funnels"], dependencies=[Security(allow(service.keys, "read", "admin"))]
+        tags=["funnels"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
     )
 
     @routes.post(
         PATH,
         summary="Count who did something in time after a message or an event, each person once",
         operation_id="query_goal",
-        response_model=Counted,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(Asked),
+        response_model=GoalConversion,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(GoalQuery),
     )
-    async def query(request: Request) -> Response:
+    async def query_goal(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Asked)
-        return await _take(request, asked.min_position, partial(_counted, asked.wanted))
+        asked = await parse_body(request, GoalQuery)
+        return await _respond(
+            request, asked.min_position, partial(_count_goal, asked.goal_definition)
+        )
 
     @routes.post(
         f"{PATH}/profiles",
         summary="List who did it in time (step 2), or who was exposed and did not (step 1, lost)",
         operation_id="query_goal_profiles",
-        response_model=Walkers,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(AskedWho),
+        response_model=FunnelProfileList,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(GoalProfilesQuery),
     )
-    async def profiles(request: Request) -> Response:
+    async def query_goal_profiles(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, AskedWho)
-        return await _take(request, asked.min_position, partial(_listed, asked.wanted, asked))
+        asked = await parse_body(request, GoalProfilesQuery)
+        return await _respond(
+            request, asked.min_position, partial(_list_goal_profiles, asked.goal_definition, asked)
+        )
 
-    async def _take(
+    async def _respond(
         request: Request, position: int | None, answer: Callable[[Reader], dict[str, Any]]
     ) -> Response:
-        workspace = key_of(request).workspace
+        workspace = authenticated_key(request).workspace
         models = (timeline.projection, channel_funnels.projection)
         asked = (service, workspace, position, answer, models)
-        return await when_reached(position, wait_seconds, turns, answered, *asked)
+        return await wait_for_position(position, wait_seconds, turns, answer_from_snapshot, *asked)
 
     return routes
 
 
-def _counted(goal: Goal, reader: Reader) -> dict[str, Any]:
+def _count_goal(goal: Goal, reader: Reader) -> dict[str, Any]:
     now = datetime.now(UTC)
-    return goals.count(reader, goal, now) | {"as_of": shown(now)}
+    return goals.count_goal(reader, goal, now) | {"as_of": format_utc(now)}
 
 
-def _listed(goal: Goal, who: Who, reader: Reader) -> dict[str, Any]:
-    everybody = goals.exposed(reader, goal, datetime.now(UTC), after=after(who))
-    return page(reader, everybody, 2, who)
+def _list_goal_profiles(goal: Goal, params: FunnelStepParams, reader: Reader) -> dict[str, Any]:
+    everybody = goals.exposed_profiles(
+        reader, goal, datetime.now(UTC), after=cursor_profile_id(params)
+    )
+    return profile_page(reader, everybody, 2, params)

@@ -9,14 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from application.ledger.tables.keys import KeyKind
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed, answered
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 from interfaces.service import Service
 
 
-class NewKey(BaseModel):
+class KeyCreate(BaseModel):
     """What key to make."""
 
     model_config = ConfigDict(extra="forbid")
@@ -24,7 +30,7 @@ class NewKey(BaseModel):
     kind: KeyKind = Field(description="write: ingest only. read: queries only. admin: everything.")
 
 
-class MadeKey(BaseModel):
+class KeyWithSecret(BaseModel):
     """A key that was just made."""
 
     id: str
@@ -32,7 +38,7 @@ class MadeKey(BaseModel):
     key: str = Field(description="The key itself, shown this once: only a hash of it is kept.")
 
 
-class KnownKey(BaseModel):
+class KeyInfo(BaseModel):
     """A key as it is known afterwards."""
 
     id: str
@@ -42,19 +48,19 @@ class KnownKey(BaseModel):
     revoked_at: Instant | None
 
 
-class KeyList(Listed):
+class KeyList(Page):
     """The workspace's keys, oldest first."""
 
-    keys: list[KnownKey]
+    keys: list[KeyInfo]
 
 
-class KeyParams(BaseModel):
+class KeyPath(BaseModel):
     """Which key."""
 
     id: str = Field(max_length=100)
 
 
-class KnownWorkspace(BaseModel):
+class Workspace(BaseModel):
     """A workspace."""
 
     id: int
@@ -62,59 +68,63 @@ class KnownWorkspace(BaseModel):
     created_at: Instant
 
 
-class WorkspaceList(Listed):
+class WorkspaceList(Page):
     """The workspaces that the key may see: its own."""
 
-    workspaces: list[KnownWorkspace]
+    workspaces: list[Workspace]
 
 
-def access(service: Service) -> APIRouter:
+def key_routes(service: Service) -> APIRouter:
     """Return the routes of whoever administers the workspace."""
     routes = APIRouter(
         tags=["access"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_nothing = reader(Nothing, "/v1/keys")
-    read_key = reader(KeyParams, "/v1/keys/{id}")
+    read_nothing = params_reader(NoParams, "/v1/keys")
+    read_key = params_reader(KeyPath, "/v1/keys/{id}")
 
     @routes.get(
         "/v1/keys",
         summary="The workspace's keys, revoked ones too",
         operation_id="get_keys",
         response_model=KeyList,
-        responses=documented(400, 401, 403, 503),
+        responses=error_responses(400, 401, 403, 503),
     )
-    async def listed(request: Request) -> Response:
+    async def list_keys(request: Request) -> Response:
         read_nothing(request)
-        return answered(await run_in_threadpool(_keys, service, key_of(request).workspace))
+        return json_response(
+            await run_in_threadpool(_list_keys, service, authenticated_key(request).workspace)
+        )
 
     @routes.post(
         "/v1/keys",
         status_code=201,
         summary="Make a key; its text is in this answer and never again",
         operation_id="create_key",
-        response_model=MadeKey,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(NewKey),
+        response_model=KeyWithSecret,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(KeyCreate),
     )
-    async def create(request: Request) -> Response:
+    async def create_key(request: Request) -> Response:
         read_nothing(request)
-        wanted = await body_of(request, NewKey)
-        made = await run_in_threadpool(service.keys.create, key_of(request).workspace, wanted.kind)
-        return answered(MadeKey(id=made.id, kind=made.kind, key=made.text), 201)
+        wanted = await parse_body(request, KeyCreate)
+        made = await run_in_threadpool(
+            service.keys.create, authenticated_key(request).workspace, wanted.kind
+        )
+        return json_response(KeyWithSecret(id=made.id, kind=made.kind, key=made.text), 201)
 
     @routes.delete(
         "/v1/keys/{id}",  # noqa: FAST003 - read by `read_key`
         status_code=204,
         summary="Make a key useless within five seconds",
         operation_id="revoke_key",
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(KeyParams, "/v1/keys/{id}"),
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=openapi_parameters(KeyPath, "/v1/keys/{id}"),
     )
-    async def revoke(request: Request) -> Response:
+    async def revoke_key(request: Request) -> Response:
         asked = read_key(request)
-        await run_in_threadpool(service.keys.revoke, key_of(request).workspace, asked.id)
+        await run_in_threadpool(service.keys.revoke, authenticated_key(request).workspace, asked.id)
         return Response(status_code=204)
 
     @routes.get(
@@ -122,29 +132,31 @@ def access(service: Service) -> APIRouter:
         summary="The key's own workspace",
         operation_id="get_workspaces",
         response_model=WorkspaceList,
-        responses=documented(400, 401, 403, 503),
+        responses=error_responses(400, 401, 403, 503),
     )
-    async def workspaces(request: Request) -> Response:
+    async def list_workspaces(request: Request) -> Response:
         read_nothing(request)
-        return answered(await run_in_threadpool(_workspaces, service, key_of(request).workspace))
+        return json_response(
+            await run_in_threadpool(_list_workspaces, service, authenticated_key(request).workspace)
+        )
 
     return routes
 
 
-def _keys(service: Service, workspace: int) -> KeyList:
+def _list_keys(service: Service, workspace: int) -> KeyList:
     return KeyList(
         keys=[
-            KnownKey.model_validate(row, from_attributes=True)
+            KeyInfo.model_validate(row, from_attributes=True)
             for row in service.keys.list(workspace)
         ],
         projected_to=service.ledger.heads().get(workspace, 0),
     )
 
 
-def _workspaces(service: Service, workspace: int) -> WorkspaceList:
+def _list_workspaces(service: Service, workspace: int) -> WorkspaceList:
     return WorkspaceList(
         workspaces=[
-            KnownWorkspace.model_validate(row, from_attributes=True)
+            Workspace.model_validate(row, from_attributes=True)
             for row in service.workspaces.list()
             if row.id == workspace
         ],

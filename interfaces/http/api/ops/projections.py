@@ -11,27 +11,33 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from interfaces.http.api.ops.status import ReadModel
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, answered
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
-from interfaces.http.projection_health import Watch
+from interfaces.http.api.ops.status import ReadModelStatus
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, json_response
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
+from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
-from projections.rebuild.lifecycle import Lifecycle
-from projections.rebuild.progress import Build as LastBuild
-from projections.rebuild.tables import Kind, State
+from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.progress import BuildProgress as LastBuild
+from projections.rebuild.tables import BuildKind, BuildState
 
 PATH = "/v1/projections/{name}"
 
 
-class Which(BaseModel):
+class ProjectionPath(BaseModel):
     """Which read model."""
 
     name: str = Field(max_length=100, description="As `GET /v1/projections` lists it.")
 
 
-class Anew(BaseModel):
+class RebuildRequest(BaseModel):
     """How to build."""
 
     model_config = ConfigDict(extra="forbid")
@@ -39,7 +45,7 @@ class Anew(BaseModel):
     anew: bool = Field(False, description="Do not go on with what a cancelled build left.")
 
 
-class Stop(BaseModel):
+class CancelBuildRequest(BaseModel):
     """How to stop."""
 
     model_config = ConfigDict(extra="forbid")
@@ -47,11 +53,11 @@ class Stop(BaseModel):
     discard: bool = Field(False, description="Drop what it has built, too.")
 
 
-class Build(BaseModel):
+class ReadModelBuild(BaseModel):
     """The last build of a read model, over all workspaces."""
 
-    kind: Kind
-    state: State
+    kind: BuildKind
+    state: BuildState
     events: int = Field(description="Events taken.")
     total: int = Field(description="Events that the tables that answer have taken.")
     events_per_second: float
@@ -64,73 +70,83 @@ class Build(BaseModel):
     )
 
 
-class Built(ReadModel):
+class ReadModelDetail(ReadModelStatus):
     """A read model, and its last build."""
 
-    build: Build | None
+    build: ReadModelBuild | None
 
 
-class Projections(BaseModel):
+class ReadModelList(BaseModel):
     """The read models."""
 
-    projections: list[Built]
+    projections: list[ReadModelDetail]
 
 
-def projections(service: Service, watch: Watch) -> APIRouter:
+def projection_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
     """Return the routes by which read models are looked after."""
-    lifecycle = Lifecycle(service.projector)
+    lifecycle = RebuildService(service.projector)
     routes = APIRouter(
         tags=["operations"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_nothing, read_which = reader(Nothing, "/v1/projections"), reader(Which, PATH)
+    read_nothing, read_which = (
+        params_reader(NoParams, "/v1/projections"),
+        params_reader(ProjectionPath, PATH),
+    )
 
-    def look(workspace: int) -> Projections:
-        builds = lifecycle.look()
-        return Projections(
+    def list_read_models(workspace: int) -> ReadModelList:
+        builds = lifecycle.status()
+        return ReadModelList(
             projections=[
-                Built(
-                    **ReadModel.model_validate(it, from_attributes=True).model_dump(),
-                    build=_shown(builds.get(it.name)),
+                ReadModelDetail(
+                    **ReadModelStatus.model_validate(it, from_attributes=True).model_dump(),
+                    build=_to_build(builds.get(it.name)),
                 )
-                for it in watch.look(workspace)
+                for it in watch.health(workspace)
             ]
         )
 
-    def ask(workspace: int, name: str, kind: Kind, *, anew: bool = False) -> Projections:
-        lifecycle.ask([name], kind, anew=anew)
-        return look(workspace)
+    def request_build(
+        workspace: int, name: str, kind: BuildKind, *, anew: bool = False
+    ) -> ReadModelList:
+        lifecycle.request([name], kind, restart=anew)
+        return list_read_models(workspace)
 
-    def cancel(workspace: int, name: str, *, discard: bool) -> Projections:
+    def cancel_build(workspace: int, name: str, *, discard: bool) -> ReadModelList:
         lifecycle.cancel(name, discard=discard)
-        return look(workspace)
+        return list_read_models(workspace)
 
     @routes.get(
         "/v1/projections",
         summary="Each read model's position, lag and movement, and how far its last build is",
         operation_id="list_projections",
-        response_model=Projections,
-        responses=documented(400, 401, 403, 503),
+        response_model=ReadModelList,
+        responses=error_responses(400, 401, 403, 503),
     )
-    async def list_all(request: Request) -> Response:
+    async def list_projections(request: Request) -> Response:
         read_nothing(request)
-        return answered(await run_in_threadpool(look, key_of(request).workspace))
+        return json_response(
+            await run_in_threadpool(list_read_models, authenticated_key(request).workspace)
+        )
 
     @routes.post(
         f"{PATH}/rebuild",
         status_code=202,
         summary="Have a worker build a read model anew; it replaces the old one once it has caught up",
         operation_id="rebuild_projection",
-        response_model=Projections,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=body(Anew) | parameters(Which, PATH),
+        response_model=ReadModelList,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=openapi_body(RebuildRequest) | openapi_parameters(ProjectionPath, PATH),
     )
-    async def rebuild(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Anew)
-        act = partial(ask, anew=asked.anew)
-        return answered(
-            await run_in_threadpool(act, key_of(request).workspace, which.name, "rebuild"), 202
+    async def rebuild_projection(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, RebuildRequest)
+        act = partial(request_build, anew=asked.anew)
+        return json_response(
+            await run_in_threadpool(
+                act, authenticated_key(request).workspace, which.name, "rebuild"
+            ),
+            202,
         )
 
     @routes.post(
@@ -138,32 +154,37 @@ def projections(service: Service, watch: Watch) -> APIRouter:
         status_code=202,
         summary="Have a worker build a read model aside and compare each row with those that answer",
         operation_id="verify_projection",
-        response_model=Projections,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=body(Nothing) | parameters(Which, PATH),
+        response_model=ReadModelList,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=openapi_body(NoParams) | openapi_parameters(ProjectionPath, PATH),
     )
-    async def verify(request: Request) -> Response:
+    async def verify_projection(request: Request) -> Response:
         which = read_which(request)
-        await body_of(request, Nothing)
-        return answered(
-            await run_in_threadpool(ask, key_of(request).workspace, which.name, "verify"), 202
+        await parse_body(request, NoParams)
+        return json_response(
+            await run_in_threadpool(
+                request_build, authenticated_key(request).workspace, which.name, "verify"
+            ),
+            202,
         )
 
     @routes.post(
         f"{PATH}/cancel",
         summary="Stop a build, whoever works on it; asked for again, it goes on where it stood",
         operation_id="cancel_projection",
-        response_model=Projections,
-        responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(Stop) | parameters(Which, PATH),
+        response_model=ReadModelList,
+        responses=error_responses(400, 401, 403, 404, 413, 503),
+        openapi_extra=openapi_body(CancelBuildRequest) | openapi_parameters(ProjectionPath, PATH),
     )
-    async def stop(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Stop)
-        act = partial(cancel, discard=asked.discard)
-        return answered(await run_in_threadpool(act, key_of(request).workspace, which.name))
+    async def cancel_projection(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, CancelBuildRequest)
+        act = partial(cancel_build, discard=asked.discard)
+        return json_response(
+            await run_in_threadpool(act, authenticated_key(request).workspace, which.name)
+        )
 
     return routes
 
 
-def _shown(build: LastBuild | None) -> Build | None:
-    return None if build is None else Build.model_validate(build, from_attributes=True)
+def _to_build(build: LastBuild | None) -> ReadModelBuild | None:
+    return None if build is None else ReadModelBuild.model_validate(build, from_attributes=True)

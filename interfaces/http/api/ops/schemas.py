@@ -10,19 +10,19 @@ from domain.conditions import CONDITIONS, schema
 from domain.rules import schema as rules
 
 
-def schemas() -> APIRouter:
+def schema_routes() -> APIRouter:
     """Return the routes of the published schemas."""
     routes = APIRouter(redirect_slashes=False)
-    condition = msgspec.json.encode(schema.document(CONDITIONS))
+    condition = msgspec.json.encode(schema.schema_document(CONDITIONS))
 
     @routes.get("/v1/schemas/condition", include_in_schema=False)
-    async def condition_schema() -> Response:
+    async def get_condition_schema() -> Response:
         return Response(condition, media_type="application/schema+json")
 
     rule = msgspec.json.encode(rules.document())
 
     @routes.get("/v1/schemas/rule", include_in_schema=False)
-    async def rule_schema() -> Response:
+    async def get_rule_schema() -> Response:
         return Response(rule, media_type="application/schema+json")
 
     return routes

@@ -15,15 +15,15 @@ from starlette.responses import Response
 
 from application.ledger.tables.rejected import RejectedRow
 from domain.core.errors import InvalidRequest
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed, answered
-from interfaces.http.kit.params import Nothing, parameters, reader
-from interfaces.http.projection_health import Movement, Watch
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.params import NoParams, openapi_parameters, params_reader
+from interfaces.http.projection_health import Movement, ProjectionMonitor
 from interfaces.service import Service
 
 
-class ReadModel(BaseModel):
+class ReadModelStatus(BaseModel):
     """How far one read model is."""
 
     name: str
@@ -40,14 +40,14 @@ class ReadModel(BaseModel):
     )
 
 
-class Status(BaseModel):
+class WorkspaceStatus(BaseModel):
     """How one workspace's ledger and read models are."""
 
     head: int = Field(description="Last position of the workspace's ledger.")
-    projections: list[ReadModel]
+    projections: list[ReadModelStatus]
 
 
-class RejectedParams(BaseModel):
+class RejectedMessageParams(BaseModel):
     """Which refusals."""
 
     code: str | None = Field(None, max_length=200, description="Only refusals for this reason.")
@@ -56,7 +56,7 @@ class RejectedParams(BaseModel):
     limit: Annotated[int, Field(ge=1, le=100, description="Most rows on a page.")] = 50
 
 
-class Rejected(BaseModel):
+class RejectedMessage(BaseModel):
     """Something that could not be accepted, as it came."""
 
     id: UUID
@@ -72,90 +72,100 @@ class Rejected(BaseModel):
     )
 
 
-class RejectedList(Listed):
+class RejectedMessageList(Page):
     """Refusals, newest first."""
 
-    rejected: list[Rejected]
+    rejected: list[RejectedMessage]
 
 
-def operations(service: Service, watch: Watch) -> APIRouter:
+def status_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
     """Return the routes of an operator who has a key of the workspace."""
     routes = APIRouter(
         tags=["operations"],
-        dependencies=[Security(allow(service.keys, "read", "admin"))],
+        dependencies=[Security(require_key(service.keys, "read", "admin"))],
         redirect_slashes=False,
     )
-    read_nothing = reader(Nothing, "/v1/status")
-    read_rejected = reader(RejectedParams, "/v1/rejected")
+    read_nothing = params_reader(NoParams, "/v1/status")
+    read_rejected = params_reader(RejectedMessageParams, "/v1/rejected")
 
     @routes.get(
         "/v1/status",
         summary="Head of the ledger, and each read model's position, lag and movement",
         operation_id="get_status",
-        response_model=Status,
-        responses=documented(400, 401, 403, 503),
+        response_model=WorkspaceStatus,
+        responses=error_responses(400, 401, 403, 503),
     )
-    async def status(request: Request) -> Response:
+    async def get_status(request: Request) -> Response:
         read_nothing(request)
-        return answered(await run_in_threadpool(_status, service, watch, key_of(request).workspace))
+        return json_response(
+            await run_in_threadpool(
+                _workspace_status, service, watch, authenticated_key(request).workspace
+            )
+        )
 
     @routes.get(
         "/v1/rejected",
         summary="What could not be accepted, with the reason and the bytes as they came",
         operation_id="get_rejected",
-        response_model=RejectedList,
-        responses=documented(400, 401, 403, 503),
-        openapi_extra=parameters(RejectedParams, "/v1/rejected"),
+        response_model=RejectedMessageList,
+        responses=error_responses(400, 401, 403, 503),
+        openapi_extra=openapi_parameters(RejectedMessageParams, "/v1/rejected"),
     )
-    async def rejected(request: Request) -> Response:
+    async def list_rejected(request: Request) -> Response:
         asked = read_rejected(request)
-        return answered(
-            await run_in_threadpool(_rejected, service, key_of(request).workspace, asked)
+        return json_response(
+            await run_in_threadpool(
+                _list_rejected, service, authenticated_key(request).workspace, asked
+            )
         )
 
     return routes
 
 
-def _status(service: Service, watch: Watch, workspace: int) -> Status:
-    models = watch.look(workspace)
-    return Status(
+def _workspace_status(
+    service: Service, watch: ProjectionMonitor, workspace: int
+) -> WorkspaceStatus:
+    models = watch.health(workspace)
+    return WorkspaceStatus(
         head=models[0].head if models else service.ledger.heads().get(workspace, 0),
-        projections=[ReadModel.model_validate(it, from_attributes=True) for it in models],
+        projections=[ReadModelStatus.model_validate(it, from_attributes=True) for it in models],
     )
 
 
-def _rejected(service: Service, workspace: int, asked: RejectedParams) -> RejectedList:
+def _list_rejected(
+    service: Service, workspace: int, params: RejectedMessageParams
+) -> RejectedMessageList:
     # Before the rows: whatever was refused by then is among them.
     head = service.ledger.heads().get(workspace, 0)
-    rows = service.ledger.rejected(
+    rows = service.ledger.list_rejected(
         workspace,
-        code=asked.code,
-        source=asked.source,
-        before=_before(asked.cursor) if asked.cursor is not None else None,
-        limit=asked.limit + 1,
+        code=params.code,
+        source=params.source,
+        before=_decode_cursor(params.cursor) if params.cursor is not None else None,
+        limit=params.limit + 1,
     )
-    page = rows[: asked.limit]
-    return RejectedList(
-        rejected=[_shown(row) for row in page],
-        next=_cursor(page[-1]) if len(rows) > len(page) else None,
+    page = rows[: params.limit]
+    return RejectedMessageList(
+        rejected=[_to_rejected_message(row) for row in page],
+        next=_encode_cursor(page[-1]) if len(rows) > len(page) else None,
         projected_to=head,
     )
 
 
-def _shown(row: RejectedRow) -> Rejected:
+def _to_rejected_message(row: RejectedRow) -> RejectedMessage:
     try:
         raw, encoding = row.raw.decode(), "utf-8"
     except UnicodeDecodeError:
         raw, encoding = b64encode(row.raw).decode(), "base64"
     shown = row._asdict() | {"raw": raw, "raw_encoding": encoding}
-    return Rejected.model_validate(shown)
+    return RejectedMessage.model_validate(shown)
 
 
-def _cursor(row: RejectedRow) -> str:
+def _encode_cursor(row: RejectedRow) -> str:
     return urlsafe_b64encode(f"{row.received_at.isoformat()} {row.id}".encode()).decode()
 
 
-def _before(cursor: str) -> tuple[datetime, UUID]:
+def _decode_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
         at, _, row = urlsafe_b64decode(cursor).decode().partition(" ")
         before = datetime.fromisoformat(at), UUID(row)

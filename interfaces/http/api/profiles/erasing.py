@@ -14,16 +14,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.ledger.tables.keys import Key
-from application.profiles.erasing import Decision, Receipt, Whom
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed, answered
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
+from application.ledger.tables.keys import ApiKey
+from application.profiles.erasing import ErasureContext, ErasureResult, ProfileReference
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 from interfaces.service import Service
 from projections.kit import references
 
-Reason = Annotated[
+ErasureReason = Annotated[
     str,
     Field(
         max_length=500,
@@ -32,41 +38,41 @@ Reason = Annotated[
 ]
 
 
-class OfProfile(BaseModel):
+class ErasurePath(BaseModel):
     """Whom to erase."""
 
     ref: str = Field(max_length=2000)
 
 
-class Erase(BaseModel):
+class EraseRequest(BaseModel):
     """How to erase them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason = ""
+    reason: ErasureReason = ""
     suppress: bool = Field(False, description="Also ignore what is sent about them from now on.")
 
 
-class Suppress(BaseModel):
+class SuppressRequest(BaseModel):
     """Whom to suppress."""
 
     model_config = ConfigDict(extra="forbid")
 
     profile: str = Field(max_length=2000, description="The id of a known profile, or `kind:value`.")
-    reason: Reason = ""
+    reason: ErasureReason = ""
     erase: bool = Field(True, description="Also erase what is recorded of them.")
 
 
-class Unsuppress(BaseModel):
+class UnsuppressRequest(BaseModel):
     """Whom to record again."""
 
     model_config = ConfigDict(extra="forbid")
 
     profile: str = Field(max_length=2000, description="Any profile id or `kind:value` of theirs.")
-    reason: Reason = ""
+    reason: ErasureReason = ""
 
 
-class Done(BaseModel):
+class ProfileErasureResult(BaseModel):
     """What was done, complete when it is answered."""
 
     position: int = Field(description="The ledger's last position after it.")
@@ -77,7 +83,7 @@ class Done(BaseModel):
     suppressed: bool = Field(description="Whether what is sent about them is ignored from now on.")
 
 
-class Suppressed(BaseModel):
+class SuppressedProfile(BaseModel):
     """A person whose messages are ignored."""
 
     profile_id: UUID
@@ -85,109 +91,122 @@ class Suppressed(BaseModel):
     streams: int = Field(description="How many identifiers that concerns.")
 
 
-class SuppressedList(Listed):
+class SuppressedProfileList(Page):
     """The people whose messages are ignored, in the order of their ids."""
 
-    suppressions: list[Suppressed]
+    suppressions: list[SuppressedProfile]
     count: int = Field(description="How many there are, on all pages.")
 
 
-class ListParams(BaseModel):
+class SuppressionListParams(BaseModel):
     """Which page."""
 
     cursor: UUID | None = Field(None, description="`next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=1000, description="Most rows on a page.")] = 50
 
 
-def erasing(service: Service) -> APIRouter:
+def erasure_routes(service: Service) -> APIRouter:
     """Return the routes by which a person is erased or suppressed."""
     routes = APIRouter(
         tags=["erasure"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_whom = reader(OfProfile, "/v1/profiles/{ref}")
-    read_nothing = reader(Nothing, "/v1/profiles/suppress")
-    read_list = reader(ListParams, "/v1/suppressions")
+    read_whom = params_reader(ErasurePath, "/v1/profiles/{ref}")
+    read_nothing = params_reader(NoParams, "/v1/profiles/suppress")
+    read_list = params_reader(SuppressionListParams, "/v1/suppressions")
 
     @routes.delete(
         "/v1/profiles/{ref}",  # noqa: FAST003 - read by `read_whom`
         summary="Erase a person: from the ledger and every read model, for good",
         operation_id="erase_profile",
-        response_model=Done,
-        responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=parameters(OfProfile, "/v1/profiles/{ref}") | body(Erase),
+        response_model=ProfileErasureResult,
+        responses=error_responses(400, 401, 403, 404, 413, 503),
+        openapi_extra=openapi_parameters(ErasurePath, "/v1/profiles/{ref}")
+        | openapi_body(EraseRequest),
     )
-    async def erase(request: Request) -> Response:
-        whom, asked = read_whom(request), await body_of(request, Erase)
-        act = partial(service.erasing.erase, suppress=asked.suppress)
-        return await run_in_threadpool(_done, act, key_of(request), whom.ref, asked.reason)
+    async def erase_profile(request: Request) -> Response:
+        whom, asked = read_whom(request), await parse_body(request, EraseRequest)
+        act = partial(service.erasure.erase, suppress=asked.suppress)
+        return await run_in_threadpool(
+            _run_command, act, authenticated_key(request), whom.ref, asked.reason
+        )
 
     @routes.post(
         "/v1/profiles/suppress",
         summary="Ignore what is sent about a person from now on, and erase what is recorded",
         operation_id="suppress_profile",
-        response_model=Done,
-        responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(Suppress),
+        response_model=ProfileErasureResult,
+        responses=error_responses(400, 401, 403, 404, 413, 503),
+        openapi_extra=openapi_body(SuppressRequest),
     )
-    async def suppress(request: Request) -> Response:
+    async def suppress_profile(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Suppress)
-        whole = partial(service.erasing.erase, suppress=True)
-        act = whole if asked.erase else service.erasing.suppress
-        return await run_in_threadpool(_done, act, key_of(request), asked.profile, asked.reason)
+        asked = await parse_body(request, SuppressRequest)
+        whole = partial(service.erasure.erase, suppress=True)
+        act = whole if asked.erase else service.erasure.suppress
+        return await run_in_threadpool(
+            _run_command, act, authenticated_key(request), asked.profile, asked.reason
+        )
 
     @routes.post(
         "/v1/profiles/unsuppress",
         summary="Record again what is sent about a person; what was erased stays so",
         operation_id="unsuppress_profile",
-        response_model=Done,
-        responses=documented(400, 401, 403, 404, 413, 503),
-        openapi_extra=body(Unsuppress),
+        response_model=ProfileErasureResult,
+        responses=error_responses(400, 401, 403, 404, 413, 503),
+        openapi_extra=openapi_body(UnsuppressRequest),
     )
-    async def unsuppress(request: Request) -> Response:
+    async def unsuppress_profile(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Unsuppress)
-        act = service.erasing.lift
-        return await run_in_threadpool(_done, act, key_of(request), asked.profile, asked.reason)
+        asked = await parse_body(request, UnsuppressRequest)
+        act = service.erasure.lift_suppression
+        return await run_in_threadpool(
+            _run_command, act, authenticated_key(request), asked.profile, asked.reason
+        )
 
     @routes.get(
         "/v1/suppressions",
         summary="The people whose messages are ignored: ids only, for nothing else is kept",
         operation_id="get_suppressions",
-        response_model=SuppressedList,
-        responses=documented(400, 401, 403, 503),
-        openapi_extra=parameters(ListParams, "/v1/suppressions"),
+        response_model=SuppressedProfileList,
+        responses=error_responses(400, 401, 403, 503),
+        openapi_extra=openapi_parameters(SuppressionListParams, "/v1/suppressions"),
     )
-    async def listed(request: Request) -> Response:
-        asked, workspace = read_list(request), key_of(request).workspace
-        return answered(await run_in_threadpool(_suppressions, service, workspace, asked))
+    async def list_suppressions(request: Request) -> Response:
+        asked, workspace = read_list(request), authenticated_key(request).workspace
+        return json_response(await run_in_threadpool(_list_suppressions, service, workspace, asked))
 
     return routes
 
 
-def _done(
-    act: Callable[[int, Whom, Decision], Receipt],
-    key: Key,
+def _run_command(
+    command: Callable[[int, ProfileReference, ErasureContext], ErasureResult],
+    key: ApiKey,
     reference: str,
     reason: str,
 ) -> Response:
-    receipt = act(
-        key.workspace, references.read(reference), Decision(datetime.now(UTC), key.id, reason)
+    receipt = command(
+        key.workspace,
+        references.parse_reference(reference),
+        ErasureContext(datetime.now(UTC), key.id, reason),
     )
-    return answered(Done.model_validate(receipt._asdict()))
+    return json_response(ProfileErasureResult.model_validate(receipt._asdict()))
 
 
-def _suppressions(service: Service, workspace: int, asked: ListParams) -> SuppressedList:
+def _list_suppressions(
+    service: Service, workspace: int, params: SuppressionListParams
+) -> SuppressedProfileList:
     head = service.ledger.heads().get(workspace, 0)
-    after = asked.cursor or UUID(int=0)
-    count, rows = service.ledger.suppressions(workspace, after, asked.limit + 1)
+    after = params.cursor or UUID(int=0)
+    count, rows = service.ledger.list_suppressions(workspace, after, params.limit + 1)
     page = [
-        Suppressed(profile_id=it.person, suppressed_at=it.suppressed_at, streams=it.streams)
-        for it in rows[: asked.limit]
+        SuppressedProfile(
+            profile_id=it.profile_id, suppressed_at=it.suppressed_at, streams=it.streams
+        )
+        for it in rows[: params.limit]
     ]
-    return SuppressedList(
+    return SuppressedProfileList(
         suppressions=page,
         count=count,
         next=str(page[-1].profile_id) if len(rows) > len(page) else None,

@@ -18,51 +18,53 @@ from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
 from domain.core.errors import NotFound
 from domain.events.events import MessageEvent
-from domain.events.recorded import Recorded
+from domain.events.recorded import RecordedEvent
 from domain.profiles import diff as profile_diff
-from domain.profiles.as_of import Past, Place
+from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 from domain.profiles.state import ProfileState
-from interfaces.http.api.profiles.export import export
+from interfaces.http.api.profiles.export import export_lines
 from interfaces.http.kit import event_json
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed
-from interfaces.http.kit.params import parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors, instants, received, references, shown_profile
-from projections.kit.shown_profile import ShownPlace
+from projections.kit.shown_profile import AsOfPoint
 
 NDJSON = "application/x-ndjson"
 
-Ref = Annotated[str, Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")]
+ProfileRef = Annotated[
+    str, Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
+]
 
-WHEN = "A position of the ledger, or an instant (a date or time without offset is UTC)"
+POINT_IN_TIME = "A position of the ledger, or an instant (a date or time without offset is UTC)"
 
 
-class OfProfile(BaseModel):
+class ProfilePath(BaseModel):
     """Whose."""
 
-    ref: Ref
+    ref: ProfileRef
 
 
-class HistoryParams(OfProfile):
+class ProfileHistoryParams(ProfilePath):
     """Whose, and which page."""
 
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=500, description="Most events on a page.")] = 50
 
 
-class DiffParams(OfProfile):
+class ProfileDiffParams(ProfilePath):
     """Whose, and between which places."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    from_: str = Field(alias="from", max_length=100, description=WHEN)
-    to: str | None = Field(None, max_length=100, description=f"{WHEN}; now, if left out")
+    from_: str = Field(alias="from", max_length=100, description=POINT_IN_TIME)
+    to: str | None = Field(None, max_length=100, description=f"{POINT_IN_TIME}; now, if left out")
 
 
-class RawEvent(BaseModel):
+class LedgerEvent(BaseModel):
     """An event of the ledger as it is."""
 
     position: int
@@ -78,13 +80,13 @@ class RawEvent(BaseModel):
     data: dict[str, Any] | None = Field(description="What it says.")
 
 
-class History(Listed):
+class ProfileHistory(Page):
     """A page of a person's events, in the order in which the ledger took them."""
 
-    history: list[RawEvent]
+    history: list[LedgerEvent]
 
 
-class Change(BaseModel):
+class ProfileDiffEntry(BaseModel):
     """One thing that was added, changed or removed."""
 
     key: str
@@ -93,76 +95,78 @@ class Change(BaseModel):
     after: Any
 
 
-class Diff(BaseModel):
+class ProfileDiff(BaseModel):
     """What changed of a person."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     id: UUID
-    from_: ShownPlace | None = Field(alias="from", description="Null: before the first event.")
-    to: ShownPlace
-    identifiers: list[Change]
-    attributes: list[Change]
-    tags: list[Change]
-    contacts: list[Change]
-    groups: list[Change]
-    devices: list[Change]
+    from_: AsOfPoint | None = Field(alias="from", description="Null: before the first event.")
+    to: AsOfPoint
+    identifiers: list[ProfileDiffEntry]
+    attributes: list[ProfileDiffEntry]
+    tags: list[ProfileDiffEntry]
+    contacts: list[ProfileDiffEntry]
+    groups: list[ProfileDiffEntry]
+    devices: list[ProfileDiffEntry]
 
 
-Asked = TypeVar("Asked", bound=OfProfile)
+ParamsT = TypeVar("ParamsT", bound=ProfilePath)
 
 
-def past(service: Service) -> APIRouter:
+def profile_history_routes(service: Service) -> APIRouter:
     """Return the routes that ask the ledger about one person."""
     routes = APIRouter(
         tags=["past"],
-        dependencies=[Security(allow(service.keys, "read", "admin"))],
+        dependencies=[Security(require_key(service.keys, "read", "admin"))],
         redirect_slashes=False,
     )
-    turns = Turns()
+    turns = ConcurrencyLimit()
 
-    def add(
+    def add_route(
         path: str,
-        params: type[Asked],
-        answer: Callable[[Ledger, int, Asked], Response],
+        params: type[ParamsT],
+        answer: Callable[[Ledger, int, ParamsT], Response],
         *,
         responses: Mapping[int | str, dict[str, Any]] = MappingProxyType({}),
         **described: Any,
     ) -> None:
-        read = reader(params, path)
+        read = params_reader(params, path)
 
         async def endpoint(request: Request) -> Response:
             asked = read(request)
-            return await turns.take(answer, service.ledger, key_of(request).workspace, asked)
+            return await turns.run(
+                answer, service.ledger, authenticated_key(request).workspace, asked
+            )
 
         routes.add_api_route(
             f"/v1{path}",
             endpoint,
             methods=["GET"],
             operation_id=re.sub(r"\W+", "_", f"get{path}"),
-            responses={**documented(400, 401, 403, 404, 503), **responses},
-            openapi_extra=parameters(params, path),
+            responses={**error_responses(400, 401, 403, 404, 503), **responses},
+            openapi_extra=openapi_parameters(params, path),
             **described,
         )
 
-    add(
+    add_route(
         "/profiles/{ref}/history",
-        HistoryParams,
-        _history,
+        ProfileHistoryParams,
+        _list_history,
         summary="List a person's events as the ledger holds them, oldest first",
-        response_model=History,
+        response_model=ProfileHistory,
     )
-    add(
+    add_route(
         "/profiles/{ref}/diff",
-        DiffParams,
-        _diff,
+        ProfileDiffParams,
+        _diff_profile,
         summary="Show what changed of a profile between two places of the ledger",
-        response_model=Diff,
+        response_model=ProfileDiff,
     )
-    add(
+    add_route(
         "/profiles/{ref}/export",
-        OfProfile,
-        _export,
+        ProfilePath,
+        _export_profile,
         summary="Export all that the ledger holds of a person, one JSON object a line",
         response_class=StreamingResponse,
         responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
@@ -170,79 +174,82 @@ def past(service: Service) -> APIRouter:
     return routes
 
 
-def _history(ledger: Ledger, workspace: int, asked: HistoryParams) -> Response:
-    after = 0 if asked.cursor is None else cursors.position(asked.cursor)
-    stream = _stream(ledger, workspace, asked)
-    place = ledger.place(workspace) or _unknown(asked)
-    streams = ledger.person(workspace, stream, place.position).streams
-    found = ledger.history(
-        workspace, streams, after=after, until=place.position, limit=asked.limit + 1
+def _list_history(ledger: Ledger, workspace: int, params: ProfileHistoryParams) -> Response:
+    after = 0 if params.cursor is None else cursors.decode_position(params.cursor)
+    stream = _resolve_stream(ledger, workspace, params)
+    place = ledger.point_at(workspace) or _raise_unknown_profile(params)
+    streams = ledger.profile(workspace, stream, place.position).streams
+    found = ledger.stream_events(
+        workspace, streams, after=after, until=place.position, limit=params.limit + 1
     )
     if not (found or after):
-        _unknown(asked)
-    page = found[: asked.limit]
-    return _answered(
+        _raise_unknown_profile(params)
+    page = found[: params.limit]
+    return _response(
         {
-            "history": [_raw(it) for it in page],
-            "next": cursors.after_position(page[-1].position) if len(found) > len(page) else None,
+            "history": [_ledger_event(it) for it in page],
+            "next": cursors.encode_position(page[-1].position) if len(found) > len(page) else None,
             "projected_to": place.position,
         }
     )
 
 
-def _raw(one: Recorded) -> dict[str, Any]:
-    event = one.event
+def _ledger_event(recorded: RecordedEvent) -> dict[str, Any]:
+    event = recorded.event
     if event is None:
-        return event_json.place_of(one) | {"cause": None, "data": None}
-    said = event_json.data_of(event)
+        return event_json.position_fields(recorded) | {"cause": None, "data": None}
+    said = event_json.data_fields(event)
     if isinstance(event, MessageEvent):
-        said["payload"] = received.as_json(event.payload)
-    return event_json.place_of(one) | {"cause": event_json.cause_of(event), "data": said}
+        said["payload"] = received.strict_json(event.payload)
+    return event_json.position_fields(recorded) | {
+        "cause": event_json.cause_fields(event),
+        "data": said,
+    }
 
 
-def _diff(ledger: Ledger, workspace: int, asked: DiffParams) -> Response:
-    since = instants.place(asked.from_, "from")
-    until = LATEST if asked.to is None else instants.place(asked.to, "to")
-    stream = _stream(ledger, workspace, asked)
-    before, after = (ledger.past(workspace, stream, it) for it in (since, until))
-    known = after or before or _unknown(asked)
-    changes = profile_diff.difference(_state(before), _state(after))
-    return _answered(
+def _diff_profile(ledger: Ledger, workspace: int, params: ProfileDiffParams) -> Response:
+    since = instants.parse_position_or_instant(params.from_, "from")
+    until = LATEST if params.to is None else instants.parse_position_or_instant(params.to, "to")
+    stream = _resolve_stream(ledger, workspace, params)
+    before, after = (ledger.profile_as_of(workspace, stream, it) for it in (since, until))
+    known = after or before or _raise_unknown_profile(params)
+    changes = profile_diff.diff_states(_state_or_empty(before), _state_or_empty(after))
+    return _response(
         {
-            "id": known.person.id,
-            "from": _place(ledger.place(workspace, since)),
-            "to": _place(ledger.place(workspace, until)),
+            "id": known.profile.id,
+            "from": _point_json(ledger.point_at(workspace, since)),
+            "to": _point_json(ledger.point_at(workspace, until)),
             **{kind: [it._asdict() for it in found] for kind, found in changes.items()},
         }
     )
 
 
-def _export(ledger: Ledger, workspace: int, asked: OfProfile) -> Response:
-    stream = _stream(ledger, workspace, asked)
-    found = ledger.past(workspace, stream, LATEST) or _unknown(asked)
-    name = f"profile-{found.person.id}.ndjson"
+def _export_profile(ledger: Ledger, workspace: int, params: ProfilePath) -> Response:
+    stream = _resolve_stream(ledger, workspace, params)
+    found = ledger.profile_as_of(workspace, stream, LATEST) or _raise_unknown_profile(params)
+    name = f"profile-{found.profile.id}.ndjson"
     return StreamingResponse(
-        export(ledger, workspace, found),
+        export_lines(ledger, workspace, found),
         media_type=NDJSON,
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-def _stream(ledger: Ledger, workspace: int, asked: OfProfile) -> UUID:
-    return references.stream(asked.ref, partial(ledger.stream_of, workspace))
+def _resolve_stream(ledger: Ledger, workspace: int, params: ProfilePath) -> UUID:
+    return references.resolve_stream(params.ref, partial(ledger.stream_of, workspace))
 
 
-def _state(past: Past | None) -> ProfileState:
-    return ProfileState() if past is None else past.state
+def _state_or_empty(profile: ProfileAsOf | None) -> ProfileState:
+    return ProfileState() if profile is None else profile.state
 
 
-def _place(place: Place | None) -> dict[str, Any] | None:
-    return None if place is None else shown_profile.place(place)
+def _point_json(point: LedgerPoint | None) -> dict[str, Any] | None:
+    return None if point is None else shown_profile.point_json(point)
 
 
-def _answered(answer: dict[str, Any]) -> Response:
-    return Response(event_json.encode(answer), media_type="application/json")
+def _response(answer: dict[str, Any]) -> Response:
+    return Response(event_json.encode_json(answer), media_type="application/json")
 
 
-def _unknown(asked: OfProfile) -> NoReturn:
-    raise NotFound(f"no profile {asked.ref!r} is known in this workspace", profile=asked.ref)
+def _raise_unknown_profile(params: ProfilePath) -> NoReturn:
+    raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)

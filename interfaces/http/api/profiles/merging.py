@@ -13,66 +13,68 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.profiles.merging import Decision, Merging, Outcome
+from application.profiles.merging import MergeContext, MergeResult, MergeService
 from domain.core.errors import NotFound
-from domain.events.message import Policy
-from domain.identity.resolved_profile import Person
+from domain.events.message import MergePolicy
+from domain.identity.resolved_profile import ResolvedProfile
 from interfaces.http.kit import event_json, idempotency
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
 from interfaces.service import Service
 from projections.kit import references
 
-Ref = Annotated[
+ProfileRef = Annotated[
     str, Field(max_length=2000, description="Profile id, or `user_id:u-1`, `anonymous_id:…`, …")
 ]
-Reason = Annotated[str, Field(min_length=1, max_length=500, description="Kept with the decision.")]
-DryRun = Annotated[bool, Field(description="Only say what it would come to.")]
+MergeReason = Annotated[
+    str, Field(min_length=1, max_length=500, description="Kept with the decision.")
+]
+DryRunFlag = Annotated[bool, Field(description="Only say what it would come to.")]
 
 
-class Merge(BaseModel):
+class MergeRequest(BaseModel):
     """Whom to make one person of."""
 
     model_config = ConfigDict(extra="forbid")
 
-    primary: Ref
-    secondary: Ref
-    reason: Reason
-    policy: Policy = Field(
+    primary: ProfileRef
+    secondary: ProfileRef
+    reason: MergeReason
+    policy: MergePolicy = Field(
         "latest",
         description="Whose word counts: `latest`, what was said last, whoever of them it was said of;"
         " `primary`, that of the primary, with gaps filled from what was said of the secondary.",
     )
-    dry_run: DryRun = False
+    dry_run: DryRunFlag = False
 
 
-class Unmerge(BaseModel):
+class UnmergeRequest(BaseModel):
     """What to take out of the profile that it is a part of."""
 
     model_config = ConfigDict(extra="forbid")
 
-    identifier: Ref
-    reason: Reason
-    dry_run: DryRun = False
+    identifier: ProfileRef
+    reason: MergeReason
+    dry_run: DryRunFlag = False
 
 
-class Name(BaseModel):
+class MergedIdentifier(BaseModel):
     """One name of a person."""
 
     kind: str
     value: str
 
 
-class Someone(BaseModel):
+class MergedProfile(BaseModel):
     """A profile by its names."""
 
     id: UUID
-    identifiers: list[Name] = Field(description="Strongest kind first.")
+    identifiers: list[MergedIdentifier] = Field(description="Strongest kind first.")
     absorbed: list[UUID] = Field(description="Other ids under which the profile is found.")
 
 
-class Difference(BaseModel):
+class MergeDiffEntry(BaseModel):
     """One thing that is added, changed or removed."""
 
     key: str
@@ -81,7 +83,7 @@ class Difference(BaseModel):
     after: Any
 
 
-class Decided(BaseModel):
+class ProfileMergeResult(BaseModel):
     """What a decision comes to."""
 
     changed: bool = Field(
@@ -90,88 +92,93 @@ class Decided(BaseModel):
     )
     dry_run: bool
     position: int | None = Field(description="The ledger's last position; null if not recorded.")
-    before: list[Someone] = Field(description="Of a merge, the primary first.")
-    after: list[Someone] = Field(description="Of an unmerge, the one with the identifier last.")
-    changes: dict[str, list[Difference]] = Field(
+    before: list[MergedProfile] = Field(description="Of a merge, the primary first.")
+    after: list[MergedProfile] = Field(
+        description="Of an unmerge, the one with the identifier last."
+    )
+    changes: dict[str, list[MergeDiffEntry]] = Field(
         description="From the first profile before to the first after: attributes, tags, …"
     )
 
 
-def merging(service: Service) -> APIRouter:
+def merge_routes(service: Service) -> APIRouter:
     """Return the routes by which somebody decides who is who."""
     routes = APIRouter(
         tags=["identity"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_nothing = reader(Nothing, "/v1/profiles/merge")
+    read_nothing = params_reader(NoParams, "/v1/profiles/merge")
 
     @routes.post(
         "/v1/profiles/merge",
         summary="Make one profile of two; an unmerge undoes it",
         operation_id="merge_profiles",
-        response_model=Decided,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=body(Merge) | {"parameters": [idempotency.HEADER]},
+        response_model=ProfileMergeResult,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=openapi_body(MergeRequest) | {"parameters": [idempotency.OPENAPI_PARAMETER]},
     )
-    async def merge(request: Request) -> Response:
+    async def merge_profiles(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Merge)
+        asked = await parse_body(request, MergeRequest)
 
-        def act(merging: Merging, workspace: int, stream_of: StreamOf) -> Outcome:
+        def act(merging: MergeService, workspace: int, stream_of: StreamResolver) -> MergeResult:
             return merging.merge(
                 workspace,
                 stream_of(asked.primary),
                 stream_of(asked.secondary),
-                _decision(request, asked.reason),
+                _command_context(request, asked.reason),
                 policy=asked.policy,
                 dry_run=asked.dry_run,
             )
 
-        return await _decided(service, request, act, dry_run=asked.dry_run)
+        return await _run_command(service, request, act, dry_run=asked.dry_run)
 
     @routes.post(
         "/v1/profiles/unmerge",
         summary="Take an identifier out of the profile that it is a part of",
         operation_id="unmerge_profile",
-        response_model=Decided,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=body(Unmerge) | {"parameters": [idempotency.HEADER]},
+        response_model=ProfileMergeResult,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=openapi_body(UnmergeRequest)
+        | {"parameters": [idempotency.OPENAPI_PARAMETER]},
     )
-    async def unmerge(request: Request) -> Response:
+    async def unmerge_profile(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Unmerge)
+        asked = await parse_body(request, UnmergeRequest)
 
-        def act(merging: Merging, workspace: int, stream_of: StreamOf) -> Outcome:
-            decision = _decision(request, asked.reason)
+        def act(merging: MergeService, workspace: int, stream_of: StreamResolver) -> MergeResult:
+            decision = _command_context(request, asked.reason)
             stream = stream_of(asked.identifier)
             return merging.unmerge(workspace, stream, decision, dry_run=asked.dry_run)
 
-        return await _decided(service, request, act, dry_run=asked.dry_run)
+        return await _run_command(service, request, act, dry_run=asked.dry_run)
 
     return routes
 
 
-StreamOf = Callable[[str], UUID]
+StreamResolver = Callable[[str], UUID]
 
 
-async def _decided(
+async def _run_command(
     service: Service,
     request: Request,
-    act: Callable[[Merging, int, StreamOf], Outcome],
+    command: Callable[[MergeService, int, StreamResolver], MergeResult],
     *,
     dry_run: bool,
 ) -> Response:
-    workspace = key_of(request).workspace
+    workspace = authenticated_key(request).workspace
     asked: dict[str, str] = {}
 
     def stream_of(reference: str) -> UUID:
-        stream = references.stream(reference, partial(service.ledger.stream_of, workspace))
+        stream = references.resolve_stream(reference, partial(service.ledger.stream_of, workspace))
         asked[str(stream)] = reference
         return stream
 
     try:
-        outcome = await run_in_threadpool(act, Merging(service.ledger), workspace, stream_of)
+        outcome = await run_in_threadpool(
+            command, MergeService(service.ledger), workspace, stream_of
+        )
     except NotFound as unknown:
         reference = asked[unknown.details["id"]]
         told = f"no profile {reference!r} is known in this workspace"
@@ -180,20 +187,22 @@ async def _decided(
         "changed": outcome.changed,
         "dry_run": dry_run,
         "position": outcome.position,
-        "before": [_someone(it) for it in outcome.before],
-        "after": [_someone(it) for it in outcome.after],
+        "before": [_profile_json(it) for it in outcome.before],
+        "after": [_profile_json(it) for it in outcome.after],
         "changes": {kind: [it._asdict() for it in all_] for kind, all_ in outcome.changes.items()},
     }
-    return Response(event_json.encode(answer), media_type="application/json")
+    return Response(event_json.encode_json(answer), media_type="application/json")
 
 
-def _decision(request: Request, reason: str) -> Decision:
-    return Decision(key_of(request).id, reason, idempotency.key_in(request) or str(uuid4()))
+def _command_context(request: Request, reason: str) -> MergeContext:
+    return MergeContext(
+        authenticated_key(request).id, reason, idempotency.idempotency_key(request) or str(uuid4())
+    )
 
 
-def _someone(person: Person) -> dict[str, Any]:
+def _profile_json(profile: ResolvedProfile) -> dict[str, Any]:
     return {
-        "id": person.id,
-        "identifiers": [it._asdict() for it in person.identifiers],
-        "absorbed": person.absorbed,
+        "id": profile.id,
+        "identifiers": [it._asdict() for it in profile.identifiers],
+        "absorbed": profile.absorbed,
     }

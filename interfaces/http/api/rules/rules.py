@@ -13,20 +13,31 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.rules import Outcome, Rules
+from application.definitions.rules import RuleResult, RuleService
 from domain.core.errors import InvalidRequest
-from domain.rules.definition import MEMBERS
-from domain.rules.rule import Definition
-from interfaces.http.api.segments.segments import Id, Reason, Version, decision
+from domain.rules.definition import RULE_FIELDS
+from domain.rules.rule import RuleVersion
+from interfaces.http.api.segments.segments import (
+    CommandReason,
+    ExpectedVersion,
+    ResourceId,
+    command_context,
+)
 from interfaces.http.kit import event_json, idempotency
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 from interfaces.service import Service
 
 PATH = "/v1/rules/{id}"
 
-EXAMPLES: list[JsonValue] = [
+RULE_EXAMPLES: list[JsonValue] = [
     {
         "name": "Price drop",
         "trigger": {"system_event": "price_dropped"},
@@ -53,16 +64,16 @@ EXAMPLES: list[JsonValue] = [
 ]
 
 
-class Which(BaseModel):
+class RulePath(BaseModel):
     """Which rule."""
 
-    id: Id
+    id: ResourceId
 
 
-class Wanted(BaseModel):
+class RuleBase(BaseModel):
     """What a rule shall do."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": EXAMPLES})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": RULE_EXAMPLES})
 
     name: str = Field(description="At most 200 characters.")
     description: str = Field("", description="At most 2,000 characters.")
@@ -105,38 +116,38 @@ class Wanted(BaseModel):
         None,
         description="What is done: `webhook`, `send_event`, `set_attribute`, `add_tag`, `remove_tag`.",
     )
-    reason: Reason = ""
+    reason: CommandReason = ""
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> RuleVersion:
         """The same in the words of the domain.  Raises InvalidRequest."""
-        plan = {name: it for name in MEMBERS if (it := getattr(self, name)) is not None}
+        plan = {name: it for name in RULE_FIELDS if (it := getattr(self, name)) is not None}
         try:
             text = json.dumps(plan, allow_nan=False)
         except ValueError as error:
             raise InvalidRequest(f"the rule is no JSON: {error}", path="") from None
-        return Definition(self.name, self.description, text.encode())
+        return RuleVersion(self.name, self.description, text.encode())
 
 
-class New(Wanted):
+class RuleCreate(RuleBase):
     """What rule to make."""
 
-    id: Id | None = Field(None, description="Left out: made of the name.")
+    id: ResourceId | None = Field(None, description="Left out: made of the name.")
 
 
-class Changed(Wanted):
+class RuleReplace(RuleBase):
     """What a rule shall be from now on."""
 
-    version: Version = None
+    version: ExpectedVersion = None
 
 
-class Decree(BaseModel):
+class RuleStatusUpdate(BaseModel):
     """Why a rule acts from now on, does nothing, or goes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason = ""
-    version: Version = None
+    reason: CommandReason = ""
+    version: ExpectedVersion = None
 
 
 class Rule(BaseModel):
@@ -153,15 +164,15 @@ class Rule(BaseModel):
     position: int = Field(description="Of the decision in the ledger: for `min_position`.")
 
 
-def rules(service: Service) -> APIRouter:
+def rule_routes(service: Service) -> APIRouter:
     """Return the routes by which rules are defined, enabled, disabled and archived."""
-    deciding = Rules(service.ledger)
+    deciding = RuleService(service.ledger)
     routes = APIRouter(
         tags=["rules"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_nothing, read_which = reader(Nothing, "/v1/rules"), reader(Which, PATH)
+    read_nothing, read_which = params_reader(NoParams, "/v1/rules"), params_reader(RulePath, PATH)
 
     @routes.post(
         "/v1/rules",
@@ -169,78 +180,82 @@ def rules(service: Service) -> APIRouter:
         summary="Make a rule; it does nothing until it is enabled",
         operation_id="create_rule",
         response_model=Rule,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=body(New) | {"parameters": [idempotency.HEADER]},
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=openapi_body(RuleCreate) | {"parameters": [idempotency.OPENAPI_PARAMETER]},
     )
-    async def create(request: Request) -> Response:
+    async def create_rule(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, New)
+        asked = await parse_body(request, RuleCreate)
         made = await run_in_threadpool(
             deciding.create,
-            key_of(request).workspace,
+            authenticated_key(request).workspace,
             asked.id,
             asked.definition,
-            decision(request, asked.reason),
+            command_context(request, asked.reason),
         )
-        return _answered(made, 201 if made.changed else 200)
+        return _response(made, 201 if made.changed else 200)
 
     @routes.put(
         PATH,
         summary="Change a rule, or make it under this id; one that is enabled stays so",
         operation_id="define_rule",
         response_model=Rule,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=_taking(Changed, PATH),
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=_openapi(RuleReplace, PATH),
     )
-    async def define(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Changed)
+    async def define_rule(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, RuleReplace)
         act = partial(deciding.define, version=asked.version)
-        by = decision(request, asked.reason)
+        by = command_context(request, asked.reason)
         made = await run_in_threadpool(
-            act, key_of(request).workspace, which.id, asked.definition, by
+            act, authenticated_key(request).workspace, which.id, asked.definition, by
         )
-        return _answered(made)
+        return _response(made)
 
     @routes.delete(
         PATH,
         summary="Archive a rule: it does nothing any more, what it did stays known",
         operation_id="archive_rule",
         response_model=Rule,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=_taking(Decree, PATH),
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=_openapi(RuleStatusUpdate, PATH),
     )
-    async def archive(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Decree)
+    async def archive_rule(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, RuleStatusUpdate)
         act = partial(deciding.archive, version=asked.version)
-        by = decision(request, asked.reason)
-        return _answered(await run_in_threadpool(act, key_of(request).workspace, which.id, by))
+        by = command_context(request, asked.reason)
+        return _response(
+            await run_in_threadpool(act, authenticated_key(request).workspace, which.id, by)
+        )
 
-    def add(verb: Literal["enable", "disable"], summary: str) -> None:
+    def add_status_route(verb: Literal["enable", "disable"], summary: str) -> None:
         path = f"{PATH}/{verb}"
-        read_path = reader(Which, path)
+        read_path = params_reader(RulePath, path)
 
         @routes.post(
             path,
             summary=summary,
             operation_id=f"{verb}_rule",
             response_model=Rule,
-            responses=documented(400, 401, 403, 404, 409, 413, 503),
-            openapi_extra=_taking(Decree, path),
+            responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+            openapi_extra=_openapi(RuleStatusUpdate, path),
         )
-        async def enable(request: Request) -> Response:
-            which, asked = read_path(request), await body_of(request, Decree)
-            act = partial(deciding.enable, enabled=verb == "enable", version=asked.version)
-            by = decision(request, asked.reason)
-            return _answered(await run_in_threadpool(act, key_of(request).workspace, which.id, by))
+        async def set_status(request: Request) -> Response:
+            which, asked = read_path(request), await parse_body(request, RuleStatusUpdate)
+            act = partial(deciding.set_enabled, enabled=verb == "enable", version=asked.version)
+            by = command_context(request, asked.reason)
+            return _response(
+                await run_in_threadpool(act, authenticated_key(request).workspace, which.id, by)
+            )
 
-    add("enable", "Have a rule act on what happens from now on")
-    add("disable", "Have a rule do nothing; whoever waits in it waits no more")
+    add_status_route("enable", "Have a rule act on what happens from now on")
+    add_status_route("disable", "Have a rule do nothing; whoever waits in it waits no more")
     return routes
 
 
-def shown(made: Outcome) -> dict[str, Any]:
+def rule_json(result: RuleResult) -> dict[str, Any]:
     """Return what a decision came to as answers show it."""
-    rule = made.rule
+    rule = result.rule
     assert rule.definition is not None
     return {
         "id": rule.id,
@@ -250,15 +265,17 @@ def shown(made: Outcome) -> dict[str, Any]:
         "enabled": rule.enabled,
         "archived": rule.archived,
         "version": rule.version,
-        "changed": made.changed,
-        "position": made.position,
+        "changed": result.changed,
+        "position": result.position,
     }
 
 
-def _taking(model: type[BaseModel], path: str) -> dict[str, Any]:
-    taken = parameters(Which, path)["parameters"]
-    return body(model) | {"parameters": [*taken, idempotency.HEADER]}
+def _openapi(body_model: type[BaseModel], path: str) -> dict[str, Any]:
+    taken = openapi_parameters(RulePath, path)["parameters"]
+    return openapi_body(body_model) | {"parameters": [*taken, idempotency.OPENAPI_PARAMETER]}
 
 
-def _answered(made: Outcome, status: int = 200) -> Response:
-    return Response(event_json.encode(shown(made)), status, media_type="application/json")
+def _response(result: RuleResult, status: int = 200) -> Response:
+    return Response(
+        event_json.encode_json(rule_json(result)), status, media_type="application/json"
+    )

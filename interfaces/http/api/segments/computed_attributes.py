@@ -14,37 +14,55 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.computed_attributes import ComputedAttributes, Outcome
-from domain.conditions import Value
+from application.definitions.computed_attributes import (
+    ComputedAttributeResult,
+    ComputedAttributeService,
+)
+from domain.conditions import ReferencedValue
 from domain.core.errors import InvalidRequest
 from domain.core.time import to_micros
-from domain.segments.computed_attribute import Definition, value_of
-from interfaces.http.api.segments.segments import Archive, Reason, Version, decision
+from domain.segments.computed_attribute import ComputedAttributeVersion, parse_computation
+from interfaces.http.api.segments.segments import (
+    ArchiveRequest,
+    CommandReason,
+    ExpectedVersion,
+    command_context,
+)
 from interfaces.http.kit import event_json, idempotency
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
-from interfaces.http.queries import reader_of
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
+from interfaces.http.queries import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
 from projections.kit import instants
-from projections.kit.shown_profile import ShownIdentifier
-from projections.runtime.checkpoint import reached
+from projections.kit.shown_profile import ProfileIdentifier
+from projections.runtime.checkpoint import common_position
 
 COLLECTION = "/v1/computed-attributes"
-PATH, PREVIEW = f"{COLLECTION}/{{id}}", f"{COLLECTION}/preview"
-ORDERS: dict[str, Any] = {"fn": "count", "event": "Order Completed", "within": {"last": "30d"}}
+PATH, PREVIEW_PATH = f"{COLLECTION}/{{id}}", f"{COLLECTION}/preview"
+EXAMPLE_COMPUTATION: dict[str, Any] = {
+    "fn": "count",
+    "event": "Order Completed",
+    "within": {"last": "30d"},
+}
 
 
-class Which(BaseModel):
+class ComputedAttributePath(BaseModel):
     """Which computed attribute."""
 
     id: str = Field(description="1 to 64 of a-z, 0-9, - and _, such as `orders_30d`")
 
 
-class What(BaseModel):
+class ComputationBase(BaseModel):
     """What it is: as in a condition, without what it is compared with."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,7 +71,7 @@ class What(BaseModel):
     score: Any = Field(None, description="Or conditions, and the points that each gives.")
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _check_exactly_one(self) -> Self:
         if (self.computed is None) == (self.score is None):
             raise ValueError("give either `computed` or `score`")
         return self
@@ -68,37 +86,39 @@ class What(BaseModel):
             raise InvalidRequest(f"this is no JSON: {error}", path="") from None
 
 
-class Wanted(What):
+class ComputedAttributeBase(ComputationBase):
     """What a computed attribute shall be."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"name": "Orders of a month", "computed": ORDERS}]},
+        json_schema_extra={
+            "examples": [{"name": "Orders of a month", "computed": EXAMPLE_COMPUTATION}]
+        },
     )
 
     name: str = Field(description="At most 200 characters.")
     description: str = Field("", description="At most 2,000 characters.")
-    reason: Reason = ""
+    reason: CommandReason = ""
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> ComputedAttributeVersion:
         """The same in the words of the domain.  Raises InvalidRequest."""
-        return Definition(self.name, self.description, self.computation)
+        return ComputedAttributeVersion(self.name, self.description, self.computation)
 
 
-class New(Wanted):
+class ComputedAttributeCreate(ComputedAttributeBase):
     """What computed attribute to make."""
 
     id: str | None = Field(None, description="Left out: made of the name.")
 
 
-class Changed(Wanted):
+class ComputedAttributeReplace(ComputedAttributeBase):
     """What it shall be from now on."""
 
-    version: Version = None
+    version: ExpectedVersion = None
 
 
-class Decided(BaseModel):
+class ComputedAttribute(BaseModel):
     """A computed attribute as it was decided to be."""
 
     id: str
@@ -112,11 +132,11 @@ class Decided(BaseModel):
     position: int = Field(description="Of the decision in the ledger: for `min_position`.")
 
 
-class Tried(What):
+class ComputedAttributePreviewRequest(ComputationBase):
     """What to try, and when."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"computed": ORDERS}]}
+        extra="forbid", json_schema_extra={"examples": [{"computed": EXAMPLE_COMPUTATION}]}
     )
 
     as_of: str | None = Field(
@@ -127,128 +147,138 @@ class Tried(What):
     )
 
 
-class Somebody(BaseModel):
+class ComputedAttributePreviewProfile(BaseModel):
     """Somebody, and the value."""
 
     profile_id: UUID
-    identifiers: list[ShownIdentifier]
+    identifiers: list[ProfileIdentifier]
     value: Any
 
 
-class Previewed(BaseModel):
+class ComputedAttributePreview(BaseModel):
     """What it comes to."""
 
     count: int = Field(description="How many people have a value other than 0.")
-    sample: list[Somebody] = Field(description="Some of them.")
+    sample: list[ComputedAttributePreviewProfile] = Field(description="Some of them.")
     as_of: datetime
     projected_to: int
 
 
-def computed_attributes(service: Service) -> APIRouter:
+def computed_attribute_routes(service: Service) -> APIRouter:
     """Return the routes by which computed attributes are tried, defined and archived."""
-    attributes, turns = ComputedAttributes(service.ledger), Turns()
-    admin = [Security(allow(service.keys, "admin"))]
+    attributes, turns = ComputedAttributeService(service.ledger), ConcurrencyLimit()
+    admin = [Security(require_key(service.keys, "admin"))]
     routes = APIRouter(tags=["computed attributes"], redirect_slashes=False)
-    read_nothing, read_which = reader(Nothing, COLLECTION), reader(Which, PATH)
+    read_nothing, read_which = (
+        params_reader(NoParams, COLLECTION),
+        params_reader(ComputedAttributePath, PATH),
+    )
 
     @routes.post(
         COLLECTION,
         status_code=201,
         summary="Make a computed attribute: a value over events, or a score",
         operation_id="create_computed_attribute",
-        response_model=Decided,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=body(New) | {"parameters": [idempotency.HEADER]},
+        response_model=ComputedAttribute,
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=openapi_body(ComputedAttributeCreate)
+        | {"parameters": [idempotency.OPENAPI_PARAMETER]},
         dependencies=admin,
     )
-    async def create(request: Request) -> Response:
+    async def create_computed_attribute(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, New)
-        act = partial(attributes.create, key_of(request).workspace, asked.id, asked.definition)
-        made = await run_in_threadpool(act, decision(request, asked.reason))
-        return _answered(made, 201 if made.changed else 200)
+        asked = await parse_body(request, ComputedAttributeCreate)
+        act = partial(
+            attributes.create, authenticated_key(request).workspace, asked.id, asked.definition
+        )
+        made = await run_in_threadpool(act, command_context(request, asked.reason))
+        return _response(made, 201 if made.changed else 200)
 
     @routes.post(
-        PREVIEW,
+        PREVIEW_PATH,
         summary="Show what a computed attribute would come to, now or at any instant",
         operation_id="preview_computed_attribute",
-        response_model=Previewed,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(Tried),
-        dependencies=[Security(allow(service.keys, "read", "admin"))],
+        response_model=ComputedAttributePreview,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(ComputedAttributePreviewRequest),
+        dependencies=[Security(require_key(service.keys, "read", "admin"))],
     )
-    async def preview(request: Request) -> Response:
+    async def preview_computed_attribute(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Tried)
+        asked = await parse_body(request, ComputedAttributePreviewRequest)
         clock = datetime.now(UTC)
         if asked.as_of is not None:
-            clock = instants.instant(asked.as_of, UTC, "as_of")
-        value = value_of(asked.computation)
-        found = await turns.take(_preview, service, key_of(request).workspace, value, clock)
-        return Response(event_json.encode(found), media_type="application/json")
+            clock = instants.parse_instant(asked.as_of, UTC, "as_of")
+        value = parse_computation(asked.computation)
+        found = await turns.run(
+            _preview_value, service, authenticated_key(request).workspace, value, clock
+        )
+        return Response(event_json.encode_json(found), media_type="application/json")
 
     @routes.put(
         PATH,
         summary="Change a computed attribute, or make it under this id; segments follow by themselves",
         operation_id="define_computed_attribute",
-        response_model=Decided,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=_taking(Changed),
+        response_model=ComputedAttribute,
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=_openapi(ComputedAttributeReplace),
         dependencies=admin,
     )
-    async def define(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Changed)
+    async def define_computed_attribute(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, ComputedAttributeReplace)
         act = partial(attributes.define, version=asked.version)
-        workspace, by = key_of(request).workspace, decision(request, asked.reason)
-        return _answered(await run_in_threadpool(act, workspace, which.id, asked.definition, by))
+        workspace, by = authenticated_key(request).workspace, command_context(request, asked.reason)
+        return _response(await run_in_threadpool(act, workspace, which.id, asked.definition, by))
 
     @routes.delete(
         PATH,
         summary="Archive a computed attribute that no segment asks about",
         operation_id="archive_computed_attribute",
-        response_model=Decided,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=_taking(Archive),
+        response_model=ComputedAttribute,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=_openapi(ArchiveRequest),
         dependencies=admin,
     )
-    async def archive(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Archive)
+    async def archive_computed_attribute(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, ArchiveRequest)
         act = partial(attributes.archive, version=asked.version)
-        workspace, by = key_of(request).workspace, decision(request, asked.reason)
-        return _answered(await run_in_threadpool(act, workspace, which.id, by))
+        workspace, by = authenticated_key(request).workspace, command_context(request, asked.reason)
+        return _response(await run_in_threadpool(act, workspace, which.id, by))
 
     return routes
 
 
-def _taking(model: type[BaseModel]) -> dict[str, Any]:
-    taken = parameters(Which, PATH)["parameters"]
-    return body(model) | {"parameters": [*taken, idempotency.HEADER]}
+def _openapi(body_model: type[BaseModel]) -> dict[str, Any]:
+    taken = openapi_parameters(ComputedAttributePath, PATH)["parameters"]
+    return openapi_body(body_model) | {"parameters": [*taken, idempotency.OPENAPI_PARAMETER]}
 
 
-def _answered(made: Outcome, status: int = 200) -> Response:
-    definition = made.attribute.definition
+def _response(result: ComputedAttributeResult, status: int = 200) -> Response:
+    definition = result.attribute.definition
     assert definition is not None
     shown = {
-        "id": made.attribute.id,
+        "id": result.attribute.id,
         "name": definition.name,
         "description": definition.description,
         **json.loads(definition.computation),
-        "archived": made.attribute.archived,
-        "version": made.attribute.version,
-        "changed": made.changed,
-        "position": made.position,
+        "archived": result.attribute.archived,
+        "version": result.attribute.version,
+        "changed": result.changed,
+        "position": result.position,
     }
-    return Response(event_json.encode(shown), status, media_type="application/json")
+    return Response(event_json.encode_json(shown), status, media_type="application/json")
 
 
-def _preview(service: Service, workspace: int, value: Value, clock: datetime) -> dict[str, Any]:
+def _preview_value(
+    service: Service, workspace: int, value: ReferencedValue, clock: datetime
+) -> dict[str, Any]:
     with service.engine.connect() as tx:
-        position = reached(tx, workspace, segments.projection, identity)
-        found = segments.values_at(tx, workspace, value, to_micros(clock), position)
-        asker = reader_of(service, tx, workspace, position)
-        names = asker.names(asker.persons(found.sample).values())
+        position = common_position(tx, workspace, segments.projection, identity)
+        found = segments.preview_computed_value(tx, workspace, value, to_micros(clock), position)
+        asker = query_reader(service, tx, workspace, position)
+        names = asker.identifiers(asker.profiles(found.sample).values())
     return {
-        "count": found.people,
+        "count": found.profiles,
         "sample": [
             {
                 "profile_id": it,
@@ -257,6 +287,6 @@ def _preview(service: Service, workspace: int, value: Value, clock: datetime) ->
             }
             for it, value in found.sample.items()
         ],
-        "as_of": instants.shown(clock),
+        "as_of": instants.format_utc(clock),
         "projected_to": position,
     }

@@ -10,32 +10,32 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.segments import Segments, decided
+from application.definitions.segments import SegmentService, segment_event
 from domain.core.errors import NotFound
 from domain.events.events import SegmentDefined
-from domain.events.recorded import Recorded
-from domain.segments.segment import Definition
-from interfaces.http.api.segments.segments import PATH, Which, shown_definition
+from domain.events.recorded import RecordedEvent
+from domain.segments.segment import SegmentVersion
+from interfaces.http.api.segments.segments import PATH, SegmentPath, definition_json
 from interfaces.http.kit import event_json
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import Instant, Listed
-from interfaces.http.kit.params import parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import Instant, Page
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
-from projections.kit.instants import shown
+from projections.kit.instants import format_utc
 
-DEFINITIONS = f"{PATH}/definitions"
+DEFINITIONS_PATH = f"{PATH}/definitions"
 
 
-class DefinitionsParams(Which):
+class SegmentDefinitionsParams(SegmentPath):
     """Whose definitions, and which page."""
 
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=500, description="Most definitions on a page.")] = 50
 
 
-class Said(BaseModel):
+class SegmentRevision(BaseModel):
     """What was decided about a segment once."""
 
     version: int
@@ -51,65 +51,65 @@ class Said(BaseModel):
     condition: Any
 
 
-class Definitions(Listed):
+class SegmentRevisionList(Page):
     """What was decided about a segment, oldest first."""
 
-    definitions: list[Said]
+    definitions: list[SegmentRevision]
 
 
-def definitions(service: Service) -> APIRouter:
+def segment_definition_routes(service: Service) -> APIRouter:
     """Return the route that tells what was decided about a segment."""
-    segments = Segments(service.ledger)
+    segments = SegmentService(service.ledger)
     routes = APIRouter(
         tags=["segments"],
-        dependencies=[Security(allow(service.keys, "read", "admin"))],
+        dependencies=[Security(require_key(service.keys, "read", "admin"))],
         redirect_slashes=False,
     )
-    read_definitions = reader(DefinitionsParams, DEFINITIONS)
+    read_definitions = params_reader(SegmentDefinitionsParams, DEFINITIONS_PATH)
 
     @routes.get(
-        DEFINITIONS,
+        DEFINITIONS_PATH,
         summary="What was decided about a segment: each definition with who, when and why",
         operation_id="get_segment_definitions",
-        response_model=Definitions,
-        responses=documented(400, 401, 403, 404, 503),
-        openapi_extra=parameters(DefinitionsParams, DEFINITIONS),
+        response_model=SegmentRevisionList,
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=openapi_parameters(SegmentDefinitionsParams, DEFINITIONS_PATH),
     )
-    async def listed(request: Request) -> Response:
-        asked, workspace = read_definitions(request), key_of(request).workspace
-        return await run_in_threadpool(_definitions, service, segments, workspace, asked)
+    async def list_segment_definitions(request: Request) -> Response:
+        asked, workspace = read_definitions(request), authenticated_key(request).workspace
+        return await run_in_threadpool(_list_definitions, service, segments, workspace, asked)
 
     return routes
 
 
-def _definitions(
-    service: Service, segments: Segments, workspace: int, asked: DefinitionsParams
+def _list_definitions(
+    service: Service, segments: SegmentService, workspace: int, params: SegmentDefinitionsParams
 ) -> Response:
-    after = 0 if asked.cursor is None else cursors.position(asked.cursor)
+    after = 0 if params.cursor is None else cursors.decode_position(params.cursor)
     head = service.ledger.heads().get(workspace, 0)
-    found = segments.history(workspace, asked.id, after=after, limit=asked.limit + 1)
+    found = segments.history(workspace, params.id, after=after, limit=params.limit + 1)
     if not (found or after):
-        raise NotFound(f"there is no segment {asked.id!r}", segment=asked.id)
-    page = found[: asked.limit]
+        raise NotFound(f"there is no segment {params.id!r}", segment=params.id)
+    page = found[: params.limit]
     answer = {
-        "definitions": [_said(it) for it in page],
-        "next": cursors.after_position(page[-1].position) if len(found) > len(page) else None,
+        "definitions": [_revision_json(it) for it in page],
+        "next": cursors.encode_position(page[-1].position) if len(found) > len(page) else None,
         "projected_to": head,
     }
-    return Response(event_json.encode(answer), media_type="application/json")
+    return Response(event_json.encode_json(answer), media_type="application/json")
 
 
-def _said(one: Recorded) -> dict[str, Any]:
-    event = decided(one)
+def _revision_json(recorded: RecordedEvent) -> dict[str, Any]:
+    event = segment_event(recorded)
     said: dict[str, Any] = dict.fromkeys(("name", "description", "manual", "condition"))
     if isinstance(event, SegmentDefined):
-        said = shown_definition(Definition(event.name, event.description, event.condition))
+        said = definition_json(SegmentVersion(event.name, event.description, event.condition))
     return {
-        "version": one.version,
-        "position": one.position,
+        "version": recorded.version,
+        "position": recorded.position,
         "change": "defined" if isinstance(event, SegmentDefined) else "archived",
-        "decided_at": shown(event.occurred_at),
-        "recorded_at": shown(one.recorded_at),
+        "decided_at": format_utc(event.occurred_at),
+        "recorded_at": format_utc(recorded.recorded_at),
         "actor": event.actor,
         "reason": event.reason,
         **said,

@@ -15,27 +15,37 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.manual_lists import Listing, Verdict, Wanted
-from application.definitions.segments import Segments
+from application.definitions.manual_lists import (
+    ManualListChange,
+    ManualListResult,
+    ManualListStatus,
+)
+from application.definitions.segments import SegmentService
 from domain.core.errors import InvalidRequest
-from interfaces.http.api.segments.segments import PATH, Reason, Which, decision
+from interfaces.http.api.segments.segments import PATH, CommandReason, SegmentPath, command_context
 from interfaces.http.kit import idempotency
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.json import answered
-from interfaces.http.kit.params import body, body_of, bytes_of, parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.json import json_response
+from interfaces.http.kit.params import (
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+    read_body,
+)
 from interfaces.service import Service
 from projections.kit import references
 
-MEMBERS = f"{PATH}/members"
+MEMBERS_PATH = f"{PATH}/members"
 
-HEADINGS = ("ref", "profile_id")
+REFERENCE_HEADINGS = ("ref", "profile_id")
 """What the first column may be called; the latter in a file of a segment's members."""
 
-Side = Literal["add", "remove"]
+ListSide = Literal["add", "remove"]
 
 
-class Changes(BaseModel):
+class SegmentMembersUpdate(BaseModel):
     """Whom to put on the list, and whom to take off; 1,000 at once."""
 
     model_config = ConfigDict(
@@ -47,34 +57,34 @@ class Changes(BaseModel):
 
     add: list[str] = Field([], description="Profile ids, or `user_id:u-1`, `email:…`, …")
     remove: list[str] = Field([], description="The same.")
-    reason: Reason = ""
+    reason: CommandReason = ""
 
 
-class Refused(BaseModel):
+class RefusedMember(BaseModel):
     """Somebody who could not be put on the list or taken off; the others were."""
 
-    side: Side = Field(alias="in")
+    side: ListSide = Field(alias="in")
     index: int = Field(description="Place in that list, from 0; in a CSV, the heading not counted.")
     code: Literal["invalid_reference", "unknown", "suppressed", "contradicted"]
     message: str
 
 
-class Done(BaseModel):
+class SegmentMembersResult(BaseModel):
     """What became of everybody."""
 
     position: int = Field(description="The ledger's last position after it: for `min_position`.")
     accepted: int = Field(description="For how many it is now as was asked.")
     recorded: int = Field(description="For how many of those it was not so before.")
-    refused: list[Refused]
+    refused: list[RefusedMember]
 
 
-_MESSAGES: dict[Verdict, str] = {
+_REFUSAL_MESSAGES: dict[ManualListStatus, str] = {
     "unknown": "the ledger has heard of nobody by this name in this workspace",
     "suppressed": "nothing is recorded about this person, for they are suppressed",
     "contradicted": "the same person, by this name or another, is to be put on the list and taken off",
 }
 
-_CSV = {
+_CSV_BODY = {
     "text/csv": {
         "schema": {
             "type": "string",
@@ -86,59 +96,69 @@ _CSV = {
 }
 
 
-class _Asked(NamedTuple):
+class _RequestedChange(NamedTuple):
     """One who is to be put on the list or taken off."""
 
-    side: Side
-    place: int
+    side: ListSide
+    offset: int
     reference: str
 
 
-def lists(service: Service) -> APIRouter:
+def manual_list_routes(service: Service) -> APIRouter:
     """Return the route by which people are put on lists."""
-    segments = Segments(service.ledger)
+    segments = SegmentService(service.ledger)
     routes = APIRouter(
         tags=["segments"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_which = reader(Which, MEMBERS)
-    taken = body(Changes)
-    taken["requestBody"]["content"] |= _CSV
+    read_which = params_reader(SegmentPath, MEMBERS_PATH)
+    taken = openapi_body(SegmentMembersUpdate)
+    taken["requestBody"]["content"] |= _CSV_BODY
 
     @routes.post(
-        MEMBERS,
+        MEMBERS_PATH,
         summary="Put people on a list kept by hand, or take them off; the others are not held up",
         operation_id="change_segment_members",
-        response_model=Done,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
+        response_model=SegmentMembersResult,
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
         openapi_extra=taken
-        | {"parameters": [*parameters(Which, MEMBERS)["parameters"], idempotency.HEADER]},
+        | {
+            "parameters": [
+                *openapi_parameters(SegmentPath, MEMBERS_PATH)["parameters"],
+                idempotency.OPENAPI_PARAMETER,
+            ]
+        },
     )
-    async def change(request: Request) -> Response:
+    async def update_segment_members(request: Request) -> Response:
         which = read_which(request)
         if _is_csv(request):
-            changes = Changes(add=references_in(await bytes_of(request)), remove=[])
+            changes = SegmentMembersUpdate(
+                add=parse_reference_column(await read_body(request)), remove=[]
+            )
         else:
-            changes = await body_of(request, Changes)
-        by, workspace = decision(request, changes.reason), key_of(request).workspace
-        stream_of = partial(
-            references.stream, stream_of=partial(service.ledger.stream_of, workspace)
+            changes = await parse_body(request, SegmentMembersUpdate)
+        by, workspace = (
+            command_context(request, changes.reason),
+            authenticated_key(request).workspace,
         )
-        act = partial(segments.list_people, workspace, which.id, decision=by)
-        return answered(await run_in_threadpool(_done, act, stream_of, changes))
+        stream_of = partial(
+            references.resolve_stream, stream_of=partial(service.ledger.stream_of, workspace)
+        )
+        act = partial(segments.change_list, workspace, which.id, context=by)
+        return json_response(await run_in_threadpool(_apply_changes, act, stream_of, changes))
 
     return routes
 
 
-def references_in(table: bytes) -> list[str]:
+def parse_reference_column(table: bytes) -> list[str]:
     """Return the first column of a CSV, without its heading.  Raises InvalidRequest."""
     try:
         rows = csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""), strict=True)
         cells = [row[0].strip() for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidRequest(f"this is no CSV in UTF-8: {error}") from None
-    return cells[1:] if cells and cells[0].lower() in HEADINGS else cells
+    return cells[1:] if cells and cells[0].lower() in REFERENCE_HEADINGS else cells
 
 
 def _is_csv(request: Request) -> bool:
@@ -146,27 +166,31 @@ def _is_csv(request: Request) -> bool:
     return said.partition(";")[0].strip().lower() == "text/csv"
 
 
-def _done(act: Callable[..., Listing], stream_of: Callable[[str], UUID], changes: Changes) -> Done:
+def _apply_changes(
+    command: Callable[..., ManualListResult],
+    stream_of: Callable[[str], UUID],
+    changes: SegmentMembersUpdate,
+) -> SegmentMembersResult:
     everybody = [
-        *(_Asked("add", *it) for it in enumerate(changes.add)),
-        *(_Asked("remove", *it) for it in enumerate(changes.remove)),
+        *(_RequestedChange("add", *it) for it in enumerate(changes.add)),
+        *(_RequestedChange("remove", *it) for it in enumerate(changes.remove)),
     ]
-    wanted: list[Wanted] = []
-    places: list[_Asked] = []
-    refused: list[Refused] = []
+    wanted: list[ManualListChange] = []
+    places: list[_RequestedChange] = []
+    refused: list[RefusedMember] = []
     for it in everybody:
         try:
-            wanted.append(Wanted(stream_of(it.reference), listed=it.side == "add"))
+            wanted.append(ManualListChange(stream_of(it.reference), listed=it.side == "add"))
             places.append(it)
         except InvalidRequest as error:
-            refused.append(_refused(it, "invalid_reference", str(error)))
-    position, verdicts = act(wanted=wanted)
+            refused.append(_refused_member(it, "invalid_reference", str(error)))
+    position, verdicts = command(changes=wanted)
     refused += [
-        _refused(it, verdict, _MESSAGES[verdict])
+        _refused_member(it, verdict, _REFUSAL_MESSAGES[verdict])
         for it, verdict in zip(places, verdicts, strict=True)
-        if verdict in _MESSAGES
+        if verdict in _REFUSAL_MESSAGES
     ]
-    return Done(
+    return SegmentMembersResult(
         position=position,
         accepted=len(everybody) - len(refused),
         recorded=verdicts.count("listed"),
@@ -174,6 +198,6 @@ def _done(act: Callable[..., Listing], stream_of: Callable[[str], UUID], changes
     )
 
 
-def _refused(asked: _Asked, code: str, message: str) -> Refused:
-    said = {"in": asked.side, "index": asked.place, "code": code, "message": message}
-    return Refused.model_validate(said)
+def _refused_member(requested: _RequestedChange, code: str, message: str) -> RefusedMember:
+    said = {"in": requested.side, "index": requested.offset, "code": code, "message": message}
+    return RefusedMember.model_validate(said)

@@ -14,27 +14,27 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domain.core.errors import Overloaded
-from domain.core.identifiers import STRENGTH
-from interfaces.http.api.segments.segments import PATH, Which
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.csv import CSV, lines
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import parameters, reader
-from interfaces.http.queries import reader_of
+from domain.core.identifiers import KINDS_BY_STRENGTH
+from interfaces.http.api.segments.segments import PATH, SegmentPath
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.csv import CSV_MEDIA_TYPE, encode_csv
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.http.queries import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
-from projections.runtime.checkpoint import reached
+from projections.runtime.checkpoint import common_position
 
-MEMBERS_CSV = f"{PATH}/members.csv"
-COLUMNS = ("profile_id", *STRENGTH, "entered_at")
-PAGE = 1_000
-AT_ONCE = 2
+MEMBERS_CSV_PATH = f"{PATH}/members.csv"
+CSV_COLUMNS = ("profile_id", *KINDS_BY_STRENGTH, "entered_at")
+PAGE_SIZE = 1_000
+MAX_CONCURRENT_EXPORTS = 2
 """Files that are written at the same time; each keeps a connection as long as its reader takes."""
 
 
-class Everybody(Which):
+class MembersCsvParams(SegmentPath):
     """Whose members, and when."""
 
     as_of: str | None = Field(
@@ -44,77 +44,79 @@ class Everybody(Which):
     )
 
 
-def members_csv(service: Service) -> APIRouter:
+def members_csv_routes(service: Service) -> APIRouter:
     """Return the route that gives all members of a segment as a file."""
-    turns, free = Turns(), BoundedSemaphore(AT_ONCE)
-    read = reader(Everybody, MEMBERS_CSV)
+    turns, free = ConcurrencyLimit(), BoundedSemaphore(MAX_CONCURRENT_EXPORTS)
+    read = params_reader(MembersCsvParams, MEMBERS_CSV_PATH)
     routes = APIRouter(
         tags=["segments"],
-        dependencies=[Security(allow(service.keys, "read", "admin"))],
+        dependencies=[Security(require_key(service.keys, "read", "admin"))],
         redirect_slashes=False,
     )
 
-    def begun(workspace: int, asked: Everybody) -> Iterator[bytes]:
+    def start_export(workspace: int, params: MembersCsvParams) -> Iterator[bytes]:
         """Write until the first page, so that what is not there is answered as such."""
-        pages = table(service, workspace, asked.id, asked.as_of, free)
+        pages = export_members(service, workspace, params.id, params.as_of, free)
         return chain([next(pages)], pages)
 
     @routes.get(
-        MEMBERS_CSV,
+        MEMBERS_CSV_PATH,
         summary="Everybody in a segment as a CSV, those who entered last first",
         operation_id="get_segment_members_csv",
         response_class=StreamingResponse,
         responses={
-            **documented(400, 401, 403, 404, 503),
-            200: {"content": {CSV: {"schema": {"type": "string"}}}},
+            **error_responses(400, 401, 403, 404, 503),
+            200: {"content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}}},
         },
-        openapi_extra=parameters(Everybody, MEMBERS_CSV),
+        openapi_extra=openapi_parameters(MembersCsvParams, MEMBERS_CSV_PATH),
     )
-    async def members(request: Request) -> Response:
+    async def get_members_csv(request: Request) -> Response:
         asked = read(request)
-        pages = await turns.take(begun, key_of(request).workspace, asked)
+        pages = await turns.run(start_export, authenticated_key(request).workspace, asked)
         return StreamingResponse(
             pages,
-            media_type=CSV,
+            media_type=CSV_MEDIA_TYPE,
             headers={"Content-Disposition": f'attachment; filename="{asked.id}.csv"'},
         )
 
     return routes
 
 
-def table(
+def export_members(
     service: Service,
     workspace: int,
     segment: str,
     as_of: str | None = None,
-    free: BoundedSemaphore | None = None,
+    slots: BoundedSemaphore | None = None,
 ) -> Iterator[bytes]:
     """Give out the lines of everybody in a segment, some at a time, all from one snapshot.
 
     Several names of a kind are in one cell, ``; `` between them.  Raises NotFound, and Overloaded
     unless ``free`` lets it begin.
     """
-    free = free or BoundedSemaphore()
-    if not free.acquire(blocking=False):
-        raise Overloaded("other files are being written; ask again shortly", at_once=AT_ONCE)
+    slots = slots or BoundedSemaphore()
+    if not slots.acquire(blocking=False):
+        raise Overloaded(
+            "other files are being written; ask again shortly", at_once=MAX_CONCURRENT_EXPORTS
+        )
     try:
         with service.engine.connect() as tx:
-            position = reached(tx, workspace, segments.projection, identity)
-            asker = reader_of(service, tx, workspace, position)
-            heading = [COLUMNS]
-            for page in segments.pages_of_members(asker, segment, as_of, PAGE):
-                yield lines([*heading, *map(_row, page)])
+            position = common_position(tx, workspace, segments.projection, identity)
+            asker = query_reader(service, tx, workspace, position)
+            heading = [CSV_COLUMNS]
+            for page in segments.iterate_member_pages(asker, segment, as_of, PAGE_SIZE):
+                yield encode_csv([*heading, *map(_csv_row, page)])
                 heading = []
     finally:
-        free.release()
+        slots.release()
 
 
-def _row(member: dict[str, Any]) -> list[str]:
+def _csv_row(member: dict[str, Any]) -> list[str]:
     names: dict[str, list[str]] = defaultdict(list)
     for it in member["identifiers"]:
         names[it["kind"]].append(it["value"])
     return [
         str(member["profile_id"]),
-        *("; ".join(names[kind]) for kind in STRENGTH),
+        *("; ".join(names[kind]) for kind in KINDS_BY_STRENGTH),
         member["entered"]["at"],
     ]

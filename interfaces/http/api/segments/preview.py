@@ -15,22 +15,22 @@ from starlette.responses import Response
 from domain import conditions
 from domain.conditions import Condition
 from domain.core.time import to_micros
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.concurrency_limit import Turns
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, reader
-from interfaces.http.queries import reader_of
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
+from interfaces.http.queries import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
 from projections.kit import instants
-from projections.kit.shown_profile import ShownIdentifier
-from projections.runtime.checkpoint import reached
+from projections.kit.shown_profile import ProfileIdentifier
+from projections.runtime.checkpoint import common_position
 
 PATH = "/v1/segments/preview"
 
 
-class Asked(BaseModel):
+class SegmentPreviewRequest(BaseModel):
     """Which condition, and when."""
 
     model_config = ConfigDict(
@@ -49,73 +49,77 @@ class Asked(BaseModel):
     )
 
 
-class Somebody(BaseModel):
+class SegmentPreviewProfile(BaseModel):
     """Somebody who meets the condition."""
 
     profile_id: UUID
-    identifiers: list[ShownIdentifier]
+    identifiers: list[ProfileIdentifier]
 
 
-class Part(BaseModel):
+class ConditionCount(BaseModel):
     """A part of the condition."""
 
     path: str = Field(description="JSON pointer into the condition, such as `/all/0`.")
     count: int = Field(description="How many it holds of by itself.")
 
 
-class Previewed(BaseModel):
+class SegmentPreview(BaseModel):
     """What it comes to."""
 
     count: int
-    sample: list[Somebody]
-    conditions: list[Part]
+    sample: list[SegmentPreviewProfile]
+    conditions: list[ConditionCount]
     as_of: datetime
     projected_to: int
 
 
-def previewing(service: Service) -> APIRouter:
+def segment_preview_routes(service: Service) -> APIRouter:
     """Return the route that tells what a condition comes to."""
-    turns = Turns()
-    read_nothing = reader(Nothing, PATH)
+    turns = ConcurrencyLimit()
+    read_nothing = params_reader(NoParams, PATH)
     routes = APIRouter(
-        tags=["segments"], dependencies=[Security(allow(service.keys, "read", "admin"))]
+        tags=["segments"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
     )
 
     @routes.post(
         PATH,
         summary="Count who meets a condition, and each of its parts, now or at any instant",
         operation_id="preview_segment",
-        response_model=Previewed,
-        responses=documented(400, 401, 403, 413, 503),
-        openapi_extra=body(Asked),
+        response_model=SegmentPreview,
+        responses=error_responses(400, 401, 403, 413, 503),
+        openapi_extra=openapi_body(SegmentPreviewRequest),
     )
-    async def preview(request: Request) -> Response:
+    async def preview_segment(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, Asked)
-        condition = conditions.read(asked.condition, by_name=True)
+        asked = await parse_body(request, SegmentPreviewRequest)
+        condition = conditions.parse_condition(asked.condition, allow_references=True)
         clock = datetime.now(UTC)
         if asked.as_of is not None:
-            clock = instants.instant(asked.as_of, UTC, "as_of")
-        found = await turns.take(_preview, service, key_of(request).workspace, condition, clock)
+            clock = instants.parse_instant(asked.as_of, UTC, "as_of")
+        found = await turns.run(
+            _preview_condition, service, authenticated_key(request).workspace, condition, clock
+        )
         return Response(found, media_type="application/json")
 
     return routes
 
 
-def _preview(service: Service, workspace: int, condition: Condition, clock: datetime) -> bytes:
+def _preview_condition(
+    service: Service, workspace: int, condition: Condition, clock: datetime
+) -> bytes:
     with service.engine.connect() as tx:
-        position = reached(tx, workspace, segments.projection, identity)
-        found = segments.preview(tx, workspace, condition, to_micros(clock), position)
-        reader = reader_of(service, tx, workspace, position)
-        names = reader.names(reader.persons(found.sample).values())
+        position = common_position(tx, workspace, segments.projection, identity)
+        found = segments.preview_condition(tx, workspace, condition, to_micros(clock), position)
+        reader = query_reader(service, tx, workspace, position)
+        names = reader.identifiers(reader.profiles(found.sample).values())
     answer = {
-        "count": found.people,
+        "count": found.profiles,
         "sample": [
             {"profile_id": it, "identifiers": [one._asdict() for one in names.get(it, ())]}
             for it in found.sample
         ],
-        "conditions": [{"path": path, "count": of} for path, of in found.conditions.items()],
-        "as_of": instants.shown(clock),
+        "conditions": [{"path": path, "count": of} for path, of in found.by_path.items()],
+        "as_of": instants.format_utc(clock),
         "projected_to": position,
     }
     return msgspec.json.encode(answer)

@@ -13,35 +13,43 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.segments import Outcome, Segments
-from application.definitions.store import Decision
+from application.definitions.segments import SegmentResult, SegmentService
+from application.definitions.store import CommandContext
 from domain.core.errors import InvalidRequest
-from domain.segments.segment import Definition
+from domain.segments.segment import SegmentVersion
 from interfaces.http.kit import event_json, idempotency
-from interfaces.http.kit.auth import allow, key_of
-from interfaces.http.kit.errors import documented
-from interfaces.http.kit.params import Nothing, body, body_of, parameters, reader
+from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.errors import error_responses
+from interfaces.http.kit.params import (
+    NoParams,
+    openapi_body,
+    openapi_parameters,
+    params_reader,
+    parse_body,
+)
 from interfaces.service import Service
 
 PATH = "/v1/segments/{id}"
 
-Id = Annotated[str, Field(description="1 to 64 of a-z, 0-9, - and _, such as `big-spenders`")]
+ResourceId = Annotated[
+    str, Field(description="1 to 64 of a-z, 0-9, - and _, such as `big-spenders`")
+]
 
 
-def _without_nul(text: str) -> str:
+def _reject_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("NUL can be part of no value")
     return text
 
 
-without_nul = AfterValidator(_without_nul)
+without_nul = AfterValidator(_reject_nul)
 
-Reason = Annotated[
+CommandReason = Annotated[
     str,
     Field(max_length=500, description="Kept with the decision for ever: name nobody in it."),
     without_nul,
 ]
-Version = Annotated[
+ExpectedVersion = Annotated[
     int | None,
     Field(
         ge=0,
@@ -50,7 +58,7 @@ Version = Annotated[
         " decided since, the answer is 409.",
     ),
 ]
-CONDITION: dict[str, Any] = {
+EXAMPLE_CONDITION: dict[str, Any] = {
     "all": [
         {"event": "Order Completed", "count": {"at_least": 2}, "within": {"last": "30d"}},
         {"attribute": "plan", "op": "eq", "value": "pro"},
@@ -58,20 +66,24 @@ CONDITION: dict[str, Any] = {
 }
 
 
-class Which(BaseModel):
+class SegmentPath(BaseModel):
     """Which segment."""
 
-    id: Id
+    id: ResourceId
 
 
-class Wanted(BaseModel):
+class SegmentBase(BaseModel):
     """What a segment shall be."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"name": "Big spenders", "condition": CONDITION, "reason": "spring campaign"},
+                {
+                    "name": "Big spenders",
+                    "condition": EXAMPLE_CONDITION,
+                    "reason": "spring campaign",
+                },
                 {"name": "Beta testers", "manual": True},
             ]
         },
@@ -85,43 +97,43 @@ class Wanted(BaseModel):
         " pointer into the condition.",
     )
     manual: bool = Field(False, description="Instead of a condition: a list kept by hand.")
-    reason: Reason = ""
+    reason: CommandReason = ""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _check_exactly_one(self) -> Self:
         if (self.condition is not None) == self.manual:
             raise ValueError('give either a condition or "manual": true')
         return self
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> SegmentVersion:
         """The same in the words of the domain.  Raises InvalidRequest."""
         try:
             text = "" if self.manual else json.dumps(self.condition, allow_nan=False)
         except ValueError as error:
             raise InvalidRequest(f"the condition is no JSON: {error}", path="") from None
-        return Definition(self.name, self.description, text.encode())
+        return SegmentVersion(self.name, self.description, text.encode())
 
 
-class New(Wanted):
+class SegmentCreate(SegmentBase):
     """What segment to make."""
 
-    id: Id | None = Field(None, description="Left out: made of the name.")
+    id: ResourceId | None = Field(None, description="Left out: made of the name.")
 
 
-class Changed(Wanted):
+class SegmentReplace(SegmentBase):
     """What a segment shall be from now on."""
 
-    version: Version = None
+    version: ExpectedVersion = None
 
 
-class Archive(BaseModel):
+class ArchiveRequest(BaseModel):
     """Why a segment goes."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason = ""
-    version: Version = None
+    reason: CommandReason = ""
+    version: ExpectedVersion = None
 
 
 class Segment(BaseModel):
@@ -138,15 +150,18 @@ class Segment(BaseModel):
     position: int = Field(description="Of the decision in the ledger: for `min_position`.")
 
 
-def deciding(service: Service) -> APIRouter:
+def segment_routes(service: Service) -> APIRouter:
     """Return the routes by which segments are defined and archived."""
-    segments = Segments(service.ledger)
+    segments = SegmentService(service.ledger)
     routes = APIRouter(
         tags=["segments"],
-        dependencies=[Security(allow(service.keys, "admin"))],
+        dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_nothing, read_which = reader(Nothing, "/v1/segments"), reader(Which, PATH)
+    read_nothing, read_which = (
+        params_reader(NoParams, "/v1/segments"),
+        params_reader(SegmentPath, PATH),
+    )
 
     @routes.post(
         "/v1/segments",
@@ -154,89 +169,96 @@ def deciding(service: Service) -> APIRouter:
         summary="Make a segment: of those who meet a condition, or a list kept by hand",
         operation_id="create_segment",
         response_model=Segment,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=body(New) | {"parameters": [idempotency.HEADER]},
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=openapi_body(SegmentCreate) | {"parameters": [idempotency.OPENAPI_PARAMETER]},
     )
-    async def create(request: Request) -> Response:
+    async def create_segment(request: Request) -> Response:
         read_nothing(request)
-        asked = await body_of(request, New)
+        asked = await parse_body(request, SegmentCreate)
         made = await run_in_threadpool(
             segments.create,
-            key_of(request).workspace,
+            authenticated_key(request).workspace,
             asked.id,
             asked.definition,
-            decision(request, asked.reason),
+            command_context(request, asked.reason),
         )
-        return _answered(made, 201 if made.changed else 200)
+        return _response(made, 201 if made.changed else 200)
 
     @routes.put(
         PATH,
         summary="Change a segment, or make it under this id; members follow by themselves",
         operation_id="define_segment",
         response_model=Segment,
-        responses=documented(400, 401, 403, 409, 413, 503),
-        openapi_extra=_taking(Changed),
+        responses=error_responses(400, 401, 403, 409, 413, 503),
+        openapi_extra=_openapi(SegmentReplace),
     )
-    async def define(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Changed)
+    async def define_segment(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, SegmentReplace)
         act = partial(segments.define, version=asked.version)
         made = await run_in_threadpool(
             act,
-            key_of(request).workspace,
+            authenticated_key(request).workspace,
             which.id,
             asked.definition,
-            decision(request, asked.reason),
+            command_context(request, asked.reason),
         )
-        return _answered(made)
+        return _response(made)
 
     @routes.delete(
         PATH,
         summary="Archive a segment: nobody is in it from now on, its history stays",
         operation_id="archive_segment",
         response_model=Segment,
-        responses=documented(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=_taking(Archive),
+        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
+        openapi_extra=_openapi(ArchiveRequest),
     )
-    async def archive(request: Request) -> Response:
-        which, asked = read_which(request), await body_of(request, Archive)
+    async def archive_segment(request: Request) -> Response:
+        which, asked = read_which(request), await parse_body(request, ArchiveRequest)
         act = partial(segments.archive, version=asked.version)
         made = await run_in_threadpool(
-            act, key_of(request).workspace, which.id, decision(request, asked.reason)
+            act,
+            authenticated_key(request).workspace,
+            which.id,
+            command_context(request, asked.reason),
         )
-        return _answered(made)
+        return _response(made)
 
     return routes
 
 
-def decision(request: Request, reason: str) -> Decision:
+def command_context(request: Request, reason: str) -> CommandContext:
     """Return who decides, and why."""
-    return Decision(key_of(request).id, reason, idempotency.key_in(request))
+    return CommandContext(
+        authenticated_key(request).id, reason, idempotency.idempotency_key(request)
+    )
 
 
-def _taking(model: type[BaseModel]) -> dict[str, Any]:
-    taken = parameters(Which, PATH)["parameters"]
-    return body(model) | {"parameters": [*taken, idempotency.HEADER]}
+def _openapi(body_model: type[BaseModel]) -> dict[str, Any]:
+    taken = openapi_parameters(SegmentPath, PATH)["parameters"]
+    return openapi_body(body_model) | {"parameters": [*taken, idempotency.OPENAPI_PARAMETER]}
 
 
-def _answered(made: Outcome, status: int = 200) -> Response:
-    return Response(event_json.encode(shown(made)), status, media_type="application/json")
+def _response(result: SegmentResult, status: int = 200) -> Response:
+    return Response(
+        event_json.encode_json(segment_json(result)), status, media_type="application/json"
+    )
 
 
-def shown(made: Outcome) -> dict[str, Any]:
+def segment_json(result: SegmentResult) -> dict[str, Any]:
     """Return what a decision came to as answers show it."""
-    segment = made.segment
+    segment = result.segment
     assert segment.definition is not None
     return {
         "id": segment.id,
-        **shown_definition(segment.definition),
+        **definition_json(segment.definition),
         "archived": segment.archived,
         "version": segment.version,
-        "changed": made.changed,
-        "position": made.position,
+        "changed": result.changed,
+        "position": result.position,
     }
 
 
-def shown_definition(definition: Definition) -> dict[str, Any]:
+def definition_json(definition: SegmentVersion) -> dict[str, Any]:
     """Return a definition as answers show it."""
     condition = definition.condition
     return {
