@@ -138,7 +138,7 @@ class TemplateRenderer:
     def _start_process(self) -> subprocess.Popen[bytes]:
         self._kill()
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "application.deliveries.renderer"],
+            [sys.executable, "-I", "-m", "application.deliveries.template_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

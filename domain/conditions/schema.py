@@ -106,30 +106,30 @@ _AGGREGATED = {
 }
 
 FIELD_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
-    "Matching": {"matching": {"minLength": 1, "maxLength": MAX_PATTERN_LENGTH}},
-    "Within": {"last": _OPTIONAL_DURATION},
-    "Occurrence": dict.fromkeys(("older_than", "newer_than"), _OPTIONAL_DURATION),
-    "InOrder": {
+    "EventNamePattern": {"matching": {"minLength": 1, "maxLength": MAX_PATTERN_LENGTH}},
+    "TimeWindow": {"last": _OPTIONAL_DURATION},
+    "OccurrenceCondition": dict.fromkeys(("older_than", "newer_than"), _OPTIONAL_DURATION),
+    "SequenceCondition": {
         "sequence": {"minItems": 2} | _STEPS,
         "without": _STEPS,
         "within": _OPTIONAL_DURATION,
     },
-    "Count": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNTED),
+    "CountBounds": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNTED),
 }
 """What is narrowed of single members."""
 
 OBJECT_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
-    "Within": {
+    "TimeWindow": {
         "oneOf": [
             _requires("last") | {"not": {"anyOf": [_requires("from"), _requires("to")]}},
             {"anyOf": [_requires("from"), _requires("to")], "not": _requires("last")},
         ]
     },
-    "Count": _exactly_one(("at_least", "at_most", "exactly", "between")),
-    "Occurrence": _exactly_one(("older_than", "newer_than")),
-    "Aggregate": _AGGREGATED,
-    "Score": _AGGREGATED,
-    "ScoreByName": _AGGREGATED,
+    "CountBounds": _exactly_one(("at_least", "at_most", "exactly", "between")),
+    "OccurrenceCondition": _exactly_one(("older_than", "newer_than")),
+    "AggregateSpec": _AGGREGATED,
+    "ScoreCondition": _AGGREGATED,
+    "ScoreReference": _AGGREGATED,
     "Computation": {
         "if": {"properties": {"fn": {"const": "count"}}},
         "then": {"not": _requires("path")},
@@ -140,9 +140,9 @@ OBJECT_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
 
 _TIME_OPERANDS: Mapping[str, dict[str, Any]] = {
     "Comparison": _INSTANT,
-    "Attribute": {"anyOf": [_INSTANT, _RELATIVE]},
-    "Computed": {"anyOf": [_INSTANT, _RELATIVE]},
-    "ComputedByName": {"anyOf": [_INSTANT, _RELATIVE]},
+    "AttributeCondition": {"anyOf": [_INSTANT, _RELATIVE]},
+    "ComputedCondition": {"anyOf": [_INSTANT, _RELATIVE]},
+    "ComputedReference": {"anyOf": [_INSTANT, _RELATIVE]},
 }
 """What counts as a time where."""
 

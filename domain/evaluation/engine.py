@@ -18,6 +18,7 @@ from weakref import proxy
 
 from domain.conditions.base import MANY_EVENTS, earlier
 from domain.core.ledger_time import TIMER, Cause
+from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.inputs import EngineInput, EventInput, IdentityChange, ListChange
 from domain.evaluation.membership_state import EvaluatedProfile, MembershipState
 from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
@@ -25,7 +26,6 @@ from domain.evaluation.rule_runner import RuleRunner
 from domain.evaluation.rule_runs import RuleRun, TriggerEvent
 from domain.evaluation.rule_triggers import RuleTriggers
 from domain.evaluation.segment_index import AccumulatorChange, SegmentIndex
-from domain.evaluation.summaries import AccumulatorValue
 
 NO_SEGMENTS = frozenset[int]()
 

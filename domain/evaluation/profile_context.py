@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 
 from domain.conditions import EvaluationInput, ProfileFacts
+from domain.evaluation.accumulators import AccumulatorState, AccumulatorValue, LazyDict, Partials
 from domain.evaluation.segment_index import SegmentIndex
-from domain.evaluation.summaries import AccumulatorState, AccumulatorValue, LazyDict, Partials
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
 from domain.profiles.view import TAGS_TRAIT

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from domain.evaluation.accumulators import Accumulator, required_accumulators
 from domain.evaluation.rule_runs import RuleHistoryAccumulator
-from domain.evaluation.summaries import Accumulator, required_accumulators
 from domain.rules.definition import RuleDefinition
 from domain.rules.triggers import AttributeChangedTrigger
 

@@ -14,7 +14,7 @@ from domain.rules.definition import MAX_CAP_TIMES
 if TYPE_CHECKING:
     from domain.conditions import EventView
     from domain.core.ledger_time import Cause
-    from domain.evaluation.summaries import AccumulatorValue, AddFunction, Partials
+    from domain.evaluation.accumulators import AccumulatorValue, AddFunction, Partials
 
 RunOutcome = Literal["waiting", "fired", "suppressed"]
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from domain.conditions import Condition, EvaluationInput, ReferencedValue
 from domain.conditions.people import IdentifierCondition
 from domain.core.ledger_time import Cause
-from domain.evaluation.rule_index import NO_RULES, RuleIndex
-from domain.evaluation.summaries import (
+from domain.evaluation.accumulators import (
     Accumulator,
     AccumulatorCodec,
     AddFunction,
@@ -20,6 +19,7 @@ from domain.evaluation.summaries import (
     TagAccumulator,
     required_accumulators,
 )
+from domain.evaluation.rule_index import NO_RULES, RuleIndex
 from domain.segments.segment import referenced_segments
 
 

@@ -82,13 +82,13 @@ def _record_sample(svc: Service, workspace: int) -> None:
 
     import msgspec
 
-    from interfaces.cli import sample
+    from interfaces.cli import sample_data
     from interfaces.cli.output import progress_bar
     from interfaces.wire.base import WireLimits
     from interfaces.wire.segment import parse_batch
 
     now = datetime.now(UTC)
-    messages = sample.sample_messages(now)
+    messages = sample_data.sample_messages(now)
     recorded = 0
     with progress_bar() as bar:
         task = bar.add_task("Recording sample events", total=len(messages))

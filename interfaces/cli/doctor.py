@@ -16,7 +16,7 @@ def doctor(*, settings: Settings, as_json: JsonOption = False) -> None:
     Looks at this machine, the settings and the database. Exits 1 if something fails; what is only advised does not count. Nothing is changed, except that the embedded
     database is started, and made if there is none: that it can be is one of the checks.
     """
-    from interfaces.cli.checks import run_checks
+    from interfaces.cli.doctor_checks import run_checks
 
     checks = run_checks(settings)
     healthy = all(check.status != "fail" for check in checks)

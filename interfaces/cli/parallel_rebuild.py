@@ -13,7 +13,7 @@ from interfaces.bootstrap import configure_logging, open_service, tune_garbage_c
 from interfaces.cli.signals import exit_on_signals, exit_with_parent
 from interfaces.service import Service
 from interfaces.settings import Settings
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0

@@ -16,8 +16,8 @@ from interfaces.settings import Settings
 
 if TYPE_CHECKING:
     from interfaces.service import Service
-    from projections.rebuild.lifecycle import RebuildService
     from projections.rebuild.progress import BuildProgress
+    from projections.rebuild.service import RebuildService
     from projections.rebuild.tables import BuildKind
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ NamesArgument = Annotated[
 def list_projections(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List the read models: how far each is behind the ledger, and its last build."""
     from interfaces.cli.database_context import connected_service
-    from projections.rebuild.lifecycle import RebuildService
+    from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
         builds = RebuildService(svc.projector).status()
@@ -105,7 +105,7 @@ def cancel(
 ) -> None:
     """Stop a build, whoever works on it.  What it has built stays for the next, unless --discard."""
     from interfaces.cli.database_context import connected_service
-    from projections.rebuild.lifecycle import RebuildService
+    from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
         stopped = RebuildService(svc.projector).cancel(name, discard=discard)
@@ -120,7 +120,7 @@ def _request_and_run(
     """Ask for builds and work on them, or watch whoever does, until all are done."""
     from interfaces.cli.database_context import connected_service
     from interfaces.cli.parallel_rebuild import run_builds
-    from projections.rebuild.lifecycle import RebuildService
+    from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
         lifecycle = RebuildService(svc.projector)

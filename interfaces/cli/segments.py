@@ -96,7 +96,7 @@ def members(
 ) -> None:
     """Print everybody in a segment as a CSV."""
     from interfaces.cli.database_context import connected_service, workspace_id
-    from interfaces.http.api.segments.members import export_members
+    from interfaces.http.api.segments.members_csv import export_members
 
     with connected_service(settings) as svc:
         for lines in export_members(svc, workspace_id(svc, workspace), segment, as_of):

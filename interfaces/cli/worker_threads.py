@@ -14,7 +14,7 @@ from interfaces.cli.output import progress_bar
 from interfaces.cli.worker_roles import WorkerRole
 from interfaces.service import Service
 from interfaces.trigger_source import create_firing_worker
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 
 log = structlog.get_logger(__name__)
 

@@ -11,27 +11,27 @@ from starlette.types import Receive, Scope, Send
 from interfaces.http.api.deliveries.deliveries import delivery_routes
 from interfaces.http.api.deliveries.endpoints import endpoint_routes
 from interfaces.http.api.deliveries.subscriptions import subscription_routes
-from interfaces.http.api.funnels import goals, saved_funnels
-from interfaces.http.api.funnels.funnels import funnel_query_routes
+from interfaces.http.api.funnels import goal_queries, saved_funnels
+from interfaces.http.api.funnels.funnel_queries import funnel_query_routes
 from interfaces.http.api.ops.keys import key_routes
 from interfaces.http.api.ops.projections import projection_routes
 from interfaces.http.api.ops.schemas import schema_routes
 from interfaces.http.api.ops.status import status_routes
-from interfaces.http.api.profiles.erasing import erasure_routes
+from interfaces.http.api.profiles.erasure import erasure_routes
 from interfaces.http.api.profiles.history import profile_history_routes
-from interfaces.http.api.profiles.merging import merge_routes
+from interfaces.http.api.profiles.merge import merge_routes
 from interfaces.http.api.rules.dry_run import dry_run_routes
 from interfaces.http.api.rules.rules import rule_routes
 from interfaces.http.api.segments.computed_attributes import computed_attribute_routes
 from interfaces.http.api.segments.definition_history import segment_definition_routes
 from interfaces.http.api.segments.manual_lists import manual_list_routes
-from interfaces.http.api.segments.members import members_csv_routes
+from interfaces.http.api.segments.members_csv import members_csv_routes
 from interfaces.http.api.segments.preview import segment_preview_routes
 from interfaces.http.api.segments.segments import segment_routes
 from interfaces.http.health import health_routes
 from interfaces.http.kit import errors
 from interfaces.http.projection_health import ProjectionMonitor
-from interfaces.http.queries import add_query_routes
+from interfaces.http.query_routes import add_query_routes
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
@@ -97,7 +97,7 @@ def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(merge_routes(service))
     api.include_router(segment_preview_routes(service))
     api.include_router(funnel_query_routes(service, wait_seconds=wait_seconds))
-    api.include_router(goals.goal_query_routes(service, wait_seconds=wait_seconds))
+    api.include_router(goal_queries.goal_query_routes(service, wait_seconds=wait_seconds))
     api.include_router(saved_funnels.saved_funnel_routes(service))
     api.include_router(saved_funnels.saved_funnel_result_routes(service, wait_seconds=wait_seconds))
     api.include_router(segment_routes(service))

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from domain.core.errors import LedgerUnavailable, UnsafeServer
 from interfaces.http import metrics
-from interfaces.http.kit.json import json_response
+from interfaces.http.kit.json_response import json_response
 from interfaces.http.projection_health import ProjectionHealth, ProjectionMonitor
 from interfaces.service import Service
 from projections import identity

@@ -21,7 +21,7 @@ from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable,
 from interfaces.http import browser
 from interfaces.http.kit.credentials import key_in_header, key_in_query
 from interfaces.http.metrics import observe_ingest
-from interfaces.http.receipts import ReceiptWaiter
+from interfaces.http.receipt_waiter import ReceiptWaiter
 from interfaces.service import Service
 from interfaces.wire import FORMATS
 from interfaces.wire.base import (

@@ -21,7 +21,7 @@ MACHINERY = frozenset(
         "body",
         "envelope",
         "files",
-        "item",
+        "message_fields",
         "json_scan",
         "times",
     }

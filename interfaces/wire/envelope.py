@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from interfaces.wire import json_scan
 from interfaces.wire.base import InvalidBody, InvalidMessage
-from interfaces.wire.item import decode_scalar, decode_text
+from interfaces.wire.message_fields import decode_scalar, decode_text
 
 Fields = dict[str, Raw]
 """Members of an object, their values as written."""

@@ -25,7 +25,12 @@ from interfaces.wire.base import (
     normalise_event_name,
 )
 from interfaces.wire.envelope import Shared, merge_shared, object_members, read_envelope
-from interfaces.wire.item import MessageFields, decode_message_fields, email_of_traits, write_key_in
+from interfaces.wire.message_fields import (
+    MessageFields,
+    decode_message_fields,
+    email_of_traits,
+    write_key_in,
+)
 from interfaces.wire.times import correct_clock_skew, parse_time
 
 _KINDS: dict[str | None, MessageKind] = {

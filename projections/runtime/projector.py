@@ -15,11 +15,11 @@ from sqlalchemy import Connection, Engine, select
 from domain.core.errors import FoldlineError, LedgerGap
 from domain.core.time import to_micros
 from domain.events.recorded import RecordedEvent
+from projections.erasure import ProjectionErasure
 from projections.rebuild import builds
 from projections.runtime import checkpoint, parallel_apply
 from projections.runtime.batch import Batch
 from projections.runtime.batch_size import BATCH_SIZE, AdaptiveBatchSize
-from projections.runtime.erasure import ProjectionErasure
 from projections.runtime.parallel_apply import ApplyTask
 from projections.runtime.projection import LedgerFeed, Projection
 from projections.runtime.worker import work

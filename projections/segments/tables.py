@@ -106,7 +106,7 @@ accumulator_state = Table(
     Column("upto", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
 )
-"""What is remembered of each stream, by number, as MessagePack: see `domain.evaluation.summaries`.
+"""What is remembered of each stream, by number, as MessagePack: see `domain.evaluation.accumulators`.
 
 What was asked for after ``upto``, a position, is not yet in it: see `projections.segments.backfill.lazy`.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from projections.runtime import erasure
+from projections import erasure
 from projections.runtime.projection import Projection
 from projections.sessions import tables
 from projections.sessions.fold import apply
-from projections.sessions.joining import load_session
+from projections.sessions.merge import load_session
 from projections.sessions.queries import profile_sessions, session, sessions
 
 __all__ = ["load_session", "projection"]

@@ -16,7 +16,7 @@ from projections.kit.arrays import Uuids
 from projections.kit.copying import copy_rows
 from projections.kit.visit import first_text
 from projections.runtime.batch import Batch, DecodedMessage
-from projections.sessions import campaign, explicit, first
+from projections.sessions import campaign, explicit, first_value
 from projections.sessions.tables import session
 
 _FIRST = ("channel", "device", "utm")
@@ -119,12 +119,12 @@ def _add(
     if document.name == "page_view":
         known.pages += 1
     if document.channel is not None:
-        known.channel = first.merge_first(known.channel, event, document.channel)
+        known.channel = first_value.merge_first(known.channel, event, document.channel)
     context = visit.context_of(document)
     if (device := _device(event, document, context)) is not None:
-        known.device = first.merge_first(known.device, event, device)
+        known.device = first_value.merge_first(known.device, event, device)
     if (utm := _utm(event, document, context)) is not None:
-        known.utm = first.merge_first(known.utm, event, utm)
+        known.utm = first_value.merge_first(known.utm, event, utm)
 
 
 # Most messages say nothing of these, and a look at the bytes is enough to know.

@@ -14,7 +14,7 @@ from domain.core.errors import InvalidRequest, NotFound
 from domain.events import payload
 from projections.kit import answers, cursors, instants, references
 from projections.runtime.projection import Query, Reader
-from projections.sessions.joining import SESSION_ROWS, AnyRow, merge_rows
+from projections.sessions.merge import SESSION_ROWS, AnyRow, merge_rows
 from projections.sessions.tables import newest_first
 from projections.sessions.tables import session as table
 

@@ -33,7 +33,7 @@ session = Table(
     # Most updates only add to counts: room on the page keeps the indexes out of them.
     postgresql_with={"fillfactor": 70},
 )
-"""``channel``, ``device`` and ``utm`` are as first said: see :mod:`projections.sessions.first`."""
+"""``channel``, ``device`` and ``utm`` are as first said: see :mod:`projections.sessions.first_value`."""
 
 _c = session.c
 newest_first = (_c.started_at.desc(), _c.stream.desc(), _c.id.desc())

@@ -16,7 +16,7 @@ from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
 from domain.segments.segment import SegmentVersion
 from projections import PROJECTIONS
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime.projector import Projector
 from tests.fix_ledger import Bench
 from tests.integration.projections.customers import customers

@@ -25,7 +25,7 @@ from domain.rules.rule import RuleVersion
 from interfaces.bootstrap import create_projection_engine
 from interfaces.trigger_source import create_firing_worker
 from projections import PROJECTIONS, segments
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime.projector import Projector
 from projections.segments.tables import rule_run
 from tests.builders import anonymous, tracked, user

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from domain.conditions import parse_condition
 from domain.core.time import to_micros
+from domain.evaluation.accumulators import Accumulator
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
-from domain.evaluation.summaries import Accumulator
 from domain.events.recorded import RecordedEvent
 from projections.segments.backfill import sql
 from tests.fix_segments import Kept

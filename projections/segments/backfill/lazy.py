@@ -11,9 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import Registration, SegmentIndex
-from domain.evaluation.summaries import AccumulatorValue
 from projections.segments.backfill import sql
 from projections.segments.backfill.sql import AccumulatorRun, BackfilledValues
 

@@ -23,7 +23,7 @@ from domain.core import sanitise
 from domain.core.errors import NotProjectedYet
 from domain.core.ledger_time import Cause
 from domain.core.time import from_micros
-from domain.evaluation.summaries import Accumulator, AccumulatorValue, EventAccumulator
+from domain.evaluation.accumulators import Accumulator, AccumulatorValue, EventAccumulator
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
 from projections.runtime import checkpoint

@@ -16,7 +16,7 @@ from domain.events.recorded import RecordedEvent
 from domain.segments.computed_attribute import parse_computation, resolve_all
 from projections.kit import cursors
 from projections.runtime.projection import Query, Reader
-from projections.segments.queries import answers
+from projections.segments.queries import schemas
 from projections.segments.tables import computed_attribute
 
 _a = computed_attribute.c
@@ -64,7 +64,7 @@ class ComputedAttributeSummary(BaseModel):
     score: list[Any] | None = Field(None, description="Or the conditions and their points")
     version: int = Field(description="How many decisions that took")
     archived: bool
-    decided: answers.CausedAt
+    decided: schemas.CausedAt
     actor: str
     reason: str
 
@@ -140,7 +140,7 @@ def get_computed_attribute(reader: Reader, params: ComputedAttributeParams) -> d
 
 
 def _attribute_json(row: Row[Any]) -> dict[str, Any]:
-    [(key, said)] = answers.raw_members(row.computation).items()
+    [(key, said)] = schemas.raw_members(row.computation).items()
     return {
         "id": row.attribute,
         "name": row.name,
@@ -148,7 +148,7 @@ def _attribute_json(row: Row[Any]) -> dict[str, Any]:
         key: said,
         "version": row.version,
         "archived": row.archived,
-        "decided": answers.caused_at_json(row.at, row.position),
+        "decided": schemas.caused_at_json(row.at, row.position),
         "actor": row.actor,
         "reason": row.reason,
     }

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from domain import conditions
 from domain.conditions import Condition, ReferencedValue
 from domain.conditions.groups import ConditionGroup
+from domain.evaluation.accumulators import AccumulatorState
 from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
-from domain.evaluation.summaries import AccumulatorState
 from domain.segments.computed_attribute import resolve_all
 from domain.segments.segment import referenced_segments
 from projections.kit.driver import binary_cursor

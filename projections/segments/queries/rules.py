@@ -16,7 +16,7 @@ from domain.evaluation.rule_runs import SUPPRESSION_REASONS
 from projections.kit import cursors, references
 from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
-from projections.segments.queries.answers import CausedAt, caused_at_json
+from projections.segments.queries.schemas import CausedAt, caused_at_json
 from projections.segments.tables import rule_run, rule_version
 
 _r, _t = rule_version.c, rule_run.c

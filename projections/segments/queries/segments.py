@@ -24,12 +24,12 @@ from sqlalchemy import (
 
 from domain.core.errors import NotFound
 from domain.core.time import from_micros, to_micros
+from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
-from domain.evaluation.summaries import required_accumulators
 from projections.kit import cursors, instants, references
 from projections.runtime.projection import Query, Reader
 from projections.segments.definitions.segments import load_segment_index
-from projections.segments.queries import answers
+from projections.segments.queries import schemas
 from projections.segments.state import reader as stored
 from projections.segments.tables import member, membership_interval, segment_version
 
@@ -86,7 +86,7 @@ def list_segments(reader: Reader, params: SegmentListParams) -> dict[str, Any]:
     rows = reader.tx.execute(wanted.order_by(_d.segment).limit(params.limit + 1)).all()
     page = rows[: params.limit]
     return {
-        "segments": [answers.segment_json(it) for it in page],
+        "segments": [schemas.segment_json(it) for it in page],
         "next": cursors.encode_text(page[-1].segment) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
@@ -97,7 +97,7 @@ def get_segment(reader: Reader, params: SegmentParams) -> dict[str, Any]:
     row = _find_version(reader, params.id, _d.until.is_(None))
     inside = select(func.count()).where(_m.workspace == reader.workspace, _m.segment == params.id)
     return {
-        **answers.segment_json(row),
+        **schemas.segment_json(row),
         "members": reader.tx.execute(inside).scalar_one(),
         "projected_to": reader.projected_to,
     }
@@ -123,7 +123,7 @@ def list_segment_members(reader: Reader, params: SegmentMemberListParams) -> dic
     return {
         "segment": params.id,
         "version": row.version,
-        "members": [answers.member_json(it, names.get(it.person, ())) for it in page],
+        "members": [schemas.member_json(it, names.get(it.person, ())) for it in page],
         "next": cursors.encode_stream(from_micros(page[-1].entered_at), page[-1].person)
         if len(rows) > len(page)
         else None,
@@ -157,7 +157,7 @@ def list_memberships(reader: Reader, params: MembershipListParams) -> dict[str, 
     newest = sorted(rows, key=lambda it: (-it.entered_at, -it.entered_by, it.segment))
     return {
         "profile_id": person.id,
-        "segments": [answers.membership_json(it) for it in newest],
+        "segments": [schemas.membership_json(it) for it in newest],
         "projected_to": reader.projected_to,
     }
 
@@ -190,7 +190,7 @@ def explain_membership(reader: Reader, params: MembershipExplanationParams) -> d
         "member": inside is not None,
         "entered": None
         if inside is None
-        else answers.caused_at_json(inside.entered_at, inside.entered_by),
+        else schemas.caused_at_json(inside.entered_at, inside.entered_by),
         "at": instants.format_utc(from_micros(clock)),
         "explanation": condition.explain(known, clock),
         "projected_to": reader.projected_to,
@@ -242,32 +242,32 @@ def _query(
 
 
 QUERIES = (
-    _query("/segments", SegmentListParams, answers.SegmentList, list_segments, "List segments"),
+    _query("/segments", SegmentListParams, schemas.SegmentList, list_segments, "List segments"),
     _query(
         "/segments/{id}",
         SegmentParams,
-        answers.SegmentDetail,
+        schemas.SegmentDetail,
         get_segment,
         "Show a segment and how many are in it",
     ),
     _query(
         "/segments/{id}/members",
         SegmentMemberListParams,
-        answers.SegmentMemberList,
+        schemas.SegmentMemberList,
         list_segment_members,
         "List who is in a segment, or was",
     ),
     _query(
         "/profiles/{ref}/segments",
         MembershipListParams,
-        answers.MembershipList,
+        schemas.MembershipList,
         list_memberships,
         "List the segments that a person is in, or was",
     ),
     _query(
         "/segments/{id}/explain/{ref}",
         MembershipExplanationParams,
-        answers.MembershipExplanation,
+        schemas.MembershipExplanation,
         explain_membership,
         "Say why a person is in a segment or is not, and when that will change by itself",
     ),

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
+from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
-from domain.evaluation.summaries import required_accumulators
 from projections.segments.definitions.segments import load_segment_index
 from projections.segments.state import reader
 

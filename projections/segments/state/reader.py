@@ -12,12 +12,12 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from domain.evaluation.accumulators import AccumulatorState
 from domain.evaluation.engine import Evaluator
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamOwner, StreamState
 from domain.evaluation.rule_runs import RuleRun
 from domain.evaluation.segment_index import SegmentIndex
-from domain.evaluation.summaries import AccumulatorState
 from projections.kit.arrays import Uuids
 from projections.kit.driver import binary_cursor, pipeline
 from projections.segments.backfill.lazy import NO_VALUES, backfill_streams

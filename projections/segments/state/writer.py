@@ -11,11 +11,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
+from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.engine import Evaluator
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
-from domain.evaluation.summaries import AccumulatorValue
 from projections.kit.arrays import pack_array as packed_array
 from projections.kit.driver import binary_cursor, execute_with_arrays, insert_rows
 from projections.segments.state import reader, rule_runs

@@ -26,7 +26,7 @@ PERSON_CREATED = "person_created"
 NULL = "null"
 TAGS_FIELD = TRAIT_PREFIX + TAGS_TRAIT
 
-_STANDARD: Mapping[str, frozenset[str]] = {
+STANDARD_TRAITS: Mapping[str, frozenset[str]] = {
     "name_changed": frozenset(
         (
             "name",
@@ -161,7 +161,7 @@ def _change_event(cause: UUID, field: str, before: str, after: str) -> DerivedEv
 def _standard_name(attribute: str) -> str:
     plain = re.sub(r"[\W_]", "", attribute.lower())
     return next(
-        (name for name, traits in _STANDARD.items() if plain in traits), "attribute_changed"
+        (name for name, traits in STANDARD_TRAITS.items() if plain in traits), "attribute_changed"
     )
 
 

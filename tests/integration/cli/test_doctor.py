@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from interfaces.cli.checks import run_checks
+from interfaces.cli.doctor_checks import run_checks
 from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.settings import Settings
 from tests.fix_postgres import database_dsn

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from projections.rebuild import builds, switch
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size
 from tests.builders import tracked
 from tests.canary import places

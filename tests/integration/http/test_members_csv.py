@@ -10,8 +10,8 @@ import pytest
 
 from domain.core.errors import Overloaded
 from domain.core.identifiers import Identifier
-from interfaces.http.api.segments import members
-from interfaces.http.kit.csv import encode_csv
+from interfaces.http.api.segments import members_csv
+from interfaces.http.kit.csv_response import encode_csv
 from projections.segments.queries import segments
 from tests.builders import tracked, user
 from tests.integration.http.segment_calls import ask, bought, define, send
@@ -39,7 +39,7 @@ def table(served: Served, segment: str = "buyers", **params) -> list[dict[str, s
 
 
 def test_every_member_is_a_line_with_all_names_by_kind(shop: Served, monkeypatch) -> None:
-    monkeypatch.setattr(members, "PAGE_SIZE", 3)
+    monkeypatch.setattr(members_csv, "PAGE_SIZE", 3)
     found = table(shop)
     known = ask(shop, "/segments/buyers/members", limit=100)["members"]
     assert [it["profile_id"] for it in found] == [it["profile_id"] for it in known]
@@ -61,7 +61,7 @@ def test_no_cell_is_a_formula_and_every_other_comes_back_as_it_was(shop: Served)
 
 def test_all_pages_are_of_one_moment(shop: Served, monkeypatch) -> None:
     """Somebody enters between two pages, and somebody else is erased from them."""
-    monkeypatch.setattr(members, "PAGE_SIZE", 3)
+    monkeypatch.setattr(members_csv, "PAGE_SIZE", 3)
     answer = segments.list_segment_members
 
     def meanwhile(*asked):
@@ -98,9 +98,9 @@ def test_what_was_is_there_too_and_what_is_not_is_not_found(shop: Served) -> Non
 
 def test_only_some_are_written_at_once_and_whoever_stops_reading_makes_room(shop: Served) -> None:
     free = threading.BoundedSemaphore(1)
-    one = members.export_members(shop.service, shop.workspace, "buyers", slots=free)
+    one = members_csv.export_members(shop.service, shop.workspace, "buyers", slots=free)
     next(one)
     with pytest.raises(Overloaded):
-        next(members.export_members(shop.service, shop.workspace, "buyers", slots=free))
+        next(members_csv.export_members(shop.service, shop.workspace, "buyers", slots=free))
     one.close()
-    assert next(members.export_members(shop.service, shop.workspace, "buyers", slots=free))
+    assert next(members_csv.export_members(shop.service, shop.workspace, "buyers", slots=free))

@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from tests.integration.http.segment_calls import ANN, BOB, bought, define, inside
 from tests.integration.http.serving import Served
 

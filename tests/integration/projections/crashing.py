@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine, text
 from domain.profiles.as_of import LedgerPoint
 from projections import PROJECTIONS
 from projections.rebuild import builds
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size, checkpoint
 from projections.runtime.projector import Projector
 from tests.integration.projections.history import ListFeed

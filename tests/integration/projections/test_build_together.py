@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from projections import PROJECTIONS, timeline
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
 from tests.integration.projections.customers import NAMES, customers

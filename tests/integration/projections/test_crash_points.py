@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from projections import PROJECTIONS, segments, timeline
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projection import Projection
 from projections.runtime.projector import Projector

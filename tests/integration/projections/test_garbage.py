@@ -9,7 +9,7 @@ import pytest
 
 from domain.events.events import SegmentDefined
 from projections import PROJECTIONS, timeline
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime.projector import Projector
 from tests.integration.projections.crash_history import HISTORY
 

@@ -59,7 +59,7 @@ def test_everybody_is_in_one_part_with_all_that_happens_to_them(whose, events, f
         [*standings]
     )
     taken = [it.cause.position for _, what in found for it in what]
-    assert sorted(taken) == sorted(it.at.by for it in [*told, *steps])
+    assert sorted(taken) == sorted(it.cause.position for it in [*told, *steps])
     for some, what in found:
         assert [it.cause.position for it in what] == sorted(it.cause.position for it in what)
         assert {

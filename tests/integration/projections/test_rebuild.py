@@ -14,7 +14,7 @@ from domain.core.errors import Conflict, NotFound
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.event_catalogue.tables import day, event_type
 from projections.rebuild import builds
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
 from tests.integration.projections.customers import NAMES, aside, customers

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from projections.profile.tables import search, state
 from projections.rebuild import shadow_schema
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import analyze
 from tests.builders import tracked, user
 

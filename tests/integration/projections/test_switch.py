@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from interfaces.query_connections import create_query_engine
 from projections import PROJECTIONS, timeline
 from projections.rebuild import switch
-from projections.rebuild.lifecycle import RebuildService
+from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size, checkpoint
 from projections.runtime.projector import Projector
 from projections.timeline.tables import timeline as rows

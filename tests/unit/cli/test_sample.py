@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from interfaces.cli import sample
+from interfaces.cli import sample_data
 from interfaces.wire.base import WireLimits
 from interfaces.wire.segment import parse_batch
 
 EVENING = datetime(2026, 3, 1, 21, tzinfo=UTC)
 
 
-def by_id(now: datetime) -> dict[str, sample.Message]:
-    messages = sample.sample_messages(now)
+def by_id(now: datetime) -> dict[str, sample_data.Message]:
+    messages = sample_data.sample_messages(now)
     found = {it["messageId"]: it for it in messages}
     assert len(found) == len(messages), "ids are unique"
     return found
@@ -76,7 +76,7 @@ def test_an_order_s_total_is_that_of_its_items() -> None:
 
 
 def test_the_wire_accepts_all_of_it() -> None:
-    body = msgspec.json.encode({"batch": sample.sample_messages(EVENING)[:2_500]})
+    body = msgspec.json.encode({"batch": sample_data.sample_messages(EVENING)[:2_500]})
     parsed = parse_batch(
         body, received_at=EVENING, limits=WireLimits(), default_id=lambda: "none is missing"
     )

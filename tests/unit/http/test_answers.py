@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from interfaces.http.kit.json import rfc3339
+from interfaces.http.kit.json_response import rfc3339
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from application.ledger.tables.deliveries import AttemptRow, DeliveryRow
 from application.ledger.tables.outbox import COMMAND_QUEUE
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.json_response import Instant, Page, json_response
 from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors

@@ -17,7 +17,7 @@ from application.ledger.tables.endpoints import EndpointRow
 from interfaces.http.api.segments.segments import without_nul
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.json_response import Instant, Page, json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,

@@ -20,7 +20,7 @@ from domain.events.message import MessageKind
 from interfaces.http.api.deliveries.endpoints import EndpointListParams, NulFreeText
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.json_response import Instant, Page, json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,

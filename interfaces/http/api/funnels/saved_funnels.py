@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.definitions.funnels import SavedFunnelResult, SavedFunnelService
+from application.definitions.saved_funnels import SavedFunnelResult, SavedFunnelService
 from domain.core.errors import InvalidRequest
 from domain.funnels.saved_funnel import SavedFunnelVersion
-from interfaces.http.api.funnels.funnels import (
+from interfaces.http.api.funnels.funnel_queries import (
     EXAMPLE_FUNNEL,
     FunnelConversion,
     answer_from_snapshot,
@@ -39,7 +39,7 @@ from interfaces.http.kit.params import (
     params_reader,
     parse_body,
 )
-from interfaces.http.queries import MinPosition, wait_for_position
+from interfaces.http.query_routes import MinPosition, wait_for_position
 from interfaces.service import Service
 
 PATH = "/v1/funnels/{id}"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from application.ledger.tables.keys import KeyKind
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.json_response import Instant, Page, json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from interfaces.http.api.ops.status import ReadModelStatus
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, json_response
+from interfaces.http.kit.json_response import Instant, json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,
@@ -24,8 +24,8 @@ from interfaces.http.kit.params import (
 )
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
-from projections.rebuild.lifecycle import RebuildService
 from projections.rebuild.progress import BuildProgress as LastBuild
+from projections.rebuild.service import RebuildService
 from projections.rebuild.tables import BuildKind, BuildState
 
 PATH = "/v1/projections/{name}"

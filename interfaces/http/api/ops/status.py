@@ -17,7 +17,7 @@ from application.ledger.tables.rejected import RejectedRow
 from domain.core.errors import InvalidRequest
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page, json_response
+from interfaces.http.kit.json_response import Instant, Page, json_response
 from interfaces.http.kit.params import NoParams, openapi_parameters, params_reader
 from interfaces.http.projection_health import Movement, ProjectionMonitor
 from interfaces.service import Service

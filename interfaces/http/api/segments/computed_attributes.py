@@ -39,7 +39,7 @@ from interfaces.http.kit.params import (
     params_reader,
     parse_body,
 )
-from interfaces.http.queries import query_reader
+from interfaces.http.query_routes import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity

@@ -19,7 +19,7 @@ from interfaces.http.api.segments.segments import PATH, SegmentPath, definition_
 from interfaces.http.kit import event_json
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import Instant, Page
+from interfaces.http.kit.json_response import Instant, Page
 from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors

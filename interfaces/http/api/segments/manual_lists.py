@@ -26,7 +26,7 @@ from interfaces.http.api.segments.segments import PATH, CommandReason, SegmentPa
 from interfaces.http.kit import idempotency
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json import json_response
+from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import (
     openapi_body,
     openapi_parameters,

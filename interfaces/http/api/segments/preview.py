@@ -19,7 +19,7 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.queries import query_reader
+from interfaces.http.query_routes import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from domain.identity.resolved_profile import ResolvedProfile
 from projections.kit.instants import format_utc
-from projections.sessions import first
+from projections.sessions import first_value
 from projections.sessions.campaign import DIRECT_SOURCE, UTM_PARTS
 from projections.sessions.tables import session
 
@@ -45,13 +45,13 @@ def load_session(
 def merge_rows(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
     """Return one session from the rows of one person and session id, at least one."""
     started_at, ended_at = min(it.started_at for it in rows), max(it.ended_at for it in rows)
-    utm = msgspec.json.decode(first.decode_first(it.utm for it in rows) or "{}")
+    utm = msgspec.json.decode(first_value.decode_first(it.utm for it in rows) or "{}")
     return {
         "id": rows[0].id,
         "profile_id": profile_id,
-        "channel": first.decode_first(it.channel for it in rows),
+        "channel": first_value.decode_first(it.channel for it in rows),
         "source": utm.setdefault("source", DIRECT_SOURCE),
-        "device": first.decode_first(it.device for it in rows),
+        "device": first_value.decode_first(it.device for it in rows),
         "started_at": format_utc(started_at),
         "ended_at": format_utc(ended_at),
         "length_seconds": int((ended_at - started_at).total_seconds()),

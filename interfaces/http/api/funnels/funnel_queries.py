@@ -19,7 +19,12 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.queries import MinPosition, ReadModelBehind, query_reader, wait_for_position
+from interfaces.http.query_routes import (
+    MinPosition,
+    ReadModelBehind,
+    query_reader,
+    wait_for_position,
+)
 from interfaces.service import Service
 from projections import timeline
 from projections.funnels import answers

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.funnels.goals import Goal, parse_goal
-from interfaces.http.api.funnels.funnels import (
+from interfaces.http.api.funnels.funnel_queries import (
     FunnelProfileList,
     FunnelStepParams,
     answer_from_snapshot,
@@ -24,7 +24,7 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.queries import MinPosition, wait_for_position
+from interfaces.http.query_routes import MinPosition, wait_for_position
 from interfaces.service import Service
 from projections import channel_funnels, timeline
 from projections.funnels import goals

@@ -18,10 +18,10 @@ from domain.core.identifiers import KINDS_BY_STRENGTH
 from interfaces.http.api.segments.segments import PATH, SegmentPath
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
-from interfaces.http.kit.csv import CSV_MEDIA_TYPE, encode_csv
+from interfaces.http.kit.csv_response import CSV_MEDIA_TYPE, encode_csv
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import openapi_parameters, params_reader
-from interfaces.http.queries import query_reader
+from interfaces.http.query_routes import query_reader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
