@@ -26,7 +26,7 @@ IS_ROOT = os.geteuid() == 0
 OPEN = """
 import os, sys, time
 from pathlib import Path
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 database = EmbeddedPostgres(Path(sys.argv[1]))
 print(database.open(), flush=True)
 """
@@ -36,7 +36,7 @@ SERVES = """
 import sys
 from pathlib import Path
 import uvicorn
-from interfaces.embedded import EmbeddedPostgres
+from interfaces.embedded.postgres import EmbeddedPostgres
 
 async def app(scope, receive, send):
     assert scope["type"] == "lifespan"
