@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -27,6 +27,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import create_engine
 
 from interfaces.embedded.account import embedded_version, server_account
 from interfaces.embedded.postgres import EmbeddedPostgres
@@ -84,6 +85,20 @@ def template(postgres_dsn: str) -> Iterator[Template]:
             yield Template(postgres_dsn, name)
     finally:
         _execute(postgres_dsn, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def modelled(template: Template) -> Iterator[Template]:
+    """A template with the tables of all read models: to make them takes longer than most tests that ask them."""
+    from projections import PROJECTIONS
+    from projections.runtime.projector import Projector
+    from tests.integration.projections.history import ListFeed
+
+    with clone(template) as dsn:
+        engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://", 1))
+        Projector(ListFeed(), engine, PROJECTIONS).prepare()
+        engine.dispose()
+        yield replace(template, name=str(conninfo_to_dict(dsn)["dbname"]))
 
 
 @pytest.fixture

@@ -20,15 +20,16 @@ pytestmark = pytest.mark.storage
 CYCLES = int(os.environ.get("E2E_CYCLES", "20"))
 
 
+@pytest.mark.parametrize("cycles", [3, pytest.param(CYCLES, marks=pytest.mark.nightly)])
 def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
-    database: str, tmp_path: Path
+    database: str, tmp_path: Path, cycles: int
 ) -> None:
-    server, history, chance = Server.on(tmp_path, database), History(), random.Random(CYCLES)
+    server, history, chance = Server.on(tmp_path, database), History(), random.Random(cycles)
     shop = tenant(server, database)
     server.start()
     try:
         with Load(server, shop.write, history) as load:
-            for _ in range(CYCLES):
+            for _ in range(cycles):
                 time.sleep(chance.uniform(0.1, 1.0))  # the moment of the kill, not a wait
                 server.kill()
                 server.start()
@@ -36,11 +37,11 @@ def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
         listed = {it["message_id"] for it in shop.events()}
     finally:
         server.kill()
-    print(f"{CYCLES} kills: {report.sentence}; {load.unanswered} requests cut off")
+    print(f"{cycles} kills: {report.sentence}; {load.unanswered} requests cut off")
     print(f"ready in {median(server.started_in):.2f} s, at most {max(server.started_in):.2f} s")
     assert not list(report.problems())
     assert set(load.statuses) == {200}
     assert history.count("fail") == 0
-    assert load.unanswered >= CYCLES, "kills that hit no request prove nothing"
+    assert load.unanswered >= cycles, "kills that hit no request prove nothing"
     acknowledged = {message_id for message_id, it in history.sent.items() if it.outcome == "ok"}
     assert acknowledged <= listed, "the read model has them too"

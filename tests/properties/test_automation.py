@@ -27,7 +27,7 @@ RENAMED = [
 """Somebody who is known gets another name: nobody is created."""
 
 
-@examples.on_one_database(0.3)
+@examples.on_one_database(0.12)
 @example(
     rule={"trigger": {"profile": "created"}, "actions": TAG},
     document={"event": "a", "count": {"at_least": 0}},

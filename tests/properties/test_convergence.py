@@ -129,7 +129,9 @@ def first_arrival_links(monkeypatch) -> None:
     monkeypatch.setattr(fold, "_earliest", as_they_came)
 
 
-@pytest.mark.parametrize("sabotage", [last_arrival_wins, first_arrival_links])
+@pytest.mark.parametrize(
+    "sabotage", [last_arrival_wins, pytest.param(first_arrival_links, marks=pytest.mark.nightly)]
+)
 def test_with_a_rule_that_goes_by_arrival_the_check_goes_red(converges, monkeypatch, sabotage):
     sabotage(monkeypatch)
 

@@ -64,8 +64,14 @@ def test_whoever_lets_an_event_be_two_steps_is_caught(monkeypatch) -> None:
     same = [oracle.Event(0, "a", {}), oracle.Event(0, "b", {})]
     twice = [{"event": "a"}, {"event": "a"}]
     assert furthest(same, twice, None) == (0,)
+
+    @examples.sabotaged()
+    @given(history=events, wanted=steps, window=windows)
+    def check(history, wanted, window) -> None:
+        assert furthest(history, wanted, window) == way(history, wanted, window)
+
     with pytest.raises(AssertionError):
-        test_nobody_can_come_further_or_earlier()
+        check()
 
 
 def test_a_funnel_may_take_exactly_its_window() -> None:

@@ -10,6 +10,12 @@ from tests.fix_postgres import Template, clone
 from tests.integration.http.serving import Served, served_on
 
 
+@pytest.fixture(scope="session")
+def template(modelled: Template) -> Template:
+    """Databases here have the tables of the read models already."""
+    return modelled
+
+
 @pytest.fixture
 def served(database: str) -> Iterator[Served]:
     with served_on(database) as served:

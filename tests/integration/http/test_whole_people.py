@@ -11,7 +11,14 @@ from tests.integration.http.serving import Served
 from tests.integration.http.shoppers import pages, send, shopping
 
 
-@pytest.mark.parametrize("order", ["forward", "backward", "shuffled"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param("forward", marks=pytest.mark.nightly),
+        pytest.param("backward", marks=pytest.mark.nightly),
+        "shuffled",
+    ],
+)
 def test_six_hundred_shoppers_are_whole_whichever_order_they_come_in(
     served: Served, order: str
 ) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from tests.fix_postgres import Template
 from tests.integration.projections.given import Given
+
+
+@pytest.fixture(scope="session")
+def template(modelled: Template) -> Template:
+    """Databases here have the tables of the read models already."""
+    return modelled
 
 
 @pytest.fixture

@@ -66,10 +66,15 @@ def crashes(database: str, monkeypatch) -> Iterator[Crashing]:
         crashes.worker.close()
 
 
-def test_following_the_ledger(crashes: Crashing) -> None:
+HERE_AND_THERE = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.nightly)])
+"""Die at each seventh exchange; by night, at every one."""
+
+
+@HERE_AND_THERE
+def test_following_the_ledger(crashes: Crashing, step: int) -> None:
     whole = crashes.workspace()
     exchanges = crashes.worker.do(partial(crashing.follow, workspace=whole))
-    for after in range(exchanges):
+    for after in range(0, exchanges, step):
         workspace = crashes.workspace()
         crashes.break_off(partial(crashing.follow, workspace=workspace), after)
         assert crashes.rows(workspace) == crashes.rows(whole), after
@@ -87,9 +92,16 @@ def test_letting_time_go_by(crashes: Crashing) -> None:
         assert crashes.rows(workspace) == crashes.rows(whole), after
 
 
-@pytest.mark.parametrize("projection", PROJECTIONS, ids=str)
-def test_building_a_read_model_anew(crashes: Crashing, projection: Projection) -> None:
-    """At every exchange of the one that time changes, too; here and there of the others.
+@pytest.mark.parametrize(
+    ("projection", "step"),
+    [
+        *((it, 7) for it in PROJECTIONS),
+        pytest.param(segments.projection, 1, marks=pytest.mark.nightly),
+    ],
+    ids=str,
+)
+def test_building_a_read_model_anew(crashes: Crashing, projection: Projection, step: int) -> None:
+    """By night at every exchange of the one that time changes, too; here and there of the others.
 
     They differ in their folds only, and those are gone through above.
     """
@@ -99,7 +111,6 @@ def test_building_a_read_model_anew(crashes: Crashing, projection: Projection) -
     )
     expected = crashes.rows(workspace)
     crashes.ask_for(projection)
-    step = 1 if projection is segments.projection else 7
     for after in range(0, crashes.worker.do(job), step):
         crashes.ask_for(projection)
         crashes.break_off(job, after)
