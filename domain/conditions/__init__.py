@@ -9,12 +9,18 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.aggregates import AggregateCondition
+from domain.conditions.aggregate_condition import AggregateCondition
 from domain.conditions.base import CompiledCondition, Condition, EvaluationInput, Leaf, ProfileFacts
 from domain.conditions.computed import ComputedCondition, ScoreCondition, ScoreTerm
 from domain.conditions.events import EventCountCondition, OccurrenceCondition
 from domain.conditions.groups import AllOf, AnyOf, ConditionGroup, NoneOf
-from domain.conditions.named import (
+from domain.conditions.profile_facts import (
+    AttributeCondition,
+    IdentifierCondition,
+    SegmentCondition,
+    TagCondition,
+)
+from domain.conditions.references import (
     ComputedReference,
     NamedReference,
     ReferencedValue,
@@ -22,12 +28,6 @@ from domain.conditions.named import (
     located_parts,
     referenced_names,
     resolve_references,
-)
-from domain.conditions.people import (
-    AttributeCondition,
-    IdentifierCondition,
-    SegmentCondition,
-    TagCondition,
 )
 from domain.conditions.sequences import SequenceCondition
 from domain.conditions.summary import EventView

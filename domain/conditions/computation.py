@@ -8,10 +8,7 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.events import compile_where
-from domain.conditions.names import EventName
-from domain.conditions.summary import EventView, Summarised, Summary
-from domain.conditions.totals import (
+from domain.conditions.aggregation import (
     AggregateFunction,
     aggregate_values,
     exact_texts,
@@ -19,6 +16,9 @@ from domain.conditions.totals import (
     result_of_total,
     results_as_values_expire,
 )
+from domain.conditions.event_names import EventName
+from domain.conditions.events import compile_where
+from domain.conditions.summary import EventView, Summarised, Summary
 from domain.conditions.values import Comparison, json_equal
 from domain.conditions.windows import TimeWindow
 from domain.core import paths

@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from domain.conditions.base import EITHER_RESULT, NO_RESULT, Condition, EvaluationInput, Leaf
-from domain.conditions.computation import Computation
-from domain.conditions.names import EventName
-from domain.conditions.summary import EventView, Summary
-from domain.conditions.totals import (
+from domain.conditions.aggregation import (
     NumberOperator,
     compile_number_comparison,
     is_number_comparison,
     to_exact,
     to_json_number,
 )
+from domain.conditions.base import EITHER_RESULT, NO_RESULT, Condition, EvaluationInput, Leaf
+from domain.conditions.computation import Computation
+from domain.conditions.event_names import EventName
+from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import (
     EXACT_TYPES,
     OPPOSITES,

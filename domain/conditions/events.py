@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from domain.conditions.base import NO_RESULT, EvaluationResult, Leaf
-from domain.conditions.names import EventName
+from domain.conditions.event_names import EventName
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison, format_utc
 from domain.conditions.windows import AT_LEAST_ONCE, CountBounds, TimeWindow

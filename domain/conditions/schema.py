@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from domain.conditions.base import Condition
-from domain.conditions.names import MAX_PATTERN_LENGTH
+from domain.conditions.event_names import MAX_PATTERN_LENGTH
 from domain.conditions.sequences import MAX_STEPS
 from domain.conditions.values import OPPOSITES
 from domain.conditions.windows import MAX_COUNT

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from domain.conditions.base import Leaf
+from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
-from domain.conditions.names import EventName, compile_event_name
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison, format_utc
 from domain.core.errors import InvalidRequest

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domain.conditions.names import EventName, EventNamePattern, compile_event_name
+from domain.conditions.event_names import EventName, EventNamePattern, compile_event_name
 
 Summary = Any
 """What is remembered: plain values that MessagePack can hold.  None: nothing yet."""

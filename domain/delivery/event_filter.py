@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
-from domain.conditions.names import EventName, compile_event_name
 from domain.conditions.values import Comparison
 from domain.core.errors import InvalidRequest
 from domain.events import payload

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from domain.conditions import Condition, EventView, Leaf
-from domain.conditions.people import AttributeCondition, ManualListCondition, TagCondition
+from domain.conditions.profile_facts import AttributeCondition, ManualListCondition, TagCondition
 from domain.core import lww_register
 from domain.core.lww_register import Register, Registers
 from domain.core.time import from_micros

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from domain.conditions import Condition, EvaluationInput, ReferencedValue
-from domain.conditions.people import IdentifierCondition
+from domain.conditions.profile_facts import IdentifierCondition
 from domain.core.ledger_time import Cause
 from domain.evaluation.accumulators import (
     Accumulator,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions.names import EventNamePattern
+from domain.conditions.event_names import EventNamePattern
 from domain.conditions.sequences import MAX_STEPS, EventStep
 from domain.core import paths
 from domain.core.errors import InvalidRequest

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
+from domain.core.actor import Actor
 from domain.core.errors import NotFound
 from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, Event, FunnelArchived, FunnelDefined
 from domain.funnels import funnel as funnels
 from domain.funnels.funnel import Funnel
-from domain.segments.segment import Actor
 
 
 class SavedFunnelVersion(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from domain.conditions.event_names import compile_event_name
 from domain.conditions.events import compile_where
-from domain.conditions.names import compile_event_name
 from domain.conditions.sequences import EventStep
 
 NAME_CACHE_SIZE = 65_536

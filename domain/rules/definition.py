@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from domain.conditions import Condition
+from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
-from domain.conditions.names import EventName, compile_event_name
 from domain.conditions.values import Comparison, json_equal
 from domain.core import paths
 from domain.core.errors import InvalidRequest

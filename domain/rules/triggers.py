@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.names import EventName, compile_event_name
-from domain.conditions.people import AttributeCondition
+from domain.conditions.event_names import EventName, compile_event_name
+from domain.conditions.profile_facts import AttributeCondition
 from domain.core.errors import InvalidRequest
 
 

@@ -12,12 +12,12 @@ from typing import NamedTuple, Self
 from domain import conditions
 from domain.conditions import Condition, ReferencedValue
 from domain.conditions.computed import ComputedCondition, ScoreCondition
-from domain.conditions.named import ScoreReference
-from domain.conditions.people import SegmentCondition
+from domain.conditions.profile_facts import SegmentCondition
+from domain.conditions.references import ScoreReference
+from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, ComputedAttributeArchived, ComputedAttributeDefined, Event
-from domain.segments.segment import Actor
 
 KIND = "computed attribute"
 _PLACEHOLDER_COMPARISON: Mapping[str, Mapping[str, object]] = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import NamedTuple, Self
 
 from domain import conditions
 from domain.conditions import Condition, ReferencedValue
-from domain.conditions.people import SegmentCondition
+from domain.conditions.profile_facts import SegmentCondition
+from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, Event, SegmentArchived, SegmentDefined
@@ -21,14 +21,6 @@ class SegmentVersion(NamedTuple):
     description: str = ""
     condition: bytes = b""
     """As JSON; empty: a list that is kept by hand."""
-
-
-class Actor(NamedTuple):
-    """Who decided, when and why."""
-
-    name: str
-    at: datetime
-    reason: str = ""
 
 
 class Segment(NamedTuple):

@@ -16,7 +16,7 @@ from domain.funnels.goals import Goal, MessageExposure
 from domain.funnels.tally import FunnelTally
 from domain.funnels.walks import StepMatcher, Walk
 from projections.channel_funnels.tables import message
-from projections.funnels.walking import (
+from projections.funnels.profile_walks import (
     EARLIEST_INSTANT,
     LATEST_INSTANT,
     ProfileWalk,

@@ -15,9 +15,9 @@ from domain.funnels import funnel as funnels
 from domain.funnels import walks
 from domain.funnels.walks import StepMatcher, Walk
 from projections import identity, profile
-from projections.funnels.answers import count_funnel as counted
-from projections.funnels.answers import list_profiles_at_step
-from projections.funnels.walking import walk_profiles
+from projections.funnels.counts import count_funnel as counted
+from projections.funnels.counts import list_profiles_at_step
+from projections.funnels.profile_walks import walk_profiles
 from projections.runtime.projection import Reader
 from tests import examples
 from tests.builders import NOON

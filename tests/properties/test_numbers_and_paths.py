@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.conditions.totals import canonical_number, results_as_values_expire, to_exact
+from domain.conditions.aggregation import canonical_number, results_as_values_expire, to_exact
 from domain.core import paths
 
 NAMES = ("a", "b", "properties")

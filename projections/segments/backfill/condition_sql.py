@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from domain.conditions import Condition
-from domain.conditions.aggregates import AggregateCondition
+from domain.conditions.aggregate_condition import AggregateCondition
 from domain.conditions.events import EventCountCondition, OccurrenceCondition
 from domain.conditions.values import Comparison, is_number
 from domain.conditions.windows import TimeWindow

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from domain import conditions
 from domain.conditions import Condition
 from domain.conditions import ReferencedValue as Named
-from domain.conditions.people import ManualListCondition
+from domain.conditions.profile_facts import ManualListCondition
 from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
 from domain.evaluation.segment_index import CompiledSegment, Registration, SegmentIndex

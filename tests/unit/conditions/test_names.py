@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.conditions import CompiledCondition, parse_condition
-from domain.conditions.names import MAX_PATTERN_LENGTH, EventNamePattern
+from domain.conditions.event_names import MAX_PATTERN_LENGTH, EventNamePattern
 from domain.core.errors import InvalidRequest
 from tests.unit.conditions.asking import NOON, Person, days, did
 

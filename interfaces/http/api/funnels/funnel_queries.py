@@ -27,8 +27,8 @@ from interfaces.http.query_routes import (
 )
 from interfaces.service import Service
 from projections import timeline
-from projections.funnels import answers
-from projections.funnels.walking import ProfileWalk, walk_profiles
+from projections.funnels import counts
+from projections.funnels.profile_walks import ProfileWalk, walk_profiles
 from projections.identity import projection as identity
 from projections.kit import cursors
 from projections.kit.instants import format_utc
@@ -209,7 +209,7 @@ def answer_from_snapshot(
 def count_funnel(funnel: Funnel, reader: Reader) -> dict[str, Any]:
     """Return what a funnel comes to by now."""
     now = datetime.now(UTC)
-    return answers.count_funnel(reader, funnel, now) | {"as_of": format_utc(now)}
+    return counts.count_funnel(reader, funnel, now) | {"as_of": format_utc(now)}
 
 
 def list_funnel_profiles(
@@ -229,7 +229,7 @@ def profile_page(
     reader: Reader, walks: Iterator[ProfileWalk], steps: int, params: FunnelStepParams
 ) -> dict[str, Any]:
     """Return a page of those who took a step."""
-    found, last = answers.list_profiles_at_step(
+    found, last = counts.list_profiles_at_step(
         reader, walks, steps, step=params.step, lost=params.lost, limit=params.limit
     )
     return {"profiles": found, "next": None if last is None else cursors.encode_text(str(last))}

@@ -8,16 +8,16 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from domain.conditions.base import EITHER_RESULT, NO_RESULT, EvaluationResult, Leaf
-from domain.conditions.computation import Computation
-from domain.conditions.names import EventName
-from domain.conditions.summary import EventView, Summary
-from domain.conditions.totals import (
+from domain.conditions.aggregation import (
     NumberOperator,
     compile_number_comparison,
     is_number_comparison,
     to_json_number,
 )
+from domain.conditions.base import EITHER_RESULT, NO_RESULT, EvaluationResult, Leaf
+from domain.conditions.computation import Computation
+from domain.conditions.event_names import EventName
+from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison, ExactNumber
 from domain.conditions.windows import TimeWindow
 from domain.core import paths

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from domain.conditions.aggregation import NumberOperator, is_number_comparison
 from domain.conditions.base import Condition
 from domain.conditions.computed import ComputedCondition, ScoreCondition, ScoreTerm
 from domain.conditions.groups import ConditionGroup
-from domain.conditions.totals import NumberOperator, is_number_comparison
 from domain.conditions.values import Operator, check_operand
 from domain.core.errors import InvalidRequest
 

@@ -14,7 +14,7 @@ from domain.core.errors import InvalidRequest
 from domain.core.time import from_micros
 from domain.funnels.funnel import Funnel
 from domain.funnels.tally import FunnelTally
-from projections.funnels.walking import ProfileWalk, walk_profiles
+from projections.funnels.profile_walks import ProfileWalk, walk_profiles
 from projections.kit.instants import format_utc
 from projections.runtime.projection import Reader
 
