@@ -35,6 +35,7 @@ from interfaces.query_connections import MAX_CONCURRENT_QUERIES, create_query_en
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
+from projections.rebuild.erasure import begin_erasure
 from projections.runtime.projector import Projector
 
 log = structlog.get_logger(__name__)
@@ -134,7 +135,7 @@ def open_service(
             engine=query_engine,
             feed=ledger,
             projector=projector,
-            erasure=ErasureService(ledger, projector.begin_erasure),
+            erasure=ErasureService(ledger, partial(begin_erasure, projector)),
             deliveries=DeliveryService(
                 delivery_store,
                 ledger,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from interfaces.service import Service
     from projections.rebuild.progress import BuildProgress
     from projections.rebuild.service import RebuildService
-    from projections.rebuild.tables import BuildKind
+    from projections.runtime.build_tables import BuildKind
 
 app = typer.Typer(
     name="projections",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 
 import structlog
@@ -15,6 +16,7 @@ from interfaces.cli.worker_roles import WorkerRole
 from interfaces.service import Service
 from interfaces.trigger_source import create_firing_worker
 from projections.rebuild.service import RebuildService
+from projections.runtime.worker import work
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +28,9 @@ STOP_SECONDS = 30.0
 def run_worker_threads(svc: Service, role: WorkerRole | None = None) -> Iterator[None]:
     """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
     stop = threading.Event()
-    tasks = {
+    tasks: dict[WorkerRole, tuple[tuple[str, Callable[[threading.Event], None]], ...]] = {
         WorkerRole.READ_MODELS: (
-            ("projector", svc.projector.run),
+            ("projector", partial(work, svc.projector)),
             ("builder", RebuildService(svc.projector).run),
             ("keeper", svc.ledger.run_snapshotter),
         ),

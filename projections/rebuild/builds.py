@@ -10,8 +10,8 @@ from sqlalchemy import Connection, CursorResult, func, select, text
 
 from domain.core.errors import Conflict, FoldlineError
 from projections.rebuild import shadow_schema
-from projections.rebuild.tables import BuildKind, build, build_position, metadata
 from projections.runtime import checkpoint
+from projections.runtime.build_tables import BuildKind, build, build_position
 from projections.runtime.projection import Projection
 
 LEASE_INTERVAL = "15 seconds"
@@ -78,19 +78,9 @@ WHERE name = :name AND version = :version ORDER BY live.workspace
 """)
 
 
-def create_tables(tx: Connection) -> None:
-    """Create the tables that are missing.  The caller waits for others who create."""
-    metadata.create_all(tx)
-
-
 def block_erasures(tx: Connection) -> None:
     """Let no tables aside come, go or be switched by others until commit; erasures wait."""
     tx.execute(select(func.pg_advisory_xact_lock(checkpoint.SCHEMA_LOCK)))
-
-
-def block_switches(tx: Connection) -> None:
-    """Let no tables aside come or go until commit, for an erasure is about to look through them."""
-    tx.execute(select(func.pg_advisory_xact_lock_shared(checkpoint.SCHEMA_LOCK)))
 
 
 def request(

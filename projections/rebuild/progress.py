@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from projections.rebuild.tables import BuildKind, BuildState, build, build_position
+from projections.runtime.build_tables import BuildKind, BuildState, build, build_position
 from projections.runtime.checkpoint import checkpoint
 
 

@@ -15,7 +15,7 @@ from projections.rebuild.builder import Builder, renewing_leases
 from projections.rebuild.builds import BuildLease, BuildWithdrawn
 from projections.rebuild.progress import BuildProgress, load_builds
 from projections.rebuild.shared_build import SharedBuild
-from projections.rebuild.tables import BuildKind
+from projections.runtime.build_tables import BuildKind
 from projections.runtime.projection import Projection, partition_by_weight
 from projections.runtime.projector import Projector
 

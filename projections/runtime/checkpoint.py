@@ -25,9 +25,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.schema import CreateSchema
 
 from domain.core.errors import FoldlineError
+from projections.runtime import build_tables
+from projections.runtime.build_tables import SCHEMA
 from projections.runtime.projection import Projection
 
-SCHEMA = "projections"
 SCHEMA_LOCK = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
 
 checkpoint = Table(
@@ -122,6 +123,7 @@ def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
     for projection in projections:
         tx.execute(CreateSchema(projection.schema, if_not_exists=True))
         projection.metadata.create_all(tx)
+    build_tables.metadata.create_all(tx)
 
 
 def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
-from threading import Event
 
 from sqlalchemy import Connection, Engine, select
 
 from domain.core.errors import FoldlineError, LedgerGap
 from domain.core.time import to_micros
 from domain.events.recorded import RecordedEvent
-from projections.erasure import ProjectionErasure
-from projections.rebuild import builds
 from projections.runtime import checkpoint, parallel_apply
 from projections.runtime.batch import Batch
 from projections.runtime.batch_size import BATCH_SIZE, AdaptiveBatchSize
 from projections.runtime.parallel_apply import ApplyTask
 from projections.runtime.projection import LedgerFeed, Projection
-from projections.runtime.worker import work
 
 
 class CheckpointConflict(FoldlineError):
@@ -108,7 +104,6 @@ class Projector:
         """Create the schemas and tables that are missing; safe to call at every start."""
         with self._engine.begin() as tx:
             checkpoint.create_tables(tx, self.projections)
-            builds.create_tables(tx)
 
     def advance(self, workspace: int, limit: int = BATCH_SIZE) -> int:
         """Apply one batch to each read model and return how many events were taken.
@@ -128,21 +123,6 @@ class Projector:
                     step = self._advance(each, limit or some)
                 applied += step.applied
         return applied
-
-    def run(self, stop: Event) -> None:
-        """Follow the ledger until told to stop.  Errors are logged, marked and tried again."""
-        work(self, stop)
-
-    @contextmanager
-    def begin_erasure(self, workspace: int) -> Iterator[ProjectionErasure]:
-        """Give the transaction in which a person is erased; meanwhile no read model moves."""
-        with self._engine.begin() as tx:
-            checkpoint.block_projectors(tx, workspace)
-            builds.block_switches(tx)
-            checkpoint.clear_failures(tx, workspace)
-            yield ProjectionErasure(
-                tx, workspace, self.projections, partial(self._batch, workspace)
-            )
 
     def status(self) -> list[ProjectionStatus]:
         """Return where every read model of this registry stands in every workspace."""
@@ -204,7 +184,7 @@ class Projector:
         """Return the events that follow a position; None if there are none.  Raises HoleInLedger."""
         records = self.feed.read(workspace, after, limit)
         _require_dense(workspace, after, records)
-        return self._batch(workspace, records) if records else None
+        return self.make_batch(workspace, records) if records else None
 
     def mark_failed(self, workspace: int, failure: ProjectionFailure) -> None:
         """Write the failure where the status of every process shows it."""
@@ -264,7 +244,8 @@ class Projector:
             )
         return BatchResult(applied=len(batch.records), position=batch.position)
 
-    def _batch(self, workspace: int, records: Sequence[RecordedEvent]) -> Batch:
+    def make_batch(self, workspace: int, records: Sequence[RecordedEvent]) -> Batch:
+        """Return events of one workspace as a batch that read models can apply."""
         stream_of = partial(self.feed.stream_of, workspace)
         return Batch(
             workspace, records, stream_of, partial(self.feed.identity_events_for, workspace)

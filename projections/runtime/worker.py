@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from math import inf
 from threading import Event
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import structlog
 
 from projections.runtime.batch_size import AdaptiveBatchSize
 from projections.runtime.checkpoint import ErasureInProgress
-
-if TYPE_CHECKING:  # the projector starts this loop
-    from projections.runtime.projection import Projection
-    from projections.runtime.projector import ProjectionFailure, Projector
+from projections.runtime.projection import Projection
+from projections.runtime.projector import ProjectionFailure, Projector
 
 BUSY_POLL_SECONDS = 0.025
 """Seconds at least from the beginning of a look at the ledger to the next while events come in: they gather."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from projections import erasure
+from projections.runtime import erasure
 from projections.runtime.projection import Projection
 from projections.timeline import tables
 from projections.timeline.detail import event

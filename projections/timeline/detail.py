@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Text, cast
 
 from domain.core.errors import NotFound
+from domain.core.time import format_utc_or_none
 from domain.events.events import MessageEvent
 from domain.events.recorded import RecordedEvent
 from projections.kit import received, shown_profile
-from projections.kit.instants import format_utc_or_none
 from projections.runtime.projection import Query, Reader
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline

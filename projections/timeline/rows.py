@@ -1,4 +1,4 @@
-"""The timeline's rows, as COPY takes them."""
+"""Rows of messages in the timeline, in the order of its columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from domain.events.payload import ParsedMessage
 from projections.kit.copying import jsonb
 from projections.runtime.batch import DecodedMessage
 from projections.timeline import page_view
-from projections.timeline.derived_events.rules import DerivedEvent
 from projections.timeline.tables import MESSAGE
 
 Row = tuple[Any, ...]
@@ -37,31 +36,6 @@ def message_row(workspace: int, message: DecodedMessage) -> Row:
         document.session_id,
         jsonb(document.properties_json),
         _page_view(event.kind, document),
-    )
-
-
-def derived_row(workspace: int, cause: DecodedMessage, ordinal: int, derived: DerivedEvent) -> Row:
-    """Return the row of what follows from a message: it has times and circumstances from that."""
-    recorded, event, document = cause
-    return (
-        workspace,
-        recorded.position,
-        recorded.stream,
-        ordinal,
-        derived.id,
-        event.occurred_at,
-        event.sent_at,
-        event.received_at,
-        recorded.recorded_at,
-        "derived",
-        derived.name,
-        event.subject.kind if event.subject is not None else None,
-        str(derived.id),
-        sanitise.storable_text(event.source),
-        document.channel,
-        document.session_id,
-        jsonb(sanitise.dump_json(derived.properties)),
-        None,
     )
 
 

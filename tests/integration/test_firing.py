@@ -78,7 +78,9 @@ class Automated:
         return self.firing.fire_due(self.bench.workspace)
 
     def triggers(self) -> list[tuple[str, str]]:
-        rows = self.bench.sql(f"SELECT outcome, reason FROM {rule_run} ORDER BY set_off_at, cause")
+        rows = self.bench.sql(
+            f"SELECT outcome, reason FROM {rule_run} ORDER BY triggered_at, cause"
+        )
         return [(outcome, reason) for outcome, reason in rows]
 
     def fired(self) -> list[TriggerFired]:
@@ -113,7 +115,7 @@ def test_a_trigger_is_recorded_with_what_is_to_be_done(automated: Automated) -> 
     assert (context["trigger"]["subject"], context["depth"]) == ("order", 0)
     automated.project()
     assert automated.fire() == 0
-    [[position]] = automated.bench.sql(f"SELECT fired FROM {rule_run}")
+    [[position]] = automated.bench.sql(f"SELECT fired_position FROM {rule_run}")
     assert position == len(automated.bench.all())
 
 
@@ -143,7 +145,9 @@ def test_many_fire_some_at_a_time_and_none_is_left_out(automated: Automated, mon
 def test_without_the_digests_they_would_fire_twice(automated: Automated, monkeypatch) -> None:
     automated.rule(trigger={"event": "order"})
     automated.happens("order")
-    monkeypatch.setattr(fired, "see", lambda _connection, _workspace, digests: frozenset(digests))
+    monkeypatch.setattr(
+        fired, "insert_new", lambda _connection, _workspace, digests: frozenset(digests)
+    )
     assert [
         it.fire_due(automated.bench.workspace) for it in (automated.firing, automated.another())
     ] == [1, 1]
@@ -263,5 +267,5 @@ def test_what_a_rebuild_finds_too_late_never_fires(automated: Automated) -> None
 
 
 def test_without_the_mark_it_would(automated: Automated, monkeypatch) -> None:
-    monkeypatch.setattr(fired, "mark", lambda *_: 0)
+    monkeypatch.setattr(fired, "watermark", lambda *_: 0)
     assert found_late(automated) == 1

@@ -22,6 +22,7 @@ from domain.core.identifiers import Identifier
 from domain.events.message import Message
 from domain.identity.resolved_profile import ResolvedProfile
 from projections import PROJECTIONS
+from projections.rebuild.erasure import begin_erasure
 from projections.runtime.projector import Projector
 from tests import examples
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
@@ -51,7 +52,11 @@ def running(database: str) -> Iterator[Running]:
     projector = Projector(ledger, engine, PROJECTIONS)
     projector.prepare()
     yield Running(
-        database, ledger, workspaces, projector, ErasureService(ledger, projector.begin_erasure)
+        database,
+        ledger,
+        workspaces,
+        projector,
+        ErasureService(ledger, partial(begin_erasure, projector)),
     )
     ledger.close()
     store.close()
@@ -118,7 +123,7 @@ def test_read_models_forget_what_the_ledger_forgot(
     running.ledger.record(workspace, after).result(10)
     running.projector.catch_up(workspace, 5)
     live = _held(running, workspace)
-    with running.projector.begin_erasure(workspace) as unit:
+    with begin_erasure(running.projector, workspace) as unit:
         for it in PROJECTIONS:
             unit._empty(it.name, it.version)
     running.projector.catch_up(workspace)

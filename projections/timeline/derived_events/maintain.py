@@ -18,9 +18,10 @@ from projections.kit.arrays import Uuids
 from projections.kit.copying import binary_cursor, copy_rows, jsonb
 from projections.runtime.batch import Batch, DecodedMessage
 from projections.timeline.derived_events import rules
+from projections.timeline.derived_events.rows import derived_row
 from projections.timeline.derived_events.rules import DerivedEvent, StoredObservation
 from projections.timeline.facts import Observation, observe_message
-from projections.timeline.rows import Row, derived_row
+from projections.timeline.rows import Row
 from projections.timeline.tables import (
     IDENTITY_CHANGED,
     MESSAGE,

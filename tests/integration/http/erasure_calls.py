@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.core.identifiers import Identifier
+from projections.rebuild.erasure import begin_erasure
 from tests.builders import anonymous, user
 from tests.integration.http.serving import Served
 
@@ -42,7 +43,7 @@ def rows(served: Served) -> dict[str, list[str]]:
 
 
 def rebuild(served: Served) -> None:
-    with served.service.projector.begin_erasure(served.workspace) as unit:
+    with begin_erasure(served.service.projector, served.workspace) as unit:
         for projection in served.service.projector.projections:
             unit._empty(projection.name, projection.version)
     served.project()

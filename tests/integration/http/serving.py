@@ -38,6 +38,7 @@ from interfaces.query_connections import create_query_engine
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
+from projections.rebuild.erasure import begin_erasure
 from projections.runtime.batch import Batch
 from projections.runtime.projection import Projection, Query, Reader
 from projections.runtime.projector import Projector
@@ -142,7 +143,7 @@ def serving(dsn: str, *, longest_seconds: float = 5.0) -> Iterator[Service]:
             engine=reading,
             feed=ledger,
             projector=projector,
-            erasure=ErasureService(ledger, projector.begin_erasure),
+            erasure=ErasureService(ledger, partial(begin_erasure, projector)),
             deliveries=DeliveryService(
                 store, ledger, key=bytes(32), allowed=parse_networks("127.0.0.0/8, ::1/128")
             ),

@@ -22,7 +22,7 @@ class SlowFeed:
 
     def __init__(self, feed) -> None:
         self._feed, self.heads = feed, feed.heads
-        self.stream_of, self.attested = feed.stream_of, feed.attested
+        self.stream_of, self.identity_events_for = feed.stream_of, feed.identity_events_for
         self.has_read, self.go_on = Event(), Event()
 
     def read(self, workspace: int, after: int, limit: int):
@@ -106,7 +106,7 @@ def test_a_link_said_while_blanking_makes_it_begin_again(
             served.record(tracked("Viewed", ANN, PHONE))
         severed(*args)
 
-    monkeypatch.setattr(erasing.erasure, "forget_links", link_meanwhile)
+    monkeypatch.setattr(erasing.erasure, "delete_seen_links", link_meanwhile)
     assert len(erase(served, ANN).json()["streams"]) == 2
     assert places(database, ["canary"]) == {}
 
@@ -123,7 +123,7 @@ def test_when_links_keep_coming_the_others_are_made_to_wait(
             served.record(patient[-1])
         hold(connection, workspace, stream)
 
-    monkeypatch.setattr(erasing.erasure, "hold_head", link_until_held)
+    monkeypatch.setattr(erasing.erasure, "lock_head", link_until_held)
     assert len(erase(served, ANN).json()["streams"]) == 1 + erasing.MAX_OPTIMISTIC_ATTEMPTS
     assert places(database, ["canary"]) == {}
 

@@ -152,7 +152,7 @@ def suppress_between_looking_and_recording(lists: Lists, monkeypatch) -> list[st
             suppress(lists, ANN)
         return found
 
-    monkeypatch.setattr(kept, "listed", look)
+    monkeypatch.setattr(kept, "manual_list_changes", look)
     return lists.put((ANN, True), (BOB, True))
 
 

@@ -202,7 +202,7 @@ def test_of_eight_who_decide_on_the_same_version_one_gets_through(processes) -> 
 def test_without_turns_versions_alone_keep_a_decision_from_being_lost(
     processes, monkeypatch
 ) -> None:
-    monkeypatch.setattr(kept, "wait_for_turn", lambda *_: None)
+    monkeypatch.setattr(kept, "lock_definitions", lambda *_: None)
     define_from_the_same(processes)
 
 
@@ -243,5 +243,5 @@ def test_segments_never_ask_about_each_other_in_a_circle(processes) -> None:
 
 
 def test_without_turns_they_do(processes, monkeypatch) -> None:
-    monkeypatch.setattr(kept, "wait_for_turn", lambda *_: None)
+    monkeypatch.setattr(kept, "lock_definitions", lambda *_: None)
     assert any(not any(refused) for refused in ask_in_a_circle(processes))

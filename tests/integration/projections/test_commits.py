@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from interfaces.embedded.postgres import EmbeddedPostgres
 from projections import PROJECTIONS, profile
+from projections.rebuild.erasure import begin_erasure
 from projections.runtime.batch import Batch
 from projections.runtime.projector import Projector
 from tests.fix_embedded import postmaster
@@ -62,6 +63,6 @@ def test_only_the_commit_of_a_batch_does_not_wait(given: Given) -> None:
         given.feed, given.engine, [dataclasses.replace(profile.projection, apply=apply)]
     )
     moved.catch_up(1)
-    with moved.begin_erasure(1) as forgetting:
+    with begin_erasure(moved, 1) as forgetting:
         [after] = forgetting.connection.execute("SHOW synchronous_commit").fetchone() or [""]
     assert (seen, after) == (["off"], "on")

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from projections import PROJECTIONS, identity, profile
+from projections.rebuild.erasure import begin_erasure
 from projections.runtime import parallel_apply
 from projections.runtime.projector import Projector
 from tests.integration.projections.customers import customers
@@ -91,7 +92,7 @@ def test_an_erasure_waits_for_both_lanes(given, which):
         which.apply(tx, batch)
 
     def erase() -> None:
-        with given.projector.begin_erasure(1):
+        with begin_erasure(given.projector, 1):
             erasing.set()
 
     threads = [

@@ -11,6 +11,7 @@ from domain.core.errors import LedgerGap
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
+from projections.runtime.worker import work
 from tests.builders import anonymous, tracked, user
 from tests.integration.projections.history import recorded
 
@@ -160,7 +161,7 @@ def running():
     stop, threads = Event(), []
 
     def run(projector: Projector) -> None:
-        threads.append(Thread(target=projector.run, args=(stop,)))
+        threads.append(Thread(target=work, args=(projector, stop)))
         threads[-1].start()
 
     yield run

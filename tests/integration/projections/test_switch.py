@@ -16,6 +16,7 @@ from projections.rebuild import switch
 from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size, checkpoint
 from projections.runtime.projector import Projector
+from projections.runtime.worker import work
 from projections.timeline.tables import timeline as rows
 from tests.builders import tracked
 
@@ -41,7 +42,7 @@ class Running:
         self.projector.prepare()
         self.answers, self.wrong = 0, []
         self.stop = Event()
-        self.threads = [Thread(target=self.projector.run, args=(self.stop,))]
+        self.threads = [Thread(target=work, args=(self.projector, self.stop))]
         self.threads += [self.thread(self.write)]
         self.threads += [self.thread(self.read, pause) for pause in (0, 0.002, 0.05)]
 

@@ -26,7 +26,7 @@ from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
 from projections.rebuild.progress import BuildProgress as LastBuild
 from projections.rebuild.service import RebuildService
-from projections.rebuild.tables import BuildKind, BuildState
+from projections.runtime.build_tables import BuildKind, BuildState
 
 PATH = "/v1/projections/{name}"
 

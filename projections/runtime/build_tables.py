@@ -1,4 +1,4 @@
-"""What is known of builds, in the schema of the checkpoints; none of it is in the ledger."""
+"""Tables of builds: rebuilds and verifications of read models, with their progress."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from projections.runtime.checkpoint import SCHEMA
-
 BuildKind = Literal["rebuild", "verify"]
 """What becomes of the tables aside: they replace those that answer, or are compared with them."""
 
 BuildState = Literal["asked", "running", "cancelled", "failed", "done"]
+
+SCHEMA = "projections"
+"""Schema of the checkpoints and builds of all read models."""
 
 metadata = MetaData(schema=SCHEMA)
 

@@ -1,12 +1,14 @@
-"""What erasing a person does to read models: rows go, in the transaction that blanks the events."""
+"""Erasure of a profile from all read models, live and shadow, in the transaction of the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from psycopg import Connection as Driver
-from sqlalchemy import ARRAY, Connection, Table, Uuid, any_, delete, literal
+from sqlalchemy import Connection, func, select
 
 from domain.events.recorded import RecordedEvent
 from domain.profiles.erasure import ErasureScope
@@ -14,18 +16,7 @@ from projections.rebuild import builds, shadow_schema
 from projections.runtime import checkpoint
 from projections.runtime.batch import Batch
 from projections.runtime.projection import Projection, schema_name
-
-
-def erase_by_stream(*tables: Table) -> Callable[[Connection, ErasureScope], None]:
-    """Return the `forget` of a read model whose tables have the columns workspace and stream."""
-
-    def forget(tx: Connection, forgotten: ErasureScope) -> None:
-        streams = any_(literal(forgotten.cleared_streams, ARRAY(Uuid)))
-        for table in tables:
-            mine = table.c.workspace == forgotten.workspace
-            tx.execute(delete(table).where(mine, table.c.stream == streams))
-
-    return forget
+from projections.runtime.projector import Projector
 
 
 class ProjectionErasure:
@@ -74,3 +65,17 @@ class ProjectionErasure:
     def _empty(self, name: str, version: int) -> None:
         shadow_schema.delete_workspace(self._tx, schema_name(name, version), self._workspace)
         checkpoint.reset(self._tx, self._workspace, name, version)
+
+
+@contextmanager
+def begin_erasure(projector: Projector, workspace: int) -> Iterator[ProjectionErasure]:
+    """Open the transaction of an erasure; no read model of the workspace moves until it ends.
+
+    Shadow schemas neither appear nor disappear meanwhile, so that all of them are emptied.
+    """
+    with projector.engine.begin() as tx:
+        checkpoint.block_projectors(tx, workspace)
+        tx.execute(select(func.pg_advisory_xact_lock_shared(checkpoint.SCHEMA_LOCK)))
+        checkpoint.clear_failures(tx, workspace)
+        batch = partial(projector.make_batch, workspace)
+        yield ProjectionErasure(tx, workspace, projector.projections, batch)
