@@ -104,6 +104,11 @@ class EndpointRow(NamedTuple):
     parked_until: datetime | None = None
     """Until when it is left alone, after too many of those."""
 
+    @property
+    def connection_key(self) -> tuple[str, int]:
+        """Identifies the connections to the endpoint: a change of it replaces them."""
+        return self.url, self.concurrency
+
     def secrets(self, now: datetime) -> Sequence[bytes]:
         """Return what signs: the newest first."""
         rotated = self.previous_until is not None and now < self.previous_until

@@ -109,6 +109,9 @@ WHERE it.workspace = held.workspace AND it.id = held.id
 QueueKey = tuple[int, str]
 """A workspace, and what deliveries queue for in it: see `application.ledger.tables.outbox`."""
 
+DeliveryKey = tuple[int, UUID]
+"""Identifies a delivery: a workspace, and the id within it."""
+
 
 class LeasedDelivery(NamedTuple):
     """A delivery that was handed out."""
@@ -125,6 +128,16 @@ class LeasedDelivery(NamedTuple):
     attempts: int
     step: int
     fence: int
+
+    @property
+    def key(self) -> DeliveryKey:
+        """The workspace and the delivery's id."""
+        return self.workspace, self.id
+
+    @property
+    def queue_key(self) -> QueueKey:
+        """The queue that the delivery waits in."""
+        return self.workspace, self.queue
 
 
 class Attempt(NamedTuple):
@@ -179,9 +192,9 @@ def acquire(
         return [LeasedDelivery(*row) for row in connection.execute(_LEASE, asked).fetchall()]
 
 
-def complete(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[tuple[int, UUID]]:
+def complete(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[DeliveryKey]:
     """Write what became of deliveries; return those whose lease was still held, the others are refused."""
-    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.delivery[:2])]
+    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.delivery.key)]
     columns = list(map(list, zip(*rows, strict=True)))
     return set(connection.execute(_FINISH, columns).fetchall()) if rows else set()
 
@@ -189,7 +202,7 @@ def complete(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[tu
 def release(connection: Connection[Any], deliveries: Sequence[LeasedDelivery]) -> None:
     """Let others have deliveries that were handed out and not begun."""
     if deliveries:
-        rows = [(it.workspace, it.id, it.fence) for it in sorted(deliveries, key=lambda it: it[:2])]
+        rows = [(it.workspace, it.id, it.fence) for it in sorted(deliveries, key=lambda it: it.key)]
         connection.execute(_GIVE_BACK, list(map(list, zip(*rows, strict=True))))
 
 
