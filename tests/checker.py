@@ -19,8 +19,8 @@ from uuid import UUID
 import psycopg
 
 from application.ledger.append.evidence import commitment_of, leaf_hash
-from application.ledger.append.prepared import to_micros
 from application.ledger.mapper import decode_event
+from domain.core.time import to_micros
 from domain.events.events import MessageEvent
 
 Outcome = Literal["ok", "fail", "info"]

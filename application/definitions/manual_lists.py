@@ -12,11 +12,12 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.ledger.append.append import append_events
-from application.ledger.append.prepared import EventRow, StaleErasureEpoch, event_row, to_micros
+from application.ledger.append.prepared import EventRow, StaleErasureEpoch, event_row
 from application.ledger.ledger import Ledger
 from application.ledger.read import profiles
 from application.ledger.tables import definitions
 from application.ledger.tables.definitions import command_event_id
+from domain.core.time import to_micros
 from domain.events.events import ManualListChanged
 from domain.identity.resolved_profile import ResolvedProfile
 from domain.segments.segment import Actor

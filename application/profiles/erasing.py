@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg import Connection, Rollback
 
 from application.ledger.append.append import append_events
-from application.ledger.append.prepared import event_row, to_micros
+from application.ledger.append.prepared import event_row
 from application.ledger.erasure import erasure, suppression
 from application.ledger.erasure.erasure import ProfileTrace
 from application.ledger.ledger import Ledger
@@ -23,6 +23,7 @@ from application.ledger.tables import deliveries, subscriptions
 from application.ledger.tables.rejected import blank_rejected
 from domain.core.errors import InvalidRequest, NotFound
 from domain.core.identifiers import Identifier
+from domain.core.time import to_micros
 from domain.events.events import (
     CommandEvent,
     MessageEvent,

@@ -1,6 +1,7 @@
-"""Conditions on people: what a segment, an audience or a trigger asks.
+"""Conditions on profiles: what segments, audiences and triggers evaluate.
 
-A new kind is one class in one of the modules here, and its name in CONDITIONS.
+A new kind is one class in a module of this package, and its name in `CONDITIONS`.  A condition on
+what a profile did subclasses `Leaf`, which lists what to implement; any other subclasses `Condition`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from domain.conditions.references import (
 from domain.conditions.sequences import SequenceCondition
 from domain.conditions.summary import EventView
 from domain.core.errors import InvalidRequest
+from domain.core.validation import locate_problem
 
 CONDITIONS: tuple[type[Condition], ...] = (
     AllOf,
@@ -50,41 +52,55 @@ CONDITIONS: tuple[type[Condition], ...] = (
     IdentifierCondition,
     SegmentCondition,
 )
-"""Every kind, in the order in which their members are looked for."""
+"""Every kind, in the order in which `parse_condition` looks for its member `KEY`."""
 
 MAX_DEPTH = 20
 """Deepest nesting of groups."""
 
 
 def parse_condition(document: Any, *, allow_references: bool = False) -> Condition:
-    """Return the condition that a JSON document spells.
+    """Returns the condition that a JSON document defines.
 
-    ``by_name`` says that the caller knows what the names of computed attributes stand for, and will have
-    them `resolved` before it asks.  Raises InvalidRequest with the place, as a JSON pointer, and what to
-    write there.
+    ``allow_references`` permits computed attributes by name; the caller applies `resolve_references`
+    before evaluation.  Raises InvalidRequest with the condition's JSON pointer in `details.path`.
     """
     condition = _parse(document, "", 0)
-    if not allow_references and (named := referenced_names(condition)):
-        name, place = next(iter(named.items()))
-        raise InvalidRequest(
-            f"write here what {name!r} is; only segments ask about computed attributes by name",
-            path=place,
+    if not allow_references and (pointers := referenced_names(condition)):
+        name, pointer = next(iter(pointers.items()))
+        raise _invalid(
+            pointer,
+            f"define {name!r} inline; computed attributes can be referenced by name only in segments",
         )
     return condition
 
 
+def _invalid(pointer: str, problem: str, location: str | None = None) -> InvalidRequest:
+    """Returns the error of a condition; ``location`` is a JSON pointer within it."""
+    where = location or pointer
+    return InvalidRequest(
+        f"the condition{f' at {where}' if where else ''} is not valid: {problem}", path=pointer
+    )
+
+
 def _parse(document: Any, pointer: str, depth: int) -> Condition:
     if depth > MAX_DEPTH:
-        raise InvalidRequest(f"conditions are nested deeper than {MAX_DEPTH}", path=pointer)
+        raise _invalid(pointer, f"groups are nested deeper than {MAX_DEPTH}")
     kind = _condition_class(document, pointer)
     if issubclass(kind, ConditionGroup):
         return _parse_group(kind, document, pointer, depth)
     if kind is ScoreCondition:
         return _parse_score(document, pointer, depth)
+    return _convert(document, kind, pointer)
+
+
+def _convert(document: Any, kind: type[Condition], pointer: str) -> Condition:
     try:
         return msgspec.convert(document, kind)
-    except (msgspec.ValidationError, InvalidRequest) as error:
-        raise InvalidRequest(f"{error} (in a condition with `{kind.KEY}`)", path=pointer) from None
+    except msgspec.ValidationError as error:
+        location, problem = locate_problem(error, kind, pointer)
+        raise _invalid(pointer, problem, location) from None
+    except InvalidRequest as error:
+        raise _invalid(pointer, str(error)) from None
 
 
 def _parse_group(
@@ -92,32 +108,30 @@ def _parse_group(
 ) -> Condition:
     parts = document[kind.KEY]
     if not isinstance(parts, list) or len(document) > 1:
-        raise InvalidRequest(
-            f"`{kind.KEY}` takes a list of conditions and nothing else", path=pointer
+        raise _invalid(pointer, f"`{kind.KEY}` takes a list of conditions and no other member")
+    return kind(
+        tuple(
+            _parse(part, f"{pointer}/{kind.KEY}/{index}", depth + 1)
+            for index, part in enumerate(parts)
         )
-    read_each = (
-        _parse(part, f"{pointer}/{kind.KEY}/{at}", depth + 1) for at, part in enumerate(parts)
     )
-    return kind(tuple(read_each))
 
 
 def _parse_score(document: dict[str, Any], pointer: str, depth: int) -> Condition:
-    scored = []
+    terms = []
     parts = document[ScoreCondition.KEY]
-    for at, part in enumerate(parts if isinstance(parts, list) else [None]):
+    for index, part in enumerate(parts if isinstance(parts, list) else [None]):
         if not isinstance(part, dict) or part.keys() != {"when", "points"}:
-            raise InvalidRequest("`score` takes a list of {when, points}", path=pointer)
-        when = _parse(part["when"], f"{pointer}/{ScoreCondition.KEY}/{at}/when", depth + 1)
-        scored.append((when, part["points"]))
-    try:
-        known = tuple(
-            ScoreTerm(when, msgspec.convert(points, int | float)) for when, points in scored
-        )
-        rest = {name: it for name, it in document.items() if name != ScoreCondition.KEY}
-        compared = msgspec.convert(rest | {ScoreCondition.KEY: []}, ScoreCondition)
-    except (msgspec.ValidationError, InvalidRequest) as error:
-        raise InvalidRequest(f"{error} (in a condition with `score`)", path=pointer) from None
-    return ScoreCondition(known, compared.op, compared.value)
+            raise _invalid(pointer, "`score` takes a list of {when, points}")
+        term_pointer = f"{pointer}/{ScoreCondition.KEY}/{index}"
+        when = _parse(part["when"], f"{term_pointer}/when", depth + 1)
+        try:
+            terms.append(ScoreTerm(when, msgspec.convert(part["points"], int | float)))
+        except (msgspec.ValidationError, InvalidRequest):
+            raise _invalid(pointer, "`points` must be a number", f"{term_pointer}/points") from None
+    comparison = _convert(document | {ScoreCondition.KEY: []}, ScoreCondition, pointer)
+    assert isinstance(comparison, ScoreCondition)
+    return ScoreCondition(tuple(terms), comparison.op, comparison.value)
 
 
 def _condition_class(document: Any, pointer: str) -> type[Condition]:
@@ -125,10 +139,8 @@ def _condition_class(document: Any, pointer: str) -> type[Condition]:
         for kind in CONDITIONS:
             if kind.KEY in document and _accepts_value(kind, document[kind.KEY]):
                 return kind
-    raise InvalidRequest(
-        f"a condition is an object with one of {', '.join(dict.fromkeys(it.KEY for it in CONDITIONS))}",
-        path=pointer,
-    )
+    members = ", ".join(dict.fromkeys(kind.KEY for kind in CONDITIONS))
+    raise _invalid(pointer, f"a condition is an object with one of the members {members}")
 
 
 def _accepts_value(kind: type[Condition], value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Conditions on a property over many events: its sum, average, smallest, largest, distinct values."""
+"""Conditions on the sum, average, minimum, maximum or distinct count of a property."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from domain.core.errors import InvalidRequest
 
 
 class AggregateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A function of the values at a path, and what it is compared with."""
+    """A function of the values at a path, and the number it is compared with."""
 
     fn: Literal["sum", "avg", "min", "max", "distinct"]
     path: str
@@ -36,19 +36,19 @@ class AggregateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         paths.parse(self.path)
         if not is_number_comparison(self.op, self.value):
             raise InvalidRequest(
-                "an aggregate is compared with a number; `between` with [low, high]"
+                "the value of an aggregate must be a number, or [low, high] for `between`"
             )
 
     def compile(self) -> Callable[[ExactNumber | None], bool]:
-        """Return what compares a result; one that there is not never holds."""
+        """Returns the test of a result; a missing result never passes."""
         compare = compile_number_comparison(self.op, self.value)
         return lambda result: result is not None and compare(result)
 
 
 class AggregateCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A property over the events that the person did, ever or within a window.
+    """Compares an aggregate of a property over the profile's events, ever or within a window.
 
-    Sums are exact, so order cannot change them.
+    Sums are exact, so the order of events cannot change them.
     """
 
     KEY: ClassVar[str] = "aggregate"
@@ -60,7 +60,7 @@ class AggregateCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_def
 
     @cached_property
     def key(self) -> str:
-        """What its summaries are kept under: those of a computed attribute are the same."""
+        """The summary's key, the same as that of an equal computed attribute."""
         return self.computation.condition_key
 
     @property
@@ -70,47 +70,43 @@ class AggregateCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_def
 
     @cached_property
     def computation(self) -> Computation:
-        """What is compared."""
-        asked = self.aggregate
-        return Computation(asked.fn, self.event, asked.path, self.within, self.where)
+        """The equivalent computed attribute."""
+        spec = self.aggregate
+        return Computation(spec.fn, self.event, spec.path, self.within, self.where)
 
-    def count_can_flip(self, result: bool, size: int) -> bool:  # noqa: ARG002 - values tell, not their number
-        """Say whether it can: only larger is what is distinct or largest, a sum may be of negative numbers."""
+    def count_can_flip(self, result: bool, size: int) -> bool:  # noqa: ARG002 - depends on the values, not on their number
+        """`distinct` and `max` only grow with more events; a sum can shrink by negative values."""
         grows = self.aggregate.fn in {"distinct", "max"} and self.aggregate.op in {"gt", "gte"}
         return result or not grows
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """Either, where values can leave a window: fewer may add up to more, or to less."""
+        """Either result for a moving window: fewer values may give a larger or a smaller result."""
         return EITHER_RESULT if self.computation.is_sliding else NO_RESULT
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives the values of a matching event."""
+        """Returns a function that gives the values of a matching event."""
         return self.computation.extractor()
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the values, or the totals, of both."""
-        return self.computation.merge_settled(one, other)
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the values, or the total, of both."""
+        return self.computation.merge_settled(left, right)
 
     def expire(self, summary: Summary, clock: int) -> Summary:
-        """Leave out what has left the window for ever."""
+        """Drops the values that have left the window."""
         return self.computation.expire(summary, clock)
 
     def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Compare the result with the wanted value."""
+        """Compares the result, without computing when it changes."""
         return self._predicate(self.computation.value(summary, clock))
-
-    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when a value leaves the window and with it the answer changes."""
-        return self.evaluate(summary, clock)[1]
 
     @cached_property
     def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
-        """What tells both by the value."""
+        """Compares the result; it changes when a value that decides it leaves the window."""
         return self.computation.compile_predicate(self._predicate)
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
-        """Return the result."""
+        """Returns the result."""
         result = self.computation.value(summary, clock)
         return {"result": None if result is None else to_json_number(result)}
 

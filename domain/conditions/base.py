@@ -1,8 +1,8 @@
-"""What every condition is: something that holds of a person at an instant, and can say why.
+"""Base classes of conditions: predicates on a profile at an instant, with explanations.
 
-Two kinds of leaves.  Some look at what the person *is* (attributes, tags, names, segments).  The others
-look at what the person *did*, through a summary: a small value kept for each stream (`keeping`), which joins
-with those of the person's other streams.
+There are two kinds of leaves.  Some read what the profile *is* (attributes, tags, identifiers,
+segments).  The others, `Leaf`, read what the profile *did*, through a summary: a small value that is
+kept for each stream and merges with those of the profile's other streams (`summary`).
 """
 
 from __future__ import annotations
@@ -14,163 +14,184 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from domain.conditions.summary import EventView, Summarised, Summary
-from domain.conditions.values import format_utc
+from domain.core.time import format_utc
 
 MANY_EVENTS = 1_000_000
-"""More events than any condition counts: how many there are if it is not told."""
+"""More events than any condition counts: the assumed number where it is not known."""
 
 EITHER_RESULT, NO_RESULT = frozenset((True, False)), frozenset[bool]()
-"""Answers."""
+"""The two usual values of `Condition.flips_with_time`."""
 
 NAME_CACHE_SIZE, MAX_CACHED_NAME_LENGTH = 4_096, 256
-"""How many names, and how long ones, a program remembers the answer for."""
+"""Event names, and characters of a name, for which `CompiledCondition` caches the matching leaves."""
 
 
-def earlier(one: int | None, other: int | None) -> int | None:
-    """Return the earlier of two instants, either of which may never come."""
-    return one if other is None else other if one is None else min(one, other)
+def earlier(left: int | None, right: int | None) -> int | None:
+    """Returns the earlier of two instants; None stands for never."""
+    return left if right is None else right if left is None else min(left, right)
 
 
 class ProfileFacts(NamedTuple):
-    """What a person is."""
+    """What a profile is."""
 
     attributes: Mapping[str, Any] = {}
     tags: frozenset[str] = frozenset()
     identifier_kinds: frozenset[str] = frozenset()
-    """Kinds of identifier that the person goes by."""
+    """Kinds of the profile's identifiers, such as ``email``."""
 
 
 class EvaluationInput(NamedTuple):
-    """What is known of a person."""
+    """What a condition is evaluated on: everything known of one profile."""
 
     summaries: Mapping[str, Summary]
-    """By the key of the leaf; joined over the person's streams."""
+    """By the key of the leaf, merged over the profile's streams."""
 
     load_facts: Callable[[], ProfileFacts] = ProfileFacts
-    """Most conditions look at what the person did only, so that it is put together when it is asked for."""
+    """Loads the facts when needed: most conditions read only what the profile did."""
 
     in_segment: Callable[[str], bool] = lambda _segment: False
 
 
 EvaluationResult = tuple[bool, int | None]
-"""Whether something holds, and when that may change by itself."""
+"""Whether a condition holds, and when that may change through time alone (see `changes_at`)."""
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something that holds of a person at an instant, or not."""
+    """A predicate on a profile at an instant."""
 
     KEY: ClassVar[str]
-    """The member that tells this condition from the others in JSON."""
+    """The member that identifies this condition in JSON."""
 
     @property
     def parts(self) -> tuple[Condition, ...]:
-        """The conditions that this one is made of; none of a leaf."""
+        """The conditions that this one combines; empty for a leaf."""
         return ()
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
-        """Say whether one more event, remembered under a leaf's key, can have changed the answer to this.
+        """Returns whether one more event in a leaf's summary can have changed the result to this.
 
-        ``size``: how many there are by now, `SEVERAL` for more than one; None: it is not known.
+        ``key`` is the leaf's.  ``size`` is the number of its events by now, `MANY_EVENTS` for an
+        unknown number above one; None: unknown.
         """
-        return any(it.can_flip_to(result, key, size) for it in self.parts)
+        return any(part.can_flip_to(result, key, size) for part in self.parts)
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """The answers to which the clock alone can change this, unless an event's time is still to come."""
-        return NO_RESULT.union(*(it.flips_with_time for it in self.parts))
+        """The results this can flip to through time alone (ignoring pending events)."""
+        return NO_RESULT.union(*(part.flips_with_time for part in self.parts))
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
-        """Say whether it holds at the clock, in microseconds since 1970 UTC."""
+        """Returns whether it holds at the clock, in microseconds since 1970 UTC."""
         raise NotImplementedError
 
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
-        """Return the first instant after the clock at which the answer may change by itself.
+        """Returns the first instant after the clock at which the result may change by itself.
 
-        At that very instant `holds` gives the new answer; None: it needs an event to change.
+        At that very instant `holds` returns the new result; None: only an event can change it.
         """
         raise NotImplementedError
 
     def compile(self) -> Callable[[EvaluationInput, int], EvaluationResult]:
-        """Return what tells both at once of somebody, made ready to be asked of many."""
+        """Returns a function that evaluates `holds` and `changes_at` together, for many profiles."""
         holds, changes_at = self.holds, self.changes_at
-        return lambda known, clock: (holds(known, clock), changes_at(known, clock))
+        return lambda inputs, clock: (holds(inputs, clock), changes_at(inputs, clock))
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
-        """Return what the answer rests on, for people to read."""
+        """Returns the facts that decide the result, as JSON for an explanation."""
         raise NotImplementedError
 
     def explain(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
-        """Return the answer, what it rests on, and when it changes by itself."""
-        changes = self.changes_at(inputs, clock)
+        """Returns the result, its evidence, and when it changes by itself, as JSON."""
+        changes_at = self.changes_at(inputs, clock)
         return {
             "condition": msgspec.to_builtins(self),
             "holds": self.holds(inputs, clock),
-            "changes_at": None if changes is None else format_utc(changes),
+            "changes_at": None if changes_at is None else format_utc(changes_at),
             **self.evidence(inputs, clock),
         }
 
 
 class Leaf(Summarised, Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A condition on what a person did."""
+    """A condition on what a profile did.
+
+    A subclass implements:
+
+    - `KEY`: the member that identifies it in JSON; and its name in `CONDITIONS`;
+    - `events`: the names, or patterns of names, of the events that it reads;
+    - `extractor`: the summary of a single event, or None;
+    - `merge_settled`: the summary of two summaries' events, in any order;
+    - `evaluate`, or both `holds_for_summary` and `summary_changes_at`: each has a default that
+      calls the other;
+    - `summary_evidence`: the facts that decide the result;
+    - `flips_with_time`, if its result can change without an event.
+
+    Optional, each to keep less or evaluate less often: `expire` (drop what no later clock needs),
+    `key` (share summaries with conditions that differ only in what they compare) and
+    `count_can_flip` (rule a result out by the number of events).
+
+    Summaries are None (no matching event) or what `extractor` and `merge_settled` return; no event
+    in them is later than the clock.  Everything is a pure function of its arguments.
+    """
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
-        """Look at the leaf's own events only."""
+        """Returns whether one more of the leaf's own events can have changed the result to this."""
         return key == self.key and (size is None or self.count_can_flip(result, size))
 
-    def count_can_flip(self, result: bool, size: int) -> bool:  # noqa: ARG002 - of most leaves any event can, either way
-        """Say whether one more event, so that there are so many, can have changed the answer to this."""
+    def count_can_flip(self, result: bool, size: int) -> bool:  # noqa: ARG002 - any event of most leaves can, either way
+        """Returns whether one more event, the ``size``-th, can have changed the result to this."""
         return True
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
-        """Say whether it holds of the summary."""
+        """Returns whether it holds for the summary as of the clock."""
         return self.holds_for_summary(self._summary_as_of(inputs, clock)[0], clock)
 
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
-        """Return when the answer may change: by the clock alone, or as an event's time comes."""
-        summary, comes = self._summary_as_of(inputs, clock)
-        return earlier(self.summary_changes_at(summary, clock), comes)
+        """Returns when the result may change: by the clock alone, or when a pending event counts."""
+        summary, next_pending_at = self._summary_as_of(inputs, clock)
+        return earlier(self.summary_changes_at(summary, clock), next_pending_at)
 
     def compile(self) -> Callable[[EvaluationInput, int], EvaluationResult]:
-        """Return what tells both from one look at the summary."""
-        key, answer_of, at = self.key, self.evaluate, self.as_of
+        """Returns a function that evaluates both with one look-up of the summary."""
+        key, evaluate, as_of = self.key, self.evaluate, self.as_of
 
-        def answer(known: EvaluationInput, clock: int) -> EvaluationResult:
+        def evaluate_inputs(inputs: EvaluationInput, clock: int) -> EvaluationResult:
             try:
-                summary = known.summaries[key]
+                summary = inputs.summaries[key]
             except KeyError:
                 summary = None
             if not isinstance(summary, dict):
-                return answer_of(summary, clock)
-            summary, comes = at(summary, clock)
-            holds, changes = answer_of(summary, clock)
-            return holds, earlier(changes, comes)
+                return evaluate(summary, clock)
+            summary, next_pending_at = as_of(summary, clock)
+            holds, changes_at = evaluate(summary, clock)
+            return holds, earlier(changes_at, next_pending_at)
 
-        return answer
+        return evaluate_inputs
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
-        """Return what the summary has to say."""
+        """Returns the evidence of the summary as of the clock."""
         return self.summary_evidence(self._summary_as_of(inputs, clock)[0], clock)
 
     def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Say whether it holds of a summary of what has happened by the clock."""
-        raise NotImplementedError
+        """Returns whether it holds for a summary of the events up to the clock."""
+        return self.evaluate(summary, clock)[0]
 
     def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when the answer changes if nothing else happens."""
-        raise NotImplementedError
+        """Returns when the result changes if no other event happens; None: never."""
+        return self.evaluate(summary, clock)[1]
 
     @property
     def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
-        """What tells both of a summary.
+        """A function that evaluates `holds_for_summary` and `summary_changes_at` together.
 
-        A kind of leaf that keeps this has it refer to nothing of the leaf: Python's collector does not see
-        structs of plain values (msgspec 0.22), so one that keeps itself would never be let go.
+        A subclass that caches the function must not let it refer to the leaf: Python's collector
+        does not track structs of plain values (msgspec 0.22), so a leaf that refers to itself
+        would never be freed.
         """
-        holds_of, changes_of = self.holds_for_summary, self.summary_changes_at
-        return lambda summary, clock: (holds_of(summary, clock), changes_of(summary, clock))
+        holds, changes_at = self.holds_for_summary, self.summary_changes_at
+        return lambda summary, clock: (holds(summary, clock), changes_at(summary, clock))
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
-        """Return what the answer rests on, for people to read."""
+        """Returns the facts that decide the result, as JSON for an explanation."""
         raise NotImplementedError
 
     def _summary_as_of(self, inputs: EvaluationInput, clock: int) -> tuple[Summary, int | None]:
@@ -178,7 +199,7 @@ class Leaf(Summarised, Condition, frozen=True, forbid_unknown_fields=True, omit_
 
 
 class CompiledCondition:
-    """A condition, ready to be asked of many people: its leaves found, their tests compiled."""
+    """A condition prepared for many profiles: its distinct leaves, by key, and their functions."""
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
@@ -186,11 +207,11 @@ class CompiledCondition:
 
     @cached_property
     def add_functions(self) -> Mapping[str, Callable[[Summary, EventView], Summary]]:
-        """What adds an event to each leaf's summary, by the leaf's key."""
+        """The functions that add an event to a leaf's summary, by the leaf's key."""
         return {key: leaf.make_add() for key, leaf in self.leaves.items()}
 
     def keys_watching(self, name: str) -> tuple[str, ...]:
-        """Return the keys of the leaves that look at events of this name."""
+        """Returns the keys of the leaves that read events of this name."""
         if self._keys_by_name is not None:
             return self._keys_by_name.get(name, ())
         return (
@@ -201,14 +222,14 @@ class CompiledCondition:
 
     @cached_property
     def _keys_by_name(self) -> Mapping[str, tuple[str, ...]] | None:
-        """The keys by name; None if there is a pattern, so that any name may be looked at."""
-        found: dict[str, tuple[str, ...]] = {}
+        """The keys by event name; None if a leaf has a pattern and so can read any name."""
+        keys_by_name: dict[str, tuple[str, ...]] = {}
         for key, leaf in self.leaves.items():
             if leaf.names is None:
                 return None
             for name in leaf.names:
-                found[name] = (*found.get(name, ()), key)
-        return found
+                keys_by_name[name] = (*keys_by_name.get(name, ()), key)
+        return keys_by_name
 
     @cached_property
     def _cached_keys_watching(self) -> Callable[[str], tuple[str, ...]]:

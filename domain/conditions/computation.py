@@ -1,4 +1,4 @@
-"""A value worked out over a person's events: their number, a sum, the first or last value, and so on."""
+"""Computed attributes: a value over a profile's events, such as a count or a sum."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from domain.core.errors import InvalidRequest
 
 
 class Computation(Summarised, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A computed attribute: a function over the events that the person did, ever or within a window.
+    """A function of the events that a profile performed, ever or within a window.
 
-    ``first`` and ``last`` are the value at the path of the first or last event that has one, by (time, id).
-    A sum, a count and a distinct count over nothing are 0; the others are not there.
+    ``first`` and ``last`` give the value at the path of the first or last event that has one, ordered by
+    time and id.  A sum, a count and a distinct count over no events are 0; the other functions have no
+    value then.
 
-    The summary of a window that moves is its values with their times; any other is the smallest that
-    joins: sum and number of them, smallest, largest, the first, or the set.
+    The summary of a moving window is its values with their times.  Any other summary is the smallest that
+    merges: the sum and the number of values, the smallest, the largest, the first, or the set.
     """
 
     fn: AggregateFunction
@@ -49,7 +50,7 @@ class Computation(Summarised, frozen=True, forbid_unknown_fields=True, omit_defa
 
     @property
     def condition_key(self) -> str:
-        """What a condition's summaries of it are kept under."""
+        """The key under which a condition's summaries of it are stored."""
         return f'{{"computed":{self.key}}}'
 
     @property
@@ -59,102 +60,102 @@ class Computation(Summarised, frozen=True, forbid_unknown_fields=True, omit_defa
 
     @property
     def is_sliding(self) -> bool:
-        """Whether values count within a window that moves along with the clock."""
+        """Whether its window moves with the clock."""
         return self._span is not None
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives the values of a matching event."""
+        """Returns a function that gives the values of a matching event."""
         matches, find, fn = compile_where(self.where), self._value_finder(), self.fn
-        window, moves = self.within, self.is_sliding
+        window, is_sliding = self.within, self.is_sliding
 
-        def note(happened: EventView) -> Summary:
-            if window is not None and not moves and not window.contains(happened.occurred_at):
+        def extract(event: EventView) -> Summary:
+            if window is not None and not is_sliding and not window.contains(event.occurred_at):
                 return None
-            found = find(happened) if matches(happened.document) else ()
-            if not found:
+            values = find(event) if matches(event.document) else ()
+            if not values:
                 return None
             return (
-                [[happened.occurred_at, it] for it in sorted(found)]
-                if moves
-                else aggregate_values(fn, found)
+                [[event.occurred_at, value] for value in sorted(values)]
+                if is_sliding
+                else aggregate_values(fn, values)
             )
 
-        return note
+        return extract
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the values, or the totals, of both."""
-        return merge_totals(self.fn, one, other) if self._span is None else sorted([*one, *other])
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the values, or the total, of both."""
+        return merge_totals(self.fn, left, right) if self._span is None else sorted([*left, *right])
 
     def expire(self, summary: Summary, clock: int) -> Summary:
-        """Leave out what has left the window for ever."""
+        """Drops the values that have left the window."""
         if self._span is None:
             return summary
-        return [it for it in summary if it[0] > clock - self._span] or None
+        return [entry for entry in summary if entry[0] > clock - self._span] or None
 
     def value(self, summary: Summary, clock: int) -> Any:
-        """Return the value at the clock: a number as an exact one, else JSON; None: there is none."""
+        """Returns the value at the clock: numbers exact, other values as JSON; None: no value."""
         if self._span is None:
             return result_of_total(self.fn, summary)
-        kept = self._in_window(summary, clock)
+        entries = self._in_window(summary, clock)
         return result_of_total(
-            self.fn, aggregate_values(self.fn, [it[1] for it in kept]) if kept else None
+            self.fn, aggregate_values(self.fn, [entry[1] for entry in entries]) if entries else None
         )
 
     def changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when the value changes if nothing else happens."""
+        """Returns when the value changes if no other event happens; None: never."""
         now = self.value(summary, clock)
         return self.predicate_changes_at(summary, clock, lambda value: json_equal(value, now))
 
     def predicate_changes_at(
         self, summary: Summary, clock: int, predicate: Callable[[Any], bool]
     ) -> int | None:
-        """Return when something that holds of the value, or does not, changes if nothing else happens."""
+        """Returns when a predicate on the value changes if no other event happens; None: never."""
         return self.compile_predicate(predicate)(summary, clock)[1]
 
     def compile_predicate(
         self, predicate: Callable[[Any], bool]
     ) -> Callable[[Summary, int], tuple[bool, int | None]]:
-        """Return what tells whether something holds of the value, and when that changes if nothing else happens."""
+        """Returns a function that evaluates a predicate on the value, and when that changes."""
         fn, span = self.fn, self._span
         if span is None:
             return lambda summary, _clock: (predicate(result_of_total(fn, summary)), None)
-        within_of, of_none = self._in_window, predicate(result_of_total(fn, None))
+        in_window, result_if_empty = self._in_window, predicate(result_of_total(fn, None))
 
-        def answer(summary: Summary, clock: int) -> tuple[bool, int | None]:
-            within = within_of(summary, clock)
-            if not within:
-                return of_none, None
-            if len(within) == 1:  # as of most people
-                [(at, value)] = within
+        def evaluate(summary: Summary, clock: int) -> tuple[bool, int | None]:
+            entries = in_window(summary, clock)
+            if not entries:
+                return result_if_empty, None
+            if len(entries) == 1:  # the case of most profiles
+                [(at, value)] = entries
                 now = predicate(result_of_total(fn, aggregate_values(fn, [value])))
-                return now, None if now == of_none else at + span
-            left = results_as_values_expire(fn, [it[1] for it in within])
-            now = predicate(next(left))
-            for place, ((at, _), value) in enumerate(zip(within, left, strict=True), 1):
-                leave_at_once = place < len(within) and within[place][0] == at
-                if not leave_at_once and predicate(value) != now:
+                return now, None if now == result_if_empty else at + span
+            results = results_as_values_expire(fn, [entry[1] for entry in entries])
+            now = predicate(next(results))
+            for index, ((at, _), value) in enumerate(zip(entries, results, strict=True), 1):
+                next_expires_too = index < len(entries) and entries[index][0] == at
+                if not next_expires_too and predicate(value) != now:
                     return now, at + span
             return now, None
 
-        return answer
+        return evaluate
 
     def _value_finder(self) -> Callable[[EventView], Sequence[Any]]:
         if self.path is None:
-            return lambda _happened: ("1",)
+            return lambda _event: ("1",)
         find, distinct = paths.compile_path(paths.parse(self.path)), self.fn == "distinct"
 
-        def find_one(happened: EventView) -> Sequence[Any]:
-            one = next(iter(find(happened.document)), None)
-            text = msgspec.json.encode(one).decode()
-            return () if one is None else ([happened.occurred_at, happened.id, text],)
+        def find_one(event: EventView) -> Sequence[Any]:
+            value = next(iter(find(event.document)), None)
+            text = msgspec.json.encode(value).decode()
+            return () if value is None else ([event.occurred_at, event.id, text],)
 
         if self.fn in {"first", "last"}:
             return find_one
-        return lambda happened: exact_texts(find(happened.document), distinct)
+        return lambda event: exact_texts(find(event.document), distinct)
 
     def _in_window(self, summary: Summary, clock: int) -> list[list[Any]]:
         assert self._span is not None
-        return [it for it in summary or () if clock - self._span < it[0] <= clock]
+        return [entry for entry in summary or () if clock - self._span < entry[0] <= clock]
 
     @cached_property
     def _span(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Conditions on a computed attribute and on a score."""
+"""Conditions on computed attributes and on scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from domain.conditions.aggregation import (
     to_exact,
     to_json_number,
 )
-from domain.conditions.base import EITHER_RESULT, NO_RESULT, Condition, EvaluationInput, Leaf
+from domain.conditions.base import (
+    EITHER_RESULT,
+    NO_RESULT,
+    Condition,
+    EvaluationInput,
+    Leaf,
+    earlier,
+)
 from domain.conditions.computation import Computation
 from domain.conditions.event_names import EventName
 from domain.conditions.summary import EventView, Summary
@@ -34,7 +41,7 @@ from domain.core.errors import InvalidRequest
 
 
 class ComputedCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A computed attribute compares like this; the negative operators hold where there is no value."""
+    """Compares a computed attribute; the negative operators hold if it has no value."""
 
     KEY: ClassVar[str] = "computed"
 
@@ -47,7 +54,7 @@ class ComputedCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defa
 
     @cached_property
     def key(self) -> str:
-        """What its summaries are kept under: however it is compared, they are the same."""
+        """The summary's key: the same for every comparison of the attribute."""
         return self.computed.condition_key
 
     @property
@@ -56,79 +63,80 @@ class ComputedCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defa
         return self.computed.events
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives the values of a matching event."""
+        """Returns a function that gives the values of a matching event."""
         return self.computed.extractor()
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the values, or the totals, of both."""
-        return self.computed.merge_settled(one, other)
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the values, or the total, of both."""
+        return self.computed.merge_settled(left, right)
 
     def expire(self, summary: Summary, clock: int) -> Summary:
-        """Leave out what has left the window for ever."""
+        """Drops the values that have left the window."""
         return self.computed.expire(summary, clock)
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """Either, where values can leave a window, or a time that is the value pass the clock."""
+        """Either result if values can leave a window, or the value is a time relative to the clock."""
         return (
             EITHER_RESULT if self.computed.is_sliding or is_relative_time(self.value) else NO_RESULT
         )
 
     def result(self, inputs: EvaluationInput, clock: int) -> Any:
-        """Return the value itself, as JSON has it; None: there is none."""
+        """Returns the value as JSON; None: no value."""
         summary, _ = self.as_of(inputs.summaries.get(self.key), clock)
         value = self.computed.value(summary, clock)
         return to_json_number(value) if isinstance(value, EXACT_TYPES) else value
 
     def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Compare the value."""
+        """Compares the value."""
         return self._predicate(clock)(self.computed.value(summary, clock))
 
     def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when a value leaves the window, or a time that is the value passes the clock."""
+        """Returns when a value leaves the window, or the clock passes the compared time."""
         if not is_relative_time(self.value):
             return self.computed.predicate_changes_at(summary, clock, self._predicate(clock))
         value = self.computed.value(summary, clock)
-        passes = next_flip_at(self.op, self.value, (value,), clock)
-        leaves = self.computed.changes_at(summary, clock)
-        return min((it for it in (passes, leaves) if it is not None), default=None)
+        return earlier(
+            next_flip_at(self.op, self.value, (value,), clock),
+            self.computed.changes_at(summary, clock),
+        )
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
-        """Return the value."""
+        """Returns the value."""
         value = self.computed.value(summary, clock)
         return {"result": to_json_number(value) if isinstance(value, EXACT_TYPES) else value}
 
     def _predicate(self, clock: int) -> Callable[[Any], bool]:
-        written = compile_operator(self.op, self.value, clock)
-        exactly = compile_operator(self.op, _exact_operand(self.value), clock)
-        opposite = self.op in OPPOSITES
+        test_json = compile_operator(self.op, self.value, clock)
+        test_exact = compile_operator(self.op, _exact_operand(self.value), clock)
+        is_negative = self.op in OPPOSITES
 
         def holds(value: Any) -> bool:
-            test = exactly if isinstance(value, EXACT_TYPES) else written
-            return (value is not None and test(value)) != opposite
+            test = test_exact if isinstance(value, EXACT_TYPES) else test_json
+            return (value is not None and test(value)) != is_negative
 
         return holds
 
 
 def _exact_operand(value: Any) -> Any:
     if isinstance(value, list):
-        return [_exact_operand(it) for it in value]
+        return [_exact_operand(element) for element in value]
     return to_exact(value) if is_number(value) else value
 
 
 class ScoreTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A condition, and the points that it gives while it holds; they may be negative."""
+    """A condition and the points that it gives while it holds, which may be negative."""
 
     when: Condition
     points: int | float
 
     def __post_init__(self) -> None:
         if not is_number(self.points):
-            raise InvalidRequest("points are a number")
+            raise InvalidRequest("`points` must be a number")
 
 
 class ScoreCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The points of the conditions that hold add up to a number that compares like this."""
+    """Compares a score: the sum of the points of the conditions that hold."""
 
     KEY: ClassVar[str] = "score"
 
@@ -138,44 +146,48 @@ class ScoreCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_de
 
     def __post_init__(self) -> None:
         if not is_number_comparison(self.op, self.value):
-            raise InvalidRequest("a score is compared with a number; `between` with [low, high]")
+            raise InvalidRequest(
+                "the value of a score must be a number, or [low, high] for `between`"
+            )
 
     @property
     def parts(self) -> tuple[Condition, ...]:
-        """The conditions."""
-        return tuple(it.when for it in self.score)
+        """The conditions that give points."""
+        return tuple(term.when for term in self.score)
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
-        """Say whether one of the conditions can change in whatever way: points may be negative."""
-        can = super().can_flip_to
-        return can(result, key, size) or can(not result, key, size)
+        """Returns whether a condition can flip either way: points may be negative."""
+        part_can_flip_to = super().can_flip_to
+        return part_can_flip_to(result, key, size) or part_can_flip_to(not result, key, size)
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """Either, where one of the conditions can turn: points may be negative."""
+        """Either result if a condition can flip: points may be negative."""
         return EITHER_RESULT if super().flips_with_time else NO_RESULT
 
     def total_points(self, inputs: EvaluationInput, clock: int) -> Fraction:
-        """Return the score."""
-        held = (Fraction(to_exact(it.points)) for it in self.score if it.when.holds(inputs, clock))
-        return sum(held, Fraction(0))
+        """Returns the score, exact."""
+        points = (
+            Fraction(to_exact(term.points)) for term in self.score if term.when.holds(inputs, clock)
+        )
+        return sum(points, Fraction(0))
 
     def result(self, inputs: EvaluationInput, clock: int) -> Any:
-        """Return the score itself, as JSON has it."""
+        """Returns the score as JSON."""
         return to_json_number(self.total_points(inputs, clock))
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
-        """Compare the score."""
+        """Compares the score."""
         return compile_number_comparison(self.op, self.value)(self.total_points(inputs, clock))
 
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
-        """Return when the first of the conditions may change."""
-        times = [at for it in self.parts if (at := it.changes_at(inputs, clock)) is not None]
+        """Returns when the first of the conditions may change."""
+        times = [at for part in self.parts if (at := part.changes_at(inputs, clock)) is not None]
         return min(times, default=None)
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
-        """Return the score and the explanation of each."""
+        """Returns the score and the explanation of each condition."""
         return {
             "result": to_json_number(self.total_points(inputs, clock)),
-            "parts": [it.explain(inputs, clock) for it in self.parts],
+            "parts": [part.explain(inputs, clock) for part in self.parts],
         }

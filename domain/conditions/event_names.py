@@ -1,4 +1,4 @@
-"""Which events a condition looks at: those of one name, or all whose names match a pattern."""
+"""Event names and patterns of event names: which events a condition reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MAX_PATTERN_LENGTH = 1_000
 
 
 class EventNamePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    r"""A pattern of event names: terms, read from the left to the right.
+    r"""A pattern of event names: terms that are applied from left to right.
 
-    - The first term says which names match; ``+`` before a term adds the names that it matches, and ``|``
-      before a term takes them away: ``Order*+Cart*|*test`` is all orders and carts but for the tests.
-    - ``*`` in a term stands for any characters, also none; every other character for itself, in its case.
-    - ``\`` before a character, these four and blanks included, makes it stand for itself: ``50\* off``.
-    - Blanks around a term are left out.  No term is empty, and no pattern ends with a lone ``\``.
+    - The first term selects the names that it matches; ``+`` before a term adds the names that it matches,
+      and ``|`` before a term removes them: ``Order*+Cart*|*test`` is all orders and carts but no tests.
+    - ``*`` in a term matches any characters, or none; every other character matches itself, in its case.
+    - ``\`` before a character, these four and blanks included, makes it match itself: ``50\* off``.
+    - Blanks around a term are ignored.  No term is empty, and no pattern ends with a lone ``\``.
 
-    A plain text instead of a pattern is one name, in which all characters stand for themselves.
+    A plain string instead of a pattern is one name, in which every character matches itself.
     """
 
     matching: str
@@ -32,27 +32,27 @@ class EventNamePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _terms(self.matching)
 
     def matches(self, name: str) -> bool:
-        """Say whether an event's name matches."""
-        held = False
+        """Returns whether an event's name matches."""
+        selected = False
         for term in _terms(self.matching):
-            if held != term.adds and term.matches(name):
-                held = term.adds
-        return held
+            if selected != term.adds and term.matches(name):
+                selected = term.adds
+        return selected
 
 
 EventName = str | EventNamePattern
-"""One name, or a pattern of names."""
+"""One event name, or a pattern of names."""
 
 
 def compile_event_name(event_name: EventName) -> Callable[[str], bool]:
-    """Return the test of an event's name."""
+    """Returns the test of an event's name."""
     return event_name.matches if isinstance(event_name, EventNamePattern) else event_name.__eq__
 
 
 class _Term(NamedTuple):
     adds: bool
     pieces: tuple[str, ...]
-    """What stands between the stars."""
+    """The texts between the stars."""
 
     def matches(self, name: str) -> bool:
         first, *middle = self.pieces
@@ -61,13 +61,13 @@ class _Term(NamedTuple):
         last = middle.pop()
         if not name.startswith(first):
             return False
-        at = len(first)
-        for piece in middle:  # each as early as it can be: no other choice leaves more
-            found = name.find(piece, at)
-            if found < 0:
+        end = len(first)
+        for piece in middle:  # each as early as possible: no other choice leaves more of the name
+            start = name.find(piece, end)
+            if start < 0:
                 return False
-            at = found + len(piece)
-        return len(name) - at >= len(last) and name.endswith(last)
+            end = start + len(piece)
+        return len(name) - end >= len(last) and name.endswith(last)
 
 
 _STAR, _PLUS, _MINUS, _BLANK = object(), object(), object(), object()
@@ -78,30 +78,30 @@ _SPECIAL = {"*": _STAR, "+": _PLUS, "|": _MINUS, " ": _BLANK}
 def _terms(pattern: str) -> tuple[_Term, ...]:
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise InvalidRequest(
-            f"a pattern of event names has at most {MAX_PATTERN_LENGTH} characters"
+            f"a pattern of event names must have at most {MAX_PATTERN_LENGTH} characters"
         )
-    found: list[_Term] = []
+    terms: list[_Term] = []
     adds, tokens = True, list[object]()
     for token in [*_tokens(pattern), _PLUS]:  # the last term ends as if another followed
         if token not in (_PLUS, _MINUS):
             tokens.append(token)
             continue
-        found.append(_Term(adds, _pieces(tokens, pattern)))
+        terms.append(_Term(adds, _pieces(tokens, pattern)))
         adds, tokens = token is _PLUS, []
-    return tuple(found)
+    return tuple(terms)
 
 
 def _tokens(pattern: str) -> list[object]:
     tokens: list[object] = []
     characters = iter(pattern)
-    for each in characters:
-        if each != "\\":
-            tokens.append(_SPECIAL.get(each, each))
+    for character in characters:
+        if character != "\\":
+            tokens.append(_SPECIAL.get(character, character))
             continue
         literal = next(characters, None)
         if literal is None:
             raise InvalidRequest(
-                rf"the pattern {pattern!r} ends with a lone \; write \\ for the character itself"
+                rf"the pattern {pattern!r} ends with a lone \; use \\ for the character itself"
             )
         tokens.append(literal)
     return tokens
@@ -114,7 +114,7 @@ def _pieces(tokens: list[object], pattern: str) -> tuple[str, ...]:
         tokens.pop()
     if not tokens:
         raise InvalidRequest(
-            rf"the pattern {pattern!r} has an empty term; write \+ and \| for the characters"
+            rf"the pattern {pattern!r} has an empty term; use \+ and \| for the characters"
             " themselves, and * for every name"
         )
     pieces = [""]

@@ -1,4 +1,4 @@
-"""Conditions on how often, and when first or last, a person did something."""
+"""Conditions on how often, and when first or last, a profile did something."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import msgspec
 from domain.conditions.base import NO_RESULT, EvaluationResult, Leaf
 from domain.conditions.event_names import EventName
 from domain.conditions.summary import EventView, Summary
-from domain.conditions.values import Comparison, format_utc
+from domain.conditions.values import Comparison
 from domain.conditions.windows import AT_LEAST_ONCE, CountBounds, TimeWindow
 from domain.core.errors import InvalidRequest
-from domain.core.time import EARLIEST, parse_duration
+from domain.core.time import EARLIEST, format_utc, parse_duration
 
 MAX_EVIDENCE_EVENTS = 10
-"""Events shown in an explanation: the newest."""
+"""Events that an explanation shows: the newest."""
 
 
 def compile_where(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]], bool]:
-    """Return the test that a document meets all comparisons."""
-    tests = [each.compile() for each in where]
+    """Returns the test that a document satisfies all comparisons."""
+    tests = [comparison.compile() for comparison in where]
     if not tests:
         return lambda _document: True
     if len(tests) == 1:
@@ -31,7 +31,7 @@ def compile_where(where: tuple[Comparison, ...]) -> Callable[[Mapping[str, Any]]
 
 
 class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The person did this so many times, ever or within a window.
+    """The profile performed an event so many times, ever or within a window.
 
     "At least n times in the last W" is true exactly until ``t_n + W``, where ``t_n`` is the n-th newest
     matching time.  So the summary is the newest times, newest first: as many as can matter, or some
@@ -47,15 +47,15 @@ class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
 
     @cached_property
     def key(self) -> str:
-        """What its summaries are kept under."""
-        plain = EventCountCondition(
+        """The summary's key: the same for all counts of a similar size and all moving windows."""
+        shared = EventCountCondition(
             self.event, CountBounds(at_least=self.summary_size), self._fixed_window, self.where
         )
-        return msgspec.json.encode(plain, order="deterministic").decode()
+        return msgspec.json.encode(shared, order="deterministic").decode()
 
     @cached_property
     def summary_size(self) -> int:
-        """How many times are kept: the next power of ten."""
+        """The number of times in a summary: the next power of ten."""
         return int(10 ** len(str(max(self.count.max_relevant_count - 1, 1))))
 
     @property
@@ -64,67 +64,63 @@ class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
         return (self.event,)
 
     def count_can_flip(self, result: bool, size: int) -> bool:
-        """Say whether they can be enough, or too many."""
+        """Returns whether so many events can be enough, or too many."""
         low, high = self.count.bounds
         return 0 < low <= size if result else high is not None and size > high
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """What can come of times that leave the window: there are few enough, or too few."""
+        """What follows when times leave a moving window: few enough, or too few."""
         low, high = self.count.bounds
         possible = ((True, high is not None), (False, low > 0))
-        return NO_RESULT if self._span is None else frozenset(it for it, can in possible if can)
+        return (
+            NO_RESULT
+            if self._span is None
+            else frozenset(result for result, is_possible in possible if is_possible)
+        )
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives a matching event's time."""
+        """Returns a function that gives a matching event's time."""
         matches, fixed = compile_where(self.where), self._fixed_window
         if not self.where and fixed is None:
-            return lambda happened: [happened.occurred_at]
+            return lambda event: [event.occurred_at]
 
-        def note(happened: EventView) -> Summary:
-            if fixed is not None and not fixed.contains(happened.occurred_at):
+        def extract(event: EventView) -> Summary:
+            if fixed is not None and not fixed.contains(event.occurred_at):
                 return None
-            return [happened.occurred_at] if matches(happened.document) else None
+            return [event.occurred_at] if matches(event.document) else None
 
-        return note
+        return extract
 
     def summary_of_times(self, times: Sequence[int]) -> Summary:
-        """Return the summary of events at these times, in whatever order; None if none can count."""
+        """Returns the summary of events at these times, in any order; None if none can count."""
         fixed = self._fixed_window
-        able = times if fixed is None else [at for at in times if fixed.contains(at)]
-        return sorted(able, reverse=True)[: self.summary_size] or None
+        countable = times if fixed is None else [at for at in times if fixed.contains(at)]
+        return sorted(countable, reverse=True)[: self.summary_size] or None
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the newest of both."""
-        if len(other) == 1 and other[0] >= one[0]:  # as most events come in
-            return [*other, *one[: self.summary_size - 1]]
-        return sorted([*one, *other], reverse=True)[: self.summary_size]
-
-    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Count the times within the window."""
-        return self.evaluate(summary, clock)[0]
-
-    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when enough of the counted times will have left the window."""
-        return self.evaluate(summary, clock)[1]
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the newest times of both."""
+        if len(right) == 1 and right[0] >= left[0]:  # the usual case: a new event
+            return [*right, *left[: self.summary_size - 1]]
+        return sorted([*left, *right], reverse=True)[: self.summary_size]
 
     @cached_property
     def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
-        """What counts the times within the window; the next that matters is the one that leaves too few."""
-        counted, span, (low, high) = self._counted_times, self._span, self.count.bounds
+        """Counts the times in the window; the result changes when the time that decides it leaves."""
+        count_times, span, (low, high) = self._counted_times, self._span, self.count.bounds
 
-        def answer_of(summary: Summary, clock: int) -> EvaluationResult:
-            times = counted(summary, clock)
+        def evaluate(summary: Summary, clock: int) -> EvaluationResult:
+            times = count_times(summary, clock)
             if high is not None and len(times) > high:
                 return False, None if span is None else times[high] + span
             if len(times) < low:
                 return False, None
             return True, None if span is None or low == 0 else times[low - 1] + span
 
-        return answer_of
+        return evaluate
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
-        """Return the count (no higher than can matter) and the newest of the times."""
+        """Returns the count, as far as it can matter, and the newest times."""
         times = self._counted_times(summary, clock)
         return {
             "count": len(times),
@@ -134,18 +130,18 @@ class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
 
     @cached_property
     def _counted_times(self) -> Callable[[list[int] | None, int], list[int]]:
-        enough, span = self._max_counted, self._span
+        max_counted, span = self._max_counted, self._span
 
-        def counted(summary: list[int] | None, clock: int) -> list[int]:
+        def count_times(summary: list[int] | None, clock: int) -> list[int]:
             if not summary:
                 return []
-            times = summary[:enough]
+            times = summary[:max_counted]
             since = EARLIEST if span is None else clock - span
             if since < times[-1] and times[0] <= clock:
                 return times
             return [at for at in times if since < at <= clock]
 
-        return counted
+        return count_times
 
     @property
     def _span(self) -> int | None:
@@ -161,9 +157,10 @@ class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class OccurrenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The first, or the last, time that the person did this is that long ago, or is not.
+    """Compares the age of the first or last time that the profile performed an event.
 
-    The last time is the newest of the times that a count keeps, so that it is told by the same summary.
+    ``older_than`` holds from the instant at which the occurrence is exactly that old.  The last time is
+    the newest time of an event count, so the two conditions share a summary.
     """
 
     KEY: ClassVar[str] = "occurrence"
@@ -176,20 +173,20 @@ class OccurrenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
 
     def __post_init__(self) -> None:
         if (self.older_than is None) == (self.newer_than is None):
-            raise InvalidRequest("`occurrence` needs one of older_than, newer_than")
+            raise InvalidRequest("`occurrence` needs exactly one of older_than, newer_than")
         parse_duration(self.older_than or self.newer_than)
 
     @cached_property
     def key(self) -> str:
-        """What its summaries are kept under, whatever the age."""
+        """The summary's key: the same for every age."""
         if self.equivalent_count is not None:
             return self.equivalent_count.key
-        first = {"event": self.event, "first": self.where}
-        return msgspec.json.encode(first, order="deterministic").decode()
+        shared = {"event": self.event, "first": self.where}
+        return msgspec.json.encode(shared, order="deterministic").decode()
 
     @cached_property
     def equivalent_count(self) -> EventCountCondition | None:
-        """The count whose summary tells the last time; None of a first time."""
+        """The count with the same summary, for the last occurrence; None for the first."""
         return (
             EventCountCondition(self.event, where=self.where) if self.occurrence == "last" else None
         )
@@ -200,57 +197,49 @@ class OccurrenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
         return (self.event,)
 
     def count_can_flip(self, result: bool, size: int) -> bool:
-        """Say whether it can: only older becomes what was first, only newer what is last."""
+        """Another event makes a first occurrence only older, and a last one only newer."""
         grows = (self.occurrence == "first") == (self.older_than is not None)
         return result == grows or (result and size == 1)
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """One of them: a time only gets older."""
+        """One result: an occurrence only gets older."""
         return frozenset((self.older_than is not None,))
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives a matching event's time."""
+        """Returns a function that gives a matching event's time."""
         if self.equivalent_count is not None:
             return self.equivalent_count.extractor()
         matches = compile_where(self.where)
-        return lambda happened: happened.occurred_at if matches(happened.document) else None
+        return lambda event: event.occurred_at if matches(event.document) else None
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the earlier, or the times that a count keeps."""
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the earlier time, or the newest times as an event count does."""
         return (
-            min(one, other)
+            min(left, right)
             if self.equivalent_count is None
-            else self.equivalent_count.merge_settled(one, other)
+            else self.equivalent_count.merge_settled(left, right)
         )
-
-    def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Compare its age."""
-        return self.evaluate(summary, clock)[0]
-
-    def summary_changes_at(self, summary: Summary, clock: int) -> int | None:
-        """Return when it will be that old."""
-        return self.evaluate(summary, clock)[1]
 
     @cached_property
     def evaluate(self) -> Callable[[Summary, int], EvaluationResult]:
-        """What compares its age with the duration; what never happened has no age."""
+        """Compares the age of the occurrence; without an occurrence neither comparison holds."""
         is_last, age = (
             self.equivalent_count is not None,
             parse_duration(self.older_than or self.newer_than),
         )
-        when_old, when_new = self.older_than is not None, self.older_than is None
+        result_if_old, result_if_new = self.older_than is not None, self.older_than is None
 
-        def answer_of(summary: Summary, clock: int) -> EvaluationResult:
+        def evaluate(summary: Summary, clock: int) -> EvaluationResult:
             if summary is None:
                 return False, None
             old_at: int = (summary[0] if is_last else summary) + age
-            return (when_old, None) if old_at <= clock else (when_new, old_at)
+            return (result_if_old, None) if old_at <= clock else (result_if_new, old_at)
 
-        return answer_of
+        return evaluate
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return when it was."""
+        """Returns the time of the occurrence."""
         if summary is None:
             return {"times": []}
         return {"times": [format_utc(summary if self.equivalent_count is None else summary[0])]}

@@ -1,4 +1,4 @@
-"""All, any or none of several conditions."""
+"""Groups: all, any or none of several conditions hold."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from domain.conditions.base import Condition, EvaluationInput, EvaluationResult
 
 
 class ConditionGroup(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Several conditions taken together."""
+    """Several conditions combined into one result."""
 
     DECISIVE_RESULT: ClassVar[bool]
-    """The answer of a part by which the whole is decided, whatever the others say."""
+    """The result of a part that decides the group, whatever the other parts give."""
 
     GROUP_RESULT: ClassVar[bool]
-    """What the whole is then; else the opposite."""
+    """The result of a decided group; an undecided one has the opposite."""
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
-        """Ask each, until it is clear."""
-        found = any(it.holds(inputs, clock) == self.DECISIVE_RESULT for it in self.parts)
-        return found == self.GROUP_RESULT
+        """Evaluates the parts until one decides."""
+        is_decided = any(part.holds(inputs, clock) == self.DECISIVE_RESULT for part in self.parts)
+        return is_decided == self.GROUP_RESULT
 
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
-        """Return when each that decides may have changed; or any, if none does."""
+        """Returns when all decisive parts may have changed, or any part if none is decisive."""
         return self.compile()(inputs, clock)[1]
 
     def compile(self) -> Callable[[EvaluationInput, int], EvaluationResult]:
-        """Return what tells both, asking each part once; none after one that decides for good."""
-        parts = [it.compile() for it in self.parts]
-        decided_by, decided = self.DECISIVE_RESULT, self.GROUP_RESULT
+        """Returns a function that evaluates parts once each, up to one that decides for good."""
+        parts = [part.compile() for part in self.parts]
+        decisive, decided = self.DECISIVE_RESULT, self.GROUP_RESULT
 
-        def answer(known: EvaluationInput, clock: int) -> EvaluationResult:
-            is_decided, until, changes = False, 0, None
+        def evaluate(inputs: EvaluationInput, clock: int) -> EvaluationResult:
+            is_decided, decided_until, changes_at = False, 0, None
             for part in parts:
-                holds, at = part(known, clock)
-                if holds == decided_by:
+                holds, at = part(inputs, clock)
+                if holds == decisive:
                     if at is None:
                         return decided, None
-                    is_decided, until = True, max(until, at) if is_decided else at
-                elif at is not None and (changes is None or at < changes):
-                    changes = at
-            return (decided, until) if is_decided else (not decided, changes)
+                    is_decided, decided_until = True, max(decided_until, at) if is_decided else at
+                elif at is not None and (changes_at is None or at < changes_at):
+                    changes_at = at
+            return (decided, decided_until) if is_decided else (not decided, changes_at)
 
-        return answer
+        return evaluate
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:
-        """Return the explanation of each."""
-        return {"parts": [it.explain(inputs, clock) for it in self.parts]}
+        """Returns the explanation of each part."""
+        return {"parts": [part.explain(inputs, clock) for part in self.parts]}
 
 
 class AllOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Every one of them holds; of none at all that is true."""
+    """All of the conditions hold; true for an empty list."""
 
     KEY: ClassVar[str] = "all"
     DECISIVE_RESULT: ClassVar[bool] = False
@@ -61,12 +61,12 @@ class AllOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     @property
     def parts(self) -> tuple[Condition, ...]:
-        """The conditions."""
+        """The conditions of the group."""
         return self.all
 
 
 class AnyOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """At least one of them holds."""
+    """At least one of the conditions holds."""
 
     KEY: ClassVar[str] = "any"
     DECISIVE_RESULT: ClassVar[bool] = True
@@ -76,12 +76,12 @@ class AnyOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     @property
     def parts(self) -> tuple[Condition, ...]:
-        """The conditions."""
+        """The conditions of the group."""
         return self.any
 
 
 class NoneOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Not one of them holds."""
+    """None of the conditions holds."""
 
     KEY: ClassVar[str] = "none"
     DECISIVE_RESULT: ClassVar[bool] = True
@@ -91,14 +91,14 @@ class NoneOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defau
 
     @property
     def parts(self) -> tuple[Condition, ...]:
-        """The conditions."""
+        """The conditions of the group."""
         return self.none
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
-        """Say whether one of the conditions can become the opposite."""
+        """Returns whether a part can flip to the opposite of the result."""
         return super().can_flip_to(not result, key, size)
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """The opposites of what the conditions turn into."""
-        return frozenset(not it for it in super().flips_with_time)
+        """The opposites of the results that the parts can flip to."""
+        return frozenset(not result for result in super().flips_with_time)

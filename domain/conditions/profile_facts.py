@@ -1,4 +1,4 @@
-"""Conditions on what a person is: attributes, tags, names, other segments."""
+"""Conditions on what a profile is: attributes, tags, identifiers, segments, manual lists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROOT = "attributes"
 
 
 class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An attribute compares like this; dots and ``[]`` lead into nested values."""
+    """Compares an attribute; dots and ``[]`` lead into nested values."""
 
     KEY: ClassVar[str] = "attribute"
 
@@ -36,33 +36,33 @@ class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omi
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
-        """Either, where it is compared with the clock."""
+        """Either result if the attribute is compared with a time relative to the clock."""
         return EITHER_RESULT if is_relative_time(self.value) else NO_RESULT
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
-        """Compare the values at the path."""
+        """Compares the values at the path."""
         holds = compile_operator(self.op, self.value, clock)
         return any(map(holds, self.values(inputs))) != (self.op in OPPOSITES)
 
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:
-        """Return when a time in the attribute passes the clock."""
+        """Returns when a time in the attribute flips a comparison relative to the clock."""
         return next_flip_at(self.op, self.value, self.values(inputs), clock)
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return the values."""
+        """Returns the values at the path."""
         return {"values": list(self.values(inputs))}
 
     def values(self, inputs: EvaluationInput) -> Sequence[Any]:
-        """Return the values at the path."""
+        """Returns the values at the path; none if the attribute is absent."""
         attributes = inputs.load_facts().attributes
-        if self.attribute in attributes:  # a name may hold dots of its own
+        if self.attribute in attributes:  # a name can contain dots of its own
             return (attributes[self.attribute],)
         return paths.find_values({_ROOT: attributes}, paths.parse(self._path))
 
     @property
     def top_level_name(self) -> str:
-        """The attribute that the path leads into, unless one has the whole path as its name."""
-        return next(it for it in paths.parse(self._path)[1:] if it is not None)
+        """The attribute that contains the path, unless the whole path is an attribute's name."""
+        return next(step for step in paths.parse(self._path)[1:] if step is not None)
 
     @property
     def _path(self) -> str:
@@ -71,16 +71,16 @@ class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omi
 
 class _TimelessCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     def changes_at(self, inputs: EvaluationInput, clock: int) -> int | None:  # noqa: ARG002
-        """Return None: it needs an event to change."""
+        """Returns None: only an event can change the result."""
         return None
 
     def evidence(self, inputs: EvaluationInput, clock: int) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return nothing: the answer is all there is."""
+        """Returns nothing: the result says all."""
         return {}
 
 
 class TagCondition(_TimelessCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The person has the tag, or has not."""
+    """The profile has a tag, or lacks it."""
 
     KEY: ClassVar[str] = "tag"
 
@@ -88,14 +88,14 @@ class TagCondition(_TimelessCondition, frozen=True, forbid_unknown_fields=True, 
     present: bool = True
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
-        """Look among the tags."""
+        """Compares the profile's tags."""
         return (self.tag in inputs.load_facts().tags) == self.present
 
 
 class IdentifierCondition(
     _TimelessCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The person goes by an identifier of this kind, or does not."""
+    """The profile has an identifier of this kind, or lacks one."""
 
     KEY: ClassVar[str] = "identifier"
 
@@ -103,28 +103,31 @@ class IdentifierCondition(
     present: bool = True
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
-        """Look among the kinds."""
+        """Compares the kinds of the profile's identifiers."""
         return (self.identifier in inputs.load_facts().identifier_kinds) == self.present
 
 
 class SegmentCondition(
     _TimelessCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The person is in another segment."""
+    """The profile is in another segment."""
 
     KEY: ClassVar[str] = "segment"
 
     segment: str
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
-        """Ask the other segment."""
+        """Returns whether the profile is in the segment."""
         return inputs.in_segment(self.segment)
 
 
 class ManualListCondition(
     _TimelessCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The person is on the list of a segment that is kept by hand.  Nobody can write this condition."""
+    """The profile is on the manual list of a segment.
+
+    Not in `CONDITIONS`: only a segment with a manual list has this condition.
+    """
 
     KEY: ClassVar[str] = "list"
 
@@ -132,10 +135,10 @@ class ManualListCondition(
 
     @property
     def key(self) -> str:
-        """What the list is remembered under: the position of the last word, and that word."""
+        """The key of the summary: the position of the last change to the list, and its result."""
         return f"list:{self.segment}"
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
-        """Look at the last word."""
-        _, listed = inputs.summaries.get(self.key) or (0, False)
-        return bool(listed)
+        """Returns the result of the last change."""
+        _, is_listed = inputs.summaries.get(self.key) or (0, False)
+        return bool(is_listed)

@@ -1,4 +1,4 @@
-"""Conditions on what is defined by itself, under a name: computed attributes and scores."""
+"""References to computed attributes and scores by name, and their resolution."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from domain.conditions.values import Operator, check_operand
 from domain.core.errors import InvalidRequest
 
 ReferencedValue = ComputedCondition | ScoreCondition
-"""What a name stands for; how it is compared does not matter."""
+"""The definition that a name refers to; its comparison is ignored."""
 
 
 class ComputedReference(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The computed attribute of that name compares like this, as it is defined by then.
+    """Compares the computed attribute of a name, as defined at the time.
 
-    It is never asked itself: see `resolved`.
+    Never evaluated itself: `resolve_references` replaces it.
     """
 
     KEY: ClassVar[str] = ComputedCondition.KEY
@@ -35,18 +35,21 @@ class ComputedReference(Condition, frozen=True, forbid_unknown_fields=True, omit
 
     @property
     def name(self) -> str:
-        """What it asks about."""
+        """The name of the computed attribute."""
         return self.computed
 
     def bind(self, value: ReferencedValue) -> Condition | None:
-        """Return the same of what the name stands for; None if that is of the other kind."""
+        """Returns the same comparison of a computed attribute; None for a score."""
         if not isinstance(value, ComputedCondition):
             return None
         return ComputedCondition(value.computed, self.op, self.value)
 
 
 class ScoreReference(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The score of that name compares like this, as it is defined by then; see `resolved`, too."""
+    """Compares the score of a name, as defined at the time.
+
+    Never evaluated itself: `resolve_references` replaces it.
+    """
 
     KEY: ClassVar[str] = ScoreCondition.KEY
 
@@ -56,15 +59,17 @@ class ScoreReference(Condition, frozen=True, forbid_unknown_fields=True, omit_de
 
     def __post_init__(self) -> None:
         if not is_number_comparison(self.op, self.value):
-            raise InvalidRequest("a score is compared with a number; `between` with [low, high]")
+            raise InvalidRequest(
+                "the value of a score must be a number, or [low, high] for `between`"
+            )
 
     @property
     def name(self) -> str:
-        """What it asks about."""
+        """The name of the score."""
         return self.score
 
     def bind(self, value: ReferencedValue) -> Condition | None:
-        """Return the same of what the name stands for; None if that is of the other kind."""
+        """Returns the same comparison of a score; None for a computed attribute."""
         return (
             ScoreCondition(value.score, self.op, self.value)
             if isinstance(value, ScoreCondition)
@@ -76,44 +81,49 @@ NamedReference = ComputedReference | ScoreReference
 
 
 def referenced_names(condition: Condition, pointer: str = "") -> dict[str, str]:
-    """Return which computed attributes it asks about by name, each with a place: a JSON pointer."""
+    """Returns the names that a condition refers to, each with the JSON pointer of one reference."""
     if isinstance(condition, NamedReference):
         return {condition.name: pointer}
-    found: dict[str, str] = {}
-    for where, part in located_parts(condition, pointer):
-        found = referenced_names(part, where) | found
-    return found
+    pointers: dict[str, str] = {}
+    for part_pointer, part in located_parts(condition, pointer):
+        pointers = referenced_names(part, part_pointer) | pointers
+    return pointers
 
 
 def located_parts(condition: Condition, pointer: str = "") -> list[tuple[str, Condition]]:
-    """Return the parts of a condition, each with its place."""
-    end = "/when" if isinstance(condition, ScoreCondition) else ""
-    return [(f"{pointer}/{condition.KEY}/{at}{end}", it) for at, it in enumerate(condition.parts)]
+    """Returns the parts of a condition, each with its JSON pointer."""
+    suffix = "/when" if isinstance(condition, ScoreCondition) else ""
+    return [
+        (f"{pointer}/{condition.KEY}/{index}{suffix}", part)
+        for index, part in enumerate(condition.parts)
+    ]
 
 
 def resolve_references(
     condition: Condition, values: Mapping[str, ReferencedValue], pointer: str = ""
 ) -> Condition:
-    """Return the condition with what each name in it stands for; the values are resolved themselves.
+    """Returns the condition with each reference replaced by its definition.
 
-    Raises InvalidRequest for a name that stands for nothing, or for something of the other kind.
+    ``values`` are free of references.  Raises InvalidRequest for a name that is not defined, or is a
+    score where a computed attribute is expected, or the reverse.
     """
     if isinstance(condition, NamedReference):
         value = values.get(condition.name)
-        found = None if value is None else condition.bind(value)
-        if found is None:
+        resolved = None if value is None else condition.bind(value)
+        if resolved is None:
             kind = "score" if isinstance(condition, ScoreReference) else "computed attribute"
             raise InvalidRequest(
                 f"there is no {kind} {condition.name!r}", path=pointer, missing=condition.name
             )
-        return found
+        return resolved
     if not condition.parts:
         return condition
-    new = tuple(
-        resolve_references(it, values, where) for where, it in located_parts(condition, pointer)
+    parts = tuple(
+        resolve_references(part, values, part_pointer)
+        for part_pointer, part in located_parts(condition, pointer)
     )
     if isinstance(condition, ScoreCondition):
-        points = (it.points for it in condition.score)
-        return ScoreCondition(tuple(map(ScoreTerm, new, points)), condition.op, condition.value)
+        points = (term.points for term in condition.score)
+        return ScoreCondition(tuple(map(ScoreTerm, parts, points)), condition.op, condition.value)
     assert isinstance(condition, ConditionGroup)
-    return type(condition)(new)
+    return type(condition)(parts)

@@ -1,8 +1,8 @@
-"""The JSON schema of conditions, made from their classes.
+"""The JSON schema of conditions, derived from their classes.
 
-What the classes check beyond their fields' types is in NARROWED, as far as a schema can say it.  It cannot
-say that a path can be read, that a time or a pattern is one, that bounds are in order, how deep groups are
-nested, and what a `where` compares with the clock.
+`FIELD_CONSTRAINTS` and `OBJECT_CONSTRAINTS` add what the classes check beyond the types of their
+fields, as far as a schema can express it.  It cannot express that a path, a time or a pattern is valid,
+that bounds are in order, how deep groups are nested, and that a `where` takes no relative time.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _PAIRS = [
     {"type": "array", "items": {"type": kind}, "minItems": 2, "maxItems": 2}
     for kind in ("number", "string")
 ]
-_RELATIVE = {
+_RELATIVE_TIME = {
     "type": "object",
     "properties": {"ago": _DURATION},
     "required": ["ago"],
@@ -80,26 +80,26 @@ def _requires(name: str) -> dict[str, Any]:
 
 
 def _exactly_one(names: Iterable[str]) -> dict[str, Any]:
-    return {"oneOf": [_requires(it) for it in names]}
+    return {"oneOf": [_requires(name) for name in names]}
 
 
 def _operand_rules(operators: Iterable[str], time: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what each operator takes as its value."""
+    """Returns the schema of the value for each operator."""
     rules = []
     for op in operators:
         if op in {"exists", "not_exists"}:
             rule: dict[str, Any] = {"not": {"required": ["value"]}}
         else:
-            wanted = time if op in _TIMES else _VALUES.get(OPPOSITES.get(op, op), True)
-            rule = {"required": ["value"], "properties": {"value": wanted}}
+            operand = time if op in _TIMES else _VALUES.get(OPPOSITES.get(op, op), True)
+            rule = {"required": ["value"], "properties": {"value": operand}}
         rules.append({"if": {"properties": {"op": {"const": op}}}, "then": rule})
     return rules
 
 
 _INSTANT = {"type": ["string", "number"]}
-_COUNTED = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, _NULL]}
+_COUNT = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, _NULL]}
 _STEPS = {"maxItems": MAX_STEPS}
-_AGGREGATED = {
+_NUMBER_OPERAND = {
     "if": {"properties": {"op": {"const": "between"}}},
     "then": {"properties": {"value": _PAIRS[0]}},
     "else": {"properties": {"value": {"type": "number"}}},
@@ -114,9 +114,9 @@ FIELD_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
         "without": _STEPS,
         "within": _OPTIONAL_DURATION,
     },
-    "CountBounds": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNTED),
+    "CountBounds": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNT),
 }
-"""What is narrowed of single members."""
+"""Constraints on single members, by the name of the class."""
 
 OBJECT_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
     "TimeWindow": {
@@ -127,51 +127,54 @@ OBJECT_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
     },
     "CountBounds": _exactly_one(("at_least", "at_most", "exactly", "between")),
     "OccurrenceCondition": _exactly_one(("older_than", "newer_than")),
-    "AggregateSpec": _AGGREGATED,
-    "ScoreCondition": _AGGREGATED,
-    "ScoreReference": _AGGREGATED,
+    "AggregateSpec": _NUMBER_OPERAND,
+    "ScoreCondition": _NUMBER_OPERAND,
+    "ScoreReference": _NUMBER_OPERAND,
     "Computation": {
         "if": {"properties": {"fn": {"const": "count"}}},
         "then": {"not": _requires("path")},
         "else": _requires("path"),
     },
 }
-"""What is narrowed of how members go together."""
+"""Constraints on how members combine, by the name of the class."""
 
 _TIME_OPERANDS: Mapping[str, dict[str, Any]] = {
     "Comparison": _INSTANT,
-    "AttributeCondition": {"anyOf": [_INSTANT, _RELATIVE]},
-    "ComputedCondition": {"anyOf": [_INSTANT, _RELATIVE]},
-    "ComputedReference": {"anyOf": [_INSTANT, _RELATIVE]},
+    "AttributeCondition": {"anyOf": [_INSTANT, _RELATIVE_TIME]},
+    "ComputedCondition": {"anyOf": [_INSTANT, _RELATIVE_TIME]},
+    "ComputedReference": {"anyOf": [_INSTANT, _RELATIVE_TIME]},
 }
-"""What counts as a time where."""
+"""What `before`, `after` and `on` take as a time, by the name of the class."""
 
 
 def schema_components(
     kinds: Iterable[type[Condition]], ref: str = "#/$defs/{name}"
 ) -> dict[str, Any]:
-    """Return the schemas by name; `Condition` is any of the kinds.  ``ref`` says how they refer to one another."""
+    """Returns the schemas by name; `Condition` is any of the classes.
+
+    ``ref`` is the template of references between them, such as that of OpenAPI.
+    """
     kinds = tuple(kinds)
     _, schemas = msgspec.json.schema_components([*kinds, Condition], ref_template=ref)
     for name, members in FIELD_CONSTRAINTS.items():
-        for member, narrowed in members.items():
-            schemas[name]["properties"][member] |= narrowed
-    for name, narrowed in OBJECT_CONSTRAINTS.items():
-        schemas[name] |= narrowed
+        for member, constraint in members.items():
+            schemas[name]["properties"][member] |= constraint
+    for name, constraint in OBJECT_CONSTRAINTS.items():
+        schemas[name] |= constraint
     for name, time in _TIME_OPERANDS.items():
         operators = schemas[name]["properties"]["op"]["enum"]
         schemas[name]["allOf"] = _operand_rules(operators, time)
     schemas["Condition"] = {
         "title": "Condition",
-        "description": "Something that holds of a person at an instant, or not.",
-        "anyOf": [{"$ref": ref.format(name=it.__name__)} for it in kinds],
+        "description": "A predicate on a profile at an instant.",
+        "anyOf": [{"$ref": ref.format(name=kind.__name__)} for kind in kinds],
         "examples": list(EXAMPLES),
     }
     return schemas
 
 
 def schema_document(kinds: Iterable[type[Condition]]) -> dict[str, Any]:
-    """Return the schema of a condition as a document by itself."""
+    """Returns the schema of a condition as a self-contained document."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$ref": "#/$defs/Condition",

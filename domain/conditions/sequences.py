@@ -1,4 +1,4 @@
-"""A, then B, within so long, and no C in between."""
+"""Conditions on order: A, then B, within a time, without C in between."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from domain.conditions.base import Leaf
 from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
 from domain.conditions.summary import EventView, Summary
-from domain.conditions.values import Comparison, format_utc
+from domain.conditions.values import Comparison
 from domain.core.errors import InvalidRequest
-from domain.core.time import parse_duration
+from domain.core.time import format_utc, parse_duration
 
 MAX_STEPS = 20
 
 
 class EventStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An event with a name, or a name that matches, and perhaps certain properties."""
+    """One step: an event name or pattern, with conditions on properties."""
 
     event: EventName
     where: tuple[Comparison, ...] = ()
 
 
 class StepCandidate(NamedTuple):
-    """An event of the person's, and which steps it can be: one bit each, then those of `without`."""
+    """An event that can be one of the steps, or is forbidden by `without`."""
 
     occurred_at: int
     id: bytes
     step_bits: int
+    """One bit for each step, then one for each of `without`."""
 
 
 class SequenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The person did these one after the other, all within a time, without doing certain others.
+    """The profile performed these events in order, within a time and without certain others.
 
-    A step may carry the same instant as the one before, but is always another event.  ``within`` runs
-    from the first step and may be taken exactly.  What is forbidden is so from the first to the last
-    step, their own instants included.  The summary is every event that can be one of the steps.
+    A step may have the same instant as the one before, but is always another event.  ``within`` runs
+    from the first step, and a sequence may take exactly that long.  ``without`` forbids events from the
+    first to the last step, those instants included.  The summary is every event that can be a step.
     """
 
     KEY: ClassVar[str] = "sequence"
@@ -49,96 +50,98 @@ class SequenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defa
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.sequence) <= MAX_STEPS or len(self.without) > MAX_STEPS:
-            raise InvalidRequest(f"a sequence has 2 to {MAX_STEPS} steps")
+            raise InvalidRequest(
+                f"a sequence has 2 to {MAX_STEPS} steps, and at most {MAX_STEPS} in `without`"
+            )
         if self.within is not None:
             parse_duration(self.within)
 
     @property
     def events(self) -> tuple[EventName, ...]:
-        """The names of all steps, and of what is forbidden."""
-        return tuple(it.event for it in (*self.sequence, *self.without))
+        """The names of all steps and of the forbidden events."""
+        return tuple(step.event for step in (*self.sequence, *self.without))
 
     def count_can_flip(self, result: bool, size: int) -> bool:
-        """Say whether there is one for each step; only what is forbidden can undo it."""
+        """It needs an event for each step to hold; only a forbidden event can undo it."""
         steps = len(self.sequence)
         return size >= steps if result else bool(self.without) and size > steps
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what notes which of the steps an event can be."""
+        """Returns a function that gives the steps that an event can be."""
         steps = (*self.sequence, *self.without)
-        tests = [(compile_event_name(it.event), compile_where(it.where)) for it in steps]
+        tests = [(compile_event_name(step.event), compile_where(step.where)) for step in steps]
 
-        def note(happened: EventView) -> Summary:
+        def extract(event: EventView) -> Summary:
             bits = 0
-            for place, (named, matches) in enumerate(tests):
-                if named(happened.name) and matches(happened.document):
-                    bits |= 1 << place
-            return [[happened.occurred_at, happened.id, bits]] if bits else None
+            for index, (name_matches, matches) in enumerate(tests):
+                if name_matches(event.name) and matches(event.document):
+                    bits |= 1 << index
+            return [[event.occurred_at, event.id, bits]] if bits else None
 
-        return note
+        return extract
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the events of both, in order."""
-        return sorted([*one, *other])
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the events of both, in order."""
+        return sorted([*left, *right])
 
     def holds_for_summary(self, summary: Summary, clock: int) -> bool:
-        """Look for the steps."""
+        """Returns whether the events contain the sequence."""
         return self._find_match(summary, clock) is not None
 
     def summary_changes_at(self, summary: Summary, clock: int) -> int | None:  # noqa: ARG002
-        """Return None: only an event can change what was done in which order."""
+        """Returns None: only an event can change the order of events."""
         return None
 
     def summary_evidence(self, summary: Summary, clock: int) -> Mapping[str, Any]:
-        """Return when the steps were taken."""
-        found = self._find_match(summary, clock) or ()
-        return {"times": [format_utc(it.occurred_at) for it in found]}
+        """Returns the times of the steps."""
+        steps = self._find_match(summary, clock) or ()
+        return {"times": [format_utc(step.occurred_at) for step in steps]}
 
     def _find_match(self, summary: Summary, clock: int) -> Sequence[StepCandidate] | None:
-        allowed, seen = len(self.sequence), 0
+        steps, seen = len(self.sequence), 0
         for _, _, bits in summary or ():
             seen |= bits
-        every = (1 << allowed) - 1
-        if seen & every != every:  # so it is of most people
+        all_steps = (1 << steps) - 1
+        if seen & all_steps != all_steps:  # the case of most profiles
             return None
-        events = [StepCandidate(*it) for it in summary if it[0] <= clock]
+        candidates = [StepCandidate(*event) for event in summary if event[0] <= clock]
         span = None if self.within is None else parse_duration(self.within)
-        forbidden = [it.occurred_at for it in events if it.step_bits >> allowed]
-        for first in events:
+        forbidden = [event.occurred_at for event in candidates if event.step_bits >> steps]
+        for first in candidates:
             if not first.step_bits & 1:
                 continue
-            taken = _complete_match(events, (first,), allowed)
-            if taken is None:
+            match = _complete_match(candidates, (first,), steps)
+            if match is None:
                 continue
-            last = taken[-1].occurred_at
-            in_time = span is None or last - first.occurred_at <= span
-            if in_time and not any(first.occurred_at <= at <= last for at in forbidden):
-                return taken
+            last_at = match[-1].occurred_at
+            in_time = span is None or last_at - first.occurred_at <= span
+            if in_time and not any(first.occurred_at <= at <= last_at for at in forbidden):
+                return match
         return None
 
 
 def _complete_match(
-    events: Sequence[StepCandidate], taken: tuple[StepCandidate, ...], steps: int
+    candidates: Sequence[StepCandidate], match: tuple[StepCandidate, ...], steps: int
 ) -> tuple[StepCandidate, ...] | None:
-    """Return the steps, each as early as it can be: no other choice ends sooner.
+    """Returns the match with its missing steps, each as early as possible: no other ends sooner.
 
-    Among events of the same instant each is tried, for one may be needed for a later step.
+    Tries each of several events of the same instant, because a later step may need one of them.
     """
-    place = len(taken)
-    if place == steps:
-        return taken
-    since, used = taken[-1].occurred_at, {it.id for it in taken}
-    able = [
-        it
-        for it in events
-        if it.occurred_at >= since and it.step_bits >> place & 1 and it.id not in used
+    step = len(match)
+    if step == steps:
+        return match
+    since, used = match[-1].occurred_at, {event.id for event in match}
+    possible = [
+        event
+        for event in candidates
+        if event.occurred_at >= since and event.step_bits >> step & 1 and event.id not in used
     ]
-    if not able:
+    if not possible:
         return None
-    for each in able:
-        if each.occurred_at != able[0].occurred_at:
+    for event in possible:
+        if event.occurred_at != possible[0].occurred_at:
             break
-        found = _complete_match(events, (*taken, each), steps)
-        if found is not None:
-            return found
+        completed = _complete_match(candidates, (*match, event), steps)
+        if completed is not None:
+            return completed
     return None

@@ -1,10 +1,10 @@
-"""What is remembered of the things that a person did: summaries to which events are added in any order.
+"""Summaries: small mergeable values of a profile's events, in any order of arrival.
 
-An event's time is at most that at which a server received it; the clock is the database's.  The two are
-different machines, so the ledger may take an event whose time is still to come, by as much as their
-clocks differ.  Such an event counts from its own time on.  Until then it waits beside the summary, which
-is small because it leaves out what no later clock asks for: it must not leave out for the sake of
-something that does not count yet.
+An event's time is at most the instant at which a server received it, but the ledger's clock is the
+database's.  Two machines differ, so the ledger may record an event whose time is still to come, by
+as much as their clocks differ.  Such an event counts from its own time on.  Until then it is pending:
+kept beside the summary of the events that count.  The summary stays small by dropping what no later
+clock needs, and must not drop anything because of an event that does not count yet.
 """
 
 from __future__ import annotations
@@ -18,128 +18,146 @@ import msgspec
 from domain.conditions.event_names import EventName, EventNamePattern, compile_event_name
 
 Summary = Any
-"""What is remembered: plain values that MessagePack can hold.  None: nothing yet."""
+"""Plain values that MessagePack can encode, but no dict at the top; None: no matching event."""
 
 
 class EventView(msgspec.Struct, frozen=True, gc=False):
-    """An event, as conditions look at it."""
+    """An event as conditions see it."""
 
     occurred_at: int
-    """When it occurred, in microseconds since 1970 UTC."""
+    """In microseconds since 1970 UTC."""
 
     id: bytes
     name: str
     document: Mapping[str, Any]
-    """What is at its paths: ``{"properties": {...}}``."""
+    """The values that paths refer to: ``{"properties": {...}}``."""
 
     recorded_at: int | None = None
-    """When the ledger took it, likewise; no clock is ever before that.  None: not before it occurred."""
+    """When the ledger recorded it, in microseconds; no evaluation has an earlier clock.
+
+    None: not before `occurred_at`.
+    """
 
 
 class Summarised(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True
 ):
-    """Something for which a summary is kept of each of a person's streams."""
+    """Accumulator of events, of which one summary is kept for each of a profile's streams.
+
+    A subclass implements `events`, `extractor` and `merge_settled`, and `expire` if a summary can
+    shrink as time passes.  `Leaf` lists what conditions implement besides.  The methods `merge`,
+    `make_add`, `prune` and `as_of` take stored summaries, which can contain pending events; the
+    methods that subclasses implement never see a pending event.
+    """
 
     @property
     def events(self) -> tuple[EventName, ...]:
-        """Which events it looks at: their names, or patterns of names."""
+        """The names of the events that it reads, or patterns of names."""
         raise NotImplementedError
 
     def extractor(self) -> Callable[[EventView], Summary]:
-        """Return what gives the summary of one event alone; None if it does not matter."""
+        """Returns a function that gives the summary of a single event; None if it does not match."""
         raise NotImplementedError
 
-    def merge_settled(self, one: Summary, other: Summary) -> Summary:
-        """Return the summary of two summaries' events."""
+    def merge_settled(self, left: Summary, right: Summary) -> Summary:
+        """Returns the summary of the events of two summaries, neither of them None.
+
+        Associative and commutative, so that neither order nor streams matter.
+        """
         raise NotImplementedError
 
-    def expire(self, summary: Summary, clock: int) -> Summary:  # noqa: ARG002 - most need all
-        """Return the summary without what no clock from this one on will ask for."""
+    def expire(self, summary: Summary, clock: int) -> Summary:  # noqa: ARG002 - most need everything
+        """Returns the summary without what no evaluation at this clock or later needs."""
         return summary
 
     @cached_property
     def key(self) -> str:
-        """What its summaries are kept under: equals share them."""
+        """The key under which summaries are stored; equal definitions share a summary."""
         return msgspec.json.encode(self, order="deterministic").decode()
 
     @cached_property
     def names(self) -> frozenset[str] | None:
-        """The names of the events that it looks at; None: a pattern says which."""
-        names = frozenset(it for it in self.events if isinstance(it, str))
-        return None if any(isinstance(it, EventNamePattern) for it in self.events) else names
+        """The names of the events that it reads; None if it has a pattern."""
+        names = frozenset(name for name in self.events if isinstance(name, str))
+        return None if any(isinstance(name, EventNamePattern) for name in self.events) else names
 
     def watches(self, name: str) -> bool:
-        """Say whether it looks at events of this name."""
-        return any(compile_event_name(it)(name) for it in self.events)
+        """Returns whether it reads events of this name."""
+        return any(compile_event_name(event_name)(name) for event_name in self.events)
 
     def make_add(self) -> Callable[[Summary, EventView], Summary]:
-        """Return what adds one event, each handed in once, to a summary."""
-        note, joined = self.extractor(), self.merge_settled
+        """Returns a function that adds an event to a stored summary; each event at most once."""
+        extract, merge_settled = self.extractor(), self.merge_settled
 
-        def add(summary: Summary, happened: EventView) -> Summary:
-            noted = note(happened)
-            if noted is None:
+        def add(summary: Summary, event: EventView) -> Summary:
+            addition = extract(event)
+            if addition is None:
                 return summary
-            at, recorded = happened.occurred_at, happened.recorded_at
-            if recorded is not None:
+            at, recorded_at = event.occurred_at, event.recorded_at
+            if recorded_at is not None:
                 if isinstance(summary, dict):
-                    summary = self._settle(summary, recorded).packed
-                if at > recorded:
-                    return self.merge(summary, _SummaryParts(None, [[at, noted]]).packed)
+                    summary = self._settle(summary, recorded_at).packed
+                if at > recorded_at:
+                    return self.merge(summary, _SummaryParts(None, [[at, addition]]).packed)
             if summary is None:
-                return noted
+                return addition
             return (
-                self.merge(summary, noted) if isinstance(summary, dict) else joined(summary, noted)
+                self.merge(summary, addition)
+                if isinstance(summary, dict)
+                else merge_settled(summary, addition)
             )
 
         return add
 
-    def merge(self, one: Summary, other: Summary) -> Summary:
-        """Return the summary of both streams' events."""
-        if one is None or other is None:
-            return other if one is None else one
-        if not isinstance(one, dict) and not isinstance(other, dict):
-            return self.merge_settled(one, other)
-        (settled, waiting), (more, waiting_too) = (
-            _SummaryParts.unpack(one),
-            _SummaryParts.unpack(other),
-        )
-        return _SummaryParts(self.merge(settled, more), sorted([*waiting, *waiting_too])).packed
+    def merge(self, left: Summary, right: Summary) -> Summary:
+        """Returns the summary of the events of two stored summaries, either of which may be None."""
+        if left is None or right is None:
+            return right if left is None else left
+        if not isinstance(left, dict) and not isinstance(right, dict):
+            return self.merge_settled(left, right)
+        left_parts, right_parts = _SummaryParts.unpack(left), _SummaryParts.unpack(right)
+        return _SummaryParts(
+            self.merge(left_parts.settled, right_parts.settled),
+            sorted([*left_parts.pending, *right_parts.pending]),
+        ).packed
 
     @staticmethod
     def with_pending(settled: Summary, pending: Sequence[tuple[int, Summary]]) -> Summary:
-        """Return the summary of what has happened, and of single events by the times that are to come."""
-        return _SummaryParts(settled, sorted([at, alone] for at, alone in pending)).packed
+        """Returns the stored form of a summary and of the summaries of single pending events.
+
+        ``pending`` are pairs of the event's time, in microseconds, and its summary.
+        """
+        return _SummaryParts(settled, sorted([at, summary] for at, summary in pending)).packed
 
     def prune(self, summary: Summary, clock: int) -> Summary:
-        """Return the summary without what no clock from this one on will ask for."""
+        """Returns the stored summary without what no evaluation at this clock or later needs."""
         if not isinstance(summary, dict):
             return None if summary is None else self.expire(summary, clock)
         parts = self._settle(summary, clock)
-        kept = None if parts.settled is None else self.expire(parts.settled, clock)
-        return _SummaryParts(kept, parts.pending).packed
+        settled = None if parts.settled is None else self.expire(parts.settled, clock)
+        return _SummaryParts(settled, parts.pending).packed
 
     def as_of(self, summary: Summary, clock: int) -> tuple[Summary, int | None]:
-        """Return the summary of what has happened by the clock, and when the next event's time comes."""
+        """Returns the summary of the events up to the clock, and the time of the next pending one."""
         if not isinstance(summary, dict):
             return summary, None
-        settled, waiting = self._settle(summary, clock)
-        return settled, waiting[0][0] if waiting else None
+        settled, pending = self._settle(summary, clock)
+        return settled, pending[0][0] if pending else None
 
     def _settle(self, summary: Summary, clock: int) -> _SummaryParts:
-        settled, waiting = _SummaryParts.unpack(summary)
-        for at, alone in waiting:
+        settled, pending = _SummaryParts.unpack(summary)
+        for at, addition in pending:
             if at <= clock:
-                settled = self.merge(settled, alone)
-        return _SummaryParts(settled, [it for it in waiting if it[0] > clock])
+                settled = self.merge(settled, addition)
+        return _SummaryParts(settled, [entry for entry in pending if entry[0] > clock])
 
 
 class _SummaryParts(NamedTuple):
-    """A summary, and those of single events whose time is still to come, the next first."""
+    """A summary of the events that count, and those of single pending events, the next first."""
 
     settled: Summary
     pending: list[Any]
+    """``[occurred_at, summary]`` each."""
 
     @classmethod
     def unpack(cls, summary: Summary) -> _SummaryParts:
@@ -149,5 +167,5 @@ class _SummaryParts(NamedTuple):
 
     @property
     def packed(self) -> Summary:
-        """As it is kept: as a dict, which no summary is by itself, only while something waits."""
+        """The stored form: a dict only while events are pending, which no plain summary is."""
         return {"settled": self.settled, "waiting": self.pending} if self.pending else self.settled

@@ -1,14 +1,13 @@
-"""What is looked at in an event or a profile, and how it is compared.
+"""Operators: how conditions compare values of events and profiles.
 
 Types compare as types: a number never equals its text, and only numbers and strings have an order
-(strings by code point).  The negative operators hold where nothing is.
+(strings by code point).  The negative operators hold for an absent value.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from operator import ge, gt, le, lt
@@ -18,7 +17,7 @@ import msgspec
 
 from domain.core import paths
 from domain.core.errors import InvalidRequest
-from domain.core.time import EARLIEST, LATEST, MICROSECOND, parse_duration, parse_instant
+from domain.core.time import EARLIEST, LATEST, parse_duration, parse_instant
 
 Operator = Literal[
     "eq",
@@ -47,20 +46,21 @@ OPPOSITES: dict[str, str] = {
     "not_contains": "contains",
     "not_exists": "exists",
 }
-"""Operators that hold exactly where another does not."""
+"""Negative operators, each with the operator whose opposite it is."""
 
 DAY_US = 86_400_000_000
 ExactNumber = Decimal | Fraction
 EXACT_TYPES = (Decimal, Fraction)
-"""Numbers that were worked out: no double next to them stands for them."""
+"""Types of computed numbers, which are exact: never rounded to a double."""
 
 MAX_INTEGER_BITS = 1_024
+"""Integers beyond the range of a double are not numbers of a condition."""
 
 Predicate = Callable[[Any], bool]
 
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One comparison of the values at a path with a value."""
+    """Compares the values at a path with a value; holds if any of them does."""
 
     path: str
     op: Operator
@@ -70,13 +70,14 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         paths.parse(self.path)
         if is_relative_time(self.value):
             raise InvalidRequest(
-                "a time relative to the clock is for attributes; compare a property with an instant",
+                "a property cannot be compared with a relative time; use an instant,"
+                " e.g. 2026-01-31T12:00:00Z",
                 path=self.path,
             )
         check_operand(self.op, self.value)
 
     def compile(self) -> Callable[[Any], bool]:
-        """Return the test of a document such as ``{"properties": {...}}``."""
+        """Returns the test of a document such as ``{"properties": {...}}``."""
         find = paths.compile_path(paths.parse(self.path))
         holds = compile_operator(self.op, self.value, 0)
         if self.op in OPPOSITES:
@@ -85,36 +86,37 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def compile_operator(op: str, value: Any, clock: int) -> Predicate:
-    """Return the test of one value by the positive form of the operator.
+    """Returns the test of one value by the positive form of the operator.
 
-    Of a negative operator the caller takes the opposite, over all values at the path.  ``clock`` is
-    in microseconds, for values such as ``{"ago": "7d"}``.
+    For a negative operator the caller negates the result over all values at the path.  ``clock``, in
+    microseconds, is the reference of values such as ``{"ago": "7d"}``.
     """
     return _OPERATORS[OPPOSITES.get(op, op)](value, clock)
 
 
 def check_operand(op: str, value: Any) -> None:
-    """Raise InvalidRequest, with what to write, unless the operator can take the value."""
+    """Raises InvalidRequest, with the expected operand, unless the operator accepts the value."""
     if op in {"exists", "not_exists"}:
         if value is not msgspec.UNSET:
-            raise InvalidRequest(f"{op} takes no value", op=op)
+            raise InvalidRequest(f"`{op}` takes no value", op=op)
         return
     if value is msgspec.UNSET:
-        raise InvalidRequest(f"{op} needs a value", op=op)
-    wants, fits = _OPERANDS.get(OPPOSITES.get(op, op), ("any value", lambda _value: True))
-    if not fits(value):
-        raise InvalidRequest(f"{op} needs {wants}", op=op)
+        raise InvalidRequest(f"`{op}` needs a value", op=op)
+    expected, accepts = _OPERANDS.get(OPPOSITES.get(op, op), ("any value", lambda _value: True))
+    if not accepts(value):
+        raise InvalidRequest(f"the value of `{op}` must be {expected}", op=op)
 
 
 def is_relative_time(value: Any) -> bool:
-    """Say whether a value is relative to the clock: ``{"ago": "7d"}``."""
+    """Returns whether a value is a time relative to the clock: ``{"ago": "7d"}``."""
     return isinstance(value, dict) and set(value) == {"ago"}
 
 
 def to_instant(value: Any) -> int | None:
-    """Return the microseconds that a value means, or None if it is no time.
+    """Returns the microseconds of a value, or None if it is not a time.
 
-    A text is RFC 3339, or a date (its first instant, UTC); a number is Unix seconds of the years 1 to 9999.
+    A string is RFC 3339 or a date (its first instant, UTC); a number is Unix seconds, within the
+    years 1 to 9999.
     """
     if isinstance(value, str):
         return parse_instant(value)
@@ -125,7 +127,7 @@ def to_instant(value: Any) -> int | None:
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a JSON number within the range of a double, which true and false are not."""
+    """Returns whether a value is a number within the range of a double, not a boolean."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int):
@@ -134,7 +136,7 @@ def is_number(value: Any) -> bool:
 
 
 def resolve_instant(value: Any, clock: int) -> int:
-    """Return the instant that a condition's value names, in microseconds."""
+    """Returns the instant of a condition's value, in microseconds; `check_operand` accepted it."""
     if is_relative_time(value):
         return clock - parse_duration(value["ago"])
     at = to_instant(value)
@@ -143,7 +145,7 @@ def resolve_instant(value: Any, clock: int) -> int:
 
 
 def json_equal(left: Any, right: Any) -> bool:
-    """Say whether two JSON values are equal, type for type."""
+    """Returns whether two JSON values are equal, type for type."""
     if is_number(left) and is_number(right):
         return bool(left == right)
     if type(left) is not type(right):
@@ -151,62 +153,68 @@ def json_equal(left: Any, right: Any) -> bool:
     if isinstance(left, list):
         return len(left) == len(right) and all(map(json_equal, left, right))
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(json_equal(left[it], right[it]) for it in left)
+        return left.keys() == right.keys() and all(
+            json_equal(left[key], right[key]) for key in left
+        )
     return bool(left == right)
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, int], Predicate]:
-    def make(wanted: Any, _clock: int) -> Predicate:
-        if isinstance(wanted, str):
-            return lambda it: isinstance(it, str) and compare(it, wanted)
-        return lambda it: is_number(it) and compare(it, wanted)
+    def make(operand: Any, _clock: int) -> Predicate:
+        if isinstance(operand, str):
+            return lambda value: isinstance(value, str) and compare(value, operand)
+        return lambda value: is_number(value) and compare(value, operand)
 
     return make
 
 
-def _comparable(one: Any, other: Any) -> bool:
-    both_texts = isinstance(one, str) and isinstance(other, str)
-    return both_texts or (is_number(one) and is_number(other))
+def _comparable(left: Any, right: Any) -> bool:
+    both_strings = isinstance(left, str) and isinstance(right, str)
+    return both_strings or (is_number(left) and is_number(right))
 
 
 def _between(bounds: Any, _clock: int) -> Predicate:
     low, high = bounds
-    return lambda it: _comparable(it, low) and _comparable(it, high) and low <= it <= high
-
-
-def _equal(wanted: Any, _clock: int) -> Predicate:
-    if isinstance(wanted, str):
-        return lambda it: bool(it == wanted)
-    return lambda it: json_equal(it, wanted)
-
-
-def _in(wanted: Any, _clock: int) -> Predicate:
-    texts = frozenset(it for it in wanted if isinstance(it, str))
-    others = [it for it in wanted if not isinstance(it, str)]
-    return lambda it: (
-        it in texts if isinstance(it, str) else any(json_equal(it, one) for one in others)
+    return lambda value: (
+        _comparable(value, low) and _comparable(value, high) and low <= value <= high
     )
 
 
-def _contains(wanted: Any, _clock: int) -> Predicate:
-    def holds(it: Any) -> bool:
-        if isinstance(it, list):
-            return any(json_equal(one, wanted) for one in it)
-        return isinstance(it, str) and isinstance(wanted, str) and wanted in it
+def _equal(operand: Any, _clock: int) -> Predicate:
+    if isinstance(operand, str):
+        return lambda value: bool(value == operand)
+    return lambda value: json_equal(value, operand)
+
+
+def _in(operand: Any, _clock: int) -> Predicate:
+    strings = frozenset(element for element in operand if isinstance(element, str))
+    others = [element for element in operand if not isinstance(element, str)]
+    return lambda value: (
+        value in strings
+        if isinstance(value, str)
+        else any(json_equal(value, element) for element in others)
+    )
+
+
+def _contains(operand: Any, _clock: int) -> Predicate:
+    def holds(value: Any) -> bool:
+        if isinstance(value, list):
+            return any(json_equal(element, operand) for element in value)
+        return isinstance(value, str) and isinstance(operand, str) and operand in value
 
     return holds
 
 
-def _texts(method: Callable[[str, str], bool]) -> Callable[[Any, int], Predicate]:
-    return lambda wanted, _clock: lambda it: isinstance(it, str) and method(it, wanted)
+def _strings(method: Callable[[str, str], bool]) -> Callable[[Any, int], Predicate]:
+    return lambda operand, _clock: lambda value: isinstance(value, str) and method(value, operand)
 
 
 def _instants(compare: Callable[[int, int], bool]) -> Callable[[Any, int], Predicate]:
-    def make(wanted: Any, clock: int) -> Predicate:
-        bound = resolve_instant(wanted, clock)
+    def make(operand: Any, clock: int) -> Predicate:
+        bound = resolve_instant(operand, clock)
 
-        def holds(it: Any) -> bool:
-            at = to_instant(it)
+        def holds(value: Any) -> bool:
+            at = to_instant(value)
             return at is not None and compare(at, bound)
 
         return holds
@@ -223,12 +231,12 @@ _OPERATORS: dict[str, Callable[[Any, int], Predicate]] = {
     "between": _between,
     "in": _in,
     "contains": _contains,
-    "starts_with": _texts(str.startswith),
-    "ends_with": _texts(str.endswith),
-    "exists": lambda _wanted, _clock: lambda it: it is not None,
-    "before": _instants(lambda it, bound: it < bound),
-    "after": _instants(lambda it, bound: it > bound),
-    "on": _instants(lambda it, bound: it // DAY_US == bound // DAY_US),
+    "starts_with": _strings(str.startswith),
+    "ends_with": _strings(str.endswith),
+    "exists": lambda _operand, _clock: lambda value: value is not None,
+    "before": _instants(lambda at, bound: at < bound),
+    "after": _instants(lambda at, bound: at > bound),
+    "on": _instants(lambda at, bound: at // DAY_US == bound // DAY_US),
 }
 
 
@@ -248,37 +256,33 @@ _OPERANDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("gt", "gte", "lt", "lte"), ("a number or a string", _is_scalar)),
     "between": (
         "[low, high], both numbers or both strings",
-        lambda it: isinstance(it, list) and len(it) == 2 and _comparable(*it),
+        lambda value: isinstance(value, list) and len(value) == 2 and _comparable(*value),
     ),
-    "in": ("a list of values", lambda it: isinstance(it, list)),
-    "contains": ("a text, number or boolean", lambda it: isinstance(it, (str, int, float))),
-    **dict.fromkeys(("starts_with", "ends_with"), ("a string", lambda it: isinstance(it, str))),
+    "in": ("a list of values", lambda value: isinstance(value, list)),
+    "contains": ("a string, number or boolean", lambda value: isinstance(value, (str, int, float))),
+    **dict.fromkeys(
+        ("starts_with", "ends_with"), ("a string", lambda value: isinstance(value, str))
+    ),
     **dict.fromkeys(("before", "after", "on"), (_TIME, _is_time)),
 }
 
 
 def next_flip_at(op: str, value: Any, values: Iterable[Any], clock: int) -> int | None:
-    """Return when a comparison relative to the clock may change by itself, or None if never.
+    """Returns when a comparison relative to the clock may change by itself; None: never.
 
-    ``found`` are the values that are compared.
+    ``values`` are the profile's values at the compared path.
     """
     if op not in {"before", "after", "on"} or not is_relative_time(value):
         return None
     span = parse_duration(value["ago"])
-    times = [at for it in values if (at := to_instant(it)) is not None]
+    times = [at for item in values if (at := to_instant(item)) is not None]
     if op == "on":
-        bounds = [b for at in times for b in _day_bounds(at)]
+        bounds = [bound for at in times for bound in _day_bounds(at)]
     else:  # `before` begins one microsecond after the bound has reached the value
         bounds = [at + (op == "before") for at in times]
-    return min((it + span for it in bounds if clock < it + span <= LATEST), default=None)
+    return min((at + span for at in bounds if clock < at + span <= LATEST), default=None)
 
 
 def _day_bounds(at: int) -> tuple[int, int]:
     start = at // DAY_US * DAY_US
     return start, start + DAY_US
-
-
-def format_utc(at: int) -> str:
-    """Return microseconds as RFC 3339 UTC."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + at * MICROSECOND
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from domain.core.errors import InvalidRequest
-from domain.core.time import parse_duration, parse_instant
+from domain.core.time import check_instant, parse_duration, parse_instant
 
 
 class TimeWindow(
@@ -15,7 +15,7 @@ class TimeWindow(
     omit_defaults=True,
     rename={"from_": "from"},
 ):
-    """Which events count: those of the last while, or between two instants, either end open."""
+    """A time window: the last such duration, or ``from`` ≤ t < ``to`` with either end open."""
 
     last: str | None = None
     from_: str | None = None
@@ -25,27 +25,26 @@ class TimeWindow(
         if self.last is not None:
             parse_duration(self.last)
             if self.from_ is not None or self.to is not None:
-                raise InvalidRequest("`within` is either {last} or {from, to}, not both")
+                raise InvalidRequest("`within` takes either {last} or {from, to}, not both")
         elif self.from_ is None and self.to is None:
             raise InvalidRequest("`within` needs `last`, or `from` or `to`")
-        for each in (self.from_, self.to):
-            if each is not None and parse_instant(each) is None:
-                raise InvalidRequest(f"{each!r} is no instant; write 2026-01-31T12:00:00Z")
+        check_instant(self.from_)
+        check_instant(self.to)
 
     @property
     def span(self) -> int | None:
-        """Length of a window that moves with the clock, in microseconds; None of a fixed one."""
+        """Length of a window that moves with the clock, in microseconds; None for a fixed one."""
         return None if self.last is None else parse_duration(self.last)
 
     def contains(self, at: int) -> bool:
-        """Say whether a fixed window has the instant: ``from`` ≤ at < ``to``."""
+        """Returns whether a fixed window contains an instant: ``from`` ≤ at < ``to``."""
         low = None if self.from_ is None else parse_instant(self.from_)
         high = None if self.to is None else parse_instant(self.to)
         return (low is None or low <= at) and (high is None or at < high)
 
 
 class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How often: exactly one of these."""
+    """How many times: exactly one of the members; ``between`` includes both bounds."""
 
     at_least: int | None = None
     at_most: int | None = None
@@ -53,14 +52,12 @@ class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     between: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        given = [
-            it for it in (self.at_least, self.at_most, self.exactly, self.between) if it is not None
-        ]
-        if len(given) != 1:
-            raise InvalidRequest("`count` is one of at_least, at_most, exactly, between")
+        members = (self.at_least, self.at_most, self.exactly, self.between)
+        if sum(member is not None for member in members) != 1:
+            raise InvalidRequest("`count` needs exactly one of at_least, at_most, exactly, between")
         low, high = self.bounds
         if low < 0 or (high is not None and high < low) or max(low, high or 0) > MAX_COUNT:
-            raise InvalidRequest(f"`count` is between 0 and {MAX_COUNT}, the smaller first")
+            raise InvalidRequest(f"`count` must be from 0 to {MAX_COUNT}, the smaller bound first")
 
     @property
     def bounds(self) -> tuple[int, int | None]:
@@ -76,17 +73,17 @@ class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     @property
     def max_relevant_count(self) -> int:
-        """How many events tell everything: one more changes nothing."""
+        """The count from which on more events change nothing."""
         low, high = self.bounds
         return low if high is None else high + 1
 
     def holds(self, count: int) -> bool:
-        """Say whether that often is right."""
+        """Returns whether a count lies within the bounds."""
         low, high = self.bounds
         return count >= low and (high is None or count <= high)
 
 
 MAX_COUNT = 100_000
-"""Largest number of times that a condition may ask for."""
+"""Largest count that a condition can compare with."""
 
 AT_LEAST_ONCE = CountBounds(at_least=1)

@@ -1,1 +1,1 @@
-"""Building blocks that every package of the domain uses; imports nothing else."""
+"""Shared building blocks of the domain: ids, errors, names, paths, time."""

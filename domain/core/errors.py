@@ -1,4 +1,4 @@
-"""Ways Foldline says no.  Each carries its facts; none knows an HTTP status."""
+"""Errors of Foldline: each carries its details, and none knows an HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 
 class FoldlineError(Exception):
-    """Something was refused; ``code`` names the rule and the message says what to do."""
+    """A refused request: `code` names the rule, the message says what to do next.
+
+    The keyword arguments become `details`, which callers return as JSON.
+    """
 
     code = "refused"
 
@@ -16,60 +19,60 @@ class FoldlineError(Exception):
 
 
 class InvalidRequest(FoldlineError):
-    """The request cannot be understood as it is."""
+    """The request is malformed or contains an invalid value."""
 
     code = "invalid_request"
 
 
 class Unauthorized(FoldlineError):
-    """No key, or one that is not known or no longer valid."""
+    """The key is missing, unknown, expired or revoked."""
 
     code = "unauthorized"
 
 
 class Forbidden(FoldlineError):
-    """The key is good, but not for this."""
+    """The key is valid but does not permit this request."""
 
     code = "forbidden"
 
 
 class NotFound(FoldlineError):
-    """Nothing by that name in this workspace."""
+    """The workspace has nothing with this id or name."""
 
     code = "not_found"
 
 
 class Conflict(FoldlineError):
-    """It clashes with what is already there."""
+    """The request contradicts the current state."""
 
     code = "conflict"
 
 
 class NotProjectedYet(FoldlineError):
-    """The read model has not reached the position that was asked for."""
+    """The read model has not reached the requested position."""
 
     code = "not_projected_yet"
 
 
 class Overloaded(FoldlineError):
-    """More is waiting to be written than may wait; try again shortly."""
+    """The queue of messages to write is full; retry shortly."""
 
     code = "overloaded"
 
 
 class LedgerUnavailable(FoldlineError):
-    """The ledger cannot be reached, so nothing was promised; try again shortly."""
+    """The ledger cannot be reached and nothing was acknowledged; retry shortly."""
 
     code = "ledger_unavailable"
 
 
 class UnsafeServer(FoldlineError):
-    """The PostgreSQL server is set up so that an acknowledged event could be lost."""
+    """The PostgreSQL server's settings could lose an acknowledged event."""
 
     code = "unsafe_server"
 
 
 class LedgerGap(FoldlineError):
-    """A position is missing: the reader stops rather than skip an event."""
+    """A position is missing: the reader stops instead of skipping an event."""
 
     code = "hole_in_ledger"

@@ -1,10 +1,11 @@
-"""The names a person goes by, and the stream that each name owns."""
+"""Identifiers of profiles, and keyed digests that name streams and detect duplicates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 KINDS_BY_STRENGTH = ("user_id", "email", "phone", "external_id", "anonymous_id")
 """Kinds of identifier, strongest first: a message goes to the stream of its strongest."""
@@ -30,11 +31,11 @@ BLOCKED_VALUES = frozenset(
         "00000000-0000-0000-0000-000000000000",
     }
 )
-"""Values that broken clients send for many people at once; they never link two identifiers."""
+"""Placeholder values that faulty clients send for many customers; they never link two identifiers."""
 
 
 class Identifier(NamedTuple):
-    """One name of a person, such as ``("user_id", "u-1")``."""
+    """One identifier of a profile, such as ``("user_id", "u-1")``."""
 
     kind: str
     value: str
@@ -44,9 +45,9 @@ class Identifier(NamedTuple):
 
 
 def normalise(kind: str, value: str) -> Identifier:
-    """Return the identifier in the form in which it is compared.
+    """Returns the identifier in the form in which it is compared.
 
-    E-mail addresses are compared without case; everything else is compared as sent.
+    E-mail addresses are compared without case and outer blanks; all other kinds as sent.
     """
     if kind == "email":
         value = value.strip().lower()
@@ -54,78 +55,99 @@ def normalise(kind: str, value: str) -> Identifier:
 
 
 def is_blocked(identifier: Identifier) -> bool:
-    """Say whether the value is one that clients send when they mean nobody."""
+    """Returns whether the value is a placeholder that identifies no profile."""
     value = identifier.value.strip().lower()
     return value in BLOCKED_VALUES or not value.strip("0-")
 
 
 def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
-    """Return the identifier whose stream takes the message, or None if there is none.
+    """Returns the identifier whose stream receives the message; None if there is none.
 
-    A blocked value is used only when nothing better is there.
+    A blocked value is used only if every value is blocked.
     """
     return min(
         identifiers,
-        key=lambda it: (is_blocked(it), KINDS_BY_STRENGTH.index(it.kind), it.value),
+        key=lambda identifier: (
+            is_blocked(identifier),
+            KINDS_BY_STRENGTH.index(identifier.kind),
+            identifier.value,
+        ),
         default=None,
     )
 
 
-def stream_id(secret: bytes, identifier: Identifier) -> bytes:
-    """Return the 16 bytes that name the identifier's stream in one workspace.
+def _hash_for(purpose: bytes) -> Callable[..., blake2b]:
+    """Returns blake2b with 16 bytes of output, personalised so that purposes never collide."""
+    options: dict[str, Any] = {"person": purpose}
+    return partial(blake2b, digest_size=16, **options)
 
-    Keyed with the workspace's secret, so that a ledger header tells nobody who it is about.
+
+_stream_hash = _hash_for(b"stream")
+_system_hash = _hash_for(b"system")
+_segment_hash = _hash_for(b"segment")
+_funnel_hash = _hash_for(b"funnel")
+_attributes_hash = _hash_for(b"attributes")
+_rule_hash = _hash_for(b"rule")
+_trigger_hash = _hash_for(b"trigger")
+_message_hash = _hash_for(b"message")
+_link_hash = _hash_for(b"link")
+
+
+def stream_id(secret: bytes, identifier: Identifier) -> bytes:
+    """Returns the 16 bytes that name the identifier's event stream in one workspace.
+
+    Keyed with the workspace's secret, so that a ledger header does not reveal the identifier.
     """
     kind, value = identifier
     text = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=16, key=secret, person=b"stream").digest()
+    return _stream_hash(text, key=secret).digest()
 
 
 def system_stream(secret: bytes) -> bytes:
-    """Return the stream of events that concern no single person."""
-    return blake2b(b"", digest_size=16, key=secret, person=b"system").digest()
+    """Returns the id of the stream of events that concern no single profile."""
+    return _system_hash(b"", key=secret).digest()
 
 
 def segment_stream(secret: bytes, segment: str) -> bytes:
-    """Return the stream of what was decided about a segment."""
-    return blake2b(segment.encode(), digest_size=16, key=secret, person=b"segment").digest()
+    """Returns the id of the stream of a segment's definition events."""
+    return _segment_hash(segment.encode(), key=secret).digest()
 
 
 def funnel_stream(secret: bytes, funnel: str) -> bytes:
-    """Return the stream of what was decided about a saved funnel."""
-    return blake2b(funnel.encode(), digest_size=16, key=secret, person=b"funnel").digest()
+    """Returns the id of the stream of a saved funnel's definition events."""
+    return _funnel_hash(funnel.encode(), key=secret).digest()
 
 
 def attributes_stream(secret: bytes) -> bytes:
-    """Return the stream of what was decided about computed attributes."""
-    return blake2b(b"", digest_size=16, key=secret, person=b"attributes").digest()
+    """Returns the id of the stream of the definition events of all computed attributes."""
+    return _attributes_hash(b"", key=secret).digest()
 
 
 def rule_stream(secret: bytes, rule: str) -> bytes:
-    """Return the stream of what was decided about an automation rule."""
-    return blake2b(rule.encode(), digest_size=16, key=secret, person=b"rule").digest()
+    """Returns the id of the stream of an automation rule's definition events."""
+    return _rule_hash(rule.encode(), key=secret).digest()
 
 
 def trigger_digest(secret: bytes, rule: str, version: int, cause: str) -> bytes:
-    """Return the 16 bytes under which it is remembered for ever that a rule fired, and why.
+    """Returns the 16 bytes that record for ever that a rule fired for a cause.
 
-    No message has the same, whatever its id.
+    Never equal to a message's digest, whatever the message id.
     """
     text = f"{rule}\0{version}\0{cause}".encode()
-    return blake2b(text, digest_size=16, key=secret, person=b"trigger").digest()
+    return _trigger_hash(text, key=secret).digest()
 
 
 def message_digest(secret: bytes, message_id: str) -> bytes:
-    """Return the 16 bytes under which a message id is remembered for ever.
+    """Returns the 16 bytes that record a message id for ever, to detect duplicates.
 
-    It is also the id of the event that records the message.
+    They are also the id of the event that records the message.
     """
     return message_digests(secret)(message_id)
 
 
 def message_digests(secret: bytes) -> Callable[[str], bytes]:
-    """Return `message_digest` with its secret taken in once: half of what each digest costs."""
-    keyed = blake2b(digest_size=16, key=secret, person=b"message").copy
+    """Returns `message_digest` with the secret hashed once, which halves the cost of a digest."""
+    keyed = _message_hash(key=secret).copy
 
     def digest(message_id: str) -> bytes:
         hasher = keyed()
@@ -136,7 +158,7 @@ def message_digests(secret: bytes) -> Callable[[str], bytes]:
 
 
 def link_digest(secret: bytes, left: Identifier, right: Identifier) -> bytes:
-    """Return the 16 bytes that stand for a pair of identifiers, whichever comes first."""
+    """Returns the 16 bytes of a pair of identifiers, the same in either order."""
     first, second = sorted((left, right))
     text = "\0".join((*first, *second)).encode("utf-8", "surrogatepass")
-    return blake2b(text, digest_size=16, key=secret, person=b"link").digest()
+    return _link_hash(text, key=secret).digest()

@@ -1,18 +1,18 @@
-"""An instant of the ledger's clock, and what made it one."""
+"""Instants of the ledger's clock and their causes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 TIMER = 0
-"""Stands for the position of what only time has caused."""
+"""The position in a `Cause` of a change that a timer made, not an event."""
 
 
 class Cause(NamedTuple):
-    """When something began or ended: that somebody is in a segment, that something is remembered."""
+    """When and by which event a state changed, for example a membership or an accumulator."""
 
     at: int
     """In microseconds since 1970 UTC, on the ledger's clock."""
 
     position: int
-    """Position of the event that did it, or BY_ITSELF."""
+    """Ledger position of the event, or `TIMER`."""

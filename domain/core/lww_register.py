@@ -1,4 +1,4 @@
-"""Last-writer-wins registers: the latest word counts, in whatever order words arrive."""
+"""Last-writer-wins registers: the latest write counts, whatever the order of arrival."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TypeVar
 import msgspec
 
 MAX_ENTRIES = 1_000
-"""Entries kept in one map of a profile: those in `FIRST`, then the first in the order of their text.
+"""Entries of one map of a profile: those in `PRIORITY_KEYS`, then the first by their text.
 
-Of a union, that is the first of what was kept of its parts, so it does not depend on order either.
+The limited union of maps equals the limited union of the limited maps, so order does not matter.
 """
 
 PRIORITY_KEYS = frozenset(
@@ -20,19 +20,19 @@ PRIORITY_KEYS = frozenset(
         *("email", "phone", "facebook", "facebook_id", "facebookId", "tags"),
     )
 )
-"""Traits that profiles show in a place of their own: none of the others can crowd them out."""
+"""Attributes that a profile shows in fields of their own; the other keys never displace them."""
 
 JSON_NULL = b"null"
-"""What unsets a value.  It is kept, for it still wins over what was said before."""
+"""Unsets a value.  It is stored, because it must still win over earlier writes."""
 
 
 class Register(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
-    """What was said last, when, and by which event; the event's id decides between equal times."""
+    """The latest write of a key, in order of time; the event's id decides between equal times."""
 
     at: datetime
     event_id: bytes
     value: bytes = b""
-    """JSON as it was written, numbers digit for digit."""
+    """JSON as it was received, numbers digit for digit."""
 
 
 Registers = dict[str, Register]
@@ -41,16 +41,16 @@ _Value = TypeVar("_Value")
 
 
 def put(registers: Registers, key: str, register: Register) -> None:
-    """Take a word in, unless a later one is known."""
-    known = registers.get(key)
-    if known is None or known < register:
+    """Stores a write unless a later one is stored."""
+    stored = registers.get(key)
+    if stored is None or stored < register:
         registers[key] = register
-        if known is None:
+        if stored is None:
             enforce_limit(registers)
 
 
 def enforce_limit(entries: dict[str, _Value]) -> None:
-    """Drop what is beyond the limit."""
+    """Drops the entries beyond `MAX_ENTRIES`."""
     while len(entries) > MAX_ENTRIES:
         del entries[max(entries, key=_priority)]
 
@@ -59,38 +59,42 @@ def _priority(key: str) -> tuple[bool, str]:
     return key not in PRIORITY_KEYS, key
 
 
-def latest(one: Register | None, other: Register | None) -> Register | None:
-    """Return the later of two words, either of which may be missing."""
-    if one is None or other is None:
-        return one or other
-    return max(one, other)
+def latest(left: Register | None, right: Register | None) -> Register | None:
+    """Returns the later of two writes, either of which may be missing."""
+    if left is None or right is None:
+        return left or right
+    return max(left, right)
 
 
 def merge_registers(
     partials: Iterable[tuple[Mapping[str, Register], datetime | None]],
 ) -> Registers:
-    """Return the word that counts for each key.
+    """Returns the winning write of each key over several maps.
 
-    A side with an instant is demoted: what it said by then only fills the gaps of the others.  No
-    word is a gap, and so is ``null`` if it was said by then.
+    A map with an instant is demoted: its writes up to that instant only fill the gaps of the other
+    maps.  A missing key is a gap, and so is a ``null`` that was written up to that instant.
     """
-    words: dict[str, list[tuple[Register, datetime | None]]] = {}
-    for registers, demoted in partials:
+    writes: dict[str, list[tuple[Register, datetime | None]]] = {}
+    for registers, demoted_until in partials:
         for key, register in registers.items():
-            words.setdefault(key, []).append((register, demoted))
-    joined = {key: _winner(words[key]) for key in words}
-    enforce_limit(joined)
-    return joined
+            writes.setdefault(key, []).append((register, demoted_until))
+    merged = {key: _winner(writes[key]) for key in writes}
+    enforce_limit(merged)
+    return merged
 
 
-def _winner(words: list[tuple[Register, datetime | None]]) -> Register:
-    weak = [(it, until) for it, until in words if until is not None and it.at <= until]
-    if not weak:
-        return max(it for it, _ in words)
-    best = max((it for it, until in words if until is None or it.at > until), default=None)
+def _winner(writes: list[tuple[Register, datetime | None]]) -> Register:
+    demoted = [(write, until) for write, until in writes if until is not None and write.at <= until]
+    if not demoted:
+        return max(write for write, _ in writes)
+    best = max(
+        (write for write, until in writes if until is None or write.at > until), default=None
+    )
     if best is not None and best.value != JSON_NULL:
         return best
     fillers = [
-        it for it, until in weak if it.value != JSON_NULL and (best is None or best.at <= until)
+        write
+        for write, until in demoted
+        if write.value != JSON_NULL and (best is None or best.at <= until)
     ]
-    return max(fillers, default=best or max(it for it, _ in weak))
+    return max(fillers, default=best or max(write for write, _ in demoted))

@@ -1,6 +1,6 @@
-"""Where a value is within a document: ``properties.total``, ``properties["a b"]``, ``properties.items[].type``.
+"""Paths to values within a document: ``properties.total``, ``properties["a b"]``.
 
-``[]`` means any element of the list.
+``[]`` stands for any element of a list: ``properties.items[].type``.
 """
 
 from __future__ import annotations
@@ -19,33 +19,34 @@ _STEP = re.compile(
 )
 
 PathSteps = tuple[str | None, ...]
-"""Names from the outside in; None is any element of a list."""
+"""Member names from the outermost to the innermost; None stands for any element of a list."""
 
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> PathSteps:
-    """Return the steps of a path.  Raises InvalidRequest with the place that cannot be read."""
+    """Returns the steps of a path.  Raises InvalidRequest with the part that is not valid."""
     root = _ROOT.match(text)
     if root is None:
-        raise InvalidRequest(f"{text[:100]!r} is no path; write one such as properties.total")
+        raise InvalidRequest(f"{text[:100]!r} is not a path; use e.g. properties.total")
     steps: list[str | None] = [root[0]]
-    at = root.end()
-    while at < len(text):
-        found = _STEP.match(text, at)
-        if found is None:
+    offset = root.end()
+    while offset < len(text):
+        match = _STEP.match(text, offset)
+        if match is None:
             raise InvalidRequest(
-                f"the path {text[:100]!r} cannot be read from {text[at:][:20]!r} on"
+                f"the path {text[:100]!r} is not valid at {text[offset:][:20]!r};"
+                ' use e.g. properties.total, properties["a b"] or properties.items[].type'
             )
-        if found["quoted"]:
-            steps.append(str(json.loads(found["quoted"])))
+        if match["quoted"]:
+            steps.append(str(json.loads(match["quoted"])))
         else:
-            steps.append(found["name"])
-        at = found.end()
+            steps.append(match["name"])
+        offset = match.end()
     return tuple(steps)
 
 
 def compile_path(steps: PathSteps) -> Callable[[Any], Sequence[Any]]:
-    """Return what does the same as `find` for these steps."""
+    """Returns a function equal to `find_values` for these steps, faster without ``[]``."""
     if None in steps:
         return lambda document: find_values(document, steps)
 
@@ -61,11 +62,12 @@ def compile_path(steps: PathSteps) -> Callable[[Any], Sequence[Any]]:
 
 
 def find_values(document: Any, steps: Sequence[str | None]) -> Sequence[Any]:
-    """Return the values at the path; none if it does not fit the document."""
+    """Returns the values at the path; none if the document has no such member or list."""
     for depth, step in enumerate(steps, 1):
         if step is None:
             elements = document if isinstance(document, list) else ()
-            return [found for each in elements for found in find_values(each, steps[depth:])]
+            rest = steps[depth:]
+            return [value for element in elements for value in find_values(element, rest)]
         if not isinstance(document, dict) or step not in document:
             return ()
         document = document[step]

@@ -1,8 +1,8 @@
-"""Make text and JSON fit to be stored and shown, one bad event at a time.
+"""Repairs text and JSON that PostgreSQL cannot store or that some JSON readers cannot read.
 
-The ledger keeps what was received, whatever it was.  What is made of it keeps what ``text`` and
-``jsonb`` can hold, and every reader of JSON can read: NUL and lone surrogates become U+FFFD; integers beyond ±2^53, exponents beyond ±308 and
-numbers too long to be numbers become text.
+The ledger keeps the received bytes unchanged.  Read models need values that ``text`` and ``jsonb``
+can store and that every JSON reader understands: NUL and lone surrogates become U+FFFD; integers
+beyond ±2^53, numbers with exponents beyond ±308 and overlong numbers become text.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 
 MAX_EXACT_INTEGER = 2**53
-"""Integers up to here survive every JSON reader, JavaScript's included."""
+"""Largest integer that every JSON reader, JavaScript's included, keeps exact."""
 
 MAX_NUMBER_LENGTH = 100
-"""In characters; what is longer is no quantity, and ``jsonb`` has limits of its own."""
+"""In characters; a longer one is not a quantity, and ``jsonb`` has limits of its own."""
 
 MAX_NESTING = 64
-"""Levels of nesting that a document in need of repair may have; ingest allows half of that."""
+"""Deepest nesting of a document that needs repair; ingest allows half of that."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PLAIN_SHAPE = bytes.maketrans(b"123456789E+", b"000000000e-")
@@ -30,21 +30,21 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def storable_text(value: str) -> str:
-    """Return the string with what a ``text`` column cannot hold replaced by U+FFFD."""
+    """Replaces the characters that a ``text`` column cannot store by U+FFFD."""
     if value.isascii() and "\0" not in value:
         return value
     return _UNSTORABLE.sub("\ufffd", value)
 
 
 def is_storable_text(value: str) -> bool:
-    """Say whether a ``text`` column can hold the string as it is: no event has another name."""
+    """Returns whether a ``text`` column can store the string unchanged, as every event name."""
     return storable_text(value) == value
 
 
 def is_storable_json(document: bytes) -> bool:
-    """Say whether JSON that ``msgspec`` has read can go into ``jsonb`` as it is.
+    """Returns whether JSON that ``msgspec`` has decoded can be stored in ``jsonb`` unchanged.
 
-    May say no to a good document, never yes to a bad one.
+    May return False for a good document, never True for a bad one.
     """
     if document.find(b"\\u0000") >= 0:
         return False
@@ -56,9 +56,10 @@ def is_storable_json(document: bytes) -> bool:
 
 
 def parse_leniently(document: bytes) -> Any:
-    """Read JSON as leniently as it can be read, and return a value fit for ``jsonb``.
+    """Decodes JSON as leniently as possible and returns a value that ``jsonb`` can store.
 
-    Raises ValueError (RecursionError from the parser) for what is no JSON, or nested too deep.
+    Raises ValueError (or the parser's RecursionError) for invalid JSON and for nesting beyond
+    `MAX_NESTING`.
     """
     return _storable(
         json.loads(
@@ -71,7 +72,7 @@ def parse_leniently(document: bytes) -> Any:
 
 
 def dump_json(value: Any) -> bytes:
-    """Write what :func:`parse` returned, each number as exactly as it was read."""
+    """Encodes a value of `parse_leniently`, each number with the digits that were read."""
     return _encode(value)
 
 
@@ -93,7 +94,7 @@ def _decimal(digits: str) -> Decimal | str:
 def _storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return storable_text(value)
-    # A fixed limit: one that came from the interpreter's stack would differ between two readings.
+    # A fixed limit: the interpreter's stack limit would differ from one reading to the next.
     if depth > MAX_NESTING:
         raise ValueError("nested too deep")
     if isinstance(value, list):

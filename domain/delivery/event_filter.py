@@ -1,4 +1,4 @@
-"""Which events an outbound stream sends on."""
+"""Filter of an outbound subscription: which events it sends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
 from domain.conditions.values import Comparison
 from domain.core.errors import InvalidRequest
+from domain.core.validation import describe_problem
 from domain.events import payload
 from domain.events.events import MessageEvent
 from domain.events.message import MessageKind
@@ -24,45 +25,45 @@ MAX_NAME_LENGTH = 200
 class SubscriptionDefinition(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """What somebody wants a stream to send, and where."""
+    """Definition of an outbound subscription: the events to send and the endpoint."""
 
     endpoint: str
     name: str = ""
-    """What messages call it by in their ``integrations``, beside its id."""
+    """Name by which messages address it in their ``integrations``, besides its id."""
 
     events: tuple[EventName, ...] = ()
-    """Names, and patterns of names; none: all."""
+    """Event names and patterns; empty: all events."""
 
     kinds: tuple[MessageKind, ...] = ()
-    """None: all."""
+    """Kinds of message; empty: all kinds."""
 
     where: tuple[Comparison, ...] = ()
     paused: bool = False
-    """Nothing is sent for now; it goes on later from where it stands."""
+    """True: sends nothing for now; after that it continues from its position."""
 
 
 class EventFilter:
-    """A definition, ready to be asked about events."""
+    """A compiled subscription definition, to be applied to many events."""
 
     def __init__(self, subscription: str, definition: SubscriptionDefinition) -> None:
         self._subscription, self._definition = subscription, definition
         self._matches = compile_where(definition.where)
 
     @cached_property
-    def _names(self) -> list[Callable[[str], bool]]:
-        return [compile_event_name(it) for it in self._definition.events]
+    def _name_tests(self) -> list[Callable[[str], bool]]:
+        return [compile_event_name(event_name) for event_name in self._definition.events]
 
     def select(self, event: MessageEvent) -> ParsedMessage | None:
-        """Return what an event says if it is to be sent; None if it is not."""
-        wanted = self._definition
-        if wanted.kinds and event.kind not in wanted.kinds:
+        """Returns the parsed message if the event passes the filter, else None."""
+        definition = self._definition
+        if definition.kinds and event.kind not in definition.kinds:
             return None
-        if self._names and not any(fits(event.name) for fits in self._names):
+        if self._name_tests and not any(matches(event.name) for matches in self._name_tests):
             return None
-        if not integrations_allow(event.payload, (self._subscription, wanted.name)):
+        if not integrations_allow(event.payload, (self._subscription, definition.name)):
             return None
-        said = payload.parse(event)
-        return said if self._matches({"properties": said.properties}) else None
+        message = payload.parse(event)
+        return message if self._matches({"properties": message.properties}) else None
 
 
 class _Message(msgspec.Struct):
@@ -73,34 +74,36 @@ _message = msgspec.json.Decoder(_Message).decode
 
 
 def integrations_allow(message: bytes, destinations: tuple[str, ...]) -> bool:
-    """Say whether a message's ``integrations`` let it go to a destination of these names.
+    """Returns whether a message's ``integrations`` allow a destination with one of these names.
 
-    What is said of the destination itself counts before what is said of ``All``; without a word it may.
+    An entry for the destination itself wins over ``All``; without either the message is allowed.
     """
     if b'"integrations"' not in message:
         return True
     try:
-        said = _message(message).integrations
+        integrations = _message(message).integrations
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return True
-    if not isinstance(said, Mapping):
+    if not isinstance(integrations, Mapping):
         return True
-    own = next((said[it] for it in destinations if it and it in said), None)
-    return said.get("All") is not False if own is None else own is not False
+    own = next((integrations[name] for name in destinations if name and name in integrations), None)
+    return integrations.get("All") is not False if own is None else own is not False
 
 
 def parse_subscription(document: Any) -> SubscriptionDefinition:
-    """Return the definition that JSON spells.  Raises InvalidRequest."""
+    """Returns the subscription that a JSON document defines.  Raises InvalidRequest."""
     try:
-        wanted = msgspec.convert(document, SubscriptionDefinition)
+        definition = msgspec.convert(document, SubscriptionDefinition)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"the stream cannot be read: {error}") from None
-    if len(wanted.events) > MAX_EVENT_NAMES or len(wanted.name) > MAX_NAME_LENGTH:
         raise InvalidRequest(
-            f"a stream has at most {MAX_EVENT_NAMES:,} names of events, and a name of its own of at"
-            f" most {MAX_NAME_LENGTH} characters"
+            describe_problem(error, "subscription", SubscriptionDefinition)
+        ) from None
+    if len(definition.events) > MAX_EVENT_NAMES or len(definition.name) > MAX_NAME_LENGTH:
+        raise InvalidRequest(
+            f"a subscription has at most {MAX_EVENT_NAMES:,} event names, and its own name at most"
+            f" {MAX_NAME_LENGTH} characters"
         )
-    return wanted
+    return definition
 
 
 encode_subscription = msgspec.json.Encoder(order="deterministic").encode

@@ -1,6 +1,6 @@
-"""When a delivery that was not taken is tried again, and when an endpoint is given up.
+"""Retry policy of deliveries: when a failed one is retried and when an endpoint is disabled.
 
-The schedule is that of Standard Webhooks.  Whoever is sent to may ask for another time by Retry-After.
+The schedule is that of Standard Webhooks.  A receiver can ask for another time by Retry-After.
 """
 
 from __future__ import annotations
@@ -20,31 +20,35 @@ RETRY_DELAYS: Sequence[timedelta] = (
     timedelta(hours=10),
     timedelta(hours=10),
 )
-"""From one attempt to the next; the first is made at once, and none follows the last."""
+"""Delays between attempts: the first attempt has none, and the last delay precedes the last attempt."""
 
 JITTER = 0.1
-"""How much sooner or later than that, as a share: so that what failed together does not come together."""
+"""Largest random change of a delay, as a share of it, so that joint failures are not retried jointly."""
 
 MIN_RETRY_AFTER, MAX_RETRY_AFTER = timedelta(seconds=1), timedelta(hours=24)
-"""What a Retry-After is held to."""
+"""Bounds to which a Retry-After is clamped."""
 
 RETRY_AFTER_ATTEMPT_LIMIT = 50
-"""Attempts after which a Retry-After uses up a step of the schedule like any other failure."""
+"""From this many attempts on, a Retry-After uses up a step of the schedule like any other failure."""
 
 DISABLE_AFTER = timedelta(days=5)
-"""For how long an endpoint may do nothing but fail until nothing is sent to it any more."""
+"""An endpoint that has failed without a success for this long is disabled."""
 
 
 def next_attempt(step: int, attempts: int, retry_after: timedelta | None) -> int:
-    """Return the step of the schedule after a failure; ``attempts`` counts those made, this one included.
+    """Returns the step of the schedule after a failure: how many of `RETRY_DELAYS` are used up.
 
-    A time that the receiver asked for uses up none: an overloaded receiver that says so loses nothing.
+    ``attempts`` counts those made so far, the failed one included.  A delay that the receiver asked
+    for uses up none: an overloaded receiver that answers with Retry-After loses no attempt.
     """
     return step if retry_after is not None and attempts < RETRY_AFTER_ATTEMPT_LIMIT else step + 1
 
 
 def backoff(delivery: UUID, step: int, retry_after: timedelta | None) -> timedelta | None:
-    """Return how long to wait after a failure that led to this step; None: it was the last attempt."""
+    """Returns the delay before the next attempt; None after the last one.
+
+    ``step`` is the result of `next_attempt`.  The jitter is a function of delivery and step.
+    """
     if step > len(RETRY_DELAYS):
         return None
     if retry_after is not None:
@@ -55,14 +59,14 @@ def backoff(delivery: UUID, step: int, retry_after: timedelta | None) -> timedel
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
-    """Return how long a Retry-After asks to wait, within bounds; None if it says nothing that can be read."""
+    """Returns the delay of a Retry-After header, clamped to its bounds; None if it is not valid."""
     text = value.strip()
     if text.isascii() and text.isdigit():
-        wanted = timedelta(seconds=min(int(text[:12]), MAX_RETRY_AFTER.total_seconds()))
+        delay = timedelta(seconds=min(int(text[:12]), MAX_RETRY_AFTER.total_seconds()))
     else:
         try:
-            at = parsedate_to_datetime(text)
-            wanted = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+            instant = parsedate_to_datetime(text)
+            delay = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - now
         except (ValueError, OverflowError):
             return None
-    return min(max(wanted, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
+    return min(max(delay, MIN_RETRY_AFTER), MAX_RETRY_AFTER)

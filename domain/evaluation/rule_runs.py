@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.conditions.values import format_utc
+from domain.core.time import format_utc
 from domain.rules.definition import MAX_CAP_TIMES
 
 if TYPE_CHECKING:

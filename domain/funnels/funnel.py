@@ -1,7 +1,8 @@
-"""Funnels: how many people went how far along some steps, in order, each in their own time."""
+"""Funnels: how many profiles perform ordered steps, each profile in its own time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,8 @@ from domain.conditions.event_names import EventNamePattern
 from domain.conditions.sequences import MAX_STEPS, EventStep
 from domain.core import paths
 from domain.core.errors import InvalidRequest
-from domain.core.time import parse_duration, parse_instant
+from domain.core.time import check_instant, parse_duration
+from domain.core.validation import describe_problem
 
 
 class Funnel(
@@ -20,10 +22,10 @@ class Funnel(
     omit_defaults=True,
     rename={"from_": "from"},
 ):
-    """Events that people do one after the other.
+    """Events that profiles perform one after the other.
 
-    A step may carry the same instant as the one before, but is always another event.  ``window`` runs
-    from the first step and may be taken exactly; ``from`` ≤ t < ``to`` binds every step.
+    A step may have the same instant as the one before, but is always another event.  ``window`` runs
+    from the first step, and a profile may take exactly that long; ``from`` ≤ t < ``to`` binds every step.
     """
 
     steps: tuple[EventStep, ...]
@@ -31,19 +33,19 @@ class Funnel(
     from_: str | None = None
     to: str | None = None
     breakdown: str | None = None
-    """Path of a property of the first step, by whose value people are told apart."""
+    """Path of a property of the first step, by whose values profiles are grouped."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.steps) <= MAX_STEPS:
-            raise InvalidRequest(f"a funnel has 1 to {MAX_STEPS} steps")
+            raise InvalidRequest(f"a funnel must have 1 to {MAX_STEPS} steps")
         if self.window is not None:
             parse_duration(self.window)
-        for each in (self.from_, self.to):
-            if each is not None and parse_instant(each) is None:
-                raise InvalidRequest(f"{each!r} is no instant; write 2026-01-31T12:00:00Z")
+        check_instant(self.from_)
+        check_instant(self.to)
         if self.breakdown is not None and paths.parse(self.breakdown)[0] != "properties":
             raise InvalidRequest(
-                f"{self.breakdown[:100]!r} is no path of a property; write properties.plan"
+                f"the breakdown {self.breakdown[:100]!r} is not the path of a property;"
+                " use e.g. properties.plan"
             )
 
     @property
@@ -53,25 +55,25 @@ class Funnel(
 
     @property
     def event_names(self) -> frozenset[str] | None:
-        """The names of the events that it looks at; None: a pattern says which."""
+        """The names of the events that can be steps; None if a step has a pattern."""
         return _exact_names(self.steps)
 
     @property
     def property_event_names(self) -> frozenset[str] | None:
-        """The names of the events whose properties it looks at; None: a pattern says which."""
-        looks = [it for it in self.steps if it.where]
-        return _exact_names([*looks, *(self.steps[:1] if self.breakdown is not None else ())])
+        """The names of the events whose properties matter; None if such a step has a pattern."""
+        steps = [step for step in self.steps if step.where]
+        return _exact_names([*steps, *(self.steps[:1] if self.breakdown is not None else ())])
 
 
 def parse_funnel(document: Any) -> Funnel:
-    """Return the funnel that a JSON document spells.  Raises InvalidRequest with what to write."""
+    """Returns the funnel that a JSON document defines.  Raises InvalidRequest."""
     try:
         return msgspec.convert(document, Funnel)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{error} (in a funnel)") from None
+        raise InvalidRequest(describe_problem(error, "funnel", Funnel)) from None
 
 
-def _exact_names(steps: list[EventStep] | tuple[EventStep, ...]) -> frozenset[str] | None:
-    if any(isinstance(it.event, EventNamePattern) for it in steps):
+def _exact_names(steps: Sequence[EventStep]) -> frozenset[str] | None:
+    if any(isinstance(step.event, EventNamePattern) for step in steps):
         return None
-    return frozenset(it.event for it in steps if isinstance(it.event, str))
+    return frozenset(step.event for step in steps if isinstance(step.event, str))

@@ -1,4 +1,4 @@
-"""Goals: whether people did what they were meant to, soon enough after they had been reached."""
+"""Goals: whether profiles perform an event within a time after an exposure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import msgspec
 from domain.conditions.sequences import EventStep
 from domain.core.errors import InvalidRequest
 from domain.core.time import parse_duration
+from domain.core.validation import describe_problem
 from domain.events.channels import CHANNEL_STEPS
 from domain.funnels.funnel import Funnel
 
 
 class MessageExposure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A message that took a step, or a later one."""
+    """Exposure by a channel message that reached a step, or a later one that implies it."""
 
     step: Literal[CHANNEL_STEPS]  # type: ignore[valid-type]
     campaign: str | None = None
@@ -23,20 +24,20 @@ class MessageExposure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
 
 class Goal(msgspec.Struct, frozen=True):
-    """What people were exposed to, and what they should do within a time from it."""
+    """An exposure, and the event that profiles should perform within a time after it."""
 
     exposure: EventStep | MessageExposure
     goal: EventStep
     within: str
-    """Longest time from the exposure, which may be taken exactly."""
+    """Longest duration from the exposure to the goal, inclusive."""
 
     from_: str | None = None
     to: str | None = None
-    """``from`` ≤ t < ``to`` binds the exposure; the goal has its time from there."""
+    """``from`` ≤ t < ``to`` binds the exposure; the goal may come later, within its time."""
 
     @property
     def event_funnel(self) -> Funnel:
-        """The steps that are events: the exposure if it is one, and the goal."""
+        """The funnel of the steps that are events: the goal, after the exposure if that is one."""
         steps = (self.exposure, self.goal) if isinstance(self.exposure, EventStep) else (self.goal,)
         return Funnel(steps, self.within, self.from_, self.to)
 
@@ -55,17 +56,21 @@ class _GoalDocument(
 
 
 def parse_goal(document: Any) -> Goal:
-    """Return the goal that a JSON document spells.  Raises InvalidRequest with what to write."""
+    """Returns the goal that a JSON document defines.  Raises InvalidRequest."""
     try:
-        spelt = msgspec.convert(document, _GoalDocument)
-        exposure: EventStep | MessageExposure = (
-            msgspec.convert(spelt.exposure, EventStep)
-            if "event" in spelt.exposure
-            else msgspec.convert(spelt.exposure, MessageExposure)
-        )
+        fields = msgspec.convert(document, _GoalDocument)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"{error} (in a goal)") from None
-    parse_duration(spelt.within)
-    goal = Goal(exposure, spelt.goal, spelt.within, spelt.from_, spelt.to)
-    assert goal.event_funnel  # refuses what its bounds cannot be
+        raise InvalidRequest(describe_problem(error, "goal", _GoalDocument)) from None
+    exposure = _parse_exposure(fields.exposure)
+    parse_duration(fields.within)
+    goal = Goal(exposure, fields.goal, fields.within, fields.from_, fields.to)
+    assert goal.event_funnel  # raises InvalidRequest for bounds that are not instants
     return goal
+
+
+def _parse_exposure(document: dict[str, Any]) -> EventStep | MessageExposure:
+    kind: type[EventStep | MessageExposure] = EventStep if "event" in document else MessageExposure
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(describe_problem(error, "goal", kind, "/exposure")) from None

@@ -1,4 +1,4 @@
-"""A funnel that is kept under a name, and what was decided about it."""
+"""Saved funnels: their definition and its versions, as an aggregate of the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.funnels.funnel import Funnel
 
 
 class SavedFunnelVersion(NamedTuple):
-    """What somebody wants a saved funnel to be."""
+    """One version of a saved funnel: name, description and definition."""
 
     name: str
     description: str
@@ -22,40 +22,45 @@ class SavedFunnelVersion(NamedTuple):
 
     @property
     def funnel(self) -> Funnel:
-        """The funnel.  Raises InvalidRequest for what is none."""
+        """The parsed funnel.  Raises InvalidRequest if the document is not valid."""
         return funnels.parse_funnel(decode_json("funnel", self.document))
 
 
 class SavedFunnel(NamedTuple):
-    """What was decided about one saved funnel so far."""
+    """State of a saved funnel after the definition events so far."""
 
     id: str
     definition: SavedFunnelVersion | None = None
-    """None: it was never defined."""
+    """None: never defined."""
 
     archived: bool = False
     version: int = 0
-    """How many decisions that took."""
+    """The number of definition events applied."""
 
     def apply(self, event: Event) -> Self:
-        """Return the funnel as it is after a decision."""
+        """Returns the state after an event; events of other kinds change nothing."""
         match event:
             case FunnelDefined():
-                said = SavedFunnelVersion(event.name, event.description, event.document)
-                return self._replace(definition=said, archived=False, version=self.version + 1)
+                definition = SavedFunnelVersion(event.name, event.description, event.document)
+                return self._replace(
+                    definition=definition, archived=False, version=self.version + 1
+                )
             case FunnelArchived():
                 return self._replace(archived=True, version=self.version + 1)
         return self
 
     @property
     def current(self) -> SavedFunnelVersion:
-        """What it is.  Raises NotFound if it is not there."""
+        """The current version.  Raises NotFound if it is archived or was never defined."""
         if self.definition is None or self.archived:
             raise NotFound(f"there is no funnel {self.id!r}", funnel=self.id)
         return self.definition
 
     def define(self, definition: SavedFunnelVersion, actor: Actor) -> FunnelDefined | None:
-        """Return the decision that makes it so; None if it is so already.  Raises InvalidRequest."""
+        """Returns the event that defines it; None if the definition is the current one already.
+
+        Raises InvalidRequest.
+        """
         check_id("funnel", self.id, "checkout")
         check_texts("funnel", *definition)
         assert definition.funnel
@@ -73,7 +78,7 @@ class SavedFunnel(NamedTuple):
         )
 
     def archive(self, actor: Actor) -> FunnelArchived:
-        """Return the decision that it is gone.  Raises NotFound if it is not there."""
+        """Returns the event that archives it.  Raises NotFound if there is no current version."""
         assert self.current
         return FunnelArchived(
             id=NIL, funnel=self.id, occurred_at=actor.at, actor=actor.name, reason=actor.reason

@@ -1,4 +1,4 @@
-"""What the ways of many people through a funnel add up to."""
+"""Tally: how many profiles reached each step of a funnel, and how fast."""
 
 from __future__ import annotations
 
@@ -8,68 +8,69 @@ from typing import NamedTuple
 
 
 class StepCount(NamedTuple):
-    """One step of a funnel."""
+    """Counts of one step of a funnel."""
 
     profiles: int
-    """How many took it."""
+    """Profiles that reached the step."""
 
     conversion: float
-    """Their share, from 0 to 1, of those who took the first."""
+    """Their share, from 0 to 1, of the profiles that reached the first step."""
 
     from_previous: float
-    """Their share of those who took the one before; of the first step as `conversion`."""
+    """Their share of the profiles that reached the step before; for the first step as `conversion`."""
 
     seconds_p50: float | None
-    """Median of the seconds since the step before; None of the first, and if nobody took it."""
+    """Median seconds since the step before; None for the first step, and without profiles."""
 
 
 class FunnelTally:
-    """Counts people by how far they came."""
+    """Accumulates the walks of many profiles into counts of each step."""
 
     def __init__(self, steps: int) -> None:
         self._profiles = [0] * steps
-        self._seconds = [array("q") for _ in range(steps)]
+        self._durations = [array("q") for _ in range(steps)]
+        """By step: microseconds since the step before."""
 
     @property
     def started(self) -> int:
-        """How many took the first step."""
+        """Profiles that reached the first step."""
         return self._profiles[0]
 
     def add(self, times: Sequence[int]) -> None:
-        """Add a person by when they took their steps, in microseconds."""
-        for place, at in enumerate(times):
-            self._profiles[place] += 1
-            if place:
-                self._seconds[place].append(at - times[place - 1])
+        """Adds a profile by the times of the steps that it reached, in microseconds."""
+        for step, at in enumerate(times):
+            self._profiles[step] += 1
+            if step:
+                self._durations[step].append(at - times[step - 1])
 
     def step_counts(self) -> list[StepCount]:
-        """Return the steps."""
+        """Returns the counts of each step."""
         first = self._profiles[0]
-        before = [first, *self._profiles]
+        previous = [first, *self._profiles]
         return [
             StepCount(
-                each,
-                ratio(each, first),
-                ratio(each, before[place]),
-                _seconds(quantile(sorted(self._seconds[place]), 0.5)),
+                profiles,
+                ratio(profiles, first),
+                ratio(profiles, previous[step]),
+                _seconds(quantile(sorted(self._durations[step]), 0.5)),
             )
-            for place, each in enumerate(self._profiles)
+            for step, profiles in enumerate(self._profiles)
         ]
 
 
 def ratio(part: int, whole: int) -> float:
-    """Return a part of the whole, from 0 to 1; of nothing it is 0."""
+    """Returns a part of a whole, from 0 to 1; 0 if the whole is 0."""
     return part / whole if whole else 0.0
 
 
 def quantile(values: Sequence[int], fraction: float) -> float | None:
-    """Return what so much of the sorted values are below, interpolated as ``percentile_cont`` does."""
+    """Returns a quantile of sorted values, interpolated as ``percentile_cont`` does."""
     if not values:
         return None
-    place = fraction * (len(values) - 1)
-    low = int(place)
+    index = fraction * (len(values) - 1)
+    low = int(index)
     high = min(low + 1, len(values) - 1)
-    return values[low] + (values[high] - values[low]) * (place - low)
+    return values[low] + (values[high] - values[low]) * (index - low)
 
 
 def _seconds(microseconds: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""How far one person went along the steps of a funnel."""
+"""Walks: how far one profile got along the steps of a funnel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.conditions.events import compile_where
 from domain.conditions.sequences import EventStep
 
 NAME_CACHE_SIZE = 65_536
-"""How many names a sieve remembers the steps of."""
+"""Event names for which a `StepMatcher` caches the possible steps."""
 
 DocumentPredicate = Callable[[Mapping[str, Any]], bool]
 
@@ -22,117 +22,127 @@ _decode = msgspec.json.Decoder().decode
 
 
 class StepMatcher:
-    """Tells which of the steps an event can be: one bit each."""
+    """Determines which steps an event can be: one bit each, the first step the lowest."""
 
     def __init__(self, steps: Sequence[EventStep]) -> None:
         self._steps = [
             (
-                1 << place,
-                compile_event_name(it.event),
-                compile_where(it.where) if it.where else None,
+                1 << index,
+                compile_event_name(step.event),
+                compile_where(step.where) if step.where else None,
             )
-            for place, it in enumerate(steps)
+            for index, step in enumerate(steps)
         ]
         self._by_name: dict[str, tuple[int, Sequence[tuple[int, DocumentPredicate]]]] = {}
 
     def matching_bits(self, name: str, properties: str | None) -> int:
-        """Return the steps that it can be; the properties, as JSON, are read only if they matter."""
-        sure, asking = self._by_name.get(name) or self._compile_name(name)
-        if asking:
-            said = properties_document(properties)
-            for bit, test in asking:
-                if test(said):
-                    sure |= bit
-        return sure
+        """Returns the bits of the steps that an event can be.
+
+        ``properties`` are JSON, decoded only if a step has conditions on them.
+        """
+        bits, tests = self._by_name.get(name) or self._compile_name(name)
+        if tests:
+            document = properties_document(properties)
+            for bit, test in tests:
+                if test(document):
+                    bits |= bit
+        return bits
 
     def _compile_name(self, name: str) -> tuple[int, Sequence[tuple[int, DocumentPredicate]]]:
-        fitting = [(bit, test) for bit, named, test in self._steps if named(name)]
-        sure = sum(bit for bit, test in fitting if test is None)
-        found = sure, [(bit, test) for bit, test in fitting if test is not None]
+        steps = [(bit, test) for bit, name_matches, test in self._steps if name_matches(name)]
+        unconditional = sum(bit for bit, test in steps if test is None)
+        compiled = unconditional, [(bit, test) for bit, test in steps if test is not None]
         if len(self._by_name) < NAME_CACHE_SIZE:
-            self._by_name[name] = found
-        return found
+            self._by_name[name] = compiled
+        return compiled
 
 
 def properties_document(properties: str | None) -> Mapping[str, Any]:
-    """Return an event's document of its properties as JSON."""
+    """Returns the document that conditions read, from an event's properties as JSON."""
     return {"properties": {} if properties is None else _decode(properties)}
 
 
 class Walk:
-    """What one person did of the steps, kept in a few bytes an instant."""
+    """One profile's events that can be steps, in a few bytes an instant."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._instants = [array("q") for _ in range(steps)]
-        """When anything was done that can be this step."""
+        """By step: the instants of events that can be this step."""
 
         self._simultaneous: dict[int, list[int]] = {}
-        """The bits of each event of an instant that has more than one."""
+        """By instant, if it has several events: the bits of each."""
 
         self._last = (0, 0)
 
     def add(self, at: int, bits: int) -> None:
-        """Add an event, not before the one added last; ``bits`` are the steps that it can be."""
-        last, before = self._last
-        if before and last == at:
-            crowd = self._simultaneous.setdefault(at, [before])
-            if crowd.count(bits) < self._steps:  # more of the same are of no more use
-                crowd.append(bits)
+        """Adds an event, not earlier than the one added last.
+
+        ``at`` is in microseconds; ``bits`` are those of `StepMatcher.matching_bits`.
+        """
+        last_at, last_bits = self._last
+        if last_bits and last_at == at:
+            events = self._simultaneous.setdefault(at, [last_bits])
+            if events.count(bits) < self._steps:  # more of the same cannot be used
+                events.append(bits)
         self._last = (at, bits)
-        for place, instants in enumerate(self._instants):
-            if bits >> place & 1 and not (instants and instants[-1] == at):
+        for step, instants in enumerate(self._instants):
+            if bits >> step & 1 and not (instants and instants[-1] == at):
                 instants.append(at)
 
     def longest_attempt(self, span: int | None) -> tuple[int, ...]:
-        """Return when the steps were taken by which the person came furthest, none if not begun.
+        """Returns the times of the attempt that gets furthest; empty without a first step.
 
-        Among ways that lead as far it is the one that begins first, and takes each step as early as it can
-        be.  ``span`` is the longest from first to last step, in microseconds.
+        If several attempts reach the same step, the earliest counts, with each step as early as
+        possible.  ``span`` is the longest duration from first to last step, in microseconds.
         """
         best: tuple[int, ...] = ()
         for start in self._instants[0]:
-            taken = self._attempt_from(start, None if span is None else start + span)
-            if len(taken) > len(best):
-                best = taken
-            if span is None or len(best) == self._steps:  # what begins later leads no further
+            times = self._attempt_from(start, None if span is None else start + span)
+            if len(times) > len(best):
+                best = times
+            if span is None or len(best) == self._steps:  # a later start gets no further
                 break
         return best
 
-    def _attempt_from(self, start: int, last: int | None) -> tuple[int, ...]:
-        """Take as many steps as can be at each instant: whoever is further can do what others can."""
-        taken: list[int] = []
+    def _attempt_from(self, start: int, last_at: int | None) -> tuple[int, ...]:
+        """Takes as many steps as possible at each instant: having taken more never gets less far."""
+        times: list[int] = []
         at = start
         while True:
-            taken += [at] * self._simultaneous_steps(at, len(taken))
-            if len(taken) == self._steps:
-                return tuple(taken)
-            following = self._instants[len(taken)]
-            place = bisect_right(following, at)
-            if place == len(following) or (last is not None and following[place] > last):
-                return tuple(taken)
-            at = following[place]
+            times += [at] * self._simultaneous_steps(at, len(times))
+            if len(times) == self._steps:
+                return tuple(times)
+            instants = self._instants[len(times)]
+            index = bisect_right(instants, at)
+            if index == len(instants) or (last_at is not None and instants[index] > last_at):
+                return tuple(times)
+            at = instants[index]
 
     def _simultaneous_steps(self, at: int, done: int) -> int:
-        """Return how many steps can be taken at an instant at which the next one can."""
-        crowd = self._simultaneous.get(at)
-        if crowd is None:
+        """Returns how many steps can be taken at an instant with an event for the next step."""
+        events = self._simultaneous.get(at)
+        if events is None:
             return 1
-        seats: dict[int, int] = {}
+        assigned: dict[int, int] = {}
         step = done
-        while step < self._steps and _assign_event(step, crowd, seats, set()):
+        while step < self._steps and _assign_event(step, events, assigned, set()):
             step += 1
         return step - done
 
 
 def _assign_event(
-    step: int, candidates: Sequence[int], assigned: dict[int, int], tried: set[int]
+    step: int, events: Sequence[int], assigned: dict[int, int], tried: set[int]
 ) -> bool:
-    """Find an event for a step, each for one step alone; others may have to take another one."""
-    for place, bits in enumerate(candidates):
-        if bits >> step & 1 and place not in tried:
-            tried.add(place)
-            if place not in assigned or _assign_event(assigned[place], candidates, assigned, tried):
-                assigned[place] = step
+    """Assigns an event to a step, by moving other steps to other events if needed.
+
+    One augmenting path of bipartite matching.  ``events`` are the bits of each, ``assigned`` maps an
+    event's index to its step, and ``tried`` are the indexes that this path has visited.
+    """
+    for index, bits in enumerate(events):
+        if bits >> step & 1 and index not in tried:
+            tried.add(index)
+            if index not in assigned or _assign_event(assigned[index], events, assigned, tried):
+                assigned[index] = step
                 return True
     return False

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
+from domain.core.time import format_utc
 from projections.event_catalogue.survey import decode_sample
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
 from projections.kit import cursors
-from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
 
 DAYS_SHOWN = 30

@@ -1,1 +1,1 @@
-"""Questions over the events of many people at once: not a read model, but asked of several."""
+"""Funnels and goals: queries over several read models, not a read model of their own."""

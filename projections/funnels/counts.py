@@ -1,4 +1,4 @@
-"""What a funnel comes to: how many took which step, and who."""
+"""Results of funnels: how many profiles reached each step, and which."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from uuid import UUID
 import msgspec
 
 from domain.core.errors import InvalidRequest
-from domain.core.time import from_micros
+from domain.core.time import format_utc
 from domain.funnels.funnel import Funnel
 from domain.funnels.tally import FunnelTally
 from projections.funnels.profile_walks import ProfileWalk, walk_profiles
-from projections.kit.instants import format_utc
 from projections.runtime.projection import Reader
 
 MAX_BREAKDOWN_VALUES = 100
-"""Values that a breakdown tells apart, those of most people; the others are left out."""
+"""Values that a breakdown shows: those of most profiles; the others are left out."""
 
 
 def count_funnel(reader: Reader, funnel: Funnel, clock: datetime) -> dict[str, Any]:
-    """Return how many people took each step by the clock."""
+    """Returns how many profiles reached each step by the clock, as JSON.
+
+    ``values`` is the number of values of a breakdown, those left out included.
+    """
     steps = len(funnel.steps)
-    everybody = FunnelTally(steps)
+    total = FunnelTally(steps)
     by_value: dict[bytes, FunnelTally] = {}
     for _, times, value in walk_profiles(reader, funnel, clock):
-        everybody.add(times)
+        total.add(times)
         if funnel.breakdown is not None:
             key = msgspec.json.encode(value, order="deterministic")
             by_value.setdefault(key, FunnelTally(steps)).add(times)
-    answer: dict[str, Any] = {"steps": _steps(funnel, everybody)}
+    answer: dict[str, Any] = {"steps": _steps(funnel, total)}
     if funnel.breakdown is not None:
-        largest = sorted(by_value.items(), key=lambda it: (-it[1].started, it[0]))
+        largest = sorted(by_value.items(), key=lambda item: (-item[1].started, item[0]))
         answer["breakdown"] = [
             {"value": msgspec.Raw(key), "steps": _steps(funnel, tally)}
             for key, tally in largest[:MAX_BREAKDOWN_VALUES]
@@ -45,8 +47,8 @@ def count_funnel(reader: Reader, funnel: Funnel, clock: datetime) -> dict[str, A
 
 def _steps(funnel: Funnel, tally: FunnelTally) -> list[dict[str, Any]]:
     return [
-        {"event": step.event, **counted._asdict()}
-        for step, counted in zip(funnel.steps, tally.step_counts(), strict=True)
+        {"event": step.event, **count._asdict()}
+        for step, count in zip(funnel.steps, tally.step_counts(), strict=True)
     ]
 
 
@@ -59,30 +61,36 @@ def list_profiles_at_step(
     lost: bool,
     limit: int,
 ) -> tuple[list[dict[str, Any]], UUID | None]:
-    """Return who of them took a step (1 is the first), and the last of those if there are more.
+    """Returns a page of the profiles that reached a step (1 is the first), as JSON.
 
-    ``lost``: only those who did not take the next one.  Raises InvalidRequest if there is no such step.
+    ``steps`` is the number of steps of the funnel.  ``lost``: only profiles that did not reach the next
+    step.  The second value is the id of the page's last profile if there are more, else None.  Raises
+    InvalidRequest if there is no such step.
     """
     if not 1 <= step <= steps - lost:
         raise InvalidRequest(
-            f"the funnel has steps 1 to {steps}, and after the last nobody is lost", step=step
+            f"`step` must be from 1 to {steps}; `lost` needs a step before the last", step=step
         )
-    found = list(islice(_at_step(walks, step, lost), limit + 1))
-    page = found[:limit]
-    return _profile_rows(reader, page), page[-1].profile if len(found) > limit else None
+    matches = list(islice(_at_step(walks, step, lost), limit + 1))
+    page = matches[:limit]
+    return _profile_rows(reader, page), page[-1].profile if len(matches) > limit else None
 
 
 def _at_step(walks: Iterator[ProfileWalk], step: int, lost: bool) -> Iterator[ProfileWalk]:
-    return (it for it in walks if len(it.times) == step or (len(it.times) > step and not lost))
+    return (
+        walk for walk in walks if len(walk.times) == step or (len(walk.times) > step and not lost)
+    )
 
 
 def _profile_rows(reader: Reader, page: Sequence[ProfileWalk]) -> list[dict[str, Any]]:
-    names = reader.identifiers(reader.profiles(it.profile for it in page).values())
+    identifiers = reader.identifiers(reader.profiles(walk.profile for walk in page).values())
     return [
         {
-            "profile_id": it.profile,
-            "identifiers": [one._asdict() for one in names.get(it.profile, ())],
-            "times": [format_utc(from_micros(at)) for at in it.times],
+            "profile_id": walk.profile,
+            "identifiers": [
+                identifier._asdict() for identifier in identifiers.get(walk.profile, ())
+            ],
+            "times": [format_utc(at) for at in walk.times],
         }
-        for it in page
+        for walk in page
     ]

@@ -1,4 +1,4 @@
-"""Who reached a goal after an exposure: from the timeline, and from what is known of messages."""
+"""Goals reached after an exposure, from the timeline and the channel messages."""
 
 from __future__ import annotations
 
@@ -28,49 +28,53 @@ from projections.funnels.profile_walks import (
 from projections.runtime.projection import Reader
 
 EXPOSURE_BIT, GOAL_BIT = 1, 2
-"""The bits of the two steps."""
+"""The bits of the two steps in a `Walk`."""
 
 
 def count_goal(reader: Reader, goal: Goal, clock: datetime) -> dict[str, Any]:
-    """Return how many were exposed by the clock, and how many of them did it in time."""
+    """Returns how many profiles were exposed by the clock and how many reached the goal."""
     tally = FunnelTally(2)
-    for person in exposed_profiles(reader, goal, clock):
-        tally.add(person.times)
-    first, second = tally.step_counts()
+    for walk in exposed_profiles(reader, goal, clock):
+        tally.add(walk.times)
+    exposed, converted = tally.step_counts()
     return {
-        "exposed": first.profiles,
-        "converted": second.profiles,
-        "conversion": second.conversion,
-        "seconds_p50": second.seconds_p50,
+        "exposed": exposed.profiles,
+        "converted": converted.profiles,
+        "conversion": converted.conversion,
+        "seconds_p50": converted.seconds_p50,
     }
 
 
 def exposed_profiles(
     reader: Reader, goal: Goal, clock: datetime, *, after: UUID | None = None
 ) -> Iterator[ProfileWalk]:
-    """Give out who was exposed by the clock, by their ids, those after one of them."""
+    """Yields the profiles exposed by the clock, in order of their ids.
+
+    ``after``: only profiles with a greater id.  Only the exposure must lie between `from` and `to`.
+    """
     funnel = goal.event_funnel
-    sieve = StepMatcher(funnel.steps)
+    matcher = StepMatcher(funnel.steps)
     since, until = (
         parse_bound(funnel.from_, EARLIEST_INSTANT),
         parse_bound(funnel.to, LATEST_INSTANT),
     )
     first, last = to_micros(since), to_micros(until)
-    events, asked = step_events_sql(reader, funnel, since, LATEST_INSTANT, clock)
+    events_sql, params = step_events_sql(reader, funnel, since, LATEST_INSTANT, clock)
     by_message = isinstance(goal.exposure, MessageExposure)
     if isinstance(goal.exposure, MessageExposure):
-        touched, more = _message_exposures_sql(
+        exposures_sql, exposure_params = _message_exposures_sql(
             reader, goal.exposure, first, min(last, to_micros(clock) + 1)
         )
-        events, asked = f"{events} UNION ALL {touched}", asked | more
-    for person, rows in groupby(fetch_in_order(reader, events, asked, after), itemgetter(0)):
+        events_sql = f"{events_sql} UNION ALL {exposures_sql}"
+        params |= exposure_params
+    for profile, rows in groupby(fetch_in_order(reader, events_sql, params, after), itemgetter(0)):
         walk = Walk(2)
-        for _, sent, name, properties in rows:
-            at = decode_instant(sent)
+        for _, instant, name, properties in rows:
+            at = decode_instant(instant)
             bits = (
                 EXPOSURE_BIT
                 if name is None
-                else sieve.matching_bits(name, properties) << by_message
+                else matcher.matching_bits(name, properties) << by_message
             )
             if not first <= at < last:
                 bits &= GOAL_BIT
@@ -78,31 +82,34 @@ def exposed_profiles(
                 walk.add(at, bits)
         times = walk.longest_attempt(funnel.span)
         if times:
-            yield ProfileWalk(UUID(bytes=person), times)
+            yield ProfileWalk(UUID(bytes=profile), times)
 
 
 def _message_exposures_sql(
     reader: Reader, exposure: MessageExposure, first: int, last: int
 ) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of when messages took the step, or a later one that implies it."""
+    """Returns the SQL of the instants at which messages reached the step, and its parameters.
+
+    A later step implies it.  The rows have no event name.
+    """
     at = f"least({', '.join(CHANNEL_STEPS[CHANNEL_STEPS.index(exposure.step) :])})"
-    asked: dict[str, Any] = {"first": first, "last": last}
-    met = [f"{at} >= %(first)s", f"{at} < %(last)s"]
-    for name, spelt in (
+    params: dict[str, Any] = {"first": first, "last": last}
+    filters = [f"{at} >= %(first)s", f"{at} < %(last)s"]
+    for name, normalise in (
         ("campaign", storable_name),
         ("channel", canonical_channel),
         ("template", storable_name),
     ):
         if (value := getattr(exposure, name)) is not None:
-            met.append(f"{name} = %({name})s")
-            asked[name] = spelt(value)
+            filters.append(f"{name} = %({name})s")
+            params[name] = normalise(value)
     return (
         f"""
         SELECT coalesce(member.person, message.stream),
             timestamptz 'epoch' + {at} * interval '1 microsecond', NULL, NULL, message.id
         FROM {message} AS message LEFT JOIN {reader.identity_members} AS member
             ON member.workspace = message.workspace AND member.stream = message.stream
-        WHERE message.workspace = %(workspace)s AND {" AND ".join(met)}
+        WHERE message.workspace = %(workspace)s AND {" AND ".join(filters)}
         """,
-        asked,
+        params,
     )

@@ -1,6 +1,7 @@
-"""How far each person went along the steps of a funnel, from the timeline.
+"""Walks of profiles along the steps of a funnel, computed from the timeline.
 
-The database sorts what can be a step by person and time; here each person is looked at once and let go.
+The database sorts the events that can be steps by profile and time, so each profile is processed once
+and only one is in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from psycopg import Connection as Driver
+from psycopg import Connection
 
 from domain.core import paths
 from domain.core.time import from_micros, parse_instant, to_micros
@@ -23,7 +24,7 @@ from projections.runtime.projection import Reader
 from projections.timeline.tables import MESSAGE, timeline
 
 FETCH_SIZE = 20_000
-"""Rows fetched together."""
+"""Rows of one fetch."""
 
 EARLIEST_INSTANT, LATEST_INSTANT = (
     datetime.min.replace(tzinfo=UTC),
@@ -32,123 +33,132 @@ EARLIEST_INSTANT, LATEST_INSTANT = (
 
 _NAME_FILTER = "AND event.name = ANY(%(names)s)"
 
-_EVENTS = f"""
-SELECT coalesce(member.person, event.stream) AS whose,
+_STEP_EVENTS = f"""
+SELECT coalesce(member.person, event.stream) AS profile,
     event.occurred_at AS at, event.name, {{properties}} AS properties, event.id
 FROM {timeline} AS event
 LEFT JOIN {{members}} AS member
     ON member.workspace = event.workspace AND member.stream = event.stream
-WHERE event.workspace = %(workspace)s {{named}} AND event.ordinal = {MESSAGE}
-    AND event.subject IS NOT NULL AND event.kind <> ALL(%(decisions)s)
+WHERE event.workspace = %(workspace)s {{name_filter}} AND event.ordinal = {MESSAGE}
+    AND event.subject IS NOT NULL AND event.kind <> ALL(%(command_kinds)s)
     AND event.occurred_at >= %(since)s AND event.occurred_at < %(until)s
     AND event.occurred_at <= %(clock)s
 """
-_NEEDED_PROPERTIES = "CASE WHEN event.name = ANY(%(telling)s) THEN event.properties::text END"
+_NEEDED_PROPERTIES = (
+    "CASE WHEN event.name = ANY(%(property_event_names)s) THEN event.properties::text END"
+)
 
 _SORT_SETTINGS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = '60s'"
-"""Sorting is most of the work, and of millions of events it takes longer than other questions may."""
+"""Sorting is most of the work; for millions of events it takes longer than the usual time limit."""
 
 _PG_EPOCH_US = to_micros(datetime(2000, 1, 1, tzinfo=UTC))
-"""PostgreSQL sends an instant as microseconds since then."""
+"""PostgreSQL's binary format of an instant is microseconds since then."""
 
 StepRow = tuple[bytes, bytes, str | None, str | None]
-"""Whose, when, the event's name, and its properties if they matter.
+"""Profile, instant, event name, and the properties as JSON if they matter.
 
-The first two are as PostgreSQL sends them: most are looked at once, and objects would take half the time.
+The first two are in PostgreSQL's binary format: most are read once, and making objects of them would
+take half of the time.
 """
 
 
 class ProfileWalk(NamedTuple):
-    """A person who took the first step at least."""
+    """A profile that reached at least the first step."""
 
     profile: UUID
     times: tuple[int, ...]
-    """When each step was taken, in microseconds."""
+    """The instant of each step reached, in microseconds."""
 
     value: Any = None
-    """Of the first step's property by which people are told apart."""
+    """The value of the breakdown property of the first step."""
 
 
 def walk_profiles(
     reader: Reader, funnel: Funnel, clock: datetime, *, after: UUID | None = None
 ) -> Iterator[ProfileWalk]:
-    """Give out who took the first step by the clock, by their ids, those after one of them."""
-    sieve = StepMatcher(funnel.steps)
-    looked_at = None if funnel.breakdown is None else paths.parse(funnel.breakdown)
-    for person, events in groupby(_events(reader, funnel, clock, after), itemgetter(0)):
+    """Yields the profiles that reached the first step by the clock, in order of their ids.
+
+    ``after``: only profiles with a greater id.
+    """
+    matcher = StepMatcher(funnel.steps)
+    breakdown = None if funnel.breakdown is None else paths.parse(funnel.breakdown)
+    for profile, events in groupby(_step_rows(reader, funnel, clock, after), itemgetter(0)):
         walk = Walk(len(funnel.steps))
         values: dict[int, Any] = {}
-        for _, sent, name, properties in events:
-            at = decode_instant(sent)
-            bits = sieve.matching_bits(name or "", properties)
+        for _, instant, name, properties in events:
+            at = decode_instant(instant)
+            bits = matcher.matching_bits(name or "", properties)
             if bits:
                 walk.add(at, bits)
-                if bits & 1 and looked_at is not None and at not in values:
+                if bits & 1 and breakdown is not None and at not in values:
                     values[at] = next(
-                        iter(paths.find_values(properties_document(properties), looked_at)), None
+                        iter(paths.find_values(properties_document(properties), breakdown)), None
                     )
         times = walk.longest_attempt(funnel.span)
         if times:
-            yield ProfileWalk(UUID(bytes=person), times, values.get(times[0]))
+            yield ProfileWalk(UUID(bytes=profile), times, values.get(times[0]))
 
 
-def _events(
+def _step_rows(
     reader: Reader, funnel: Funnel, clock: datetime, after: UUID | None
 ) -> Iterator[StepRow]:
     since, until = (
         parse_bound(funnel.from_, EARLIEST_INSTANT),
         parse_bound(funnel.to, LATEST_INSTANT),
     )
-    events, asked = step_events_sql(reader, funnel, since, until, clock)
-    return fetch_in_order(reader, events, asked, after)
+    events_sql, params = step_events_sql(reader, funnel, since, until, clock)
+    return fetch_in_order(reader, events_sql, params, after)
 
 
 def step_events_sql(
     reader: Reader, funnel: Funnel, since: datetime, until: datetime, clock: datetime
 ) -> tuple[str, dict[str, Any]]:
-    """Return the SQL of what can be a step of the funnel, and its parameters."""
-    names, telling = funnel.event_names, funnel.property_event_names
-    asked = {
+    """Returns the SQL of the events that can be a step of the funnel, and its parameters."""
+    names, property_names = funnel.event_names, funnel.property_event_names
+    params = {
         "workspace": reader.workspace,
         "names": None if names is None else sorted(names),
-        "telling": None if telling is None else sorted(telling),
-        "decisions": sorted(COMMAND_KINDS),
+        "property_event_names": None if property_names is None else sorted(property_names),
+        "command_kinds": sorted(COMMAND_KINDS),
         "since": since,
         "until": until,
         "clock": clock,
     }
-    properties = "event.properties::text" if telling is None else _NEEDED_PROPERTIES
-    return _EVENTS.format(
-        properties="NULL" if telling is not None and not telling else properties,
+    properties = "event.properties::text" if property_names is None else _NEEDED_PROPERTIES
+    return _STEP_EVENTS.format(
+        properties="NULL" if property_names is not None and not property_names else properties,
         members=reader.identity_members,
-        named="" if names is None else "AND event.name = ANY(%(names)s)",
-    ), asked
+        name_filter="" if names is None else _NAME_FILTER,
+    ), params
 
 
 def fetch_in_order(
-    reader: Reader, events: str, params: dict[str, Any], after: UUID | None
+    reader: Reader, events_sql: str, params: dict[str, Any], after: UUID | None
 ) -> Iterator[StepRow]:
-    """Give out events by person and time; of persons after an id, if one is given."""
-    beyond = "" if after is None else "WHERE whose > %(after)s"
-    statement = f"""
-    SELECT uuid_send(whose), timestamptz_send(at), name, properties FROM ({events}) AS event
-    {beyond} ORDER BY whose, at, id
+    """Yields events in order of profile and time; ``after``: only of profiles with a greater id.
+
+    Raises the work memory and the time limit of the transaction.
     """
-    driver = reader.tx.connection.driver_connection
-    assert isinstance(driver, Driver)
-    driver.execute(_SORT_SETTINGS)
-    with driver.cursor(name=f"funnel_{uuid4().hex}", binary=True) as rows:
+    page_filter = "" if after is None else "WHERE profile > %(after)s"
+    statement = f"""
+    SELECT uuid_send(profile), timestamptz_send(at), name, properties FROM ({events_sql}) AS event
+    {page_filter} ORDER BY profile, at, id
+    """
+    connection = reader.tx.connection.driver_connection
+    assert isinstance(connection, Connection)
+    connection.execute(_SORT_SETTINGS)
+    with connection.cursor(name=f"funnel_{uuid4().hex}", binary=True) as rows:
         rows.itersize = FETCH_SIZE
         rows.execute(statement, params | {"after": after})
         yield from rows
 
 
 def decode_instant(binary: bytes) -> int:
-    """Return the microseconds since 1970 of an instant as PostgreSQL sends it."""
+    """Returns the microseconds since 1970 of an instant in PostgreSQL's binary format."""
     return int.from_bytes(binary, signed=True) + _PG_EPOCH_US
 
 
 def parse_bound(text: str | None, default: datetime) -> datetime:
-    """Return the instant that a text names, or another one if there is no text."""
+    """Returns the instant of a funnel's `from` or `to`, or the default without one."""
     at = None if text is None else parse_instant(text)
     return default if at is None else from_micros(at)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NoReturn
 from uuid import UUID
 
 from domain.core.errors import InvalidRequest
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from domain.core.time import from_micros, to_micros
 
 
 def encode_event(occurred_at: datetime, *position: int) -> str:
     """Return the cursor of a page whose last event has this time and place in the ledger."""
-    return encode_text(".".join(map(str, (_microseconds(occurred_at), *position))))
+    return encode_text(".".join(map(str, (to_micros(occurred_at), *position))))
 
 
 def decode_event(cursor: str) -> tuple[datetime, int, int]:
@@ -24,7 +22,7 @@ def decode_event(cursor: str) -> tuple[datetime, int, int]:
         moment, position, ordinal = (int(part) for part in decode_text(cursor).split("."))
         if not (0 <= position < 2**63 and 0 <= ordinal < 2**31):
             _reject(cursor)
-        return _instant(moment), position, ordinal
+        return from_micros(moment), position, ordinal
     except (ValueError, OverflowError):
         _reject(cursor)
 
@@ -60,28 +58,28 @@ def decode_position(cursor: str) -> int:
 
 def encode_session(started_at: datetime, stream: UUID, session: str) -> str:
     """Return the cursor of a page that ended at what this stream did under this session id."""
-    return encode_text(f"{_microseconds(started_at)}.{stream}.{session}")
+    return encode_text(f"{to_micros(started_at)}.{stream}.{session}")
 
 
 def decode_session(cursor: str) -> tuple[datetime, UUID, str]:
     """Return what :func:`after_session` was given, or raise InvalidRequest."""
     try:
         moment, stream, session = decode_text(cursor).split(".", 2)
-        return _instant(int(moment)), UUID(stream), session
+        return from_micros(int(moment)), UUID(stream), session
     except (ValueError, OverflowError):
         _reject(cursor)
 
 
 def encode_stream(at: datetime, stream: UUID) -> str:
     """Return the cursor of a page whose last row has this time and stream."""
-    return encode_text(f"{_microseconds(at)}.{stream}")
+    return encode_text(f"{to_micros(at)}.{stream}")
 
 
 def decode_stream(cursor: str) -> tuple[datetime, UUID]:
     """Return what :func:`after_stream` was given, or raise InvalidRequest."""
     try:
         moment, stream = decode_text(cursor).split(".")
-        return _instant(int(moment)), UUID(stream)
+        return from_micros(int(moment)), UUID(stream)
     except (ValueError, OverflowError):
         _reject(cursor)
 
@@ -109,14 +107,6 @@ def decode_trigger(cursor: str) -> tuple[int, int, str, int, str]:
     if any(abs(it) >= 2**63 for it in found[:2]) or abs(found[3]) >= 2**31:
         _reject(cursor)
     return found
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _instant(microseconds: int) -> datetime:
-    return _EPOCH + microseconds * _MICROSECOND
 
 
 def encode_text(last: str) -> str:

@@ -40,19 +40,6 @@ def parse_instant(text: str, zone: tzinfo, parameter: str) -> datetime:
         ) from None
 
 
-def format_utc(moment: datetime) -> str:
-    """Return the instant in RFC 3339, UTC, with microseconds and a Z."""
-    text = moment.isoformat(timespec="microseconds")
-    if not text.endswith("+00:00"):
-        text = moment.astimezone(UTC).isoformat(timespec="microseconds")
-    return text[:-6] + "Z"
-
-
-def format_utc_or_none(moment: datetime | None) -> str | None:
-    """Return the instant as :func:`shown` does, or None."""
-    return None if moment is None else format_utc(moment)
-
-
 def parse_position_or_instant(text: str, parameter: str) -> int | datetime:
     """Return a position of the ledger, or an instant as :func:`instant` reads it in UTC.
 

@@ -9,11 +9,11 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from domain.core.identifiers import Identifier
+from domain.core.time import format_utc, format_utc_or_none
 from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import view as profile_view
 from domain.profiles.as_of import LedgerPoint
 from domain.profiles.state import ProfileState
-from projections.kit.instants import format_utc, format_utc_or_none
 
 
 class ProfileIdentifier(BaseModel):

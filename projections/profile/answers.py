@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from domain.core.time import format_utc_or_none
 from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
-from projections.kit.instants import format_utc_or_none
 from projections.kit.shown_profile import (
     AsOfPoint,
     ProfileIdentifier,

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Row, select
 
 from domain.core.errors import NotFound
+from domain.core.time import format_utc
 from projections.kit import cursors
-from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
 from projections.saved_funnels.tables import funnel as table
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from domain.core.time import format_utc
 from domain.events.events import MessageEvent
-from projections.kit.instants import format_utc
 
 _WIDTH = len("2026-01-01T12:00:00.000000Z") + len("0123456789abcdef0123456789abcdef")
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from domain.core.time import format_utc
 from domain.identity.resolved_profile import ResolvedProfile
-from projections.kit.instants import format_utc
 from projections.sessions import first_value
 from projections.sessions.campaign import DIRECT_SOURCE, UTM_PARTS
 from projections.sessions.tables import session

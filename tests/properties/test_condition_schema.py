@@ -1,4 +1,4 @@
-"""The published schema accepts what `read` accepts, and refuses what people usually get wrong."""
+"""The published schema accepts what `parse_condition` accepts, and refuses usual mistakes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ MISTAKES: list[Any] = [
 
 @examples.share(0.5)
 @given(conditions)
-def test_whatever_can_be_asked_is_valid(document) -> None:
+def test_every_valid_condition_is_valid_by_the_schema(document) -> None:
     parse_condition(document)
     VALIDATOR.validate(document)
 
@@ -90,13 +90,13 @@ def test_a_usual_mistake_is_refused_by_both(document) -> None:
         parse_condition(document, allow_references=True)
 
 
-def test_the_schema_is_one_and_its_examples_can_be_read() -> None:
+def test_the_schema_is_valid_and_so_are_its_examples() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in schema.EXAMPLES:
         parse_condition(example, allow_references=True)
         VALIDATOR.validate(example)
 
 
-def test_every_kind_is_described_in_words() -> None:
-    assert {it.__name__ for it in CONDITIONS} < SCHEMA["$defs"].keys()
-    assert all(it["description"] for it in SCHEMA["$defs"].values())
+def test_every_kind_has_a_description() -> None:
+    assert {kind.__name__ for kind in CONDITIONS} < SCHEMA["$defs"].keys()
+    assert all(definition["description"] for definition in SCHEMA["$defs"].values())

@@ -1,4 +1,4 @@
-"""Conditions mean what the oracle says, whatever the order, the streams, the instant."""
+"""Conditions equal the oracle for any order of events, any streams and any instant."""
 
 from __future__ import annotations
 
@@ -26,62 +26,69 @@ from tests.strategies.conditions import (
 @pytest.mark.smoke
 @examples.share(1)
 @given(conditions, histories, st.data())
-def test_a_condition_holds_exactly_when_the_oracle_says(document, history, data) -> None:
-    agrees_at_every_instant(document, history, data)
+def test_a_condition_holds_exactly_when_the_oracle_holds(document, history, data) -> None:
+    assert_equal_at_every_instant(document, history, data)
 
 
 @examples.share(1)
 @given(
     any_patterns | st.text("a*+|\\ ", max_size=5), st.lists(odd_names | st.text("ab", max_size=5))
 )
-def test_a_pattern_takes_the_names_that_the_oracle_says_or_is_refused(pattern, said) -> None:
+def test_a_pattern_matches_the_names_that_the_oracle_matches_or_is_refused(pattern, names) -> None:
     if oracle.terms(pattern) is None:
         with pytest.raises(InvalidRequest):
             parse_condition({"event": {"matching": pattern}})
         return
-    program = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
-    for name in said:
-        assert bool(program.keys_watching(name)) == oracle.named(name, {"matching": pattern})
+    compiled = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
+    for name in names:
+        assert bool(compiled.keys_watching(name)) == oracle.named(name, {"matching": pattern})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @examples.share(0.3)
 @given(st.data())
-def test_each_kind_changes_at_the_very_instant(kind, data) -> None:
+def test_each_kind_changes_at_the_predicted_instant(kind, data) -> None:
     document = data.draw(KINDS[kind])
     history = oracle.History(
         data.draw(st.lists(likely, max_size=5)), attributes={"at": data.draw(instants)}
     )
-    agrees_at_every_instant(document, history, data)
+    assert_equal_at_every_instant(document, history, data)
 
 
-def agrees_at_every_instant(document, history, data) -> None:
-    places = list(range(len(history.events)))
-    order = data.draw(st.permutations(places))
-    streams = [data.draw(st.integers(0, 2)) for _ in places]
-    program = CompiledCondition(parse_condition(document))
-    ahead = [data.draw(st.sampled_from([0, 0, 0, 1, 7, 13])) for _ in places]
-    facts = known(program, history, streams, order, ahead)
-    # At every instant that can matter (a time, a time and a window), one before it and one after it.
+def assert_equal_at_every_instant(document, history, data) -> None:
+    indexes = list(range(len(history.events)))
+    order = data.draw(st.permutations(indexes))
+    streams = [data.draw(st.integers(0, 2)) for _ in indexes]
+    compiled = CompiledCondition(parse_condition(document))
+    minutes_ahead = [data.draw(st.sampled_from([0, 0, 0, 1, 7, 13])) for _ in indexes]
+    inputs = known(compiled, history, streams, order, minutes_ahead)
+    # Every instant that can matter (a time, a time plus a window), and one microsecond on either side.
     spans = (0, MINUTE, 2 * MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE)
     times = {START + minute * MINUTE + span for minute in range(13) for span in spans}
-    recorded = (it.at - by * MINUTE for it, by in zip(history.events, ahead, strict=True))
-    last = max(recorded, default=START)
-    clocks = sorted(it + near for it in times for near in (-1, 0, 1) if it + near >= last)
-    comes = [it.at for it in history.events]
-    changes = None
-    before = asked = None
-    is_kept = data.draw(st.booleans())
+    recorded = (
+        event.at - minutes * MINUTE
+        for event, minutes in zip(history.events, minutes_ahead, strict=True)
+    )
+    last_recorded = max(recorded, default=START)
+    clocks = sorted(
+        at + offset for at in times for offset in (-1, 0, 1) if at + offset >= last_recorded
+    )
+    event_times = [event.at for event in history.events]
+    changes_at = None
+    last_result = last_clock = None
+    is_stored = data.draw(st.booleans())
     for clock in clocks:
-        if is_kept:
-            facts = facts._replace(summaries=stored(program, facts.summaries, clock))
-        answer = program.condition.holds(facts, clock)
-        assert answer == oracle.holds(document, history, clock)
-        if before is not None and answer != before:
-            assert changes is not None
-            assert changes <= clock
-            assert answer in program.condition.flips_with_time or any(asked < it for it in comes)
-        if changes is None or changes <= clock:
-            changes = program.condition.changes_at(facts, clock)
-            assert changes is None or changes > clock
-        before, asked = answer, clock
+        if is_stored:
+            inputs = inputs._replace(summaries=stored(compiled, inputs.summaries, clock))
+        result = compiled.condition.holds(inputs, clock)
+        assert result == oracle.holds(document, history, clock)
+        if last_result is not None and result != last_result:
+            assert changes_at is not None
+            assert changes_at <= clock
+            assert result in compiled.condition.flips_with_time or any(
+                last_clock < at for at in event_times
+            )
+        if changes_at is None or changes_at <= clock:
+            changes_at = compiled.condition.changes_at(inputs, clock)
+            assert changes_at is None or changes_at > clock
+        last_result, last_clock = result, clock

@@ -1,4 +1,4 @@
-"""What is quicker says the same: the text of a number, and what finds a value that is always at the same path."""
+"""Fast versions equal slow ones: the text of a number, and the look-up of a path."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ documents: st.SearchStrategy[Any] = st.recursive(
 @example(1e-7)
 @example(0.0001)
 @example(1_000)
-def test_equal_numbers_have_the_same_text_whatever_their_type(number: float) -> None:
-    whole = Decimal(repr(number)).normalize(Context(prec=2_000))
-    assert canonical_number(number) == (str(whole) if whole else "0")
+def test_equal_numbers_of_any_type_have_the_same_text(number: float) -> None:
+    exact = Decimal(repr(number)).normalize(Context(prec=2_000))
+    assert canonical_number(number) == (str(exact) if exact else "0")
     assert Decimal(canonical_number(number)) == to_exact(number)
 
 
@@ -40,16 +40,16 @@ def test_equal_numbers_have_the_same_text_whatever_their_type(number: float) -> 
 @example(["0.1", "0.2", "0.3"])
 @example(["1", "1", "2"])
 @example(["1e308", "-1e308", "1e-308"])
-def test_averages_are_exact_whether_a_decimal_can_say_them_or_not(found: list[str]) -> None:
-    left = [found[it:] for it in range(len(found))]
-    assert list(results_as_values_expire("avg", found)) == [
-        *(sum(map(Fraction, it)) / len(it) for it in left),
+def test_averages_are_exact_with_or_without_a_finite_decimal(values: list[str]) -> None:
+    suffixes = [values[start:] for start in range(len(values))]
+    assert list(results_as_values_expire("avg", values)) == [
+        *(sum(map(Fraction, rest)) / len(rest) for rest in suffixes),
         None,
     ]
 
 
 @given(documents, st.lists(st.none() | st.sampled_from(NAMES), max_size=3).map(tuple))
-def test_what_is_made_ready_for_a_path_finds_what_looking_step_by_step_finds(
+def test_a_compiled_path_finds_what_a_step_by_step_search_finds(
     document: Any, steps: paths.PathSteps
 ) -> None:
     assert list(paths.compile_path(steps)(document)) == list(paths.find_values(document, steps))

@@ -87,7 +87,7 @@ def test_a_name_stands_for_what_is_in_effect() -> None:
 
 
 def test_names_are_for_segments_alone_and_of_the_right_kind() -> None:
-    with pytest.raises(InvalidRequest, match="write here what 'orders_30d' is") as refused:
+    with pytest.raises(InvalidRequest, match="define 'orders_30d' inline") as refused:
         conditions.parse_condition({"all": [{"event": "x"}, KEEN]})
     assert refused.value.details["path"] == "/all/1"
     values = {"orders_30d": defined("orders_30d", ORDERS).value}

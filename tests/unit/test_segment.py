@@ -60,21 +60,21 @@ def test_an_archived_segment_is_not_there_and_can_be_defined_again() -> None:
 
 @pytest.mark.parametrize("id_", ["", "Buyers", "a b", "-a", "a" * 65, "é"])
 def test_an_id_is_fit_for_addresses(id_: str) -> None:
-    with pytest.raises(InvalidRequest, match="no segment id"):
+    with pytest.raises(InvalidRequest, match="not a valid segment id"):
         Segment(id_).define(BUYERS, nobody, BY)
 
 
 @pytest.mark.parametrize(
     ("definition", "says"),
     [
-        (SegmentVersion(" "), "name has"),
-        (SegmentVersion("n" * 201), "name has"),
-        (SegmentVersion("n", "d" * 2001), "description has"),
+        (SegmentVersion(" "), "the name of a segment"),
+        (SegmentVersion("n" * 201), "the name of a segment"),
+        (SegmentVersion("n", "d" * 2001), "the description of a segment"),
         (SegmentVersion("n\0"), "NUL"),
         (SegmentVersion("n", "d\0"), "NUL"),
         (SegmentVersion("n", "", rb'{"event": "a\u0000"}'), "NUL"),
         (SegmentVersion("n", "", rb'{"event": "\\\u0000"}'), "NUL"),
-        (SegmentVersion("n", "", b"{"), "no JSON"),
+        (SegmentVersion("n", "", b"{"), "not valid JSON"),
         (SegmentVersion("n", "", b'{"event": 3}'), "event"),
         (SegmentVersion("n", "", b'{"any": [' + b'{"any": [' * 30 + b"]}" * 31), "nested|JSON"),
     ],

@@ -28,9 +28,9 @@ from application.ledger.append.prepared import (
     PreparedMessage,
     Rejection,
     StaleErasureEpoch,
-    to_micros,
 )
 from application.ledger.tables.rejected import store_rejections
+from domain.core.time import to_micros
 
 _SEE_MESSAGES = """
 INSERT INTO ledger.message_seen (workspace, digest, content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from domain.core.identifiers import (
     strongest,
     system_stream,
 )
+from domain.core.time import to_micros
 from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.message import Message
 from domain.identity.resolution import facts_from_event, identifiers_in
@@ -31,8 +32,6 @@ from domain.identity.routing import (
     route_message,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
@@ -128,11 +127,6 @@ class Receipt(NamedTuple):
     rejected: int
     suppressed: int = 0
     """Messages about people whose messages are ignored."""
-
-
-def to_micros(instant: datetime) -> int:
-    """Return microseconds since 1970-01-01 UTC."""
-    return (instant - _EPOCH) // _MICROSECOND
 
 
 class StaleErasureEpoch(Exception):

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from domain.core.identifiers import Identifier
+from domain.core.time import format_utc
 from domain.events.events import (
     CommandEvent,
     ComputedAttributeArchived,
@@ -28,7 +29,6 @@ from domain.events.events import (
 from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleDefined, RuleStatusChanged
 from projections.kit import received
-from projections.kit.instants import format_utc
 
 _HEADER_FIELDS = frozenset(("originator_id", "originator_version", "id"))
 _CAUSE_FIELDS = frozenset(("message_id", "source", "shown_by", "actor", "reason"))

@@ -11,10 +11,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Row, Select, select, tuple_
 
 from domain.core.errors import NotFound
-from domain.core.time import from_micros
+from domain.core.time import format_utc, from_micros
 from domain.evaluation.rule_runs import SUPPRESSION_REASONS
 from projections.kit import cursors, references
-from projections.kit.instants import format_utc
 from projections.runtime.projection import Query, Reader
 from projections.segments.queries.schemas import CausedAt, caused_at_json
 from projections.segments.tables import rule_run, rule_version

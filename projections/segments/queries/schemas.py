@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Row
 
 from domain.core.identifiers import Identifier
-from domain.core.time import from_micros
-from projections.kit.instants import format_utc
+from domain.core.time import format_utc, from_micros
 from projections.kit.shown_profile import ProfileIdentifier
 
 

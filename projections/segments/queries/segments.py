@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from domain.core.errors import NotFound
-from domain.core.time import from_micros, to_micros
+from domain.core.time import format_utc, from_micros, to_micros
 from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
 from projections.kit import cursors, instants, references
@@ -191,7 +191,7 @@ def explain_membership(reader: Reader, params: MembershipExplanationParams) -> d
         "entered": None
         if inside is None
         else schemas.caused_at_json(inside.entered_at, inside.entered_by),
-        "at": instants.format_utc(from_micros(clock)),
+        "at": format_utc(from_micros(clock)),
         "explanation": condition.explain(known, clock),
         "projected_to": reader.projected_to,
     }

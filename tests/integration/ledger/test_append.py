@@ -13,9 +13,10 @@ import pytest
 from eventsourcing.persistence import EventStore
 
 from application.ledger.append.evidence import commitment_of, leaf_hash
-from application.ledger.append.prepared import Rejection, to_micros
+from application.ledger.append.prepared import Rejection
 from application.ledger.mapper import EventMapper
 from application.ledger.recorder import LedgerRecorder
+from domain.core.time import to_micros
 from domain.events.events import (
     AttributesChanged,
     EventTracked,

@@ -1,4 +1,4 @@
-"""Computed attributes and scores: what each function gives, and when it changes."""
+"""Computed attributes and scores: the value of each function, and when it changes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from domain.conditions import (
     parse_condition,
 )
 from domain.core.errors import InvalidRequest
-from tests.unit.conditions.asking import NOON, Person, days, did
+from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 
-ORDERS = Person(
+ORDERS = Profile(
     did("order", NOON - days(20), total=0.1, shop="Split"),
     did("order", NOON - days(10), total=0.2, shop="Zagreb"),
     did("order", NOON, shop="Zagreb"),
 )
 
 
-def computed(fn: str, path: str | None = None, **more: object) -> dict:
-    return {"fn": fn, "event": "order"} | ({"path": f"properties.{path}"} if path else {}) | more
+def computed(fn: str, path: str | None = None, **members: object) -> dict:
+    return {"fn": fn, "event": "order"} | ({"path": f"properties.{path}"} if path else {}) | members
 
 
 @pytest.mark.parametrize(
@@ -43,22 +43,22 @@ def computed(fn: str, path: str | None = None, **more: object) -> dict:
     ids=repr,
 )
 def test_each_function_gives_its_value(definition, value) -> None:
-    assert ORDERS.meets({"computed": definition, "op": "eq", "value": value}, NOON)
-    assert not ORDERS.meets({"computed": definition, "op": "ne", "value": value}, NOON)
+    assert ORDERS.satisfies({"computed": definition, "op": "eq", "value": value}, NOON)
+    assert not ORDERS.satisfies({"computed": definition, "op": "ne", "value": value}, NOON)
 
 
-def test_over_nothing_counts_and_sums_are_0_and_the_others_are_not_there() -> None:
+def test_without_events_counts_and_sums_are_0_and_the_others_have_no_value() -> None:
     for fn in ("sum", "distinct"):
-        asked = {"computed": computed(fn, "total"), "op": "eq", "value": 0}
-        assert Person().meets(asked, NOON)
+        condition = {"computed": computed(fn, "total"), "op": "eq", "value": 0}
+        assert Profile().satisfies(condition, NOON)
     for fn in ("avg", "min", "max", "first", "last"):
-        assert Person().meets({"computed": computed(fn, "total"), "op": "not_exists"}, NOON)
+        assert Profile().satisfies({"computed": computed(fn, "total"), "op": "not_exists"}, NOON)
 
 
-def test_the_first_value_within_a_window_changes_as_its_event_leaves() -> None:
+def test_the_first_value_within_a_window_changes_when_its_event_leaves() -> None:
     definition = computed("first", "shop", within={"last": "30d"})
-    asked = {"computed": definition, "op": "eq", "value": "Split"}
-    assert ORDERS.around(asked, NOON + days(10)) == (True, False, False)
+    condition = {"computed": definition, "op": "eq", "value": "Split"}
+    assert ORDERS.around(condition, NOON + days(10)) == (True, False, False)
     assert ORDERS.around({"computed": definition, "op": "exists"}, NOON + days(30)) == (
         True,
         False,
@@ -66,29 +66,29 @@ def test_the_first_value_within_a_window_changes_as_its_event_leaves() -> None:
     )
 
 
-def test_a_time_that_is_the_last_value_passes_the_clock() -> None:
-    person = Person(did("order", due="2026-03-02T12:00:00Z"))
-    asked = {"computed": computed("last", "due"), "op": "after", "value": {"ago": "1d"}}
-    assert person.around(asked, NOON + days(2)) == (True, False, False)
+def test_a_last_value_that_is_a_time_changes_as_the_clock_passes_it() -> None:
+    profile = Profile(did("order", due="2026-03-02T12:00:00Z"))
+    condition = {"computed": computed("last", "due"), "op": "after", "value": {"ago": "1d"}}
+    assert profile.around(condition, NOON + days(2)) == (True, False, False)
 
 
-def test_of_two_events_at_one_instant_the_id_decides_whatever_the_order() -> None:
-    program = CompiledCondition(
+def test_of_two_events_at_one_instant_the_id_decides_in_any_order() -> None:
+    compiled = CompiledCondition(
         parse_condition({"computed": computed("last", "shop"), "op": "eq", "value": "b"})
     )
-    [(key, add)] = program.add_functions.items()
-    one = EventView(1, b"1", "order", {"properties": {"shop": "a"}})
-    two = EventView(1, b"2", "order", {"properties": {"shop": "b"}})
-    for order in ((one, two), (two, one)):
+    [(key, add)] = compiled.add_functions.items()
+    first = EventView(1, b"1", "order", {"properties": {"shop": "a"}})
+    second = EventView(1, b"2", "order", {"properties": {"shop": "b"}})
+    for order in ((first, second), (second, first)):
         summary = None
-        for each in order:
-            summary = add(summary, each)
-        assert program.condition.holds(EvaluationInput({key: summary}), 1)
+        for event in order:
+            summary = add(summary, event)
+        assert compiled.condition.holds(EvaluationInput({key: summary}), 1)
 
 
-def test_however_it_is_compared_the_summary_is_one() -> None:
+def test_all_comparisons_of_a_computed_attribute_share_one_summary() -> None:
     definition = computed("count")
-    document = {"any": [{"computed": definition, "op": "eq", "value": it} for it in range(5)]}
+    document = {"any": [{"computed": definition, "op": "eq", "value": value} for value in range(5)]}
     assert len(CompiledCondition(parse_condition(document)).leaves) == 1
 
 
@@ -99,9 +99,9 @@ SCORE = [
 ]
 
 
-def test_a_score_is_the_sum_of_the_points_of_what_holds() -> None:
-    vip = Person(*ORDERS.history, tags=frozenset({"vip"}))
-    assert vip.meets({"score": SCORE, "op": "eq", "value": 5.1}, NOON)
+def test_a_score_is_the_sum_of_the_points_of_the_conditions_that_hold() -> None:
+    vip = Profile(*ORDERS.history, tags=frozenset({"vip"}))
+    assert vip.satisfies({"score": SCORE, "op": "eq", "value": 5.1}, NOON)
     assert vip.around({"score": SCORE, "op": "gte", "value": 5}, NOON + days(30)) == (
         True,
         False,
@@ -111,33 +111,33 @@ def test_a_score_is_the_sum_of_the_points_of_what_holds() -> None:
 
 def test_a_score_is_explained_with_its_parts() -> None:
     condition = parse_condition({"score": SCORE, "op": "gte", "value": 5})
-    explained = condition.explain(
+    explanation = condition.explain(
         EvaluationInput({}, lambda: ProfileFacts(tags=frozenset({"vip"}))), 0
     )
-    assert (explained["result"], explained["holds"]) == (float(Fraction("-4.9")), False)
-    assert [it["holds"] for it in explained["parts"]] == [False, True, True]
+    assert (explanation["result"], explanation["holds"]) == (float(Fraction("-4.9")), False)
+    assert [part["holds"] for part in explanation["parts"]] == [False, True, True]
 
 
-def test_what_is_wrong_within_a_score_is_told_with_its_place() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+def test_an_error_within_a_score_has_its_json_pointer() -> None:
+    with pytest.raises(InvalidRequest) as error:
         parse_condition(
             {"score": [{"when": {"any": [{"event": 1}]}, "points": 1}], "op": "gt", "value": 1}
         )
-    assert refused.value.details["path"] == "/score/0/when/any/0"
+    assert error.value.details["path"] == "/score/0/when/any/0"
 
 
-def test_what_leaves_at_one_instant_leaves_together() -> None:
-    at_once, later = NOON - days(20), NOON - days(10)
-    person = Person(
-        did("order", at_once, total=10),
-        did("order", at_once, total=20),
-        did("order", later, total=15),
+def test_values_of_one_instant_leave_the_window_together() -> None:
+    first_at, second_at = NOON - days(20), NOON - days(10)
+    profile = Profile(
+        did("order", first_at, total=10),
+        did("order", first_at, total=20),
+        did("order", second_at, total=15),
     )
     average = {
         "computed": computed("avg", "total", within={"last": "30d"}),
         "op": "gt",
         "value": 16,
     }
-    assert person.changes(average, NOON) is None
-    least = average | {"op": "lt"}
-    assert person.changes(least, NOON) == later + days(30)
+    assert profile.changes_at(average, NOON) is None
+    below = average | {"op": "lt"}
+    assert profile.changes_at(below, NOON) == second_at + days(30)

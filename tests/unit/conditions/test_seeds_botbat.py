@@ -1,7 +1,7 @@
 """Every example of a segment in BotBat's "Building behavioral segments".
 
-Each is asked just before, at and just after the instant at which its answer changes.  A month is 30 days,
-a day is 24 hours.
+Each is evaluated just before, at and just after the instant at which its result changes.  A month is
+30 days, a day is 24 hours.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.unit.conditions.asking import NOON, Person, days, did
-from tests.unit.conditions.seeds import ENTERS, LEAVES, MARCH, where
+from tests.unit.conditions.profile_histories import NOON, Profile, days, did
+from tests.unit.conditions.seed_terms import ENTERS, LEAVES, MARCH, where
 
 
 def test_b_clicked_a_pricing_link_in_the_last_7_days() -> None:
-    asked = {"event": "link_clicked", "within": {"last": "7d"}} | where(
+    condition = {"event": "link_clicked", "within": {"last": "7d"}} | where(
         "url", "contains", "/pricing"
     )
-    clicked = Person(did("link_clicked", url="https://example.com/pricing?from=mail"))
-    assert clicked.around(asked, NOON + days(7)) == LEAVES
-    assert not Person(did("link_clicked", url="https://example.com/")).meets(asked, NOON)
+    clicked = Profile(did("link_clicked", url="https://example.com/pricing?from=mail"))
+    assert clicked.around(condition, NOON + days(7)) == LEAVES
+    assert not Profile(did("link_clicked", url="https://example.com/")).satisfies(condition, NOON)
 
 
 def test_b_completed_a_purchase_with_an_amount_greater_than_100_in_the_last_14_days() -> None:
-    asked = {"event": "purchase", "within": {"last": "14d"}} | where("amount", "gt", 100)
-    assert Person(did("purchase", amount=100.01)).around(asked, NOON + days(14)) == LEAVES
-    assert not Person(did("purchase", amount=100)).meets(asked, NOON)
+    condition = {"event": "purchase", "within": {"last": "14d"}} | where("amount", "gt", 100)
+    assert Profile(did("purchase", amount=100.01)).around(condition, NOON + days(14)) == LEAVES
+    assert not Profile(did("purchase", amount=100)).satisfies(condition, NOON)
 
 
 def test_b_event_occurrence_frequency_recency_or_property_values_together() -> None:
-    asked = {
+    condition = {
         "all": [
             {"event": "form_submitted"},
             {"event": "link_clicked", "count": {"at_least": 2}},
@@ -39,32 +39,34 @@ def test_b_event_occurrence_frequency_recency_or_property_values_together() -> N
         ]
     }
     history = [did("form_submitted"), did("link_clicked"), did("link_clicked", NOON - days(1))]
-    person = Person(*history, did("session_started"), tags=frozenset({"vip"}))
-    assert person.around(asked, NOON + days(1)) == LEAVES
-    assert not Person(*history, did("session_started")).meets(asked, NOON)
+    profile = Profile(*history, did("session_started"), tags=frozenset({"vip"}))
+    assert profile.around(condition, NOON + days(1)) == LEAVES
+    assert not Profile(*history, did("session_started")).satisfies(condition, NOON)
 
 
 @pytest.mark.parametrize("field", ["message_sent", "message_delivered", "message_read"])
 def test_b_the_chain_from_message_sent_to_link_clicked(field) -> None:
     chain = ["message_sent", "message_delivered", "message_read", "link_clicked"]
-    asked = {"sequence": [{"event": it} for it in chain]}
+    condition = {"sequence": [{"event": name} for name in chain]}
     events = [did(name, NOON + timedelta(minutes=at)) for at, name in enumerate(chain)]
-    assert Person(*reversed(events)).meets(asked, NOON + days(1))
-    assert not Person(*(it for it in events if it.name != field)).meets(asked, NOON + days(1))
+    assert Profile(*reversed(events)).satisfies(condition, NOON + days(1))
+    assert not Profile(*(event for event in events if event.name != field)).satisfies(
+        condition, NOON + days(1)
+    )
 
 
 def test_b_an_action_at_11_pm_in_their_timezone_is_the_next_day_in_utc() -> None:
     late_at_night = datetime.fromisoformat("2026-02-28T23:00:00-05:00")
-    assert Person(did("purchase", late_at_night)).meets(
+    assert Profile(did("purchase", late_at_night)).satisfies(
         {"event": "purchase", "within": MARCH}, NOON
     )
     in_new_york = {"to": "2026-03-01T00:00:00-05:00"}
-    asked = {"event": "purchase", "within": in_new_york}
-    assert Person(did("purchase", late_at_night)).meets(asked, NOON)
+    condition = {"event": "purchase", "within": in_new_york}
+    assert Profile(did("purchase", late_at_night)).satisfies(condition, NOON)
 
 
 def test_b_profile_session_and_segment_membership_conditions() -> None:
-    asked = {
+    condition = {
         "all": [
             {"attribute": "job_title", "op": "eq", "value": "Manager"},
             {"identifier": "email"},
@@ -72,12 +74,12 @@ def test_b_profile_session_and_segment_membership_conditions() -> None:
             {"none": [{"segment": "churned"}]},
         ]
     }
-    known = {"attributes": {"job_title": "Manager"}, "identifier_kinds": frozenset({"email"})}
-    assert Person(did("session_started"), **known).meets(asked, NOON)
-    churned = Person(did("session_started"), segments={"churned"}, **known)
-    assert not churned.meets(asked, NOON)
+    facts = {"attributes": {"job_title": "Manager"}, "identifier_kinds": frozenset({"email"})}
+    assert Profile(did("session_started"), **facts).satisfies(condition, NOON)
+    churned = Profile(did("session_started"), segments={"churned"}, **facts)
+    assert not churned.satisfies(condition, NOON)
 
 
 def test_b_a_follow_up_is_due_24_hours_after_a_form_was_submitted() -> None:
-    asked = {"event": "form_submitted", "occurrence": "last", "older_than": "24h"}
-    assert Person(did("form_submitted")).around(asked, NOON + timedelta(hours=24)) == ENTERS
+    condition = {"event": "form_submitted", "occurrence": "last", "older_than": "24h"}
+    assert Profile(did("form_submitted")).around(condition, NOON + timedelta(hours=24)) == ENTERS

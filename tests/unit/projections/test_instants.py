@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from domain.core.errors import InvalidRequest
+from domain.core.time import format_utc, format_utc_or_none
 from projections.kit import instants
 
 
@@ -24,7 +25,7 @@ from projections.kit import instants
 )
 def test_a_time_is_an_instant_or_local_to_the_zone(text, zone, utc):
     assert (
-        instants.format_utc(instants.parse_instant(text, instants.parse_zone(zone), "from")) == utc
+        format_utc(instants.parse_instant(text, instants.parse_zone(zone), "from")) == utc
     )
 
 
@@ -47,8 +48,8 @@ def test_what_is_no_zone_is_refused(name):
 
 def test_instants_are_shown_in_utc_with_microseconds():
     moment = datetime(2026, 1, 31, 10, tzinfo=timezone(timedelta(hours=2)))
-    assert instants.format_utc(moment) == "2026-01-31T08:00:00.000000Z"
-    assert instants.format_utc_or_none(None) is None
+    assert format_utc(moment) == "2026-01-31T08:00:00.000000Z"
+    assert format_utc_or_none(None) is None
 
 
 @pytest.mark.parametrize("text", ["", "-1", "4.2", "1e3", "now", "2026-13-01"])

@@ -13,7 +13,7 @@ from domain.core.errors import InvalidRequest
 from domain.core.time import MICROSECOND
 from interfaces.translators.infobip.segments import translate
 from tests import examples
-from tests.unit.conditions.asking import NOON, Person, days, did
+from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 
 HOUR = timedelta(hours=1)
 
@@ -55,16 +55,16 @@ def query(asked: Any) -> dict:
 )
 def test_a_query_of_attributes(asked, value, other) -> None:
     for said, holds in ((value, True), (other, False)):
-        person = Person(attributes={} if said is None else {"city": said})
-        assert person.meets(translate(query(asked)), NOON) == holds
+        person = Profile(attributes={} if said is None else {"city": said})
+        assert person.satisfies(translate(query(asked)), NOON) == holds
 
 
 def test_tags_and_names_of_all_kinds() -> None:
-    vip = Person(tags=frozenset({"VIP Client"}), attributes={"a b": 1, "a.b": 2})
-    assert vip.meets(translate(query({"#contains": {"tags": "VIP Client"}})), NOON)
-    assert not vip.meets(translate(query({"#notContain": {"tags": "VIP Client"}})), NOON)
-    assert vip.meets(translate(query({"#in": {"tags": ["x", "VIP Client"]}})), NOON)
-    assert vip.meets(translate(query({"a b": 1, "a.b": 2})), NOON)
+    vip = Profile(tags=frozenset({"VIP Client"}), attributes={"a b": 1, "a.b": 2})
+    assert vip.satisfies(translate(query({"#contains": {"tags": "VIP Client"}})), NOON)
+    assert not vip.satisfies(translate(query({"#notContain": {"tags": "VIP Client"}})), NOON)
+    assert vip.satisfies(translate(query({"#in": {"tags": ["x", "VIP Client"]}})), NOON)
+    assert vip.satisfies(translate(query({"a b": 1, "a.b": 2})), NOON)
 
 
 def asked(which: str, operator: str, start: Any = None, end: Any = None, **more: Any) -> dict:
@@ -78,8 +78,8 @@ def asked(which: str, operator: str, start: Any = None, end: Any = None, **more:
 @pytest.mark.parametrize("times", range(5))
 def test_each_operation_of_an_occurrence(operation, times) -> None:
     event = asked("ALL", "EMPTY", occurrenceCondition={"operation": operation, "times": 2})
-    person = Person(*(did("e", NOON - it * HOUR) for it in range(times)))
-    assert person.meets(translate({"events": [event]}), NOON) == _often(operation, times, 2)
+    person = Profile(*(did("e", NOON - it * HOUR) for it in range(times)))
+    assert person.satisfies(translate({"events": [event]}), NOON) == _often(operation, times, 2)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_each_operation_of_an_occurrence(operation, times) -> None:
 def test_each_operator_of_a_payload(operator, value, holds, fails) -> None:
     tests = [{"attribute": "n", "operator": operator, "value": value}]
     document = translate({"events": [{"definitionId": "e", "payloadConditions": tests}]})
-    assert [it for it in (*holds, *fails) if Person(did("e", n=it)).meets(document, NOON)] == holds
+    assert [it for it in (*holds, *fails) if Profile(did("e", n=it)).satisfies(document, NOON)] == holds
 
 
 def _often(operation: str, times: int, wanted: int) -> bool:
@@ -172,15 +172,15 @@ def test_a_translated_event_agrees_with_a_naive_reading(which, window, how, time
             translate({"events": [event]})
         assert refused.value.details["path"] == "/events/0/timelineCondition"
         return
-    person = Person(*(did("e", NOON - age * HOUR) for age in ages))
-    assert person.meets(translate({"events": [event]}), NOON + ahead) == naive(event, ages, ahead)
+    person = Profile(*(did("e", NOON - age * HOUR) for age in ages))
+    assert person.satisfies(translate({"events": [event]}), NOON + ahead) == naive(event, ages, ahead)
 
 
 def test_units_are_days_hours_and_minutes() -> None:
     for units, span in {"DAYS": days(3), "HOURS": 3 * HOUR, "MINUTES": HOUR / 20}.items():
         event = asked("ALL", "AFTER", 3)
         event["timelineCondition"]["units"] = units
-        assert Person(did("e")).around(translate({"events": [event]}), NOON + span) == (
+        assert Profile(did("e")).around(translate({"events": [event]}), NOON + span) == (
             True,
             False,
             False,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domain.core.time import format_utc
 from domain.funnels.funnel import Funnel, parse_funnel
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
@@ -31,7 +32,6 @@ from projections.funnels import counts
 from projections.funnels.profile_walks import ProfileWalk, walk_profiles
 from projections.identity import projection as identity
 from projections.kit import cursors
-from projections.kit.instants import format_utc
 from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.checkpoint import common_position
 from projections.runtime.projection import Projection, Reader

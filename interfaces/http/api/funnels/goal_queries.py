@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domain.core.time import format_utc
 from domain.funnels.goals import Goal, parse_goal
 from interfaces.http.api.funnels.funnel_queries import (
     FunnelProfileList,
@@ -28,7 +29,6 @@ from interfaces.http.query_routes import MinPosition, wait_for_position
 from interfaces.service import Service
 from projections import channel_funnels, timeline
 from projections.funnels import goals
-from projections.kit.instants import format_utc
 from projections.runtime.projection import Reader
 
 PATH = "/v1/goals/query"

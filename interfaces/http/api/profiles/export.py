@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Raw
 
 from application.ledger.ledger import Ledger
+from domain.core.time import format_utc
 from domain.events import payload
 from domain.events.events import (
     AttributesChanged,
@@ -35,7 +36,6 @@ from interfaces.http.kit.event_json import (
     received_fields,
 )
 from projections.kit import shown_profile
-from projections.kit.instants import format_utc
 
 BATCH_EVENTS = 200
 """Events that are held in memory at the same time."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.core.errors import InvalidRequest
-from domain.core.time import from_micros, to_micros
+from domain.core.time import format_utc, from_micros, to_micros
 from domain.events.recorded import RecordedEvent
 from domain.rules import definition as plans
 from domain.rules.definition import RuleDefinition
@@ -166,7 +166,7 @@ def _dry_run(
                     "profile_id": people[it.stream].id,
                     "identifiers": [one._asdict() for one in shown.get(people[it.stream].id, ())],
                     "cause": it.cause,
-                    "at": instants.format_utc(from_micros(it.since.at)),
+                    "at": format_utc(from_micros(it.since.at)),
                     "branch": it.reason,
                 }
                 for it in sample

@@ -20,7 +20,7 @@ from application.definitions.computed_attributes import (
 )
 from domain.conditions import ReferencedValue
 from domain.core.errors import InvalidRequest
-from domain.core.time import to_micros
+from domain.core.time import format_utc, to_micros
 from domain.segments.computed_attribute import ComputedAttributeVersion, parse_computation
 from interfaces.http.api.segments.segments import (
     ArchiveRequest,
@@ -287,6 +287,6 @@ def _preview_value(
             }
             for it, value in found.sample.items()
         ],
-        "as_of": instants.format_utc(clock),
+        "as_of": format_utc(clock),
         "projected_to": position,
     }

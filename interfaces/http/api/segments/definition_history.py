@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from application.definitions.segments import SegmentService, segment_event
 from domain.core.errors import NotFound
+from domain.core.time import format_utc
 from domain.events.events import SegmentDefined
 from domain.events.recorded import RecordedEvent
 from domain.segments.segment import SegmentVersion
@@ -23,7 +24,6 @@ from interfaces.http.kit.json_response import Instant, Page
 from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
-from projections.kit.instants import format_utc
 
 DEFINITIONS_PATH = f"{PATH}/definitions"
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from domain import conditions
 from domain.conditions import Condition
-from domain.core.time import to_micros
+from domain.core.time import format_utc, to_micros
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
@@ -119,7 +119,7 @@ def _preview_condition(
             for it in found.sample
         ],
         "conditions": [{"path": path, "count": of} for path, of in found.by_path.items()],
-        "as_of": instants.format_utc(clock),
+        "as_of": format_utc(clock),
         "projected_to": position,
     }
     return msgspec.json.encode(answer)

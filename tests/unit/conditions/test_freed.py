@@ -1,4 +1,4 @@
-"""Conditions that nobody asks any more take no memory: what is made ready of them does not keep them."""
+"""Unused conditions are freed: their compiled functions do not refer to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPUTED = {"fn": "avg", "event": "a", "path": "properties.n", "within": {"last"
 
 
 class Witness:
-    """Something that goes when what it is kept with does."""
+    """An object that is freed together with the object that holds it."""
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ class Witness:
     ],
     ids="-".join,
 )
-def test_conditions_are_let_go_with_those_who_asked_them(document: dict[str, Any]) -> None:
-    rules = SegmentIndex([CompiledSegment("s", parse_condition(document))])
-    condition = rules.segments[0].condition
-    assert rules.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(EvaluationInput({}), 0)
+def test_conditions_are_freed_with_the_index_that_evaluated_them(document: dict[str, Any]) -> None:
+    index = SegmentIndex([CompiledSegment("s", parse_condition(document))])
+    condition = index.segments[0].condition
+    assert index.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(EvaluationInput({}), 0)
     condition.explain(EvaluationInput({}), 0)
     witnesses = []
     for leaf in CompiledCondition(condition).leaves.values():
@@ -45,6 +45,6 @@ def test_conditions_are_let_go_with_those_who_asked_them(document: dict[str, Any
         witnesses.append(ref(witness))
         del leaf, witness
     assert witnesses
-    del rules, condition
+    del index, condition
     gc.collect()
-    assert [it() for it in witnesses] == [None] * len(witnesses)
+    assert [witness() for witness in witnesses] == [None] * len(witnesses)

@@ -1,4 +1,4 @@
-"""Wildcard search for event names: what each sign means, and what each escape makes of it."""
+"""Patterns of event names: the meaning of each sign and each escape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from domain.conditions import CompiledCondition, parse_condition
 from domain.conditions.event_names import MAX_PATTERN_LENGTH, EventNamePattern
 from domain.core.errors import InvalidRequest
-from tests.unit.conditions.asking import NOON, Person, days, did
+from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 
 PATTERNS = [
     # pattern, names that match, names that do not
@@ -36,41 +36,41 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize(
-    ("pattern", "matching", "others"), PATTERNS, ids=[it[0] for it in PATTERNS]
+    ("pattern", "matching", "others"), PATTERNS, ids=[pattern for pattern, *_ in PATTERNS]
 )
-def test_a_pattern_takes_just_these_names(pattern, matching, others) -> None:
-    wanted = EventNamePattern(pattern)
-    assert [it for it in (*matching, *others) if wanted.matches(it)] == matching
+def test_a_pattern_matches_exactly_these_names(pattern, matching, others) -> None:
+    event_name = EventNamePattern(pattern)
+    assert [name for name in (*matching, *others) if event_name.matches(name)] == matching
 
 
 @pytest.mark.parametrize(
     "pattern", ["", " ", "+", "|", "a+", "+a", "a||b", "a+ |b", "\\", "a\\", "a\\\\\\", "a" * 1001]
 )
-def test_a_pattern_that_says_nothing_is_refused_with_what_to_write(pattern) -> None:
-    with pytest.raises(InvalidRequest, match=r"write|at most") as refused:
+def test_an_invalid_pattern_is_refused_with_a_hint(pattern) -> None:
+    with pytest.raises(InvalidRequest, match=r"; use |at most") as error:
         parse_condition({"all": [{"event": {"matching": pattern}}]})
-    assert refused.value.details["path"] == "/all/0"
+    assert error.value.details["path"] == "/all/0"
 
 
-def test_a_plain_name_is_no_pattern() -> None:
-    program = CompiledCondition(parse_condition({"event": "Order*"}))
-    assert program.keys_watching("Order*")
-    assert not program.keys_watching("Order Placed")
+def test_a_plain_name_is_not_a_pattern() -> None:
+    compiled = CompiledCondition(parse_condition({"event": "Order*"}))
+    assert compiled.keys_watching("Order*")
+    assert not compiled.keys_watching("Order Placed")
 
 
 def test_every_leaf_and_step_takes_a_pattern() -> None:
     orders, carts = {"event": {"matching": "Order*"}}, {"event": {"matching": "Cart*"}}
-    history = Person(did("Cart Viewed"), did("Order Placed", NOON + days(1), total=5))
-    then = NOON + days(2)
-    assert history.meets(orders, then)
-    assert history.meets(orders | {"occurrence": "last", "older_than": "1d"}, then)
-    asked = {"fn": "sum", "path": "properties.total", "op": "eq", "value": 5}
-    assert history.meets(orders | {"aggregate": asked}, then)
-    assert history.meets({"sequence": [carts, orders]}, then)
-    assert not history.meets({"sequence": [carts, orders], "without": [carts]}, then)
+    history = Profile(did("Cart Viewed"), did("Order Placed", NOON + days(1), total=5))
+    clock = NOON + days(2)
+    assert history.satisfies(orders, clock)
+    assert history.satisfies(orders | {"occurrence": "last", "older_than": "1d"}, clock)
+    aggregate = {"fn": "sum", "path": "properties.total", "op": "eq", "value": 5}
+    assert history.satisfies(orders | {"aggregate": aggregate}, clock)
+    assert history.satisfies({"sequence": [carts, orders]}, clock)
+    assert not history.satisfies({"sequence": [carts, orders], "without": [carts]}, clock)
 
 
-def test_a_program_knows_its_names_unless_there_is_a_pattern() -> None:
+def test_a_leaf_knows_its_names_unless_it_has_a_pattern() -> None:
     condition = parse_condition(
         {"sequence": [{"event": "a"}, {"event": "b"}], "without": [{"event": "c"}]}
     )
@@ -79,12 +79,12 @@ def test_a_program_knows_its_names_unless_there_is_a_pattern() -> None:
     both = CompiledCondition(
         parse_condition({"all": [{"event": "a"}, {"event": {"matching": "a*"}}]})
     )
-    assert [it.names for it in both.leaves.values()] == [{"a"}, None]
-    assert [len(both.keys_watching(it)) for it in ("a", "ab", "b")] == [2, 1, 0]
+    assert [leaf.names for leaf in both.leaves.values()] == [{"a"}, None]
+    assert [len(both.keys_watching(name)) for name in ("a", "ab", "b")] == [2, 1, 0]
 
 
-def test_a_name_of_any_length_and_many_stars_are_looked_at_in_a_moment() -> None:
-    wanted = {"event": {"matching": "*a" * (MAX_PATTERN_LENGTH // 2)}}
-    program = CompiledCondition(parse_condition(wanted))
-    assert program.keys_watching("a" * 30_000)
-    assert not program.keys_watching("a" * 30_000 + "b")
+def test_a_long_name_and_many_stars_are_matched_quickly() -> None:
+    document = {"event": {"matching": "*a" * (MAX_PATTERN_LENGTH // 2)}}
+    compiled = CompiledCondition(parse_condition(document))
+    assert compiled.keys_watching("a" * 30_000)
+    assert not compiled.keys_watching("a" * 30_000 + "b")
