@@ -1,4 +1,4 @@
-"""The composition root: the one place where the parts of Foldline meet."""
+"""Composition root: the only place where the parts of Foldline are assembled."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ log = structlog.get_logger(__name__)
 DEFAULT_WORKSPACE = "default"
 
 SUPERVISION_INTERVAL_SECONDS = 1.0
-"""How often to look whether the embedded database is there."""
+"""Time between two checks that the embedded database is running."""
 
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Settings]:
-    """Give settings whose ``dsn`` is set: the configured server, or the embedded one while inside."""
+    """Yields settings with ``dsn``: of the configured server, or of the embedded one while open."""
     if settings.dsn is not None:
         yield settings
     else:
@@ -60,17 +60,17 @@ def open_database(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def _supervised(postgres: EmbeddedPostgres) -> Iterator[None]:
-    """Start the embedded server again if it dies: nobody else looks after it."""
+    """Restarts the embedded server if it dies: no service manager supervises it."""
     stopped = threading.Event()
 
     def watch() -> None:
         while not stopped.wait(SUPERVISION_INTERVAL_SECONDS):
             if postgres.cluster.postmaster() is None:
-                log.warning("the embedded database died and is started again")
+                log.warning("embedded_database_restarting")
                 try:
                     postgres.ensure_running()
                 except EmbeddedUnavailable as error:
-                    log.exception("the embedded database cannot be started", reason=str(error))
+                    log.exception("embedded_database_restart_failed", reason=str(error))
 
     watcher = threading.Thread(target=watch, name="embedded-watch", daemon=True)
     watcher.start()
@@ -89,12 +89,13 @@ def open_service(
     parallelism: int = 1,
     on_flush: Callable[[int, float], None] = lambda _messages, _seconds: None,
 ) -> Iterator[Service]:
-    """Put Foldline together over a database (``settings.dsn``), ready to take events.
+    """Migrates the database at ``settings.dsn`` and assembles Foldline, ready for events.
 
-    ``lanes`` is for read models: two are for processes that have nobody's requests to answer meanwhile.
+    ``writers`` is the number of group-commit threads.  ``parallelism`` is that of read models: 2 is for
+    processes that answer no requests.  ``on_flush`` is called with the number of messages of each flush and
+    the seconds it took.
 
-    Migrates first.  Raises UnsafeServer for a server that could lose events, LedgerUnavailable for
-    one that does not answer.
+    Raises UnsafeServer for a server that could lose events, LedgerUnavailable for one that does not answer.
     """
     assert settings.dsn is not None
     check = partial(check_server, settings.dsn)
@@ -109,10 +110,8 @@ def open_service(
         stack.callback(query_store.close)
         delivery_store = LedgerDatastore(settings.dsn, connections=3, wait_seconds=2)
         stack.callback(delivery_store.close)
-        query_engine, projection_engine = (
-            create_query_engine(settings.dsn),
-            create_projection_engine(settings.dsn),
-        )
+        query_engine = create_query_engine(settings.dsn)
+        projection_engine = create_projection_engine(settings.dsn)
         stack.callback(query_engine.dispose)
         stack.callback(projection_engine.dispose)
         workspaces = Workspaces(store)
@@ -147,41 +146,45 @@ def open_service(
 
 
 def embedded_secret_key(home: Path) -> str:
-    """Return the key of an embedded database's secrets: made at the first start, readable to us alone."""
+    """Returns the encryption key of an embedded installation.
+
+    It is generated at the first start, in a file that only this user can read.
+    """
     path = home / "secret.key"
     if not path.exists():
-        new = home / f"secret.key.{os.getpid()}"
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        new_path = home / f"secret.key.{os.getpid()}"
+        with os.fdopen(
+            os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:
             file.write(generate_secret_key())
-        with suppress(FileExistsError):  # another process was first, and its key is the one
-            os.link(new, path)
-        new.unlink()
+        with suppress(FileExistsError):  # another process was first; its key counts
+            os.link(new_path, path)
+        new_path.unlink()
     return path.read_text().strip()
 
 
 def allowed_networks(settings: Settings) -> Sequence[Network]:
-    """Return the networks that webhooks may go to beside the public internet; they are logged."""
+    """Returns and logs the networks outside the public internet that webhooks may be sent to."""
     networks = parse_networks(settings.webhook_allow)
     if networks:
-        log.warning(
-            "webhooks may go to networks that are not public", networks=settings.webhook_allow
-        )
+        log.warning("webhooks_allowed_to_private_networks", networks=settings.webhook_allow)
     return networks
 
 
 def check_server(dsn: str) -> None:
-    """Raise UnsafeServer or LedgerUnavailable, with what to do, unless the server will do."""
+    """Raises UnsafeServer or LedgerUnavailable, with what to do, unless the server is usable."""
     try:
         with psycopg.connect(dsn, connect_timeout=3, autocommit=True) as connection:
             server_requirements.require_safe_server(connection)
     except psycopg.Error as error:
         raise LedgerUnavailable(
-            f"the database does not answer: {str(error).strip()}. Is the server of FOLDLINE_DSN up?"
+            f"the database does not answer: {str(error).strip()}. Check that the server of FOLDLINE_DSN"
+            " is running"
         ) from error
 
 
 def create_projection_engine(dsn: str) -> Engine:
-    """Return the connections that read models are written with."""
+    """Returns the engine that read models are written with."""
     return create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(dsn, application_name="foldline projector"),
@@ -192,16 +195,19 @@ def create_projection_engine(dsn: str) -> Engine:
 
 
 def create_first_keys(service: Service) -> list[CreatedKey]:
-    """Make the default workspace, and a key of each kind, if it is not there or has none."""
-    names = {it.name: it for it in service.workspaces.list()}
-    workspace = names.get(DEFAULT_WORKSPACE) or service.workspaces.create(DEFAULT_WORKSPACE)
+    """Creates the default workspace, and a key of each kind if it has no keys.
+
+    Returns the created keys.
+    """
+    workspaces = {workspace.name: workspace for workspace in service.workspaces.list()}
+    workspace = workspaces.get(DEFAULT_WORKSPACE) or service.workspaces.create(DEFAULT_WORKSPACE)
     if service.keys.list(workspace.id):
         return []
     return [service.keys.create(workspace.id, kind) for kind in KEY_KINDS]
 
 
 def configure_logging(level: str) -> None:
-    """Write log lines to standard error: facts, never payloads, keys or local variables."""
+    """Logs to standard error: facts, never payloads, keys or local variables."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(numeric, logging.WARNING), stream=sys.stderr)
     console = sys.stderr.isatty()
@@ -224,10 +230,10 @@ def configure_logging(level: str) -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Tell the garbage collector that what is loaded by now stays, and that much will come and go.
+    """Excludes loaded modules from garbage collection, and makes collections rarer.
 
-    A flush makes tens of thousands of short-lived objects without cycles; looking for cycles among
-    them every 700 took a third of the time (measured).
+    A flush creates tens of thousands of short-lived objects without cycles; looking for cycles among them
+    every 700 allocations took a third of the time (measured).
     """
     gc.collect()
     gc.freeze()

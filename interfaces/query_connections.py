@@ -1,4 +1,4 @@
-"""The connections that questions are answered on: they cannot write, and no question takes long."""
+"""Database connections of queries: read-only and limited in time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from application.ledger.store import is_disconnected
 from projections.rebuild.switch import QUERY_APPLICATION_NAME
 
 MAX_CONCURRENT_QUERIES = 8
-"""Questions that are put to the database at the same time; more wait their turn."""
+"""Maximum number of concurrent queries; more wait for a connection."""
 
 QUERY_TIMEOUT_SECONDS = 5.0
+"""Time limit of one statement."""
 
 
 def create_query_engine(dsn: str, *, timeout_seconds: float = QUERY_TIMEOUT_SECONDS) -> Engine:
-    """Return the engine of a libpq connection string or URI, for queries alone.
+    """Returns an engine for queries; ``dsn`` is a libpq connection string or URI.
 
-    A transaction sees one snapshot, so the position that an answer names is that of its rows.  Just in
-    time compilation is off: compiling a plan would take longer than running it.
+    A transaction sees one snapshot, so the position in an answer is that of its rows.  Just-in-time
+    compilation is off: compiling a plan would take longer than running it.
     """
     session = {
         "statement_timeout": f"{timeout_seconds * 1000:.0f}",
@@ -37,20 +38,18 @@ def create_query_engine(dsn: str, *, timeout_seconds: float = QUERY_TIMEOUT_SECO
             "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         },
         pool_size=MAX_CONCURRENT_QUERIES,
-        max_overflow=2,  # readiness and metrics do not wait behind questions
+        max_overflow=2,  # readiness and metrics do not wait behind queries
         pool_timeout=2,
-        hide_parameters=True,  # they name people, and errors end in logs
+        hide_parameters=True,  # parameters contain personal data, and errors are logged
     )
 
     @event.listens_for(engine, "do_connect")
     def use_dsn(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
-        arguments[:] = [dsn]  # as it is: libpq knows spellings that SQLAlchemy's URLs do not
+        arguments[:] = [dsn]  # unchanged: libpq accepts forms that SQLAlchemy's URLs do not
 
     @event.listens_for(engine, "checkout")
     def require_alive(connection: Any, _record: Any, _proxy: Any) -> None:
-        if is_disconnected(
-            connection
-        ):  # so that the first question after a restart is as good as any
+        if is_disconnected(connection):  # so that the first query after a restart does not fail
             raise exc.DisconnectionError
 
     return engine

@@ -1,4 +1,4 @@
-"""A running Foldline, put together by the composition root and handed to whoever serves it."""
+"""The parts of a running Foldline, assembled by the composition root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from projections.runtime.projector import Projector
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """The parts of one Foldline, all over the same database."""
+    """All parts of one Foldline, connected to the same database."""
 
     settings: Settings
     ledger: Ledger
@@ -27,14 +27,14 @@ class Service:
     workspaces: Workspaces
 
     engine: Engine
-    """Connections for questions alone, from `reading_engine`: read-only and limited in time."""
+    """Connections for queries, from `create_query_engine`: read-only and limited in time."""
 
     feed: LedgerFeed
     projector: Projector
-    """Asked how far the read models are, also where another process moves them."""
+    """Knows the progress of the read models, also when another process applies the events."""
 
     erasure: ErasureService
     deliveries: DeliveryService
 
     check_database: Callable[[], None]
-    """Asks the database whether it is safe to write to.  Raises UnsafeServer or LedgerUnavailable."""
+    """Checks the database server.  Raises UnsafeServer or LedgerUnavailable."""

@@ -1,4 +1,4 @@
-"""Lets triggers that a read model finds be fired by the write side."""
+"""Adapter that gives the firing worker the due firings of the read models."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from projections.runtime import checkpoint
 
 
 class ReadModelTriggerSource:
-    """Triggers and people, as the read models have them."""
+    """Reads due firings and profile attributes from the read models."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def workspaces_due(self) -> Sequence[int]:
-        """Return the workspaces in which something may be due."""
+        """Returns the workspaces in which firings may be due."""
         with self._engine.connect() as tx:
             return segments.workspaces_with_due_firings(tx)
 
     def workspaces_with_rules(self) -> Sequence[int]:
-        """Return the workspaces that have, or had, rules."""
+        """Returns the workspaces that have, or had, rules."""
         with self._engine.connect() as tx:
             return segments.workspaces_with_rules(tx)
 
     def due_firings(self, workspace: int, since: int, limit: int) -> DueFirings:
-        """Return the first triggers that are due since an instant and that the ledger does not have."""
+        """Returns the first firings that are due since an instant and not known to be recorded."""
         with self._engine.connect() as tx:
-            # In this order: what is known by the checkpoint is among what is then found.
-            taken = checkpoint.last_recorded_at(tx, workspace, segments.projection)
-            found = segments.load_due_firings(tx, workspace, since, limit)
-        return DueFirings(found, 0 if taken is None else to_micros(taken))
+            # The checkpoint comes first: all firings up to it are among those that are then loaded.
+            applied_until = checkpoint.last_recorded_at(tx, workspace, segments.projection)
+            firings = segments.load_due_firings(tx, workspace, since, limit)
+        return DueFirings(firings, 0 if applied_until is None else to_micros(applied_until))
 
     def profile_attributes(
         self, workspace: int, streams: Sequence[UUID]
     ) -> Mapping[UUID, Mapping[str, Any]]:
-        """Return what the person of each stream is like by now."""
+        """Returns the current attributes of each stream's profile, by stream."""
         with self._engine.connect() as tx:
-            persons = identity.load_profiles(tx, workspace, streams)
-            whole = {stream for it in persons.values() for stream in it.streams}
-            states = profile.load_states(tx, workspace, whole)
+            profiles = identity.load_profiles(tx, workspace, streams)
+            all_streams = {s for resolved in profiles.values() for s in resolved.streams}
+            states = profile.load_states(tx, workspace, all_streams)
         return {
-            stream: profile_view.attributes(profile_state.merge(states, person))
-            for stream, person in persons.items()
+            stream: profile_view.attributes(profile_state.merge(states, resolved))
+            for stream, resolved in profiles.items()
         }
 
 
 def create_firing_worker(ledger: Ledger, engine: Engine) -> FiringWorker:
-    """Return what fires the triggers that the read models of an engine find."""
+    """Returns a firing worker on the read models of an engine."""
     return FiringWorker(ledger, ReadModelTriggerSource(engine))

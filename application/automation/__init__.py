@@ -1,1 +1,1 @@
-"""Recording of fired rule triggers."""
+"""Automation: recording of due rule firings."""

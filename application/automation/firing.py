@@ -1,10 +1,10 @@
-"""Fires triggers: records that a rule fired, once for ever, and takes in what is to be done for it."""
+"""Firing of rules: records each due firing in the ledger exactly once, with its deliveries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from threading import Event as Stop
+from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -25,156 +25,188 @@ from domain.rules.actions import encode_action
 from domain.rules.rule import decode_definition
 
 BATCH_SIZE = 500
-"""Triggers that are fired in one transaction, about."""
+"""Approximate number of firings that are recorded in one transaction."""
 
 BUSY_POLL_SECONDS, IDLE_POLL_SECONDS = 0.02, 0.1
-"""Seconds to the next look at what is due: from the beginning of one that found some; at most, after others."""
+"""Time between two queries for due firings, in seconds.
+
+The former counts from the start of a query that found some; the latter is the maximum after empty queries.
+"""
 
 RETRY_SECONDS = 1.0
-"""How long to wait after an error."""
+"""Pause after an error."""
 
 WATERMARK_INTERVAL_SECONDS = 1.0
-"""How often, at most, the mark moves in a workspace in which nothing fires."""
+"""Minimum time between two moves of the watermark of a workspace in which nothing fires."""
 
 log = structlog.get_logger(__name__)
 
+FiringKey = tuple[str, int, str]
+"""Identifies a firing: rule, version and cause."""
+
 
 class DueFirings(NamedTuple):
-    """What a read model knows of triggers that are due."""
+    """The firings that a read model knows to be due, in the order of their instants."""
 
     firings: Sequence[DueFiring]
     complete_until: int
-    """Up to which instant it knows them all, in microseconds since 1970 UTC."""
+    """Instant up to which the read model knows all firings, in microseconds since 1970 UTC."""
 
 
 class TriggerSource(Protocol):
-    """Where triggers are found."""
+    """Port to the read models that derive due firings."""
 
     def workspaces_due(self) -> Sequence[int]:
-        """Return the workspaces in which something may be due."""
+        """Returns the workspaces in which firings may be due."""
         ...
 
     def workspaces_with_rules(self) -> Sequence[int]:
-        """Return the workspaces that have, or had, rules."""
+        """Returns the workspaces that have, or had, rules."""
         ...
 
     def due_firings(self, workspace: int, since: int, limit: int) -> DueFirings:
-        """Return the first that are due since an instant and that the ledger does not have, in order."""
+        """Returns the first ``limit`` firings that are due since an instant, in order.
+
+        Firings that the read model knows to be recorded are left out.
+        """
         ...
 
     def profile_attributes(
         self, workspace: int, streams: Sequence[UUID]
     ) -> Mapping[UUID, Mapping[str, Any]]:
-        """Return what the person of each stream is like by now."""
+        """Returns the current attributes of each stream's profile, by stream."""
         ...
 
 
+def select_new(
+    firings: Sequence[DueFiring], recorded_keys: frozenset[FiringKey]
+) -> Sequence[DueFiring]:
+    """Returns the firings that are not recorded yet."""
+    return [firing for firing in firings if firing.key not in recorded_keys]
+
+
+def next_watermark(
+    watermark: int, due: DueFirings, selected: Sequence[DueFiring], limit: int
+) -> int:
+    """Returns the watermark once ``selected`` is recorded: no older firing is ever recorded.
+
+    It reaches the latest recorded instant.  If the query was exhausted, it also reaches the instant up to
+    which the read model is complete: fewer than ``limit`` firings were found, so none is left before it.
+    It never moves back.  All instants are in microseconds since 1970 UTC.
+    """
+    exhausted = len(due.firings) < limit
+    complete_until = due.complete_until if exhausted else watermark
+    return max([watermark, complete_until, *(firing.at for firing in selected)])
+
+
 class FiringWorker:
-    """Fires what is due, in every workspace."""
+    """Records due firings, in every workspace."""
 
     def __init__(self, ledger: Ledger, source: TriggerSource) -> None:
         self._ledger, self._source = ledger, source
-        self._recorded_keys: dict[int, frozenset[tuple[str, int, str]]] = {}
-        """Triggers that the ledger has, though the read model does not know it yet."""
+        self._recorded_keys: dict[int, frozenset[FiringKey]] = {}
+        """By workspace: firings that are recorded, which the read model does not know yet."""
 
-    def run(self, stop: Stop) -> None:
-        """Fire until told to stop.  Errors are logged, and it is tried again."""
+    def run(self, stop: Event) -> None:
+        """Records due firings until ``stop`` is set.  Errors are logged, then it continues."""
         pause, watermark_moved_at = IDLE_POLL_SECONDS, 0.0
         while not stop.wait(pause):
             began = monotonic()
             try:
                 workspaces = self._source.workspaces_due()
                 if monotonic() >= watermark_moved_at + WATERMARK_INTERVAL_SECONDS:
-                    workspaces, watermark_moved_at = (
-                        self._source.workspaces_with_rules(),
-                        monotonic(),
-                    )
+                    workspaces = self._source.workspaces_with_rules()
+                    watermark_moved_at = monotonic()
                 number = sum(map(self.fire_due, sorted(workspaces)))
                 if number:
                     pause = max(0.0, began + BUSY_POLL_SECONDS - monotonic())
                 else:
                     pause = min(max(pause, BUSY_POLL_SECONDS) * 1.5, IDLE_POLL_SECONDS)
-            except Exception:  # the server went away, say: what is due stays due
+            except Exception:  # e.g. the database restarted: due firings stay due
                 pause = RETRY_SECONDS
                 log.exception("firing_failed", retry_in_seconds=pause)
 
     def fire_due(self, workspace: int) -> int:
-        """Fire some of what is due, and return how many triggers that were."""
-        done = self._recorded_keys.get(workspace, frozenset())
-        limit = BATCH_SIZE + len(done)
+        """Records some of the due firings of a workspace; returns how many."""
+        recorded_keys = self._recorded_keys.get(workspace, frozenset())
+        limit = BATCH_SIZE + len(recorded_keys)
         try:
             with self._ledger.firing_transaction() as connection:
-                # In this order: if somebody is erased after this, the append is refused.
-                _, erasures = definitions.head_and_erasure_epoch(connection, workspace)
-                since = fired.watermark(connection, workspace)
-                found = self._source.due_firings(workspace, since, limit)
-                # All of them: the mark is about to pass whatever was found.
-                due = [it for it in found.firings if it.key not in done]
-                number = self._fire(connection, workspace, due, erasures)
-                until = found.complete_until if len(found.firings) < limit else since
-                until = max([until, *(it.at for it in due)])
-                if until > since:
-                    fired.advance_watermark(connection, workspace, until)
-        except StaleErasureEpoch:  # somebody is being erased: the next look will do
+                # The epoch comes first: an erasure after it makes the append fail.
+                _, erasure_epoch = definitions.head_and_erasure_epoch(connection, workspace)
+                watermark = fired.watermark(connection, workspace)
+                due = self._source.due_firings(workspace, watermark, limit)
+                # All new ones are recorded: the watermark passes everything that was found.
+                firings = select_new(due.firings, recorded_keys)
+                number = self._record(connection, workspace, firings, erasure_epoch)
+                advanced = next_watermark(watermark, due, firings, limit)
+                if advanced > watermark:
+                    fired.advance_watermark(connection, workspace, advanced)
+        except StaleErasureEpoch:  # a profile is being erased: the next call tries again
             return 0
-        fresh = {it.key for it in due}
-        self._recorded_keys[workspace] = frozenset(
-            it.key for it in found.firings if it.key in done or it.key in fresh
-        )
+        self._recorded_keys[workspace] = frozenset(firing.key for firing in due.firings)
         return number
 
-    def _fire(
-        self, connection: Connection[Any], workspace: int, due: Sequence[DueFiring], erasures: int
+    def _record(
+        self,
+        connection: Connection[Any],
+        workspace: int,
+        firings: Sequence[DueFiring],
+        erasure_epoch: int,
     ) -> int:
-        digests = {self._ledger.trigger_digest(workspace, *it.key): it for it in due}
+        """Appends events and enqueues deliveries; returns how many firings were new to the ledger."""
+        digests = {self._ledger.trigger_digest(workspace, *f.key): f for f in firings}
         new_digests = fired.insert_new(connection, workspace, digests) if digests else frozenset()
         if not new_digests:
             return 0
-        new = {digest: it for digest, it in digests.items() if digest in new_digests}
-        attributes = self._source.profile_attributes(workspace, [it.stream for it in new.values()])
+        new = {digest: firing for digest, firing in digests.items() if digest in new_digests}
+        streams = [firing.stream for firing in new.values()]
+        attributes = self._source.profile_attributes(workspace, streams)
         deliveries = (
-            each
-            for digest, it in new.items()
-            for each in _deliveries(digest, it, attributes[it.stream])
+            delivery
+            for digest, firing in new.items()
+            for delivery in _deliveries(digest, firing, attributes[firing.stream])
         )
         enqueue(connection, workspace, list(deliveries))
-        rows = [event_row(it.stream.bytes, _event(digest, it)) for digest, it in new.items()]
-        append_events(connection, workspace, rows, erasures)
+        rows = [
+            event_row(firing.stream.bytes, _event(digest, firing)) for digest, firing in new.items()
+        ]
+        append_events(connection, workspace, rows, erasure_epoch)
         return len(new)
 
 
-def _event(digest: bytes, due: DueFiring) -> TriggerFired:
+def _event(digest: bytes, firing: DueFiring) -> TriggerFired:
     return TriggerFired(
         id=UUID(bytes=digest),
-        rule=due.rule,
-        rule_version=due.version,
-        cause=due.cause,
-        branch=due.branch,
-        occurred_at=from_micros(due.at),
+        rule=firing.rule,
+        rule_version=firing.version,
+        cause=firing.cause,
+        branch=firing.branch,
+        occurred_at=from_micros(firing.at),
     )
 
 
 def _deliveries(
-    digest: bytes, due: DueFiring, attributes: Mapping[str, Any]
+    digest: bytes, firing: DueFiring, attributes: Mapping[str, Any]
 ) -> Iterator[NewDelivery]:
-    context = msgspec.json.encode(_context(due, attributes), enc_hook=str)
-    for index, action in enumerate(decode_definition(due.plan).actions(due.branch)):
+    context = msgspec.json.encode(_context(firing, attributes), enc_hook=str)
+    for index, action in enumerate(decode_definition(firing.plan).actions(firing.branch)):
         text = digest + index.to_bytes(2)
         yield NewDelivery(
             id=UUID(bytes=blake2b(text, digest_size=16, person=b"delivery").digest()),
-            rule=due.rule,
-            version=due.version,
-            cause=due.cause,
-            profile_stream=due.stream,
+            rule=firing.rule,
+            version=firing.version,
+            cause=firing.cause,
+            profile_stream=firing.stream,
             action=encode_action(action),
             context=context,
-            due_at=from_micros(due.at),
+            due_at=from_micros(firing.at),
         )
 
 
-def _context(due: DueFiring, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what templates see: `event` and `client.eventContext` are what the event said of itself."""
-    trigger = due.context
+def _context(firing: DueFiring, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what templates see; `event` and `client.eventContext` are the event's properties."""
+    trigger = firing.context
     properties = trigger.document.get("properties", trigger.document)
     return {
         "event": properties,
@@ -184,7 +216,7 @@ def _context(due: DueFiring, attributes: Mapping[str, Any]) -> dict[str, Any]:
             "kind": trigger.kind,
             "subject": trigger.subject,
             "occurred_at": trigger.occurred_at,
-            "branch": due.branch,
+            "branch": firing.branch,
         },
         "depth": trigger.depth,
     }

@@ -1,1 +1,1 @@
-"""Does what rules and streams ask for: sends webhooks, and puts commands back into the ledger."""
+"""Outbound deliveries: signed webhooks, and rule commands recorded in the ledger."""

@@ -1,8 +1,8 @@
-"""Which addresses a webhook may go to.  What counts is checked as the connection is made.
+"""The network addresses that webhooks may be sent to, enforced when a connection is opened.
 
-A name is looked up once, every answer has to pass, and the connection goes to the address that was
-checked: a name that says something else a moment later leads nowhere else.  The check when an endpoint is
-saved is there for its message alone.
+A host name is resolved once, every answer has to be allowed, and the connection goes to the address that
+was checked: a name that resolves to something else a moment later (DNS rebinding) has no effect.  The check
+when an endpoint is saved only gives an early error message.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from domain.core.errors import InvalidRequest
 
 Network = IPv4Network | IPv6Network
 NameResolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Looks a name up; raises OSError."""
+"""Resolves a host name and port to addresses; raises OSError."""
 
 ALLOWED_PORTS = (443, 8443)
 MAX_URL_LENGTH = 2_000
-"""Characters of a URL."""
+"""Maximum length of an endpoint's URL, in characters."""
 
 DENIED_NETWORKS: tuple[Network, ...] = tuple(
     map(
@@ -42,46 +42,49 @@ DENIED_NETWORKS: tuple[Network, ...] = tuple(
         ),
     )
 )
-"""Beyond what ``is_global`` says, which lets NAT64, 6to4, site-local and multicast pass (measured)."""
+"""Networks that are never public.
+
+``is_global`` alone lets NAT64, 6to4, site-local and multicast pass (measured).
+"""
 
 _UNICAST = ip_network("2000::/3")
-"""All that is handed out of IPv6; nothing outside is sent to."""
+"""The allocated part of IPv6; nothing outside of it is sent to."""
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 _NUMERIC_HOST = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?")
-"""What some readers take for an address: a name whose last part is a number."""
+"""Host names that some parsers read as an address: the last label is a number."""
 
-_RESOLVER_THREADS = ThreadPoolExecutor(32, thread_name_prefix="webhook-names")
-"""Looks names up.  Of its own: a name server that does not answer holds up nothing else."""
+_RESOLVER_THREADS = ThreadPoolExecutor(32, thread_name_prefix="webhook-dns")
+"""Resolves names.  Separate, so that a name server that does not answer blocks nothing else."""
 
 
 class Target(NamedTuple):
-    """Where a URL leads."""
+    """A parsed endpoint URL."""
 
     scheme: str
     host: str
-    """A name in ASCII, or an address without brackets."""
+    """A host name in ASCII, or an address without brackets."""
 
     port: int
     path: str
-    """With the query."""
+    """Path and query."""
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         standard = {"https": 443, "http": 80}[self.scheme]
         return host if self.port == standard else f"{host}:{self.port}"
 
 
 class AddressRefused(ConnectError):
-    """The address is none that may be sent to; no socket was opened."""
+    """The address may not be sent to; no socket was opened."""
 
 
 class AddressGuard:
-    """Says which addresses may be sent to: those of the public internet, and those in ``allowed``.
+    """Policy of addresses that may be sent to: the public internet and the ``allowed`` networks.
 
-    To an allowed network any port and plain http will do.
+    In an allowed network any port and plain http are permitted.
     """
 
     def __init__(
@@ -91,51 +94,54 @@ class AddressGuard:
         self.resolve = resolve or _resolve
 
     def is_allowed(self, address: str) -> bool:
-        """Say whether the address is in one of the networks that were allowed."""
+        """Returns whether the address is in an allowed network."""
         return _in_any_network(address, self.allowed)
 
     def permits(self, address: str, target: Target) -> bool:
-        """Say whether this address may be sent to."""
+        """Returns whether a connection to this address may serve the target."""
         if self.is_allowed(address):
             return True
         return target.scheme == "https" and target.port in ALLOWED_PORTS and is_public(address)
 
     def check_url(self, url: str) -> Target:
-        """Return where the URL leads.  Raises InvalidRequest, with what to write, if it may not be."""
+        """Parses and checks a URL.  Raises InvalidRequest, with what to write instead."""
         target = parse_target(url)
         literal = _is_address(target.host)
         if literal and not self.permits(target.host, target):
             raise InvalidRequest(
-                f"{target.host} is an address, or a port of it, that nothing is sent to: only https"
-                " at public addresses, port 443 or 8443, and what FOLDLINE_WEBHOOK_ALLOW names"
+                f"webhooks cannot be sent to {target.authority}: use https to a public address on port"
+                " 443 or 8443, or add its network to FOLDLINE_WEBHOOK_ALLOW"
             )
         if not (literal or self.allowed) and target.scheme != "https":
-            raise InvalidRequest("write a URL that begins with https://; nothing is sent in clear")
+            raise InvalidRequest("the URL has to begin with https://")
         if not (literal or self.allowed) and target.port not in ALLOWED_PORTS:
-            raise InvalidRequest(f"port {target.port} is not sent to; take 443 or 8443")
+            raise InvalidRequest(f"port {target.port} is not allowed; use 443 or 8443")
         return target
 
     async def resolve_allowed(self, target: Target) -> Sequence[str]:
-        """Look the name up, once.  Raises Refused unless every answer may be sent to."""
+        """Resolves the target's name once, and checks every answer.
+
+        Raises ConnectError if the name has no address, AddressRefused if any address is not permitted.
+        """
         try:
-            found = await self.resolve(target.host, target.port)
+            addresses = await self.resolve(target.host, target.port)
         except (OSError, UnicodeError) as error:
-            raise ConnectError(f"the name {target.host} cannot be looked up: {error}") from error
-        if not found:
-            raise ConnectError(f"the name {target.host} has no address")
-        for address in found:
+            raise ConnectError(f"cannot resolve {target.host}: {error}") from error
+        if not addresses:
+            raise ConnectError(f"{target.host} has no address")
+        for address in addresses:
             if not self.permits(address, target):
-                raise AddressRefused(f"{target.host} leads to an address that nothing is sent to")
-        return found
+                raise AddressRefused(f"{target.host} resolves to an address that is not allowed")
+        return addresses
 
 
 def parse_target(url: str) -> Target:
-    """Take a URL apart.  Raises InvalidRequest for one that two readers might read differently."""
+    """Parses a URL.  Raises InvalidRequest for one that two parsers might read differently."""
     if len(url) > MAX_URL_LENGTH or any(
-        ord(it) <= 32 or it in '\\"<>^`{|}' or ord(it) == 127 for it in url
+        ord(c) <= 32 or c in '\\"<>^`{|}' or ord(c) == 127 for c in url
     ):
         raise InvalidRequest(
-            f"a URL has at most {MAX_URL_LENGTH:,} characters, and no blanks, quotes or backslashes"
+            f"a URL has at most {MAX_URL_LENGTH:,} characters, without spaces, quotes or backslashes"
         )
     try:
         parts = urlsplit(url)
@@ -144,25 +150,27 @@ def parse_target(url: str) -> Target:
         if not is_address:
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
-        raise InvalidRequest(f"{url[:200]!r} is no URL") from None
+        raise InvalidRequest(f"{url[:200]!r} is not a URL") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise InvalidRequest("write a URL such as https://example.com/hooks")
+        raise InvalidRequest("the URL is not complete; write it as https://example.com/hooks")
     if "[" in parts.netloc and not is_address:
-        raise InvalidRequest(f"{host[:200]!r} is no address")
+        raise InvalidRequest(f"{host[:200]!r} is not an IPv6 address")
     if "@" in parts.netloc or parts.fragment:
-        raise InvalidRequest("a URL to send to has no user, no password and no #fragment")
+        raise InvalidRequest("an endpoint's URL must not contain a user, a password or a #fragment")
     if not is_address and _NUMERIC_HOST.fullmatch(host):
-        raise InvalidRequest("write an address as four numbers with dots between, or a name")
+        raise InvalidRequest(
+            "write the host as a name or as an address in dotted form, such as 93.184.215.14"
+        )
     if not (is_address or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
-        raise InvalidRequest(f"{host[:200]!r} is no name of a host")
+        raise InvalidRequest(f"{host[:200]!r} is not a host name")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not path.isascii():
-        raise InvalidRequest("write the path of a URL in ASCII, the rest as %XX")
+        raise InvalidRequest("the path of a URL has to be ASCII; write other characters as %XX")
     return Target(parts.scheme, host, port or {"https": 443, "http": 80}[parts.scheme], path)
 
 
 def is_public(address: str) -> bool:
-    """Say whether an address is one of the public internet's, as a literal."""
+    """Returns whether a literal address belongs to the public internet."""
     if not _is_address(address):
         return False
     ip = ip_address(address)
@@ -172,8 +180,8 @@ def is_public(address: str) -> bool:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """Read networks such as ``10.1.0.0/16, ::1/128``.  Raises ValueError."""
-    return tuple(ip_network(it.strip()) for it in text.split(",") if it.strip())
+    """Parses a list of networks such as ``10.1.0.0/16, ::1/128``.  Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _in_any_network(address: str, networks: Iterable[Network]) -> bool:
@@ -191,7 +199,7 @@ def _is_address(text: str) -> bool:
 
 async def _resolve(host: str, port: int) -> Sequence[str]:
     def query() -> list[str]:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(address[0]) for *_, address in answers))
 
     return await asyncio.get_running_loop().run_in_executor(_RESOLVER_THREADS, query)

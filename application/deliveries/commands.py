@@ -1,7 +1,7 @@
-"""Actions that go back into the ledger: a command enters at the left, as if somebody had sent it.
+"""Rule actions that are recorded in the ledger as messages, like messages from outside.
 
-Its message id is made of the delivery's, so that a worker that dies between recording it and saying so
-records it once.
+The message id is derived from the delivery's id, so a worker that dies between recording the message and
+completing the delivery does not record it twice.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from application.ledger.tables.leases import LeasedDelivery
 from domain.core.identifiers import MAX_IDENTIFIER_BYTES, Identifier
 from domain.events.message import Message
 from domain.identity.resolved_profile import strongest_first
+from domain.rules.definition import MAX_RULE_DEPTH
 
 SOURCE = "foldline"
 
-MAX_RULE_DEPTH = 5
-"""How many rules may lead to one another, each by an event that the one before sent."""
-
 
 class CommandRecorder:
-    """Records what actions say."""
+    """Records the messages of `send_event`, `set_attribute` and tag actions."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -36,25 +34,31 @@ class CommandRecorder:
         self._ledger, self._now = ledger, now
 
     def record(self, delivery: LeasedDelivery, command: LedgerCommand) -> Future[Receipt]:
-        """Record it.  Raises Invalid for what would be refused again; Overloaded, LedgerUnavailable."""
+        """Records the command's message; the receipt follows once the message is durable.
+
+        Raises InvalidAction if the command would be refused again, Overloaded, LedgerUnavailable.
+        """
         depth = rule_depth(delivery) + 1
         if depth > MAX_RULE_DEPTH:
             raise InvalidAction(
-                f"rules have set off one another {MAX_RULE_DEPTH} times, which is the most: look for two"
-                " whose events lead to each other"
+                f"rules triggered each other {MAX_RULE_DEPTH} times (the maximum); look for two rules"
+                " whose events trigger each other"
             )
         name = command.name.strip()
         if not name or len(name.encode("utf-8", "surrogatepass")) > MAX_IDENTIFIER_BYTES:
-            raise InvalidAction(f"an event's name has 1 to {MAX_IDENTIFIER_BYTES:,} bytes")
+            raise InvalidAction(f"an event name has 1 to {MAX_IDENTIFIER_BYTES:,} bytes")
         identifiers = self._strongest_identifier(delivery)
         if not identifiers and command.kind == "identify":
-            raise InvalidAction("there is nobody whom it could be said of")
+            raise InvalidAction("no identifier available for this profile")
         return self._ledger.record(
             delivery.workspace, [self._message(delivery, command, identifiers, depth)]
         )
 
     def _strongest_identifier(self, delivery: LeasedDelivery) -> tuple[Identifier, ...]:
-        """Return a name of the person's; none of an action that is about nobody."""
+        """Returns the profile's strongest identifier; empty for an action without a profile.
+
+        Raises InvalidAction if the ledger knows no identifier of the profile.
+        """
         if delivery.profile_stream is None:
             return ()
         workspace = delivery.workspace
@@ -62,10 +66,10 @@ class CommandRecorder:
         states = self._ledger.stream_states(workspace, profile.streams)
         identifiers = {
             *profile.identifiers,
-            *(it for state in states.values() for it in state.identifiers),
+            *(identifier for state in states.values() for identifier in state.identifiers),
         }
         if not identifiers:
-            raise InvalidAction("nothing is known any more of the person that it is about")
+            raise InvalidAction("this profile was erased or is unknown")
         return strongest_first(identifiers)[:1]
 
     def _message(

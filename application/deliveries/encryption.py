@@ -1,4 +1,4 @@
-"""Keeps secrets unreadable to whoever has the database and not the key."""
+"""Encryption of endpoint secrets: a copy of the database is useless without the key."""
 
 from __future__ import annotations
 
@@ -15,43 +15,47 @@ _NONCE_BYTES = 12
 
 
 class DecryptionFailed(FoldlineError):
-    """A secret was sealed with another key."""
+    """A secret was encrypted with another key."""
 
     code = "secret_key_differs"
 
 
 class SecretCipher:
-    """Seals and opens with one key; each for one place, so that no row can be put in another's."""
+    """AES-GCM cipher with one key; the context binds a ciphertext to its row.
+
+    A ciphertext that is copied to another row does not decrypt there.
+    """
 
     def __init__(self, key: bytes | None) -> None:
         self._cipher = None if key is None else AESGCM(key)
 
     def encrypt(self, secret: str, context: str) -> bytes:
-        """Return what may be stored.  Raises Conflict without a key."""
+        """Returns nonce and ciphertext, to be stored.  Raises Conflict if no key is configured."""
         if self._cipher is None:
             raise Conflict(
-                "secrets of endpoints are kept encrypted: set FOLDLINE_SECRET_KEY to 32 random bytes"
-                " in base64 (`openssl rand -base64 32`), the same for every process, and start again"
+                "endpoint secrets are stored encrypted, and no key is set: set FOLDLINE_SECRET_KEY to 32"
+                " random bytes in base64 (`openssl rand -base64 32`), the same for every process, and"
+                " restart"
             )
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, secret.encode(), context.encode())
 
     def decrypt(self, ciphertext: bytes, context: str) -> str:
-        """Return what was sealed.  Raises CannotOpen."""
+        """Returns the secret.  Raises DecryptionFailed for another key or another context."""
         try:
             if self._cipher is not None:
-                nonce, rest = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
-                return self._cipher.decrypt(nonce, rest, context.encode()).decode()
+                nonce, encrypted = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
+                return self._cipher.decrypt(nonce, encrypted, context.encode()).decode()
         except InvalidTag:
             pass
         raise DecryptionFailed(
-            "the endpoint's secret cannot be opened: FOLDLINE_SECRET_KEY is not the one that it was"
-            " sealed with; set that again, or rotate the secret"
+            "the endpoint's secret cannot be decrypted: FOLDLINE_SECRET_KEY is not the key that it was"
+            " encrypted with; set that key again, or rotate the secret"
         )
 
 
 def parse_secret_key(text: str) -> bytes | None:
-    """Return the key that a text spells in base64; None of an empty one.  Raises ValueError."""
+    """Decodes a key from base64; None for an empty text.  Raises ValueError."""
     if not text:
         return None
     try:
@@ -59,10 +63,12 @@ def parse_secret_key(text: str) -> bytes | None:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{KEY_BYTES} random bytes in base64, as `openssl rand -base64 32` prints")
+        raise ValueError(
+            f"has to be {KEY_BYTES} random bytes in base64, as printed by `openssl rand -base64 32`"
+        )
     return key
 
 
 def generate_secret_key() -> str:
-    """Return a new key, spelled in base64."""
+    """Returns a new random key in base64."""
     return b64encode(secrets.token_bytes(KEY_BYTES)).decode()

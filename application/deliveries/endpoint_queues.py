@@ -1,4 +1,4 @@
-"""What one worker holds: the deliveries to each endpoint in a lane of their own, and all commands in one."""
+"""Queues of one delivery worker: one for each endpoint, and one for all ledger commands."""
 
 from __future__ import annotations
 
@@ -11,80 +11,85 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from application.deliveries.addresses import AddressGuard
-from application.deliveries.outcome import AttemptOutcome
+from application.deliveries.outcome import AttemptOutcome, EndpointHealth
 from application.deliveries.webhooks import TOTAL_SECONDS, EndpointClient
 from application.ledger.tables.endpoints import PARK_AFTER_FAILURES, EndpointRow
-from application.ledger.tables.leases import LeasedDelivery
-from application.ledger.tables.leases import QueueKey as Key
+from application.ledger.tables.leases import LeasedDelivery, QueueKey
 from application.ledger.tables.outbox import COMMAND_QUEUE
 
-COMMAND_CONCURRENCY = 16
+COMMAND_CONCURRENCY, DEFAULT_CONCURRENCY = 16, 4
+"""Concurrent deliveries of the command queue, and of a queue whose endpoint is not known yet."""
 
 FAST_RESPONSE_SECONDS, PREFETCH_FACTOR = 0.25, 32
-"""An endpoint that answers so quickly gets that many times more handed out than is sent at once.
+"""An endpoint that answers within the former gets that many times its concurrency leased ahead.
 
-With 8, the 32 deliveries of a look were fewer than came at 500 a second, and the last one waited 10 s.
+With a factor of 8, the 32 deliveries of one acquisition were fewer than came at 500 a second, and the last
+one waited 10 s.
 """
 
 MIN_REMAINING_LEASE = timedelta(seconds=TOTAL_SECONDS + 5)
-"""What is left of a lease at least when something is sent under it."""
+"""Minimum time left of a lease when a delivery is started under it."""
 
 IDLE_TIMEOUT = timedelta(seconds=60)
-"""After so long the connections to an endpoint are let go."""
+"""Idle time after which a queue and its connections are closed."""
 
 
 @dataclass
 class EndpointQueue:
-    """Deliveries that were handed out, and how those before went."""
+    """Leased deliveries of one endpoint, and the health that its recent attempts showed."""
 
     is_command_queue: bool
     used_at: datetime
     endpoint: EndpointRow | None = None
     client: EndpointClient | None = None
     pending: deque[tuple[LeasedDelivery, datetime]] = field(default_factory=deque)
-    """Each with the end of its lease."""
+    """Deliveries that are not started, each with the end of its lease."""
 
     running: int = 0
+    """Tasks that drain this queue."""
+
     in_flight: int = 0
-    """Handed out and not yet written down, those in the queue included."""
+    """Deliveries that are leased and neither completed nor released, pending ones included."""
 
     failures: int = 0
-    """In a row."""
+    """Consecutive failures of the endpoint."""
 
     is_fast: bool = False
+    """Whether the latest attempt succeeded within `FAST_RESPONSE_SECONDS`."""
 
     @property
     def concurrency(self) -> int:
-        """How many may be under way; one alone, to see, after too many failures."""
+        """Maximum number of concurrent deliveries; a parked endpoint is probed with a single one."""
         if self.is_command_queue:
             return COMMAND_CONCURRENCY
         if self.endpoint is None:
-            return 4
+            return DEFAULT_CONCURRENCY
         return 1 if self.is_parked else self.endpoint.concurrency
 
     @property
     def is_parked(self) -> bool:
-        """Whether it failed too often to be sent more at once."""
+        """Whether the endpoint failed too often in a row to get concurrent deliveries."""
         return self.failures >= PARK_AFTER_FAILURES
 
     @property
     def capacity(self) -> int:
-        """How many more may be handed out."""
+        """How many more deliveries may be leased; may be negative."""
         ahead = (
             PREFETCH_FACTOR if (self.is_fast or self.is_command_queue) and not self.is_parked else 1
         )
         return self.concurrency * ahead - self.in_flight
 
     def record_result(self, outcome: AttemptOutcome) -> None:
-        """Learn from how a delivery went."""
-        if outcome.endpoint_health is None:
+        """Updates failure count and speed; ignores outcomes that do not concern the endpoint."""
+        if outcome.endpoint_health is EndpointHealth.NOT_AFFECTED:
             return
-        self.failures = 0 if outcome.endpoint_health else self.failures + 1
-        self.is_fast = outcome.endpoint_health and outcome.attempt.seconds < FAST_RESPONSE_SECONDS
+        healthy = outcome.endpoint_health is EndpointHealth.HEALTHY
+        self.failures = 0 if healthy else self.failures + 1
+        self.is_fast = healthy and outcome.attempt.seconds < FAST_RESPONSE_SECONDS
 
 
 class EndpointQueues:
-    """All lanes of one worker.  Belongs to one event loop, and never waits for a database."""
+    """All queues of one worker.  Belongs to one event loop, and never waits for the database."""
 
     def __init__(
         self,
@@ -94,88 +99,94 @@ class EndpointQueues:
         now: Callable[[], datetime],
     ) -> None:
         self._execute, self._guard, self._tls, self._now = execute, guard, tls, now
-        self._queues: dict[Key, EndpointQueue] = {}
+        self._queues: dict[QueueKey, EndpointQueue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._retired_clients: list[tuple[EndpointClient, datetime]] = []
         self._activity = asyncio.Event()
         self.outcomes: list[AttemptOutcome] = []
-        """What is to be written down."""
+        """Outcomes that are not stored yet."""
 
         self.to_release: list[LeasedDelivery] = []
-        """What is to be given back."""
+        """Leased deliveries that will not be started here."""
 
     @property
     def in_flight(self) -> int:
-        """How many deliveries were handed out and are neither written down nor given back."""
-        return sum(it.in_flight for it in self._queues.values())
+        """How many deliveries are leased and neither completed nor released."""
+        return sum(queue.in_flight for queue in self._queues.values())
 
-    def capacity(self, keys: Sequence[Key]) -> Mapping[Key, int]:
-        """Return how many more deliveries these lanes may have, of those that may have any."""
-        rooms = {key: self._queues[key].capacity if key in self._queues else 4 for key in keys}
-        return {key: room for key, room in rooms.items() if room > 0}
+    def capacity(self, keys: Sequence[QueueKey]) -> Mapping[QueueKey, int]:
+        """Returns how many more deliveries each queue may get; full queues are left out."""
+        capacities = {
+            key: self._queues[key].capacity if key in self._queues else DEFAULT_CONCURRENCY
+            for key in keys
+        }
+        return {key: capacity for key, capacity in capacities.items() if capacity > 0}
 
     def enqueue(
         self,
         deliveries: Sequence[LeasedDelivery],
-        endpoints: Mapping[Key, EndpointRow],
+        endpoints: Mapping[QueueKey, EndpointRow],
         leased_until: datetime,
     ) -> None:
-        """Begin what was handed out, under leases that end at a time."""
-        touched: dict[Key, EndpointQueue] = {}
-        for it in deliveries:
-            key = it.workspace, it.queue
-            lane = touched[key] = self._queue_for(key, endpoints.get(key))
-            lane.pending.append((it, leased_until))
-            lane.in_flight += 1
-        for lane in touched.values():
-            self._start_tasks(lane)
+        """Starts leased deliveries, as far as each endpoint's concurrency permits."""
+        touched: dict[QueueKey, EndpointQueue] = {}
+        for delivery in deliveries:
+            key = delivery.queue_key
+            queue = touched[key] = self._queue_for(key, endpoints.get(key))
+            queue.pending.append((delivery, leased_until))
+            queue.in_flight += 1
+        for queue in touched.values():
+            self._start_tasks(queue)
 
     async def wait_for_activity(self, timeout_seconds: float) -> None:
-        """Wait until something was done, or for so long."""
+        """Waits until a delivery was attempted, at most ``timeout_seconds``."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._activity.wait()
         self._activity.clear()
 
     def mark_completed(self, outcomes: Sequence[AttemptOutcome]) -> None:
-        """Forget what was written down."""
+        """Drops outcomes that were stored: the first ones of `outcomes`."""
         self.outcomes = self.outcomes[len(outcomes) :]
-        for it in outcomes:
-            self._queues[it.attempt.delivery.workspace, it.attempt.delivery.queue].in_flight -= 1
+        for outcome in outcomes:
+            self._queues[outcome.attempt.delivery.queue_key].in_flight -= 1
 
     def mark_released(self, deliveries: Sequence[LeasedDelivery]) -> None:
-        """Forget what was given back."""
+        """Drops deliveries that were released: the first ones of `to_release`."""
         self.to_release = self.to_release[len(deliveries) :]
-        for it in deliveries:
-            self._queues[it.workspace, it.queue].in_flight -= 1
+        for delivery in deliveries:
+            self._queues[delivery.queue_key].in_flight -= 1
 
     async def close_idle(self, now: datetime) -> None:
-        """Let go of lanes that are not used, and of connections to where endpoints were before."""
-        for receiver, since in list(self._retired_clients):
-            if now - since > MIN_REMAINING_LEASE:
-                self._retired_clients.remove((receiver, since))
-                await receiver.close()
-        for key, lane in list(self._queues.items()):
-            if not lane.in_flight and now - lane.used_at > IDLE_TIMEOUT:
+        """Closes idle queues, and connections to endpoints whose URL or concurrency changed."""
+        for client, retired_at in list(self._retired_clients):
+            if now - retired_at > MIN_REMAINING_LEASE:
+                self._retired_clients.remove((client, retired_at))
+                await client.close()
+        for key, queue in list(self._queues.items()):
+            if not queue.in_flight and now - queue.used_at > IDLE_TIMEOUT:
                 del self._queues[key]
-                if lane.client is not None:
-                    await lane.client.close()
+                if queue.client is not None:
+                    await queue.client.close()
 
     async def shut_down(self, grace_seconds: float) -> None:
-        """Begin nothing more, let what is under way come to its end, for so long, and close everything."""
-        for lane in self._queues.values():
-            self._drop_pending(lane)
+        """Starts nothing more, lets running deliveries finish, then closes all connections.
+
+        Deliveries that still run after ``grace_seconds`` are cancelled.
+        """
+        for queue in self._queues.values():
+            self._drop_pending(queue)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for lane in self._queues.values():
-            self._retire_client(lane)
-        for receiver, _ in self._retired_clients:
-            await receiver.close()
+        for queue in self._queues.values():
+            self._retire_client(queue)
+        for client, _ in self._retired_clients:
+            await client.close()
 
-    def _queue_for(self, key: Key, endpoint: EndpointRow | None) -> EndpointQueue:
+    def _queue_for(self, key: QueueKey, endpoint: EndpointRow | None) -> EndpointQueue:
         queue = self._queues.get(key)
         if queue is None:
             failures = 0 if endpoint is None else endpoint.failures
@@ -184,10 +195,12 @@ class EndpointQueues:
         queue.used_at = self._now()
         if endpoint != queue.endpoint:
             previous, queue.endpoint = queue.endpoint, endpoint
-            if endpoint is None or previous is None or previous[:5] != endpoint[:5]:
-                self._retire_client(
-                    queue
-                )  # what is under way to the address before comes to its end
+            if (
+                endpoint is None
+                or previous is None
+                or previous.connection_key != endpoint.connection_key
+            ):
+                self._retire_client(queue)  # running deliveries keep the previous connections
                 if endpoint is not None:
                     url, concurrency = endpoint.url, endpoint.concurrency
                     queue.client = EndpointClient(url, concurrency, self._guard, self._tls)
@@ -222,5 +235,5 @@ class EndpointQueues:
             queue.running -= 1
 
     def _drop_pending(self, queue: EndpointQueue) -> None:
-        self.to_release += [it for it, _ in queue.pending]
+        self.to_release += [delivery for delivery, _ in queue.pending]
         queue.pending.clear()

@@ -1,4 +1,4 @@
-"""Endpoints that webhooks go to: made, changed, given another secret, enabled again."""
+"""Webhook endpoints: create, update, rotate secrets, enable and delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from application.deliveries.addresses import AddressGuard
 from application.deliveries.encryption import SecretCipher
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables import endpoints as kept
+from application.ledger.tables import endpoints as endpoint_table
 from application.ledger.tables.endpoints import EndpointRow
 from application.ledger.tables.leases import QueueKey
 from application.ledger.tables.outbox import COMMAND_QUEUE
@@ -20,21 +20,22 @@ from domain.core.errors import Conflict, InvalidRequest, NotFound
 
 SECRET_BYTES = 32
 SECRET_OVERLAP = timedelta(hours=24)
-"""For how long after a rotation the secret before signs as well."""
+"""Time after a rotation during which the previous secret signs as well."""
 
 ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
 class EndpointDefinition(NamedTuple):
-    """What somebody wants an endpoint to be."""
+    """The part of an endpoint that its owner configures."""
 
     url: str
     description: str = ""
     concurrency: int = 4
+    """Maximum number of concurrent requests."""
 
 
 class EndpointService:
-    """Decides about endpoints."""
+    """Commands and queries about endpoints."""
 
     def __init__(
         self,
@@ -48,11 +49,14 @@ class EndpointService:
     def create(
         self, workspace: int, id_: str | None, definition: EndpointDefinition
     ) -> tuple[EndpointRow, str]:
-        """Add an endpoint, and return it with its secret, this once.  Raises InvalidRequest, Conflict."""
+        """Creates an endpoint; returns it with its secret, which is not shown again.
+
+        Without ``id_`` a random one is used.  Raises InvalidRequest, Conflict.
+        """
         id_ = secrets.token_hex(8) if id_ is None else id_
         if not ID_PATTERN.fullmatch(id_) or id_ == COMMAND_QUEUE:
             raise InvalidRequest(
-                f"{id_!r} is no endpoint id; write 1 to 64 of a-z, 0-9, - and _, such as crm"
+                f"{id_!r} is not an endpoint id; use 1 to 64 of a-z, 0-9, - and _, such as crm"
             )
         self._guard.check_url(definition.url)
         secret, ciphertext = self._new_secret((workspace, id_))
@@ -61,51 +65,59 @@ class EndpointService:
             workspace, id_, url, description, concurrency, ciphertext, self._now()
         )
         with self._store.connection() as connection:
-            if not kept.insert(connection, endpoint):
-                raise Conflict(f"there is an endpoint {id_!r} already", endpoint=id_)
+            if not endpoint_table.insert(connection, endpoint):
+                raise Conflict(f"endpoint {id_!r} already exists; choose another id", endpoint=id_)
         return endpoint, secret
 
     def list(self, workspace: int, after: str, limit: int) -> Sequence[EndpointRow]:
-        """Return a workspace's endpoints, by id."""
+        """Returns endpoints by id; ``after`` is the last id of the page before."""
         with self._store.connection() as connection:
-            return kept.list_endpoints(connection, workspace, after, limit)
+            return endpoint_table.list_endpoints(connection, workspace, after, limit)
 
     def get(self, workspace: int, id_: str) -> EndpointRow:
-        """Return one.  Raises NotFound."""
+        """Returns an endpoint.  Raises NotFound."""
         with self._store.connection() as connection:
-            found = kept.find_many(connection, [(workspace, id_)]).get((workspace, id_))
-        if found is None:
-            raise NotFound(f"there is no endpoint {id_!r}", endpoint=id_)
-        return found
+            row = endpoint_table.find_many(connection, [(workspace, id_)]).get((workspace, id_))
+        if row is None:
+            raise _not_found(id_)
+        return row
 
     def update(self, workspace: int, id_: str, definition: EndpointDefinition) -> EndpointRow:
-        """Make it what is wanted.  Raises InvalidRequest, NotFound."""
+        """Replaces URL, description and concurrency.  Raises InvalidRequest, NotFound."""
         self._guard.check_url(definition.url)
         changed = self.get(workspace, id_)._replace(**definition._asdict())
         with self._store.connection() as connection:
-            kept.update(connection, changed)
+            endpoint_table.update(connection, changed)
         return self.get(workspace, id_)
 
     def rotate_secret(self, workspace: int, id_: str) -> tuple[EndpointRow, str]:
-        """Give it another secret, and return that, this once; both sign for a day.  Raises NotFound."""
+        """Generates a new secret and returns it; it is not shown again.
+
+        The previous secret signs as well for `SECRET_OVERLAP`.  Raises NotFound.
+        """
         self.get(workspace, id_)
-        secret, sealed = self._new_secret((workspace, id_))
+        secret, ciphertext = self._new_secret((workspace, id_))
         with self._store.connection() as connection:
-            kept.rotate_secret(connection, (workspace, id_), sealed, self._now() + SECRET_OVERLAP)
+            endpoint_table.rotate_secret(
+                connection, (workspace, id_), ciphertext, self._now() + SECRET_OVERLAP
+            )
         return self.get(workspace, id_), secret
 
     def enable(self, workspace: int, id_: str) -> EndpointRow:
-        """Send to it again, first of all what has waited meanwhile.  Raises NotFound."""
+        """Enables a disabled or parked endpoint; waiting deliveries are sent first.
+
+        Raises NotFound.
+        """
         self.get(workspace, id_)
         with self._store.connection() as connection:
-            kept.enable(connection, (workspace, id_))
+            endpoint_table.enable(connection, (workspace, id_))
         return self.get(workspace, id_)
 
     def delete(self, workspace: int, id_: str) -> None:
-        """Remove it; what waits for it will fail.  Raises NotFound."""
+        """Deletes an endpoint; deliveries that wait for it will fail.  Raises NotFound."""
         with self._store.connection() as connection:
-            if not kept.delete(connection, (workspace, id_)):
-                raise NotFound(f"there is no endpoint {id_!r}", endpoint=id_)
+            if not endpoint_table.delete(connection, (workspace, id_)):
+                raise _not_found(id_)
 
     def _new_secret(self, key: QueueKey) -> tuple[str, bytes]:
         secret = f"whsec_{b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
@@ -113,6 +125,10 @@ class EndpointService:
 
 
 def encryption_context(key: QueueKey) -> str:
-    """Return what an endpoint's secrets are sealed for."""
+    """Returns the encryption context of an endpoint's secrets: it binds them to the endpoint."""
     workspace, id_ = key
     return f"{workspace}/{id_}"
+
+
+def _not_found(id_: str) -> NotFound:
+    return NotFound(f"endpoint {id_!r} does not exist", endpoint=id_)

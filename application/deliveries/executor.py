@@ -1,4 +1,4 @@
-"""Does one delivery: fills its templates, and sends or records what comes of them."""
+"""Executes one delivery: renders its action, then sends the webhook or records the command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class DeliveryExecutor:
-    """Does deliveries, for one event loop.  Never fails: what goes wrong is the verdict."""
+    """Executes deliveries for one event loop.  Never raises: every failure becomes an outcome."""
 
     def __init__(
         self, commands: CommandRecorder, cipher: SecretCipher, now: Callable[[], datetime]
@@ -60,22 +60,22 @@ class DeliveryExecutor:
         self._templates.close()
 
     async def execute(self, queue: EndpointQueue, delivery: LeasedDelivery) -> AttemptOutcome:
-        """Do one delivery."""
+        """Executes one delivery and returns its outcome."""
         try:
-            wanted = await self._render(delivery)
-            if isinstance(wanted, WebhookRequest):
-                return await self._send(queue, delivery, wanted)
-            return await self._record(delivery, wanted)
+            rendered = await self._render(delivery)
+            if isinstance(rendered, WebhookRequest):
+                return await self._send(queue, delivery, rendered)
+            return await self._record(delivery, rendered)
         except TemplateTooSlow as error:
             return retryable_failure(delivery, str(error), self._now())
         except TemplateFailed as error:
             return permanent_failure(delivery, str(error), self._now())
-        except FoldlineError as error:  # the ledger does not answer, or a secret cannot be opened
+        except (
+            FoldlineError
+        ) as error:  # the ledger does not answer, or a secret cannot be decrypted
             return retryable_failure(delivery, str(error), self._now())
         except Exception as error:
-            log.exception(
-                "a delivery failed for a reason that was not foreseen", id=str(delivery.id)
-            )
+            log.exception("delivery_failed_unexpectedly", id=str(delivery.id))
             return retryable_failure(delivery, type(error).__name__, self._now())
 
     async def _render(self, delivery: LeasedDelivery) -> WebhookRequest | LedgerCommand:
@@ -90,13 +90,11 @@ class DeliveryExecutor:
         self, queue: EndpointQueue, delivery: LeasedDelivery, request: WebhookRequest
     ) -> AttemptOutcome:
         if queue.endpoint is None or queue.client is None:
-            error = f"there is no endpoint {delivery.queue!r}; make one, and replay this"
+            error = f"endpoint {delivery.queue!r} does not exist; create it, then redeliver"
             return permanent_failure(delivery, error, self._now())
-        ciphertexts, context = (
-            queue.endpoint.secrets(self._now()),
-            encryption_context((delivery.workspace, delivery.queue)),
-        )
-        secrets = [self._cipher.decrypt(each, context) for each in ciphertexts]
+        ciphertexts = queue.endpoint.secrets(self._now())
+        context = encryption_context(delivery.queue_key)
+        secrets = [self._cipher.decrypt(ciphertext, context) for ciphertext in ciphertexts]
         response = await queue.client.send(str(delivery.id), request.body, request.headers, secrets)
         return from_response(delivery, response, self._now())
 

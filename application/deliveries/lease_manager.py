@@ -1,4 +1,4 @@
-"""Where deliveries are handed out, and what became of them is written down: all that asks the database."""
+"""Database side of a delivery worker: acquires, completes and releases delivery leases."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from uuid import uuid4
 import structlog
 
 from application.deliveries.endpoint_queues import EndpointQueues
-from application.deliveries.outcome import AttemptOutcome
+from application.deliveries.outcome import AttemptOutcome, EndpointHealth
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables import endpoints, leases
 from application.ledger.tables.endpoints import EndpointRow
-from application.ledger.tables.leases import LEASE_DURATION, LeasedDelivery, QueueKey
+from application.ledger.tables.leases import (
+    LEASE_DURATION,
+    DeliveryKey,
+    LeasedDelivery,
+    QueueKey,
+)
 
 log = structlog.get_logger(__name__)
 
 CLEANUP_INTERVAL = timedelta(seconds=1)
-"""Between two looks for leases that lapsed, and for connections that nobody uses."""
+"""Time between two releases of expired leases; idle connections are closed with them."""
 
 T = TypeVar("T")
 
 
 class AcquiredBatch(NamedTuple):
-    """What was handed out in one look."""
+    """Deliveries that were leased together."""
 
     deliveries: Sequence[LeasedDelivery]
     endpoints: Mapping[QueueKey, EndpointRow]
@@ -37,11 +42,14 @@ class AcquiredBatch(NamedTuple):
 
 
 class LeaseManager:
-    """Hands deliveries to one worker.  Asks the database in a thread, one question at a time."""
+    """Acquires, completes and releases the delivery leases of one worker.
+
+    Runs every query on one background thread, so the event loop never blocks.
+    """
 
     def __init__(self, store: LedgerDatastore, now: Callable[[], datetime]) -> None:
         self._store, self._now, self._worker_id = store, now, uuid4()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="delivery-desk")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="delivery-leases")
         self._cleaned_up_at: datetime | None = None
 
     def __enter__(self) -> Self:
@@ -56,37 +64,38 @@ class LeaseManager:
         self._thread.shutdown(cancel_futures=True)
 
     async def acquire(self, queues: EndpointQueues) -> bool:
-        """Put what is due into its lanes; say whether there was anything."""
+        """Leases due deliveries and enqueues them; returns whether there were any."""
         now = self._now()
-        tidy = (
+        clean_up = (
             self._cleaned_up_at is None
             or not self._cleaned_up_at <= now < self._cleaned_up_at + CLEANUP_INTERVAL
         )
-        handed = await self._run_in_thread(self._acquire, queues.capacity, now, tidy)
-        if tidy:
+        batch = await self._run_in_thread(self._acquire, queues.capacity, now, clean_up)
+        if clean_up:
             self._cleaned_up_at = now
             await queues.close_idle(now)
-        if handed is not None:
-            queues.enqueue(handed.deliveries, handed.endpoints, handed.leased_until)
-        return handed is not None
+        if batch is not None:
+            queues.enqueue(batch.deliveries, batch.endpoints, batch.leased_until)
+        return batch is not None
 
     async def complete(self, queues: EndpointQueues) -> None:
-        """Write what was done, and what it says of the endpoints; give back what is not to be done."""
+        """Stores the outcomes of attempts and the health of endpoints; releases dropped deliveries."""
         if queues.to_release:
             await self.release(queues)
-        done = list(queues.outcomes)
-        if done:
-            held = await self._run_in_thread(self._complete, done)
-            queues.mark_completed(done)
-            for it in done:
-                if it.attempt.delivery[:2] not in held:
-                    log.warning("another worker has the delivery", id=str(it.attempt.delivery.id))
+        outcomes = list(queues.outcomes)
+        if outcomes:
+            completed = await self._run_in_thread(self._complete, outcomes)
+            queues.mark_completed(outcomes)
+            for outcome in outcomes:
+                delivery = outcome.attempt.delivery
+                if delivery.key not in completed:
+                    log.warning("delivery_lease_lost", id=str(delivery.id))
 
     async def release(self, queues: EndpointQueues) -> None:
-        """Let others have what was handed out and not begun."""
-        unwanted = list(queues.to_release)
-        await self._run_in_thread(self._release, unwanted)
-        queues.mark_released(unwanted)
+        """Releases the leases of deliveries that were not started; other workers may take them."""
+        deliveries = list(queues.to_release)
+        await self._run_in_thread(self._release, deliveries)
+        queues.mark_released(deliveries)
 
     async def _run_in_thread(self, query: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, query, *args)
@@ -104,23 +113,24 @@ class LeaseManager:
                 return None
             leased = leases.acquire(connection, self._worker_id, now, capacity)
             endpoints_by_queue = endpoints.find_many(
-                connection, {(it.workspace, it.queue) for it in leased}
+                connection, {delivery.queue_key for delivery in leased}
             )
         return AcquiredBatch(leased, endpoints_by_queue, now + LEASE_DURATION) if leased else None
 
-    def _complete(self, outcomes: Sequence[AttemptOutcome]) -> set[tuple[int, object]]:
+    def _complete(self, outcomes: Sequence[AttemptOutcome]) -> set[DeliveryKey]:
+        """Stores the outcomes; returns the deliveries whose lease was still valid."""
         with self._store.connection() as connection, connection.transaction():
-            completed = leases.complete(connection, [it.attempt for it in outcomes])
+            completed = leases.complete(connection, [outcome.attempt for outcome in outcomes])
             now = self._now()
             for key, endpoint_outcomes in sorted(_by_endpoint(outcomes).items()):
-                if any(it.endpoint_health for it in endpoint_outcomes):
+                if any(o.endpoint_health is EndpointHealth.HEALTHY for o in endpoint_outcomes):
                     endpoints.record_success(connection, key)
                 else:
                     endpoints.record_failures(connection, key, len(endpoint_outcomes), now)
-                if any(it.endpoint_gone for it in endpoint_outcomes):
-                    reason = "it answered 410: it is gone, and asks to be sent nothing"
+                if any(outcome.endpoint_gone for outcome in endpoint_outcomes):
+                    reason = "the endpoint answered 410 Gone"
                     endpoints.disable(connection, key, reason, now)
-        return set(completed)
+        return completed
 
     def _release(self, deliveries: Sequence[LeasedDelivery]) -> None:
         with self._store.connection() as connection:
@@ -129,7 +139,7 @@ class LeaseManager:
 
 def _by_endpoint(outcomes: Sequence[AttemptOutcome]) -> Mapping[QueueKey, Sequence[AttemptOutcome]]:
     by_endpoint: dict[QueueKey, list[AttemptOutcome]] = defaultdict(list)
-    for it in outcomes:
-        if it.endpoint_health is not None:
-            by_endpoint[it.attempt.delivery.workspace, it.attempt.delivery.queue].append(it)
+    for outcome in outcomes:
+        if outcome.endpoint_health is not EndpointHealth.NOT_AFFECTED:
+            by_endpoint[outcome.attempt.delivery.queue_key].append(outcome)
     return by_endpoint

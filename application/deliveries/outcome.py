@@ -1,8 +1,9 @@
-"""What an attempt comes to: done, tried again at a time, or given up, with the reason."""
+"""Outcome of a delivery attempt: delivered, scheduled for a retry, or given up."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from application.deliveries.webhooks import WebhookResponse
@@ -13,24 +14,38 @@ from domain.delivery.retry_policy import backoff, next_attempt
 STATUS_GONE = 410
 
 
+class EndpointHealth(Enum):
+    """What an attempt shows about its endpoint."""
+
+    HEALTHY = "healthy"
+    """It acknowledged the delivery."""
+
+    FAILING = "failing"
+    """It did not answer, or refused the delivery."""
+
+    NOT_AFFECTED = "not_affected"
+    """Nothing: the attempt did not reach it, or failed for a reason of ours."""
+
+
 class AttemptOutcome(NamedTuple):
-    """An attempt, and what it says of the endpoint."""
+    """An attempt, as it is stored, and what it shows about the endpoint."""
 
     attempt: Attempt
-    endpoint_health: bool | None = None
-    """Whether the endpoint took it; None: that is not for it to answer for."""
-
+    endpoint_health: EndpointHealth = EndpointHealth.NOT_AFFECTED
     endpoint_gone: bool = False
+    """Whether it answered 410 Gone, which disables it."""
 
 
 def from_response(
     delivery: LeasedDelivery, response: WebhookResponse, now: datetime
 ) -> AttemptOutcome:
-    """Return what a receiver's reply comes to; ``now`` is when it came."""
+    """Returns the outcome of a webhook; ``now`` is when the response was complete."""
     began = now - timedelta(seconds=response.seconds)
     if response.is_success:
+        health = EndpointHealth.HEALTHY
         attempt = Attempt(delivery, "delivered", delivery.step, None, None, began, response.seconds)
     else:
+        health = EndpointHealth.FAILING
         error = response.error or f"answered {response.status}"
         attempt = _retry_or_give_up(
             delivery, error, began, now, response.seconds, response.retry_after
@@ -38,16 +53,16 @@ def from_response(
     attempt = attempt._replace(
         status=response.status, error=response.error, reply=response.body or None
     )
-    return AttemptOutcome(attempt, response.is_success, response.status == STATUS_GONE)
+    return AttemptOutcome(attempt, health, response.status == STATUS_GONE)
 
 
 def from_receipt(delivery: LeasedDelivery, receipt: Receipt, now: datetime) -> AttemptOutcome:
-    """Return what became of a command that was recorded."""
+    """Returns the outcome of a ledger command."""
     error = None
     if receipt.suppressed:
-        error = "nothing is recorded about this person, for they are suppressed"
+        error = "the profile is suppressed; nothing is recorded"
     elif receipt.rejected:
-        error = "the ledger refused it: see what was rejected"
+        error = "rejected by the ledger; see /v1/rejected"
     return (
         permanent_failure(delivery, error, now)
         if error
@@ -56,14 +71,14 @@ def from_receipt(delivery: LeasedDelivery, receipt: Receipt, now: datetime) -> A
 
 
 def permanent_failure(delivery: LeasedDelivery, error: str, now: datetime) -> AttemptOutcome:
-    """Return the end of a delivery that would fail again."""
+    """Returns the outcome of a delivery that would fail again: it is given up."""
     return AttemptOutcome(
         Attempt(delivery, "failed", delivery.step, None, error, now, 0, error=error)
     )
 
 
 def retryable_failure(delivery: LeasedDelivery, error: str, now: datetime) -> AttemptOutcome:
-    """Return what a delivery comes to that failed for a reason of our own."""
+    """Returns the outcome of a delivery that failed for a reason of ours: it is retried."""
     return AttemptOutcome(
         _retry_or_give_up(delivery, error, now, now, 0, None)._replace(error=error)
     )

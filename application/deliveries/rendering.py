@@ -1,4 +1,4 @@
-"""What an action asks for, and what is made of it with the context filled in."""
+"""Renders a delivery's action: a webhook request or a ledger command."""
 
 from __future__ import annotations
 
@@ -11,41 +11,44 @@ from application.deliveries.templates import TemplateFailed, TemplateRenderer
 from application.ledger.tables.leases import LeasedDelivery
 
 MAX_BODY_BYTES = 262_144
-"""Bytes of a webhook's body."""
+"""Maximum size of a webhook's body, in bytes."""
 
 
 class WebhookTemplate(msgspec.Struct):
-    """A request to an endpoint."""
+    """Action `webhook`: a request to an endpoint."""
 
     endpoint: str
     body: Raw = Raw(b"")
-    """A text is one template; JSON has templates in its texts.  Left out: what set it off, as JSON."""
+    """JSON.  A string is one template; other JSON may have templates in its strings.
+
+    Without it, the body is the trigger's context as JSON.
+    """
 
     headers: dict[str, str] = {}
 
 
 class SendEventTemplate(msgspec.Struct):
-    """An event of the same person."""
+    """Action `send_event`: an event of the same profile."""
 
     name: str
     properties: Raw = Raw(b"{}")
 
 
 class SetAttributeTemplate(msgspec.Struct):
-    """A word on the person."""
+    """Action `set_attribute`: an attribute of the profile."""
 
     name: str
     value: Raw
 
 
 class TagTemplate(msgspec.Struct):
-    """A tag of the person's."""
+    """Actions `add_tag` and `remove_tag`: a tag of the profile."""
 
     tag: str
 
 
 class ActionTemplate(msgspec.Struct):
-    """One of these."""
+    """An action: exactly one of the fields is set."""
 
     webhook: WebhookTemplate | UnsetType = UNSET
     send_event: SendEventTemplate | UnsetType = UNSET
@@ -55,25 +58,25 @@ class ActionTemplate(msgspec.Struct):
 
 
 class WebhookRequest(NamedTuple):
-    """What is sent to an endpoint."""
+    """A rendered webhook."""
 
     body: bytes
     headers: dict[str, str]
 
 
 class LedgerCommand(NamedTuple):
-    """What is recorded of the person."""
+    """A rendered message about the profile, to be recorded in the ledger."""
 
     kind: str
     """``track`` or ``identify``."""
 
     name: str
     document: bytes
-    """JSON: properties, or traits."""
+    """JSON: the properties of a `track`, or the traits of an `identify`."""
 
 
 class InvalidAction(TemplateFailed):
-    """An action cannot be read: it would fail again."""
+    """An action is not valid: it would fail again."""
 
     code = "invalid_action"
 
@@ -86,18 +89,18 @@ _decode_context = msgspec.json.Decoder(dict[str, Raw]).decode
 def render_action(
     delivery: LeasedDelivery, templates: TemplateRenderer
 ) -> WebhookRequest | LedgerCommand:
-    """Return what is to be sent, or recorded.  Raises TemplateFailed, Invalid among them."""
+    """Returns the rendered action.  Raises TemplateFailed, or its subclass InvalidAction."""
     try:
         action = _decode_action(delivery.action)
         if action.webhook is not UNSET:
             return _webhook_request(delivery, action.webhook, templates)
         return _ledger_command(delivery, action, templates)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise InvalidAction(f"the action cannot be read: {error}") from None
+        raise InvalidAction(f"the action is not valid: {error}") from None
 
 
 def rule_depth(delivery: LeasedDelivery) -> int:
-    """Return how many rules, one after the other, led to this."""
+    """Returns how many rules, each triggered by the one before, led to this delivery."""
     try:
         depth = msgspec.json.decode(delivery.context, type=_RuleDepth).depth
     except msgspec.DecodeError:
@@ -122,17 +125,17 @@ def _webhook_request(
     texts = dict(rendered)
     body = texts.pop("").encode() if "" in texts else document or _default_body(delivery)
     if len(body) > MAX_BODY_BYTES:
-        raise InvalidAction(
-            f"a body has at most {MAX_BODY_BYTES:,} bytes, and this one {len(body):,}"
-        )
+        raise InvalidAction(f"the body has {len(body):,} bytes; the maximum is {MAX_BODY_BYTES:,}")
     for name, value in texts.items():
         if not (_is_token(name) and value.isascii() and value.isprintable()):
-            raise InvalidAction(f"the header {name[:100]!r}, or its value, can be no header's")
+            raise InvalidAction(
+                f"invalid header {name[:100]!r}: names are ASCII letters, digits, - and _, values printable ASCII"
+            )
     return WebhookRequest(body, texts)
 
 
 def _default_body(delivery: LeasedDelivery) -> bytes:
-    """Return the body of a webhook that has none of its own: what set it off, as it came."""
+    """Returns the body of a webhook without a body template: the trigger's context."""
     data = {
         name: value for name, value in _decode_context(delivery.context).items() if name != "depth"
     }
@@ -166,7 +169,7 @@ def _ledger_command(
             texts, _ = templates.render({"tag": tag.tag}, b"", context)
             return LedgerCommand("track", name, msgspec.json.encode(texts))
     raise InvalidAction(
-        "the action has none of webhook, send_event, set_attribute, add_tag, remove_tag"
+        "the action needs one of webhook, send_event, set_attribute, add_tag, remove_tag"
     )
 
 

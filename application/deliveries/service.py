@@ -1,4 +1,4 @@
-"""All that goes out, in one hand: the endpoints, what was sent to them, and the worker that sends it."""
+"""Facade of outbound deliveries: endpoints, subscriptions, deliveries and their worker."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from domain.core.errors import Conflict, NotFound
 
 
 class DeliveryService:
-    """What goes out of one Foldline.
+    """Endpoints, subscriptions and deliveries of one Foldline.
 
-    ``key`` is what secrets are kept encrypted with, ``allowed`` are networks that may be sent to though
-    they are not of the public internet.
+    ``key`` encrypts endpoint secrets (32 bytes); ``allowed`` are networks outside the public internet that
+    webhooks may be sent to.
     """
 
     def __init__(
@@ -56,7 +56,10 @@ class DeliveryService:
         before: tuple[datetime, UUID] | None = None,
         limit: int,
     ) -> tuple[Sequence[DeliveryRow], Mapping[UUID, Sequence[AttemptRow]]]:
-        """Return deliveries, the newest first, and the attempts of each."""
+        """Returns deliveries, the newest first, and the attempts of each by its id.
+
+        ``before`` is the last row of the page before: its creation time and id.
+        """
         with self._store.connection() as connection:
             rows = deliveries.list_deliveries(
                 connection,
@@ -67,24 +70,24 @@ class DeliveryService:
                 before=before,
                 limit=limit,
             )
-            ids = [it.id for it in rows]
+            ids = [row.id for row in rows]
             return rows, deliveries.attempts_by_delivery(connection, workspace, ids)
 
     def get(self, workspace: int, id_: UUID) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
-        """Return one delivery, and its attempts.  Raises NotFound."""
+        """Returns one delivery and its attempts.  Raises NotFound."""
         with self._store.connection() as connection:
             row = deliveries.get_delivery(connection, workspace, id_)
             if row is None:
-                raise NotFound("there is no such delivery in this workspace", id=str(id_))
+                raise NotFound("this delivery does not exist in the workspace", id=str(id_))
             return row, deliveries.attempts_by_delivery(connection, workspace, [id_])[id_]
 
     def replay(self, workspace: int, id_: UUID) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
-        """Do a delivery once more, under the same id, beginning now.  Raises NotFound, Conflict."""
+        """Redelivers: the same delivery, under the same id, is due now.  Raises NotFound, Conflict."""
         self.get(workspace, id_)
         with self._store.connection() as connection:
             if not deliveries.redeliver(connection, workspace, id_, self._now()):
                 raise Conflict(
-                    "it is being sent at this moment, or was erased with whom it was about",
+                    "the delivery is in progress, or its profile was erased",
                     id=str(id_),
                 )
         return self.get(workspace, id_)

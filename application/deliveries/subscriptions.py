@@ -1,8 +1,8 @@
-"""Outbound streams: what is recorded goes on to an endpoint, each event once per stream.
+"""Subscriptions: deliver recorded events to an endpoint, each once per subscription.
 
-A stream reads the ledger in order from a position of its own, and takes its deliveries in with the move of
-that position.  No rebuild moves it.  In which order deliveries arrive at the endpoint is not promised: each
-is tried again on its own.
+A subscription reads the ledger in order from its own position.  It enqueues deliveries and advances its
+position in one transaction; a rebuild does not move it.  The order of arrival at the endpoint is not
+promised: each delivery is retried on its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from threading import Event as Stop
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from msgspec import Raw
 
 from application.deliveries.endpoints import ID_PATTERN, EndpointService
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables import subscriptions as kept
+from application.ledger.tables import subscriptions as subscription_table
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from application.ledger.tables.subscriptions import SubscriptionRow
 from domain.core.errors import Conflict, FoldlineError, InvalidRequest, LedgerGap, NotFound
@@ -34,13 +34,16 @@ from domain.events.payload import ParsedMessage
 from domain.events.recorded import RecordedEvent
 
 BATCH_SIZE = 500
+"""Events that one subscription reads in one transaction."""
+
 BUSY_POLL_SECONDS, IDLE_POLL_SECONDS, RETRY_SECONDS = 0.025, 0.1, 1.0
+"""Pause after events were found, after none were found, and after an error."""
 
 log = structlog.get_logger(__name__)
 
 
 class SubscriptionService:
-    """Decides about outbound streams, and follows the ledger for them."""
+    """Commands and queries about subscriptions, and the follower that enqueues their deliveries."""
 
     def __init__(
         self,
@@ -53,65 +56,76 @@ class SubscriptionService:
     def create(
         self, workspace: int, id_: str | None, definition: SubscriptionDefinition, after: int | None
     ) -> SubscriptionRow:
-        """Add a stream of what follows a position, the last one unless said.
+        """Creates a subscription to the events after a position, by default the ledger head.
 
-        Raises InvalidRequest, Conflict.
+        Without ``id_`` a random one is used.  Raises InvalidRequest, Conflict.
         """
         id_ = secrets.token_hex(8) if id_ is None else id_
         if not ID_PATTERN.fullmatch(id_):
             raise InvalidRequest(
-                f"{id_!r} is no stream id; write 1 to 64 of a-z, 0-9, - and _, such as warehouse"
+                f"{id_!r} is not a subscription id; use 1 to 64 of a-z, 0-9, - and _, such as warehouse"
             )
         self._require_endpoint(workspace, definition)
         with self._store.connection() as connection:
             encoded = event_filter.encode_subscription(definition)
-            if not kept.insert(connection, workspace, id_, encoded, after, self._now()):
-                raise Conflict(f"there is a stream {id_!r} already", stream=id_)
+            if not subscription_table.insert(
+                connection, workspace, id_, encoded, after, self._now()
+            ):
+                raise Conflict(
+                    f"subscription {id_!r} already exists; choose another id", stream=id_
+                )
         return self.get(workspace, id_)
 
     def update(
         self, workspace: int, id_: str, definition: SubscriptionDefinition
     ) -> SubscriptionRow:
-        """Let it send other things from where it is.  Raises InvalidRequest, NotFound."""
+        """Replaces the definition; the position stays.  Raises InvalidRequest, NotFound."""
         self.get(workspace, id_)
         self._require_endpoint(workspace, definition)
         with self._store.connection() as connection:
-            kept.update(connection, workspace, id_, event_filter.encode_subscription(definition))
+            encoded = event_filter.encode_subscription(definition)
+            subscription_table.update(connection, workspace, id_, encoded)
         return self.get(workspace, id_)
 
     def delete(self, workspace: int, id_: str) -> None:
-        """Remove it; what it has taken in is sent all the same.  Raises NotFound."""
+        """Deletes a subscription; deliveries that it enqueued are still sent.  Raises NotFound."""
         with self._store.connection() as connection:
-            if not kept.delete(connection, workspace, id_):
-                raise NotFound(f"there is no stream {id_!r}", stream=id_)
+            if not subscription_table.delete(connection, workspace, id_):
+                raise _not_found(id_)
 
     def get(self, workspace: int, id_: str) -> SubscriptionRow:
-        """Return one.  Raises NotFound."""
+        """Returns a subscription.  Raises NotFound."""
         with self._store.connection() as connection:
-            found = kept.find(connection, workspace, id_)
-        if found is None:
-            raise NotFound(f"there is no stream {id_!r}", stream=id_)
-        return found
+            row = subscription_table.find(connection, workspace, id_)
+        if row is None:
+            raise _not_found(id_)
+        return row
 
     def list(self, workspace: int, after: str, limit: int) -> Sequence[SubscriptionRow]:
-        """Return a workspace's streams, by id."""
+        """Returns subscriptions by id; ``after`` is the last id of the page before."""
         with self._store.connection() as connection:
-            return kept.list_subscriptions(connection, workspace, after, limit)
+            return subscription_table.list_subscriptions(connection, workspace, after, limit)
 
     def enqueue_new_events(self) -> bool:
-        """Take what is new into every stream, a batch each; say whether there was anything."""
+        """Enqueues one batch of new events for every subscription; returns whether there were any."""
         with self._store.connection() as connection:
-            moved = [self._try_enqueue_batch(connection, *it) for it in kept.lagging(connection)]
-        return any(moved)
+            advanced = [
+                self._try_enqueue_batch(connection, workspace, id_)
+                for workspace, id_ in subscription_table.lagging(connection)
+            ]
+        return any(advanced)
 
-    def run(self, stop: Stop) -> None:
-        """Follow the ledger until told to stop."""
+    def run(self, stop: Event) -> None:
+        """Follows the ledger until ``stop`` is set."""
         while not stop.is_set():
             pause = IDLE_POLL_SECONDS
             try:
                 pause = BUSY_POLL_SECONDS if self.enqueue_new_events() else IDLE_POLL_SECONDS
-            except (psycopg.Error, FoldlineError) as error:  # nothing is lost: positions stay
-                log.warning("outbound streams wait", error=str(error))
+            except (
+                psycopg.Error,
+                FoldlineError,
+            ) as error:  # nothing is lost: the positions did not move
+                log.warning("subscriptions_database_unavailable", error=str(error))
                 pause = RETRY_SECONDS
             stop.wait(pause)
 
@@ -119,38 +133,40 @@ class SubscriptionService:
         try:
             self._endpoints.get(workspace, definition.endpoint)
         except NotFound as error:
-            raise InvalidRequest(f"{error}; make it first", endpoint=definition.endpoint) from None
+            raise InvalidRequest(
+                f"{error}; create it first", endpoint=definition.endpoint
+            ) from None
 
     def _try_enqueue_batch(
         self, connection: psycopg.Connection[Any], workspace: int, id_: str
     ) -> bool:
-        """Take a batch into one stream.  What is wrong with it holds up no other."""
+        """Enqueues one batch of one subscription.  A gap in its ledger stops no other subscription."""
         try:
             return self._enqueue_batch(connection, workspace, id_)
         except LedgerGap as error:
-            log.error("an outbound stream stands still", stream=id_, error=str(error))  # noqa: TRY400
+            log.error("subscription_stalled", subscription=id_, error=str(error))  # noqa: TRY400
             return False
 
     def _enqueue_batch(self, connection: psycopg.Connection[Any], workspace: int, id_: str) -> bool:
         with connection.transaction():
-            subscription = kept.lock_subscription(connection, workspace, id_)
+            subscription = subscription_table.lock_subscription(connection, workspace, id_)
             if (
                 subscription is None
                 or (definition := event_filter.decode_subscription(subscription.definition)).paused
             ):
                 return False
-            events = kept.next_events(connection, subscription, BATCH_SIZE)
+            events = subscription_table.next_events(connection, subscription, BATCH_SIZE)
             if not events:
                 return False
-            for expected, it in enumerate(events, subscription.position + 1):
-                if it.position != expected:
+            for expected, recorded in enumerate(events, subscription.position + 1):
+                if recorded.position != expected:
                     raise LedgerGap(
                         f"position {expected} is missing from workspace {workspace}",
                         workspace=workspace,
                         expected=expected,
                     )
             enqueue(connection, workspace, list(self._deliveries(subscription, definition, events)))
-            kept.advance(connection, subscription, events[-1].position)
+            subscription_table.advance(connection, subscription, events[-1].position)
         return True
 
     def _deliveries(
@@ -159,26 +175,30 @@ class SubscriptionService:
         definition: SubscriptionDefinition,
         events: Sequence[RecordedEvent],
     ) -> Iterator[NewDelivery]:
-        match_event, now = (
-            _compiled_filter(subscription.id, subscription.definition).select,
-            self._now(),
-        )
+        select = _compiled_filter(subscription.id, subscription.definition).select
+        now = self._now()
         action = msgspec.json.encode({"webhook": {"endpoint": definition.endpoint}})
-        for it in events:
-            event = it.event
-            document = match_event(event) if isinstance(event, MessageEvent) else None
+        for recorded in events:
+            event = recorded.event
+            document = select(event) if isinstance(event, MessageEvent) else None
             if document is not None:
                 assert isinstance(event, MessageEvent)
                 yield NewDelivery(
-                    id=_delivery_id(subscription, it.position),
+                    id=_delivery_id(subscription, recorded.position),
                     rule=f"stream:{subscription.id}",
                     version=subscription.version,
-                    cause=f"position {it.position}",
-                    profile_stream=None if isinstance(event, SystemEventOccurred) else it.stream,
+                    cause=f"position {recorded.position}",
+                    profile_stream=(
+                        None if isinstance(event, SystemEventOccurred) else recorded.stream
+                    ),
                     action=action,
-                    context=msgspec.json.encode({"event": _event_json(it, event, document)}),
+                    context=msgspec.json.encode({"event": _event_json(recorded, event, document)}),
                     due_at=now,
                 )
+
+
+def _not_found(id_: str) -> NotFound:
+    return NotFound(f"subscription {id_!r} does not exist", stream=id_)
 
 
 @lru_cache(maxsize=256)
@@ -187,7 +207,11 @@ def _compiled_filter(subscription: str, definition: bytes) -> EventFilter:
 
 
 def _delivery_id(subscription: SubscriptionRow, position: int) -> UUID:
-    """Return the delivery's id; that a stream was made anew under the same id makes another of it."""
+    """Returns the delivery's id.
+
+    It includes the time of creation: a subscription that was deleted and created again under the same id
+    sends its events again.
+    """
     facts = (subscription.workspace, subscription.id, subscription.created_at.isoformat(), position)
     text = "\0".join(map(str, facts)).encode()
     return UUID(bytes=blake2b(text, digest_size=16, person=b"stream delivery").digest())
@@ -196,7 +220,7 @@ def _delivery_id(subscription: SubscriptionRow, position: int) -> UUID:
 def _event_json(
     recorded: RecordedEvent, event: MessageEvent, document: ParsedMessage
 ) -> dict[str, Any]:
-    """Return an event as it is sent: as lists show it, and whom it is of."""
+    """Returns an event as lists show it, with the profile's id and the event's identifier."""
     subject = event.subject
     return {
         "id": event.id,

@@ -1,8 +1,8 @@
-"""A process that renders templates and does nothing else: it may be killed at any moment.
+"""Child process that only renders templates; it may be killed at any moment.
 
-The limits of the template language do not cover everything (one line can make a text of any length), so
-memory is limited by the operating system, and whoever asks kills this process when it takes too long.
-It reads jobs from its standard input and writes answers to its standard output, each after its length.
+The limits of the template language do not cover everything (one line can produce a text of any length), so
+the operating system limits memory, and the parent kills this process when it takes too long.  It reads jobs
+from standard input and writes results to standard output as MessagePack, each after its length in 4 bytes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from liquid.extra.filters import JSON
 from application.deliveries.templates import RenderJob, RenderResult
 
 MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
-"""Bytes of address space."""
+"""Maximum address space of the process, in bytes."""
+
+_OUT_OF_MEMORY = f"the template needs more than {MEMORY_LIMIT_BYTES // 1024**2} MiB of memory"
 
 MAX_JOB_SECONDS = 5.0
-"""After so long on one job the process ends by itself: who asked for it is gone."""
+"""The process ends itself when one job takes longer: its parent is gone."""
 
 _TAGS = (
     *("#", "assign", "break", "capture", "case", "comment", "continue", "cycle", "decrement"),
     *("echo", "for", "if", "increment", "liquid", "unless"),
-    *("content", "illegal", "output"),  # what the library makes of text, of {{ }}, and of the rest
+    *("content", "illegal", "output"),  # the library's own tags for text, {{ }} and errors
 )
 _FILTERS = (
     *("abs", "append", "at_least", "at_most", "base64_decode", "base64_encode"),
@@ -47,25 +49,27 @@ _FILTERS = (
     *("times", "truncate", "truncatewords", "uniq", "upcase", "url_decode", "url_encode", "where"),
 )
 _MAX_RANGE_SIZE = 1_000
+"""Maximum length of a range such as ``(1..10)``."""
+
 _ONE_EXPRESSION = re.compile(r"\s*\{\{((?!\}\}|\{\{).)*\}\}\s*", re.DOTALL)
 
 
 def _json_fallback(value: Any) -> Any:
-    """Return what JSON can say of a value of the template language."""
+    """Returns a JSON value for a value of the template language that JSON does not have."""
     if is_undefined(value):
         return None
     return list(value) if isinstance(value, range) else str(value)
 
 
 class LimitedEnvironment(Environment):
-    """The template language, as far as it is let in."""
+    """Liquid, reduced to the tags and filters listed here."""
 
     loop_iteration_limit = 10_000
     local_namespace_limit = 1_000_000
     output_stream_limit = 262_144
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Leave out what is not on the lists."""
+        """Removes tags and filters that are not listed."""
         super().setup_tags_and_filters(extra=extra)
         self.tags = {name: self.tags[name] for name in _TAGS}
         self.filters = {name: self.filters[name] for name in _FILTERS}
@@ -77,7 +81,7 @@ _parse_template: Callable[[str], BoundTemplate] = lru_cache(maxsize=256)(_enviro
 
 
 def render(job: RenderJob) -> RenderResult:
-    """Do one job.  What the templates or their data do wrong is in the answer."""
+    """Renders one job; errors of the templates or their data are in the result."""
     try:
         if not job.context:
             _validate(msgspec.json.decode(job.document))
@@ -91,7 +95,7 @@ def render(job: RenderJob) -> RenderResult:
     except LiquidError as error:
         return RenderResult(error=str(error).partition("\n")[0])
     except MemoryError:
-        return RenderResult(error="it needs more memory than a template may use")
+        return RenderResult(error=_OUT_OF_MEMORY)
     except (ValueError, TypeError, ArithmeticError, RecursionError, LookupError) as error:
         return RenderResult(error=f"{type(error).__name__}: {error}")
     return RenderResult(texts, document)
@@ -101,49 +105,49 @@ def _validate(value: Any) -> None:
     if isinstance(value, str):
         for name in _parse_template(value).analyze(include_partials=False).filters:
             if name not in _environment.filters:
-                raise LiquidValueError(f"there is no filter {name!r}", token=None)
+                raise LiquidValueError(f"unknown filter {name!r}", token=None)
     elif isinstance(value, (dict, list)):
-        for it in value.values() if isinstance(value, dict) else value:
-            _validate(it)
+        for member in value.values() if isinstance(value, dict) else value:
+            _validate(member)
 
 
 def _render_value(value: Any, context: dict[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {key: _render_value(it, context) for key, it in value.items()}
+        return {key: _render_value(member, context) for key, member in value.items()}
     if isinstance(value, list):
-        return [_render_value(it, context) for it in value]
+        return [_render_value(member, context) for member in value]
     if not isinstance(value, str) or "{" not in value:
         return value
     template = _parse_template(value)
     if not _ONE_EXPRESSION.fullmatch(value):
         return template.render(**context)
-    [node] = [it for it in template.nodes if isinstance(it, OutputNode)]
+    [node] = [node for node in template.nodes if isinstance(node, OutputNode)]
     return node.expression.evaluate(RenderContext(template, globals=context))
 
 
 def _bounded_range(self: RangeLiteral, start: Any, stop: Any) -> range:
-    found = _unbounded_range(self, start, stop)
-    if len(found) > _MAX_RANGE_SIZE:
+    numbers = _unbounded_range(self, start, stop)
+    if len(numbers) > _MAX_RANGE_SIZE:
         raise LiquidValueError(f"a range has at most {_MAX_RANGE_SIZE} numbers", token=None)
-    return found
+    return numbers
 
 
-_unbounded_range = RangeLiteral._make_range  # noqa: SLF001 - the one place where a range is made
+_unbounded_range = RangeLiteral._make_range  # noqa: SLF001 - the only place that creates ranges
 
 
 def main() -> None:
-    """Do jobs until there are no more."""
+    """Renders jobs until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    setattr(RangeLiteral, "_make_range", _bounded_range)  # noqa: B010 - a method of the library's
+    setattr(RangeLiteral, "_make_range", _bounded_range)  # noqa: B010 - a method of the library
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     decode, encode = msgspec.msgpack.Decoder(RenderJob).decode, msgspec.msgpack.Encoder().encode
     while len(size := source.read(4)) == 4:
         job = decode(source.read(int.from_bytes(size)))
         signal.setitimer(signal.ITIMER_REAL, MAX_JOB_SECONDS)
-        answer = encode(render(job))
+        result = encode(render(job))
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sink.write(len(answer).to_bytes(4) + answer)
+        sink.write(len(result).to_bytes(4) + result)
         sink.flush()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""Looks at the templates of a rule before it is decided on."""
+"""Validates the templates of a rule before the rule is recorded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from domain.rules.actions import encode_action
 from domain.rules.rule import RuleVersion, decode_definition
 
 _TIMEOUT_SECONDS = 5.0
-"""How long it may take to read the templates of one action: nobody waits but who wrote them."""
+"""Time limit to parse one action's templates; generous, as only the author of the rule waits."""
 
 
 def validate_templates(definition: RuleVersion) -> None:
-    """Raise InvalidRequest, with the place of the action, for a template that nobody could fill."""
+    """Raises InvalidRequest, with a JSON pointer to the action, for an invalid template."""
     plan = decode_definition(definition.plan)
     branches = {"/actions": plan.immediate, "/wait/then": plan.then, "/wait/else": plan.else_}
     with closing(TemplateRenderer(_TIMEOUT_SECONDS)) as templates:
@@ -24,5 +24,5 @@ def validate_templates(definition: RuleVersion) -> None:
                     templates.validate(encode_action(action))
                 except TemplateFailed as error:
                     raise InvalidRequest(
-                        f"a template cannot be filled: {error}", path=f"{pointer}/{index}"
+                        f"the template is not valid: {error}", path=f"{pointer}/{index}"
                     ) from None

@@ -1,4 +1,4 @@
-"""Renders templates in a process of their own, which is killed when one takes too long or too much."""
+"""Renders templates in a child process, which is killed if one takes too long."""
 
 from __future__ import annotations
 
@@ -17,33 +17,39 @@ import msgspec
 from domain.core.errors import FoldlineError
 
 MAX_TEMPLATE_BYTES = 10_240
-"""Bytes of the templates of one action."""
+"""Maximum size of all templates of one action, in bytes."""
 
 RENDER_TIMEOUT_SECONDS = 0.5
-"""How long they may take together."""
+"""Time limit to render all templates of one action."""
 
 START_TIMEOUT_SECONDS = 20.0
-"""How long the process may take to start; it is not counted against a template."""
+"""Time limit for the start of the process; not counted against a template."""
 
 MAX_KILLS = 3
-"""After so many the same template is refused until the service is started anew: each costs its time again."""
+"""Timeouts after which a template is refused until the service restarts.
+
+Each further one would cost its time again.
+"""
 
 
 class RenderJob(msgspec.Struct, array_like=True):
-    """Templates to render over one context."""
+    """Templates to render with one context."""
 
     context: bytes
-    """JSON: an object.  Empty: nothing is filled in, it is only seen whether the document's templates can be."""
+    """JSON object.  Empty: the document's templates are only validated."""
 
     texts: dict[str, str]
-    """Templates that give a text, each with a name."""
+    """Templates that render to a string, by name."""
 
     document: bytes = b""
-    """JSON in which any text may be a template; one that is a single ``{{ … }}`` gives its value, type and all."""
+    """JSON in which any string may be a template.
+
+    A string that is a single ``{{ … }}`` renders to its value, with its type.
+    """
 
 
 class RenderResult(msgspec.Struct, array_like=True):
-    """What became of a job."""
+    """The rendered templates, or the error."""
 
     texts: dict[str, str] = {}
     document: bytes = b""
@@ -51,19 +57,19 @@ class RenderResult(msgspec.Struct, array_like=True):
 
 
 class TemplateFailed(FoldlineError):
-    """A template, or what it is to be filled with, is wrong: it would fail again."""
+    """A template or its data is not valid: it would fail again."""
 
     code = "template_failed"
 
 
 class TemplateTooSlow(TemplateFailed):
-    """A template took too long; on a machine less busy it may not."""
+    """A template took too long; on a less busy machine it may not."""
 
     code = "template_too_slow"
 
 
 class TemplateRenderer:
-    """Renders for any thread, one job at a time."""
+    """Renders templates for any thread, one job at a time."""
 
     def __init__(self, timeout_seconds: float = RENDER_TIMEOUT_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
@@ -74,49 +80,51 @@ class TemplateRenderer:
     def render(
         self, texts: Mapping[str, str], document: bytes, context: bytes
     ) -> tuple[Mapping[str, str], bytes]:
-        """Return texts and a JSON document with their templates filled.
+        """Renders named strings and a JSON document.
 
         Raises TemplateFailed, TemplateTooSlow.
         """
         if not (
             has_placeholders(document)
-            or any(has_placeholders(it.encode()) for it in texts.values())
+            or any(has_placeholders(text.encode()) for text in texts.values())
         ):
             return texts, document
-        whole = document + "\0".join(texts.values()).encode("utf-8", "surrogatepass")
-        _check_length(whole)
-        name = blake2b(whole, digest_size=16).digest()
+        templates = document + "\0".join(texts.values()).encode("utf-8", "surrogatepass")
+        _check_length(templates)
+        digest = blake2b(templates, digest_size=16).digest()
         with self._lock:
-            if self._kills[name] >= MAX_KILLS:
-                raise TemplateFailed(f"it took too long {MAX_KILLS} times; make it do less")
-            answer = self._run_job(RenderJob(context, dict(texts), document))
-            if answer is None:
-                self._kills[name] += 1
-                raise TemplateTooSlow(f"it takes longer than {self._timeout_seconds:g} seconds")
-        if answer.error is not None:
-            raise TemplateFailed(answer.error)
-        return answer.texts, answer.document
+            if self._kills[digest] >= MAX_KILLS:
+                raise TemplateFailed(f"the template took too long {MAX_KILLS} times; simplify it")
+            result = self._run_job(RenderJob(context, dict(texts), document))
+            if result is None:
+                self._kills[digest] += 1
+                raise TemplateTooSlow(
+                    f"the template takes longer than {self._timeout_seconds:g} seconds"
+                )
+        if result.error is not None:
+            raise TemplateFailed(result.error)
+        return result.texts, result.document
 
     def validate(self, document: bytes) -> None:
-        """Raise TemplateFailed unless all texts of a JSON document can be templates."""
+        """Raises TemplateFailed unless every string of a JSON document is a valid template."""
         if has_placeholders(document):
             _check_length(document)
             with self._lock:
-                answer = self._run_job(RenderJob(b"", {}, document))
-            if answer is None:
+                result = self._run_job(RenderJob(b"", {}, document))
+            if result is None:
                 raise TemplateTooSlow(
-                    f"it takes longer than {self._timeout_seconds:g} seconds to read"
+                    f"the template takes longer than {self._timeout_seconds:g} seconds to parse"
                 )
-            if answer.error is not None:
-                raise TemplateFailed(answer.error)
+            if result.error is not None:
+                raise TemplateFailed(result.error)
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         with self._lock:
             self._kill()
 
     def _run_job(self, job: RenderJob) -> RenderResult | None:
-        """Return the answer; None if it did not come in time, and the process is dead."""
+        """Returns the result; None if the process ended or was killed because it took too long."""
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = self._start_process()
@@ -145,10 +153,10 @@ class TemplateRenderer:
             env={},
         )
         self._process = process
-        first = msgspec.msgpack.encode(RenderJob(b"{}", {}))
+        empty_job = msgspec.msgpack.encode(RenderJob(b"{}", {}))
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(len(first).to_bytes(4) + first)
+        process.stdin.write(len(empty_job).to_bytes(4) + empty_job)
         size = _read_exactly(process.stdout, 4, monotonic() + START_TIMEOUT_SECONDS)
         _read_exactly(process.stdout, int.from_bytes(size), monotonic() + START_TIMEOUT_SECONDS)
         return process
@@ -162,13 +170,15 @@ class TemplateRenderer:
 
 
 def has_placeholders(text: bytes) -> bool:
-    """Say whether a text has anything to fill in."""
+    """Returns whether a text contains template syntax."""
     return b"{{" in text or b"{%" in text
 
 
 def _check_length(templates: bytes) -> None:
     if len(templates) > MAX_TEMPLATE_BYTES:
-        raise TemplateFailed(f"templates have at most {MAX_TEMPLATE_BYTES:,} bytes together")
+        raise TemplateFailed(
+            f"the templates of one action have at most {MAX_TEMPLATE_BYTES:,} bytes together"
+        )
 
 
 def _read_exactly(stream: IO[Any], size: int, deadline: float) -> bytes:
@@ -177,8 +187,8 @@ def _read_exactly(stream: IO[Any], size: int, deadline: float) -> bytes:
         ready, _, _ = select.select([stream], [], [], max(0.0, deadline - monotonic()))
         if not ready:
             raise TimeoutError
-        part = stream.read(size - len(received))
-        if not part:
+        chunk = stream.read(size - len(received))
+        if not chunk:
             raise EOFError
-        received += part
+        received += chunk
     return received

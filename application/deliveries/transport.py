@@ -1,4 +1,4 @@
-"""Connections of webhooks: to addresses that were checked, and no more read than is looked at."""
+"""Network connections of webhooks: only to checked addresses, with a bounded response size."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from httpcore2 import (
 from application.deliveries.addresses import AddressGuard, AddressRefused, Target
 
 CONNECT_SECONDS = 3.0
-"""Until the connection is there; and again until TLS is."""
+"""Time limit to connect, and again for the TLS handshake."""
 
 MAX_RESPONSE_BYTES = 65_536
-"""Bytes of a reply, its head included; the connection is no more read from then."""
+"""Maximum size of a response in bytes, headers included; nothing is read after that."""
 
 
 class GuardedBackend(AsyncNetworkBackend):
-    """Opens connections to one target, to addresses that were checked."""
+    """httpcore network backend that connects to one target, at checked addresses only."""
 
     def __init__(self, guard: AddressGuard, target: Target) -> None:
         self._guard, self._target = guard, target
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> AsyncNetworkStream:
-        """Connect to the target; it has to be the one that is asked for."""
+        """Connects to the target.  Raises AddressRefused for any other host or port."""
         if (host, port) != (self._target.host, self._target.port):
-            raise AddressRefused("this is not where the endpoint is")
+            raise AddressRefused(f"{host}:{port} is not the endpoint's address")
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._connect()
@@ -41,30 +41,30 @@ class GuardedBackend(AsyncNetworkBackend):
             raise ConnectTimeout(f"no connection within {CONNECT_SECONDS:g} seconds") from error
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> AsyncNetworkStream:
-        """Refuse: there is nobody to be sent to."""
-        raise AddressRefused("nothing is sent to a socket of this machine")
+        """Raises AddressRefused: local sockets are never allowed."""
+        raise AddressRefused("webhooks cannot be sent to a local socket")
 
     async def _connect(self) -> AsyncNetworkStream:
-        failed: OSError | None = None
+        last_error: OSError | None = None
         for address in await self._guard.resolve_allowed(self._target):
             try:
                 return BoundedStream(*await open_connection(address, self._target.port))
             except OSError as error:
-                failed = error
-        raise ConnectError(str(failed)) from failed
+                last_error = error
+        raise ConnectError(str(last_error)) from last_error
 
 
 async def open_connection(
     address: str, port: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to an address that was checked: the one place where a socket is opened."""
+    """Connects to an address that was checked: the only place that opens a socket."""
     return await asyncio.open_connection(address, port, limit=MAX_RESPONSE_BYTES)
 
 
 class BoundedStream(AsyncNetworkStream):
-    """A connection on which so many bytes are read after each request, and no more.
+    """A connection that reads at most `MAX_RESPONSE_BYTES` after each request.
 
-    Time is limited by whoever sends, over the whole of a request.
+    It ignores httpcore's timeouts: the sender limits the time of a whole request.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,9 +72,9 @@ class BoundedStream(AsyncNetworkStream):
         self._remaining, self._buffered = MAX_RESPONSE_BYTES, b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109, ARG002
-        """Read, up to the bound."""
+        """Reads up to ``max_bytes``.  Raises ReadError once the limit of the response is reached."""
         if not self._remaining:
-            raise ReadError(f"the reply is longer than {MAX_RESPONSE_BYTES:,} bytes")
+            raise ReadError(f"the response is longer than {MAX_RESPONSE_BYTES:,} bytes")
         try:
             data = await self._reader.read(min(max_bytes, self._remaining))
         except OSError as error:
@@ -83,7 +83,10 @@ class BoundedStream(AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109, ARG002
-        """Write once the request is whole, which an empty buffer says: its head and body leave together."""
+        """Buffers the request, and sends it when an empty buffer marks its end.
+
+        So headers and body leave in one packet.
+        """
         self._remaining = MAX_RESPONSE_BYTES
         if buffer:
             self._buffered += buffer
@@ -92,11 +95,11 @@ class BoundedStream(AsyncNetworkStream):
         self._buffered = b""
         try:
             await self._writer.drain()
-        except OSError as error:  # what it answered before it hung up is read all the same
+        except OSError as error:  # a response that was sent before the disconnect is still read
             raise WriteError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Close the connection, whatever the other side makes of it."""
+        """Closes the connection at once, without a TLS shutdown."""
         self._writer.transport.abort()
 
     async def start_tls(
@@ -105,19 +108,21 @@ class BoundedStream(AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109, ARG002
     ) -> AsyncNetworkStream:
-        """Go on in TLS.  The certificate has to be of the name that was asked for."""
+        """Starts TLS.  The certificate has to match ``server_hostname``."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-        except BaseException as error:  # also if it is cancelled: nobody else would close it
+        except BaseException as error:  # also if it is cancelled: nothing else would close it
             await self.aclose()
             if isinstance(error, TimeoutError):
-                raise ConnectTimeout(f"no TLS within {CONNECT_SECONDS:g} seconds") from error
+                raise ConnectTimeout(
+                    f"no TLS handshake within {CONNECT_SECONDS:g} seconds"
+                ) from error
             raise
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Say whether something came that nobody asked for, such as the end of an idle connection."""
+        """Answers `is_readable`: whether unexpected data or the end of the connection arrived."""
         if info == "is_readable":
             return self._reader.at_eof() or bool(getattr(self._reader, "_buffer", b""))
         return None

@@ -1,4 +1,4 @@
-"""One request to an endpoint: signed by Standard Webhooks, limited in time, and what came of it."""
+"""HTTP client of one endpoint: requests signed by Standard Webhooks, limited in time."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ from domain.core.errors import InvalidRequest
 from domain.delivery.retry_policy import parse_retry_after
 
 TOTAL_SECONDS = 15.0
+"""Time limit of one request, from connecting to the end of the response."""
+
 STORED_BODY_BYTES = 1_000
-"""Bytes of a reply that are kept for people to look at."""
+"""Bytes of a response that are stored with the attempt."""
 
 IDLE_SECONDS = 5.0
-"""For how long a connection is kept for the endpoint's next delivery."""
+"""Time for which an idle connection is kept open."""
 
 RESERVED_HEADERS = frozenset(
     (
@@ -43,38 +45,38 @@ RESERVED_HEADERS = frozenset(
         *("webhook-id", "webhook-timestamp", "webhook-signature"),
     )
 )
-"""Headers that nobody else sets."""
+"""Headers that an action cannot set."""
 
 
 @cache
 def _default_tls_context() -> ssl.SSLContext:
-    """Return what certificates are checked by: read once, for it takes a while."""
+    """Returns the system's trusted certificates; loaded once because it is slow."""
     return default_ssl_context()
 
 
 class WebhookResponse(NamedTuple):
-    """What came of one request."""
+    """Result of one request: a response, or the error."""
 
     status: int | None = None
-    """None: no answer came."""
+    """None: no response."""
 
     error: str | None = None
     body: bytes = b""
-    """The first of it, as it came."""
+    """The first `STORED_BODY_BYTES`."""
 
     retry_after: timedelta | None = None
-    """How long the receiver asked to wait until it is tried again."""
+    """The receiver's Retry-After, within bounds."""
 
     seconds: float = 0.0
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver said that it has it.  The status says so, whatever follows it."""
+        """Whether the status is 2xx; what follows the status does not matter."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class EndpointClient:
-    """One endpoint, and connections that no other endpoint uses."""
+    """Sends requests to one endpoint, over connections of its own."""
 
     def __init__(
         self, url: str, concurrency: int, guard: AddressGuard, tls: ssl.SSLContext | None = None
@@ -83,44 +85,42 @@ class EndpointClient:
         self._refusal: str | None = None
         try:
             self._target = guard.check_url(url)
-        except InvalidRequest as error:  # what is allowed has changed since it was saved
+        except InvalidRequest as error:  # the allowed networks have changed since it was saved
             self._refusal = str(error)
             return
-        self._backend, self._tls = (
-            GuardedBackend(guard, self._target),
-            tls or _default_tls_context(),
-        )
+        self._backend = GuardedBackend(guard, self._target)
+        self._tls = tls or _default_tls_context()
         self._idle: list[AsyncHTTPConnection] = []
 
     async def send(
         self, message_id: str, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]
     ) -> WebhookResponse:
-        """Send one body, signed with each of the secrets.  Never fails: the reply says what happened."""
+        """Sends one body, signed with each secret.  Never raises: failures are in the response."""
         if self._refusal is not None:
             return WebhookResponse(error=self._refusal)
         began = monotonic()
         try:
             request = _signed_request(self._target, message_id, body, headers, secrets)
-            reply = await self._exchange(request)
+            response = await self._exchange(request)
         except TimeoutError:
-            reply = WebhookResponse(error=f"no answer within {TOTAL_SECONDS:g} seconds")
+            response = WebhookResponse(error=f"no answer within {TOTAL_SECONDS:g} seconds")
         except (NetworkError, ProtocolError, TimeoutException, OSError, ValueError) as error:
-            reply = WebhookResponse(error=f"{type(error).__name__}: {error}"[:STORED_BODY_BYTES])
-        return reply._replace(seconds=monotonic() - began)
+            response = WebhookResponse(error=f"{type(error).__name__}: {error}"[:STORED_BODY_BYTES])
+        return response._replace(seconds=monotonic() - began)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Closes the idle connections."""
         if self._refusal is None:
             while self._idle:
                 await self._idle.pop().aclose()
 
     async def _connection(self) -> AsyncHTTPConnection:
-        """Return a connection that nobody uses.  A pool would look at all of them each time."""
+        """Returns an idle or new connection.  httpcore's pool would check all of them each time."""
         while self._idle:
-            known = self._idle.pop()
-            if known.is_available() and not known.has_expired():
-                return known
-            await known.aclose()
+            connection = self._idle.pop()
+            if connection.is_available() and not connection.has_expired():
+                return connection
+            await connection.aclose()
         origin = Origin(self._target.scheme.encode(), self._target.host.encode(), self._target.port)
         return AsyncHTTPConnection(
             origin,
@@ -149,10 +149,12 @@ class EndpointClient:
         return WebhookResponse(status, None, body, retry_after)
 
 
-def signature_header(secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> str:
-    """Return the signature header; ``at`` in UTC, for the library reads any other zone wrong."""
+def signature_header(
+    secrets: Sequence[str], message_id: str, signed_at: datetime, body: bytes
+) -> str:
+    """Returns the signature header; ``signed_at`` is in UTC, the library misreads other zones."""
     text = body.decode()
-    return " ".join(Webhook(it).sign(message_id, at, text) for it in secrets)
+    return " ".join(Webhook(secret).sign(message_id, signed_at, text) for secret in secrets)
 
 
 def _signed_request(
@@ -162,7 +164,7 @@ def _signed_request(
     headers: Mapping[str, str],
     secrets: Sequence[str],
 ) -> Request:
-    at = datetime.now(UTC)  # the time of this attempt, by the one clock that the receiver shares
+    sent_at = datetime.now(UTC)  # of this attempt, by the real clock, which the receiver shares
     all_headers = {
         "Host": target.authority,
         "Content-Type": "application/json",
@@ -170,8 +172,8 @@ def _signed_request(
         **{name: value for name, value in headers.items() if name.lower() not in RESERVED_HEADERS},
         "Content-Length": str(len(body)),
         "webhook-id": message_id,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signature_header(secrets, message_id, at, body),
+        "webhook-timestamp": str(int(sent_at.timestamp())),
+        "webhook-signature": signature_header(secrets, message_id, sent_at, body),
     }
     return Request(
         "POST",
@@ -194,10 +196,10 @@ def _retry_after(response: Response) -> timedelta | None:
 
 
 async def _read_body_prefix(response: Response) -> bytes:
-    """Read the reply to its end, or as far as it is read; return what of it is kept."""
-    held = bytearray()
+    """Reads the body to its end or limit; returns the part that is stored."""
+    prefix = bytearray()
     assert isinstance(response.stream, AsyncIterable)
-    with suppress(NetworkError, ProtocolError, TimeoutException):  # its status has been said
+    with suppress(NetworkError, ProtocolError, TimeoutException):  # the status decides
         async for chunk in response.stream:
-            held += chunk[: STORED_BODY_BYTES - len(held)]
-    return bytes(held)
+            prefix += chunk[: STORED_BODY_BYTES - len(prefix)]
+    return bytes(prefix)

@@ -1,8 +1,8 @@
-"""The loop that does what is due: hands deliveries out to itself, does them, writes down what came of it.
+"""The delivery worker: leases due deliveries, executes them and stores their outcomes.
 
-Everything waits on its own: an endpoint that does not answer holds up its own few deliveries, and no
-transaction is open while anything is sent.  What was sent and not yet written down when a worker dies is
-sent again once its lease has lapsed, under the same ``webhook-id``.
+Endpoints are independent: one that does not answer delays only its own few deliveries.  No transaction is
+open while anything is sent.  A delivery that was sent but not completed when a worker dies is sent again
+after its lease expires, under the same ``webhook-id``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
-from threading import Event as Stop
+from threading import Event
 
 import psycopg
 import structlog
@@ -29,17 +29,20 @@ from domain.core.errors import LedgerUnavailable
 log = structlog.get_logger(__name__)
 
 BUSY_POLL_SECONDS, IDLE_POLL_SECONDS = 0.02, 0.1
-"""Between two looks for what is due: while something is, and while nothing is."""
+"""Time between two acquisitions, while deliveries are in flight and while none are."""
 
 RETRY_SECONDS = 1.0
-"""After the database did not answer."""
+"""Pause after the database did not answer."""
 
 SHUTDOWN_GRACE_SECONDS = 3.0
-"""How long what is under way may take once the service stops; it would be sent again, not lost."""
+"""Time that running deliveries get when the service stops; after it they are sent again later."""
 
 
 class DeliveryWorker:
-    """One worker.  Several may run, in one process or many: an endpoint is one's at a time."""
+    """One delivery worker.
+
+    Several may run, in one process or many: an endpoint belongs to one worker at a time.
+    """
 
     def __init__(
         self,
@@ -54,20 +57,20 @@ class DeliveryWorker:
         self._store, self._commands, self._now = store, commands, now
         self._guard, self._cipher, self._tls = guard, cipher, tls
 
-    def run(self, stop: Stop) -> None:
-        """Do what is due until told to stop."""
+    def run(self, stop: Event) -> None:
+        """Executes due deliveries until ``stop`` is set."""
         while not stop.is_set():
             try:
                 uvloop.run(self._run_loop(stop, until_idle=False))
-            except Exception:  # nothing is lost: leases lapse
-                log.exception("deliveries stopped; they go on shortly")
+            except Exception:  # nothing is lost: leases expire
+                log.exception("delivery_worker_failed", retry_in_seconds=RETRY_SECONDS)
                 stop.wait(RETRY_SECONDS)
 
     def run_until_idle(self) -> None:
-        """Do what is due by now, and no more."""
-        uvloop.run(self._run_loop(Stop(), until_idle=True))
+        """Executes all deliveries that are due now, then returns."""
+        uvloop.run(self._run_loop(Event(), until_idle=True))
 
-    async def _run_loop(self, stop: Stop, *, until_idle: bool) -> None:
+    async def _run_loop(self, stop: Event, *, until_idle: bool) -> None:
         with (
             DeliveryExecutor(self._commands, self._cipher, self._now) as executor,
             LeaseManager(self._store, self._now) as lease_manager,
@@ -78,7 +81,7 @@ class DeliveryWorker:
                     await lease_manager.complete(queues)
                     acquired = await lease_manager.acquire(queues)
                 except (psycopg.Error, LedgerUnavailable) as error:
-                    log.warning("deliveries wait for the database", error=str(error))
+                    log.warning("deliveries_database_unavailable", error=str(error))
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
                 if until_idle and not (acquired or queues.in_flight):
