@@ -15,28 +15,28 @@ from domain.events.recorded import RecordedEvent
 from projections import segments, timeline
 from projections.runtime.projector import Projector
 from projections.segments import tables
-from projections.segments.definitions import segments as definitions
+from projections.segments.definitions.index import load_segment_index
 from projections.segments.state import partitioning, reader
 from tests.integration.projections.given import rows_of
 from tests.integration.projections.history import ListFeed
-from tests.segment_history import LAST, at
+from tests.segment_history import LAST_MINUTE, at
 
 PROJECTIONS = (timeline.projection, segments.projection)
 
 
-class Stay(NamedTuple):
-    """A row of `member` or of `stay`."""
+class Interval(NamedTuple):
+    """A row of ``member`` or of ``membership_interval``."""
 
     workspace: int
     segment: str
-    person: UUID
+    profile: UUID
     entered_at: int
-    entered_by: int
+    entered_position: int
     left_at: int | None = None
-    left_by: int | None = None
+    left_position: int | None = None
 
 
-class Kept:
+class SegmentBench:
     def __init__(self, dsn: str) -> None:
         self.engine = create_engine(
             dsn.replace("postgresql://", "postgresql+psycopg://", 1),
@@ -53,32 +53,32 @@ class Kept:
         self.feed.workspaces[workspace] = list(records)
         self.projector.catch_up(workspace, size)
         with self.engine.begin() as tx:
-            segments.sweep(tx, workspace, to_micros(at(LAST)))
+            segments.sweep(tx, workspace, to_micros(at(LAST_MINUTE)))
         return workspace
 
-    def stays(self, workspace: int) -> list[Stay]:
+    def intervals(self, workspace: int) -> list[Interval]:
         with self.engine.connect() as tx:
-            inside, over, persons = (
+            inside, over, states = (
                 tx.execute(it.select().where(it.c.workspace == workspace)).all()
                 for it in (tables.member, tables.membership_interval, tables.membership_state)
             )
-            rules = definitions.load_segment_index(tx, workspace)
-        # What is kept with a person and what is kept with a segment is the same.
-        assert sorted((it.segment, it.person, it.entered_at) for it in inside) == sorted(
-            (rules.segments[place].id, it.person, entered)
-            for it in persons
-            for place, entered in reader.decode_memberships(rules, it.inside).items()
+            index = load_segment_index(tx, workspace)
+        # The members of each segment and the segments of each profile agree.
+        assert sorted((row.segment, row.profile, row.entered_at) for row in inside) == sorted(
+            (index.segments[ordinal].id, row.profile, entered_at)
+            for row in states
+            for ordinal, entered_at in reader.decode_memberships(index, row.member_of).items()
         )
-        return [Stay(*it) for it in (*inside, *over)]
+        return [Interval(*it) for it in (*inside, *over)]
 
     def rows(self, workspace: int) -> Any:
         return rows_of(self.engine, [segments.projection], workspace, ())
 
 
 @pytest.fixture
-def kept(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+def segment_bench(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SegmentBench]:
     # So that as few people as there are come in several parts.
-    monkeypatch.setattr(partitioning, "STEPS_PER_PARTITION", 1)
-    made = Kept(database)
+    monkeypatch.setattr(partitioning, "INPUTS_PER_PARTITION", 1)
+    made = SegmentBench(database)
     yield made
     made.engine.dispose()

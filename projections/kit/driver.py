@@ -1,4 +1,4 @@
-"""What the driver does faster than SQLAlchemy would: binary cursors, statements over arrays, many at once."""
+"""Faster paths to PostgreSQL than SQLAlchemy's: binary cursors, arrays, pipelines."""
 
 from __future__ import annotations
 
@@ -17,33 +17,38 @@ from projections.kit.arrays import pack_array
 T = TypeVar("T")
 
 SEND_BUFFER_BYTES = 4 * 1024 * 1024
-"""Bytes that may be on the way to the server; the system may allow less."""
+"""Size requested for the socket's send buffer, in bytes; the system may grant less."""
 
 FLUSH_INTERVAL = 20
-"""Values between which nothing is sent."""
+"""Values after which buffered statements are sent to the server."""
 
 
 def binary_cursor(tx: Connection) -> Cursor[Any]:
-    """Return a cursor that speaks binary."""
+    """Returns a psycopg cursor that receives values in binary form."""
     return _psycopg_connection(tx).cursor(binary=True)
 
 
 def execute_with_arrays(
     tx: Connection, sql: str, workspace: int, rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Run a statement over rows, given as one array for each column."""
+    """Executes a statement over rows that are sent as arrays, one for each column.
+
+    The parameters of the statement are the arrays in order (``%b``), then the workspace (``%s``).
+    """
     if rows:
-        with binary_cursor(tx) as ask:
-            ask.execute(sql, (*map(pack_array, zip(*rows, strict=True)), workspace))
+        with binary_cursor(tx) as cursor:
+            cursor.execute(sql, (*map(pack_array, zip(*rows, strict=True)), workspace))
 
 
 def insert_rows(tx: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write rows, values in the order of the table's columns: unlike `copy`, in a pipeline too."""
+    """Inserts rows, values in the order of the table's columns; unlike COPY, in a pipeline too."""
     if rows:
-        kinds = (it.type.compile(tx.dialect).partition(" COLLATE")[0] for it in table.columns)
-        arrays = ", ".join(f"%b::{kind}[]" for kind in kinds)
-        with binary_cursor(tx) as ask:
-            ask.execute(
+        types = (
+            column.type.compile(tx.dialect).partition(" COLLATE")[0] for column in table.columns
+        )
+        arrays = ", ".join(f"%b::{type_}[]" for type_ in types)
+        with binary_cursor(tx) as cursor:
+            cursor.execute(
                 f"INSERT INTO {table} SELECT * FROM unnest({arrays})",
                 [*map(pack_array, zip(*rows, strict=True))],
             )
@@ -51,26 +56,27 @@ def insert_rows(tx: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -
 
 @contextmanager
 def pipeline(tx: Connection) -> Iterator[None]:
-    """Have the server run statements while more of them are made.
+    """Lets the server execute statements while the next ones are prepared.
 
-    What goes wrong with one is raised by a later one, at the latest at the end.  Nothing can be copied meanwhile.
+    The error of a statement is raised by a later one, at the latest at the end.  COPY is not possible
+    inside.
     """
     driver = _psycopg_connection(tx)
-    with socket(fileno=os.dup(driver.pgconn.socket)) as line:
-        # What a Unix socket holds by itself is less than one statement, so that the rest would be waited for.
-        if line.family == AF_UNIX:
-            line.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
+    with socket(fileno=os.dup(driver.pgconn.socket)) as connection_socket:
+        # The default buffer of a Unix socket is smaller than one statement: sending would wait for the server.
+        if connection_socket.family == AF_UNIX:
+            connection_socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
     with driver.pipeline():
         yield
 
 
 def iterate_and_flush(tx: Connection, values: Iterable[T]) -> Iterator[T]:
-    """Give values out; between them the server is sent what it could not take at once."""
+    """Yields values, and between them sends the server what it could not receive before."""
     flush = _psycopg_connection(tx).pgconn.flush
-    for number, it in enumerate(values):
+    for number, value in enumerate(values):
         if number % FLUSH_INTERVAL == 0:
             flush()
-        yield it
+        yield value
 
 
 def _psycopg_connection(tx: Connection) -> Driver[Any]:

@@ -1,15 +1,16 @@
-"""Who is in which segment: now, at any time before, and why."""
+"""Read model of segments and rules: memberships with their history, and rule runs."""
 
 from __future__ import annotations
 
 from projections.runtime.projection import Projection, Timers
 from projections.segments import tables
-from projections.segments.definitions import attributes
 from projections.segments.fold import apply, sweep
+from projections.segments.queries.attributes import QUERIES as ATTRIBUTE_QUERIES
 from projections.segments.queries.dry_run import dry_run_rule
 from projections.segments.queries.preview import preview_computed_value, preview_condition
-from projections.segments.queries.rules import QUERIES as RULES
-from projections.segments.queries.segments import QUERIES, iterate_member_pages
+from projections.segments.queries.rules import QUERIES as RULE_QUERIES
+from projections.segments.queries.segments import QUERIES as SEGMENT_QUERIES
+from projections.segments.queries.segments import iterate_member_pages
 from projections.segments.queries.values import load_computed_values
 from projections.segments.state.reader import next_timers
 from projections.segments.state.rule_runs import (
@@ -36,6 +37,6 @@ projection = Projection(
     version=tables.VERSION,
     metadata=tables.metadata,
     apply=apply,
-    queries=(*QUERIES, *attributes.QUERIES, *RULES),
+    queries=(*SEGMENT_QUERIES, *ATTRIBUTE_QUERIES, *RULE_QUERIES),
     timers=Timers(next_due=next_timers, advance_to=sweep),
 )

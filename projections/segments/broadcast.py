@@ -1,4 +1,4 @@
-"""What concerns no single person sets rules off for everybody in their audience."""
+"""Broadcasts system events: triggers rules for every profile of their audiences."""
 
 from __future__ import annotations
 
@@ -20,67 +20,75 @@ from projections.segments.state.writer import EMPTY_ACCUMULATORS
 from projections.segments.tables import accumulator_state, member, stream
 
 _CANDIDATES = f"""
-SELECT person FROM {stream} LEFT JOIN {accumulator_state} AS known USING (workspace, stream)
-WHERE workspace = %(workspace)s
-    AND (coalesce(known.upto, met_by) < %(newest)s OR known.values <> %(nothing)s)
-UNION SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s)
+SELECT profile FROM {stream} LEFT JOIN {accumulator_state} AS state USING (workspace, stream)
+WHERE workspace = %(workspace)s AND (
+    coalesce(state.backfilled_to, first_seen_position) < %(newest_registration)s
+    OR state.values <> %(empty)s
+)
+UNION SELECT profile FROM {member} WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s)
 """
-"""All of whom anything is remembered, or may be once it is looked up, and who are in certain segments."""
+"""Profiles with any accumulator, stored or not backfilled yet, and the members of some segments."""
 
 
 def has_listeners(index: SegmentIndex, message: DecodedMessage) -> bool:
-    """Say whether a rule listens to such an event."""
+    """Returns whether a rule listens to a system event."""
     return bool(index.rule_index.triggered_by("system_event", message.document.name))
 
 
 def broadcast_event(
     tx: Connection, workspace: int, index: SegmentIndex, message: DecodedMessage
 ) -> None:
-    """Set off the rules that listen to an event, each for its audience."""
+    """Triggers the rules that listen to a system event, each for its audience."""
     recorded, document = message.recorded, message.document
-    occasion = TriggerEvent(
+    trigger_event = TriggerEvent(
         "system_event",
         document.name,
         {"name": document.name, "properties": document.properties},
         Cause(to_micros(recorded.recorded_at), recorded.position),
         to_micros(message.event.occurred_at),
     )
-    heard = index.rule_index.triggered_by(occasion.kind, occasion.subject)
-    persons = _candidate_profiles(tx, workspace, index, list(_audience_conditions(heard, occasion)))
-    writer.update_profiles(tx, workspace, index, persons, lambda it: it.broadcast(occasion))
+    rules = index.rule_index.triggered_by(trigger_event.kind, trigger_event.subject)
+    audiences = list(_audience_conditions(rules, trigger_event))
+    profiles = _candidate_profiles(tx, workspace, index, audiences)
+    writer.update_profiles(
+        tx, workspace, index, profiles, lambda evaluator: evaluator.broadcast(trigger_event)
+    )
 
 
 def _audience_conditions(
     rules: Iterable[ActiveRule], trigger_event: TriggerEvent
 ) -> Iterator[Condition]:
-    for it in rules:
-        if it.definition.audience is not None and it.definition.matches(trigger_event.document):
-            condition = it.definition.audience.resolve(trigger_event.document)
+    for rule in rules:
+        definition = rule.definition
+        if definition.audience is not None and definition.matches(trigger_event.document):
+            condition = definition.audience.resolve(trigger_event.document)
             if condition is not None:
                 yield condition
 
 
 def _candidate_profiles(
-    tx: Connection, workspace: int, index: SegmentIndex, conditions: Sequence[Condition]
+    tx: Connection, workspace: int, index: SegmentIndex, audiences: Sequence[Condition]
 ) -> Sequence[UUID]:
-    """Return everybody for whom one of the conditions may hold."""
-    if not conditions:
+    """Returns a superset of the profiles that meet one of the audience conditions."""
+    if not audiences:
         return ()
-    asked = SegmentIndex(
-        [CompiledSegment(f"?{at}", it) for at, it in enumerate(conditions)]
-    )  # no segment's id
-    if asked.always_evaluate:
+    audience_index = SegmentIndex(
+        [
+            CompiledSegment(f"?{number}", condition)  # cannot be a segment's id
+            for number, condition in enumerate(audiences)
+        ]
+    )
+    if audience_index.always_evaluate:
         return reader.all_profiles(tx, workspace)
-    segments = sorted(frozenset[str]().union(*map(referenced_segments, conditions)))
-    since = [
-        index.registrations[it].since.position
-        for it in asked.accumulators
-        if it in index.registrations
+    registered_at = [
+        index.registrations[key].since.position
+        for key in audience_index.accumulators
+        if key in index.registrations
     ]
-    facts = {
+    params = {
         "workspace": workspace,
-        "segments": segments,
-        "newest": max(since, default=0),
-        "nothing": EMPTY_ACCUMULATORS,
+        "segments": sorted(frozenset[str]().union(*map(referenced_segments, audiences))),
+        "newest_registration": max(registered_at, default=0),
+        "empty": EMPTY_ACCUMULATORS,
     }
-    return reader.sort_ids(tx.exec_driver_sql(_CANDIDATES, facts).scalars())
+    return reader.sort_ids(tx.exec_driver_sql(_CANDIDATES, params).scalars())

@@ -1,25 +1,22 @@
-"""How a batch changes who is in which segment, and sets off rules.
+"""Applies batches: updates segment memberships and runs automation rules.
 
-A batch is cut where somebody decided about a segment, a computed attribute or a rule, and at what concerns everybody.
-The events between are gone through in their order; a decision takes effect at its own position.
+A batch is split at barriers: definition events, and system events that a rule listens to, because each of
+them can concern every profile.  The events between two barriers are evaluated in the order of the ledger;
+a definition takes effect at its own position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from uuid import UUID
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
-from domain.evaluation.profile_context import StreamState
+from domain.evaluation.inputs import EngineInput
 from domain.evaluation.segment_index import SegmentIndex
 from domain.events.events import (
     ComputedAttributeArchived,
     ComputedAttributeDefined,
-    ManualListChanged,
-    MessageEvent,
     SegmentArchived,
     SegmentDefined,
     SystemEventOccurred,
@@ -29,16 +26,13 @@ from domain.events.rule_events import RuleDefined, RuleStatusChanged
 from projections.kit.driver import iterate_and_flush, pipeline
 from projections.runtime.batch import Batch, DecodedMessage
 from projections.segments import broadcast
-from projections.segments.definitions import rules as automation
-from projections.segments.definitions import segments as definitions
-from projections.segments.inputs import (
-    RecordedIdentityFact,
-    derive_identity_changes,
-    derive_inputs,
-    read_identity_facts,
-    streams_in_identity_events,
-)
-from projections.segments.state import partitioning, reader, rule_runs, writer
+from projections.segments.batch_plan import plan_batch
+from projections.segments.definitions.apply import apply_definition_event
+from projections.segments.definitions.index import load_segment_index
+from projections.segments.definitions.rules import apply_rule_event
+from projections.segments.state import reader, rule_runs, writer
+from projections.segments.state.partitioning import partition
+from projections.segments.state.reader import LoadedState
 
 _SEGMENT_EVENTS = (
     SegmentDefined,
@@ -51,117 +45,95 @@ _DEFINITION_EVENTS = (*_SEGMENT_EVENTS, *_RULE_EVENTS)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Take in a batch."""
-    messages = {it.recorded.position: it for it in batch.messages()}
-    rules = definitions.load_segment_index(tx, batch.workspace)
+    """Applies a batch of events of one workspace."""
+    messages = {message.recorded.position: message for message in batch.messages()}
+    index = load_segment_index(tx, batch.workspace)
 
     def is_barrier(recorded: RecordedEvent) -> bool:
         if isinstance(recorded.event, SystemEventOccurred):
-            return broadcast.has_listeners(rules, messages[recorded.position])
+            return broadcast.has_listeners(index, messages[recorded.position])
         return isinstance(recorded.event, _DEFINITION_EVENTS)
 
-    for run in _split_at_barriers(batch.records, is_barrier):
-        event, clock = run[0].event, to_micros(run[0].recorded_at)
+    for records in _split_at_barriers(batch.records, is_barrier):
+        first = records[0]
+        event, clock = first.event, to_micros(first.recorded_at)
         if isinstance(event, _SEGMENT_EVENTS):
             sweep(tx, batch.workspace, clock)
-            rules = definitions.apply_definition_event(tx, batch.workspace, run[0], event)
+            index = apply_definition_event(tx, batch.workspace, first, event)
         elif isinstance(event, _RULE_EVENTS):
             sweep(tx, batch.workspace, clock)
-            rules = automation.apply_rule_event(tx, batch.workspace, run[0], event)
-        elif is_barrier(run[0]):
+            index = apply_rule_event(tx, batch.workspace, first, event)
+        elif is_barrier(first):
             sweep(tx, batch.workspace, clock)
-            broadcast.broadcast_event(tx, batch.workspace, rules, messages[run[0].position])
+            broadcast.broadcast_event(tx, batch.workspace, index, messages[first.position])
         else:
-            _evaluate(tx, batch, rules, run, messages)
-            rule_runs.mark_fired(tx, batch.workspace, run)
+            _apply_records(tx, batch, index, records, messages)
+            rule_runs.mark_fired(tx, batch.workspace, records)
 
 
 def sweep(tx: Connection, workspace: int, clock: int) -> None:
-    """Let time go by until the clock, in microseconds since 1970 UTC."""
-    due = reader.due_profiles(tx, workspace, clock)
-    if not due:
+    """Fires the timers that are due by a clock, in microseconds since 1970 UTC."""
+    profiles = reader.due_profiles(tx, workspace, clock)
+    if not profiles:
         return
-    rules = definitions.load_segment_index(tx, workspace)
-    writer.update_profiles(tx, workspace, rules, due, lambda it: it.advance_time_to(clock))
+    index = load_segment_index(tx, workspace)
+    writer.update_profiles(
+        tx, workspace, index, profiles, lambda evaluator: evaluator.advance_time_to(clock)
+    )
 
 
 def _split_at_barriers(
     records: Sequence[RecordedEvent], is_barrier: Callable[[RecordedEvent], bool]
 ) -> Iterator[Sequence[RecordedEvent]]:
-    """Cut the records before and after what concerns everybody."""
+    """Yields the runs of records between barriers, and each barrier by itself."""
     start = 0
-    for at, recorded in enumerate(records):
+    for offset, recorded in enumerate(records):
         if is_barrier(recorded):
-            if start < at:
-                yield records[start:at]
-            yield records[at : at + 1]
-            start = at + 1
+            if start < offset:
+                yield records[start:offset]
+            yield records[offset : offset + 1]
+            start = offset + 1
     if start < len(records):
         yield records[start:]
 
 
-def _evaluate(
+def _apply_records(
     tx: Connection,
     batch: Batch,
     index: SegmentIndex,
     records: Sequence[RecordedEvent],
     messages: Mapping[int, DecodedMessage],
 ) -> None:
-    """Go through what happens to all whom the events touch, or for whom something is due by then."""
-    workspace, until = batch.workspace, to_micros(records[-1].recorded_at)
-    facts = _load_identity_facts(batch, records)
-    became = (
-        list(derive_identity_changes(facts, _recorded_times(records), batch.stream_of))
-        if facts
-        else []
-    )
-    due = reader.due_profiles(tx, workspace, until)
-    named = chain.from_iterable(it.owners for it in became)
-    streams = reader.load_streams(tx, workspace, {*_streams_of(records), *named}, due)
-    steps = list(derive_inputs(records, messages, index, streams))
-    touched = {*chain.from_iterable(it.owners for it in became), *(it.stream for it in steps)}
-    kept = reader.load_state(
-        tx, workspace, index, _streams_of_affected_profiles(streams, touched, due)
-    )
+    """Applies records without a barrier, and the timers that are due by the last of them."""
+    until = to_micros(records[-1].recorded_at)
+    partitions = _load_partitions(tx, batch, index, records, messages)
     with pipeline(tx):
-        for some, what in partitioning.partition(kept, became, steps):
-            people = reader.make_evaluator(index, some)
-            people.process(iterate_and_flush(tx, what), until)
-            writer.save_state(tx, workspace, index, some, people)
-        # Taken apart while the server writes the last of it: that is a thirtieth of all the work.
-        del kept, streams, steps, some, what, people
+        # Its return frees the state while the server still writes the last partition: a thirtieth of
+        # the time of a batch.  So nothing here may refer to the state.
+        _evaluate_partitions(tx, batch.workspace, index, partitions, until)
 
 
-def _streams_of_affected_profiles(
-    streams: Mapping[UUID, StreamState], touched: Collection[UUID], due_profiles: Iterable[UUID]
-) -> dict[UUID, StreamState]:
-    """Return all streams of those whose are touched, and of those for whom something is due."""
-    known = filter(None, map(streams.get, touched))
-    persons = {it.owner.profile_id for it in known}.union(due_profiles)
-    return {id_: it for id_, it in streams.items() if it.owner.profile_id in persons}
+def _load_partitions(
+    tx: Connection,
+    batch: Batch,
+    index: SegmentIndex,
+    records: Sequence[RecordedEvent],
+    messages: Mapping[int, DecodedMessage],
+) -> Iterator[tuple[LoadedState, Sequence[EngineInput]]]:
+    plan = plan_batch(tx, batch, index, records, messages)
+    state = reader.load_state(tx, batch.workspace, index, plan.streams)
+    return partition(state, plan.identity_changes, plan.inputs)
 
 
-def _load_identity_facts(
-    batch: Batch, records: Sequence[RecordedEvent]
-) -> Sequence[RecordedIdentityFact]:
-    """Return all that was said by now about who those may be of whom the events say something."""
-    told = streams_in_identity_events(records, batch.stream_of)
-    if not told:
-        return ()
-    last = records[-1].position
-    events = {at: it for at, it in batch.identity_events_for(told).items() if at <= last}
-    return list(read_identity_facts(events, batch.stream_of))
-
-
-def _streams_of(records: Sequence[RecordedEvent]) -> set[UUID]:
-    """Return the streams of people that the events are of."""
-    return {
-        it.stream
-        for it in records
-        if isinstance(it.event, ManualListChanged)
-        or (isinstance(it.event, MessageEvent) and it.event.subject is not None)
-    }
-
-
-def _recorded_times(records: Sequence[RecordedEvent]) -> Mapping[int, int]:
-    return {it.position: to_micros(it.recorded_at) for it in records}
+def _evaluate_partitions(
+    tx: Connection,
+    workspace: int,
+    index: SegmentIndex,
+    partitions: Iterable[tuple[LoadedState, Sequence[EngineInput]]],
+    until: int,
+) -> None:
+    """Evaluates and writes one partition after the other; the server writes one during the next."""
+    for state, inputs in partitions:
+        evaluator = reader.make_evaluator(index, state)
+        evaluator.process(iterate_and_flush(tx, inputs), until)
+        writer.save_state(tx, workspace, index, state, evaluator)

@@ -1,4 +1,4 @@
-"""Turns a run of events into what happens to people, step by step."""
+"""Turns recorded events into inputs of the evaluation engine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from domain.profiles.state import COMMAND_KINDS
 from projections.runtime.batch import DecodedMessage
 
 RULE_ACTION_SOURCE = "foldline"
-"""The source of what actions of rules record."""
+"""Source of the messages that actions of rules record."""
 
 
 class _RuleMarker(msgspec.Struct, frozen=True):
@@ -54,35 +54,38 @@ _IDENTITY_EVENTS = (IdentifiersLinked, ProfilesMerged, ProfilesUnmerged)
 
 
 class RecordedIdentityFact(NamedTuple):
-    """A fact about who is who, and where the ledger has it."""
+    """An identity fact and its position in the ledger."""
 
     position: int
     fact: IdentityFact
     streams: frozenset[UUID]
-    """Those of all who are named."""
+    """Streams of all identifiers in it."""
 
 
 def streams_in_identity_events(
     records: Iterable[RecordedEvent], stream_of: StreamOf
 ) -> frozenset[UUID]:
-    """Return the streams of all who are named by what the events say about who is who."""
-    events = {it.position: it.event for it in records if isinstance(it.event, _IDENTITY_EVENTS)}
-    return frozenset().union(*(it.streams for it in read_identity_facts(events, stream_of)))
+    """Returns the streams of all identifiers in the identity events among the records."""
+    events = {
+        record.position: record.event
+        for record in records
+        if isinstance(record.event, _IDENTITY_EVENTS)
+    }
+    return frozenset().union(*(fact.streams for fact in read_identity_facts(events, stream_of)))
 
 
 def read_identity_facts(
     events: Mapping[int, Event | None], stream_of: StreamOf
 ) -> Iterator[RecordedIdentityFact]:
-    """Give out what events say about who is who, in the order of their positions.
+    """Yields the identity facts in events, in the order of their positions.
 
-    A fact that names an impossible identifier says nothing, as in the read model of identity.
+    Ignores a fact with an identifier that cannot be stored, as the identity read model does.
     """
     for position, event in sorted(events.items()):
         for fact in facts_from_event(event) if event is not None else ():
-            if all(sanitise.is_storable_text(it.value) for it in identifiers_in(fact)):
-                yield RecordedIdentityFact(
-                    position, fact, frozenset(map(stream_of, identifiers_in(fact)))
-                )
+            identifiers = identifiers_in(fact)
+            if all(sanitise.is_storable_text(identifier.value) for identifier in identifiers):
+                yield RecordedIdentityFact(position, fact, frozenset(map(stream_of, identifiers)))
 
 
 def derive_inputs(
@@ -91,37 +94,37 @@ def derive_inputs(
     index: SegmentIndex,
     known_streams: Mapping[UUID, StreamState],
 ) -> Iterator[EventInput | ListChange]:
-    """Give out what happens to whom, but for who is who; what changes nothing is left out."""
+    """Yields the event inputs and list changes of records, without those that cannot matter."""
     for recorded in records:
-        at = Cause(to_micros(recorded.recorded_at), recorded.position)
+        cause = Cause(to_micros(recorded.recorded_at), recorded.position)
         if isinstance(recorded.event, ManualListChanged):
             key = f"list:{recorded.event.segment}"
             if key in index.accumulators:
-                yield ListChange(at, recorded.stream, key, recorded.event.listed)
+                yield ListChange(cause, recorded.stream, key, recorded.event.listed)
         elif (message := messages.get(recorded.position)) is not None:
             event, document = message.event, message.document
             if event.subject is None or event.kind in COMMAND_KINDS:
                 continue
-            occurred, stream = to_micros(event.occurred_at), known_streams.get(recorded.stream)
+            occurred_at, stream = to_micros(event.occurred_at), known_streams.get(recorded.stream)
             if (
-                _is_seen_since(stream, occurred)
+                _has_event_by(stream, occurred_at)
                 and not index.keys_for(event.kind, document.name)
                 and not index.rule_index.listens_to(document.name)
             ):
                 continue
-            happened = EventView(
-                occurred,
+            view = EventView(
+                occurred_at,
                 event.id.bytes,
                 document.name,
                 {"properties": document.properties},
-                at.at,
+                cause.at,
             )
             depth = rule_depth(event) if index.rule_index else 0
-            yield EventInput(at, recorded.stream, event.subject.kind, event.kind, happened, depth)
+            yield EventInput(cause, recorded.stream, event.subject.kind, event.kind, view, depth)
 
 
 def rule_depth(event: MessageEvent) -> int:
-    """Return how many rules led to an event, one after the other: their actions say so."""
+    """Returns how many rules led to an event, one after the other, as the last action noted it."""
     if event.source != RULE_ACTION_SOURCE:
         return 0
     try:
@@ -130,29 +133,32 @@ def rule_depth(event: MessageEvent) -> int:
         return 0
 
 
-def _is_seen_since(stream: StreamState | None, occurred: int) -> bool:
+def _has_event_by(stream: StreamState | None, occurred_at: int) -> bool:
     return (
         stream is not None
         and stream.first_event_at is not None
-        and stream.first_event_at <= occurred
+        and stream.first_event_at <= occurred_at
     )
 
 
 def derive_identity_changes(
     facts: Sequence[RecordedIdentityFact], recorded_times: Mapping[int, int], stream_of: StreamOf
 ) -> Iterator[IdentityChange]:
-    """Give out who those are whom each of the facts concerns that is among the events at hand.
+    """Yields the identity changes that the facts of a batch cause, in the order of the ledger.
 
-    ``clocks`` has the time of each event at hand, by position.
+    ``recorded_times`` has the time of each event of the batch by position, in microseconds; facts at other
+    positions were applied before.
     """
-    said: dict[int, list[IdentityFact]] = defaultdict(list)
-    for it in facts:
-        if it.position in recorded_times:
-            said[it.position].append(it.fact)
-    unfolding = IncrementalResolver(it.fact for it in facts if it.position not in recorded_times)
-    for position, at_once in sorted(said.items()):
-        last = at_once[-1]
-        components = unfolding.add_facts(at_once)
+    new: dict[int, list[IdentityFact]] = defaultdict(list)
+    for position, fact, _ in facts:
+        if position in recorded_times:
+            new[position].append(fact)
+    resolver = IncrementalResolver(
+        fact for position, fact, _ in facts if position not in recorded_times
+    )
+    for position, facts_of_event in sorted(new.items()):
+        last = facts_of_event[-1]
+        components = resolver.add_facts(facts_of_event)
         yield IdentityChange(
             Cause(recorded_times[position], position),
             {

@@ -1,6 +1,6 @@
-"""Where it is kept who is in which segment, what rules did, and what has to be remembered to tell.
+"""Tables of the segments read model: definitions, accumulators, memberships and rule runs.
 
-Instants are microseconds since 1970 UTC, on the ledger's clock, so that they compare as conditions do.
+Instants are microseconds since 1970 UTC on the ledger's clock, so that they compare as conditions do.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from sqlalchemy import (
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "segments", 9
+NAME, VERSION = "segments", 10
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 segment_version = Table(
-    "definition",
+    "segment_version",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("segment", Text(collation="C"), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("since", BigInteger, nullable=False),
-    Column("until", BigInteger),
+    Column("registered_since", BigInteger, nullable=False),
+    Column("replaced_at_position", BigInteger),
     Column("archived", Boolean, nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
@@ -42,28 +42,28 @@ segment_version = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
-"""All that was ever decided about segments.
+"""All versions of all segments.
 
-``since`` is the position from which on the segment was there without a break, ``until`` that of the next
-decision about it, null in the one that is in effect.
+``registered_since`` is the position from which on the segment has existed without a break,
+``replaced_at_position`` that of its next version, null in the current one.
 """
 
 accumulator_registration = Table(
-    "remembered",
+    "accumulator",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("key", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("by", BigInteger, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Column("since_position", BigInteger, nullable=False),
 )
-"""The keys of what is remembered by now; each has a number that no other ever had or will have.
+"""Keys of the accumulators in use, each with a number that is never used again.
 
-``at`` and ``by`` say since when: from the decision on that first asked for it.
+``since_at`` and ``since_position`` are those of the first definition that required it.
 """
 
 computed_attribute = Table(
-    "attribute",
+    "computed_attribute",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("attribute", Text(collation="C"), primary_key=True),
@@ -77,55 +77,57 @@ computed_attribute = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
-"""Computed attributes as they were last decided; ``position`` is that of the decision."""
+"""The current version of each computed attribute; ``position`` is that of its definition."""
 
 stream = Table(
     "stream",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
-    Column("person", Uuid, nullable=False),
+    Column("profile", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
     Column("guessed", Boolean, nullable=False),
     Column("demoted_at", DateTime(timezone=True)),
-    Column("first_at", BigInteger),
-    Column("met_by", BigInteger, nullable=False),
+    Column("first_event_at", BigInteger),
+    Column("first_seen_position", BigInteger, nullable=False),
 )
-"""Whose each stream is, as of this read model's position; ``first_at`` is when its first message
-occurred, null if there is none: see `domain.evaluation.engine`.
+"""The profile of each stream, as of this read model's position.
 
-``met_by`` is the position at which it was first met.
+``first_event_at`` is when its first message occurred, null if it has none: see `domain.evaluation.engine`.
+``first_seen_position`` is the position of the first event that named it.
 """
 
 accumulator_state = Table(
-    "memory",
+    "accumulator_state",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
     Column("values", LargeBinary, nullable=False),
-    Column("upto", BigInteger, nullable=False),
+    Column("backfilled_to", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
 )
-"""What is remembered of each stream, by number, as MessagePack: see `domain.evaluation.accumulators`.
+"""Accumulators of each stream by their numbers, as MessagePack: see `domain.evaluation.accumulators`.
 
-What was asked for after ``upto``, a position, is not yet in it: see `projections.segments.backfill.lazy`.
+An accumulator registered after the position ``backfilled_to`` is not in it yet: see
+`projections.segments.backfill.lazy`.
 
-In one row, for an event touches several.  What nobody asks for any more is left out the next time that
-the row is written.
+One row a stream, because an event changes several accumulators.  Those that no definition requires any
+more are dropped the next time that the row is written.
 """
 
 membership_state = Table(
-    "person",
+    "membership_state",
     metadata,
     Column("workspace", Integer, primary_key=True),
-    Column("person", Uuid, primary_key=True),
-    Column("inside", LargeBinary, nullable=False),
-    Column("due", BigInteger),
+    Column("profile", Uuid, primary_key=True),
+    Column("member_of", LargeBinary, nullable=False),
+    Column("next_timer", BigInteger),
     postgresql_with={"fillfactor": 70},
 )
-"""Where each person is a member, and when that may next change by itself: see `domain.evaluation.engine`.
+"""The segments that each profile is in, and when to evaluate it next if nothing happens.
 
-``inside`` is the segments' ``since``, in the order of entering, each with ``member.entered_at``: of eight bytes each.
+``member_of`` holds pairs of eight-byte integers in the order of entering: the segment's
+``registered_since`` and ``member.entered_at``.
 """
 
 member = Table(
@@ -133,135 +135,137 @@ member = Table(
     metadata,
     Column("workspace", Integer),
     Column("segment", Text(collation="C")),
-    Column("person", Uuid, nullable=False),
+    Column("profile", Uuid, nullable=False),
     Column("entered_at", BigInteger),
-    Column("entered_by", BigInteger, nullable=False),
-    PrimaryKeyConstraint("workspace", "segment", "entered_at", "person"),
+    Column("entered_position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace", "segment", "entered_at", "profile"),
 )
-"""Who is in which segment, from when on.
+"""Current members of each segment.
 
-``_by``, here and in ``stay``, is the position of what did it, 0 if only time did.  In one index only, for an
-event makes more of these rows than of any other: what a person is in is told by ``person.inside``.
+``entered_position``, and ``left_position`` in ``membership_interval``, is that of the event that caused it,
+0 if a timer did.  There is one index only, because events write more of these rows than of any other:
+the segments of a profile are found through ``membership_state.member_of``.
 """
 
 membership_interval = Table(
-    "stay",
+    "membership_interval",
     metadata,
     Column("workspace", Integer),
     Column("segment", Text(collation="C")),
-    Column("person", Uuid),
+    Column("profile", Uuid),
     Column("entered_at", BigInteger),
-    Column("entered_by", BigInteger),
+    Column("entered_position", BigInteger),
     Column("left_at", BigInteger, nullable=False),
-    Column("left_by", BigInteger, nullable=False),
-    PrimaryKeyConstraint("workspace", "person", "segment", "entered_at", "entered_by"),
+    Column("left_position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("workspace", "profile", "segment", "entered_at", "entered_position"),
 )
-"""Who was in which segment, from when to when."""
+"""Past memberships, each with its beginning and end."""
 
 rule_version = Table(
-    "rule",
+    "rule_version",
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("rule", Text(collation="C"), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("until", BigInteger),
+    Column("replaced_at_position", BigInteger),
     Column("enabled", Boolean, nullable=False),
     Column("archived", Boolean, nullable=False),
-    Column("defined", Integer, nullable=False),
-    Column("followed", Boolean, nullable=False),
+    Column("definition_version", Integer, nullable=False),
+    Column("has_waiting_runs", Boolean, nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
-    Column("plan", LargeBinary, nullable=False),
+    Column("definition", LargeBinary, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
-"""All that was ever decided about rules.
+"""All versions of all rules: definitions, and changes of status.
 
-``until`` is as in `definition`; ``defined`` is the version of the definition that was in effect then,
-``followed`` says whether, at the next decision, somebody waited by it.
+``replaced_at_position`` is as in ``segment_version``.  ``definition_version`` is the version of the
+definition that applied; ``has_waiting_runs`` says whether runs still waited by it when it was replaced.
 """
 
 rule_run = Table(
-    "trigger",
+    "rule_run",
     metadata,
     Column("workspace", Integer),
     Column("rule", Text(collation="C")),
     Column("version", Integer),
     Column("cause", Text(collation="C")),
     Column("stream", Uuid, nullable=False),
-    Column("person", Uuid, nullable=False),
-    Column("set_off_at", BigInteger, nullable=False),
-    Column("set_off_by", BigInteger, nullable=False),
+    Column("profile", Uuid, nullable=False),
+    Column("triggered_at", BigInteger, nullable=False),
+    Column("triggered_position", BigInteger, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("since_at", BigInteger, nullable=False),
-    Column("since_by", BigInteger, nullable=False),
-    Column("due", BigInteger),
+    Column("outcome_at", BigInteger, nullable=False),
+    Column("outcome_position", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
     Column("priority", Integer, nullable=False),
     Column("context", LargeBinary, nullable=False),
-    Column("fired", BigInteger),
+    Column("fired_position", BigInteger),
     PrimaryKeyConstraint("workspace", "cause", "rule", "version"),
 )
-"""Each time that a rule was set off: see `domain.evaluation.rule_runs`.
+"""Runs of rules, one for each time that a rule was triggered: see `domain.evaluation.rule_runs`.
 
-``fired`` is the position at which the ledger has that it fired.
+``fired_position`` is that of the event by which the ledger recorded the firing.
 """
 
-Index("stream_by_person", stream.c.workspace, stream.c.person)
+Index("stream_by_profile", stream.c.workspace, stream.c.profile)
 Index(
-    "stay_by_segment",
+    "membership_interval_by_segment",
     membership_interval.c.workspace,
     membership_interval.c.segment,
     membership_interval.c.entered_at,
-    membership_interval.c.person,
+    membership_interval.c.profile,
     info=FOR_QUERIES,
 )
 Index(
-    "person_by_due",
+    "membership_state_by_timer",
     membership_state.c.workspace,
-    membership_state.c.due,
-    postgresql_where=membership_state.c.due.is_not(None),
+    membership_state.c.next_timer,
+    postgresql_where=membership_state.c.next_timer.is_not(None),
 )
 Index(
-    "definition_in_effect",
+    "segment_version_current",
     segment_version.c.workspace,
     segment_version.c.segment,
-    postgresql_where=segment_version.c.until.is_(None),
+    postgresql_where=segment_version.c.replaced_at_position.is_(None),
 )
 Index(
-    "rule_in_effect",
+    "rule_version_current",
     rule_version.c.workspace,
     rule_version.c.rule,
-    postgresql_where=rule_version.c.until.is_(None) | rule_version.c.followed,
+    postgresql_where=rule_version.c.replaced_at_position.is_(None)
+    | rule_version.c.has_waiting_runs,
 )
-_waiting = rule_run.c.due.is_not(None)
-Index("trigger_by_due", rule_run.c.workspace, rule_run.c.due, postgresql_where=_waiting)
+_waiting = rule_run.c.due_at.is_not(None)
+Index("rule_run_by_due", rule_run.c.workspace, rule_run.c.due_at, postgresql_where=_waiting)
 Index(
-    "trigger_waiting",
+    "rule_run_waiting",
     rule_run.c.workspace,
     rule_run.c.rule,
     rule_run.c.version,
     postgresql_where=_waiting,
 )
 Index(
-    "trigger_waiting_of_stream",
+    "rule_run_waiting_by_stream",
     rule_run.c.workspace,
     rule_run.c.stream,
     postgresql_where=_waiting,
 )
-Index("trigger_by_stream", rule_run.c.workspace, rule_run.c.stream, rule_run.c.set_off_at)
+Index("rule_run_by_stream", rule_run.c.workspace, rule_run.c.stream, rule_run.c.triggered_at)
 Index(
-    "trigger_of_rule",
+    "rule_run_of_rule",
     rule_run.c.workspace,
     rule_run.c.rule,
-    rule_run.c.set_off_at.desc(),
-    rule_run.c.set_off_by.desc(),
+    rule_run.c.triggered_at.desc(),
+    rule_run.c.triggered_position.desc(),
 )
 Index(
-    "trigger_to_fire",
+    "rule_run_to_fire",
     rule_run.c.workspace,
-    rule_run.c.since_at,
-    postgresql_where=(rule_run.c.outcome == "fired") & rule_run.c.fired.is_(None),
+    rule_run.c.outcome_at,
+    postgresql_where=(rule_run.c.outcome == "fired") & rule_run.c.fired_position.is_(None),
 )

@@ -1,19 +1,23 @@
-"""The SQL that makes millions of events."""
+"""The SQL that creates millions of events."""
 
 from __future__ import annotations
 
-CHUNK = 200_000
-"""Events a statement."""
+from projections.event_catalogue.tables import day, event_type
+from projections.segments.tables import stream
+from projections.timeline.tables import timeline
 
-# Some people do much more than others (the number is the square of an even chance), some events are
-# common; most are recorded within minutes of when they occurred, one in thirty days later.
+CHUNK = 200_000
+"""Events of one statement."""
+
+# Some profiles are much more active than others (the number is the square of a uniform random number), and
+# some events are common.  Most are recorded within minutes of their time, one in thirty up to days later.
 DRAFT = """
 CREATE UNLOGGED TABLE seed_event AS
 SELECT position, n, name, digest, recorded_at, recorded_at - late AS occurred_at,
     row_number() OVER (PARTITION BY n ORDER BY position) AS version
 FROM (
     SELECT position,
-        floor(%(people)s * power(random(), 2))::int AS n,
+        floor(%(profiles)s * power(random(), 2))::int AS n,
         (%(names)s::text[])[1 + width_bucket(random(), %(bounds)s::float8[])] AS name,
         gen_random_uuid() AS digest,
         %(start)s::timestamptz + position * (%(days)s * interval '1 day' / %(events)s) AS recorded_at,
@@ -29,7 +33,7 @@ LEDGER = """
 WITH bare AS MATERIALIZED (
     SELECT position, stream, version, recorded_at, digest, {state} AS state,
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) AS salt
-    FROM seed_event JOIN seed_person USING (n)
+    FROM seed_event JOIN seed_profile USING (n)
     WHERE position BETWEEN %(first)s AND %(last)s
     ORDER BY position
 ), committed AS MATERIALIZED (
@@ -44,8 +48,8 @@ SELECT %(workspace)s, position, stream, version, recorded_at, 'profile.tracked.v
 FROM committed
 """
 
-TIMELINE = """
-INSERT INTO read_timeline_v3.event (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
+TIMELINE = f"""
+INSERT INTO {timeline} (workspace, position, stream, ordinal, id, occurred_at, sent_at, received_at,
     recorded_at, kind, name, subject, message_id, source, channel, session_id, properties)
 SELECT %(workspace)s, position, stream, 0, digest, occurred_at, NULL, recorded_at, recorded_at, 'track', name,
     kind, digest::text, 'segment', (ARRAY['web', 'web', 'mobile', 'server'])[1 + position %% 4],
@@ -59,7 +63,7 @@ SELECT %(workspace)s, position, stream, 0, digest, occurred_at, NULL, recorded_a
         'total', round((random() * 2000)::numeric, 2),
         'items', jsonb_build_array(jsonb_build_object(
             'type', (%(goods)s::text[])[1 + floor(random() * cardinality(%(goods)s::text[]))::int])))
-FROM seed_event JOIN seed_person USING (n)
+FROM seed_event JOIN seed_profile USING (n)
 WHERE position BETWEEN %(first)s AND %(last)s
 ORDER BY position
 """
@@ -67,7 +71,7 @@ ORDER BY position
 ONCE = (
     """
     INSERT INTO ledger.stream_head
-    SELECT stream, max(version) FROM seed_event JOIN seed_person USING (n) GROUP BY stream
+    SELECT stream, max(version) FROM seed_event JOIN seed_profile USING (n) GROUP BY stream
     """,
     """
     UPDATE ledger.ledger_head SET (last_position, recorded_at) =
@@ -77,24 +81,24 @@ ONCE = (
 )
 
 CATALOGUE = (
-    """
-    INSERT INTO read_event_catalogue_v1.event_type
+    f"""
+    INSERT INTO {event_type}
         (workspace, name, kind, first_seen, last_seen, count)
     SELECT %(workspace)s, name, 'track', min(occurred_at), max(occurred_at), count(*)
     FROM seed_event GROUP BY name
     """,
-    """
-    INSERT INTO read_event_catalogue_v1.day (workspace, name, day, count)
+    f"""
+    INSERT INTO {day} (workspace, name, day, count)
     SELECT %(workspace)s, name, (occurred_at AT TIME ZONE 'UTC')::date AS day, count(*)
     FROM seed_event GROUP BY name, day
     """,
 )
 
-SEGMENTS = """
-INSERT INTO {stream} (workspace, stream, person, kind, guessed, first_at, met_by)
+SEGMENTS = f"""
+INSERT INTO {stream} (workspace, stream, profile, kind, guessed, first_event_at, first_seen_position)
 SELECT %(workspace)s, stream, stream, kind, false, (extract(epoch FROM min(occurred_at)) * 1000000)::bigint,
     min(position)
-FROM seed_event JOIN seed_person USING (n) GROUP BY stream, kind
+FROM seed_event JOIN seed_profile USING (n) GROUP BY stream, kind
 """
 
 FINISH = ("DROP TABLE seed_event", "VACUUM (FREEZE, ANALYZE)", "CHECKPOINT")

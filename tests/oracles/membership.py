@@ -25,15 +25,15 @@ from tests.oracles import conditions as oracle
 
 def members(stays: Sequence[Any], segment: str, clock: int) -> set[UUID]:
     return {
-        it.person
-        for it in stays
-        if it.segment == segment
-        and it.entered_at <= clock
-        and (it.left_at is None or clock < it.left_at)
+        stay.profile
+        for stay in stays
+        if stay.segment == segment
+        and stay.entered_at <= clock
+        and (stay.left_at is None or clock < stay.left_at)
     }
 
 
-def people(records: Sequence[RecordedEvent]) -> Mapping[UUID, ResolvedProfile]:
+def profiles_by_stream(records: Sequence[RecordedEvent]) -> Mapping[UUID, ResolvedProfile]:
     """Return the persons whom the events are about, by their streams."""
     facts = [fact for it in records if it.event for fact in facts_from_event(it.event)]
     persons = [profile_of_component(it, stream_of) for it in resolve_components(facts).values()]
@@ -46,7 +46,7 @@ def people(records: Sequence[RecordedEvent]) -> Mapping[UUID, ResolvedProfile]:
     return found
 
 
-def expected(
+def expected_members(
     records: Sequence[RecordedEvent], document: Any, clock: int, rules: Mapping[str, Any] = {}
 ) -> set[UUID]:
     """Say who meets the condition, by the oracle, of what the ledger has by the clock.
@@ -55,7 +55,7 @@ def expected(
     """
     known = [it for it in records if to_micros(it.recorded_at) <= clock]
     found = set()
-    for person in {it.id: it for it in people(known).values()}.values():
+    for person in {it.id: it for it in profiles_by_stream(known).values()}.values():
         past = history_of(known, person)
         if past is not None:
             inside = {name for name, rule in rules.items() if oracle.holds(rule, past, clock)}

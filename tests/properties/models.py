@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, create_engine
 
-MOVES_WITH_ORDER = ("position", "recorded_at", "met_by", "upto")
+MOVES_WITH_ORDER = ("position", "recorded_at", "first_seen_position", "backfilled_to")
 
 
 def unsynced(dsn: str) -> Engine:

@@ -1,6 +1,7 @@
-"""Who is in a new segment, told by the server in one statement: of conditions on events, and groups of them.
+"""Finds the members of a new segment in one SQL statement.
 
-Those of whom it cannot be sure are left to be asked one by one: see `leaves`.
+Possible for conditions on events, and groups of them.  Profiles for which SQL may be wrong are returned,
+to be evaluated one by one: see `condition_sql`.
 """
 
 from __future__ import annotations
@@ -21,43 +22,46 @@ from projections.segments.backfill.condition_sql import BindParams, compile_leaf
 from projections.segments.tables import member, membership_state, stream
 
 MAX_LEAVES = 8
-"""Of more conditions one statement would be for the planner to get lost in."""
+"""Maximum conditions of one statement; the planner takes too long over more joins."""
 
-_ENTER = f"""
-WITH {{parts}}, told AS MATERIALIZED (
-    SELECT person, {{odd}} AS odd, {{holds}} AS holds, {{due}} AS due FROM {{people}} ORDER BY person
+_INSERT_MEMBERS = f"""
+WITH {{leaves}}, matched AS MATERIALIZED (
+    SELECT profile, {{needs_recheck}} AS needs_recheck, {{holds}} AS holds, {{next_timer}} AS next_timer
+    FROM {{profiles}} ORDER BY profile
 ), entered AS (
-    INSERT INTO {member} SELECT %(workspace)s, %(segment)s, person, %(at)s, %(position)s FROM told
-    WHERE holds AND NOT odd
-), standing AS (
-    SELECT person, CASE WHEN holds THEN int8send(%(number)s) || int8send(%(at)s) ELSE '' END AS inside, due
-    FROM told WHERE (holds OR due IS NOT NULL) AND NOT odd
-), known AS (
-    UPDATE {membership_state} AS known
-    SET inside = known.inside || standing.inside, due = least(known.due, standing.due)
-    FROM standing WHERE known.workspace = %(workspace)s AND known.person = standing.person
-), new AS (
-    INSERT INTO {membership_state} SELECT %(workspace)s, standing.* FROM standing
+    INSERT INTO {member} SELECT %(workspace)s, %(segment)s, profile, %(at)s, %(position)s FROM matched
+    WHERE holds AND NOT needs_recheck
+), new_state AS (
+    SELECT profile,
+        CASE WHEN holds THEN int8send(%(stored_id)s) || int8send(%(at)s) ELSE '' END AS member_of, next_timer
+    FROM matched WHERE (holds OR next_timer IS NOT NULL) AND NOT needs_recheck
+), updated AS (
+    UPDATE {membership_state} AS stored
+    SET member_of = stored.member_of || new_state.member_of,
+        next_timer = least(stored.next_timer, new_state.next_timer)
+    FROM new_state WHERE stored.workspace = %(workspace)s AND stored.profile = new_state.profile
+), inserted AS (
+    INSERT INTO {membership_state} SELECT %(workspace)s, new_state.* FROM new_state
     WHERE NOT EXISTS (
-        SELECT FROM {membership_state} AS known
-        WHERE known.workspace = %(workspace)s AND known.person = standing.person
+        SELECT FROM {membership_state} AS stored
+        WHERE stored.workspace = %(workspace)s AND stored.profile = new_state.profile
     )
 )
-SELECT person FROM told WHERE odd
+SELECT profile FROM matched WHERE needs_recheck
 """
 
 _ALL_PROFILES = f"""(
-    SELECT person FROM {stream} WHERE workspace = %(workspace)s
-    GROUP BY person HAVING count(first_at) > 0
-) AS everybody"""
+    SELECT profile FROM {stream} WHERE workspace = %(workspace)s
+    GROUP BY profile HAVING count(first_event_at) > 0
+) AS all_profiles"""
 
 _PLANNER_SETTINGS = ("SET LOCAL work_mem = '64MB'", "SET LOCAL enable_sort = off")
 _RESET_SETTINGS = ("SET LOCAL work_mem TO DEFAULT", "SET LOCAL enable_sort TO DEFAULT")
-"""So that events are gathered in memory, and not sorted first: on disk it took a tenth more, sorted 7 % (measured)."""
+"""So that events are hashed in memory: with files on disk it took a tenth more, sorted 7 % (measured)."""
 
 
 class MembersQuery(NamedTuple):
-    """How members are told."""
+    """A statement that inserts the members of a segment, and its own parameters."""
 
     statement: str
     params: dict[str, Any]
@@ -65,64 +69,69 @@ class MembersQuery(NamedTuple):
     def insert_members(
         self, tx: Connection, workspace: int, segment: CompiledSegment, cause: Cause
     ) -> list[UUID]:
-        """Let them enter the segment, and return of whom it cannot be told for sure."""
-        asked = {
+        """Inserts the members; returns the profiles that have to be evaluated one by one."""
+        params = {
             **self.params,
             "workspace": workspace,
             "segment": segment.id,
-            "number": segment.stored_id,
+            "stored_id": segment.stored_id,
             "at": cause.at,
             "position": cause.position,
             "now": from_micros(cause.at),
-            "decisions": sorted(COMMAND_KINDS),
+            "command_kinds": sorted(COMMAND_KINDS),
         }
-        with binary_cursor(tx) as ask:
+        with binary_cursor(tx) as cursor:
             for setting in _PLANNER_SETTINGS:
-                ask.execute(setting)
-            unsure = [it for (it,) in ask.execute(self.statement, asked)]
+                cursor.execute(setting)
+            to_recheck = [profile for (profile,) in cursor.execute(self.statement, params)]
             for setting in _RESET_SETTINGS:
-                ask.execute(setting)
-        return unsure
+                cursor.execute(setting)
+        return to_recheck
 
 
 def compile_members_query(condition: Condition, clock: int) -> MembersQuery | None:
-    """Return how to tell who meets a condition at the clock; None: only one by one."""
-    stated = _ConditionCompiler(clock)
-    holds = stated.compile(condition)
-    if holds is None or not 0 < len(stated.leaves) <= MAX_LEAVES:
+    """Returns the query for the profiles that meet a condition at a clock, in microseconds.
+
+    None if SQL cannot evaluate the condition.
+    """
+    compiler = _ConditionCompiler(clock)
+    holds = compiler.compile(condition)
+    if holds is None or not 0 < len(compiler.leaves) <= MAX_LEAVES:
         return None
-    names, due = list(stated.leaves), f"least({', '.join(f'{name}.due' for name in stated.leaves)})"
+    names = list(compiler.leaves)
+    next_timer = f"least({', '.join(f'{name}.next_timer' for name in names)})"
     if True not in _flips_with_time(condition):
-        due = f"CASE WHEN {holds} THEN {due} END"
-    first, join = (
-        (_ALL_PROFILES, "LEFT")
-        if condition.holds(_EMPTY_PROFILE, clock)
-        else (names.pop(0), "FULL")
-    )
-    statement = _ENTER.format(
-        parts=", ".join(f"{name} AS ({sql})" for name, sql in stated.leaves.items()),
-        odd=" OR ".join(f"coalesce({name}.odd, FALSE)" for name in stated.leaves),
+        next_timer = f"CASE WHEN {holds} THEN {next_timer} END"
+    if condition.holds(_EMPTY_PROFILE, clock):
+        profiles = [_ALL_PROFILES, *(f"LEFT JOIN {name} USING (profile)" for name in names)]
+    else:
+        profiles = [names[0], *(f"FULL JOIN {name} USING (profile)" for name in names[1:])]
+    statement = _INSERT_MEMBERS.format(
+        leaves=", ".join(f"{name} AS ({sql})" for name, sql in compiler.leaves.items()),
+        needs_recheck=" OR ".join(f"coalesce({name}.needs_recheck, FALSE)" for name in names),
         holds=holds,
-        due=due,
-        people=" ".join([first, *(f"{join} JOIN {name} USING (person)" for name in names)]),
+        next_timer=next_timer,
+        profiles=" ".join(profiles),
     )
-    return MembersQuery(statement, stated.params.values)
+    return MembersQuery(statement, compiler.params.values)
 
 
 def _flips_with_time(condition: Condition) -> frozenset[bool]:
-    """Return what the answer may become because time goes by, and nothing else does."""
+    """Returns the results to which a condition can change by the passage of time alone."""
     if isinstance(condition, ConditionGroup):
-        answers = frozenset[bool]().union(*map(_flips_with_time, condition.parts))
-        return frozenset(not it for it in answers) if isinstance(condition, NoneOf) else answers
+        results = frozenset[bool]().union(*map(_flips_with_time, condition.parts))
+        if isinstance(condition, NoneOf):
+            return frozenset(not result for result in results)
+        return results
     return flips_with_time(condition)
 
 
 _EMPTY_PROFILE = EvaluationInput({})
-"""Somebody of whom nothing is known."""
+"""A profile without events and attributes."""
 
 
 class _ConditionCompiler:
-    """A condition as SQL, over what is told of its parts."""
+    """Compiles a condition to SQL over subqueries, one for each of its leaves."""
 
     def __init__(self, clock: int) -> None:
         self._clock = clock
@@ -130,21 +139,21 @@ class _ConditionCompiler:
         self.params = BindParams()
 
     def compile(self, condition: Condition) -> str | None:
-        """Return whether it holds; None: it cannot be told."""
+        """Returns a boolean SQL expression, or None if SQL cannot evaluate the condition."""
         if isinstance(condition, ConditionGroup):
             return self._compile_group(condition)
         sql = compile_leaf(condition, self._clock, self.params)
         if sql is None:
             return None
-        name = f"part_{len(self.leaves)}"
+        name = f"leaf_{len(self.leaves)}"
         self.leaves[name] = sql
         return f"coalesce({name}.holds, {condition.holds(_EMPTY_PROFILE, self._clock)})"
 
     def _compile_group(self, group: ConditionGroup) -> str | None:
-        found = [self.compile(it) for it in group.parts]
-        answers = [it for it in found if it is not None]
-        if len(answers) < len(found):
+        compiled = [self.compile(part) for part in group.parts]
+        parts = [sql for sql in compiled if sql is not None]
+        if len(parts) < len(compiled):
             return None
         if isinstance(group, AllOf):
-            return f"({' AND '.join(['TRUE', *answers])})"
-        return f"({'NOT ' * isinstance(group, NoneOf)}({' OR '.join(['FALSE', *answers])}))"
+            return f"({' AND '.join(['TRUE', *parts])})"
+        return f"({'NOT ' * isinstance(group, NoneOf)}({' OR '.join(['FALSE', *parts])}))"

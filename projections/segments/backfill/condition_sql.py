@@ -1,8 +1,9 @@
-"""One condition on one kind of event, as SQL that tells of whom it holds.
+"""Compiles one condition on events to SQL that finds the profiles for which it holds.
 
-It counts, finds the first or last, or sums up as `domain.conditions` do.  Of whom it cannot be sure (an
-event's time is still to come, a number may not be what a double makes of it) it says that they are odd.
-When an answer may change by itself is told too early rather than exactly: it is asked again then.
+The SQL counts, finds the first or last occurrence, or aggregates, as `domain.conditions` do.  Where it may
+differ from them (an event is dated in the future, a number may not equal the double that is read from it)
+it marks the profile with ``needs_recheck``.  ``next_timer`` may be too early, never too late: the profile
+is evaluated again then.
 """
 
 from __future__ import annotations
@@ -23,62 +24,66 @@ from domain.core.time import EARLIEST, LATEST, from_micros, parse_duration, pars
 from projections.segments.tables import stream
 from projections.timeline.tables import MESSAGE, timeline
 
-MAX_PATH_STEPS, MAX_COMPARISONS = 16, 16
-"""Of a path, and of an event; the server's own limits are some thousand steps, and 1,664 columns."""
+MAX_PATH_STEPS = 16
+"""Maximum steps of a path; the server's own limit is some thousands."""
+
+MAX_COMPARISONS = 16
+"""Maximum comparisons of an event; the server's own limit is 1,664 columns."""
 
 _LEAF_QUERY = f"""
-SELECT person, odd, {{holds}} AS holds, {{due}} AS due
+SELECT profile, needs_recheck, {{holds}} AS holds, {{next_timer}} AS next_timer
 FROM (
-    SELECT coalesce(absorbed.person, events.stream) AS person, {{gathered}},
-        min(occurred_at) AS low, bool_or(occurred_at > %(now)s{{odd}}) AS odd
+    SELECT coalesce(merged.profile, events.stream) AS profile, {{aggregates}},
+        min(occurred_at) AS first_occurred_at, bool_or(occurred_at > %(now)s{{inexact}}) AS needs_recheck
     FROM (
-        SELECT stream, occurred_at{{values}} FROM {timeline}
+        SELECT stream, occurred_at{{columns}} FROM {timeline}
         WHERE workspace = %(workspace)s AND name = {{name}} AND position <= %(position)s
-            AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(decisions)s){{window}}
+            AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(command_kinds)s){{window}}
         OFFSET 0
-    ) AS events LEFT JOIN {stream} AS absorbed ON absorbed.workspace = %(workspace)s
-        AND absorbed.stream = events.stream AND absorbed.person <> absorbed.stream{{where}}
+    ) AS events LEFT JOIN {stream} AS merged ON merged.workspace = %(workspace)s
+        AND merged.stream = events.stream AND merged.profile <> merged.stream{{where}}
     GROUP BY 1
-) AS asked
+) AS by_profile
 """
 
 _MICROS = "(extract(epoch FROM {}) * 1000000)::bigint"
 _OPERATORS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _AGGREGATES = {
-    "sum": "sum(number) AS held",
-    "avg": "sum(number) AS held, count(*) AS number_of",
-    "min": "min(number) AS held",
-    "max": "max(number) AS held",
+    "sum": "sum(number) AS aggregate",
+    "avg": "sum(number) AS aggregate, count(*) AS value_count",
+    "min": "min(number) AS aggregate",
+    "max": "max(number) AS aggregate",
 }
 _ENDS_BY_EXPIRY_ONLY = {("max", "gt"), ("max", "gte"), ("min", "lt"), ("min", "lte")}
-"""What does not come to hold because something has left the window."""
+"""Functions and operators whose condition cannot become true when an event leaves the window."""
 
 
 class BindParams:
-    """The values that a statement is given."""
+    """Bind parameters of a statement that is being compiled."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
 
     def bind(self, value: Any) -> str:
-        """Return what stands for a value in the statement."""
+        """Adds a value; returns its placeholder."""
         name = f"value_{len(self.values)}"
         self.values[name] = value
         return f"%({name})s"
 
 
 class _LeafSql(NamedTuple):
-    """What is gathered of each person, and what that tells."""
+    """Aggregates of the events of each profile, and the result in terms of them."""
 
-    gathered: str
+    aggregates: str
     holds: str
-    due: str
+    next_timer: str
 
 
 def compile_leaf(condition: Condition, clock: int, params: BindParams) -> str | None:
-    """Return SQL of ``person, odd, holds, due`` of all who did what counts; None: it cannot be told.
+    """Returns a query of ``profile, needs_recheck, holds, next_timer``; None if SQL cannot tell.
 
-    It takes ``workspace, position, now, decisions`` beside the facts.
+    It has a row for each profile with an event that counts, and takes the parameters ``workspace``,
+    ``position``, ``now`` and ``command_kinds`` besides those added to ``params``.
     """
     if not isinstance(condition, EventCountCondition | OccurrenceCondition | AggregateCondition):
         return None
@@ -86,27 +91,25 @@ def compile_leaf(condition: Condition, clock: int, params: BindParams) -> str | 
         return None
     number, window = None, ""
     if isinstance(condition, EventCountCondition):
-        asked: _LeafSql | None = _compile_performed(condition, params)
+        leaf: _LeafSql | None = _compile_count(condition, params)
     elif isinstance(condition, OccurrenceCondition):
-        asked = _compile_occurrence(condition, clock, params)
+        leaf = _compile_occurrence(condition, clock, params)
     else:
-        asked, number = (
-            _compile_aggregated(condition, params),
-            _number_sql(condition.aggregate.path, params),
-        )
+        leaf = _compile_aggregate(condition, params)
+        number = _number_sql(condition.aggregate.path, params)
         if number is None:
             return None
     if not isinstance(condition, OccurrenceCondition):
         window = _window_sql(condition.within, clock, params)
-    events = _compile_event_filter(condition.where, number, params)
-    if asked is None or events is None:
+    event_filter = _compile_event_filter(condition.where, number, params)
+    if leaf is None or event_filter is None:
         return None
     name = params.bind(condition.event)
-    return _LEAF_QUERY.format(**asked._asdict(), **events, name=name, window=window)
+    return _LEAF_QUERY.format(**leaf._asdict(), **event_filter, name=name, window=window)
 
 
 def flips_with_time(condition: Condition) -> frozenset[bool]:
-    """Return what the answer may become because time goes by: as events leave a window, or get old."""
+    """Returns the results to which events that leave the window or grow old can change it."""
     if isinstance(condition, OccurrenceCondition):
         return frozenset((condition.older_than is not None,))
     within = (
@@ -117,45 +120,46 @@ def flips_with_time(condition: Condition) -> frozenset[bool]:
     if within is None or within.span is None:
         return frozenset()
     low, high = condition.count.bounds if isinstance(condition, EventCountCondition) else (1, 1)
-    return frozenset([it for it, may in ((False, low > 0), (True, high is not None)) if may])
+    possible = ((False, low > 0), (True, high is not None))
+    return frozenset([result for result, is_possible in possible if is_possible])
 
 
-def _compile_performed(condition: EventCountCondition, params: BindParams) -> _LeafSql:
+def _compile_count(condition: EventCountCondition, params: BindParams) -> _LeafSql:
     low, high = condition.count.bounds
-    enough = f"held >= {params.bind(low)}"
-    too_many = "FALSE" if high is None else f"held > {params.bind(high)}"
+    enough = f"aggregate >= {params.bind(low)}"
+    too_many = "FALSE" if high is None else f"aggregate > {params.bind(high)}"
     return _LeafSql(
-        "count(*) AS held",
+        "count(*) AS aggregate",
         f"{enough} AND NOT {too_many}",
         _next_expiry(enough if low else too_many, condition.within),
     )
 
 
 def _compile_occurrence(condition: OccurrenceCondition, clock: int, params: BindParams) -> _LeafSql:
-    how = "min" if condition.occurrence == "first" else "max"
+    function = "min" if condition.occurrence == "first" else "max"
     age = params.bind(parse_duration(condition.older_than or condition.newer_than))
-    older, now = params.bind(condition.older_than is not None), params.bind(clock)
-    old = f"{_MICROS.format('held')} + {age}"
+    is_older_than, now = params.bind(condition.older_than is not None), params.bind(clock)
+    reaches_age_at = f"{_MICROS.format('aggregate')} + {age}"
     return _LeafSql(
-        f"{how}(occurred_at) AS held",
-        f"({old} <= {now}) = {older}",
-        f"CASE WHEN {old} > {now} THEN {old} END",
+        f"{function}(occurred_at) AS aggregate",
+        f"({reaches_age_at} <= {now}) = {is_older_than}",
+        f"CASE WHEN {reaches_age_at} > {now} THEN {reaches_age_at} END",
     )
 
 
-def _compile_aggregated(condition: AggregateCondition, params: BindParams) -> _LeafSql | None:
+def _compile_aggregate(condition: AggregateCondition, params: BindParams) -> _LeafSql | None:
     fn, _, op, value = msgspec.structs.astuple(condition.aggregate)
     if fn not in _AGGREGATES or op not in _OPERATORS:
         return None
-    times = " * number_of" if fn == "avg" else ""
-    holds = f"held {_OPERATORS[op]} {params.bind(Decimal(str(value)))}{times}"
+    times_count = " * value_count" if fn == "avg" else ""
+    holds = f"aggregate {_OPERATORS[op]} {params.bind(Decimal(str(value)))}{times_count}"
     may_change = "TRUE"
     if (fn, op) in _ENDS_BY_EXPIRY_ONLY:
         may_change = holds
     elif fn == "sum" and op in {"gt", "gte"}:
-        may_change = f"{holds} OR least < 0"
+        may_change = f"{holds} OR smallest < 0"
     return _LeafSql(
-        f"{_AGGREGATES[fn]}, min(number) AS least",
+        f"{_AGGREGATES[fn]}, min(number) AS smallest",
         holds,
         _next_expiry(may_change, condition.within),
     )
@@ -164,78 +168,84 @@ def _compile_aggregated(condition: AggregateCondition, params: BindParams) -> _L
 def _compile_event_filter(
     where: Sequence[Comparison], aggregated: str | None, params: BindParams
 ) -> Mapping[str, str] | None:
-    """Return which events count, with which numbers."""
-    values, odd, tests = list[str](), list[str](), list[str]()
+    """Returns the parts of `_LEAF_QUERY` that select events: ``columns, inexact, where``.
+
+    ``aggregated`` is the SQL of the aggregated number, if there is one.  None if SQL cannot compare.
+    """
+    columns, inexact, tests = list[str](), list[str](), list[str]()
     if len(where) > MAX_COMPARISONS:
         return None
     if aggregated is not None:
-        values.append(f"{aggregated} AS number")
+        columns.append(f"{aggregated} AS number")
         tests.append("number IS NOT NULL")
-        odd.append(_needs_recheck("number"))
-    for place, each in enumerate(where):
-        name = f"compared_{place}"
-        found = (
-            _number_sql(each.path, params)
-            if is_number(each.value)
-            else _property_sql(each.path, params)
+        inexact.append(_is_inexact("number"))
+    for number, comparison in enumerate(where):
+        column = f"compared_{number}"
+        value = (
+            _number_sql(comparison.path, params)
+            if is_number(comparison.value)
+            else _property_sql(comparison.path, params)
         )
-        if found is None or not _compares_exactly(each):
+        if value is None or not _compares_exactly(comparison):
             return None
-        values.append(f"{found} AS {name}")
-        if is_number(each.value):
-            odd.append(_needs_recheck(name))
-            wanted = params.bind(Decimal(str(each.value)))
-            tests.append(f"({name} {_OPERATORS[each.op]} {wanted} OR {_needs_recheck(name)})")
+        columns.append(f"{value} AS {column}")
+        if is_number(comparison.value):
+            inexact.append(_is_inexact(column))
+            operand = params.bind(Decimal(str(comparison.value)))
+            tests.append(
+                f"({column} {_OPERATORS[comparison.op]} {operand} OR {_is_inexact(column)})"
+            )
         else:
-            wanted = params.bind(msgspec.json.encode(each.value).decode())
-            tests.append(f"{name} = {wanted}::jsonb")
+            operand = params.bind(msgspec.json.encode(comparison.value).decode())
+            tests.append(f"{column} = {operand}::jsonb")
     return {
-        "values": "".join(f", {it}" for it in values),
-        "odd": "".join(f" OR {it}" for it in odd),
+        "columns": "".join(f", {column}" for column in columns),
+        "inexact": "".join(f" OR {test}" for test in inexact),
         "where": " WHERE " + " AND ".join(tests) if tests else "",
     }
 
 
 def _property_sql(path: str, params: BindParams) -> str | None:
-    """Return the value at a path; None if the path leads into lists, or to what no document has."""
+    """Returns the value at a path; None if it leads into lists or to what cannot be stored."""
     root, *steps = paths.parse(path)
     if root != "properties" or not 0 < len(steps) <= MAX_PATH_STEPS:
         return None
-    if not all(it is not None and sanitise.is_storable_text(it) for it in steps):
+    if not all(step is not None and sanitise.is_storable_text(step) for step in steps):
         return None
-    return "properties" + "".join(f" -> {params.bind(it)}::text" for it in steps)
+    return "properties" + "".join(f" -> {params.bind(step)}::text" for step in steps)
 
 
 def _number_sql(path: str, params: BindParams) -> str | None:
-    """Return the number at a path, null if there is something else."""
-    found = _property_sql(path, params)
-    return found and f"CASE jsonb_typeof({found}) WHEN 'number' THEN ({found})::numeric END"
+    """Returns the number at a path; SQL null if the value there is not a number."""
+    value = _property_sql(path, params)
+    return value and f"CASE jsonb_typeof({value}) WHEN 'number' THEN ({value})::numeric END"
 
 
-def _needs_recheck(number: str) -> str:
-    """Return whether a number is not what is read of it: the shortest text of a double.
+def _is_inexact(number: str) -> str:
+    """Returns a test for a number that may differ from the double that Python reads from it.
 
-    Of fifteen digits it always is; an integer beyond 2^53 is kept as text.
+    Up to fifteen digits it never does; an integer beyond 2^53 is stored as text.
     """
     short = f"scale({number}) = 0 OR (scale({number}) <= 4 AND abs({number}) < 1e11)"
     return f"NOT ({short} OR ({number})::float8::text::numeric = {number})"
 
 
 def _compares_exactly(comparison: Comparison) -> bool:
-    """Say whether the server compares as `domain.conditions.values` does."""
-    wanted = comparison.value
-    if is_number(wanted):
-        return comparison.op in _OPERATORS and abs(wanted) <= sanitise.MAX_EXACT_INTEGER
+    """Returns whether SQL compares as `domain.conditions.values` does."""
+    operand = comparison.value
+    if is_number(operand):
+        return comparison.op in _OPERATORS and abs(operand) <= sanitise.MAX_EXACT_INTEGER
     return comparison.op == "eq" and (
-        isinstance(wanted, bool) or (isinstance(wanted, str) and sanitise.is_storable_text(wanted))
+        isinstance(operand, bool)
+        or (isinstance(operand, str) and sanitise.is_storable_text(operand))
     )
 
 
 def _next_expiry(may_change: str, within: TimeWindow | None) -> str:
-    """Return when the first event leaves a window that moves, of those whose answer that may change."""
+    """Returns when the first event leaves a moving window, for profiles whose result may change."""
     if within is None or within.span is None:
         return "NULL::bigint"
-    return f"CASE WHEN {may_change} THEN {_MICROS.format('low')} + {within.span} END"
+    return f"CASE WHEN {may_change} THEN {_MICROS.format('first_occurred_at')} + {within.span} END"
 
 
 def _window_sql(within: TimeWindow | None, clock: int, params: BindParams) -> str:
@@ -244,10 +254,10 @@ def _window_sql(within: TimeWindow | None, clock: int, params: BindParams) -> st
     if within.span is not None:
         return f" AND occurred_at > {params.bind(from_micros(clock - within.span))}"
     bounds = ((">=", within.from_), ("<", within.to))
-    instants = ((how, parse_instant(text)) for how, text in bounds if text is not None)
-    # What lies outside, by an offset of some hours, is before or after everything.
+    instants = ((operator, parse_instant(text)) for operator, text in bounds if text is not None)
+    # An instant outside the range of PostgreSQL, by a time zone of some hours, is moved to its end: no event is beyond.
     return "".join(
-        f" AND occurred_at {how} {params.bind(from_micros(min(max(at, EARLIEST), LATEST)))}"
-        for how, at in instants
+        f" AND occurred_at {operator} {params.bind(from_micros(min(max(at, EARLIEST), LATEST)))}"
+        for operator, at in instants
         if at is not None
     )

@@ -1,7 +1,8 @@
-"""What somebody did before it was asked for is looked up when they are next met, not when it is asked for.
+"""Lazy backfill: loads a profile's history for a new accumulator with its next event.
 
-So what a new segment costs does not depend on how many people did what it looks at.  Until then their
-memories lack what was asked for after `Stream.upto`; the timeline has it, with positions.
+So the cost of a new segment does not depend on how many profiles have events that it looks at.  Until then
+a stream lacks the accumulators that were registered after its ``backfilled_to``; the timeline has the
+events, with their positions.
 """
 
 from __future__ import annotations
@@ -29,33 +30,45 @@ def backfill_streams(
     *,
     only_keys: Collection[str] | None = None,
 ) -> None:
-    """Have streams remember all that is asked for by now.
+    """Completes streams with all accumulators that are registered by now.
 
-    ``looked``: what was just looked up of all of them; ``only``: the keys that matter, of people of whom
-    nothing is written.  Raises TimelineBehind if the timeline has not got as far as it had when that was asked for.
+    ``backfilled`` has values that were just computed for all streams.  ``only_keys`` limits the work to
+    some keys, for callers that save nothing.  Raises TimelineBehind unless the timeline is as far as it was
+    when the accumulators were registered.
     """
-    late = {id_: it for id_, it in streams.items() if it.backfilled_to < index.newest_registration}
-    if not late:
+    lagging = {
+        id_: stream
+        for id_, stream in streams.items()
+        if stream.backfilled_to < index.newest_registration
+    }
+    if not lagging:
         return
-    asked = index.registered_after(min(it.backfilled_to for it in late.values()))
+    oldest = min(stream.backfilled_to for stream in lagging.values())
+    registrations = index.registered_after(oldest)
     missing = {
-        key: it
-        for key, it in asked.items()
+        key: registration
+        for key, registration in registrations.items()
         if key not in backfilled and (only_keys is None or key in only_keys)
     }
-    found: dict[UUID, dict[str, tuple[AccumulatorValue, int]]] = {id_: {} for id_ in late}
-    for key, values in {
+    values_by_key = {
         **backfilled,
-        **_aggregate_missing(tx, workspace, index, missing, late),
-    }.items():
-        at, by = asked[key].since
-        # Who is late did nothing since then that it looks at, for they would have been met.
-        for id_ in late.keys() & values.keys():
-            if late[id_].backfilled_to < by:
-                found[id_][key] = values[id_], at
-    for id_, it in late.items():
-        noted = any(it.backfilled_to < each.since.position for each in missing.values())
-        it.apply_backfill(found[id_], index.newest_registration, save_watermark=noted)
+        **_aggregate_missing(tx, workspace, index, missing, lagging),
+    }
+    values_of: dict[UUID, dict[str, tuple[AccumulatorValue, int]]] = {id_: {} for id_ in lagging}
+    for key, values in values_by_key.items():
+        at, position = registrations[key].since
+        # A stream that lags had no event for this accumulator since its registration: that would have
+        # completed it.
+        for id_ in lagging.keys() & values.keys():
+            if lagging[id_].backfilled_to < position:
+                values_of[id_][key] = values[id_], at
+    for id_, stream in lagging.items():
+        save_watermark = any(
+            stream.backfilled_to < registration.since.position for registration in missing.values()
+        )
+        stream.apply_backfill(
+            values_of[id_], index.newest_registration, save_watermark=save_watermark
+        )
 
 
 def _aggregate_missing(
@@ -65,12 +78,13 @@ def _aggregate_missing(
     missing: Mapping[str, Registration],
     lagging: Mapping[UUID, StreamState],
 ) -> BackfilledValues:
-    """Return what is missing of the streams, by key."""
+    """Returns the values of missing accumulators of the streams."""
     if not missing:
         return {}
-    last = max(it.since.position for it in missing.values())
+    last = max(registration.since.position for registration in missing.values())
     sql.require_timeline_at(tx, workspace, last)
-    gatherings = [
-        AccumulatorRun(index.accumulators[key], it.since.at) for key, it in missing.items()
+    accumulator_runs = [
+        AccumulatorRun(index.accumulators[key], registration.since.at)
+        for key, registration in missing.items()
     ]
-    return sql.aggregate_in_python(tx, workspace, gatherings, last, streams=list(lagging))
+    return sql.aggregate_in_python(tx, workspace, accumulator_runs, last, streams=list(lagging))

@@ -1,7 +1,7 @@
-"""What would be remembered by now if it had been looked at from the start: from the timeline's rows.
+"""Computes accumulators over the history of streams, from the rows of the timeline.
 
-The timeline has an index of event names, which the ledger has not.  Its rows of messages are written
-once, with their positions, so that what it says up to one of them does not depend on when it is asked.
+The timeline has an index of event names, which the ledger lacks.  Its rows of messages are written once,
+with their positions, so the values up to a position do not depend on when they are computed.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ from projections.runtime import checkpoint
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
 FETCH_SIZE = 10_000
-"""Rows fetched together."""
+"""Rows per fetch of the server-side cursor."""
 
 _EVENTS = f"""
 SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint, uuid_send(id), kind, name,
     properties::text, (extract(epoch FROM recorded_at) * 1000000)::bigint
 FROM {timeline}
-WHERE workspace = %(workspace)s {{which}} AND position <= %(position)s
-    AND occurred_at <= %(clock)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
-    AND kind <> ALL(%(decisions)s)
+WHERE workspace = %(workspace)s {{filters}} AND position <= %(position)s
+    AND occurred_at <= %(until)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
+    AND kind <> ALL(%(command_kinds)s)
 """
 
 _TIMES = f"""
-SELECT stream, {{gather}}(at) FILTER (WHERE at <= %(now)s), array_agg(at) FILTER (WHERE at > %(now)s)
+SELECT stream, {{function}}(at) FILTER (WHERE at <= %(now)s), array_agg(at) FILTER (WHERE at > %(now)s)
 FROM (
     SELECT stream, (extract(epoch FROM occurred_at) * 1000000)::bigint AS at FROM {timeline}
     WHERE workspace = %(workspace)s AND name = %(name)s AND position <= %(position)s
         AND occurred_at <= %(until)s AND ordinal = {MESSAGE} AND subject IS NOT NULL
-        AND kind <> ALL(%(decisions)s)
+        AND kind <> ALL(%(command_kinds)s)
 ) AS events
 GROUP BY stream
 """
 
-_NAMED, _OF = "AND name = ANY(%(names)s)", "AND stream = ANY(%(streams)b)"
+_BY_NAME, _BY_STREAM = "AND name = ANY(%(names)s)", "AND stream = ANY(%(streams)b)"
 
 BackfilledValues = Mapping[str, Mapping[UUID, AccumulatorValue]]
-"""What is remembered of each stream, by the memory's key."""
+"""Values by accumulator key and stream."""
 
-_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+_END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 _decode = msgspec.json.Decoder().decode
 
 
 class TimelineBehind(NotProjectedYet):
-    """The timeline has not taken all the events that are to be looked at."""
+    """The timeline projection has not applied all events that are needed."""
 
     code = "timeline_behind"
 
@@ -70,25 +70,31 @@ class TimelineBehind(NotProjectedYet):
 def backfill_values(
     tx: Connection, workspace: int, accumulators: Sequence[Accumulator], cause: Cause
 ) -> BackfilledValues:
-    """Return what is to be remembered of each stream.
+    """Returns the values of accumulators as of a cause, for every stream that has one.
 
-    Raises TimelineBehind unless the timeline is at that position: it is tried again then.
+    Raises TimelineBehind unless the timeline is at its position; the caller retries later.
     """
-    wanted = [it for it in accumulators if it.names is None or it.names]
-    if wanted:
+    with_events = [
+        accumulator
+        for accumulator in accumulators
+        if accumulator.names is None or accumulator.names
+    ]
+    values: BackfilledValues = {}
+    if with_events:
         require_timeline_at(tx, workspace, cause.position)
-        recalled = aggregate_history(tx, workspace, wanted, position=cause.position, now=cause.at)
-    else:
-        recalled = {}
-    return {it.key: recalled.get(it.key, {}) for it in accumulators}
+        values = aggregate_history(
+            tx, workspace, with_events, position=cause.position, now=cause.at
+        )
+    return {accumulator.key: values.get(accumulator.key, {}) for accumulator in accumulators}
 
 
 def require_timeline_at(tx: Connection, workspace: int, position: int) -> None:
-    """Raise TimelineBehind unless the timeline has taken all events up to a position."""
+    """Raises TimelineBehind unless the timeline has applied all events up to a position."""
     reached = checkpoint.all_positions(tx, workspace).get((NAME, VERSION), 0)
     if reached < position:
         raise TimelineBehind(
-            f"the timeline is at position {reached}, and is needed at {position}",
+            f"the timeline projection is at position {reached}, but this needs position {position};"
+            " retry when it has caught up",
             workspace=workspace,
             position=reached,
         )
@@ -103,20 +109,25 @@ def aggregate_history(
     now: int,
     until: int | None = None,
 ) -> BackfilledValues:
-    """Return what is remembered of each stream, by ``now``, of the events up to a position.
+    """Returns the values of accumulators over the events up to a position.
 
-    Only of those that occurred by ``until``, if it is given.
+    Events after ``now`` are pending; those after ``until``, if given, are left out.  Both are instants in
+    microseconds.
     """
-    found: dict[str, Mapping[UUID, AccumulatorValue]] = {
-        it.key: aggregate_in_sql(tx, workspace, it, position=position, now=now, until=until)
-        for it in accumulators
-        if can_aggregate_in_sql(it)
+    values: dict[str, Mapping[UUID, AccumulatorValue]] = {
+        accumulator.key: aggregate_in_sql(
+            tx, workspace, accumulator, position=position, now=now, until=until
+        )
+        for accumulator in accumulators
+        if can_aggregate_in_sql(accumulator)
     }
-    others = [it for it in accumulators if it.key not in found]
+    others = [accumulator for accumulator in accumulators if accumulator.key not in values]
     if not others:
-        return found
-    gatherings = [AccumulatorRun(it) for it in others]
-    return found | dict(aggregate_in_python(tx, workspace, gatherings, position, clock=until))
+        return values
+    accumulator_runs = [AccumulatorRun(accumulator) for accumulator in others]
+    return values | dict(
+        aggregate_in_python(tx, workspace, accumulator_runs, position, until=until)
+    )
 
 
 def aggregate_in_python(
@@ -125,72 +136,74 @@ def aggregate_in_python(
     accumulator_runs: Sequence[AccumulatorRun],
     position: int,
     *,
-    clock: int | None = None,
+    until: int | None = None,
     streams: Sequence[UUID] | None = None,
 ) -> BackfilledValues:
-    """Return what is remembered of the events up to a position, by looking at each.
+    """Returns the values of accumulators over the events up to a position, read one by one.
 
-    ``clock``, by which they must have occurred, and ``streams`` narrow them down.
+    Only events that occurred by ``until``, and only of ``streams``, if given.
     """
 
     @cache
     def accepting(kind: str, name: str) -> Sequence[AccumulatorRun]:
-        return [it for it in accumulator_runs if it.accepts(kind, name)]
+        return [run for run in accumulator_runs if run.accepts(kind, name)]
 
-    names = _event_names(it.accumulator for it in accumulator_runs)
-    for stream, kind, happened in _read_events(
-        tx, workspace, names, position, clock=clock, streams=streams
+    names = _event_names(run.accumulator for run in accumulator_runs)
+    for stream, kind, event in _read_events(
+        tx, workspace, names, position, until=until, streams=streams
     ):
-        for each in accepting(kind, happened.name):
-            each.add(stream, happened)
-    return {it.accumulator.key: it.values() for it in accumulator_runs}
+        for accumulator_run in accepting(kind, event.name):
+            accumulator_run.add(stream, event)
+    return {run.accumulator.key: run.values() for run in accumulator_runs}
 
 
 class AccumulatorRun:
-    """What is remembered of streams, of any number of events in any order.
+    """One accumulator computed for many streams, over any number of events in any order.
 
-    Joined two and two of like size: one after the other, 100,000 events of a person took two minutes (measured).
+    Partials of like size are merged in pairs: merged one after the other, 100,000 events of a profile took
+    two minutes (measured).
     """
 
-    def __init__(self, accumulator: Accumulator, clock: int | None = None) -> None:
-        """``clock``: from when on it is asked for."""
-        self.accumulator, self._clock = accumulator, clock
+    def __init__(self, accumulator: Accumulator, registered_at: int | None = None) -> None:
+        """``registered_at``: when it was registered, in microseconds; None: values are not pruned."""
+        self.accumulator, self._registered_at = accumulator, registered_at
         self._add = accumulator.make_add()
         self._partials: dict[UUID, list[tuple[int, AccumulatorValue]]] = defaultdict(list)
 
     def accepts(self, kind: str, name: str) -> bool:
-        """Say whether it looks at messages of a kind and name."""
+        """Returns whether the accumulator looks at messages of a kind and name."""
         return self.accumulator.kind in (None, kind) and self.accumulator.watches(name)
 
     def add(self, stream: UUID, event: EventView) -> None:
-        """Add an event of a stream."""
+        """Adds an event of a stream."""
         value, size = self._prune(self._add(None, event)), 1
         if value is None:
             return
-        parts = self._partials[stream]
-        while parts and parts[-1][0] <= size:
-            more, before = parts.pop()
-            value, size = self.accumulator.merge([(before, None), (value, None)]), size + more
-        parts.append((size, value))
+        partials = self._partials[stream]
+        while partials and partials[-1][0] <= size:
+            before_size, before = partials.pop()
+            value = self.accumulator.merge([(before, None), (value, None)])
+            size += before_size
+        partials.append((size, value))
 
     def values(self) -> Mapping[UUID, AccumulatorValue]:
-        """Return what is remembered of each stream."""
-        joined = {
-            stream: self._prune(self.accumulator.merge([(value, None) for _, value in parts]))
-            for stream, parts in self._partials.items()
+        """Returns the value of each stream that has one."""
+        merged = {
+            stream: self._prune(self.accumulator.merge([(value, None) for _, value in partials]))
+            for stream, partials in self._partials.items()
         }
-        return {stream: it for stream, it in joined.items() if it is not None}
+        return {stream: value for stream, value in merged.items() if value is not None}
 
     def _prune(self, value: AccumulatorValue) -> AccumulatorValue:
-        if self._clock is None or not isinstance(self.accumulator, EventAccumulator):
+        if self._registered_at is None or not isinstance(self.accumulator, EventAccumulator):
             return value
-        return self.accumulator.leaf.prune(value, self._clock)
+        return self.accumulator.leaf.prune(value, self._registered_at)
 
 
 def _event_names(accumulators: Iterable[Accumulator]) -> Sequence[str] | None:
-    """Return the names of all the events that they look at; None: a pattern tells them."""
-    names = [it.names for it in accumulators]
-    known = [it for it in names if it is not None]
+    """Returns the names of all events that accumulators look at; None if one matches a pattern."""
+    names = [accumulator.names for accumulator in accumulators]
+    known = [n for n in names if n is not None]
     if len(known) < len(names):
         return None
     return sorted(filter(sanitise.is_storable_text, frozenset[str]().union(*known)))
@@ -202,34 +215,33 @@ def _read_events(
     names: Sequence[str] | None,
     position: int,
     *,
-    clock: int | None = None,
+    until: int | None = None,
     streams: Sequence[UUID] | None = None,
 ) -> Iterator[tuple[UUID, str, EventView]]:
-    """Give out the events up to a position, each with its stream and its kind.
+    """Yields the events up to a position, each with its stream and kind.
 
-    ``names`` and ``streams`` narrow them down; so does ``clock``, by which they must have occurred.
+    Only of ``names`` and ``streams``, and only those that occurred by ``until``, if given.
     """
-    which = ("" if names is None else _NAMED) + ("" if streams is None else _OF)
-    asked = {
+    filters = ("" if names is None else _BY_NAME) + ("" if streams is None else _BY_STREAM)
+    params = {
         "workspace": workspace,
         "names": names,
         "streams": streams,
         "position": position,
-        "clock": _LAST if clock is None else from_micros(clock),
-        "decisions": sorted(COMMAND_KINDS),
+        "until": _END_OF_TIME if until is None else from_micros(until),
+        "command_kinds": sorted(COMMAND_KINDS),
     }
     driver = binary_cursor(tx).connection
-    with driver.cursor(name=f"recall_{uuid4().hex}", binary=True) as rows:
+    with driver.cursor(name=f"backfill_{uuid4().hex}", binary=True) as rows:
         rows.itersize = FETCH_SIZE
-        rows.execute(_EVENTS.format(which=which), asked)
-        for stream, at, id_, kind, name, properties, recorded in rows:
+        rows.execute(_EVENTS.format(filters=filters), params)
+        for stream, occurred_at, id_, kind, name, properties, recorded_at in rows:
             document = {"properties": _decode(properties)}
-            happened = EventView(at, id_, name, document, clock or recorded)
-            yield stream, kind, happened
+            yield stream, kind, EventView(occurred_at, id_, name, document, until or recorded_at)
 
 
 def can_aggregate_in_sql(accumulator: Accumulator) -> bool:
-    """Say whether the server can: one event name, and nothing asked of its properties."""
+    """Returns whether SQL can compute it: one event name and no filter on properties."""
     if not isinstance(accumulator, EventAccumulator):
         return False
     leaf = accumulator.leaf
@@ -247,35 +259,35 @@ def aggregate_in_sql(
     now: int,
     until: int | None,
 ) -> Mapping[UUID, AccumulatorValue]:
-    """Return what is remembered of each stream of the events up to a position.
+    """Returns the value of each stream over the events up to a position, computed in SQL.
 
-    Of those that occurred by ``until``, if it is given; what is later than ``now`` has yet to come.
-    Instants are in microseconds.
+    Parameters are as in `aggregate_history`.
     """
     assert isinstance(accumulator, EventAccumulator)
     leaf = accumulator.leaf
     assert isinstance(leaf, EventCountCondition | OccurrenceCondition)
-    counted = leaf if isinstance(leaf, EventCountCondition) else leaf.equivalent_count
-    how = "min" if counted is None else "array_agg"
+    count = leaf if isinstance(leaf, EventCountCondition) else leaf.equivalent_count
 
-    def summary(gathered: Any) -> AccumulatorValue:
-        return gathered if counted is None else counted.summary_of_times(gathered)
+    def summary(aggregated: Any) -> AccumulatorValue:
+        return aggregated if count is None else count.summary_of_times(aggregated)
 
-    asked = {
+    params = {
         "workspace": workspace,
         "name": leaf.event,
         "position": position,
         "now": now,
-        "until": _LAST if until is None else from_micros(until),
-        "decisions": sorted(COMMAND_KINDS),
+        "until": _END_OF_TIME if until is None else from_micros(until),
+        "command_kinds": sorted(COMMAND_KINDS),
     }
-    found = {}
-    with binary_cursor(tx) as ask:
-        for stream, gathered, coming in ask.execute(_TIMES.format(gather=how), asked):
-            value = None if gathered is None else summary(gathered)
-            if coming is not None:
-                alone = ((at, summary(at if counted is None else [at])) for at in coming)
-                value = Summarised.with_pending(value, [it for it in alone if it[1] is not None])
+    statement = _TIMES.format(function="min" if count is None else "array_agg")
+    values = {}
+    with binary_cursor(tx) as cursor:
+        for stream, aggregated, future_times in cursor.execute(statement, params):
+            value = None if aggregated is None else summary(aggregated)
+            if future_times is not None:
+                single = ((at, summary(at if count is None else [at])) for at in future_times)
+                pending = [(at, summarised) for at, summarised in single if summarised is not None]
+                value = Summarised.with_pending(value, pending)
             if value is not None:
-                found[stream] = value
-    return found
+                values[stream] = value
+    return values

@@ -1,1 +1,1 @@
-"""Applies changed definitions of segments, attributes and rules."""
+"""Applies definitions of segments, computed attributes and rules."""

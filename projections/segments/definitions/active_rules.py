@@ -1,4 +1,4 @@
-"""Reads which rules are in effect."""
+"""Loads the active rules of a workspace."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.rules.rule import decode_definition
 from projections.segments.tables import rule_version
 
-_IN_EFFECT = f"""
-SELECT rule, version, defined, plan, until IS NULL AND enabled, until IS NULL AND NOT archived,
-    followed
-FROM {rule_version} WHERE workspace = %s AND (until IS NULL OR followed)
+_ACTIVE = f"""
+SELECT rule, version, definition_version, definition, replaced_at_position IS NULL AND enabled,
+    replaced_at_position IS NULL AND NOT archived, has_waiting_runs
+FROM {rule_version} WHERE workspace = %s AND (replaced_at_position IS NULL OR has_waiting_runs)
 """
 
 
 def load_active_rules(tx: Connection, workspace: int) -> RuleIndex:
-    """Return the rules of a workspace as they were last decided, and those that somebody waits in."""
-    found, known = list[ActiveRule](), list[str]()
-    for id_, version, defined, plan, acts, is_there, followed in tx.exec_driver_sql(
-        _IN_EFFECT, (workspace,)
-    ):
-        if is_there:
-            known.append(id_)
-        if acts:
-            found.append(ActiveRule(id_, defined, decode_definition(plan)))
-        elif followed:
-            found.append(ActiveRule(id_, version, decode_definition(plan), accepts_triggers=False))
-    return RuleIndex(found, known)
+    """Returns the enabled rules, and the older definitions by which runs still wait."""
+    rules, known_ids = list[ActiveRule](), list[str]()
+    for (
+        id_,
+        version,
+        definition_version,
+        stored,
+        enabled,
+        exists,
+        has_waiting_runs,
+    ) in tx.exec_driver_sql(_ACTIVE, (workspace,)):
+        if exists:
+            known_ids.append(id_)
+        if enabled:
+            rules.append(ActiveRule(id_, definition_version, decode_definition(stored)))
+        elif has_waiting_runs:
+            definition = decode_definition(stored)
+            rules.append(ActiveRule(id_, version, definition, accepts_triggers=False))
+    return RuleIndex(rules, known_ids)

@@ -1,4 +1,4 @@
-"""How a decision settles: whom it may concern is asked."""
+"""Re-evaluates the profiles that a definition change can affect."""
 
 from __future__ import annotations
 
@@ -19,73 +19,82 @@ from projections.segments.backfill.sql import BackfilledValues
 from projections.segments.state import reader, writer
 from projections.segments.tables import member, stream
 
-_PROFILES = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
+_PROFILES = f"SELECT DISTINCT profile FROM {stream} WHERE workspace = %s AND stream = ANY(%b)"
 
 _MEMBERS = f"""
-SELECT DISTINCT person FROM {member} WHERE workspace = %s AND segment = ANY(%s)
+SELECT DISTINCT profile FROM {member} WHERE workspace = %s AND segment = ANY(%s)
 """
 
 
 class DefinitionChange(NamedTuple):
-    """What is in effect after a decision."""
+    """A definition that was applied, and the index from then on."""
 
     segment_index: SegmentIndex
     cause: Cause
     new_accumulators: Sequence[str]
-    """Keys of what is remembered from now on."""
+    """Keys of the accumulators that no definition required before."""
 
 
 def populate(tx: Connection, workspace: int, change: DefinitionChange, ordinal: int) -> None:
-    """Ask about a segment that was not there before: of most people the server can tell at once."""
-    rules, rule = change.segment_index, change.segment_index.segments[ordinal]
-    set_off = [rules.rule_index.triggered_by(it, rule.id) for it in ("entered", "left")]
-    concerns_others = ordinal in rules.dependents or any(set_off)
-    members = (
-        None if concerns_others else bulk.compile_members_query(rule.condition, change.cause.at)
+    """Finds the members of a new segment: most of them with one SQL statement."""
+    index = change.segment_index
+    segment = index.segments[ordinal]
+    has_dependents = ordinal in index.dependents or any(
+        index.rule_index.triggered_by(kind, segment.id) for kind in ("entered", "left")
     )
-    if members is None:
+    query = (
+        None if has_dependents else bulk.compile_members_query(segment.condition, change.cause.at)
+    )
+    if query is None:
         reevaluate(tx, workspace, change, {ordinal})
         return
     sql.require_timeline_at(tx, workspace, change.cause.position)
-    unsure = reader.sort_ids(members.insert_members(tx, workspace, rule, change.cause))
+    to_recheck = reader.sort_ids(query.insert_members(tx, workspace, segment, change.cause))
     writer.update_profiles(
-        tx, workspace, rules, unsure, lambda it: it.apply_definition({ordinal}, change.cause)
+        tx,
+        workspace,
+        index,
+        to_recheck,
+        lambda evaluator: evaluator.apply_definition({ordinal}, change.cause),
     )
 
 
 def reevaluate(
     tx: Connection, workspace: int, change: DefinitionChange, ordinals: Collection[int]
 ) -> None:
-    """Ask whom it may concern whether they are in segments that were decided about."""
+    """Evaluates segments for every profile that the change can affect.
+
+    ``ordinals`` are those of the segments whose condition has changed.
+    """
     if not ordinals:
         return
-    rules, new = (
-        change.segment_index,
-        [change.segment_index.accumulators[it] for it in change.new_accumulators],
-    )
-    looked = sql.backfill_values(tx, workspace, new, change.cause)
-    segments = [rules.segments[it].id for it in sorted(ordinals)]
-    everybody = _may_affect_all_profiles(change, ordinals)
-    if everybody:
-        members, persons = frozenset[UUID](), frozenset(reader.all_profiles(tx, workspace))
+    index = change.segment_index
+    new = [index.accumulators[key] for key in change.new_accumulators]
+    backfilled = sql.backfill_values(tx, workspace, new, change.cause)
+    segments = [index.segments[ordinal].id for ordinal in sorted(ordinals)]
+    affects_all = _may_affect_all_profiles(change, ordinals)
+    if affects_all:
+        members, profiles = frozenset[UUID](), frozenset(reader.all_profiles(tx, workspace))
     else:
-        found = list(set[UUID]().union(*looked.values()))
+        streams_with_values = list(set[UUID]().union(*backfilled.values()))
         members = frozenset(tx.exec_driver_sql(_MEMBERS, (workspace, segments)).scalars())
-        persons = members.union(tx.exec_driver_sql(_PROFILES, (workspace, found)).scalars())
-    plain = not everybody and rules.profile_fact_keys.isdisjoint(change.new_accumulators)
-    for some in reader.chunks(reader.sort_ids(persons)):
-        streams = reader.load_streams(tx, workspace, (), some)
-        if plain:
-            out = _confirmed_non_members(change, ordinals, streams, looked)
+        profiles = members.union(
+            tx.exec_driver_sql(_PROFILES, (workspace, streams_with_values)).scalars()
+        )
+    can_skip = not affects_all and index.profile_fact_keys.isdisjoint(change.new_accumulators)
+    for chunk in reader.chunks(reader.sort_ids(profiles)):
+        streams = reader.load_streams(tx, workspace, (), chunk)
+        if can_skip:
+            skipped = _confirmed_non_members(change, ordinals, streams, backfilled) - members
             streams = {
-                id_: it
-                for id_, it in streams.items()
-                if it.owner.profile_id in members or it.owner.profile_id not in out
+                id_: stream
+                for id_, stream in streams.items()
+                if stream.owner.profile_id not in skipped
             }
-        kept = reader.load_state(tx, workspace, rules, streams, looked)
-        people = reader.make_evaluator(rules, kept)
-        people.apply_definition(ordinals, change.cause)
-        writer.save_state(tx, workspace, rules, kept, people)
+        state = reader.load_state(tx, workspace, index, streams, backfilled)
+        evaluator = reader.make_evaluator(index, state)
+        evaluator.apply_definition(ordinals, change.cause)
+        writer.save_state(tx, workspace, index, state, evaluator)
 
 
 def _confirmed_non_members(
@@ -94,28 +103,31 @@ def _confirmed_non_members(
     streams: Mapping[UUID, StreamState],
     backfilled: BackfilledValues,
 ) -> set[UUID]:
-    """Return who of one name is in none of the segments, and will not be by itself.
+    """Returns profiles of one stream that match no segment and have no timer to match one later.
 
-    Of most people it is so; what was looked up of them is looked up again when they are next met.
+    Most profiles are such; their backfilled values are loaded again with their next event.
     """
-    answers, clock = [change.segment_index.predicates[it] for it in ordinals], change.cause.at
-    names, out = Counter(it.owner.profile_id for it in streams.values()), set[UUID]()
-    for id_, it in streams.items():
-        known = EvaluationInput(
+    predicates = [change.segment_index.predicates[ordinal] for ordinal in ordinals]
+    clock, non_members = change.cause.at, set[UUID]()
+    stream_counts = Counter(stream.owner.profile_id for stream in streams.values())
+    for id_, state in streams.items():
+        evaluation_input = EvaluationInput(
             {key: values[id_] for key, values in backfilled.items() if id_ in values}
         )
-        person = it.owner.profile_id
-        if names[person] == 1 and all(ask(known, clock) == (False, None) for ask in answers):
-            out.add(person)
-    return out
+        profile_id = state.owner.profile_id
+        if stream_counts[profile_id] == 1 and all(
+            predicate(evaluation_input, clock) == (False, None) for predicate in predicates
+        ):
+            non_members.add(profile_id)
+    return non_members
 
 
 def _may_affect_all_profiles(change: DefinitionChange, ordinals: Collection[int]) -> bool:
-    rules = change.segment_index
-    keys = {key for key, users in rules.readers.items() if not users.isdisjoint(ordinals)}
-    # Who has a memory that was there before is known only by looking at everybody.
+    index = change.segment_index
+    keys = {key for key, readers in index.readers.items() if not readers.isdisjoint(ordinals)}
+    # Which profiles have a value of an older accumulator is known only by loading all of them.
     return bool(
-        not rules.always_evaluate.isdisjoint(ordinals)
-        or any(referenced_segments(rules.segments[it].condition) for it in ordinals)
+        not index.always_evaluate.isdisjoint(ordinals)
+        or any(referenced_segments(index.segments[ordinal].condition) for ordinal in ordinals)
         or keys.difference(change.new_accumulators)
     )

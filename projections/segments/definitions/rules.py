@@ -1,4 +1,4 @@
-"""How a decision about a rule takes effect."""
+"""Applies definitions of rules, and changes of their status."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ from domain.events.rule_events import (
     RuleEnabled,
     RuleStatusChanged,
 )
-from projections.segments.definitions import segments as definitions
+from projections.segments.definitions.index import load_segment_index, refresh_segment_index
 from projections.segments.state import rule_runs
 from projections.segments.tables import rule_run, rule_version
 
-_LAST = f"""
-SELECT enabled, defined, name, description, plan FROM {rule_version}
-WHERE workspace = %s AND rule = %s AND until IS NULL
+_CURRENT_VERSION = f"""
+SELECT enabled, definition_version, name, description, definition FROM {rule_version}
+WHERE workspace = %s AND rule = %s AND replaced_at_position IS NULL
 """
 
 _REPLACE = text(f"""
-UPDATE {rule_version} SET until = :position WHERE workspace = :workspace AND rule = :rule AND until IS NULL
+UPDATE {rule_version} SET replaced_at_position = :position
+WHERE workspace = :workspace AND rule = :rule AND replaced_at_position IS NULL
 """)
 
 _ADD = text(f"""
 INSERT INTO {rule_version} SELECT :workspace, :rule, :position, :version, :at, NULL, :enabled, :archived,
-    :defined, FALSE, :name, :description, :plan, :actor, :reason
+    :definition_version, FALSE, :name, :description, :definition, :actor, :reason
 """)
 
-# Of definitions only: their version is what those who wait in them go by.
-_UPDATE_FOLLOWED = text(f"""
-UPDATE {rule_version} AS said SET followed = NOT followed
-WHERE workspace = :workspace AND rule = :rule AND version = defined AND until IS NOT NULL
-    AND version < :defined AND followed <> EXISTS (
+# Of versions that are definitions only: waiting runs go by the version of their definition.
+_UPDATE_HAS_WAITING_RUNS = text(f"""
+UPDATE {rule_version} AS stored SET has_waiting_runs = NOT has_waiting_runs
+WHERE workspace = :workspace AND rule = :rule AND version = definition_version
+    AND replaced_at_position IS NOT NULL AND version < :definition_version
+    AND has_waiting_runs <> EXISTS (
         SELECT FROM {rule_run} AS waiting
-        WHERE waiting.workspace = said.workspace AND waiting.rule = said.rule
-            AND waiting.version = said.version AND waiting.due IS NOT NULL
+        WHERE waiting.workspace = stored.workspace AND waiting.rule = stored.rule
+            AND waiting.version = stored.version AND waiting.due_at IS NOT NULL
     )
 """)
 
@@ -48,15 +50,15 @@ WHERE workspace = :workspace AND rule = :rule AND version = defined AND until IS
 def apply_rule_event(
     tx: Connection, workspace: int, recorded: RecordedEvent, event: RuleDefined | RuleStatusChanged
 ) -> SegmentIndex:
-    """Let a decision take effect at its position, and return what is in effect then."""
-    before = definitions.load_segment_index(tx, workspace)
-    at = Cause(to_micros(recorded.recorded_at), recorded.position)
+    """Applies a rule's new version at its position; returns the index from then on."""
+    before = load_segment_index(tx, workspace)
+    cause = Cause(to_micros(recorded.recorded_at), recorded.position)
     if isinstance(event, RuleDisabled):
-        rule_runs.suppress_waiting_runs(tx, workspace, event.rule, "rule_disabled", at)
+        rule_runs.suppress_waiting_runs(tx, workspace, event.rule, "rule_disabled", cause)
     elif isinstance(event, RuleArchived):
-        rule_runs.suppress_waiting_runs(tx, workspace, event.rule, "rule_archived", at)
-    _save_rule_version(tx, workspace, recorded, event, at)
-    return definitions.refresh_segment_index(tx, workspace, before, recorded).segment_index
+        rule_runs.suppress_waiting_runs(tx, workspace, event.rule, "rule_archived", cause)
+    _save_rule_version(tx, workspace, recorded, event, cause)
+    return refresh_segment_index(tx, workspace, before, recorded).segment_index
 
 
 def _save_rule_version(
@@ -64,27 +66,32 @@ def _save_rule_version(
     workspace: int,
     recorded: RecordedEvent,
     event: RuleDefined | RuleStatusChanged,
-    at: Cause,
+    cause: Cause,
 ) -> None:
-    last = tx.exec_driver_sql(_LAST, (workspace, event.rule)).first()
-    enabled, defined, *said = (False, 0, event.rule, "", b"") if last is None else tuple(last)
+    current = tx.exec_driver_sql(_CURRENT_VERSION, (workspace, event.rule)).first()
+    if current is None:
+        enabled, definition_version, document = False, 0, (event.rule, "", b"")
+    else:
+        enabled, definition_version, *stored = tuple(current)
+        document = tuple(stored)
     if isinstance(event, RuleDefined):
-        defined, said = recorded.version, [event.name, event.description, event.plan]
+        definition_version = recorded.version
+        document = (event.name, event.description, event.plan)
     else:
         enabled = isinstance(event, RuleEnabled)
-    row = {
+    params = {
         "workspace": workspace,
         "rule": event.rule,
-        "position": at.position,
+        "position": cause.position,
         "version": recorded.version,
-        "at": at.at,
+        "at": cause.at,
         "enabled": enabled,
         "archived": isinstance(event, RuleArchived),
-        "defined": defined,
+        "definition_version": definition_version,
         "actor": event.actor,
         "reason": event.reason,
     }
-    row |= dict(zip(("name", "description", "plan"), said, strict=True))
-    tx.execute(_REPLACE, row)
-    tx.execute(_ADD, row)
-    tx.execute(_UPDATE_FOLLOWED, row)
+    params |= dict(zip(("name", "description", "definition"), document, strict=True))
+    tx.execute(_REPLACE, params)
+    tx.execute(_ADD, params)
+    tx.execute(_UPDATE_HAS_WAITING_RUNS, params)

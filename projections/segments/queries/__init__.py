@@ -1,1 +1,1 @@
-"""Queries over segments, rules and computed attributes."""
+"""Queries of segments, computed attributes and rules."""

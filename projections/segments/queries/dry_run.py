@@ -1,6 +1,6 @@
-"""What a rule would have done, had it been there: over the past, by the very code that decides the present.
+"""Dry run of a rule: evaluates it over the past with the same code that evaluates it live.
 
-Whoever may have set it off is gone through from their first event on, by the segments as they are now.
+Each profile that may have triggered it is evaluated from its first event on, with today's segments.
 """
 
 from __future__ import annotations
@@ -25,53 +25,53 @@ from domain.evaluation.rule_runs import RuleRun, TriggerEvent
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 from domain.events.events import Event
 from domain.events.recorded import RecordedEvent
+from domain.identity.union_find import UnionFind
 from domain.profiles.state import COMMAND_KINDS
 from domain.rules.definition import RuleDefinition
 from domain.segments.segment import referenced_segments
 from projections.kit.driver import binary_cursor
 from projections.runtime.batch import Batch
 from projections.segments.backfill import sql
-from projections.segments.definitions.segments import load_segment_index
-from projections.segments.groups import StreamUnionFind
+from projections.segments.definitions.index import load_segment_index
 from projections.segments.inputs import derive_identity_changes, derive_inputs, read_identity_facts
 from projections.segments.state import reader
 from projections.segments.tables import member, membership_interval, stream
 from projections.timeline.tables import MESSAGE, timeline
 
 MAX_PROFILES = 20_000
-"""People who are gone through.  Ids are digests, so that the first of them are a fair sample of all."""
+"""Maximum profiles that are evaluated.  Ids are digests, so the first of them are a fair sample of all."""
 
 SAMPLE_SIZE = 10
 _PROFILES_PER_CHUNK = 200
 _DRY_RUN_RULE = "?"
-"""No rule's id."""
+"""Cannot be a rule's id."""
 
-_ACTIVE = f"""
+_ACTIVE_STREAMS = f"""
 SELECT DISTINCT stream FROM {timeline}
-WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until)s
-    AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(decisions)s)
+WHERE workspace = %(workspace)s AND position > %(after_position)s AND position <= %(until_position)s
+    AND ordinal = {MESSAGE} AND subject IS NOT NULL AND kind <> ALL(%(command_kinds)s)
     AND (%(name)s::text IS NULL OR name = %(name)s)
 """
 
 _ENTERED_OR_LEFT = f"""
-SELECT person FROM {member} WHERE workspace = %(workspace)s AND segment = %(segment)s
-    AND entered_at BETWEEN %(from)s AND %(to)s
-UNION SELECT person FROM {membership_interval} WHERE workspace = %(workspace)s AND segment = %(segment)s
-    AND (entered_at BETWEEN %(from)s AND %(to)s OR left_at BETWEEN %(from)s AND %(to)s)
+SELECT profile FROM {member} WHERE workspace = %(workspace)s AND segment = %(segment)s
+    AND entered_at BETWEEN %(after)s AND %(until)s
+UNION SELECT profile FROM {membership_interval} WHERE workspace = %(workspace)s AND segment = %(segment)s
+    AND (entered_at BETWEEN %(after)s AND %(until)s OR left_at BETWEEN %(after)s AND %(until)s)
 """
 
-_ALL_PROFILES = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %(workspace)s"
+_ALL_PROFILES = f"SELECT DISTINCT profile FROM {stream} WHERE workspace = %(workspace)s"
 
 _SYSTEM_EVENTS = f"""
 SELECT position, recorded_at, occurred_at, name, properties::text FROM {timeline}
-WHERE workspace = %(workspace)s AND position > %(after)s AND position <= %(until)s
+WHERE workspace = %(workspace)s AND position > %(after_position)s AND position <= %(until_position)s
     AND ordinal = {MESSAGE} AND subject IS NULL
 ORDER BY position
 """
 
 
 class DryRunPeriod(NamedTuple):
-    """The time that is asked about: ``after`` ≤ t < ``until``, in microseconds; and its positions."""
+    """Period of a dry run: ``after`` ≤ t < ``until``, in microseconds, and its positions."""
 
     after: int
     until: int
@@ -80,35 +80,35 @@ class DryRunPeriod(NamedTuple):
 
 
 class HistorySource(NamedTuple):
-    """Where the past is read."""
+    """Access to the ledger's history."""
 
     history: Callable[[Sequence[UUID]], Sequence[RecordedEvent]]
-    """All events of streams up to the end of the span, in order."""
+    """Returns all events of streams up to the end of the period, in order."""
 
     identity_events: Callable[[Iterable[UUID]], Mapping[int, Event]]
     stream_of: Callable[[Identifier], UUID]
 
 
 class SimulatedRuns(NamedTuple):
-    """What would have come of it."""
+    """Result of a dry run."""
 
     runs: Sequence[RuleRun]
     profiles: int
-    """Who were gone through."""
+    """Number of profiles that were evaluated."""
 
     candidates: int
-    """Who may have set it off."""
+    """Number of profiles that may have triggered the rule."""
 
     @property
     def outcome_counts(self) -> Mapping[tuple[str, str], int]:
-        """How many came to what, for what reason."""
-        return Counter((it.outcome, it.reason) for it in self.runs)
+        """Number of runs by outcome and reason."""
+        return Counter((run.outcome, run.reason) for run in self.runs)
 
     @property
     def fired_per_day(self) -> Mapping[str, int]:
-        """How many fired on each day, UTC."""
-        fired = (it for it in self.runs if it.outcome == "fired")
-        return Counter(f"{from_micros(it.since.at):%Y-%m-%d}" for it in fired)
+        """Number of runs that fired on each day, UTC."""
+        fired = (run for run in self.runs if run.outcome == "fired")
+        return Counter(f"{from_micros(run.since.at):%Y-%m-%d}" for run in fired)
 
 
 def dry_run_rule(
@@ -118,48 +118,46 @@ def dry_run_rule(
     period: DryRunPeriod,
     source: HistorySource,
 ) -> SimulatedRuns:
-    """Return what a rule would have done that was enabled at the beginning of a span.
+    """Returns the runs of a rule as if it had been enabled at the beginning of a period.
 
-    Raises TimelineBehind if the timeline has not taken it all yet.
+    Raises TimelineBehind unless the timeline has applied all events of the period.
     """
     sql.require_timeline_at(tx, workspace, period.until_position)
-    rules = _build_index(tx, workspace, plan)
-    asked = _query_params(workspace, plan, period)
-    candidates = reader.sort_ids(tx.exec_driver_sql(_candidates_query(plan), asked).scalars())
-    heard = list(_read_system_events(tx, asked)) if plan.trigger.KEY == "system_event" else []
+    index = _build_index(tx, workspace, plan)
+    params = _query_params(workspace, plan, period)
+    candidates = reader.sort_ids(tx.exec_driver_sql(_candidates_query(plan), params).scalars())
+    is_broadcast = plan.trigger.KEY == "system_event"
+    system_events = list(_read_system_events(tx, params)) if is_broadcast else []
     runs: dict[tuple[str, int, str], RuleRun] = {}
-    waiting = iter(candidates[:MAX_PROFILES])
-    while some := list(islice(waiting, _PROFILES_PER_CHUNK)):
-        for steps in _read_inputs(rules, workspace, some, period, source):
-            runs.update(_simulate(rules, steps, heard, period))
-    found = sorted(runs.values(), key=lambda it: (it.started, it.key))
-    return SimulatedRuns(found, min(len(candidates), MAX_PROFILES), len(candidates))
+    remaining = iter(candidates[:MAX_PROFILES])
+    while chunk := list(islice(remaining, _PROFILES_PER_CHUNK)):
+        for inputs in _read_inputs(index, workspace, chunk, period, source):
+            runs.update(_simulate(index, inputs, system_events, period))
+    by_start = sorted(runs.values(), key=lambda run: (run.started, run.key))
+    return SimulatedRuns(by_start, min(len(candidates), MAX_PROFILES), len(candidates))
 
 
 def _build_index(tx: Connection, workspace: int, plan: RuleDefinition) -> SegmentIndex:
-    """Return the rule, with the segments that it needs and those that these need."""
-    there = {it.id: it for it in load_segment_index(tx, workspace).segments}
+    """Returns an index of the rule and of all segments it refers to, directly or indirectly."""
+    active = {segment.id: segment for segment in load_segment_index(tx, workspace).segments}
     needed: dict[str, CompiledSegment] = {}
-    asked = set(chain.from_iterable(map(referenced_segments, plan.conditions)))
+    pending = set(chain.from_iterable(map(referenced_segments, plan.conditions)))
     if plan.trigger.segment is not None:
-        asked.add(plan.trigger.segment)
-    while asked:
-        segment = asked.pop()
-        if segment in there and segment not in needed:
-            needed[segment] = there[segment]
-            asked |= referenced_segments(there[segment].condition)
+        pending.add(plan.trigger.segment)
+    while pending:
+        segment = pending.pop()
+        if segment in active and segment not in needed:
+            needed[segment] = active[segment]
+            pending |= referenced_segments(active[segment].condition)
     return SegmentIndex(needed.values(), rule_index=RuleIndex([ActiveRule(_DRY_RUN_RULE, 0, plan)]))
 
 
 def _query_params(workspace: int, plan: RuleDefinition, period: DryRunPeriod) -> dict[str, Any]:
     name = getattr(plan.trigger, "event", None)
     return {
+        **period._asdict(),
         "workspace": workspace,
-        "after": period.after_position,
-        "until": period.until_position,
-        "from": period.after,
-        "to": period.until,
-        "decisions": sorted(COMMAND_KINDS),
+        "command_kinds": sorted(COMMAND_KINDS),
         "name": sanitise.storable_text(name) if isinstance(name, str) else None,
         "segment": plan.trigger.segment,
     }
@@ -168,16 +166,16 @@ def _query_params(workspace: int, plan: RuleDefinition, period: DryRunPeriod) ->
 def _candidates_query(plan: RuleDefinition) -> str:
     if plan.trigger.KEY == "system_event":
         return _ALL_PROFILES
-    return _ACTIVE if plan.trigger.segment is None else _ENTERED_OR_LEFT
+    return _ACTIVE_STREAMS if plan.trigger.segment is None else _ENTERED_OR_LEFT
 
 
 def _read_system_events(tx: Connection, params: Mapping[str, Any]) -> Iterator[TriggerEvent]:
-    with binary_cursor(tx) as ask:
-        rows = ask.execute(_SYSTEM_EVENTS, params).fetchall()
+    with binary_cursor(tx) as cursor:
+        rows = cursor.execute(_SYSTEM_EVENTS, params).fetchall()
     for position, recorded_at, occurred_at, name, properties in rows:
         document = {"name": name, "properties": msgspec.json.decode(properties)}
-        at = Cause(to_micros(recorded_at), position)
-        yield TriggerEvent("system_event", name, document, at, to_micros(occurred_at))
+        cause = Cause(to_micros(recorded_at), position)
+        yield TriggerEvent("system_event", name, document, cause, to_micros(occurred_at))
 
 
 def _read_inputs(
@@ -187,27 +185,31 @@ def _read_inputs(
     period: DryRunPeriod,
     source: HistorySource,
 ) -> Iterator[Sequence[EngineInput]]:
-    """Give out all that happened to the streams, those together that may be one person."""
+    """Yields all inputs of the candidates, together for those that an identity fact links."""
     events = {
-        at: it
-        for at, it in source.identity_events(candidates).items()
-        if at <= period.until_position
+        position: event
+        for position, event in source.identity_events(candidates).items()
+        if position <= period.until_position
     }
-    facts, groups = list(read_identity_facts(events, source.stream_of)), StreamUnionFind()
+    facts, linked = list(read_identity_facts(events, source.stream_of)), UnionFind[UUID]()
     for fact in facts:
-        groups.union(fact.streams)
-    whole = groups.group_by_root({*candidates, *chain.from_iterable(it.streams for it in facts)})
-    for root in reader.sort_ids({groups.find(it) for it in candidates}):
-        records = source.history(whole[root])
+        linked.union(*fact.streams)
+    streams_by_root = linked.group(
+        {*candidates, *chain.from_iterable(fact.streams for fact in facts)}
+    )
+    for root in reader.sort_ids({linked.find(candidate) for candidate in candidates}):
+        records = source.history(streams_by_root[root])
         if not records:
             continue
         batch = Batch(workspace, records, source.stream_of, source.identity_events)
-        messages = {it.recorded.position: it for it in batch.messages()}
-        clocks = {it.position: to_micros(it.recorded_at) for it in records}
-        theirs = [it for it in facts if groups.find(next(iter(it.streams))) == root]
-        steps: list[EngineInput] = list(derive_identity_changes(theirs, clocks, source.stream_of))
-        steps += derive_inputs(records, messages, index, {})
-        yield sorted(steps, key=lambda it: it.cause.position)
+        messages = {message.recorded.position: message for message in batch.messages()}
+        recorded_times = {record.position: to_micros(record.recorded_at) for record in records}
+        own_facts = [fact for fact in facts if linked.find(next(iter(fact.streams))) == root]
+        inputs: list[EngineInput] = [
+            *derive_identity_changes(own_facts, recorded_times, source.stream_of),
+            *derive_inputs(records, messages, index, {}),
+        ]
+        yield sorted(inputs, key=lambda entry: entry.cause.position)
 
 
 def _simulate(
@@ -216,19 +218,17 @@ def _simulate(
     system_events: Sequence[TriggerEvent],
     period: DryRunPeriod,
 ) -> Mapping[tuple[str, int, str], RuleRun]:
-    people = Evaluator(index, {})
-    people.rule_runner.paused = True
-    before = [it for it in inputs if it.cause.at < period.after]
-    people.process(before, period.after - 1)
-    people.rule_runner.paused = False
-    rest = [it for it in inputs if period.after <= it.cause.at < period.until]
-    for occasion in system_events:
-        if period.after <= occasion.cause.at < period.until:
-            people.process(
-                [it for it in rest if it.cause.position < occasion.cause.position],
-                occasion.cause.at,
-            )
-            rest = [it for it in rest if it.cause.position > occasion.cause.position]
-            people.broadcast(occasion)
-    people.process(rest, period.until - 1)
-    return people.rule_runner.changed_runs
+    evaluator = Evaluator(index, {})
+    evaluator.rule_runner.paused = True
+    before = [entry for entry in inputs if entry.cause.at < period.after]
+    evaluator.process(before, period.after - 1)
+    evaluator.rule_runner.paused = False
+    rest = [entry for entry in inputs if period.after <= entry.cause.at < period.until]
+    for system_event in system_events:
+        at, position = system_event.cause
+        if period.after <= at < period.until:
+            evaluator.process([entry for entry in rest if entry.cause.position < position], at)
+            rest = [entry for entry in rest if entry.cause.position > position]
+            evaluator.broadcast(system_event)
+    evaluator.process(rest, period.until - 1)
+    return evaluator.rule_runner.changed_runs

@@ -1,4 +1,4 @@
-"""Who would be in a segment that nobody has made yet, at any instant, over all that is known by now."""
+"""Previews conditions and computed attributes at any instant, before they are defined."""
 
 from __future__ import annotations
 
@@ -19,135 +19,136 @@ from domain.segments.computed_attribute import resolve_all
 from domain.segments.segment import referenced_segments
 from projections.kit.driver import binary_cursor
 from projections.segments.backfill import sql
-from projections.segments.definitions.segments import load_segment_index
+from projections.segments.definitions.index import load_segment_index
 from projections.segments.tables import member, membership_interval, stream
 
 SAMPLE_SIZE = 10
 
 _STREAMS = f"""
-SELECT stream, person, kind, guessed, demoted_at, CASE WHEN first_at <= %s THEN first_at END
+SELECT stream, profile, kind, guessed, demoted_at, CASE WHEN first_event_at <= %s THEN first_event_at END
 FROM {stream} WHERE workspace = %s
 """
 
 _MEMBERSHIPS = f"""
-SELECT segment, person FROM {member}
+SELECT segment, profile FROM {member}
 WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
-UNION ALL SELECT segment, person FROM {membership_interval}
+UNION ALL SELECT segment, profile FROM {membership_interval}
 WHERE workspace = %(workspace)s AND segment = ANY(%(segments)s) AND entered_at <= %(clock)s
     AND left_at > %(clock)s
 """
 
 
 class ConditionCounts(NamedTuple):
-    """What a condition comes to."""
+    """How many profiles meet a condition, and each of its parts."""
 
     profiles: int
     sample: Sequence[UUID]
-    """Some of them."""
+    """Some of the profiles that meet the condition."""
 
     by_path: Mapping[str, int]
-    """How many each part holds of, by its JSON pointer."""
+    """Count of profiles that meet each part, by its JSON pointer."""
 
 
 def preview_condition(
     tx: Connection, workspace: int, condition: Condition, clock: int, position: int
 ) -> ConditionCounts:
-    """Return who meets a condition at the clock, of the events up to a position of the ledger.
+    """Returns how many profiles meet a condition at a clock, in microseconds since 1970 UTC.
 
-    Nothing after the clock counts, and nobody who was not seen by then.  Raises TimelineBehind,
-    and InvalidRequest for a name that stands for nothing.
+    Considers the events up to a position of the ledger that occurred by the clock, and the profiles that had
+    one.  Raises TimelineBehind, and InvalidRequest for a reference to nothing.
     """
     condition = conditions.resolve_references(
         condition, load_segment_index(tx, workspace).computed_attributes
     )
-    rules = SegmentIndex([CompiledSegment("", condition)])
+    index = SegmentIndex([CompiledSegment("", condition)])
     sql.require_timeline_at(tx, workspace, position)
-    recalled = sql.aggregate_history(
-        tx, workspace, list(rules.accumulators.values()), position=position, now=clock, until=clock
+    values = sql.aggregate_history(
+        tx, workspace, list(index.accumulators.values()), position=position, now=clock, until=clock
     )
-    inside = _memberships_at(tx, workspace, sorted(referenced_segments(condition)), clock)
-    asked = condition.compile()
+    memberships = _memberships_at(tx, workspace, sorted(referenced_segments(condition)), clock)
+    evaluate = condition.compile()
     parts = {path: part.compile() for path, part in _walk_parts(condition, "")}
     counts = dict.fromkeys(parts, 0)
-    people, sample = 0, list[UUID]()
-    for person, streams in _streams_by_profile(tx, workspace, clock, recalled):
-        known = ProfileContext(rules, streams, inside[person].__contains__).evaluation_input
-        if asked(known, clock)[0]:
-            people += 1
+    count, sample = 0, list[UUID]()
+    for profile, streams in _streams_by_profile(tx, workspace, clock, values):
+        in_segment = memberships[profile].__contains__
+        evaluation_input = ProfileContext(index, streams, in_segment).evaluation_input
+        if evaluate(evaluation_input, clock)[0]:
+            count += 1
             if len(sample) < SAMPLE_SIZE:
-                sample.append(person)
-        for path, part in parts.items():
-            counts[path] += part(known, clock)[0]
-    return ConditionCounts(people, sample, counts)
+                sample.append(profile)
+        for path, evaluate_part in parts.items():
+            counts[path] += evaluate_part(evaluation_input, clock)[0]
+    return ConditionCounts(count, sample, counts)
 
 
 class ComputedValueSample(NamedTuple):
-    """What a computed attribute comes to."""
+    """How many profiles have a value of a computed attribute, with examples."""
 
     profiles: int
-    """How many have a value other than 0."""
+    """Profiles with a value other than 0."""
 
     sample: Mapping[UUID, Any]
-    """The values of some of them."""
+    """Values of some of them."""
 
 
 def preview_computed_value(
     tx: Connection, workspace: int, value: ReferencedValue, clock: int, position: int
 ) -> ComputedValueSample:
-    """Return what a computed attribute is at the clock, of the events up to a position of the ledger.
+    """Returns the values of a computed attribute at a clock, in microseconds since 1970 UTC.
 
-    Raises TimelineBehind, and InvalidRequest for a name that stands for nothing.
+    Considers the same events and profiles as `preview_condition`, and raises the same errors.
     """
-    asked = resolve_all({**load_segment_index(tx, workspace).computed_attributes, "": value})[""]
-    rules = SegmentIndex((), computed_attributes={"": asked})
+    attributes = load_segment_index(tx, workspace).computed_attributes
+    resolved = resolve_all({**attributes, "": value})[""]
+    index = SegmentIndex((), computed_attributes={"": resolved})
     sql.require_timeline_at(tx, workspace, position)
-    recalled = sql.aggregate_history(
-        tx, workspace, list(rules.accumulators.values()), position=position, now=clock, until=clock
+    values = sql.aggregate_history(
+        tx, workspace, list(index.accumulators.values()), position=position, now=clock, until=clock
     )
-    people, sample = 0, dict[UUID, Any]()
-    for person, streams in _streams_by_profile(tx, workspace, clock, recalled):
-        known = ProfileContext(rules, streams, lambda _: False).evaluation_input
-        if found := asked.result(known, clock):
-            people += 1
+    count, sample = 0, dict[UUID, Any]()
+    for profile, streams in _streams_by_profile(tx, workspace, clock, values):
+        evaluation_input = ProfileContext(index, streams, lambda _segment: False).evaluation_input
+        if result := resolved.result(evaluation_input, clock):
+            count += 1
             if len(sample) < SAMPLE_SIZE:
-                sample[person] = found
-    return ComputedValueSample(people, sample)
+                sample[profile] = result
+    return ComputedValueSample(count, sample)
 
 
 def _walk_parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:
-    for at, part in enumerate(condition.parts):
-        place = (
-            f"{path}/{condition.KEY}/{at}"
+    for number, part in enumerate(condition.parts):
+        part_path = (
+            f"{path}/{condition.KEY}/{number}"
             if isinstance(condition, ConditionGroup)
-            else f"{path}/{at}"
+            else f"{path}/{number}"
         )
-        yield place, part
-        yield from _walk_parts(part, place)
+        yield part_path, part
+        yield from _walk_parts(part, part_path)
 
 
 def _streams_by_profile(
     tx: Connection, workspace: int, clock: int, values_by_key: Mapping[str, Mapping[UUID, object]]
 ) -> Iterator[tuple[UUID, Sequence[StreamState]]]:
-    """Give out those who were seen by the clock, with the streams that are theirs by now."""
-    by_person: dict[UUID, list[tuple[UUID, StreamState]]] = defaultdict(list)
-    with binary_cursor(tx) as ask:
-        for id_, *whose, first_at in ask.execute(_STREAMS, (clock, workspace)):
-            memory = {key: values[id_] for key, values in values_by_key.items() if id_ in values}
-            by_person[whose[0]].append(
-                (id_, StreamState(StreamOwner(*whose), first_at, AccumulatorState(memory)))
-            )
-    for person, streams in sorted(by_person.items()):
-        if any(it.first_event_at is not None for _, it in streams):
-            yield person, [it for _, it in sorted(streams, key=lambda pair: pair[0])]
+    """Yields the profiles that had an event by the clock, with all streams that are theirs now."""
+    by_profile: dict[UUID, list[tuple[UUID, StreamState]]] = defaultdict(list)
+    with binary_cursor(tx) as cursor:
+        for id_, *owner, first_event_at in cursor.execute(_STREAMS, (clock, workspace)):
+            stored = {key: values[id_] for key, values in values_by_key.items() if id_ in values}
+            state = StreamState(StreamOwner(*owner), first_event_at, AccumulatorState(stored))
+            by_profile[state.owner.profile_id].append((id_, state))
+    for profile, streams in sorted(by_profile.items()):
+        if any(state.first_event_at is not None for _, state in streams):
+            yield profile, [state for _, state in sorted(streams, key=lambda pair: pair[0])]
 
 
 def _memberships_at(
     tx: Connection, workspace: int, segments: Sequence[str], clock: int
 ) -> Mapping[UUID, set[str]]:
-    """Return in which of the segments each person was at the clock."""
-    found: dict[UUID, set[str]] = defaultdict(set)
+    """Returns which of the segments each profile was in at the clock; a defaultdict."""
+    memberships: dict[UUID, set[str]] = defaultdict(set)
     if segments:
-        asked = {"workspace": workspace, "segments": list(segments), "clock": clock}
-        for segment, person in tx.exec_driver_sql(_MEMBERSHIPS, asked):
-            found[person].add(segment)
-    return found
+        params = {"workspace": workspace, "segments": list(segments), "clock": clock}
+        for segment, profile in tx.exec_driver_sql(_MEMBERSHIPS, params):
+            memberships[profile].add(segment)
+    return memberships

@@ -1,9 +1,9 @@
-"""Questions about rules: which there are, what set them off, and what came of it."""
+"""Queries of rules and of their runs."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from msgspec import Raw
@@ -12,54 +12,52 @@ from sqlalchemy import Row, Select, select, tuple_
 
 from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros
-from domain.evaluation.rule_runs import SUPPRESSION_REASONS
+from domain.evaluation.rule_runs import SUPPRESSION_REASONS, RunOutcome
 from projections.kit import cursors, references
 from projections.runtime.projection import Query, Reader
 from projections.segments.queries.schemas import CausedAt, caused_at_json
 from projections.segments.tables import rule_run, rule_version
 
-_r, _t = rule_version.c, rule_run.c
-_ORDER = (_t.set_off_at, _t.set_off_by, _t.rule, _t.version, _t.cause)
-
-RunOutcome = Literal["waiting", "fired", "suppressed"]
+_v, _r = rule_version.c, rule_run.c
+_ORDER = (_r.triggered_at, _r.triggered_position, _r.rule, _r.version, _r.cause)
 
 
 class RuleListParams(BaseModel):
-    """Which rules."""
+    """A page of rules."""
 
-    archived: bool = Field(False, description="Those that were archived, too")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    archived: bool = Field(False, description="Include archived ones")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class RuleParams(BaseModel):
-    """Which rule."""
+    """One rule."""
 
     id: str = Field(description="Id of the rule")
 
 
 class RuleRunPageParams(BaseModel):
-    """Which triggers, and which page of them."""
+    """A page of runs."""
 
-    outcome: RunOutcome | None = Field(None, description="Only those that came to this")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    outcome: RunOutcome | None = Field(None, description="Only runs with this outcome")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class RuleRunListParams(RuleParams, RuleRunPageParams):
-    """Which rule's triggers."""
+    """A page of the runs of a rule."""
 
-    profile: str | None = Field(None, description="Only those of this person")
+    profile: str | None = Field(None, description="Only runs of this profile")
 
 
 class ProfileRunListParams(RuleRunPageParams):
-    """Whose triggers."""
+    """A page of the runs of a profile."""
 
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
 
 
 class RuleSummary(BaseModel):
-    """A rule as it was last decided."""
+    """The current version of a rule."""
 
     id: str
     name: str
@@ -67,8 +65,10 @@ class RuleSummary(BaseModel):
     rule: dict[str, Any]
     enabled: bool
     archived: bool
-    version: int = Field(description="How many decisions that took")
-    decided: CausedAt
+    version: int = Field(
+        description="Version: 1 for the first definition; each definition and change of status adds one"
+    )
+    decided: CausedAt = Field(description="When this version was recorded")
     actor: str
     reason: str
 
@@ -88,31 +88,33 @@ class RuleDetail(RuleSummary):
 
 
 class RuleRunSummary(BaseModel):
-    """One time that a rule was set off, and what came of it."""
+    """One run of a rule, with its outcome."""
 
     rule: str
-    version: int = Field(description="Of the definition that it goes by")
+    version: int = Field(description="Version of the definition that the run follows")
     cause: str = Field(
-        description="What set it off: the position of an event, or `@` and an instant"
+        description="What triggered it: the position of an event, or `@` and an instant"
     )
-    profile_id: UUID = Field(description="Who that is by now")
-    set_off: CausedAt
+    profile_id: UUID = Field(description="The profile now, after any merges")
+    set_off: CausedAt = Field(description="When it was triggered")
     outcome: RunOutcome
     reason: str = Field(
-        description="Of those that fired: `at_once`, `delayed`, or `then` or `else` of a wait.  Of those that"
-        " wait: for a `delay` or an `event`.  Of those suppressed: "
-        + "; ".join(f"`{code}`: {why}" for code, why in SUPPRESSION_REASONS.items())
+        description="If fired: `at_once`, `delayed`, or `then` or `else` of a wait.  If waiting: for a"
+        " `delay` or an `event`.  If suppressed: "
+        + "; ".join(f"`{code}`: {text}" for code, text in SUPPRESSION_REASONS.items())
     )
-    since: CausedAt = Field(description="Since when that is so")
+    since: CausedAt = Field(description="When it came to this outcome")
     due: datetime | None = Field(
-        description="When it goes on by itself; null: it has come to its end"
+        description="When it continues if nothing happens; null if it has ended"
     )
-    event: dict[str, Any] | None = Field(description="What set it off; null of those suppressed")
-    fired: int | None = Field(description="Position at which the ledger has that it fired")
+    event: dict[str, Any] | None = Field(description="What triggered it; null if suppressed")
+    fired: int | None = Field(
+        description="Position at which the ledger recorded the firing; null before"
+    )
 
 
 class RuleRunList(BaseModel):
-    """A page of triggers, the newest first."""
+    """A page of runs, the newest first."""
 
     triggers: list[RuleRunSummary]
     next: str | None
@@ -120,67 +122,69 @@ class RuleRunList(BaseModel):
 
 
 def list_rules(reader: Reader, params: RuleListParams) -> dict[str, Any]:
-    """Answer a page of rules, by their ids."""
-    wanted = select(rule_version).where(_r.workspace == reader.workspace, _r.until.is_(None))
+    """Returns a page of rules in the order of their ids."""
+    query = select(rule_version).where(
+        _v.workspace == reader.workspace, _v.replaced_at_position.is_(None)
+    )
     if not params.archived:
-        wanted = wanted.where(~_r.archived)
+        query = query.where(~_v.archived)
     if params.cursor is not None:
-        wanted = wanted.where(_r.rule > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(wanted.order_by(_r.rule).limit(params.limit + 1)).all()
+        query = query.where(_v.rule > cursors.decode_text(params.cursor))
+    rows = reader.tx.execute(query.order_by(_v.rule).limit(params.limit + 1)).all()
     page = rows[: params.limit]
     return {
-        "rules": [_rule_json(it) for it in page],
+        "rules": [_rule_json(row) for row in page],
         "next": cursors.encode_text(page[-1].rule) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
 def get_rule(reader: Reader, params: RuleParams) -> dict[str, Any]:
-    """Answer one rule.  Raises NotFound."""
+    """Returns one rule.  Raises NotFound."""
     return {**_rule_json(_current_version(reader, params.id)), "projected_to": reader.projected_to}
 
 
 def list_rule_runs(reader: Reader, params: RuleRunListParams) -> dict[str, Any]:
-    """Answer a page of a rule's triggers.  Raises NotFound."""
+    """Returns a page of the runs of a rule.  Raises NotFound."""
     _current_version(reader, params.id)
-    wanted = select(rule_run).where(_t.workspace == reader.workspace, _t.rule == params.id)
+    query = select(rule_run).where(_r.workspace == reader.workspace, _r.rule == params.id)
     if params.profile is not None:
-        person = reader.profile(references.resolve_stream(params.profile, reader.stream_of))
-        wanted = wanted.where(_t.stream.in_(person.streams))
-    return _run_page(reader, wanted, params)
+        profile = reader.profile(references.resolve_stream(params.profile, reader.stream_of))
+        query = query.where(_r.stream.in_(profile.streams))
+    return _run_page(reader, query, params)
 
 
 def list_profile_runs(reader: Reader, params: ProfileRunListParams) -> dict[str, Any]:
-    """Answer a page of the triggers of a person, of all rules."""
-    person = reader.profile(references.resolve_stream(params.ref, reader.stream_of))
-    wanted = select(rule_run).where(_t.workspace == reader.workspace, _t.stream.in_(person.streams))
-    return _run_page(reader, wanted, params)
+    """Returns a page of the runs of a profile, of all rules."""
+    profile = reader.profile(references.resolve_stream(params.ref, reader.stream_of))
+    query = select(rule_run).where(_r.workspace == reader.workspace, _r.stream.in_(profile.streams))
+    return _run_page(reader, query, params)
 
 
 def _run_page(reader: Reader, query: Select[Any], params: RuleRunPageParams) -> dict[str, Any]:
     if params.outcome is not None:
-        query = query.where(_t.outcome == params.outcome)
+        query = query.where(_r.outcome == params.outcome)
     if params.cursor is not None:
         query = query.where(tuple_(*_ORDER) < tuple_(*cursors.decode_trigger(params.cursor)))
-    newest = query.order_by(*(it.desc() for it in _ORDER)).limit(params.limit + 1)
+    newest = query.order_by(*(column.desc() for column in _ORDER)).limit(params.limit + 1)
     rows = reader.tx.execute(newest).all()
     page = rows[: params.limit]
-    people = reader.profile_ids({it.stream for it in page})
-    last = tuple(getattr(page[-1], it.name) for it in _ORDER) if page else ()
+    profiles = reader.profile_ids({row.stream for row in page})
+    last = tuple(getattr(page[-1], column.name) for column in _ORDER) if page else ()
     return {
-        "triggers": [_run_json(it, people[it.stream]) for it in page],
+        "triggers": [_run_json(row, profiles[row.stream]) for row in page],
         "next": cursors.encode_trigger(last) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
 def _current_version(reader: Reader, id_: str) -> Row[Any]:
-    wanted = select(rule_version).where(
-        _r.workspace == reader.workspace, _r.rule == id_, _r.until.is_(None)
+    query = select(rule_version).where(
+        _v.workspace == reader.workspace, _v.rule == id_, _v.replaced_at_position.is_(None)
     )
-    row = reader.tx.execute(wanted).first()
+    row = reader.tx.execute(query).first()
     if row is None:
-        raise NotFound(f"there is no rule {id_!r}", rule=id_)
+        raise NotFound(f"rule {id_!r} does not exist", rule=id_)
     return row
 
 
@@ -189,7 +193,7 @@ def _rule_json(row: Row[Any]) -> dict[str, Any]:
         "id": row.rule,
         "name": row.name,
         "description": row.description,
-        "rule": Raw(row.plan),
+        "rule": Raw(row.definition),
         "enabled": row.enabled,
         "archived": row.archived,
         "version": row.version,
@@ -205,34 +209,34 @@ def _run_json(row: Row[Any], profile: UUID) -> dict[str, Any]:
         "version": row.version,
         "cause": row.cause,
         "profile_id": profile,
-        "set_off": caused_at_json(row.set_off_at, row.set_off_by),
+        "set_off": caused_at_json(row.triggered_at, row.triggered_position),
         "outcome": row.outcome,
         "reason": row.reason,
-        "since": caused_at_json(row.since_at, row.since_by),
-        "due": None if row.due is None else format_utc(from_micros(row.due)),
+        "since": caused_at_json(row.outcome_at, row.outcome_position),
+        "due": None if row.due_at is None else format_utc(from_micros(row.due_at)),
         "event": Raw(row.context) if row.context else None,
-        "fired": row.fired,
+        "fired": row.fired_position,
     }
 
 
 QUERIES = tuple(
-    Query(path=path, params=params, response_model=shape, handler=answer, summary=summary)
-    for path, params, shape, answer, summary in (
+    Query(path=path, params=params, response_model=response, handler=handler, summary=summary)
+    for path, params, response, handler, summary in (
         ("/rules", RuleListParams, RuleList, list_rules, "List rules"),
-        ("/rules/{id}", RuleParams, RuleDetail, get_rule, "Show a rule"),
+        ("/rules/{id}", RuleParams, RuleDetail, get_rule, "Get a rule"),
         (
             "/rules/{id}/triggers",
             RuleRunListParams,
             RuleRunList,
             list_rule_runs,
-            "List what set a rule off, and what came of each, with the reason",
+            "List the runs of a rule with outcome and reason",
         ),
         (
             "/profiles/{ref}/triggers",
             ProfileRunListParams,
             RuleRunList,
             list_profile_runs,
-            "List what a person set off, in all rules",
+            "List the rule runs of a profile",
         ),
     )
 )

@@ -1,4 +1,4 @@
-"""How segments and their members are shown."""
+"""Answers about segments and their members: schemas, and JSON from rows."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from projections.kit.shown_profile import ProfileIdentifier
 
 
 class CausedAt(BaseModel):
-    """When something began or ended, on the ledger's clock, and what did it."""
+    """When something began or ended, on the ledger's clock, and the event that caused it."""
 
     at: datetime
-    position: int | None = Field(description="Of the event that did it; null: only time did")
+    position: int | None = Field(
+        description="Position of the event that caused it; null if a timer did"
+    )
 
 
 class SegmentSummary(BaseModel):
-    """A segment as it was last decided."""
+    """The current version of a segment."""
 
     id: str
     name: str
     description: str
-    condition: dict[str, Any] | None = Field(description="Null: a list that is kept by hand")
-    version: int = Field(description="How many decisions that took")
+    condition: dict[str, Any] | None = Field(description="Null for a manual list")
+    version: int = Field(description="Version: 1 for the first definition")
     archived: bool
-    decided: CausedAt
+    decided: CausedAt = Field(description="When this version was recorded")
     actor: str
     reason: str
 
@@ -47,14 +49,14 @@ class SegmentList(BaseModel):
 
 
 class SegmentDetail(SegmentSummary):
-    """A segment, and how many are in it."""
+    """A segment and its member count."""
 
     members: int
     projected_to: int
 
 
 class SegmentMember(BaseModel):
-    """Somebody in a segment."""
+    """A profile that is, or was, in a segment."""
 
     profile_id: UUID
     identifiers: list[ProfileIdentifier]
@@ -66,14 +68,14 @@ class SegmentMemberList(BaseModel):
     """A page of members."""
 
     segment: str
-    version: int = Field(description="Of the definition that was in effect then")
+    version: int = Field(description="Version of the segment at that time")
     members: list[SegmentMember]
     next: str | None
     projected_to: int
 
 
 class Membership(BaseModel):
-    """A time that the person is, or was, in a segment."""
+    """A period in which a profile is, or was, in a segment."""
 
     segment: str
     entered: CausedAt
@@ -81,7 +83,7 @@ class Membership(BaseModel):
 
 
 class MembershipList(BaseModel):
-    """The segments of a person."""
+    """The segments of a profile."""
 
     profile_id: UUID
     segments: list[Membership]
@@ -89,23 +91,23 @@ class MembershipList(BaseModel):
 
 
 class MembershipExplanation(BaseModel):
-    """Why a person is in a segment, or is not."""
+    """Why a profile is in a segment, or is not."""
 
     segment: str
     version: int
     profile_id: UUID
     member: bool
     entered: CausedAt | None
-    at: datetime = Field(description="The instant that it is explained for")
+    at: datetime = Field(description="The instant for which the condition is evaluated")
     explanation: dict[str, Any] = Field(
-        description="The condition, whether it holds, what that rests on, `changes_at`: when it may"
-        " change by itself; and the same of its `parts`"
+        description="The condition, whether it holds, the events and values that count, `changes_at`:"
+        " when the result can change without an event; and the same for its `parts`"
     )
     projected_to: int
 
 
 def segment_json(row: Row[Any]) -> dict[str, Any]:
-    """Return a row of `definition` as it is shown."""
+    """Returns a row of ``segment_version`` as JSON."""
     return {
         "id": row.segment,
         "name": row.name,
@@ -120,29 +122,29 @@ def segment_json(row: Row[Any]) -> dict[str, Any]:
 
 
 def raw_members(document: bytes) -> dict[str, Raw]:
-    """Return the members of a JSON object as they were written."""
+    """Returns the members of a JSON object, their values as they were written."""
     return msgspec.json.decode(document, type=dict[str, Raw])
 
 
 def member_json(row: Row[Any], identifiers: Iterable[Identifier]) -> dict[str, Any]:
-    """Return a row of `member` or `stay` as a member."""
+    """Returns a row of ``member`` or ``membership_interval`` as a member of a segment."""
     return {
-        "profile_id": row.person,
-        "identifiers": [it._asdict() for it in identifiers],
+        "profile_id": row.profile,
+        "identifiers": [identifier._asdict() for identifier in identifiers],
         **_interval_json(row),
     }
 
 
 def membership_json(row: Row[Any]) -> dict[str, Any]:
-    """Return a row of `member` or `stay` as one of the person's segments."""
+    """Returns a row of ``member`` or ``membership_interval`` as a segment of a profile."""
     return {"segment": row.segment, **_interval_json(row)}
 
 
 def caused_at_json(at: int, position: int) -> dict[str, Any]:
-    """Return an instant and what made it one."""
+    """Returns an instant, in microseconds, and the position of its cause, 0 for a timer."""
     return {"at": format_utc(from_micros(at)), "position": position or None}
 
 
 def _interval_json(row: Row[Any]) -> dict[str, Any]:
-    left = None if row.left_at is None else caused_at_json(row.left_at, row.left_by)
-    return {"entered": caused_at_json(row.entered_at, row.entered_by), "left": left}
+    left = None if row.left_at is None else caused_at_json(row.left_at, row.left_position)
+    return {"entered": caused_at_json(row.entered_at, row.entered_position), "left": left}

@@ -1,4 +1,4 @@
-"""The values of computed attributes: read from what is remembered, at the very instant."""
+"""Values of computed attributes of one profile, at the current time."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from sqlalchemy import Connection
 from domain.core.time import to_micros
 from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
-from projections.segments.definitions.segments import load_segment_index
+from projections.segments.definitions.index import load_segment_index
 from projections.segments.state import reader
 
 
 def load_computed_values(tx: Connection, workspace: int, stream: UUID) -> Mapping[str, Any]:
-    """Return the values by name of the person whose stream it is, at this moment; None: there is none."""
-    rules = load_segment_index(tx, workspace)
-    if not rules.computed_attributes:
+    """Returns the values of a stream's profile by attribute name; None where it has no value."""
+    index = load_segment_index(tx, workspace)
+    if not index.computed_attributes:
         return {}
     clock = to_micros(datetime.now(UTC))
-    theirs = reader.load_streams(tx, workspace, [stream], ())
-    asked = {
-        it.key
-        for value in rules.computed_attributes.values()
-        for it in required_accumulators(value)
+    streams_by_id = reader.load_streams(tx, workspace, [stream], ())
+    keys = {
+        accumulator.key
+        for attribute in index.computed_attributes.values()
+        for accumulator in required_accumulators(attribute)
     }
-    kept = reader.load_state(tx, workspace, rules, theirs, only_keys=asked)
-    streams = [kept.streams[it] for it in sorted(kept.streams)]
-    known = ProfileContext(rules, streams, lambda _: False).evaluation_input
-    return {name: it.result(known, clock) for name, it in sorted(rules.computed_attributes.items())}
+    state = reader.load_state(tx, workspace, index, streams_by_id, only_keys=keys)
+    streams = [state.streams[id_] for id_ in sorted(state.streams)]
+    evaluation_input = ProfileContext(index, streams, lambda _segment: False).evaluation_input
+    return {
+        name: attribute.result(evaluation_input, clock)
+        for name, attribute in sorted(index.computed_attributes.items())
+    }

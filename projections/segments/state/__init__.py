@@ -1,1 +1,1 @@
-"""Reads and writes the evaluation state of profiles."""
+"""Loads and saves the evaluation state of profiles."""

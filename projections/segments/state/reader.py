@@ -1,4 +1,4 @@
-"""Reads what is kept of people: set by set, whatever the size of a batch."""
+"""Loads the evaluation state of profiles, with as many statements for one as for thousands."""
 
 from __future__ import annotations
 
@@ -32,104 +32,113 @@ from projections.segments.tables import (
 )
 
 PROFILES_PER_CHUNK = 5_000
-"""Persons who are looked at together."""
+"""Profiles that are loaded together."""
 
 _STREAMS = f"""
-SELECT stream, person, kind, guessed, demoted_at, first_at, met_by FROM {stream}
-WHERE workspace = %(workspace)s AND person IN (
-    SELECT person FROM {stream} WHERE workspace = %(workspace)s AND stream = ANY(%(streams)b)
+SELECT stream, profile, kind, guessed, demoted_at, first_event_at, first_seen_position FROM {stream}
+WHERE workspace = %(workspace)s AND profile IN (
+    SELECT profile FROM {stream} WHERE workspace = %(workspace)s AND stream = ANY(%(streams)b)
     UNION
-    SELECT unnest(%(persons)b::uuid[])
+    SELECT unnest(%(profiles)b::uuid[])
 )
 """
 
 _ACCUMULATORS = f"""
-SELECT known.* FROM unnest(%b::uuid[]) AS asked (stream) CROSS JOIN LATERAL (
-    SELECT stream, values, upto FROM {accumulator_state} WHERE workspace = %s AND stream = asked.stream OFFSET 0
-) AS known
+SELECT stored.* FROM unnest(%b::uuid[]) AS wanted (stream) CROSS JOIN LATERAL (
+    SELECT stream, values, backfilled_to FROM {accumulator_state}
+    WHERE workspace = %s AND stream = wanted.stream OFFSET 0
+) AS stored
 """
 
 _MEMBERSHIP_STATES = f"""
-SELECT known.* FROM unnest(%b::uuid[]) AS asked (person) CROSS JOIN LATERAL (
-    SELECT person, inside, due FROM {membership_state} WHERE workspace = %s AND person = asked.person OFFSET 0
-) AS known
+SELECT stored.* FROM unnest(%b::uuid[]) AS wanted (profile) CROSS JOIN LATERAL (
+    SELECT profile, member_of, next_timer FROM {membership_state}
+    WHERE workspace = %s AND profile = wanted.profile OFFSET 0
+) AS stored
 """
 
 _MEMBERSHIPS = f"""
-SELECT known.*, NULL AS left_at FROM {member} AS known
-JOIN unnest(%(segments)s::text[], %(entered)s::bigint[]) AS asked (segment, entered_at)
+SELECT stored.*, NULL AS left_at FROM {member} AS stored
+JOIN unnest(%(segments)s::text[], %(entered_at)s::bigint[]) AS wanted (segment, entered_at)
     USING (segment, entered_at)
-WHERE workspace = %(workspace)s AND person = %(person)s
+WHERE workspace = %(workspace)s AND profile = %(profile)s
 """
 
-_ALL_PROFILES = f"SELECT DISTINCT person FROM {stream} WHERE workspace = %s"
+_ALL_PROFILES = f"SELECT DISTINCT profile FROM {stream} WHERE workspace = %s"
 
-_NEXT_DUE = f"""
-SELECT it.workspace, least(
-    (SELECT min(due) FROM {membership_state} WHERE workspace = it.workspace AND due IS NOT NULL),
-    (SELECT min(due) FROM {rule_run} WHERE workspace = it.workspace AND due IS NOT NULL)
+_NEXT_TIMERS = f"""
+SELECT wanted.workspace, least(
+    (SELECT min(next_timer) FROM {membership_state}
+        WHERE workspace = wanted.workspace AND next_timer IS NOT NULL),
+    (SELECT min(due_at) FROM {rule_run} WHERE workspace = wanted.workspace AND due_at IS NOT NULL)
 )
-FROM unnest(%(workspaces)s::integer[]) AS it (workspace)
+FROM unnest(%(workspaces)s::integer[]) AS wanted (workspace)
 """
 
 _DUE = f"""
-SELECT person FROM {membership_state} WHERE workspace = %(workspace)s AND due <= %(until)s
-UNION SELECT theirs.person FROM {rule_run} AS waiting JOIN {stream} AS theirs USING (workspace, stream)
-    WHERE workspace = %(workspace)s AND waiting.due <= %(until)s
+SELECT profile FROM {membership_state} WHERE workspace = %(workspace)s AND next_timer <= %(until)s
+UNION
+SELECT stream_owner.profile
+    FROM {rule_run} AS waiting JOIN {stream} AS stream_owner USING (workspace, stream)
+    WHERE workspace = %(workspace)s AND waiting.due_at <= %(until)s
 """
 
 ENTRY_BYTES = 16
-"""Bytes of a segment in `person.inside`."""
+"""Bytes of one segment in ``membership_state.member_of``."""
 
 _decode_values = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
 class LoadedState(NamedTuple):
-    """What is kept of some persons before anything happens to them."""
+    """Evaluation state of some profiles as it is stored."""
 
     streams: Mapping[UUID, StreamState]
     membership_states: Mapping[UUID, MembershipState]
     stored_memberships: Mapping[UUID, bytes]
-    """As `person.inside` has it."""
+    """``membership_state.member_of`` of each profile that has a row."""
 
     stored_streams: Collection[UUID]
-    """Those of the streams that have a row of `memory`."""
+    """The streams that have a row of ``accumulator_state``."""
 
     waiting_runs: Mapping[UUID, list[RuleRun]]
-    """What waits in the name of each stream."""
+    """Waiting runs by stream."""
 
 
 def sort_ids(ids: Iterable[UUID]) -> list[UUID]:
-    """Return ids in their order: by their numbers, for two UUIDs are compared in Python."""
+    """Returns ids in ascending order; by their integers, because UUIDs compare in Python code."""
     return sorted(ids, key=attrgetter("int"))
 
 
 def next_timers(tx: Connection, workspaces: Sequence[int]) -> Mapping[int, int | None]:
-    """Return when the next answer may change by itself in each workspace."""
-    return dict(map(tuple, tx.exec_driver_sql(_NEXT_DUE, {"workspaces": list(workspaces)})))
+    """Returns the earliest timer of each workspace, in microseconds since 1970 UTC."""
+    rows = tx.exec_driver_sql(_NEXT_TIMERS, {"workspaces": list(workspaces)})
+    return dict(map(tuple, rows))
 
 
 def due_profiles(tx: Connection, workspace: int, until: int) -> Sequence[UUID]:
-    """Return for whom an answer may change by itself, or a rule goes on, by that instant."""
-    found = tx.exec_driver_sql(_DUE, {"workspace": workspace, "until": until})
-    return sort_ids(found.scalars())
+    """Returns the profiles with a timer, of a segment or a rule run, that is due by an instant."""
+    rows = tx.exec_driver_sql(_DUE, {"workspace": workspace, "until": until})
+    return sort_ids(rows.scalars())
 
 
 def all_profiles(tx: Connection, workspace: int) -> Sequence[UUID]:
-    """Return all persons of a workspace."""
+    """Returns all profiles of a workspace."""
     return sort_ids(tx.exec_driver_sql(_ALL_PROFILES, (workspace,)).scalars())
 
 
 def load_streams(
     tx: Connection, workspace: int, streams: Collection[UUID], profiles: Collection[UUID]
 ) -> dict[UUID, StreamState]:
-    """Return these streams as far as they are known, with all others of their persons, and of these."""
-    asked = {"workspace": workspace, "streams": Uuids(streams), "persons": Uuids(profiles)}
-    with binary_cursor(tx) as ask:
-        rows = ask.execute(_STREAMS, asked).fetchall()
+    """Returns all streams of these profiles, and of the profiles of these streams.
+
+    Unknown streams are left out.  Accumulators are empty: `load_state` fills them in.
+    """
+    params = {"workspace": workspace, "streams": Uuids(streams), "profiles": Uuids(profiles)}
+    with binary_cursor(tx) as cursor:
+        rows = cursor.execute(_STREAMS, params).fetchall()
     return {
-        id_: StreamState(StreamOwner(*it), first_at, None, met_by)
-        for id_, *it, first_at, met_by in rows
+        id_: StreamState(StreamOwner(*owner), first_event_at, None, first_seen_position)
+        for id_, *owner, first_event_at, first_seen_position in rows
     }
 
 
@@ -142,76 +151,79 @@ def load_state(
     *,
     only_keys: Collection[str] | None = None,
 ) -> LoadedState:
-    """Fill in what is remembered of streams, and return it with what is kept of their persons.
+    """Fills in the accumulators of streams; returns them with the state of their profiles.
 
-    ``looked``, ``only`` and TimelineBehind, which it raises: see `recalling.recall`.
+    ``backfilled`` and ``only_keys`` are as in `projections.segments.backfill.lazy.backfill_streams`.
+    Raises TimelineBehind, as that does.
     """
-    persons = Uuids({it.owner.profile_id for it in streams.values()})
-    remembered: set[UUID] = set()
-    standings, kept = dict[UUID, MembershipState](), dict[UUID, bytes]()
-    with pipeline(tx), binary_cursor(tx) as ask, binary_cursor(tx) as ask_too:
-        ask.execute(_ACCUMULATORS, (Uuids(streams), workspace))
-        ask_too.execute(_MEMBERSHIP_STATES, (persons, workspace))
-        for id_, values, upto in ask.fetchall():
-            known = streams[id_]
-            known.accumulators, known.backfilled_to = decode_accumulators(index, values), upto
-            remembered.add(id_)
-        for id_, inside, due in ask_too.fetchall():
-            found = decode_memberships(index, inside)
-            standing = standings[id_] = MembershipState(found, due)
-            standing.has_dropped_segments, kept[id_] = (
-                len(found) < len(inside) // ENTRY_BYTES,
-                inside,
-            )
+    profiles = Uuids({stream.owner.profile_id for stream in streams.values()})
+    stored_streams: set[UUID] = set()
+    states, stored_memberships = dict[UUID, MembershipState](), dict[UUID, bytes]()
+    with pipeline(tx), binary_cursor(tx) as cursor, binary_cursor(tx) as state_cursor:
+        cursor.execute(_ACCUMULATORS, (Uuids(streams), workspace))
+        state_cursor.execute(_MEMBERSHIP_STATES, (profiles, workspace))
+        for id_, values, backfilled_to in cursor.fetchall():
+            stream = streams[id_]
+            stream.accumulators = decode_accumulators(index, values)
+            stream.backfilled_to = backfilled_to
+            stored_streams.add(id_)
+        for id_, stored, next_timer in state_cursor.fetchall():
+            member_of = decode_memberships(index, stored)
+            state = states[id_] = MembershipState(member_of, next_timer)
+            state.has_dropped_segments = len(member_of) < len(stored) // ENTRY_BYTES
+            stored_memberships[id_] = stored
     backfill_streams(tx, workspace, index, streams, backfilled, only_keys=only_keys)
     waiting = rule_runs.load_waiting_runs(tx, workspace, list(streams)) if index.rule_index else {}
-    return LoadedState(streams, standings, kept, remembered, waiting)
+    return LoadedState(streams, states, stored_memberships, stored_streams, waiting)
 
 
 def decode_accumulators(index: SegmentIndex, values: bytes) -> AccumulatorState:
-    """Return what is remembered of a stream, without what nobody asks for any more."""
+    """Returns the accumulators of a stream, without those that no definition requires any more."""
     keys, stored = index.codec.keys, _decode_values(values)
     if not stored.keys() <= keys.keys():
-        stored = {it: raw for it, raw in stored.items() if it in keys}
+        stored = {number: value for number, value in stored.items() if number in keys}
     return AccumulatorState(stored=stored, codec=index.codec)
 
 
 def decode_memberships(index: SegmentIndex, stored: bytes) -> dict[int, int]:
-    """Return the places of the segments that somebody is in, and when they entered each, from `person.inside`.
+    """Returns when a profile entered each of its segments, in microseconds, by their ordinals.
 
-    Without those that are no more.
+    ``stored`` is ``membership_state.member_of``; segments that no longer exist are left out.
     """
-    numbers, known = struct.unpack(f">{len(stored) // 8}q", stored), index.ordinal_of_stored_id
-    found: dict[Any, int] = dict(zip(map(known.get, numbers[::2]), numbers[1::2], strict=True))
-    found.pop(None, None)
-    return found
+    numbers = struct.unpack(f">{len(stored) // 8}q", stored)
+    ordinals = map(index.ordinal_of_stored_id.get, numbers[::2])
+    member_of: dict[Any, int] = dict(zip(ordinals, numbers[1::2], strict=True))
+    member_of.pop(None, None)
+    return member_of
 
 
 def load_memberships(
     tx: Connection, workspace: int, index: SegmentIndex, profile: UUID
 ) -> Sequence[Row[Any]]:
-    """Return the rows of `member` of the segments that a person is in."""
-    mine = (membership_state.c.workspace == workspace, membership_state.c.person == profile)
-    found = decode_memberships(
-        index, tx.execute(select(membership_state.c.inside).where(*mine)).scalar() or b""
-    )
-    asked = {
+    """Returns the rows of ``member`` of one profile, with ``left_at`` null."""
+    stored = tx.execute(
+        select(membership_state.c.member_of).where(
+            membership_state.c.workspace == workspace, membership_state.c.profile == profile
+        )
+    ).scalar()
+    member_of = decode_memberships(index, stored or b"")
+    params = {
         "workspace": workspace,
-        "person": profile,
-        "segments": [index.segments[it].id for it in found],
-        "entered": list(found.values()),
+        "profile": profile,
+        "segments": [index.segments[ordinal].id for ordinal in member_of],
+        "entered_at": list(member_of.values()),
     }
-    return tx.exec_driver_sql(_MEMBERSHIPS, asked).all()
+    return tx.exec_driver_sql(_MEMBERSHIPS, params).all()
 
 
 def make_evaluator(index: SegmentIndex, state: LoadedState) -> Evaluator:
-    """Return what is kept, for something to happen."""
+    """Returns an evaluator that starts from a loaded state."""
     runs = chain.from_iterable(state.waiting_runs.values())
     return Evaluator(index, state.streams, state.membership_states, runs)
 
 
 def chunks(profiles: Iterable[UUID]) -> Iterator[list[UUID]]:
-    """Give persons out as many at a time as are looked at together."""
+    """Yields profiles in lists of at most `PROFILES_PER_CHUNK`."""
     profiles = iter(profiles)
-    while found := list(islice(profiles, PROFILES_PER_CHUNK)):
-        yield found
+    while chunk := list(islice(profiles, PROFILES_PER_CHUNK)):
+        yield chunk

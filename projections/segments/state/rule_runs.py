@@ -1,4 +1,4 @@
-"""Reads and writes what rules did, and what they wait for."""
+"""Loads and saves runs of rules: those that wait, and those that are to fire."""
 
 from __future__ import annotations
 
@@ -17,159 +17,179 @@ from projections.kit.driver import binary_cursor, execute_with_arrays, insert_ro
 from projections.segments.tables import rule_run, rule_version
 
 _WAITING = f"""
-SELECT rule, version, cause, stream, person, set_off_at, set_off_by, reason, since_at, since_by,
-    due, context
-FROM {rule_run} WHERE workspace = %s AND stream = ANY(%b) AND due IS NOT NULL
+SELECT rule, version, cause, stream, profile, triggered_at, triggered_position, reason, outcome_at,
+    outcome_position, due_at, context
+FROM {rule_run} WHERE workspace = %s AND stream = ANY(%b) AND due_at IS NOT NULL
 """
 
-# Row by row, by what set it off, and by no index of rules: else, as long as there are no statistics, all that
-# ever set a rule off is read for each (measured: 5 s for some hundred of 20,000).
+# Row by row through the primary key, by cause, and by no index of rules: without statistics the planner
+# reads all runs of a rule for each row otherwise (measured: 5 s for some hundred of 20,000).
 _LOCATE = f"""
 CROSS JOIN LATERAL (
-    SELECT ctid AS place FROM {rule_run} AS it
-    WHERE it.workspace = %s AND it.cause = new.cause
-        AND (it.rule, it.version) IS NOT DISTINCT FROM (new.rule, new.version)
+    SELECT ctid AS row_id FROM {rule_run} AS candidate
+    WHERE candidate.workspace = %s AND candidate.cause = changed.cause
+        AND (candidate.rule, candidate.version) IS NOT DISTINCT FROM (changed.rule, changed.version)
     OFFSET 0
-) AS found
-WHERE known.ctid = found.place
+) AS located
+WHERE stored.ctid = located.row_id
 """
 
 _UPDATE = f"""
-UPDATE {rule_run} AS known SET person = new.person, outcome = new.outcome, reason = new.reason,
-    since_at = new.since_at, since_by = new.since_by, due = new.due, context = new.context
+UPDATE {rule_run} AS stored SET profile = changed.profile, outcome = changed.outcome,
+    reason = changed.reason, outcome_at = changed.outcome_at,
+    outcome_position = changed.outcome_position, due_at = changed.due_at, context = changed.context
 FROM unnest(%b::text[], %b::int[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::bigint[],
-    %b::bigint[], %b::bigint[], %b::bytea[])
-    AS new (rule, version, cause, person, outcome, reason, since_at, since_by, due, context)
+    %b::bigint[], %b::bigint[], %b::bytea[]) AS changed
+    (rule, version, cause, profile, outcome, reason, outcome_at, outcome_position, due_at, context)
 {_LOCATE}
 """
 
 _MARK_FIRED = f"""
-UPDATE {rule_run} AS known SET fired = new.position
-FROM unnest(%b::text[], %b::int[], %b::text[], %b::bigint[]) AS new (rule, version, cause, position)
+UPDATE {rule_run} AS stored SET fired_position = changed.position
+FROM unnest(%b::text[], %b::int[], %b::text[], %b::bigint[])
+    AS changed (rule, version, cause, position)
 {_LOCATE}
 """
 
 _SUPPRESS = f"""
-UPDATE {rule_run} SET outcome = 'suppressed', reason = %(reason)s, since_at = %(at)s,
-    since_by = %(by)s, due = NULL, context = ''
-WHERE workspace = %(workspace)s AND rule = %(rule)s AND due IS NOT NULL
+UPDATE {rule_run} SET outcome = 'suppressed', reason = %(reason)s, outcome_at = %(at)s,
+    outcome_position = %(position)s, due_at = NULL, context = ''
+WHERE workspace = %(workspace)s AND rule = %(rule)s AND due_at IS NOT NULL
 """
 
 _DUE_FIRINGS = f"""
-SELECT done.rule, done.version, cause, stream, person, done.reason, since_at, context,
-    (SELECT plan FROM {rule_version} AS said
-     WHERE said.workspace = done.workspace AND said.rule = done.rule AND said.version = done.version)
-FROM {rule_run} AS done
-WHERE workspace = %s AND outcome = 'fired' AND fired IS NULL AND since_at >= %s
-ORDER BY since_at, priority DESC, set_off_by, rule, version, cause LIMIT %s
+SELECT run.rule, run.version, cause, stream, profile, run.reason, outcome_at, context,
+    (SELECT definition FROM {rule_version} AS stored
+     WHERE stored.workspace = run.workspace AND stored.rule = run.rule AND stored.version = run.version)
+FROM {rule_run} AS run
+WHERE workspace = %s AND outcome = 'fired' AND fired_position IS NULL AND outcome_at >= %s
+ORDER BY outcome_at, priority DESC, triggered_position, rule, version, cause LIMIT %s
 """
 
+_WORKSPACES_WITH_DUE_FIRINGS = f"""
+SELECT DISTINCT workspace FROM {rule_run} WHERE outcome = 'fired' AND fired_position IS NULL
+"""
 
-_WORKSPACES = f"SELECT DISTINCT workspace FROM {rule_run} WHERE outcome = 'fired' AND fired IS NULL"
-
-_WITH_RULES = f"SELECT DISTINCT workspace FROM {rule_version}"
+_WORKSPACES_WITH_RULES = f"SELECT DISTINCT workspace FROM {rule_version}"
 
 
 def load_waiting_runs(
     tx: Connection, workspace: int, streams: Collection[UUID]
 ) -> Mapping[UUID, list[RuleRun]]:
-    """Return the runs that wait in the name of streams, by stream."""
-    found: dict[UUID, list[RuleRun]] = defaultdict(list)
-    with binary_cursor(tx) as ask:
-        for row in ask.execute(_WAITING, (workspace, list(streams))).fetchall():
-            name, version, cause, stream, person, at, by, reason, since, since_by, due, kept = row
+    """Returns the waiting runs of streams, by stream."""
+    runs: dict[UUID, list[RuleRun]] = defaultdict(list)
+    with binary_cursor(tx) as cursor:
+        for (
+            rule,
+            version,
+            cause,
+            stream,
+            profile,
+            triggered_at,
+            triggered_position,
+            reason,
+            outcome_at,
+            outcome_position,
+            due_at,
+            context,
+        ) in cursor.execute(_WAITING, (workspace, list(streams))).fetchall():
             run = RuleRun(
-                name,
+                rule,
                 version,
                 cause,
                 stream,
-                person,
-                Cause(at, by),
+                profile,
+                Cause(triggered_at, triggered_position),
                 "waiting",
                 reason,
-                Cause(since, since_by),
-                due,
-                kept,
+                Cause(outcome_at, outcome_position),
+                due_at,
+                context,
             )
-            found[stream].append(run)
-    return found
+            runs[stream].append(run)
+    return runs
 
 
 def save_runs(
     tx: Connection,
     workspace: int,
-    rules: RuleIndex,
+    rule_index: RuleIndex,
     before: Mapping[UUID, list[RuleRun]],
     changed: Collection[RuleRun],
 ) -> None:
-    """Write what is different from before."""
-    known = {it.key for runs in before.values() for it in runs}
-    new = [
+    """Inserts new runs and updates those that were loaded, by stream, as ``before``."""
+    known = {run.key for runs in before.values() for run in runs}
+    inserted = [
         (
             workspace,
-            *it.key,
-            it.stream,
-            it.profile_id,
-            *it.started,
-            it.outcome,
-            it.reason,
-            *it.since,
-            it.due,
-            rules.definitions[it.rule, it.version].options.priority,
-            it.context,
+            *run.key,
+            run.stream,
+            run.profile_id,
+            *run.started,
+            run.outcome,
+            run.reason,
+            *run.since,
+            run.due,
+            rule_index.definitions[run.rule, run.version].options.priority,
+            run.context,
             None,
         )
-        for it in changed
-        if it.key not in known
+        for run in changed
+        if run.key not in known
     ]
-    insert_rows(tx, rule_run, new)
-    moved = [
-        (*it.key, it.profile_id, it.outcome, it.reason, *it.since, it.due, it.context)
-        for it in changed
-        if it.key in known
+    insert_rows(tx, rule_run, inserted)
+    updated = [
+        (*run.key, run.profile_id, run.outcome, run.reason, *run.since, run.due, run.context)
+        for run in changed
+        if run.key in known
     ]
-    execute_with_arrays(tx, _UPDATE, workspace, moved)
+    execute_with_arrays(tx, _UPDATE, workspace, updated)
 
 
 def suppress_waiting_runs(
     tx: Connection, workspace: int, rule: str, reason: str, cause: Cause
 ) -> None:
-    """Let nobody wait in a rule any more."""
-    asked = {
+    """Suppresses all waiting runs of a rule."""
+    params = {
         "workspace": workspace,
         "rule": rule,
         "reason": reason,
         "at": cause.at,
-        "by": cause.position,
+        "position": cause.position,
     }
-    tx.exec_driver_sql(_SUPPRESS, asked)
+    tx.exec_driver_sql(_SUPPRESS, params)
 
 
 def mark_fired(tx: Connection, workspace: int, records: Sequence[RecordedEvent]) -> None:
-    """Note which triggers the ledger has."""
+    """Marks the runs that the ledger has recorded as fired."""
     fired = [
-        (it.event.rule, it.event.rule_version, it.event.cause, it.position)
-        for it in records
-        if isinstance(it.event, TriggerFired)
+        (record.event.rule, record.event.rule_version, record.event.cause, record.position)
+        for record in records
+        if isinstance(record.event, TriggerFired)
     ]
     execute_with_arrays(tx, _MARK_FIRED, workspace, fired)
 
 
 def load_due_firings(tx: Connection, workspace: int, since: int, limit: int) -> Sequence[DueFiring]:
-    """Return triggers that are due since an instant or later and that the ledger does not have yet."""
-    with binary_cursor(tx) as ask:
-        rows = ask.execute(_DUE_FIRINGS, (workspace, since, limit)).fetchall()
+    """Returns firings that the ledger has not recorded yet, the earliest first.
+
+    Only those that are due at ``since`` or later, in microseconds since 1970 UTC.
+    """
+    with binary_cursor(tx) as cursor:
+        rows = cursor.execute(_DUE_FIRINGS, (workspace, since, limit)).fetchall()
     return [
-        DueFiring(name, version, cause, stream, person, branch, at, decode_context(context), plan)
-        for name, version, cause, stream, person, branch, at, context, plan in rows
+        DueFiring(
+            rule, version, cause, stream, profile, branch, at, decode_context(context), definition
+        )
+        for rule, version, cause, stream, profile, branch, at, context, definition in rows
     ]
 
 
 def workspaces_with_due_firings(tx: Connection) -> Sequence[int]:
-    """Return the workspaces in which a trigger may be due that the ledger does not have yet."""
-    return tx.exec_driver_sql(_WORKSPACES).scalars().all()
+    """Returns the workspaces with firings that the ledger has not recorded yet."""
+    return tx.exec_driver_sql(_WORKSPACES_WITH_DUE_FIRINGS).scalars().all()
 
 
 def workspaces_with_rules(tx: Connection) -> Sequence[int]:
-    """Return the workspaces in which there is, or was, a rule."""
-    return list(tx.exec_driver_sql(_WITH_RULES).scalars())
+    """Returns the workspaces that have, or had, a rule."""
+    return list(tx.exec_driver_sql(_WORKSPACES_WITH_RULES).scalars())

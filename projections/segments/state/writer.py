@@ -1,4 +1,4 @@
-"""Writes what has become of people: set by set, and only what is different from before."""
+"""Saves the evaluation state of profiles: only the rows that have changed, table by table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.evaluation.engine import Evaluator
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
-from projections.kit.arrays import pack_array as packed_array
+from projections.kit.arrays import pack_array
 from projections.kit.driver import binary_cursor, execute_with_arrays, insert_rows
 from projections.segments.state import reader, rule_runs
 from projections.segments.state.reader import LoadedState
@@ -31,45 +31,46 @@ from projections.segments.tables import (
 _DELETE_STREAMS = f"DELETE FROM {stream} WHERE stream = ANY(%b) AND workspace = %s"
 
 _UPDATE_ACCUMULATORS = f"""
-UPDATE {accumulator_state} AS known SET values = changed.values, upto = changed.upto
-FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (stream, values, upto)
-WHERE known.workspace = %s AND known.stream = changed.stream
+UPDATE {accumulator_state} AS stored SET values = changed.values, backfilled_to = changed.backfilled_to
+FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (stream, values, backfilled_to)
+WHERE stored.workspace = %s AND stored.stream = changed.stream
 """
 
 _DELETE_ACCUMULATORS = f"DELETE FROM {accumulator_state} WHERE stream = ANY(%b) AND workspace = %s"
 
 _UPDATE_MEMBERSHIP_STATES = f"""
-UPDATE {membership_state} AS known SET inside = changed.inside, due = changed.due
-FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (person, inside, due)
-WHERE known.workspace = %s AND known.person = changed.person
+UPDATE {membership_state} AS stored SET member_of = changed.member_of, next_timer = changed.next_timer
+FROM unnest(%b::uuid[], %b::bytea[], %b::bigint[]) AS changed (profile, member_of, next_timer)
+WHERE stored.workspace = %s AND stored.profile = changed.profile
 """
 
 _DELETE_MEMBERSHIP_STATES = (
-    f"DELETE FROM {membership_state} WHERE person = ANY(%b) AND workspace = %s"
+    f"DELETE FROM {membership_state} WHERE profile = ANY(%b) AND workspace = %s"
 )
 
 _END_MEMBERSHIPS = f"""
 WITH ended AS (
-    DELETE FROM {member} AS known
+    DELETE FROM {member} AS stored
     USING unnest(%b::text[], %b::uuid[], %b::bigint[], %b::bigint[], %b::bigint[])
-        AS ended (segment, person, entered_at, left_at, left_by)
-    WHERE known.workspace = %s AND known.segment = ended.segment
-        AND known.entered_at = ended.entered_at AND known.person = ended.person
-    RETURNING known.*, ended.left_at, ended.left_by
+        AS ended (segment, profile, entered_at, left_at, left_position)
+    WHERE stored.workspace = %s AND stored.segment = ended.segment
+        AND stored.entered_at = ended.entered_at AND stored.profile = ended.profile
+    RETURNING stored.*, ended.left_at, ended.left_position
 )
 INSERT INTO {membership_interval} SELECT * FROM ended
 """
 
-# Mostly somebody enters several at once: who and when is said once for all of them.
+# A profile usually enters several segments at once: its id, instant and position are sent once for all of them.
 _INSERT_MEMBERSHIPS = f"""
-INSERT INTO {member} SELECT %s, segment, persons[number], entered_at[number], entered_by[number]
-FROM (SELECT %b::uuid[], %b::bigint[], %b::bigint[]) AS entries (persons, entered_at, entered_by),
-    unnest(%b::text[], %b::bigint[]) AS entered (segment, number)
+INSERT INTO {member}
+SELECT %s, segment, profiles[entry], entered_at[entry], entered_position[entry]
+FROM (SELECT %b::uuid[], %b::bigint[], %b::bigint[]) AS entries (profiles, entered_at, entered_position),
+    unnest(%b::text[], %b::bigint[]) AS entered (segment, entry)
 """
 
 _encode = msgspec.msgpack.Encoder().encode
 EMPTY_ACCUMULATORS = _encode({})
-"""`memory.values` of whom nothing is remembered, which was looked up."""
+"""``accumulator_state.values`` of a stream that was backfilled and has no accumulator."""
 
 
 def update_profiles(
@@ -79,18 +80,19 @@ def update_profiles(
     profiles: Iterable[UUID],
     update: Callable[[Evaluator], None],
 ) -> None:
-    """Have something happen to persons, some at a time, and write what becomes of them."""
-    for some in reader.chunks(profiles):
-        kept = reader.load_state(tx, workspace, index, reader.load_streams(tx, workspace, (), some))
-        people = reader.make_evaluator(index, kept)
-        update(people)
-        save_state(tx, workspace, index, kept, people)
+    """Loads profiles chunk by chunk, applies an update to each chunk and saves the result."""
+    for chunk in reader.chunks(profiles):
+        streams = reader.load_streams(tx, workspace, (), chunk)
+        state = reader.load_state(tx, workspace, index, streams)
+        evaluator = reader.make_evaluator(index, state)
+        update(evaluator)
+        save_state(tx, workspace, index, state, evaluator)
 
 
 def save_state(
     tx: Connection, workspace: int, index: SegmentIndex, before: LoadedState, after: Evaluator
 ) -> None:
-    """Write what is different from before."""
+    """Writes what an evaluator has changed since its state was loaded."""
     _save_streams(tx, workspace, after)
     _save_accumulators(tx, workspace, index, before.stored_streams, after)
     _save_intervals(tx, workspace, index, after)
@@ -106,9 +108,9 @@ def save_state(
 
 def _save_streams(tx: Connection, workspace: int, after: Evaluator) -> None:
     rows = [
-        (workspace, id_, *it.owner, it.first_event_at, it.first_seen_position)
-        for id_, it in after.streams.items()
-        if it.row_changed
+        (workspace, id_, *state.owner, state.first_event_at, state.first_seen_position)
+        for id_, state in after.streams.items()
+        if state.row_changed
     ]
     if rows:
         execute_with_arrays(tx, _DELETE_STREAMS, workspace, [(row[1],) for row in rows])
@@ -116,99 +118,102 @@ def _save_streams(tx: Connection, workspace: int, after: Evaluator) -> None:
 
 
 def _save_accumulators(
-    tx: Connection, workspace: int, index: SegmentIndex, before: Collection[UUID], after: Evaluator
+    tx: Connection, workspace: int, index: SegmentIndex, stored: Collection[UUID], after: Evaluator
 ) -> None:
-    new, changed, gone = [], [], []
-    met = (person.streams.items() for person in after.profiles.values() if person.touched)
-    for id_, it in chain.from_iterable(met):
-        if it.dirty or it.watermark_moved:
-            values = encode_accumulators(index, it)
-            if values == EMPTY_ACCUMULATORS and it.backfilled_to == it.first_seen_position:
-                gone += [(id_,)] if id_ in before else []
-            elif id_ in before:
-                changed.append((id_, values, it.backfilled_to))
+    inserted, updated, deleted = [], [], []
+    touched = (profile.streams.items() for profile in after.profiles.values() if profile.touched)
+    for id_, state in chain.from_iterable(touched):
+        if state.dirty or state.watermark_moved:
+            values = encode_accumulators(index, state)
+            if values == EMPTY_ACCUMULATORS and state.backfilled_to == state.first_seen_position:
+                deleted += [(id_,)] if id_ in stored else []
+            elif id_ in stored:
+                updated.append((id_, values, state.backfilled_to))
             else:
-                new.append((workspace, id_, values, it.backfilled_to))
-    execute_with_arrays(tx, _UPDATE_ACCUMULATORS, workspace, changed)
-    execute_with_arrays(tx, _DELETE_ACCUMULATORS, workspace, gone)
-    insert_rows(tx, accumulator_state, new)
+                inserted.append((workspace, id_, values, state.backfilled_to))
+    execute_with_arrays(tx, _UPDATE_ACCUMULATORS, workspace, updated)
+    execute_with_arrays(tx, _DELETE_ACCUMULATORS, workspace, deleted)
+    insert_rows(tx, accumulator_state, inserted)
 
 
 def encode_accumulators(index: SegmentIndex, stream: StreamState) -> bytes:
-    """Return all that is remembered of a stream, in bytes."""
-    (memories, numbers, _), memory = index.codec, stream.accumulators
-    values, in_order = dict[int, AccumulatorValue](memory.stored), True
-    for key, at in stream.dirty.items():
-        number, value = numbers[key], memories[key].to_stored(memory[key], at)
+    """Returns ``accumulator_state.values`` of a stream."""
+    (accumulators, numbers, _), state = index.codec, stream.accumulators
+    values, in_order = dict[int, AccumulatorValue](state.stored), True
+    for key, clock in stream.dirty.items():
+        number, value = numbers[key], accumulators[key].to_stored(state[key], clock)
         if value is None:
             values.pop(number, None)
         else:
-            in_order &= number in values  # as all that was stored is
+            in_order &= number in values  # stored values are in the order of their numbers
             values[number] = value
-    return _encode(values if in_order else {it: values[it] for it in sorted(values)})
+    return _encode(values if in_order else {number: values[number] for number in sorted(values)})
 
 
 def _save_intervals(tx: Connection, workspace: int, index: SegmentIndex, after: Evaluator) -> None:
-    old, over = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-    for segment, person_, entered, left in after.ended_intervals:
+    stored, new = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    for segment, profile_id, entered, left in after.ended_intervals:
         if isinstance(entered, int):
-            old.append((segment, person_, entered, *left))
+            stored.append((segment, profile_id, entered, *left))
         else:
-            over.append((workspace, segment, person_, *entered, *left))
-    execute_with_arrays(
-        tx, _END_MEMBERSHIPS, workspace, old
-    )  # before they come in again, perhaps at the same instant
-    insert_rows(tx, membership_interval, over)
+            new.append((workspace, segment, profile_id, *entered, *left))
+    # Before the inserts: a profile may enter a segment again at the instant at which it left.
+    execute_with_arrays(tx, _END_MEMBERSHIPS, workspace, stored)
+    insert_rows(tx, membership_interval, new)
     _insert_memberships(tx, workspace, index, after)
 
 
 def _insert_memberships(
     tx: Connection, workspace: int, index: SegmentIndex, after: Evaluator
 ) -> None:
-    segments = [it.id for it in index.segments]
-    entries, entered, numbers = list[tuple[UUID, int, int]](), list[str](), list[int]()
-    for id_, standing in _changed_states(after):
-        at = None
-        for place, since in standing.entered_in_batch.items():
-            if since is not at:
-                entries.append((id_, *since))
-                at = since
-            entered.append(segments[place])
-            numbers.append(len(entries))
+    segments = [segment.id for segment in index.segments]
+    entries, entered, entry_numbers = list[tuple[UUID, int, int]](), list[str](), list[int]()
+    for id_, state in _changed_states(after):
+        last_cause = None
+        for ordinal, cause in state.entered_in_batch.items():
+            if cause is not last_cause:
+                entries.append((id_, *cause))
+                last_cause = cause
+            entered.append(segments[ordinal])
+            entry_numbers.append(len(entries))
     if entered:
-        columns = [*zip(*entries, strict=True), entered, numbers]
-        with binary_cursor(tx) as ask:
-            ask.execute(_INSERT_MEMBERSHIPS, (workspace, *map(packed_array, columns)))
+        columns = [*zip(*entries, strict=True), entered, entry_numbers]
+        with binary_cursor(tx) as cursor:
+            cursor.execute(_INSERT_MEMBERSHIPS, (workspace, *map(pack_array, columns)))
 
 
 def _save_membership_states(
     tx: Connection, workspace: int, index: SegmentIndex, before: LoadedState, after: Evaluator
 ) -> None:
-    new, changed, gone = [], [], []
-    for id_, standing in _changed_states(after):
-        is_known = id_ in before.membership_states
-        if standing.member_of or standing.next_timer is not None:
-            inside = (
-                _encode_memberships(index, standing)
-                if standing.segments_changed
+    inserted, updated, deleted = [], [], []
+    for id_, state in _changed_states(after):
+        is_stored = id_ in before.membership_states
+        if state.member_of or state.next_timer is not None:
+            member_of = (
+                _encode_memberships(index, state)
+                if state.segments_changed
                 else before.stored_memberships.get(id_, b"")
             )
-            if is_known:
-                changed.append((id_, inside, standing.next_timer))
+            if is_stored:
+                updated.append((id_, member_of, state.next_timer))
             else:
-                new.append((workspace, id_, inside, standing.next_timer))
-        elif is_known:
-            gone.append((id_,))
-    execute_with_arrays(tx, _UPDATE_MEMBERSHIP_STATES, workspace, changed)
-    execute_with_arrays(tx, _DELETE_MEMBERSHIP_STATES, workspace, gone)
-    insert_rows(tx, membership_state, new)
+                inserted.append((workspace, id_, member_of, state.next_timer))
+        elif is_stored:
+            deleted.append((id_,))
+    execute_with_arrays(tx, _UPDATE_MEMBERSHIP_STATES, workspace, updated)
+    execute_with_arrays(tx, _DELETE_MEMBERSHIP_STATES, workspace, deleted)
+    insert_rows(tx, membership_state, inserted)
 
 
-def _encode_memberships(index: SegmentIndex, standing: MembershipState) -> bytes:
-    since = map(index.stored_ids.__getitem__, standing.member_of)
-    pairs = chain.from_iterable(zip(since, standing.member_of.values(), strict=True))
-    return struct.pack(f">{2 * len(standing.member_of)}q", *pairs)
+def _encode_memberships(index: SegmentIndex, state: MembershipState) -> bytes:
+    numbers = map(index.stored_ids.__getitem__, state.member_of)
+    pairs = chain.from_iterable(zip(numbers, state.member_of.values(), strict=True))
+    return struct.pack(f">{2 * len(state.member_of)}q", *pairs)
 
 
 def _changed_states(after: Evaluator) -> Iterator[tuple[UUID, MembershipState]]:
-    return ((it.id, it.membership) for it in after.profiles.values() if it.membership.changed)
+    return (
+        (profile.id, profile.membership)
+        for profile in after.profiles.values()
+        if profile.membership.changed
+    )

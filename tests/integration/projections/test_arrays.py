@@ -1,4 +1,4 @@
-"""Arrays that are packed here are what the server reads."""
+"""The server reads packed arrays as the values that were packed."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def server(postgres_dsn: str) -> Iterator[psycopg.Connection]:
         (st.binary(), Blobs, "bytea"),
     ],
 )
-def test_the_server_reads_what_was_packed(server, values, array, kind) -> None:
+def test_the_server_reads_the_packed_values(server, values, array, kind) -> None:
     @given(st.lists(values | st.none()))
-    def holds(found) -> None:
-        asked = pack_array(found)
-        if any(it is not None for it in found):
-            assert type(asked) is array
-        [back] = server.execute(f"SELECT %b::{kind}[]", (asked,), binary=True).fetchone()
-        assert back == found
+    def holds(items) -> None:
+        packed = pack_array(items)
+        if any(item is not None for item in items):
+            assert type(packed) is array
+        [answer] = server.execute(f"SELECT %b::{kind}[]", (packed,), binary=True).fetchone()
+        assert answer == items
 
     holds()
 
 
-def test_what_no_array_is_packed_for_goes_as_a_list() -> None:
+def test_values_without_an_array_type_stay_a_list() -> None:
     assert type(pack_array([True, None])) is list
     assert type(pack_array([None])) is list

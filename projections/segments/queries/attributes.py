@@ -1,0 +1,120 @@
+"""Queries of computed attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Row, select
+
+from domain.core.errors import NotFound
+from projections.kit import cursors
+from projections.runtime.projection import Query, Reader
+from projections.segments.queries import schemas
+from projections.segments.tables import computed_attribute
+
+_a = computed_attribute.c
+
+
+class ComputedAttributeListParams(BaseModel):
+    """A page of computed attributes."""
+
+    archived: bool = Field(False, description="Include archived ones")
+    cursor: str | None = Field(None, description="`next` of the previous page")
+    limit: int = Field(50, ge=1, le=500)
+
+
+class ComputedAttributeParams(BaseModel):
+    """One computed attribute."""
+
+    id: str = Field(description="Id of the computed attribute")
+
+
+class ComputedAttributeSummary(BaseModel):
+    """The current version of a computed attribute: `computed` or `score` is set."""
+
+    id: str
+    name: str
+    description: str
+    computed: dict[str, Any] | None = Field(None, description="The computation over events")
+    score: list[Any] | None = Field(None, description="The conditions and their points")
+    version: int = Field(description="Version: 1 for the first definition")
+    archived: bool
+    decided: schemas.CausedAt = Field(description="When this version was recorded")
+    actor: str
+    reason: str
+
+
+class ComputedAttributeDetail(ComputedAttributeSummary):
+    """A computed attribute."""
+
+    projected_to: int
+
+
+class ComputedAttributeList(BaseModel):
+    """A page of computed attributes."""
+
+    computed_attributes: list[ComputedAttributeSummary]
+    next: str | None
+    projected_to: int
+
+
+def list_computed_attributes(reader: Reader, params: ComputedAttributeListParams) -> dict[str, Any]:
+    """Returns a page of computed attributes in the order of their ids."""
+    query = select(computed_attribute).where(_a.workspace == reader.workspace)
+    if not params.archived:
+        query = query.where(~_a.archived)
+    if params.cursor is not None:
+        query = query.where(_a.attribute > cursors.decode_text(params.cursor))
+    rows = reader.tx.execute(query.order_by(_a.attribute).limit(params.limit + 1)).all()
+    page = rows[: params.limit]
+    return {
+        "computed_attributes": [_attribute_json(row) for row in page],
+        "next": cursors.encode_text(page[-1].attribute) if len(rows) > len(page) else None,
+        "projected_to": reader.projected_to,
+    }
+
+
+def get_computed_attribute(reader: Reader, params: ComputedAttributeParams) -> dict[str, Any]:
+    """Returns one computed attribute.  Raises NotFound."""
+    row = reader.tx.execute(
+        select(computed_attribute).where(
+            _a.workspace == reader.workspace, _a.attribute == params.id
+        )
+    ).first()
+    if row is None:
+        raise NotFound(f"computed attribute {params.id!r} does not exist", attribute=params.id)
+    return {**_attribute_json(row), "projected_to": reader.projected_to}
+
+
+def _attribute_json(row: Row[Any]) -> dict[str, Any]:
+    [(kind, computation)] = schemas.raw_members(row.computation).items()
+    return {
+        "id": row.attribute,
+        "name": row.name,
+        "description": row.description,
+        kind: computation,
+        "version": row.version,
+        "archived": row.archived,
+        "decided": schemas.caused_at_json(row.at, row.position),
+        "actor": row.actor,
+        "reason": row.reason,
+    }
+
+
+QUERIES = (
+    Query(
+        path="/computed-attributes",
+        params=ComputedAttributeListParams,
+        response_model=ComputedAttributeList,
+        handler=list_computed_attributes,
+        summary="List computed attributes",
+    ),
+    Query(
+        path="/computed-attributes/{id}",
+        params=ComputedAttributeParams,
+        response_model=ComputedAttributeDetail,
+        handler=get_computed_attribute,
+        summary="Get a computed attribute",
+    ),
+)
