@@ -11,8 +11,9 @@ from functools import partial
 from typing import Annotated, Any
 
 import msgspec
+from anyio import to_thread
 from fastapi import FastAPI, Security
-from pydantic import Field, create_model
+from pydantic import Field, WithJsonSchema, WrapValidator, create_model
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,13 +32,32 @@ from projections.sessions import load_session as find_session
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.01, 0.1
 """Seconds between two looks at a read model that is behind: longer each time, from first to last."""
 
+HEAD = "head"
+"""Value of ``min_position`` that stands for the last position at the time of the request."""
+
+_MAX_POSITION = 2**63 - 1
+
+
+def _accept_head(value: Any, validate: Callable[[Any], int | None]) -> Any:
+    return HEAD if value == HEAD else validate(value)
+
+
 MinPosition = Annotated[
     int | None,
     Field(
         ge=0,
-        le=2**63 - 1,
-        description="Wait until the read model has reached this position of the ledger, such as the"
-        " one that an ingest reply carries.",
+        le=_MAX_POSITION,
+        description="Wait until the read model has applied this position of the ledger, such as the"
+        " one in an ingest reply. `head` is the last position at the time of the request.",
+    ),
+    WrapValidator(_accept_head),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": _MAX_POSITION},
+                {"type": "string", "const": HEAD},
+            ]
+        }
     ),
 ]
 
@@ -60,7 +80,9 @@ def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> 
             answer = partial(_answer_query, service, projection, query)
             api.add_api_route(
                 f"/v1{query.path}",
-                _query_endpoint(params_reader(params, query.path), answer, turns, wait_seconds),
+                _query_endpoint(
+                    service, params_reader(params, query.path), answer, turns, wait_seconds
+                ),
                 methods=["GET"],
                 summary=query.summary,
                 operation_id=re.sub(r"\W+", "_", f"get{query.path}").strip("_"),
@@ -73,23 +95,32 @@ def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> 
 
 
 def _query_endpoint(
+    service: Service,
     read: Callable[[Request], Any],
-    answer: Callable[[int, Any], bytes | ReadModelBehind],
+    answer: Callable[[int, Any, int], bytes | ReadModelBehind],
     limit: ConcurrencyLimit,
     wait_seconds: float,
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        asked = read(request)
+        params = read(request)
         workspace = authenticated_key(request).workspace
+        position = await resolve_min_position(service, workspace, params.min_position)
         return await wait_for_position(
-            asked.min_position, wait_seconds, limit, answer, workspace, asked
+            position, wait_seconds, limit, answer, workspace, params, position
         )
 
     return endpoint
 
 
+async def resolve_min_position(service: Service, workspace: int, min_position: Any) -> int:
+    """Return the position to wait for: that of the head for ``head``, 0 for none."""
+    if min_position == HEAD:
+        return await to_thread.run_sync(service.ledger.head, workspace)
+    return int(min_position or 0)
+
+
 async def wait_for_position(
-    position: int | None,
+    position: int,
     wait_seconds: float,
     limit: ConcurrencyLimit,
     answer: Callable[..., bytes | ReadModelBehind],
@@ -113,13 +144,18 @@ async def wait_for_position(
         pause = min(pause * 1.5, LAST_POLL_SECONDS)
 
 
-def _answer_query(
-    service: Service, projection: Projection, query: Query, workspace: int, params: Any
+def _answer_query(  # noqa: PLR0917 - run in a thread, which takes no keywords
+    service: Service,
+    projection: Projection,
+    query: Query,
+    workspace: int,
+    params: Any,
+    min_position: int,
 ) -> bytes | ReadModelBehind:
     """Answer from one snapshot, so that the position is looked at together with the rows."""
     with service.engine.connect() as tx:
         projected_to = common_position(tx, workspace, projection, identity.projection)
-        if projected_to < (params.min_position or 0):
+        if projected_to < min_position:
             return ReadModelBehind(position=projected_to)
         asker = query_reader(service, tx, workspace, projected_to)
         return msgspec.json.encode(query.handler(asker, params), enc_hook=str)

@@ -70,6 +70,15 @@ def test_min_position_that_has_been_reached_does_not_wait(served):
     assert served.get("/v1/seen/a/names?min_position=0").status_code == 200
 
 
+def test_min_position_head_waits_for_what_is_recorded_by_now(served):
+    served.record(tracked("Viewed"))
+    late = threading.Timer(0.1, served.project)
+    late.start()
+    answer = served.get("/v1/seen/a/names?min_position=head")
+    late.join()
+    assert answer.json()["names"] == ["Viewed"]
+
+
 def test_min_position_gives_up_with_the_facts(served):
     position = served.record(tracked("Viewed")).position
     started = time.monotonic()

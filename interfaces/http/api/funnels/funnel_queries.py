@@ -24,6 +24,7 @@ from interfaces.http.query_routes import (
     MinPosition,
     ReadModelBehind,
     query_reader,
+    resolve_min_position,
     wait_for_position,
 )
 from interfaces.service import Service
@@ -181,9 +182,12 @@ def funnel_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
         )
 
     async def _respond(
-        request: Request, position: int | None, answer: Callable[[Reader], dict[str, Any]]
+        request: Request,
+        min_position: int | None,
+        answer: Callable[[Reader], dict[str, Any]],
     ) -> Response:
         workspace = authenticated_key(request).workspace
+        position = await resolve_min_position(service, workspace, min_position)
         asked = (service, workspace, position, answer)
         return await wait_for_position(position, wait_seconds, turns, answer_from_snapshot, *asked)
 
@@ -193,14 +197,14 @@ def funnel_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
 def answer_from_snapshot(
     service: Service,
     workspace: int,
-    position: int | None,
+    position: int,
     answer: Callable[[Reader], dict[str, Any]],
     read_models: Sequence[Projection] = (timeline.projection,),
 ) -> bytes | ReadModelBehind:
     """Answer from one snapshot of the read models and of who is who."""
     with service.engine.connect() as tx:
         projected_to = min(common_position(tx, workspace, it, identity) for it in read_models)
-        if projected_to < (position or 0):
+        if projected_to < position:
             return ReadModelBehind(position=projected_to)
         found = answer(query_reader(service, tx, workspace, projected_to))
         return msgspec.json.encode(found | {"projected_to": projected_to})

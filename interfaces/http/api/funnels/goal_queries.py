@@ -25,7 +25,7 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.query_routes import MinPosition, wait_for_position
+from interfaces.http.query_routes import MinPosition, resolve_min_position, wait_for_position
 from interfaces.service import Service
 from projections import channel_funnels, timeline
 from projections.funnels import goals
@@ -122,9 +122,12 @@ def goal_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
         )
 
     async def _respond(
-        request: Request, position: int | None, answer: Callable[[Reader], dict[str, Any]]
+        request: Request,
+        min_position: int | None,
+        answer: Callable[[Reader], dict[str, Any]],
     ) -> Response:
         workspace = authenticated_key(request).workspace
+        position = await resolve_min_position(service, workspace, min_position)
         models = (timeline.projection, channel_funnels.projection)
         asked = (service, workspace, position, answer, models)
         return await wait_for_position(position, wait_seconds, turns, answer_from_snapshot, *asked)

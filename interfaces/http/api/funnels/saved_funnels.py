@@ -39,7 +39,7 @@ from interfaces.http.kit.params import (
     params_reader,
     parse_body,
 )
-from interfaces.http.query_routes import MinPosition, wait_for_position
+from interfaces.http.query_routes import MinPosition, resolve_min_position, wait_for_position
 from interfaces.service import Service
 
 PATH = "/v1/funnels/{id}"
@@ -192,10 +192,9 @@ def saved_funnel_result_routes(service: Service, *, wait_seconds: float) -> APIR
         which, workspace = read_which(request), authenticated_key(request).workspace
         found = await run_in_threadpool(funnels.funnel, workspace, which.id)
         answer = partial(count_funnel, found.current.funnel)
-        asked = (service, workspace, which.min_position, answer)
-        return await wait_for_position(
-            which.min_position, wait_seconds, turns, answer_from_snapshot, *asked
-        )
+        position = await resolve_min_position(service, workspace, which.min_position)
+        asked = (service, workspace, position, answer)
+        return await wait_for_position(position, wait_seconds, turns, answer_from_snapshot, *asked)
 
     return routes
 
