@@ -1,7 +1,8 @@
-"""`foldline demo`: a running Foldline with sample customers, on a machine with nothing else installed."""
+"""`foldline demo`: a server with sample data, on a machine with nothing else installed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,11 @@ from interfaces.cli.output import print_status
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from socket import socket
 
     from application.ledger.tables.keys import CreatedKey
+    from interfaces.cli.sample_data import Message
     from interfaces.service import Service
 
 WORKSPACE = "demo"
@@ -24,12 +27,22 @@ NoServeOption = Annotated[
     bool, typer.Option("--no-serve", help="Stop once everything is loaded; for scripts and tests.")
 ]
 
+COMMANDS = """\
+curl -s $URL/v1/track -u $WRITE_KEY: -d '{"event": "product_viewed", "userId": "ada", "properties": {"category": "lamp"}}'
+curl -s "$URL/v1/profiles/user_id:ada?min_position=head" -H "Authorization: Bearer $READ_KEY"
+curl -s "$URL/v1/profiles/user_id:ada/timeline?limit=3&min_position=head" -H "Authorization: Bearer $READ_KEY"
+curl -s "$URL/v1/segments/big-spenders/explain/user_id:ada?min_position=head" -H "Authorization: Bearer $READ_KEY"
+curl -s "$URL/v1/funnels/checkout/result?min_position=head" -H "Authorization: Bearer $READ_KEY"
+curl -s "$URL/v1/rules/left-in-the-cart/triggers?limit=3&min_position=head" -H "Authorization: Bearer $READ_KEY"
+"""
+"""Six commands to paste at once after the `export` lines: each waits for what was recorded before it."""
+
 
 @with_settings(*DATABASE_SETTINGS, "host", "port")
 def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
-    """Look around, with sample customers.
+    """Serve sample data: a shop with 300 customers, segments, a funnel and rules.
 
-    About 300 customers of a small shop, and what they did in the last 30 days. Everything is in a workspace of its own, `demo`. Running it again adds only what has happened since.
+    Everything is in a workspace of its own, `demo`. Running it again adds only what has happened since.
     The database is the embedded one under --home unless --dsn names another. Ctrl-C stops it.
     """
     from application.ledger.tables.keys import KEY_KINDS
@@ -47,7 +60,7 @@ def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
         open_service(reachable, on_flush=observe_flush) as svc,
     ):
         workspace = _demo_workspace(svc)
-        _record_sample(svc, workspace)
+        _load(svc, workspace)
         catch_up_with_progress(svc, workspace)
         keys = [svc.keys.create(workspace, kind) for kind in KEY_KINDS]
         here = f"http://{settings.host}:{settings.port}"
@@ -60,7 +73,7 @@ def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
 
 
 def _bind_socket(settings: Settings) -> AbstractContextManager[socket]:
-    """Take the port, or any free one if it is taken: whoever tries a demo has other things running."""
+    """Bind the port, or any free one if it is in use."""
     from interfaces.cli import server
 
     return server.bind_socket(settings.host, settings.port, or_any=True)
@@ -75,20 +88,36 @@ def _demo_workspace(svc: Service) -> int:
         return svc.workspaces.create(WORKSPACE).id
 
 
-def _record_sample(svc: Service, workspace: int) -> None:
-    """Record the sample messages; those that were recorded before add nothing."""
+def _load(svc: Service, workspace: int) -> None:
+    """Define, record and merge the sample data; what is there already adds nothing.
+
+    Definitions come first: a rule acts on what is recorded after it was enabled.
+    """
     from datetime import UTC, datetime
+
+    from interfaces.cli import demo_definitions, sample_data, sample_profiles
+
+    now = datetime.now(UTC)
+    demo_definitions.define_all(svc, workspace)
+    messages = [*sample_data.sample_messages(now), *sample_profiles.named_messages(now)]
+    recorded = _record(svc, workspace, messages, now)
+    sample_profiles.merge_old_account(svc, workspace)
+    late = sample_profiles.late_messages(now)
+    recorded += _record(svc, workspace, late, now)
+    known = len(messages) + len(late) - recorded
+    print_status(f"{recorded:,} sample events recorded, {known:,} were there already.")
+
+
+def _record(svc: Service, workspace: int, messages: Sequence[Message], now: datetime) -> int:
+    """Record messages in batches as an SDK sends them; return how many were new."""
     from uuid import uuid4
 
     import msgspec
 
-    from interfaces.cli import sample_data
     from interfaces.cli.output import progress_bar
     from interfaces.wire.base import WireLimits
     from interfaces.wire.segment import parse_batch
 
-    now = datetime.now(UTC)
-    messages = sample_data.sample_messages(now)
     recorded = 0
     with progress_bar() as bar:
         task = bar.add_task("Recording sample events", total=len(messages))
@@ -101,29 +130,23 @@ def _record_sample(svc: Service, workspace: int) -> None:
             assert not parsed.rejections, parsed.rejections
             recorded += svc.ledger.record(workspace, parsed.messages).result().recorded
             bar.advance(task, len(batch))
-    print_status(
-        f"{recorded:,} sample events recorded, {len(messages) - recorded:,} were there already."
-    )
+    return recorded
 
 
-def _print_next_steps(keys: list[CreatedKey], url: str) -> None:
-    from interfaces.cli.welcome import format_curl_commands, format_keys
+def _print_next_steps(keys: Sequence[CreatedKey], url: str) -> None:
+    from interfaces.cli.welcome import format_exports
 
-    read = next(key.text for key in keys if key.kind == "read")
-    bought = "-d name=order_completed --data-urlencode 'where=properties.items[].type=monitor'"
     typer.echo(f"""
-Keys of workspace `demo`, made for this run:
+Keys of workspace `demo`, made for this run. Paste this into another terminal:
 
-{format_keys(keys)}
+{format_exports(url, keys)}
 
-Send an event, read it back, and ask who bought a monitor:
+Then send an event and ask about Ada, one of the sample customers:
 
-{format_curl_commands(url, keys)}
-  curl -G {url}/v1/events {bought} -H 'Authorization: Bearer {read}'
-
-Or look at:
+{COMMANDS}
+Or open:
 
   {url}/docs             the API, to try in the browser
-  {url}/v1/status        how far the read models are (with the read key)
-  {url}/healthz/ready    whether it is fit for work
+  {url}/v1/status        progress of the read models (with the read key)
+  {url}/healthz/ready    readiness
 """)

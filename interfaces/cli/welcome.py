@@ -41,3 +41,9 @@ def format_curl_commands(url: str, keys: Iterable[CreatedKey]) -> str:
         f"  curl {url}/v1/track -u {text['write']}: -d '{event}'\n"
         f"  curl '{url}/v1/events?name=Hello' -H 'Authorization: Bearer {text['read']}'"
     )
+
+
+def format_exports(url: str, keys: Iterable[CreatedKey]) -> str:
+    """Return `export` lines for a shell: URL, WRITE_KEY, READ_KEY and ADMIN_KEY."""
+    lines = [f"export URL={url}", *(f"export {it.kind.upper()}_KEY={it.text}" for it in keys)]
+    return "\n".join(lines)

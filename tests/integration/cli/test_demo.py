@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
-from tests.integration.cli.running import Serving, client
+from tests.integration.cli.running import Serving
 
 pytestmark = pytest.mark.storage
 
@@ -27,22 +29,42 @@ def test_the_demo_loads_once_and_its_keys_and_commands_work(
     assert not (home / "postgres" / "postmaster.pid").exists()
 
     demo = start("demo", "--port", "0", "--home", str(home))
-    url = demo.url()
+    demo.url()
     assert f"{loaded:,} were there already" in demo.said
-    with client(url, demo.key("read")) as http:
-        head = http.get("/v1/status").json()["head"]
-        bought = {"name": "order_completed", "where": "properties.items[].type=monitor"}
-        assert http.get("/v1/events", params=bought).json()["events"]
-        assert http.get("/docs").status_code == 200
-    curl = next(line for line in demo.said.splitlines() if "/v1/track" in line)
-    sent = subprocess.run(curl.strip(), shell=True, capture_output=True, timeout=30, check=True)
-    assert b'"success":true' in sent.stdout
-    with client(url, demo.key("read")) as http:
-        asked = {"name": "Hello", "min_position": head + 1}
-        assert len(http.get("/v1/events", params=asked).json()["events"]) == 1
+    answers = paste(demo.said)
+    assert [next(iter(answer)) for answer in answers] == [
+        "success",
+        "id",
+        "timeline",
+        "segment",
+        "steps",
+        "triggers",
+    ]
+    _, profile, timeline, explained, funnel, runs = answers
+    assert profile["identifiers"] == [
+        {"kind": "user_id", "value": "ada"},
+        {"kind": "user_id", "value": "ada-2019"},
+    ]
+    assert "vip" in profile["tags"]
+    assert [it["id"] for it in profile["groups"]] == ["almeida-design"]
+    assert [it["token"] for it in profile["devices"]] == ["demo-token-1"]
+    assert profile["computed"]["engagement"] >= 40
+    assert any(it["name"] == "product_viewed" for it in timeline["timeline"])
+    assert explained["member"]
+    assert [it["event"] for it in funnel["steps"]][-1] == "order_completed"
+    assert {it["outcome"] for it in runs["triggers"]} >= {"waiting", "suppressed"}
     assert demo.stop() == 0
     assert "Traceback" not in demo.said
     assert not (home / "postgres" / "postmaster.pid").exists()
+
+
+def paste(printed: str) -> list[dict[str, Any]]:
+    """Run all `export` and `curl` lines at once, as pasted into a shell; return the answers."""
+    lines = [it for it in printed.splitlines() if it.startswith(("export ", "curl "))]
+    assert len([it for it in lines if it.startswith("curl ")]) == 6
+    script = "\n".join(f"{it}\necho" if it.startswith("curl ") else it for it in lines)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line]
 
 
 def test_a_taken_port_does_not_stop_a_demo(
