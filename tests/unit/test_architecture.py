@@ -1,4 +1,4 @@
-"""What the folders promise: every plug-in module is registered, every room has its sign, modules stay small."""
+"""Layout rules: plug-in modules are registered, folders have a README, modules are short."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("domain", "application", "projections", "interfaces")
 
 
-def test_the_top_level_is_the_customers() -> None:
+def test_the_top_level_packages_are_the_documented_ones() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages == set(PACKAGES)
 
 
 def test_every_read_model_is_registered() -> None:
-    found = set()
+    names = set()
     for module in pkgutil.iter_modules(projections.__path__, "projections."):
         namespace = vars(__import__(module.name, fromlist=["_"]))
-        found |= {it.name for it in namespace.values() if isinstance(it, Projection)}
-    assert found == {it.name for it in projections.PROJECTIONS}
+        names |= {value.name for value in namespace.values() if isinstance(value, Projection)}
+    assert names == {projection.name for projection in projections.PROJECTIONS}
 
 
 def test_every_wire_format_is_registered() -> None:
@@ -37,10 +37,12 @@ def test_every_wire_format_is_registered() -> None:
 
 
 def test_every_event_is_registered_under_a_topic_of_its_own() -> None:
-    def kinds(cls: type) -> set[type]:
-        return {cls} | {each for sub in cls.__subclasses__() for each in kinds(sub)}
+    def subclasses(cls: type) -> set[type]:
+        return {cls} | {
+            descendant for sub in cls.__subclasses__() for descendant in subclasses(sub)
+        }
 
-    with_topic = {cls for cls in kinds(Event) if "TOPIC" in vars(cls)}
+    with_topic = {cls for cls in subclasses(Event) if "TOPIC" in vars(cls)}
     assert with_topic == set(EVENT_CLASSES)
     assert len({event.TOPIC for event in EVENT_CLASSES}) == len(EVENT_CLASSES)
     assert all(event.TOPIC.rpartition(".v")[2].isdigit() for event in EVENT_CLASSES)
@@ -54,7 +56,7 @@ def test_no_dependency_claims_our_names() -> None:
 
 
 @pytest.mark.parametrize("folder", [*PACKAGES, "tests"])
-def test_every_room_has_a_sign_of_at_most_forty_lines(folder: str) -> None:
+def test_every_folder_has_a_readme_of_at_most_forty_lines(folder: str) -> None:
     assert len((ROOT / folder / "README.md").read_text().splitlines()) <= 40
 
 

@@ -1,4 +1,4 @@
-"""The README tells the truth: its settings are the settings, its commands exist, its two commands end as promised."""
+"""The README is true: its settings and commands exist, and its quick start is complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from interfaces.settings import SETTINGS
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_every_setting_is_in_the_table_as_it_is() -> None:
+def test_the_table_lists_every_setting() -> None:
     rows = [line for line in README.splitlines() if line.startswith("| `FOLDLINE_")]
     assert rows == [
-        f"| `{it.env}` | `{it.flag}` | {f'`{it.default}`' if it.default else ''} | {it.help} |"
-        for it in SETTINGS
+        f"| `{setting.env}` | `{setting.flag}` | {f'`{setting.default}`' if setting.default else ''}"
+        f" | {setting.help} |"
+        for setting in SETTINGS
     ]
 
 
@@ -29,12 +30,12 @@ def test_the_two_commands_end_in_demo_and_pytest() -> None:
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`?foldline ([a-z]+)\b", README))))
 def test_every_command_of_the_readme_exists(command: str) -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "interfaces.cli.main", command, "--help"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert "Usage" in told.stdout
+    assert result.returncode == 0, result.stderr
+    assert "Usage" in result.stdout

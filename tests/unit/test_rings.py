@@ -1,4 +1,4 @@
-"""What tests/README.md promises of the tests themselves."""
+"""The rules of tests/README.md for the tests themselves."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ def name(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Return the modules that a module imports, and what it imports from them, with dots."""
+    """Returns the dotted names of the modules that a module imports, and of their members."""
     nodes = [*ast.walk(ast.parse(path.read_text()))]
-    plain = {it.name for node in nodes if isinstance(node, ast.Import) for it in node.names}
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return plain | {
-        f"{node.module}.{it.name}"
+        f"{node.module}.{alias.name}"
         for node in nodes
         if isinstance(node, ast.ImportFrom)
-        for it in node.names
+        for alias in node.names
     }
 
 
 def test_no_module_imports_a_test_module() -> None:
-    found = {
-        (name(path), it)
+    imports = {
+        (name(path), module)
         for path in MODULES
-        for it in imported(path)
-        if it.startswith("tests.") and any(part.startswith("test_") for part in it.split("."))
+        for module in imported(path)
+        if module.startswith("tests.")
+        and any(part.startswith("test_") for part in module.split("."))
     }
-    assert found == set()
+    assert imports == set()
 
 
 def test_no_module_is_longer_than_three_hundred_lines() -> None:
@@ -50,14 +51,16 @@ def test_no_module_is_longer_than_three_hundred_lines() -> None:
 
 
 @pytest.mark.parametrize("word", ["max_examples", "stateful_step_count", "settings("])
-def test_example_counts_stand_in_the_profiles_alone(word: str) -> None:
+def test_only_the_profiles_contain_example_counts(word: str) -> None:
     """Other modules take `examples.share` of the profile's count."""
-    hypothesis = (it for it in MODULES if "hypothesis" in it.read_text())
-    assert [name(it) for it in hypothesis if it not in PROFILES and word in it.read_text()] == []
+    texts = {path: path.read_text() for path in MODULES if path not in PROFILES}
+    assert [
+        name(path) for path, text in texts.items() if "hypothesis" in text and word in text
+    ] == []
 
 
 @pytest.mark.parametrize("folder", SMOKED, ids=name)
 def test_every_folder_has_a_smoke_test(folder: Path) -> None:
-    """So that `make test-fast` starts each kind of part that the tests have."""
-    marked = [it for it in folder.glob("test_*.py") if "pytest.mark.smoke" in it.read_text()]
+    """So that `make test-fast` starts every kind of component that the tests use."""
+    marked = [path for path in folder.glob("test_*.py") if "pytest.mark.smoke" in path.read_text()]
     assert len(marked) == 1
