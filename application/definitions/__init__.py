@@ -1,1 +1,1 @@
-"""Commands that define, change and archive segments, rules, funnels and attributes."""
+"""Definitions: commands that record segments, lists, computed attributes, rules and funnels."""

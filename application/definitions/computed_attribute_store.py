@@ -1,4 +1,4 @@
-"""All computed attributes of a workspace, as their one stream tells them."""
+"""The computed attributes of a workspace, replayed from their stream."""
 
 from __future__ import annotations
 
@@ -18,53 +18,54 @@ from domain.events.recorded import RecordedEvent
 from domain.segments.computed_attribute import ComputedAttribute, resolve_all
 
 _PAGE_SIZE = 1_000
-"""Decisions that are read together."""
+"""Events that are read in one query."""
 
 ComputedAttributeEvent = ComputedAttributeDefined | ComputedAttributeArchived
 
 
 class ComputedAttributeStore:
-    """The computed attributes, in the transaction that decides about one of them, or about a segment."""
+    """All computed attributes of a workspace, loaded in the transaction of a command."""
 
     def __init__(self, connection: Connection[Any], workspace: int, ledger: Ledger) -> None:
         self.stream = ledger.attributes_stream(workspace)
         self.attributes: dict[str, ComputedAttribute] = {}
         self.events_by_id: dict[UUID, RecordedEvent] = {}
         self.positions: dict[str, int] = {}
-        """Of the last decision about each."""
+        """Position of the last event of each attribute."""
 
         self.version = 0
-        """Of the stream."""
+        """Version of the stream."""
 
-        for it in _recorded_events(connection, workspace, self.stream):
-            event = computed_attribute_event(it)
-            self.events_by_id[event.id] = it
+        for recorded in _recorded_events(connection, workspace, self.stream):
+            event = computed_attribute_event(recorded)
+            self.events_by_id[event.id] = recorded
             self.attributes[event.attribute] = self.attribute(event.attribute).apply(event)
-            self.positions[event.attribute] = it.position
-            self.version = it.version
+            self.positions[event.attribute] = recorded.position
+            self.version = recorded.version
 
     @property
     def active_count(self) -> int:
-        """How many are there."""
-        return sum(it.exists for it in self.attributes.values())
+        """How many attributes exist, archived ones not counted."""
+        return sum(attribute.exists for attribute in self.attributes.values())
 
     @property
     def values(self) -> Mapping[str, ReferencedValue]:
-        """What the name of each stands for."""
-        return resolve_all({it.id: it.value for it in self.attributes.values() if it.exists})
+        """The computed value of each attribute that exists, by id, references resolved."""
+        attributes = self.attributes.values()
+        return resolve_all({a.id: a.value for a in attributes if a.exists})
 
     def attribute(self, id_: str) -> ComputedAttribute:
-        """Return one; one that never was has version 0."""
+        """Returns an attribute; one that was never defined has version 0."""
         return self.attributes.get(id_) or ComputedAttribute(id_)
 
     def dependents(self, id_: str) -> set[str]:
-        """Return the ids of those that ask about this one."""
-        there = (it for it in self.attributes.values() if it.exists)
-        return {it.id for it in there if id_ in conditions.referenced_names(it.value)}
+        """Returns the ids of existing attributes that refer to this one."""
+        active = (attribute for attribute in self.attributes.values() if attribute.exists)
+        return {a.id for a in active if id_ in conditions.referenced_names(a.value)}
 
 
 def computed_attribute_event(recorded: RecordedEvent) -> ComputedAttributeEvent:
-    """Return what was decided about a computed attribute: such events are never erased."""
+    """Returns the event of a computed attribute; such events are never erased."""
     event = recorded.event
     assert isinstance(event, ComputedAttributeEvent)
     return event

@@ -1,4 +1,4 @@
-"""Deciding what computed attributes there are, one decision at a time in a workspace."""
+"""Commands about computed attributes, one at a time in a workspace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from application.definitions.computed_attribute_store import (
     ComputedAttributeStore,
     computed_attribute_event,
 )
-from application.definitions.segments import segments_reading_attribute
+from application.definitions.segment_store import segments_reading_attribute
 from application.definitions.store import (
     CommandContext,
     DefinitionStream,
@@ -22,28 +22,28 @@ from application.definitions.store import (
     idempotency_key_conflict,
 )
 from application.ledger.ledger import Ledger
+from domain.core.actor import Actor
 from domain.core.errors import Conflict
 from domain.events.events import ComputedAttributeArchived
 from domain.segments.computed_attribute import KIND, ComputedAttribute, ComputedAttributeVersion
-from domain.segments.segment import Actor
 
 MAX_COMPUTED_ATTRIBUTES = 200
-"""Computed attributes of a workspace that are there at the same time."""
+"""Maximum number of computed attributes of a workspace, archived ones not counted."""
 
 
 class ComputedAttributeResult(NamedTuple):
-    """What a decision about a computed attribute comes to."""
+    """Result of a command about a computed attribute."""
 
     attribute: ComputedAttribute
     changed: bool
-    """False: it was so already, or was decided before under this key; nothing was recorded."""
+    """False: nothing was recorded, because nothing changed or the command was sent again."""
 
     position: int
-    """Of the decision that made it so."""
+    """Position of the event that led to this state."""
 
 
 class ComputedAttributeService:
-    """Decides about computed attributes."""
+    """Creates, defines and archives computed attributes."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -57,9 +57,9 @@ class ComputedAttributeService:
         definition: ComputedAttributeVersion,
         context: CommandContext,
     ) -> ComputedAttributeResult:
-        """Make a new one; without an id it is called by its name.
+        """Creates a computed attribute; without ``id_`` the id is derived from its name.
 
-        Raises Conflict if the id was used before, InvalidRequest for what cannot be.
+        Raises Conflict if the id was used before, InvalidRequest for an invalid definition.
         """
         with self._ledger.definition_transaction(workspace) as connection:
             command = self._begin(connection, workspace, context)
@@ -69,7 +69,7 @@ class ComputedAttributeService:
                 id_ = free_id("attribute", definition.name, command.store.attributes)
             elif id_ in command.store.attributes:
                 raise Conflict(
-                    f"there is or was a {KIND} {id_!r}; choose another id, or change that one",
+                    f"{KIND} id {id_!r} is or was in use; choose another id or update that {KIND}",
                     attribute=id_,
                 )
             return command.define(id_, definition)
@@ -83,11 +83,10 @@ class ComputedAttributeService:
         *,
         version: int | None = None,
     ) -> ComputedAttributeResult:
-        """Make one what is wanted, whether or not it is there.
+        """Creates or replaces a computed attribute.
 
-        ``version`` is that of the one that was looked at before, 0 of one that is new.  Raises Conflict if
-        somebody has decided since, or if it would become of another kind, and InvalidRequest for what
-        cannot be.
+        ``version`` is the expected version, 0 for a new one; None: any.  Raises Conflict for another version
+        or if the kind of its value would change, and InvalidRequest for an invalid definition.
         """
         with self._ledger.definition_transaction(workspace) as connection:
             command = self._begin(connection, workspace, context)
@@ -99,9 +98,10 @@ class ComputedAttributeService:
     def archive(
         self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
     ) -> ComputedAttributeResult:
-        """Have nobody have a value from now on.
+        """Archives the attribute; profiles no longer show a value.
 
-        Raises NotFound if it is not there, Conflict if others ask about it, or somebody decided since.
+        Raises NotFound if it does not exist, Conflict if other definitions refer to it or for another
+        version than the expected one.
         """
         with self._ledger.definition_transaction(workspace) as connection:
             command = self._begin(connection, workspace, context)
@@ -124,7 +124,7 @@ class ComputedAttributeService:
 
 
 class _Command(NamedTuple):
-    """One decision, in its transaction."""
+    """One command, in its transaction."""
 
     connection: Connection[Any]
     workspace: int
@@ -133,13 +133,16 @@ class _Command(NamedTuple):
     idempotency_key: str | None
 
     def check_version(self, id_: str, version: int | None) -> None:
-        known = self.store.attribute(id_).version
-        DefinitionStream("attribute", id_, self.store.stream, known).check_version(version)
+        current = self.store.attribute(id_).version
+        DefinitionStream("attribute", id_, self.store.stream, current).check_version(version)
 
     def replayed(
         self, id_: str | None, definition: ComputedAttributeVersion | None
     ) -> ComputedAttributeResult | None:
-        """Return what came of the same decision when it was first sent.  Raises Conflict."""
+        """Returns the result of a command that was sent before with this key; None if it is new.
+
+        Raises Conflict if the key was used for another command.
+        """
         recorded = (
             None
             if self.idempotency_key is None
@@ -170,7 +173,7 @@ class _Command(NamedTuple):
     def append(
         self, attribute: ComputedAttribute, event: ComputedAttributeEvent
     ) -> ComputedAttributeResult:
-        """Append a decision as the next in the stream of all."""
+        """Appends an event to the stream of all computed attributes."""
         stream = DefinitionStream("attribute", attribute.id, self.store.stream, self.store.version)
         position = stream.append(self.connection, self.workspace, event, self.idempotency_key)
         return ComputedAttributeResult(attribute.apply(event), changed=True, position=position)

@@ -1,4 +1,4 @@
-"""Putting people on a list that is kept by hand, and taking them off, each for themselves."""
+"""Changes to manual lists: each profile is added or removed on its own."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from application.ledger.ledger import Ledger
 from application.ledger.read import profiles
 from application.ledger.tables import definitions
 from application.ledger.tables.definitions import command_event_id
+from domain.core.actor import Actor
 from domain.core.time import to_micros
 from domain.events.events import ManualListChanged
 from domain.identity.resolved_profile import ResolvedProfile
-from domain.segments.segment import Actor
 
 _TICK = timedelta(microseconds=1)
 
 ManualListStatus = Literal["listed", "unchanged", "unknown", "suppressed", "contradicted"]
-"""What became of one: ``contradicted`` says that the same decision wants the person on and off."""
+"""Result of one change; ``contradicted``: the same command both adds and removes the profile."""
 
 
 class ManualListChange(NamedTuple):
-    """Whom somebody wants on the list, or off it."""
+    """A profile to add to a list, or to remove from it."""
 
     stream: UUID
-    """One of the person's."""
+    """One of the profile's streams."""
 
     listed: bool
 
 
 class ManualListResult(NamedTuple):
-    """What a decision about a list comes to."""
+    """Result of a command about a manual list."""
 
     position: int
-    """The ledger's last position after it."""
+    """The ledger head after the command."""
 
     statuses: tuple[ManualListStatus, ...]
-    """One for each that was wanted, in order."""
+    """One for each change, in order."""
 
 
-def apply_changes(  # noqa: PLR0917 - what a decision about a list is made of
+def apply_changes(  # noqa: PLR0917 - the parts of one command
     ledger: Ledger,
     workspace: int,
     segment: str,
@@ -56,24 +56,25 @@ def apply_changes(  # noqa: PLR0917 - what a decision about a list is made of
     idempotency_key: str | None,
     check: Callable[[Connection[Any]], None],
 ) -> ManualListResult:
-    """Record it in one transaction, in which ``check`` may refuse it.
+    """Records the changes in one transaction, in which ``check`` may refuse the command.
 
-    If somebody is erased or suppressed meanwhile, all is looked at once more.
+    If a profile is erased or suppressed meanwhile, the command starts over.
     """
     while True:
         with suppress(StaleErasureEpoch), ledger.definition_transaction(workspace) as connection:
             check(connection)
-            last, erasures = definitions.head_and_erasure_epoch(connection, workspace)
-            state = _ListState.load(connection, workspace, {it.stream for it in changes}, ledger)
+            head, erasure_epoch = definitions.head_and_erasure_epoch(connection, workspace)
+            streams = {change.stream for change in changes}
+            state = _ListState.load(connection, workspace, streams, ledger)
             command = _ListCommand(state, segment, actor, idempotency_key)
             statuses = tuple(map(command.apply, changes))
             if command.rows:
-                last = append_events(connection, workspace, command.rows, erasures)
-            return ManualListResult(last, statuses)
+                head = append_events(connection, workspace, command.rows, erasure_epoch)
+            return ManualListResult(head, statuses)
 
 
 class _ListState(NamedTuple):
-    """What the ledger knows of the people."""
+    """What the ledger knows about the profiles of a command, by stream."""
 
     resolved: Mapping[UUID, ResolvedProfile]
     known_streams: frozenset[UUID]
@@ -87,7 +88,7 @@ class _ListState(NamedTuple):
         resolved = profiles.load_profiles(
             connection, workspace, streams, partial(ledger.stream_of, workspace)
         )
-        all_streams = {stream for person in resolved.values() for stream in person.streams}
+        all_streams = {stream for profile in resolved.values() for stream in profile.streams}
         return cls(
             resolved,
             definitions.streams_with_messages(connection, workspace, streams),
@@ -97,17 +98,13 @@ class _ListState(NamedTuple):
 
 
 class _ListCommand:
-    """Looks at one after the other, and makes the events that are needed."""
+    """Applies changes one after the other, and collects the events to record."""
 
     def __init__(
         self, state: _ListState, segment: str, actor: Actor, idempotency_key: str | None
     ) -> None:
-        self._state, self._segment, self._actor, self._idempotency_key = (
-            state,
-            segment,
-            actor,
-            idempotency_key,
-        )
+        self._state, self._segment = state, segment
+        self._actor, self._idempotency_key = actor, idempotency_key
         self._applied: dict[UUID, bool] = {}
         self.rows: list[EventRow] = []
 
@@ -118,17 +115,21 @@ class _ListCommand:
             return "suppressed"
         if not profile.identifiers and stream not in self._state.known_streams:
             return "unknown"
-        if profile.id in self._applied:  # by another of their names
+        if profile.id in self._applied:  # under another identifier
             return "unchanged" if self._applied[profile.id] == listed else "contradicted"
         self._applied[profile.id] = listed
-        earlier = [
-            [it for it in self._state.changes_by_stream.get(of, ()) if it.segment == self._segment]
-            for of in profile.streams
+        earlier_by_stream = [
+            [
+                event
+                for event in self._state.changes_by_stream.get(profile_stream, ())
+                if event.segment == self._segment
+            ]
+            for profile_stream in profile.streams
         ]
-        current = {each[-1].listed for each in earlier if each}
+        current = {events[-1].listed for events in earlier_by_stream if events}
         if current == {listed} or not (current or listed):
             return "unchanged"
-        event = self._event(change, [it for each in earlier for it in each])
+        event = self._event(change, [event for events in earlier_by_stream for event in events])
         if event is None:
             return "unchanged"
         self.rows.append(event_row(stream.bytes, event))
@@ -137,23 +138,23 @@ class _ListCommand:
     def _event(
         self, change: ManualListChange, earlier: Sequence[ManualListChanged]
     ) -> ManualListChanged | None:
-        """Return what is to be recorded; None if it was, under the same key."""
-        # Later than what was said before, whatever the clocks of several servers say.
-        at = max((self._actor.at, *(it.occurred_at + _TICK for it in earlier)))
+        """Returns the event to record; None if it was recorded before under the same key."""
+        # Later than earlier changes, even if the clocks of several servers differ.
+        occurred_at = max((self._actor.at, *(e.occurred_at + _TICK for e in earlier)))
         stream, listed = change
         discriminator = (
             f"key {self._idempotency_key}"
             if self._idempotency_key is not None
-            else f"at {to_micros(at)}"
+            else f"at {to_micros(occurred_at)}"
         )
         id_ = command_event_id(f"{stream}", self._segment, "on" if listed else "off", discriminator)
-        if any(it.id == id_ for it in earlier):
+        if any(event.id == id_ for event in earlier):
             return None
         return ManualListChanged(
             id=id_,
             segment=self._segment,
             listed=listed,
-            occurred_at=at,
+            occurred_at=occurred_at,
             actor=self._actor.name,
             reason=self._actor.reason,
         )

@@ -1,4 +1,4 @@
-"""Deciding what automation rules there are, and which of them act."""
+"""Commands about automation rules: create, define, enable, disable and archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.definitions.segments import load_segments
+from application.definitions.segment_store import load_segments
 from application.definitions.store import (
     CommandContext,
     DefinitionStream,
@@ -22,34 +22,35 @@ from application.deliveries.template_validation import validate_templates
 from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
 from application.ledger.tables import definitions
+from domain.core.actor import Actor
 from domain.core.errors import Conflict
 from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleArchived, RuleDefined, RuleEnabled, RuleStatusChanged
 from domain.rules.rule import Rule, RuleVersion
-from domain.segments.segment import Actor, Segment
+from domain.segments.segment import Segment
 
 MAX_RULES = 1_000
-"""Rules of a workspace that are there at the same time."""
+"""Maximum number of rules of a workspace, archived ones not counted."""
 
 _PAGE_SIZE = 1_000
-"""Decisions about one rule that are held in memory at the same time."""
+"""Events of one rule that are read in one query."""
 
 RecordedRuleEvent = RuleDefined | RuleStatusChanged
 
 
 class RuleResult(NamedTuple):
-    """What a decision about a rule comes to."""
+    """Result of a command about a rule."""
 
     rule: Rule
     changed: bool
-    """False: it was so already, or was decided before under this key; nothing was recorded."""
+    """False: nothing was recorded, because nothing changed or the command was sent again."""
 
     position: int
-    """Of the decision that made it so."""
+    """Position of the event that led to this state."""
 
 
 class RuleService:
-    """Decides about rules, one decision at a time in a workspace."""
+    """Records commands about rules, one at a time in a workspace."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -59,9 +60,9 @@ class RuleService:
     def create(
         self, workspace: int, id_: str | None, definition: RuleVersion, context: CommandContext
     ) -> RuleResult:
-        """Make a new rule, which does nothing until it is enabled; without an id it is called by its name.
+        """Creates a disabled rule; without ``id_`` the id is derived from its name.
 
-        Raises Conflict if the id was used before, InvalidRequest for what cannot be.
+        Raises Conflict if the id was used before, InvalidRequest for an invalid definition.
         """
         validate_templates(definition)
         with self._ledger.definition_transaction(workspace) as connection:
@@ -73,7 +74,7 @@ class RuleService:
                 id_ = free_id("rule", definition.name, store.rules)
             elif id_ in store.rules:
                 raise Conflict(
-                    f"there is or was a rule {id_!r}; choose another id, or change that one",
+                    f"rule id {id_!r} is or was in use; choose another id or update that rule",
                     rule=id_,
                 )
             return self._define(store, id_, definition, context)
@@ -87,10 +88,10 @@ class RuleService:
         *,
         version: int | None = None,
     ) -> RuleResult:
-        """Make a rule what is wanted, whether or not it is there; one that is enabled stays so.
+        """Creates or replaces a rule; an enabled rule stays enabled.
 
-        ``version`` is that of the rule that was looked at before, 0 of one that is new.  Raises Conflict if
-        somebody has decided since, InvalidRequest for what cannot be.
+        ``version`` is the expected version, 0 for a new rule; None: any.  Raises Conflict for another
+        version, InvalidRequest for an invalid definition.
         """
         validate_templates(definition)
         with self._ledger.definition_transaction(workspace) as connection:
@@ -110,38 +111,41 @@ class RuleService:
         enabled: bool,
         version: int | None = None,
     ) -> RuleResult:
-        """Have a rule act on what happens from now on, or do nothing.
+        """Enables or disables a rule; an enabled rule is triggered by later events.
 
-        Raises NotFound if it is not there, Conflict if somebody decided since.
+        Raises NotFound if it does not exist, Conflict for another version than the expected one.
         """
-        decide = partial(Rule.enable, enabled=enabled)
-        return self._change_status(workspace, id_, enabled, decide, context, version)
+        command = partial(Rule.enable, enabled=enabled)
+        return self._change_status(workspace, id_, enabled, command, context, version)
 
     def archive(
         self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
     ) -> RuleResult:
-        """Have a rule be gone.  Raises NotFound if it is not there, Conflict if somebody decided since."""
+        """Archives a rule.
+
+        Raises NotFound if it does not exist, Conflict for another version than the expected one.
+        """
         return self._change_status(workspace, id_, None, Rule.archive, context, version)
 
     def rule(self, workspace: int, id_: str) -> Rule:
-        """Return a rule as its own stream tells it; one that never was has version 0."""
+        """Returns a rule, replayed from its stream; one that was never defined has version 0."""
         rule, after = Rule(id_), 0
         while page := self.history(workspace, id_, after=after, limit=_PAGE_SIZE):
-            for it in page:
-                rule = rule.apply(rule_event(it))
+            for recorded in page:
+                rule = rule.apply(rule_event(recorded))
             after = page[-1].position
         return rule
 
     def history(
         self, workspace: int, id_: str, *, after: int = 0, limit: int
     ) -> Sequence[RecordedEvent]:
-        """Return what was decided about a rule after a position, in order."""
+        """Returns the events of a rule after a position, in order."""
         stream = self._ledger.rule_stream(workspace, id_)
         return self._ledger.stream_events(
             workspace, [stream], after=after, until=LATEST, limit=limit
         )
 
-    def _change_status(  # noqa: PLR0917 - what a decision is made of
+    def _change_status(  # noqa: PLR0917 - the parts of one command
         self,
         workspace: int,
         id_: str,
@@ -175,18 +179,18 @@ class RuleService:
 
 
 class _RuleStore:
-    """All rules of a workspace, in the transaction that decides about one of them."""
+    """All rules of a workspace, loaded in the transaction of a command."""
 
     def __init__(self, connection: Connection[Any], workspace: int, ledger: Ledger) -> None:
         self._connection, self._workspace, self._ledger = connection, workspace, ledger
         self._events_by_id: dict[UUID, RecordedEvent] = {}
         self.rules: dict[str, Rule] = {}
         self._positions: dict[str, int] = {}
-        for it in definitions.load_rule_events(connection, workspace):
-            event = rule_event(it)
-            self._events_by_id[event.id] = it
+        for recorded in definitions.load_rule_events(connection, workspace):
+            event = rule_event(recorded)
+            self._events_by_id[event.id] = recorded
             self.rules[event.rule] = self.rule(event.rule).apply(event)
-            self._positions[event.rule] = it.position
+            self._positions[event.rule] = recorded.position
 
     @cached_property
     def _segments(self) -> Mapping[str, Segment]:
@@ -194,29 +198,29 @@ class _RuleStore:
 
     @property
     def active_count(self) -> int:
-        """How many rules are there."""
-        return sum(it.exists for it in self.rules.values())
+        """How many rules exist, archived ones not counted."""
+        return sum(rule.exists for rule in self.rules.values())
 
     def rule(self, id_: str) -> Rule:
-        """Return a rule; one that never was has version 0."""
+        """Returns a rule; one that was never defined has version 0."""
         return self.rules.get(id_) or Rule(id_)
 
     def segment_exists(self, id_: str) -> bool:
-        """Say whether there is such a segment."""
+        """Returns whether a segment exists and is not archived."""
         segment = self._segments.get(id_)
         return segment is not None and segment.exists
 
     def stream(self, id_: str) -> DefinitionStream:
-        """Return a rule as what is decided about."""
+        """Returns the stream of a rule, at its current version."""
         stream = self._ledger.rule_stream(self._workspace, id_)
         return DefinitionStream("rule", id_, stream, self.rule(id_).version)
 
     def replayed(
         self, context: CommandContext, id_: str | None, content: RuleVersion | bool | None
     ) -> RuleResult | None:
-        """Return what came of the same decision when it was first sent; None if it was not.
+        """Returns the result of a command that was sent before with this key; None if it is new.
 
-        Raises Conflict if its key was that of another decision.
+        Raises Conflict if the key was used for another command.
         """
         recorded = (
             self._events_by_id.get(event_id_for_key(context.idempotency_key))
@@ -233,7 +237,7 @@ class _RuleStore:
     def append(
         self, id_: str, event: RecordedRuleEvent | None, idempotency_key: str | None
     ) -> RuleResult:
-        """Append a decision as the next in the rule's stream, if there is one."""
+        """Appends an event to the rule's stream; without one, nothing changes."""
         rule = self.rule(id_)
         if event is None:
             return RuleResult(rule, changed=False, position=self._positions[id_])
@@ -244,14 +248,14 @@ class _RuleStore:
 
 
 def rule_event(recorded: RecordedEvent) -> RecordedRuleEvent:
-    """Return what was decided about a rule: such events are never erased."""
+    """Returns the event of a rule; such events are never erased."""
     event = recorded.event
     assert isinstance(event, RuleDefined | RuleStatusChanged)
     return event
 
 
 def _content_of(event: RecordedRuleEvent) -> RuleVersion | bool | None:
-    """Return what a decision said: what the rule is, whether it acts, or that it is gone."""
+    """Returns the content of a command: a definition, whether to enable, or None to archive."""
     if isinstance(event, RuleDefined):
         return RuleVersion(event.name, event.description, event.plan)
     return None if isinstance(event, RuleArchived) else isinstance(event, RuleEnabled)

@@ -1,4 +1,7 @@
-"""Deciding what funnels are kept.  No funnel asks about another, so each has only its own stream to look at."""
+"""Commands about saved funnels.
+
+Funnels do not refer to each other, so a command only reads the funnel's own stream.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +18,31 @@ from application.definitions.store import (
 )
 from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
+from domain.core.actor import Actor
 from domain.core.errors import Conflict
 from domain.events.events import FunnelArchived, FunnelDefined
 from domain.events.recorded import RecordedEvent
 from domain.funnels.saved_funnel import SavedFunnel, SavedFunnelVersion
-from domain.segments.segment import Actor
 
 _PAGE_SIZE = 1_000
-"""Decisions about one funnel that are held in memory at the same time."""
+"""Events of one funnel that are read in one query."""
 
 SavedFunnelEvent = FunnelDefined | FunnelArchived
 
 
 class SavedFunnelResult(NamedTuple):
-    """What a decision about a funnel comes to."""
+    """Result of a command about a funnel."""
 
     funnel: SavedFunnel
     changed: bool
-    """False: it was so already, or was decided before under this key; nothing was recorded."""
+    """False: nothing was recorded, because nothing changed or the command was sent again."""
 
     position: int
-    """Of the decision that made it so."""
+    """Position of the event that led to this state."""
 
 
 class SavedFunnelService:
-    """Decides about saved funnels, one decision at a time in a workspace."""
+    """Records commands about saved funnels, one at a time in a workspace."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -53,16 +56,16 @@ class SavedFunnelService:
         definition: SavedFunnelVersion,
         context: CommandContext,
     ) -> SavedFunnelResult:
-        """Keep a new funnel; without an id it is called by its name.
+        """Creates a funnel; without ``id_`` the id is derived from its name.
 
-        Raises Conflict if the id was used before, InvalidRequest for what cannot be.
+        Raises Conflict if the id was used before, InvalidRequest for an invalid definition.
         """
-        taken = _UsedIds(self, workspace, context)
+        used_ids = _UsedIds(self, workspace, context)
         if id_ is None:
-            id_ = free_id("funnel", definition.name, taken)
-        elif id_ in taken:
+            id_ = free_id("funnel", definition.name, used_ids)
+        elif id_ in used_ids:
             raise Conflict(
-                f"there is or was a funnel {id_!r}; choose another id, or change that one",
+                f"funnel id {id_!r} is or was in use; choose another id or update that funnel",
                 funnel=id_,
             )
         return self.define(workspace, id_, definition, context, version=0)
@@ -76,25 +79,28 @@ class SavedFunnelService:
         *,
         version: int | None = None,
     ) -> SavedFunnelResult:
-        """Make a funnel what is wanted, whether or not it is there.
+        """Creates or replaces a funnel.
 
-        ``version`` is that of the funnel that was looked at before, 0 of one that is new.  Raises Conflict
-        if somebody has decided since, InvalidRequest for what cannot be.
+        ``version`` is the expected version, 0 for a new funnel; None: any.  Raises Conflict for another
+        version, InvalidRequest for an invalid definition.
         """
         return self._execute(workspace, id_, definition, context, version)
 
     def archive(
         self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
     ) -> SavedFunnelResult:
-        """Have a funnel be gone.  Raises NotFound if it is not there, Conflict if somebody decided since."""
+        """Archives a funnel.
+
+        Raises NotFound if it does not exist, Conflict for another version than the expected one.
+        """
         return self._execute(workspace, id_, None, context, version)
 
     def funnel(self, workspace: int, id_: str) -> SavedFunnel:
-        """Return a funnel as its own stream tells it; one that never was has version 0."""
+        """Returns a funnel, replayed from its stream; one that was never defined has version 0."""
         return _fold(id_, self.history(workspace, id_))
 
     def history(self, workspace: int, id_: str) -> Sequence[RecordedEvent]:
-        """Return all that was decided about a funnel, in order."""
+        """Returns all events of a funnel, in order."""
         stream, events = self._ledger.funnel_stream(workspace, id_), list[RecordedEvent]()
         while True:
             after = events[-1].position if events else 0
@@ -134,7 +140,7 @@ class SavedFunnelService:
 
 
 class _UsedIds:
-    """Ids that are used, unless by the very decision that is being sent again."""
+    """Funnel ids that are in use, unless by the same command when it was sent before."""
 
     def __init__(
         self, funnels: SavedFunnelService, workspace: int, context: CommandContext
@@ -142,29 +148,29 @@ class _UsedIds:
         self._funnels, self._workspace, self._context = funnels, workspace, context
 
     def __contains__(self, id_: object) -> bool:
-        before = self._funnels.history(self._workspace, str(id_))
-        return bool(before) and replayed_event(before, self._context) is None
+        history = self._funnels.history(self._workspace, str(id_))
+        return bool(history) and replayed_event(history, self._context) is None
 
 
 def replayed_event(
     events: Sequence[RecordedEvent], context: CommandContext
 ) -> RecordedEvent | None:
-    """Return what came of the same decision when it was first sent; None if it was not."""
+    """Returns the event of a command that was sent before with this key; None if it is new."""
     if context.idempotency_key is None:
         return None
     id_ = event_id_for_key(context.idempotency_key)
-    return next((it for it in events if it.event is not None and it.event.id == id_), None)
+    return next((r for r in events if r.event is not None and r.event.id == id_), None)
 
 
 def _fold(id_: str, events: Sequence[RecordedEvent]) -> SavedFunnel:
     funnel = SavedFunnel(id_)
-    for it in events:
-        funnel = funnel.apply(saved_funnel_event(it))
+    for recorded in events:
+        funnel = funnel.apply(saved_funnel_event(recorded))
     return funnel
 
 
 def saved_funnel_event(recorded: RecordedEvent) -> SavedFunnelEvent:
-    """Return what was decided about a funnel: such events are never erased."""
+    """Returns the event of a funnel; such events are never erased."""
     event = recorded.event
     assert isinstance(event, SavedFunnelEvent)
     return event

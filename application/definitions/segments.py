@@ -1,60 +1,36 @@
-"""Deciding what segments there are, and who is on the lists that are kept by hand."""
+"""Commands about segments: create, define and archive, and changes to manual lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from psycopg import Connection
 
 from application.definitions import manual_lists
-from application.definitions.computed_attribute_store import ComputedAttributeStore
 from application.definitions.manual_lists import ManualListChange, ManualListResult
-from application.definitions.store import (
-    CommandContext,
-    DefinitionStream,
-    event_id_for_key,
-    free_id,
-    idempotency_key_conflict,
-)
+from application.definitions.segment_store import SegmentResult, SegmentStore, segment_event
+from application.definitions.store import CommandContext, free_id
 from application.ledger.ledger import Ledger
 from application.ledger.read.profiles import LATEST
-from application.ledger.tables import definitions
-from domain.conditions import ReferencedValue
+from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
-from domain.events.events import SegmentArchived, SegmentDefined
 from domain.events.recorded import RecordedEvent
-from domain.events.rule_events import RuleDefined, RuleStatusChanged
-from domain.rules.rule import Rule
-from domain.segments.segment import Actor, Segment, SegmentVersion
+from domain.segments.segment import Segment, SegmentVersion
 
 MAX_SEGMENTS = 1_000
-"""Segments of a workspace that are there at the same time."""
+"""Maximum number of segments of a workspace, archived ones not counted."""
 
 MAX_LIST_CHANGES = 1_000
-"""People that are put on a list or taken off in one decision."""
+"""Maximum number of profiles that one command adds to a list or removes from it."""
 
 _PAGE_SIZE = 1_000
-"""Decisions about one segment that are held in memory at the same time."""
-
-SegmentEvent = SegmentDefined | SegmentArchived
-
-
-class SegmentResult(NamedTuple):
-    """What a decision about a segment comes to."""
-
-    segment: Segment
-    changed: bool
-    """False: it was so already, or was decided before under this key; nothing was recorded."""
-
-    position: int
-    """Of the decision that made it so."""
+"""Events of one segment that are read in one query."""
 
 
 class SegmentService:
-    """Decides about segments, one decision at a time in a workspace."""
+    """Records commands about segments, one at a time in a workspace."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -64,12 +40,12 @@ class SegmentService:
     def create(
         self, workspace: int, id_: str | None, definition: SegmentVersion, context: CommandContext
     ) -> SegmentResult:
-        """Make a new segment; without an id it is called by its name.
+        """Creates a segment; without ``id_`` the id is derived from its name.
 
-        Raises Conflict if the id was used before, InvalidRequest for what cannot be.
+        Raises Conflict if the id was used before, InvalidRequest for an invalid definition.
         """
         with self._ledger.definition_transaction(workspace) as connection:
-            store = _SegmentStore(connection, workspace, self._ledger)
+            store = SegmentStore(connection, workspace, self._ledger)
             earlier = store.replayed(context, id_, definition)
             if earlier is not None:
                 return earlier
@@ -77,7 +53,7 @@ class SegmentService:
                 id_ = free_id("segment", definition.name, store.segments)
             elif id_ in store.segments:
                 raise Conflict(
-                    f"there is or was a segment {id_!r}; choose another id, or change that one",
+                    f"segment id {id_!r} is or was in use; choose another id or update that segment",
                     segment=id_,
                 )
             return self._define(store, id_, definition, context)
@@ -91,14 +67,14 @@ class SegmentService:
         *,
         version: int | None = None,
     ) -> SegmentResult:
-        """Make a segment what is wanted, whether or not it is there.
+        """Creates or replaces a segment.
 
-        ``version`` is that of the segment that was looked at before, 0 of one that is new.  Raises
-        Conflict if somebody has decided since, or if a list kept by hand would become a condition or the
-        other way round, and InvalidRequest for what cannot be.
+        ``version`` is the expected version, 0 for a new segment; None: any.  Raises Conflict for another
+        version or if a manual list would become a condition or the other way round, and InvalidRequest for
+        an invalid definition.
         """
         with self._ledger.definition_transaction(workspace) as connection:
-            store = _SegmentStore(connection, workspace, self._ledger)
+            store = SegmentStore(connection, workspace, self._ledger)
             earlier = store.replayed(context, id_, definition)
             if earlier is not None:
                 return earlier
@@ -108,12 +84,13 @@ class SegmentService:
     def archive(
         self, workspace: int, id_: str, context: CommandContext, *, version: int | None = None
     ) -> SegmentResult:
-        """Have nobody in a segment from now on.
+        """Archives a segment; all profiles leave it.
 
-        Raises NotFound if it is not there, Conflict if others ask about it, or somebody decided since.
+        Raises NotFound if it does not exist, Conflict if other definitions refer to it or for another
+        version than the expected one.
         """
         with self._ledger.definition_transaction(workspace) as connection:
-            store = _SegmentStore(connection, workspace, self._ledger)
+            store = SegmentStore(connection, workspace, self._ledger)
             earlier = store.replayed(context, id_, None)
             if earlier is not None:
                 return earlier
@@ -125,45 +102,45 @@ class SegmentService:
     def change_list(
         self, workspace: int, id_: str, changes: Sequence[ManualListChange], context: CommandContext
     ) -> ManualListResult:
-        """Put people on a list that is kept by hand, or take them off, each for themselves.
+        """Adds profiles to a manual list or removes them, each on its own.
 
-        Raises NotFound if the segment is not there, Conflict if it is a condition.
+        Raises NotFound if the segment does not exist, Conflict if it is defined by a condition.
         """
         if len(changes) > MAX_LIST_CHANGES:
             raise InvalidRequest(
-                f"at most {MAX_LIST_CHANGES:,} people at once; send the others in another request",
+                f"at most {MAX_LIST_CHANGES:,} profiles per request; split the list",
                 limit=MAX_LIST_CHANGES,
                 given=len(changes),
             )
 
         def check(connection: Connection[Any]) -> None:
-            _require_manual_list(_SegmentStore(connection, workspace, self._ledger).segment(id_))
+            _require_manual_list(SegmentStore(connection, workspace, self._ledger).segment(id_))
 
-        by = self._actor(context)
+        actor = self._actor(context)
         return manual_lists.apply_changes(
-            self._ledger, workspace, id_, changes, by, context.idempotency_key, check
+            self._ledger, workspace, id_, changes, actor, context.idempotency_key, check
         )
 
     def segment(self, workspace: int, id_: str) -> Segment:
-        """Return a segment as its own stream tells it; one that never was has version 0."""
+        """Returns a segment, replayed from its stream; one that was never defined has version 0."""
         segment, after = Segment(id_), 0
         while page := self.history(workspace, id_, after=after, limit=_PAGE_SIZE):
-            for it in page:
-                segment = segment.apply(segment_event(it))
+            for recorded in page:
+                segment = segment.apply(segment_event(recorded))
             after = page[-1].position
         return segment
 
     def history(
         self, workspace: int, id_: str, *, after: int = 0, limit: int
     ) -> Sequence[RecordedEvent]:
-        """Return what was decided about a segment after a position, in order."""
+        """Returns the events of a segment after a position, in order."""
         stream = self._ledger.segment_stream(workspace, id_)
         return self._ledger.stream_events(
             workspace, [stream], after=after, until=LATEST, limit=limit
         )
 
     def _define(
-        self, store: _SegmentStore, id_: str, definition: SegmentVersion, context: CommandContext
+        self, store: SegmentStore, id_: str, definition: SegmentVersion, context: CommandContext
     ) -> SegmentResult:
         segment = store.segment(id_)
         values = store.values if definition.condition else {}
@@ -181,126 +158,11 @@ class SegmentService:
         return Actor(context.actor, self._now(), context.reason)
 
 
-class _SegmentStore:
-    """All segments of a workspace, in the transaction that decides about one of them."""
-
-    def __init__(self, connection: Connection[Any], workspace: int, ledger: Ledger) -> None:
-        self._connection, self._workspace, self._ledger = connection, workspace, ledger
-        self._events_by_id: dict[UUID, RecordedEvent] = {}
-        self.segments: dict[str, Segment] = {}
-        self.positions: dict[str, int] = {}
-        """Of the last decision about each."""
-        for it in definitions.load_segment_events(connection, workspace):
-            event = segment_event(it)
-            self._events_by_id[event.id] = it
-            self.segments[event.segment] = self.segment(event.segment).apply(event)
-            self.positions[event.segment] = it.position
-
-    @property
-    def active_count(self) -> int:
-        """How many segments are there."""
-        return sum(it.exists for it in self.segments.values())
-
-    def segment(self, id_: str) -> Segment:
-        """Return a segment; one that never was has version 0."""
-        return self.segments.get(id_) or Segment(id_)
-
-    @property
-    def values(self) -> Mapping[str, ReferencedValue]:
-        """What the names of computed attributes stand for."""
-        return ComputedAttributeStore(self._connection, self._workspace, self._ledger).values
-
-    def stream(self, id_: str) -> DefinitionStream:
-        """Return a segment as what is decided about."""
-        stream = self._ledger.segment_stream(self._workspace, id_)
-        return DefinitionStream("segment", id_, stream, self.segment(id_).version)
-
-    def dependents(self, id_: str) -> Mapping[str, str]:
-        """Return the names of the segments and rules that ask who is in this one, by their ids."""
-        rules = load_rules(self._connection, self._workspace).values()
-        candidates: list[Segment | Rule] = [*self.segments.values(), *rules]
-        return {
-            it.id: it.definition.name
-            for it in candidates
-            if it.exists and it.definition is not None and id_ in it.referenced_segments
-        }
-
-    def replayed(
-        self, context: CommandContext, id_: str | None, definition: SegmentVersion | None
-    ) -> SegmentResult | None:
-        """Return what came of the same decision when it was first sent; None if it was not.
-
-        Raises Conflict if its key was that of another decision.
-        """
-        recorded = (
-            self._events_by_id.get(event_id_for_key(context.idempotency_key))
-            if context.idempotency_key is not None
-            else None
-        )
-        if recorded is None:
-            return None
-        event = segment_event(recorded)
-        if id_ not in {None, event.segment} or _definition_of(event) != definition:
-            raise idempotency_key_conflict("segment", event.segment, recorded.position)
-        return SegmentResult(
-            self.segments[event.segment], changed=False, position=recorded.position
-        )
-
-    def append(
-        self, segment: Segment, event: SegmentEvent, idempotency_key: str | None
-    ) -> SegmentResult:
-        """Append a decision as the next in the segment's stream."""
-        subject = self.stream(segment.id)
-        position = subject.append(self._connection, self._workspace, event, idempotency_key)
-        return SegmentResult(segment.apply(event), changed=True, position=position)
-
-
-def segments_reading_attribute(
-    connection: Connection[Any], workspace: int, ledger: Ledger, attribute: str
-) -> set[str]:
-    """Return the ids of the segments that ask about a computed attribute by name."""
-    active = (
-        it for it in _SegmentStore(connection, workspace, ledger).segments.values() if it.exists
-    )
-    return {it.id for it in active if attribute in it.referenced_attributes}
-
-
-def load_rules(connection: Connection[Any], workspace: int) -> Mapping[str, Rule]:
-    """Return the workspace's rules, by their ids."""
-    rules: dict[str, Rule] = {}
-    for it in definitions.load_rule_events(connection, workspace):
-        assert isinstance(it.event, RuleDefined | RuleStatusChanged)
-        rules[it.event.rule] = rules.get(it.event.rule, Rule(it.event.rule)).apply(it.event)
-    return rules
-
-
-def load_segments(connection: Connection[Any], workspace: int) -> Mapping[str, Segment]:
-    """Return the workspace's segments, by their ids."""
-    segments: dict[str, Segment] = {}
-    for it in definitions.load_segment_events(connection, workspace):
-        event = segment_event(it)
-        segments[event.segment] = segments.get(event.segment, Segment(event.segment)).apply(event)
-    return segments
-
-
-def segment_event(recorded: RecordedEvent) -> SegmentEvent:
-    """Return what was decided about a segment: such events are never erased."""
-    event = recorded.event
-    assert isinstance(event, SegmentDefined | SegmentArchived)
-    return event
-
-
-def _definition_of(event: SegmentEvent) -> SegmentVersion | None:
-    if isinstance(event, SegmentArchived):
-        return None
-    return SegmentVersion(event.name, event.description, event.condition)
-
-
 def _require_manual_list(segment: Segment) -> None:
     if not segment.exists:
         raise NotFound(f"there is no segment {segment.id!r}", segment=segment.id)
     if not segment.is_manual:
         raise Conflict(
-            f"who is in {segment.id!r} is up to its condition; only lists kept by hand take people",
+            f"{segment.id!r} is defined by a condition; only manual lists accept members",
             segment=segment.id,
         )

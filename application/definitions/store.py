@@ -1,4 +1,4 @@
-"""What decisions about segments, rules and their like have in common."""
+"""Common parts of commands about definitions: context, stream, idempotency keys and ids."""
 
 from __future__ import annotations
 
@@ -20,73 +20,83 @@ from domain.core.errors import Conflict
 from domain.events.events import Event
 
 _MAX_SLUG_LENGTH = 50
-"""Longest id that is made of a name: there is room for a number."""
+"""Maximum length of an id derived from a name; leaves room for a number."""
 
 
 class CommandContext(NamedTuple):
-    """Who decides and why.  It is kept for ever, so it must name nobody that the ledger tells of."""
+    """Actor and reason of a command.  Stored permanently: they must not identify a profile."""
 
     actor: str
     reason: str = ""
     idempotency_key: str | None = None
-    """By which the same decision is recognised if it is sent again."""
+    """Identifies the command if it is sent again."""
 
 
 class DefinitionStream(NamedTuple):
-    """What is decided about."""
+    """The event stream of one definition, at a version."""
 
     kind: str
-    """``segment``, ``rule``."""
+    """``segment``, ``rule``, ``funnel`` or ``attribute``; a key of error details."""
 
     id: str
     stream: UUID
     version: int
-    """How many decisions there were before."""
+    """Number of events in the stream."""
 
     def check_version(self, version: int | None) -> None:
-        """Raise Conflict unless somebody looked at this version, if it is said at which."""
-        if version not in {None, self.version}:
-            raise self._version_conflict()
+        """Raises Conflict unless ``version`` is the current version; None: any version."""
+        if version is not None and version != self.version:
+            raise self._version_conflict(version)
 
     def append(
-        self, connection: Connection[Any], workspace: int, event: Event, key: str | None
+        self,
+        connection: Connection[Any],
+        workspace: int,
+        event: Event,
+        idempotency_key: str | None,
     ) -> int:
-        """Append a decision as the next in the stream, and return its position."""
+        """Appends an event to the stream, and returns its position.
+
+        Raises Conflict if another command was recorded meanwhile.
+        """
         version = self.version + 1
-        facts = (f"{self.stream}", f"{version}")
-        id_ = definitions.command_event_id(*facts) if key is None else event_id_for_key(key)
+        id_ = (
+            definitions.command_event_id(f"{self.stream}", f"{version}")
+            if idempotency_key is None
+            else event_id_for_key(idempotency_key)
+        )
         row = event_row(self.stream.bytes, msgspec.structs.replace(event, id=id_))
         try:
             [position] = append_versioned(connection, workspace, [(row, version)])
         except UniqueViolation:
-            raise self._version_conflict() from None
+            raise self._version_conflict(self.version) from None
         return position
 
-    def _version_conflict(self) -> Conflict:
+    def _version_conflict(self, expected: int) -> Conflict:
         return Conflict(
-            f"somebody else has decided about {self.id!r} since you looked; look again, then decide",
+            f"version conflict: {self.id!r} changed since version {expected}; fetch it and retry",
             **{self.kind: self.id},
             version=self.version,
         )
 
 
 def event_id_for_key(key: str) -> UUID:
-    """Return the id of the event of a decision that was sent with a key."""
+    """Returns the id of the event that a command with this idempotency key records."""
     return definitions.command_event_id("key", key)
 
 
 def idempotency_key_conflict(kind: str, id_: str, position: int) -> Conflict:
-    """Return what is said of a key that was another decision's."""
+    """Returns the error for a key that was used for another command."""
     return Conflict(
-        "this idempotency key was that of another decision; send each with a key of its own",
+        "this idempotency key was used for a different request; use a new key",
         **{kind: id_},
         position=position,
     )
 
 
 def free_id(kind: str, name: str, taken: Container[str]) -> str:
-    """Return an id made of a name's letters and digits, with a number if others have it."""
+    """Returns an unused id made of a name's letters and digits, with a number if needed."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     word = re.sub(r"[^a-z0-9]+", "-", plain)[:_MAX_SLUG_LENGTH].strip("-") or kind
     numbered = chain([word], (f"{word}-{n}" for n in count(2)))
-    return next(it for it in numbered if it not in taken)
+    return next(id_ for id_ in numbered if id_ not in taken)

@@ -1,1 +1,1 @@
-"""Commands on profiles: merge, unmerge, erase, suppress."""
+"""Commands about profiles: merge and unmerge, erase, suppress and lift a suppression."""

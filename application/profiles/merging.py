@@ -1,4 +1,4 @@
-"""Merging people and taking a name out of one again: decisions, recorded like any other message."""
+"""Commands to merge profiles and to unmerge an identifier, recorded like any other message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOURCE = "foldline"
 
 
 class MergeContext(NamedTuple):
-    """Who decided, why, and the id by which the same decision is recognised if it is sent again."""
+    """Actor and reason of a merge command, and the id that identifies it if it is sent again."""
 
     actor: str
     reason: str
@@ -35,33 +35,33 @@ class MergeContext(NamedTuple):
 
 
 class MergeResult(NamedTuple):
-    """What a decision comes to."""
+    """Result of a merge or unmerge: the profiles before and after it."""
 
     changed: bool
-    """False: it was so already, or was decided before under this id; nothing was recorded."""
+    """False: nothing was recorded, because nothing changed or the command was sent again."""
 
     position: int | None
-    """The ledger's last position after it; None if nothing was ever recorded."""
+    """The ledger head after the command; None for a dry run, or if nothing was ever recorded."""
 
     before: tuple[ResolvedProfile, ...]
-    """Of a merge, the primary first."""
+    """Of a merge: the primary profile comes first."""
 
     after: tuple[ResolvedProfile, ...]
-    """Of an unmerge, the one with the name that was taken out last."""
+    """Of an unmerge: the profile with the separated identifier comes last."""
 
     changes: Mapping[str, Sequence[ProfileChange]]
-    """From the first of those before to the first of those after."""
+    """Changes of attributes and tags from the first profile before to the first one after."""
 
 
 class _IdentifiedProfile(NamedTuple):
-    """A profile that was referred to, by the name whose stream it is."""
+    """The identifier of a stream, and the identity facts of its profile."""
 
     identifier: Identifier
     facts: Collection[IdentityFact]
 
 
 class MergeService:
-    """Decides who is who where nobody but a person can."""
+    """Merges and unmerges profiles explicitly, where resolution cannot decide by itself."""
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -78,19 +78,17 @@ class MergeService:
         policy: MergePolicy = "latest",
         dry_run: bool = False,
     ) -> MergeResult:
-        """Make one person of two, or say what that would come to.
+        """Merges two profiles; with ``dry_run`` it only returns the result.
 
-        Raises NotFound for a stream that nothing is known of, InvalidRequest for one of nobody, and
-        Conflict if one of them is suppressed or the decision's id was used for something else.
+        Raises NotFound for an unknown stream, InvalidRequest for profiles that cannot be merged, and
+        Conflict if a profile is suppressed or the message id was used for another command.
         """
-        primary_profile, secondary_profile = (
-            self._identified(workspace, primary),
-            self._identified(workspace, secondary),
-        )
+        primary_profile = self._identified(workspace, primary)
+        secondary_profile = self._identified(workspace, secondary)
         facts = {*primary_profile.facts, *secondary_profile.facts}
         before = [
-            merge_commands.component_of(facts, it.identifier)
-            for it in (primary_profile, secondary_profile)
+            merge_commands.component_of(facts, profile.identifier)
+            for profile in (primary_profile, secondary_profile)
         ]
         fact = merge_commands.plan_merge(
             facts, primary_profile.identifier, secondary_profile.identifier, policy, self._now()
@@ -112,9 +110,9 @@ class MergeService:
     def unmerge(
         self, workspace: int, stream: UUID, context: MergeContext, *, dry_run: bool = False
     ) -> MergeResult:
-        """Take the name whose stream it is out of its person, or say what that would come to.
+        """Separates a stream's identifier from its profile; ``dry_run`` only returns the result.
 
-        Raises NotFound for a stream that nothing is known of, and Conflict as a merge does.
+        Raises NotFound for an unknown stream, and Conflict like `merge`.
         """
         identifier, facts = self._identified(workspace, stream)
         component = merge_commands.component_of(facts, identifier)
@@ -127,7 +125,7 @@ class MergeService:
             "unmerge",
             fact.at,
             identifier,
-            {"apart_from": [str(it) for it in others]},
+            {"apart_from": [str(identifier) for identifier in others]},
             apart_from=others,
         )
         after = merge_commands.split_components([*facts, fact], component, identifier)
@@ -135,12 +133,15 @@ class MergeService:
 
     def _identified(self, workspace: int, stream: UUID) -> _IdentifiedProfile:
         facts = self._ledger.identity_facts_for(workspace, stream)
-        for name, component in resolve_components(facts).items():
-            if self._ledger.stream_of(workspace, name) == stream and name not in component.guessed:
-                return _IdentifiedProfile(name, facts)
+        for identifier, component in resolve_components(facts).items():
+            if (
+                self._ledger.stream_of(workspace, identifier) == stream
+                and identifier not in component.guessed
+            ):
+                return _IdentifiedProfile(identifier, facts)
         state = self._ledger.stream_states(workspace, [stream]).get(stream)
         if state is None or not state.identifiers:
-            raise NotFound("no such profile is known in this workspace", id=str(stream))
+            raise NotFound("this profile is unknown in the workspace", id=str(stream))
         return _IdentifiedProfile(state.identifiers[0], facts)
 
     def _unchanged(
@@ -171,14 +172,17 @@ class MergeService:
             )
         receipt = self._ledger.record(workspace, [message]).result()
         if receipt.suppressed:
-            raise Conflict("nothing is recorded about a suppressed person; unsuppress them first")
+            raise Conflict("the profile is suppressed; lift the suppression first")
         if not receipt.recorded:
             position = self._replayed_position(workspace, message)
             return self._unchanged(workspace, *before, position=position)
         return MergeResult(True, receipt.position, profiles_before, profiles_after, changes)
 
     def _replayed_position(self, workspace: int, message: Message) -> int:
-        """Return where the same was recorded under the same id.  Raises Conflict if it was another."""
+        """Returns the position of the same command, recorded before under this message id.
+
+        Raises Conflict if the id was used for another command.
+        """
         stream = self._ledger.stream_of(workspace, message.identifiers[0])
         for position, event in self._ledger.identity_events_for(workspace, [stream]).items():
             if (
@@ -189,28 +193,30 @@ class MergeService:
                 if recorded_merge == (message.kind, *message.identifiers, message.absorbs):
                     return position
         raise Conflict(
-            "this key was used before, for something else; send another, or none",
+            "this key was used for a different request; use a new key, or none",
             key=message.message_id,
         )
 
     def _profiles(
         self, workspace: int, components: Sequence[Component]
     ) -> tuple[tuple[ResolvedProfile, ...], tuple[ProfileState, ...]]:
-        """Return the persons that these are, with all names that there are, and their states."""
+        """Returns the profiles of components, with all their identifiers, and their states."""
         stream_of = partial(self._ledger.stream_of, workspace)
-        persons = [profile_of_component(it, stream_of) for it in components]
+        profiles = [profile_of_component(component, stream_of) for component in components]
         states_by_stream = self._ledger.stream_states(
-            workspace, [it for one in persons for it in one.streams]
+            workspace, [stream for profile in profiles for stream in profile.streams]
         )
-        states = tuple(profile_state.merge(states_by_stream, it) for it in persons)
-        named = zip(persons, states, strict=True)
-        return tuple(it._replace(identifiers=state.identifiers) for it, state in named), states
+        states = tuple(profile_state.merge(states_by_stream, profile) for profile in profiles)
+        return tuple(
+            profile._replace(identifiers=state.identifiers)
+            for profile, state in zip(profiles, states, strict=True)
+        ), states
 
 
 def _message(
     context: MergeContext,
     kind: MessageKind,
-    at: datetime,
+    occurred_at: datetime,
     subject: Identifier,
     properties: Mapping[str, Any],
     **facts: Any,
@@ -224,7 +230,7 @@ def _message(
     document = {
         "type": kind,
         "messageId": context.message_id,
-        "timestamp": at,
+        "timestamp": occurred_at,
         "properties": recorded_properties,
     }
     content = blake2b(msgspec.json.encode([kind, recorded_properties]), digest_size=8).digest()
@@ -235,8 +241,8 @@ def _message(
         identifiers=(subject,),
         actor=context.actor,
         reason=context.reason,
-        occurred_at=at,
-        received_at=at,
+        occurred_at=occurred_at,
+        received_at=occurred_at,
         source=SOURCE,
         payload=msgspec.json.encode(document),
         fingerprint=int.from_bytes(content, signed=True),

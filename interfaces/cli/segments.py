@@ -11,7 +11,7 @@ from interfaces.cli.options import DATABASE_SETTINGS, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from application.definitions.segments import SegmentResult
+    from application.definitions.segment_store import SegmentResult
 
 app = typer.Typer(
     name="segments",
@@ -47,7 +47,7 @@ def define(
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
     from interfaces.cli.database_context import connected_service, workspace_id
-    from interfaces.http.api.segments.segments import SegmentCreate
+    from interfaces.http.api.segments.schemas import SegmentCreate
     from interfaces.http.kit.params import parse_json
 
     asked = parse_json(file.read(), SegmentCreate)

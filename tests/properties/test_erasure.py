@@ -1,4 +1,4 @@
-"""Whoever is erased, and whenever: the read models are what the blanked ledger adds up to."""
+"""Erasure of any profile at any time: the read models equal a rebuild from the blanked ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sqlalchemy import create_engine
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
-from application.profiles.erasing import ErasureContext, ErasureService
+from application.profiles.erasing import ErasureService
+from application.profiles.erasure_attempt import ErasureContext
 from domain.core.errors import NotFound
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
@@ -26,10 +27,12 @@ from projections.rebuild.erasure import begin_erasure
 from projections.runtime.projector import Projector
 from tests import examples
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
-from tests.canary import rows
+from tests.canary import table_rows
 from tests.integration.projections.history import with_payload
 
-WHO = tuple(of(f"{n}-canary") for of in (user, anonymous) for n in ("one", "two", "three"))
+IDENTIFIERS = tuple(
+    of_kind(f"{n}-canary") for of_kind in (user, anonymous) for n in ("one", "two", "three")
+)
 
 _workspaces = count(1)
 
@@ -44,7 +47,7 @@ class Running(NamedTuple):
 
 @pytest.fixture
 def running(database: str) -> Iterator[Running]:
-    """A ledger and its read models; each example takes a workspace of its own."""
+    """A ledger and its read models; each example has its own workspace."""
     store = LedgerDatastore(database)
     workspaces = Workspaces(store)
     ledger = Ledger(store, workspaces)
@@ -63,8 +66,8 @@ def running(database: str) -> Iterator[Running]:
     engine.dispose()
 
 
-names = st.sampled_from(WHO)
-instants = st.builds(lambda it: NOON + timedelta(minutes=it), st.integers(0, 30))
+identifiers = st.sampled_from(IDENTIFIERS)
+instants = st.integers(0, 30).map(lambda minutes: NOON + timedelta(minutes=minutes))
 
 
 @st.composite
@@ -75,16 +78,16 @@ def messages(draw: st.DrawFn) -> Message:
     at = draw(instants)
     if kind == "merge":
         policy = draw(st.sampled_from(["latest", "primary"]))
-        return merged(draw(names), draw(names), occurred_at=at, policy=policy)
+        return merged(draw(identifiers), draw(identifiers), occurred_at=at, policy=policy)
     if kind == "unmerge":
-        return unmerged(draw(names), draw(names), occurred_at=at)
-    who = draw(st.lists(names, min_size=1, max_size=2, unique=True))
-    absorbs = (draw(names),) if kind == "alias" else ()
+        return unmerged(draw(identifiers), draw(identifiers), occurred_at=at)
+    subjects = draw(st.lists(identifiers, min_size=1, max_size=2, unique=True))
+    absorbs = (draw(identifiers),) if kind == "alias" else ()
     name = draw(st.sampled_from(["Email Sent", "Email Opened"])) if kind == "track" else kind
-    message = tracked(name, *who, kind=kind, occurred_at=at, absorbs=absorbs)
-    said = {"plan": draw(st.integers(0, 2)), "email": f"{draw(names).value}@example.com"}
-    about = {"n": 1, "message_id": draw(st.sampled_from(["m-1", "m-2"]))}
-    payload = {"type": kind, "traits": said, "properties": about, "groupId": "g"}
+    message = tracked(name, *subjects, kind=kind, occurred_at=at, absorbs=absorbs)
+    traits = {"plan": draw(st.integers(0, 2)), "email": f"{draw(identifiers).value}@example.com"}
+    properties = {"n": 1, "message_id": draw(st.sampled_from(["m-1", "m-2"]))}
+    payload = {"type": kind, "traits": traits, "properties": properties, "groupId": "g"}
     context = {"sessionId": draw(st.sampled_from(["s-1", "s-2"])), "device": {"token": "t"}}
     return with_payload(message, payload | {"context": context})
 
@@ -93,49 +96,56 @@ histories = st.lists(messages(), min_size=1, max_size=14)
 
 
 @examples.on_one_database(0.15)
-@given(before=histories, after=histories, victim=names, projected=st.integers(0, 30))
-def test_read_models_forget_what_the_ledger_forgot(
-    running: Running, before, after, victim: Identifier, projected: int
+@given(before=histories, after=histories, erased=identifiers, projected=st.integers(0, 30))
+def test_read_models_equal_a_rebuild_from_the_blanked_ledger(
+    running: Running, before, after, erased: Identifier, projected: int
 ) -> None:
     workspace = running.workspaces.create(f"w-{next(_workspaces)}").id
     running.ledger.record(workspace, before).result(10)
     if projected:
         running.projector.advance(workspace, projected)
-    people = _people(running, workspace)
-    gone = people[victim].streams
+    profiles = _profiles(running, workspace)
+    streams = profiles[erased].streams
+    context = ErasureContext(datetime.now(UTC), "key-1", "requested")
     try:
-        erased = running.erasing.erase(
-            workspace, gone[0], ErasureContext(datetime.now(UTC), "key-1", "asked")
-        )
-        assert set(erased.streams) == set(gone)
+        erasure = running.erasing.erase(workspace, streams[0], context)
+        assert set(erasure.streams) == set(streams)
     except NotFound:
         assert all(
-            it.event is None or it.stream not in gone
-            for it in running.ledger.read(workspace, 0, 999)
+            recorded.event is None or recorded.stream not in streams
+            for recorded in running.ledger.read(workspace, 0, 999)
         )
-    held = _held(running, workspace)
-    for stream in gone:
-        assert not any(str(stream) in row for table in held for row in held[table])
-    now, others = _people(running, workspace), [it for it in WHO if people[it].id != gone[0]]
-    assert [now[it].streams for it in others] == [people[it].streams for it in others]
-    assert [now[it].demoted for it in others] == [people[it].demoted for it in others]
+    rows = _rows_by_table(running, workspace)
+    for stream in streams:
+        assert not any(str(stream) in row for table in rows for row in rows[table])
+    after_erasure = _profiles(running, workspace)
+    for identifier, profile in profiles.items():
+        if profile.id != streams[0]:
+            assert after_erasure[identifier].streams == profile.streams
+            assert after_erasure[identifier].demoted == profile.demoted
 
     running.ledger.record(workspace, after).result(10)
     running.projector.catch_up(workspace, 5)
-    live = _held(running, workspace)
+    live = _rows_by_table(running, workspace)
     with begin_erasure(running.projector, workspace) as unit:
-        for it in PROJECTIONS:
-            unit._empty(it.name, it.version)
+        for projection in PROJECTIONS:
+            unit._empty(projection.name, projection.version)
     running.projector.catch_up(workspace)
-    assert _held(running, workspace) == live
+    assert _rows_by_table(running, workspace) == live
 
 
-def _people(running: Running, workspace: int) -> dict[Identifier, ResolvedProfile]:
-    stream_of = partial(running.ledger.stream_of, workspace)
-    return {it: running.ledger.profile(workspace, stream_of(it)) for it in WHO}
+def _profiles(running: Running, workspace: int) -> dict[Identifier, ResolvedProfile]:
+    return {
+        identifier: running.ledger.profile(
+            workspace, running.ledger.stream_of(workspace, identifier)
+        )
+        for identifier in IDENTIFIERS
+    }
 
 
-def _held(running: Running, workspace: int) -> dict[str, list[str]]:
+def _rows_by_table(running: Running, workspace: int) -> dict[str, list[str]]:
     """Every row of every read model."""
-    tables = [str(it) for each in PROJECTIONS for it in each.metadata.sorted_tables]
-    return {it: rows(running.dsn, it, workspace) for it in tables}
+    tables = [
+        str(table) for projection in PROJECTIONS for table in projection.metadata.sorted_tables
+    ]
+    return {table: table_rows(running.dsn, table, workspace) for table in tables}

@@ -1,4 +1,4 @@
-"""Deciding about segments: kept as events, one after the other, whoever decides at once."""
+"""Segment definitions: recorded as events, one after the other, also if concurrent."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from threading import Barrier
 
 import pytest
 
-from application.definitions import segments as deciding
+from application.definitions import segments as segment_definitions
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables import definitions as kept
+from application.ledger.tables import definitions as definition_table
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import Conflict, FoldlineError, InvalidRequest, NotFound
 from domain.events.events import SegmentArchived, SegmentDefined
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.storage
 THREADS = 8
 BY = CommandContext("key-1", "a test")
 BUYERS = SegmentVersion("Buyers", "", b'{"event": "purchase"}')
-LIST = SegmentVersion("By hand")
+LIST = SegmentVersion("Manual list")
 
 
-def asks(segment: str) -> SegmentVersion:
-    return SegmentVersion(f"Asks {segment}", "", b'{"segment": "%b"}' % segment.encode())
+def referring_to(segment: str) -> SegmentVersion:
+    return SegmentVersion(f"In {segment}", "", b'{"segment": "%b"}' % segment.encode())
 
 
 @pytest.fixture
@@ -38,19 +38,20 @@ def segments(bench: Bench) -> SegmentService:
     return SegmentService(bench.ledger)
 
 
-def test_a_decision_is_an_event_of_the_segments_own_stream(bench: Bench, segments) -> None:
-    made = segments.define(bench.workspace, "buyers", BUYERS, BY)
+def test_a_definition_is_an_event_in_the_segments_own_stream(bench: Bench, segments) -> None:
+    created = segments.define(bench.workspace, "buyers", BUYERS, BY)
     again = segments.define(bench.workspace, "buyers", BUYERS, BY)
-    gone = segments.archive(bench.workspace, "buyers", BY)
-    assert [it.changed for it in (made, again, gone)] == [True, False, True]
-    assert [it.position for it in (made, again, gone)] == [1, 1, 2]
-    one, two = segments.history(bench.workspace, "buyers", limit=9)
-    assert isinstance(one.event, SegmentDefined)
-    assert isinstance(two.event, SegmentArchived)
-    assert [one.version, two.version] == [1, 2]
-    assert (one.event.actor, one.event.reason) == ("key-1", "a test")
-    assert one.event.id != two.event.id
-    assert segments.segment(bench.workspace, "buyers") == gone.segment
+    archived = segments.archive(bench.workspace, "buyers", BY)
+    results = (created, again, archived)
+    assert [result.changed for result in results] == [True, False, True]
+    assert [result.position for result in results] == [1, 1, 2]
+    first, second = segments.history(bench.workspace, "buyers", limit=9)
+    assert isinstance(first.event, SegmentDefined)
+    assert isinstance(second.event, SegmentArchived)
+    assert [first.version, second.version] == [1, 2]
+    assert (first.event.actor, first.event.reason) == ("key-1", "a test")
+    assert first.event.id != second.event.id
+    assert segments.segment(bench.workspace, "buyers") == archived.segment
 
 
 def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> None:
@@ -58,7 +59,7 @@ def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> 
     segments.define(bench.workspace, "buyers", BUYERS, BY)
     assert segments.segment(other, "buyers") == Segment("buyers")
     with pytest.raises(InvalidRequest, match="no segment 'buyers'"):
-        segments.define(other, "both", asks("buyers"), BY)
+        segments.define(other, "both", referring_to("buyers"), BY)
     assert segments.create(other, None, BUYERS, BY).segment.id == "buyers"
 
 
@@ -72,22 +73,22 @@ def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> 
     ],
 )
 def test_an_id_is_made_of_the_name(bench: Bench, segments, name, ids) -> None:
-    made = [segments.create(bench.workspace, None, SegmentVersion(name), BY) for _ in ids]
-    assert [it.segment.id for it in made] == ids
+    results = [segments.create(bench.workspace, None, SegmentVersion(name), BY) for _ in ids]
+    assert [result.segment.id for result in results] == ids
 
 
 def test_an_id_that_was_ever_used_is_taken(bench: Bench, segments) -> None:
     segments.create(bench.workspace, "buyers", BUYERS, BY)
     segments.archive(bench.workspace, "buyers", BY)
-    with pytest.raises(Conflict, match="there is or was"):
+    with pytest.raises(Conflict, match="is or was in use"):
         segments.create(bench.workspace, "buyers", BUYERS, BY)
     assert segments.create(bench.workspace, None, BUYERS, BY).segment.id == "buyers-2"
     assert segments.define(bench.workspace, "buyers", BUYERS, BY, version=2).segment.version == 3
 
 
-def test_what_others_ask_about_can_not_be_archived(bench: Bench, segments) -> None:
+def test_a_segment_that_others_refer_to_cannot_be_archived(bench: Bench, segments) -> None:
     segments.define(bench.workspace, "buyers", BUYERS, BY)
-    segments.define(bench.workspace, "both", asks("buyers"), BY)
+    segments.define(bench.workspace, "both", referring_to("buyers"), BY)
     with pytest.raises(Conflict) as refused:
         segments.archive(bench.workspace, "buyers", BY)
     assert refused.value.details["used_by"] == ["both"]
@@ -99,39 +100,44 @@ def test_what_others_ask_about_can_not_be_archived(bench: Bench, segments) -> No
 
 def test_a_version_that_is_not_the_last_is_refused(bench: Bench, segments) -> None:
     workspace = bench.workspace
-    with pytest.raises(Conflict, match="look again"):
+    with pytest.raises(Conflict, match="version conflict"):
         segments.define(workspace, "buyers", BUYERS, BY, version=1)
     segments.define(workspace, "buyers", BUYERS, BY, version=0)
     for version in (0, 2):
-        with pytest.raises(Conflict, match="look again"):
+        with pytest.raises(Conflict, match="version conflict"):
             segments.define(workspace, "buyers", LIST._replace(name="x"), BY, version=version)
-        with pytest.raises(Conflict, match="look again"):
+        with pytest.raises(Conflict, match="version conflict"):
             segments.archive(workspace, "buyers", BY, version=version)
     assert segments.archive(workspace, "buyers", BY, version=1).segment.version == 2
 
 
-def test_the_same_key_decides_once(bench: Bench, segments) -> None:
-    workspace, first, second = bench.workspace, BY._replace(key="k-1"), BY._replace(key="k-2")
-    made = segments.create(workspace, None, BUYERS, first)
+def test_the_same_idempotency_key_defines_once(bench: Bench, segments) -> None:
+    workspace, first, second = (
+        bench.workspace,
+        BY._replace(idempotency_key="k-1"),
+        BY._replace(idempotency_key="k-2"),
+    )
+    created = segments.create(workspace, None, BUYERS, first)
     again = segments.create(workspace, None, BUYERS, first)
-    assert (again.changed, again.segment, again.position) == (False, made.segment, made.position)
-    gone = segments.archive(workspace, "buyers", second)
+    expected = (False, created.segment, created.position)
+    assert (again.changed, again.segment, again.position) == expected
+    archived = segments.archive(workspace, "buyers", second)
     segments.define(workspace, "buyers", BUYERS, BY)
     again = segments.archive(workspace, "buyers", second)
-    assert (again.changed, again.segment.is_there, again.position) == (False, True, gone.position)
-    for other in (
+    assert (again.changed, again.segment.exists, again.position) == (False, True, archived.position)
+    for different_request in (
         lambda: segments.create(workspace, "other", BUYERS, first),
         lambda: segments.create(workspace, None, LIST, first),
         lambda: segments.define(workspace, "buyers", BUYERS, second),
         lambda: segments.archive(workspace, "buyers", first),
     ):
-        with pytest.raises(Conflict, match="another decision"):
-            other()
+        with pytest.raises(Conflict, match="different request"):
+            different_request()
     assert len(bench.all()) == 3
 
 
-def test_there_is_a_most(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(deciding, "MAX_SEGMENTS", 2)
+def test_the_number_of_segments_is_limited(bench: Bench, segments, monkeypatch) -> None:
+    monkeypatch.setattr(segment_definitions, "MAX_SEGMENTS", 2)
     for id_ in ("a", "b"):
         segments.define(bench.workspace, id_, BUYERS, BY)
     with pytest.raises(Conflict, match="at most 2"):
@@ -142,7 +148,7 @@ def test_there_is_a_most(bench: Bench, segments, monkeypatch) -> None:
 
 
 def test_a_long_history_is_read_to_its_end(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(deciding, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(segment_definitions, "_PAGE_SIZE", 2)
     for number in range(5):
         segments.define(bench.workspace, "a", SegmentVersion(f"No. {number}"), BY)
     whole = segments.segment(bench.workspace, "a")
@@ -151,9 +157,9 @@ def test_a_long_history_is_read_to_its_end(bench: Bench, segments, monkeypatch) 
 
 @pytest.fixture
 def processes(database: str) -> Iterator[Sequence[Ledger]]:
-    """As many ledgers over one database as there are threads."""
+    """One ledger over the same database for each thread."""
     stores = [LedgerDatastore(database) for _ in range(THREADS)]
-    ledgers = [Ledger(it, Workspaces(it), writers=0) for it in stores]
+    ledgers = [Ledger(store, Workspaces(store), writers=0) for store in stores]
     Workspaces(stores[0]).create("default")
     yield ledgers
     for ledger, store in zip(ledgers, stores, strict=True):
@@ -161,87 +167,87 @@ def processes(database: str) -> Iterator[Sequence[Ledger]]:
         store.close()
 
 
-def at_once(processes: Sequence[Ledger], decide) -> list[FoldlineError | None]:
-    """Have every thread decide something; return what each was refused for."""
+def concurrently(processes: Sequence[Ledger], command) -> list[FoldlineError | None]:
+    """Run a command in every thread; return the error of each."""
     start = Barrier(len(processes))
 
     def run(number: int) -> FoldlineError | None:
-        decider = SegmentService(processes[number])
-        decider.segment(1, "warm")
+        service = SegmentService(processes[number])
+        service.segment(1, "warm")
         start.wait(10)
         try:
-            decide(decider, number)
-        except FoldlineError as refused:
-            return refused
+            command(service, number)
+        except FoldlineError as error:
+            return error
         return None
 
     with ThreadPoolExecutor(len(processes)) as threads:
         return [*threads.map(run, range(len(processes)))]
 
 
-def define_from_the_same(processes: Sequence[Ledger]) -> None:
-    """Everybody changes what they have seen, again and again: one of them gets through."""
+def replace_the_same_version(processes: Sequence[Ledger]) -> None:
+    """Replace the same version in every thread, several times: each time one thread succeeds."""
     rounds = 12
     for version in range(rounds):
-        refused = at_once(
+        errors = concurrently(
             processes,
-            lambda decider, number, version=version: decider.define(
+            lambda service, number, version=version: service.define(
                 1, "race", SegmentVersion(f"{version} by {number}"), BY, version=version
             ),
         )
-        assert [type(it) for it in refused if it] == [Conflict] * (THREADS - 1), refused
-    found = SegmentService(processes[0]).history(1, "race", limit=99)
-    assert [it.version for it in found] == [*range(1, rounds + 1)]
-    assert [it.position for it in found] == [*range(1, rounds + 1)]
+        assert [type(error) for error in errors if error] == [Conflict] * (THREADS - 1), errors
+    history = SegmentService(processes[0]).history(1, "race", limit=99)
+    assert [recorded.version for recorded in history] == [*range(1, rounds + 1)]
+    assert [recorded.position for recorded in history] == [*range(1, rounds + 1)]
 
 
-def test_of_eight_who_decide_on_the_same_version_one_gets_through(processes) -> None:
-    define_from_the_same(processes)
+def test_of_eight_that_replace_the_same_version_one_succeeds(processes) -> None:
+    replace_the_same_version(processes)
 
 
-def test_without_turns_versions_alone_keep_a_decision_from_being_lost(
+def test_without_the_lock_the_version_alone_prevents_a_lost_definition(
     processes, monkeypatch
 ) -> None:
-    monkeypatch.setattr(kept, "lock_definitions", lambda *_: None)
-    define_from_the_same(processes)
+    monkeypatch.setattr(definition_table, "lock_definitions", lambda *_: None)
+    replace_the_same_version(processes)
 
 
-def test_eight_who_do_not_look_all_get_their_turn(processes) -> None:
-    refused = at_once(
+def test_eight_that_name_no_version_all_succeed(processes) -> None:
+    errors = concurrently(
         processes,
-        lambda decider, number: decider.define(1, "race", SegmentVersion(f"{number}"), BY),
+        lambda service, number: service.define(1, "race", SegmentVersion(f"{number}"), BY),
     )
-    assert refused == [None] * THREADS
+    assert errors == [None] * THREADS
     assert SegmentService(processes[0]).segment(1, "race").version == THREADS
 
 
-def ask_in_a_circle(processes: Sequence[Ledger]) -> list[list[FoldlineError | None]]:
-    """Everybody has their segment ask about the next one's, all at once."""
+def refer_in_a_circle(processes: Sequence[Ledger]) -> list[list[FoldlineError | None]]:
+    """Let each thread make its segment refer to the next thread's, concurrently."""
     first = SegmentService(processes[0])
     results = []
     for turn in range(12):
         ids = [f"t-{turn}-{number}" for number in range(THREADS)]
-        for it in ids:
-            first.define(1, it, BUYERS, BY)
+        for id_ in ids:
+            first.define(1, id_, BUYERS, BY)
         circle = [*pairwise([*ids, ids[0]])]
         results.append(
-            at_once(
+            concurrently(
                 processes,
-                lambda decider, number, circle=circle: decider.define(
-                    1, circle[number][0], asks(circle[number][1]), BY
+                lambda service, number, circle=circle: service.define(
+                    1, circle[number][0], referring_to(circle[number][1]), BY
                 ),
             )
         )
     return results
 
 
-def test_segments_never_ask_about_each_other_in_a_circle(processes) -> None:
-    for refused in ask_in_a_circle(processes):
-        [error] = [it for it in refused if it]
+def test_segments_never_refer_to_each_other_in_a_circle(processes) -> None:
+    for errors in refer_in_a_circle(processes):
+        [error] = [error for error in errors if error]
         assert isinstance(error, InvalidRequest)
         assert "itself" in str(error)
 
 
-def test_without_turns_they_do(processes, monkeypatch) -> None:
-    monkeypatch.setattr(kept, "lock_definitions", lambda *_: None)
-    assert any(not any(refused) for refused in ask_in_a_circle(processes))
+def test_without_the_lock_they_do(processes, monkeypatch) -> None:
+    monkeypatch.setattr(definition_table, "lock_definitions", lambda *_: None)
+    assert any(not any(errors) for errors in refer_in_a_circle(processes))

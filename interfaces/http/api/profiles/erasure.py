@@ -1,24 +1,33 @@
-"""Erasing people, ignoring what is sent about them, and recording it again: for admin keys."""
+"""Erasure and suppression routes, for admin keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from application.ledger.tables.keys import ApiKey
-from application.profiles.erasing import ErasureContext, ErasureResult, ProfileReference
+from application.profiles.erasing import ErasureResult, ProfileReference
+from application.profiles.erasure_attempt import ErasureContext
+from interfaces.http.api.profiles.schemas import (
+    EraseRequest,
+    ErasurePath,
+    ProfileErasureResult,
+    SuppressedProfile,
+    SuppressedProfileList,
+    SuppressionListParams,
+    SuppressRequest,
+    UnsuppressRequest,
+)
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import Instant, Page, json_response
+from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,
@@ -29,96 +38,21 @@ from interfaces.http.kit.params import (
 from interfaces.service import Service
 from projections.kit import references
 
-ErasureReason = Annotated[
-    str,
-    Field(
-        max_length=500,
-        description="Why.  It is kept for ever, so it must not name the person.",
-    ),
-]
-
-
-class ErasurePath(BaseModel):
-    """Whom to erase."""
-
-    ref: str = Field(max_length=2000)
-
-
-class EraseRequest(BaseModel):
-    """How to erase them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: ErasureReason = ""
-    suppress: bool = Field(False, description="Also ignore what is sent about them from now on.")
-
-
-class SuppressRequest(BaseModel):
-    """Whom to suppress."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    profile: str = Field(max_length=2000, description="The id of a known profile, or `kind:value`.")
-    reason: ErasureReason = ""
-    erase: bool = Field(True, description="Also erase what is recorded of them.")
-
-
-class UnsuppressRequest(BaseModel):
-    """Whom to record again."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    profile: str = Field(max_length=2000, description="Any profile id or `kind:value` of theirs.")
-    reason: ErasureReason = ""
-
-
-class ProfileErasureResult(BaseModel):
-    """What was done, complete when it is answered."""
-
-    position: int = Field(description="The ledger's last position after it.")
-    id: UUID = Field(description="The person's profile id.")
-    streams: list[UUID] = Field(description="The streams that it concerns.")
-    events: int = Field(description="How many events were erased.")
-    rejected: int = Field(description="How many messages among the rejected ones were erased.")
-    suppressed: bool = Field(description="Whether what is sent about them is ignored from now on.")
-
-
-class SuppressedProfile(BaseModel):
-    """A person whose messages are ignored."""
-
-    profile_id: UUID
-    suppressed_at: Instant
-    streams: int = Field(description="How many identifiers that concerns.")
-
-
-class SuppressedProfileList(Page):
-    """The people whose messages are ignored, in the order of their ids."""
-
-    suppressions: list[SuppressedProfile]
-    count: int = Field(description="How many there are, on all pages.")
-
-
-class SuppressionListParams(BaseModel):
-    """Which page."""
-
-    cursor: UUID | None = Field(None, description="`next` of the page before.")
-    limit: Annotated[int, Field(ge=1, le=1000, description="Most rows on a page.")] = 50
-
 
 def erasure_routes(service: Service) -> APIRouter:
-    """Return the routes by which a person is erased or suppressed."""
+    """Build the routes that erase, suppress and unsuppress profiles."""
     routes = APIRouter(
         tags=["erasure"],
         dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_whom = params_reader(ErasurePath, "/v1/profiles/{ref}")
+    read_path = params_reader(ErasurePath, "/v1/profiles/{ref}")
     read_nothing = params_reader(NoParams, "/v1/profiles/suppress")
     read_list = params_reader(SuppressionListParams, "/v1/suppressions")
 
     @routes.delete(
-        "/v1/profiles/{ref}",  # noqa: FAST003 - read by `read_whom`
-        summary="Erase a person: from the ledger and every read model, for good",
+        "/v1/profiles/{ref}",  # noqa: FAST003 - read by `read_path`
+        summary="Erase a profile from the ledger and all read models, irreversibly",
         operation_id="erase_profile",
         response_model=ProfileErasureResult,
         responses=error_responses(400, 401, 403, 404, 413, 503),
@@ -126,15 +60,16 @@ def erasure_routes(service: Service) -> APIRouter:
         | openapi_body(EraseRequest),
     )
     async def erase_profile(request: Request) -> Response:
-        whom, asked = read_whom(request), await parse_body(request, EraseRequest)
-        act = partial(service.erasure.erase, suppress=asked.suppress)
+        path, payload = read_path(request), await parse_body(request, EraseRequest)
+        command = partial(service.erasure.erase, suppress=payload.suppress)
         return await run_in_threadpool(
-            _run_command, act, authenticated_key(request), whom.ref, asked.reason
+            _run_command, command, authenticated_key(request), path.ref, payload.reason
         )
 
     @routes.post(
         "/v1/profiles/suppress",
-        summary="Ignore what is sent about a person from now on, and erase what is recorded",
+        summary="Suppress a profile: ignore future messages, and erase recorded data unless `erase` is"
+        " false",
         operation_id="suppress_profile",
         response_model=ProfileErasureResult,
         responses=error_responses(400, 401, 403, 404, 413, 503),
@@ -142,16 +77,16 @@ def erasure_routes(service: Service) -> APIRouter:
     )
     async def suppress_profile(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, SuppressRequest)
-        whole = partial(service.erasure.erase, suppress=True)
-        act = whole if asked.erase else service.erasure.suppress
+        payload = await parse_body(request, SuppressRequest)
+        suppress_and_erase = partial(service.erasure.erase, suppress=True)
+        command = suppress_and_erase if payload.erase else service.erasure.suppress
         return await run_in_threadpool(
-            _run_command, act, authenticated_key(request), asked.profile, asked.reason
+            _run_command, command, authenticated_key(request), payload.profile, payload.reason
         )
 
     @routes.post(
         "/v1/profiles/unsuppress",
-        summary="Record again what is sent about a person; what was erased stays so",
+        summary="Lift a suppression; erased data is not restored",
         operation_id="unsuppress_profile",
         response_model=ProfileErasureResult,
         responses=error_responses(400, 401, 403, 404, 413, 503),
@@ -159,23 +94,25 @@ def erasure_routes(service: Service) -> APIRouter:
     )
     async def unsuppress_profile(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, UnsuppressRequest)
-        act = service.erasure.lift_suppression
+        payload = await parse_body(request, UnsuppressRequest)
+        command = service.erasure.lift_suppression
         return await run_in_threadpool(
-            _run_command, act, authenticated_key(request), asked.profile, asked.reason
+            _run_command, command, authenticated_key(request), payload.profile, payload.reason
         )
 
     @routes.get(
         "/v1/suppressions",
-        summary="The people whose messages are ignored: ids only, for nothing else is kept",
-        operation_id="get_suppressions",
+        summary="List suppressed profiles (ids only)",
+        operation_id="list_suppressions",
         response_model=SuppressedProfileList,
         responses=error_responses(400, 401, 403, 503),
         openapi_extra=openapi_parameters(SuppressionListParams, "/v1/suppressions"),
     )
     async def list_suppressions(request: Request) -> Response:
-        asked, workspace = read_list(request), authenticated_key(request).workspace
-        return json_response(await run_in_threadpool(_list_suppressions, service, workspace, asked))
+        params, workspace = read_list(request), authenticated_key(request).workspace
+        return json_response(
+            await run_in_threadpool(_list_suppressions, service, workspace, params)
+        )
 
     return routes
 
@@ -186,12 +123,12 @@ def _run_command(
     reference: str,
     reason: str,
 ) -> Response:
-    receipt = command(
+    result = command(
         key.workspace,
         references.parse_reference(reference),
         ErasureContext(datetime.now(UTC), key.id, reason),
     )
-    return json_response(ProfileErasureResult.model_validate(receipt._asdict()))
+    return json_response(ProfileErasureResult.model_validate(result._asdict()))
 
 
 def _list_suppressions(
@@ -202,9 +139,9 @@ def _list_suppressions(
     count, rows = service.ledger.list_suppressions(workspace, after, params.limit + 1)
     page = [
         SuppressedProfile(
-            profile_id=it.profile_id, suppressed_at=it.suppressed_at, streams=it.streams
+            profile_id=row.profile_id, suppressed_at=row.suppressed_at, streams=row.streams
         )
-        for it in rows[: params.limit]
+        for row in rows[: params.limit]
     ]
     return SuppressedProfileList(
         suppressions=page,
