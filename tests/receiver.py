@@ -1,4 +1,4 @@
-"""A receiver of webhooks on a socket of its own, that does what it is told, right or wrong."""
+"""A webhook receiver on its own socket, with scripted answers, right or wrong."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Received:
         return self.headers["webhook-id"]
 
     def verify(self, secret: str) -> None:
-        """Raise unless the official library says that it is signed with the secret."""
+        """Raises unless the official library verifies the signature with this secret."""
         Webhook(secret).verify(self.body, dict(self.headers), json_parse=False)
 
 
 Behave = Callable[[socket.socket, Received], bool | None]
-"""Answers one request; True lets another follow on the connection."""
+"""Answers one request; returns True to keep the connection open."""
 
 
 def answers(status: int = 200, body: bytes = b"ok", *, keep: bool = True, **headers: str) -> Behave:
-    """Return what answers in order."""
+    """Returns a behaviour that answers with a valid response."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     head = {"content-length": str(len(body)), **named}
     if not keep:
@@ -52,7 +52,7 @@ def answers(status: int = 200, body: bytes = b"ok", *, keep: bool = True, **head
 
 @dataclass
 class Receiver:
-    """Takes requests, keeps them, and answers as it is told: one behaviour, or one a request."""
+    """Accepts and records requests; answers with one behaviour, or with one for each request."""
 
     behave: Behave | list[Behave] = field(default_factory=answers)
     tls: ssl.SSLContext | None = None
@@ -61,7 +61,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._open: set[socket.socket] = set()
         self.arrived = threading.Condition()
 
@@ -70,13 +70,13 @@ class Receiver:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for each in list(self._open):
+        for connection in list(self._open):
             with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def port(self) -> int:
@@ -88,18 +88,18 @@ class Receiver:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/hook"
 
     def wait(self, count: int, seconds: float = 20) -> None:
-        """Wait until so many requests have come."""
+        """Waits until ``count`` requests have arrived."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.received) >= count, seconds), (
                 self.received
             )
 
     def hold(self, seconds: float) -> None:
-        """Wait, unless the test is over."""
-        self._over.wait(seconds)
+        """Waits, at most until the receiver stops."""
+        self._stopped.wait(seconds)
 
     def _accept(self) -> None:
-        while not self._over.is_set():
+        while not self._stopped.is_set():
             try:
                 connection, _ = self._listener.accept()
             except OSError:
@@ -127,15 +127,15 @@ class Receiver:
 
 
 def _read(connection: socket.socket) -> Received | None:
-    held = b""
-    while b"\r\n\r\n" not in held:
-        part = connection.recv(65_536)
-        if not part:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65_536)
+        if not chunk:
             return None
-        held += part
-    head, _, body = held.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    request_line, *lines = head.decode("latin-1").split("\r\n")
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
         body += connection.recv(65_536)
-    return Received(first.split(" ")[1], headers, body)
+    return Received(request_line.split(" ")[1], headers, body)

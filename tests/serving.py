@@ -1,4 +1,4 @@
-"""A served Foldline as users have it: a process of its own, to be started, asked, stopped and killed."""
+"""`foldline serve` in its own process: start it, send requests, stop it and kill it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STOP_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; header names are in lower case."""
+    """A response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Client:
-    """Keeps one connection, and sends what it is told to, byte for byte."""
+    """An HTTP client on one connection that sends exactly the given bytes."""
 
     def __init__(self, port: int, *, timeout: float = 15.0) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -53,25 +53,25 @@ class Client:
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request.  Raises OSError or HTTPException when nobody knows what became of it.
+        """Sends one request.  Raises OSError or HTTPException if its outcome is unknown.
 
-        A body that is an iterable goes out in chunks, without a Content-Length.
+        An iterable body is sent in chunks, without a Content-Length.
         """
         try:
             self._connection.request(method, target, body, dict(headers or {}))
-            answered = self._connection.getresponse()
-            content = answered.read()
+            response = self._connection.getresponse()
+            content = response.read()
         except (OSError, http.client.HTTPException):
             self._connection.close()
             raise
-        return Answer(answered.status, {k.lower(): v for k, v in answered.getheaders()}, content)
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
 
     def close(self) -> None:
         self._connection.close()
 
 
 def basic(key: str) -> dict[str, str]:
-    """The way in which most SDKs send their write key."""
+    """Returns the header in which most SDKs send their write key."""
     return {"Authorization": f"Basic {b64encode(f'{key}:'.encode()).decode()}"}
 
 
@@ -84,12 +84,15 @@ class Server:
     """`foldline serve` on a free port that stays the same from one start to the next."""
 
     folder: Path
-    """Where its output goes."""
+    """Folder of its log file."""
 
     environment: dict[str, str]
-    """FOLDLINE_DSN or FOLDLINE_HOME, and whatever else it is to be told."""
+    """FOLDLINE_DSN or FOLDLINE_HOME, and other settings."""
 
     command: tuple[str, ...] = FOLDLINE
+    subcommand: str = "serve"
+    """Or `demo`, which serves as well."""
+
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     started_in: list[float] = field(default_factory=list)
@@ -107,24 +110,24 @@ class Server:
         self.stop()
 
     def start(self) -> float:
-        """Start it and wait until it is ready; return the seconds that it took."""
+        """Starts it and waits until it is ready; returns the seconds that it took."""
         self.launch()
         return self.wait_ready()
 
     def launch(self) -> None:
-        """Start it, and return while it is still starting."""
-        assert self.process is None, "it runs already"
+        """Starts it, and returns while it is still starting."""
+        assert self.process is None, "it is already running"
         self.port = self.port or free_port()
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("FOLDLINE_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "serve", "--port", str(self.port)],
+                [*self.command, self.subcommand, "--port", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
                 env=inherited | {"PYTHONUNBUFFERED": "1"} | self.environment,
-                start_new_session=True,  # so that it can be killed with all its processes
+                start_new_session=True,  # so that all its processes can be killed together
             )
         self._launched = time.monotonic()
 
@@ -132,7 +135,9 @@ class Server:
         while not self.is_ready():
             process = self.process
             assert process is not None
-            assert process.poll() is None, f"it ended with {process.poll()}:\n{self.output()}"
+            assert process.poll() is None, (
+                f"the server exited with {process.poll()}:\n{self.output()}"
+            )
             if time.monotonic() - self._launched > within:
                 self.kill()
                 raise TimeoutError(f"not ready after {within:.0f} s:\n{self.output()}")
@@ -147,7 +152,7 @@ class Server:
             return False
 
     def stop(self) -> int:
-        """Ask it to end, as a service manager does; return its exit code."""
+        """Terminates it as a service manager does; returns its exit code."""
         process, self.process = self.process, None
         if process is None:
             return 0
@@ -160,7 +165,7 @@ class Server:
             raise
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does, with all its processes."""
+        """Kills it and all its processes."""
         process, self.process = self.process, None
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -171,13 +176,13 @@ class Server:
         os.killpg(self.process.pid, number)
 
     def memory(self) -> int:
-        """Bytes of memory that it and its children hold, without a database that it started."""
+        """Returns the resident memory of it and its children in bytes, without an embedded database."""
         assert self.process is not None
-        held = 0
-        for each in processes.family(self.process.pid):
+        resident = 0
+        for process in processes.family(self.process.pid):
             with suppress(psutil.NoSuchProcess):
-                held += each.memory_info().rss if each.name() != "postgres" else 0
-        return held
+                resident += process.memory_info().rss if process.name() != "postgres" else 0
+        return resident
 
     def client(self, *, timeout: float = 15.0) -> Client:
         return Client(self.port, timeout=timeout)
@@ -191,7 +196,7 @@ class Server:
         *,
         timeout: float = 15.0,
     ) -> Answer:
-        """Send one request on a connection of its own."""
+        """Sends one request on a new connection."""
         client = self.client(timeout=timeout)
         try:
             return client.send(method, target, body, headers)
@@ -207,7 +212,7 @@ class Server:
         return self.folder / "serve.log"
 
     def output(self) -> str:
-        """What it wrote so far, over all its starts."""
+        """Returns what it has logged so far, over all its starts."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
@@ -217,11 +222,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(happened: Any, within: float, what: str) -> float:
-    """Look until something is true; return the seconds that it took.  Raises TimeoutError."""
+def wait_until(condition: Any, within: float, description: str) -> float:
+    """Waits until a condition holds; returns the seconds that it took.  Raises TimeoutError."""
     started = time.monotonic()
-    while not happened():
+    while not condition():
         if time.monotonic() - started > within:
-            raise TimeoutError(f"not within {within:g} s: {what}")
+            raise TimeoutError(f"not within {within:g} s: {description}")
         time.sleep(0.01)
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Triggers fire once for ever, whoever dies when, and no rebuild fires any."""
+"""Firing of rules: each due firing is recorded once, despite crashes, never by a rebuild."""
 
 from __future__ import annotations
 
@@ -30,86 +30,90 @@ from projections.runtime.projector import Projector
 from projections.segments.tables import rule_run
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
-from tests.integration.dying_firer import DIED
+from tests.integration.crashing_firing_worker import DIED
 
-BY = CommandContext("key-1")
+CONTEXT = CommandContext("key-1")
 TAGS = [{"add_tag": {"tag": "buyer"}}, {"webhook": {"endpoint": "crm"}}]
 
 
 class Automated:
-    """A ledger, its read models, and what fires."""
+    """A ledger, its read models, and a firing worker."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.engine = create_projection_engine(bench.dsn)
         self.projector = Projector(bench.ledger, self.engine, PROJECTIONS)
         self.projector.prepare()
-        self.firing = self.another()
+        self.worker = self.another_worker()
 
-    def another(self) -> FiringWorker:
+    def another_worker(self) -> FiringWorker:
         return create_firing_worker(self.bench.ledger, self.engine)
 
     def rule(self, **plan: Any) -> None:
-        """Define a rule `r`, and enable it."""
-        said = {name: it for name, it in ({"actions": TAGS} | plan).items() if it is not None}
-        definition = RuleVersion("R", "", json.dumps(said).encode())
+        """Defines and enables rule `r`."""
+        fields = {"actions": TAGS} | plan
+        document = {name: value for name, value in fields.items() if value is not None}
+        definition = RuleVersion("R", "", json.dumps(document).encode())
         rules = RuleService(self.bench.ledger)
-        rules.define(self.bench.workspace, "r", definition, BY)
-        rules.set_enabled(self.bench.workspace, "r", BY, enabled=True)
+        rules.define(self.bench.workspace, "r", definition, CONTEXT)
+        rules.set_enabled(self.bench.workspace, "r", CONTEXT, enabled=True)
         self.project()
 
-    def happens(self, *names: str, **facts: Any) -> None:
+    def record(self, *names: str, **fields: Any) -> None:
+        """Records events of one profile, which happen now, and applies them."""
         now = self.bench.ledger.clock(self.bench.workspace).recorded_at
-        facts = {"occurred_at": now, "received_at": now} | facts
-        self.bench.record(*(tracked(it, user("ann"), **facts) for it in names))
+        fields = {"occurred_at": now, "received_at": now} | fields
+        self.bench.record(*(tracked(name, user("ann"), **fields) for name in names))
         self.project()
 
     def project(self) -> None:
         self.projector.catch_up(self.bench.workspace)
 
-    def later(self, by: timedelta) -> None:
-        """Move the ledger's clock, and let time go by."""
+    def advance_clock(self, by: timedelta) -> None:
+        """Moves the ledger's clock forward, and applies the timers that become due."""
         self.bench.sql("UPDATE ledger.ledger_head SET recorded_at = recorded_at + %s", by)
         clock = self.bench.ledger.clock(self.bench.workspace).recorded_at
         with self.engine.begin() as tx:
             segments.sweep(tx, self.bench.workspace, to_micros(clock))
 
     def fire(self) -> int:
-        return self.firing.fire_due(self.bench.workspace)
+        return self.worker.fire_due(self.bench.workspace)
 
-    def triggers(self) -> list[tuple[str, str]]:
+    def runs(self) -> list[tuple[str, str]]:
+        """Returns outcome and reason of every run."""
         rows = self.bench.sql(
             f"SELECT outcome, reason FROM {rule_run} ORDER BY triggered_at, cause"
         )
         return [(outcome, reason) for outcome, reason in rows]
 
     def fired(self) -> list[TriggerFired]:
-        return [it.event for it in self.bench.all() if isinstance(it.event, TriggerFired)]
+        events = (recorded.event for recorded in self.bench.all())
+        return [event for event in events if isinstance(event, TriggerFired)]
 
     def deliveries(self) -> list[Any]:
         return self.bench.sql("SELECT rule, version, cause, action, context FROM ledger.delivery")
 
     def rebuild(self) -> None:
-        lifecycle = RebuildService(self.projector)
-        lifecycle.request(["segments"], "rebuild")
-        assert lifecycle.run_builds("segments")
+        rebuilds = RebuildService(self.projector)
+        rebuilds.request(["segments"], "rebuild")
+        assert rebuilds.run_builds("segments")
 
 
 @pytest.fixture
 def automated(bench: Bench) -> Iterator[Automated]:
-    made = Automated(bench)
-    yield made
-    made.engine.dispose()
+    automated = Automated(bench)
+    yield automated
+    automated.engine.dispose()
 
 
-def test_a_trigger_is_recorded_with_what_is_to_be_done(automated: Automated) -> None:
+def test_a_firing_is_recorded_with_its_deliveries(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"})
-    automated.happens("viewed", "order", properties={"total": 3})
+    automated.record("viewed", "order", properties={"total": 3})
     assert automated.fire() == 1
     [event] = automated.fired()
     assert (event.rule, event.rule_version, event.branch) == ("r", 1, "at_once")
     rows = automated.deliveries()
-    assert sorted((json.loads(it[3]) for it in rows), key=repr) == TAGS
+    assert sorted((json.loads(row[3]) for row in rows), key=repr) == TAGS
     context = json.loads(rows[0][4])
     assert context["event"] == context["client"]["eventContext"] == {"total": 3}
     assert (context["trigger"]["subject"], context["depth"]) == ("order", 0)
@@ -119,22 +123,22 @@ def test_a_trigger_is_recorded_with_what_is_to_be_done(automated: Automated) -> 
     assert position == len(automated.bench.all())
 
 
-def test_however_many_fire_at_once_each_trigger_does_once(automated: Automated) -> None:
+def test_concurrent_workers_record_each_firing_once(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"})
-    automated.happens(*["order"] * 40)
-    firers = [automated.another() for _ in range(4)]
-    with ThreadPoolExecutor(len(firers)) as pool:
-        done = list(pool.map(lambda it: it.step(automated.bench.workspace), firers))
-    assert sum(done) == 40
-    assert len({it.cause for it in automated.fired()}) == len(automated.fired()) == 40
+    automated.record(*["order"] * 40)
+    workers = [automated.another_worker() for _ in range(4)]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        numbers = list(pool.map(lambda w: w.fire_due(automated.bench.workspace), workers))
+    assert sum(numbers) == 40
+    assert len({event.cause for event in automated.fired()}) == len(automated.fired()) == 40
     assert len(automated.deliveries()) == 80
 
 
-def test_many_fire_some_at_a_time_and_none_is_left_out(automated: Automated, monkeypatch) -> None:
+def test_many_due_firings_are_recorded_in_batches(automated: Automated, monkeypatch) -> None:
     monkeypatch.setattr(firing_module, "BATCH_SIZE", 2)
     automated.rule(trigger={"event": "order"})
-    automated.happens(*["order"] * 5)
-    automated.happens("viewed")
+    automated.record(*["order"] * 5)
+    automated.record("viewed")
     numbers = []
     for _ in range(4):
         numbers.append(automated.fire())
@@ -142,21 +146,20 @@ def test_many_fire_some_at_a_time_and_none_is_left_out(automated: Automated, mon
     assert sum(numbers) == len(automated.fired()) == 5
 
 
-def test_without_the_digests_they_would_fire_twice(automated: Automated, monkeypatch) -> None:
+def test_without_the_digests_rules_would_fire_twice(automated: Automated, monkeypatch) -> None:
     automated.rule(trigger={"event": "order"})
-    automated.happens("order")
+    automated.record("order")
     monkeypatch.setattr(
         fired, "insert_new", lambda _connection, _workspace, digests: frozenset(digests)
     )
-    assert [
-        it.fire_due(automated.bench.workspace) for it in (automated.firing, automated.another())
-    ] == [1, 1]
+    workers = (automated.worker, automated.another_worker())
+    assert [worker.fire_due(automated.bench.workspace) for worker in workers] == [1, 1]
     assert len(automated.fired()) == 2
 
 
-def test_whenever_a_firer_dies_each_trigger_fires_once(automated: Automated) -> None:
+def test_each_rule_fires_once_at_whatever_round_trip_a_worker_dies(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"})
-    command = [sys.executable, "-m", "tests.integration.dying_firer"]
+    command = [sys.executable, "-m", "tests.integration.crashing_firing_worker"]
     command += [automated.bench.dsn, f"{automated.bench.workspace}"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -164,108 +167,108 @@ def test_whenever_a_firer_dies_each_trigger_fires_once(automated: Automated) -> 
         assert process.stdin is not None
         assert process.stdout is not None
         number = 0
-        for at in count(1):
-            ends = []
+        for round_trip in count(1):
+            exit_codes = []
             for when in ("before", "after"):
-                automated.happens("order", "order")
+                automated.record("order", "order")
                 number += 2
-                print(when, at, file=process.stdin, flush=True)
-                said = process.stdout.readline().split()
-                if said[0] != "ended":
-                    said = process.stdout.readline().split()
-                ends.append(int(said[1]))
+                print(when, round_trip, file=process.stdin, flush=True)
+                line = process.stdout.readline().split()
+                if line[0] != "ended":
+                    line = process.stdout.readline().split()
+                exit_codes.append(int(line[1]))
                 automated.fire()
                 automated.project()
-                causes = Counter(it.cause for it in automated.fired())
+                causes = Counter(event.cause for event in automated.fired())
                 assert (len(causes), set(causes.values())) == (number, {1})
                 assert len(automated.deliveries()) == 2 * number
-            if set(ends) == {0}:
+            if set(exit_codes) == {0}:
                 break
-            assert set(ends) <= {DIED, 0}
-        assert at > 6
+            assert set(exit_codes) <= {DIED, 0}
+        assert round_trip > 6
         process.stdin.close()
 
 
-def test_a_delay_passes_on_the_ledgers_clock(automated: Automated) -> None:
+def test_a_delay_runs_on_the_ledgers_clock(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"}, delay="24h")
-    automated.happens("order")
-    assert automated.triggers() == [("waiting", "delay")]
-    automated.later(timedelta(hours=23, minutes=59))
-    assert (automated.fire(), automated.triggers()) == (0, [("waiting", "delay")])
-    automated.later(timedelta(minutes=1))
-    assert (automated.fire(), automated.triggers()) == (1, [("fired", "delayed")])
+    automated.record("order")
+    assert automated.runs() == [("waiting", "delay")]
+    automated.advance_clock(timedelta(hours=23, minutes=59))
+    assert (automated.fire(), automated.runs()) == (0, [("waiting", "delay")])
+    automated.advance_clock(timedelta(minutes=1))
+    assert (automated.fire(), automated.runs()) == (1, [("fired", "delayed")])
 
 
-@pytest.mark.parametrize("comes", [True, False])
-def test_a_wait_has_two_ends(automated: Automated, comes: bool) -> None:
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_wait_ends_with_the_event_or_the_timeout(automated: Automated, arrives: bool) -> None:
     wait = {"event": "paid", "match": "properties.id", "timeout": "2h"}
-    ends = {"then": [{"add_tag": {"tag": "t"}}], "else": [{"add_tag": {"tag": "e"}}]}
-    automated.rule(trigger={"event": "order"}, wait=wait | ends, actions=None)
-    automated.happens("order", properties={"id": 7})
-    automated.later(timedelta(hours=1))
-    automated.happens("paid", properties={"id": "7"})
-    assert automated.triggers() == [("waiting", "event")]
-    if comes:
-        automated.happens("paid", properties={"id": 7})
-    automated.later(timedelta(hours=2))
-    assert automated.triggers() == [("fired", "then" if comes else "else")]
+    branches = {"then": [{"add_tag": {"tag": "t"}}], "else": [{"add_tag": {"tag": "e"}}]}
+    automated.rule(trigger={"event": "order"}, wait=wait | branches, actions=None)
+    automated.record("order", properties={"id": 7})
+    automated.advance_clock(timedelta(hours=1))
+    automated.record("paid", properties={"id": "7"})
+    assert automated.runs() == [("waiting", "event")]
+    if arrives:
+        automated.record("paid", properties={"id": 7})
+    automated.advance_clock(timedelta(hours=2))
+    assert automated.runs() == [("fired", "then" if arrives else "else")]
     assert automated.fire() == 1
     [row] = automated.deliveries()
-    assert json.loads(row[3]) == {"add_tag": {"tag": "t" if comes else "e"}}
+    assert json.loads(row[3]) == {"add_tag": {"tag": "t" if arrives else "e"}}
 
 
-def test_what_is_older_than_72_hours_when_it_is_recorded_sets_nothing_off(
+def test_an_event_older_than_72_hours_when_recorded_triggers_nothing(
     automated: Automated,
 ) -> None:
     automated.rule(trigger={"event": "order"})
     now = automated.bench.ledger.clock(automated.bench.workspace).recorded_at
     for hours in (73, 71):
-        automated.happens("order", occurred_at=now - timedelta(hours=hours))
-    assert automated.triggers() == [("suppressed", "too_old"), ("fired", "at_once")]
+        automated.record("order", occurred_at=now - timedelta(hours=hours))
+    assert automated.runs() == [("suppressed", "too_old"), ("fired", "at_once")]
     assert automated.fire() == 1
 
 
-def test_events_that_arrive_by_a_merge_set_nothing_off(automated: Automated) -> None:
+def test_events_that_a_merge_adds_trigger_nothing(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"}, audience={"identifier": "user_id", "present": True})
     now = automated.bench.ledger.clock(automated.bench.workspace).recorded_at
     when = {"occurred_at": now, "received_at": now}
     automated.bench.record(tracked("order", anonymous("x"), **when))
     automated.bench.record(tracked("seen", user("ann"), anonymous("x"), **when))
     automated.project()
-    assert automated.triggers() == [("suppressed", "audience")]
+    assert automated.runs() == [("suppressed", "audience")]
     assert automated.fire() == 0
 
 
-def test_a_rebuild_fires_nothing_and_is_the_live_one(automated: Automated) -> None:
+def test_a_rebuild_fires_nothing_and_equals_the_live_read_model(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"})
-    automated.happens("order", "order")
+    automated.record("order", "order")
     automated.fire()
     automated.project()
     before = automated.bench.sql(f"SELECT * FROM {rule_run} ORDER BY cause")
     automated.rebuild()
     assert automated.bench.sql(f"SELECT * FROM {rule_run} ORDER BY cause") == before
-    assert automated.another().fire_due(automated.bench.workspace) == 0
+    assert automated.another_worker().fire_due(automated.bench.workspace) == 0
     assert len(automated.fired()) == 2
 
 
-def found_late(automated: Automated) -> int:
-    """Have a rebuild find a trigger that was not found when its time was, and fire what fires."""
+def fire_after_a_rebuild(automated: Automated) -> int:
+    """Lets a rebuild find a firing that was missed when it was due; returns how many fire then."""
     automated.rule(trigger={"event": "order"})
-    automated.happens("order")
+    automated.record("order")
     automated.bench.sql(f"DELETE FROM {rule_run}")
-    automated.later(timedelta(minutes=1))
-    automated.happens("viewed")
+    automated.advance_clock(timedelta(minutes=1))
+    automated.record("viewed")
     assert automated.fire() == 0
     automated.rebuild()
-    assert automated.triggers() == [("fired", "at_once")]
-    return automated.another().fire_due(automated.bench.workspace)
+    assert automated.runs() == [("fired", "at_once")]
+    return automated.another_worker().fire_due(automated.bench.workspace)
 
 
-def test_what_a_rebuild_finds_too_late_never_fires(automated: Automated) -> None:
-    assert found_late(automated) == 0
+def test_a_firing_that_only_a_rebuild_finds_is_never_recorded(automated: Automated) -> None:
+    assert fire_after_a_rebuild(automated) == 0
     assert automated.fired() == []
 
 
-def test_without_the_mark_it_would(automated: Automated, monkeypatch) -> None:
+def test_without_the_watermark_it_would_be_recorded(automated: Automated, monkeypatch) -> None:
     monkeypatch.setattr(fired, "watermark", lambda *_: 0)
-    assert found_late(automated) == 1
+    assert fire_after_a_rebuild(automated) == 1

@@ -1,4 +1,4 @@
-"""Whenever a worker dies, everything due is done at least once, under one id, and recorded once."""
+"""Worker crashes: every delivery is executed at least once, and recorded once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from application.ledger.tables import leases
 from application.ledger.tables.leases import LEASE_DURATION, Attempt
 from domain.events.events import MessageEvent
-from tests.integration.deliveries.conftest import Out
-from tests.integration.deliveries.dying import DIED
+from tests.integration.deliveries.crashing_worker import DIED
+from tests.integration.deliveries.outbound import Outbound
 from tests.receiver import Received, Receiver, answers
 
 pytestmark = pytest.mark.storage
@@ -26,155 +26,178 @@ SEND_EVENT = b'{"send_event": {"name": "Opened"}}'
 
 
 class Worker:
-    """The other process."""
+    """A worker in another process."""
 
-    def __init__(self, out: Out, process: subprocess.Popen[str]) -> None:
-        self._out, self._process = out, process
+    def __init__(self, outbound: Outbound, process: subprocess.Popen[str]) -> None:
+        self._outbound, self._process = outbound, process
 
-    def run(self, when: str = "before", at: int = 0) -> int:
-        """Let it work, and die at that round trip if it makes as many; return its exit code."""
+    def run(self, when: str = "before", round_trip: int = 0) -> int:
+        """Lets it work, and die at a round trip if it makes as many; returns its exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(self._out.clock().isoformat(), when, at, file=self._process.stdin, flush=True)
+        print(
+            self._outbound.clock().isoformat(),
+            when,
+            round_trip,
+            file=self._process.stdin,
+            flush=True,
+        )
         return int(self._process.stdout.readline())
 
 
 @contextmanager
-def another_worker(out: Out) -> Iterator[Worker]:
-    command = [sys.executable, "-m", "tests.integration.deliveries.dying", out.bench.dsn]
+def another_worker(outbound: Outbound) -> Iterator[Worker]:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.deliveries.crashing_worker",
+        outbound.bench.dsn,
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Worker(out, process)
+        yield Worker(outbound, process)
         assert process.stdin is not None
         process.stdin.close()
 
 
 def first_fails():
-    """Return a behaviour: the first attempt of each delivery is answered 500."""
-    seen: Counter[str] = Counter()
-    no, yes = answers(500), answers()
+    """Returns a behaviour: the first attempt of each delivery is answered 500."""
+    attempts: Counter[str] = Counter()
+    failure, success = answers(500), answers()
 
     def behave(connection, request: Received):
-        seen[request.id] += 1
-        return (no if seen[request.id] == 1 else yes)(connection, request)
+        attempts[request.id] += 1
+        return (failure if attempts[request.id] == 1 else success)(connection, request)
 
     return behave
 
 
-def put_in(out: Out, number: int) -> list[UUID]:
+def enqueue_three(outbound: Outbound, number: int) -> list[UUID]:
     return [
-        out.enqueue(number, "well"),
-        out.enqueue(number + 1, "flaky"),
-        out.enqueue(number + 2, action=SEND_EVENT),
+        outbound.enqueue(number, "healthy"),
+        outbound.enqueue(number + 1, "flaky"),
+        outbound.enqueue(number + 2, action=SEND_EVENT),
     ]
 
 
-def finish(out: Out, number: int) -> None:
-    """Let another worker do the rest, as time goes by."""
+def finish(outbound: Outbound, number: int) -> None:
+    """Lets another worker do the rest, as time passes."""
     for _ in range(8):
-        if all(out.state(number + it)[0] == "delivered" for it in range(3)):
+        if all(outbound.state(number + index)[0] == "delivered" for index in range(3)):
             return
-        out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
-        out.run()
-    pytest.fail(str([out.state(number + it) for it in range(3)]))
+        outbound.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
+        outbound.run()
+    pytest.fail(str([outbound.state(number + index) for index in range(3)]))
 
 
-def test_a_worker_may_die_at_any_round_trip(out: Out) -> None:
-    with Receiver() as well, Receiver(first_fails()) as flaky, another_worker(out) as worker:
-        out.endpoint(well, "well")
-        out.endpoint(flaky, "flaky")
-        put_in(out, 0)
+def test_a_worker_may_die_at_any_round_trip(outbound: Outbound) -> None:
+    with (
+        Receiver() as healthy,
+        Receiver(first_fails()) as flaky,
+        another_worker(outbound) as worker,
+    ):
+        outbound.endpoint(healthy, "healthy")
+        outbound.endpoint(flaky, "flaky")
+        enqueue_three(outbound, 0)
         assert worker.run() == 0
-        finish(out, 0)
+        finish(outbound, 0)
         numbers = [0]
-        outlived = 0
-        # How many round trips it takes depends on timing a little: on until none is left to die at.
-        for at in itertools.count(1):
+        survived = 0
+        # The number of round trips varies a little with timing: go on until several runs survive.
+        for round_trip in itertools.count(1):
             for when in ("before", "after"):
                 numbers.append(numbers[-1] + 10)
-                put_in(out, numbers[-1])
-                died = worker.run(when, at) == DIED
-                outlived = 0 if died else outlived + 1
-                finish(out, numbers[-1])
-            if outlived > 3:
+                enqueue_three(outbound, numbers[-1])
+                died = worker.run(when, round_trip) == DIED
+                survived = 0 if died else survived + 1
+                finish(outbound, numbers[-1])
+            if survived > 3:
                 break
-        assert at > 10
-    assert {it.id for it in well.received} == {str(UUID(int=it)) for it in numbers}
-    assert {it.id for it in flaky.received} == {str(UUID(int=it + 1)) for it in numbers}
-    for request in well.received:
-        request.verify(out.secrets["well"])
-    recorded = Counter(
-        it.event.message_id for it in out.bench.all() if isinstance(it.event, MessageEvent)
+        assert round_trip > 10
+    assert {request.id for request in healthy.received} == {str(UUID(int=n)) for n in numbers}
+    assert {request.id for request in flaky.received} == {str(UUID(int=n + 1)) for n in numbers}
+    for request in healthy.received:
+        request.verify(outbound.secrets["healthy"])
+    message_ids = Counter(
+        recorded.event.message_id
+        for recorded in outbound.bench.all()
+        if isinstance(recorded.event, MessageEvent)
     )
-    assert recorded == {f"foldline-{UUID(int=it + 2)}": 1 for it in numbers}
-    sent_again = len(well.received) - len(numbers)
-    assert 0 < sent_again < len(numbers)  # between sending and saying so it does happen
+    assert message_ids == {f"foldline-{UUID(int=n + 2)}": 1 for n in numbers}
+    sent_again = len(healthy.received) - len(numbers)
+    assert 0 < sent_again < len(numbers)  # those that died between sending and completing
 
 
-def lease(out: Out, worker: int = 1) -> list[leases.LeasedDelivery]:
-    with out.bench.store.connection() as connection:
+def lease(outbound: Outbound, worker: int = 1) -> list[leases.LeasedDelivery]:
+    with outbound.bench.store.connection() as connection:
         return list(
             leases.acquire(
-                connection, UUID(int=worker), out.clock(), lambda lanes: dict.fromkeys(lanes, 4)
+                connection,
+                UUID(int=worker),
+                outbound.clock(),
+                lambda queues: dict.fromkeys(queues, 4),
             )
         )
 
 
-def finished(out: Out, held: leases.LeasedDelivery) -> bool:
-    done = Attempt(held, "delivered", 0, None, None, out.clock(), 0.1, status=200)
-    with out.bench.store.connection() as connection:
-        return bool(leases.complete(connection, [done]))
+def complete(outbound: Outbound, delivery: leases.LeasedDelivery) -> bool:
+    """Completes a delivery; returns whether its lease was still valid."""
+    attempt = Attempt(delivery, "delivered", 0, None, None, outbound.clock(), 0.1, status=200)
+    with outbound.bench.store.connection() as connection:
+        return bool(leases.complete(connection, [attempt]))
 
 
-def test_a_worker_that_wakes_up_too_late_is_refused(out: Out) -> None:
-    out.endpoint("https://example.com/")
-    out.enqueue()
-    [zombie] = lease(out, 1)
-    assert lease(out, 2) == []
-    out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
-    with out.bench.store.connection() as connection:
-        assert leases.release_expired(connection, out.clock()) == 1
-    [held] = lease(out, 2)
-    assert not finished(out, zombie)
-    assert out.state() == ("sending", 0)
-    assert finished(out, held)
-    assert not finished(out, held)
-    assert out.state() == ("delivered", 1)
+def test_a_worker_with_an_expired_lease_is_refused(outbound: Outbound) -> None:
+    outbound.endpoint("https://example.com/")
+    outbound.enqueue()
+    [zombie] = lease(outbound, 1)
+    assert lease(outbound, 2) == []
+    outbound.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
+    with outbound.bench.store.connection() as connection:
+        assert leases.release_expired(connection, outbound.clock()) == 1
+    [current] = lease(outbound, 2)
+    assert not complete(outbound, zombie)
+    assert outbound.state() == ("sending", 0)
+    assert complete(outbound, current)
+    assert not complete(outbound, current)
+    assert outbound.state() == ("delivered", 1)
 
 
-def test_an_endpoint_is_one_workers_at_a_time(out: Out) -> None:
-    out.endpoint("https://example.com/")
+def test_an_endpoint_belongs_to_one_worker_at_a_time(outbound: Outbound) -> None:
+    outbound.endpoint("https://example.com/")
     for number in range(8):
-        out.enqueue(number)
-    assert len(lease(out, 1)) == 4
-    assert lease(out, 2) == []
-    assert len(lease(out, 1)) == 4
+        outbound.enqueue(number)
+    assert len(lease(outbound, 1)) == 4
+    assert lease(outbound, 2) == []
+    assert len(lease(outbound, 1)) == 4
 
 
-def test_without_the_fence_a_late_result_would_count(out: Out, monkeypatch) -> None:
-    """Sabotage: the fence is what refuses a zombie."""
-    monkeypatch.setattr(leases, "_FINISH", leases._FINISH.replace("AND it.fence = told.fence", ""))
-    out.endpoint("https://example.com/")
-    out.enqueue()
-    [zombie] = lease(out, 1)
-    out.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
-    with out.bench.store.connection() as connection:
-        leases.release_expired(connection, out.clock())
-    lease(out, 2)
-    assert finished(out, zombie)
+def test_without_the_fence_a_late_result_would_count(outbound: Outbound, monkeypatch) -> None:
+    """Sabotage: the fence refuses the zombie."""
+    monkeypatch.setattr(
+        leases, "_COMPLETE", leases._COMPLETE.replace("AND delivery.fence = outcome.fence", "")
+    )
+    outbound.endpoint("https://example.com/")
+    outbound.enqueue()
+    [zombie] = lease(outbound, 1)
+    outbound.clock.move(seconds=LEASE_DURATION.total_seconds() + 1)
+    with outbound.bench.store.connection() as connection:
+        leases.release_expired(connection, outbound.clock())
+    lease(outbound, 2)
+    assert complete(outbound, zombie)
 
 
-def test_two_workers_at_once_send_each_delivery_once(out: Out) -> None:
+def test_two_workers_at_once_send_each_delivery_once(outbound: Outbound) -> None:
     with Receiver() as receiver:
         for endpoint in "abcd":
-            out.endpoint(receiver, endpoint)
+            outbound.endpoint(receiver, endpoint)
         for number in range(80):
-            out.enqueue(number, "abcd"[number % 4])
-        workers = [threading.Thread(target=out.run) for _ in range(3)]
-        for each in workers:
-            each.start()
-        for each in workers:
-            each.join()
-        out.run()
-    assert sorted(Counter(it.id for it in receiver.received).values()) == [1] * 80
+            outbound.enqueue(number, "abcd"[number % 4])
+        workers = [threading.Thread(target=outbound.run) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        outbound.run()
+    assert sorted(Counter(request.id for request in receiver.received).values()) == [1] * 80

@@ -1,4 +1,4 @@
-"""Receivers do whatever they like; each attempt ends in time, reads little, and says what happened."""
+"""Misbehaving receivers: each attempt ends in time, reads little, and records what happened."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ import trustme
 from application.deliveries import transport, webhooks
 from application.deliveries.addresses import AddressGuard
 from application.deliveries.service import DeliveryService
-from tests.integration.deliveries.conftest import HERE, Out
+from tests.integration.deliveries.outbound import LOCAL_NETWORKS, Outbound
 from tests.receiver import Behave, Received, Receiver, answers
 
 pytestmark = pytest.mark.storage
@@ -39,7 +40,7 @@ def raw(*parts: bytes, then: Any = None) -> Behave:
 
 
 def reset(connection: socket.socket) -> None:
-    time.sleep(0.2)  # so that what was said before has come: a reset takes back what has not
+    time.sleep(0.2)  # a reset discards data that has not been delivered yet
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
@@ -55,7 +56,7 @@ def drip(connection: socket.socket) -> None:
     with suppress(OSError):
         while True:
             connection.sendall(b"x")
-            time.sleep(0.2)  # this is the receiver: it is slow
+            time.sleep(0.2)  # the receiver is slow
 
 
 def silent(connection: socket.socket) -> None:
@@ -66,7 +67,7 @@ def silent(connection: socket.socket) -> None:
 
 BOMB = gzip.compress(bytes(50_000_000))
 
-TAKEN: dict[str, Behave] = {
+ACKNOWLEDGED: dict[str, Behave] = {
     "200": answers(200),
     "201": answers(201),
     "204": raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
@@ -83,9 +84,9 @@ TAKEN: dict[str, Behave] = {
     "reset mid-body": raw(HEAD + b"Content-Length: 100\r\n\r\nhalf", then=reset),
     "1 B/s body": raw(HEAD + b"Content-Length: 100000\r\n\r\n", then=drip),
 }
-"""A status of 2xx says that it has it, whatever becomes of the rest."""
+"""A 2xx status acknowledges the delivery, however the response continues."""
 
-NOT_TAKEN: dict[str, tuple[Behave, int | None]] = {
+NOT_ACKNOWLEDGED: dict[str, tuple[Behave, int | None]] = {
     "301": (answers(301, location="http://169.254.169.254/"), 301),
     "302 to itself": (answers(302, location="/hook"), 302),
     "307": (answers(307, location="http://127.0.0.1:1/"), 307),
@@ -117,166 +118,178 @@ NOT_TAKEN: dict[str, tuple[Behave, int | None]] = {
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same limits, sooner: nobody waits 15 seconds in a test."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens the time limits: a test does not wait 15 seconds."""
     monkeypatch.setattr(webhooks, "TOTAL_SECONDS", 1.0)
     monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.5)
 
 
-class Counted:
-    """Counts what is read from receivers."""
+class BytesRead:
+    """Counts the bytes that are read from receivers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.read = 0
+        self.count = 0
         inner = transport.BoundedStream.read
 
         async def read(stream: Any, *args: Any, **named: Any) -> bytes:
             data = await inner(stream, *args, **named)
-            self.read += len(data)
+            self.count += len(data)
             return data
 
         monkeypatch.setattr(transport.BoundedStream, "read", read)
 
 
-@pytest.mark.parametrize("case", TAKEN)
-def test_a_status_of_2xx_means_taken(case: str, out: Out, monkeypatch) -> None:
-    counted = Counted(monkeypatch)
-    with Receiver(TAKEN[case]) as receiver:
-        out.endpoint(receiver)
-        out.enqueue()
-        out.run()
-    assert out.state() == ("delivered", 1)
+@pytest.mark.parametrize("case", ACKNOWLEDGED)
+def test_a_2xx_status_acknowledges_the_delivery(case: str, outbound: Outbound, monkeypatch) -> None:
+    bytes_read = BytesRead(monkeypatch)
+    with Receiver(ACKNOWLEDGED[case]) as receiver:
+        outbound.endpoint(receiver)
+        outbound.enqueue()
+        outbound.run()
+    assert outbound.state() == ("delivered", 1)
     assert len(receiver.received) == 1
-    assert counted.read <= transport.MAX_RESPONSE_BYTES
-    _, [attempt] = out.outgoing.get(out.workspace, UUID(int=1))
+    assert bytes_read.count <= transport.MAX_RESPONSE_BYTES
+    _, [attempt] = outbound.deliveries.get(outbound.workspace, UUID(int=1))
     assert len(attempt.reply or b"") <= webhooks.STORED_BODY_BYTES
     assert attempt.duration_ms < 3_000
 
 
-@pytest.mark.parametrize("case", NOT_TAKEN)
-def test_anything_else_is_tried_again_under_the_same_id(case: str, out: Out, monkeypatch) -> None:
-    behave, status = NOT_TAKEN[case]
-    counted = Counted(monkeypatch)
+@pytest.mark.parametrize("case", NOT_ACKNOWLEDGED)
+def test_anything_else_is_retried_under_the_same_id(
+    case: str, outbound: Outbound, monkeypatch
+) -> None:
+    behave, status = NOT_ACKNOWLEDGED[case]
+    bytes_read = BytesRead(monkeypatch)
     with Receiver([behave, answers()]) as receiver:
-        out.endpoint(receiver)
-        id_ = out.enqueue()
-        out.run()
-        assert out.state() == ("waiting", 1)
+        outbound.endpoint(receiver)
+        id_ = outbound.enqueue()
+        outbound.run()
+        assert outbound.state() == ("waiting", 1)
         assert len(receiver.received) == 1  # no redirect was followed
-        assert counted.read <= transport.MAX_RESPONSE_BYTES
-        row, [attempt] = out.outgoing.get(out.workspace, id_)
+        assert bytes_read.count <= transport.MAX_RESPONSE_BYTES
+        row, [attempt] = outbound.deliveries.get(outbound.workspace, id_)
         assert attempt.status == status
         assert (attempt.error is None) == (status is not None)
-        assert 4.5 <= (row.due_at - out.clock()).total_seconds() <= 5.5
-        out.outgoing.endpoints.enable(out.workspace, "crm")
-        out.clock.move(seconds=6)
-        out.run()
-    assert out.state() == ("delivered", 2)
-    assert {it.id for it in receiver.received} == {str(id_)}
+        assert 4.5 <= (row.due_at - outbound.clock()).total_seconds() <= 5.5
+        outbound.deliveries.endpoints.enable(outbound.workspace, "crm")
+        outbound.clock.move(seconds=6)
+        outbound.run()
+    assert outbound.state() == ("delivered", 2)
+    assert {request.id for request in receiver.received} == {str(id_)}
     for request in receiver.received:
-        request.verify(out.secrets["crm"])
+        request.verify(outbound.secrets["crm"])
 
 
-def trusted(out: Out, authority: trustme.CA, **more: Any) -> None:
-    """Let the receivers' authority be trusted."""
+def trust(outbound: Outbound, authority: trustme.CA, **options: Any) -> None:
+    """Makes the worker trust a certificate authority."""
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
-    out.outgoing = DeliveryService(
-        out.bench.store, out.bench.ledger, key=bytes(32), now=out.clock, tls=tls, **more
+    outbound.deliveries = DeliveryService(
+        outbound.bench.store,
+        outbound.bench.ledger,
+        key=bytes(32),
+        now=outbound.clock,
+        tls=tls,
+        **options,
     )
 
 
-def serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+def server_tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
 
 
-def by_name(answers_: Sequence[str] = ("127.0.0.1",)) -> AddressGuard:
+def guard_resolving_to(addresses: Sequence[str] = ("127.0.0.1",)) -> AddressGuard:
     async def resolve(_host: str, _port: int) -> Sequence[str]:
-        return answers_
+        return addresses
 
-    return AddressGuard(HERE, resolve=resolve)
+    return AddressGuard(LOCAL_NETWORKS, resolve=resolve)
 
 
-def test_the_certificate_has_to_be_of_the_name_that_was_asked_for(out: Out) -> None:
+def test_the_certificate_has_to_match_the_host_name(outbound: Outbound) -> None:
     authority = trustme.CA()
-    trusted(out, authority, guard=by_name())
-    tls = serving(authority.issue_cert("hooks.example.com"))
+    trust(outbound, authority, guard=guard_resolving_to())
+    tls = server_tls(authority.issue_cert("hooks.example.com"))
     with Receiver(tls=tls) as receiver:
-        out.endpoint(f"https://hooks.example.com:{receiver.port}/", "right")
-        out.endpoint(f"https://other.example.com:{receiver.port}/", "wrong")
-        out.enqueue(1, "right")
-        out.enqueue(2, "wrong")
-        out.run()
-        assert [out.state(it) for it in (1, 2)] == [("delivered", 1), ("waiting", 1)]
+        outbound.endpoint(f"https://hooks.example.com:{receiver.port}/", "right")
+        outbound.endpoint(f"https://other.example.com:{receiver.port}/", "wrong")
+        outbound.enqueue(1, "right")
+        outbound.enqueue(2, "wrong")
+        outbound.run()
+        assert [outbound.state(number) for number in (1, 2)] == [("delivered", 1), ("waiting", 1)]
     assert len(receiver.received) == 1
-    _, [attempt] = out.outgoing.get(out.workspace, UUID(int=2))
+    _, [attempt] = outbound.deliveries.get(outbound.workspace, UUID(int=2))
     assert "CERTIFICATE_VERIFY_FAILED" in (attempt.error or "")
 
 
 @pytest.mark.parametrize("case", ["self-signed", "unknown authority", "expired", "no TLS at all"])
-def test_a_certificate_that_cannot_be_trusted_is_not(case: str, out: Out, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(case: str, outbound: Outbound, tmp_path: Path) -> None:
     authority = trustme.CA()
-    trusted(out, authority, guard=by_name())
+    trust(outbound, authority, guard=guard_resolving_to())
     if case == "expired":
-        from datetime import UTC, datetime
-
-        then = datetime(2020, 1, 1, tzinfo=UTC)
-        tls = serving(authority.issue_cert("hooks.example.com", not_after=then))
+        expiry = datetime(2020, 1, 1, tzinfo=UTC)
+        tls = server_tls(authority.issue_cert("hooks.example.com", not_after=expiry))
     elif case == "no TLS at all":
         tls = None
     else:
-        tls = serving(trustme.CA().issue_cert("hooks.example.com"))
+        tls = server_tls(trustme.CA().issue_cert("hooks.example.com"))
     with Receiver(tls=tls) as receiver:
-        out.endpoint(f"https://hooks.example.com:{receiver.port}/")
-        out.enqueue()
-        out.run()
+        outbound.endpoint(f"https://hooks.example.com:{receiver.port}/")
+        outbound.enqueue()
+        outbound.run()
     assert receiver.received == []
-    assert out.state() == ("waiting", 1)
+    assert outbound.state() == ("waiting", 1)
 
 
-def test_tls_that_stalls_ends_in_time(out: Out) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # takes connections, and says nothing
-        out.endpoint(f"https://127.0.0.1:{listener.getsockname()[1]}/")
-        out.enqueue()
-        out.run()
-    assert out.state() == ("waiting", 1)
+def test_tls_that_stalls_ends_in_time(outbound: Outbound) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts connections, never answers
+        outbound.endpoint(f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        outbound.enqueue()
+        outbound.run()
+    assert outbound.state() == ("waiting", 1)
 
 
-def test_nobody_there_is_said_at_once(out: Out) -> None:
+def test_a_closed_port_fails_at_once(outbound: Outbound) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    out.endpoint(f"http://127.0.0.1:{port}/")
-    out.enqueue()
-    out.run()
-    assert out.state() == ("waiting", 1)
+    outbound.endpoint(f"http://127.0.0.1:{port}/")
+    outbound.enqueue()
+    outbound.run()
+    assert outbound.state() == ("waiting", 1)
 
 
-def test_a_name_that_turns_private_later_is_refused_then(out: Out) -> None:
-    told = ["127.0.0.1"]
-    out.outgoing = DeliveryService(
-        out.bench.store, out.bench.ledger, key=bytes(32), now=out.clock, guard=by_name(told)
+def test_a_name_that_later_resolves_to_a_private_address_is_refused(outbound: Outbound) -> None:
+    addresses = ["127.0.0.1"]
+    outbound.deliveries = DeliveryService(
+        outbound.bench.store,
+        outbound.bench.ledger,
+        key=bytes(32),
+        now=outbound.clock,
+        guard=guard_resolving_to(addresses),
     )
     with Receiver(answers(keep=False)) as receiver:
-        out.endpoint(f"http://hooks.example.com:{receiver.port}/")
-        out.enqueue(1)
-        out.run()
-        told[0] = "169.254.169.254"
-        out.enqueue(2)
-        out.run()
-    assert [out.state(it) for it in (1, 2)] == [("delivered", 1), ("waiting", 1)]
+        outbound.endpoint(f"http://hooks.example.com:{receiver.port}/")
+        outbound.enqueue(1)
+        outbound.run()
+        addresses[0] = "169.254.169.254"
+        outbound.enqueue(2)
+        outbound.run()
+    assert [outbound.state(number) for number in (1, 2)] == [("delivered", 1), ("waiting", 1)]
 
 
-def test_a_slow_endpoint_holds_up_nobody_else(out: Out) -> None:
-    with Receiver(raw(then=silent)) as slow, Receiver() as quick:
-        out.endpoint(slow, "slow")
-        out.endpoint(quick, "quick")
+def test_a_slow_endpoint_delays_no_other(outbound: Outbound) -> None:
+    with Receiver(raw(then=silent)) as slow, Receiver() as fast:
+        outbound.endpoint(slow, "slow")
+        outbound.endpoint(fast, "fast")
         for number in range(10):
-            out.enqueue(number, "slow")
-            out.enqueue(100 + number, "quick")
-        out.run()
-        done = [out.outgoing.get(out.workspace, UUID(int=100 + it))[1][0].at for it in range(10)]
-    assert [out.state(100 + it) for it in range(10)] == [("delivered", 1)] * 10
-    assert len(done) == 10
-    assert len(quick.received) == 10
+            outbound.enqueue(number, "slow")
+            outbound.enqueue(100 + number, "fast")
+        outbound.run()
+        attempts = [
+            outbound.deliveries.get(outbound.workspace, UUID(int=100 + number))[1]
+            for number in range(10)
+        ]
+    assert [outbound.state(100 + number) for number in range(10)] == [("delivered", 1)] * 10
+    assert [len(of_delivery) for of_delivery in attempts] == [1] * 10
+    assert len(fast.received) == 10

@@ -1,4 +1,4 @@
-"""A webhook goes out signed, and is tried again as the schedule says, always under one id."""
+"""Webhooks: signed, retried as scheduled, always under one id."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ from uuid import UUID
 import pytest
 
 from domain.delivery.retry_policy import RETRY_DELAYS
-from tests.integration.deliveries.conftest import Out
+from tests.integration.deliveries.outbound import Outbound
 from tests.receiver import Receiver, answers
 
 pytestmark = pytest.mark.storage
 
 
 @pytest.mark.smoke
-def test_what_is_due_is_sent_once_and_verifies(out: Out) -> None:
+def test_a_due_delivery_is_sent_once_and_its_signature_verifies(outbound: Outbound) -> None:
     with Receiver() as receiver:
-        out.endpoint(receiver)
-        id_ = out.enqueue()
-        out.run()
-        out.run()
+        outbound.endpoint(receiver)
+        id_ = outbound.enqueue()
+        outbound.run()
+        outbound.run()
     [request] = receiver.received
     assert request.id == str(id_)
-    request.verify(out.secrets["crm"])
-    said = json.loads(request.body)
-    assert (said["type"], said["rule"], said["version"]) == ("rule.fired", "welcome", 1)
-    assert said["data"] == {"event": {"total": 7}, "customer": {"plan": "pro"}, "client": {}}
-    assert out.state() == ("delivered", 1)
-    _, [attempt] = out.outgoing.get(out.workspace, id_)
+    request.verify(outbound.secrets["crm"])
+    body = json.loads(request.body)
+    assert (body["type"], body["rule"], body["version"]) == ("rule.fired", "welcome", 1)
+    assert body["data"] == {"event": {"total": 7}, "customer": {"plan": "pro"}, "client": {}}
+    assert outbound.state() == ("delivered", 1)
+    _, [attempt] = outbound.deliveries.get(outbound.workspace, id_)
     assert (attempt.attempt, attempt.status, attempt.error, attempt.reply) == (1, 200, None, b"ok")
 
 
-def test_what_is_not_due_waits(out: Out) -> None:
+def test_a_delivery_waits_until_it_is_due(outbound: Outbound) -> None:
     with Receiver() as receiver:
-        out.endpoint(receiver)
-        out.enqueue(due=out.clock() + timedelta(hours=1))
-        out.run()
-        assert out.state() == ("waiting", 0)
-        out.clock.move(hours=1)
-        out.run()
-    assert out.state() == ("delivered", 1)
+        outbound.endpoint(receiver)
+        outbound.enqueue(due_at=outbound.clock() + timedelta(hours=1))
+        outbound.run()
+        assert outbound.state() == ("waiting", 0)
+        outbound.clock.move(hours=1)
+        outbound.run()
+    assert outbound.state() == ("delivered", 1)
 
 
-def test_it_is_tried_again_as_scheduled_and_then_given_up(out: Out) -> None:
+def test_a_failing_delivery_is_retried_as_scheduled_and_then_given_up(outbound: Outbound) -> None:
     with Receiver(answers(500)) as receiver:
-        out.endpoint(receiver)
-        id_ = out.enqueue()
-        out.run()
-        for made, delay in enumerate(RETRY_DELAYS, 1):
-            assert out.state() == ("waiting", made)
-            row, _ = out.outgoing.get(out.workspace, id_)
-            waits = row.due_at - out.clock()
-            assert delay * 0.9 <= waits <= delay * 1.1
-            out.clock.at = row.due_at - timedelta(seconds=1)
-            out.run()
-            assert out.state() == ("waiting", made)
-            out.clock.at = row.due_at
-            out.run()
-        assert out.state() == ("failed", len(RETRY_DELAYS) + 1)
-        row, attempts = out.outgoing.get(out.workspace, id_)
+        outbound.endpoint(receiver)
+        id_ = outbound.enqueue()
+        outbound.run()
+        for attempts_made, delay in enumerate(RETRY_DELAYS, 1):
+            assert outbound.state() == ("waiting", attempts_made)
+            row, _ = outbound.deliveries.get(outbound.workspace, id_)
+            wait = row.due_at - outbound.clock()
+            assert delay * 0.9 <= wait <= delay * 1.1
+            outbound.clock.at = row.due_at - timedelta(seconds=1)
+            outbound.run()
+            assert outbound.state() == ("waiting", attempts_made)
+            outbound.clock.at = row.due_at
+            outbound.run()
+        assert outbound.state() == ("failed", len(RETRY_DELAYS) + 1)
+        row, attempts = outbound.deliveries.get(outbound.workspace, id_)
         assert row.reason == "given up after 8 attempts, the last one: answered 500"
-        out.clock.move(days=10)
-        out.run()
-    assert [it.status for it in attempts] == [500] * 8
-    assert {it.id for it in receiver.received} == {str(id_)}
+        outbound.clock.move(days=10)
+        outbound.run()
+    assert [attempt.status for attempt in attempts] == [500] * 8
+    assert {request.id for request in receiver.received} == {str(id_)}
     assert len(receiver.received) == 8
 
 
 @pytest.mark.parametrize(
-    ("asked", "least", "most"),
+    ("retry_after", "least", "most"),
     [
         ("0", 1, 1),
         ("5", 5, 5),
@@ -80,118 +80,123 @@ def test_it_is_tried_again_as_scheduled_and_then_given_up(out: Out) -> None:
         ("soon", 4.5, 5.5),
     ],
 )
-def test_the_receiver_may_ask_for_another_time(out: Out, asked, least, most) -> None:
-    with Receiver(answers(429, retry_after=asked)) as receiver:
-        out.endpoint(receiver)
-        id_ = out.enqueue()
-        out.run()
-        row, _ = out.outgoing.get(out.workspace, id_)
-        assert least <= (row.due_at - out.clock()).total_seconds() <= most
+def test_the_receiver_may_set_the_time_of_the_retry(
+    outbound: Outbound, retry_after, least, most
+) -> None:
+    with Receiver(answers(429, retry_after=retry_after)) as receiver:
+        outbound.endpoint(receiver)
+        id_ = outbound.enqueue()
+        outbound.run()
+        row, _ = outbound.deliveries.get(outbound.workspace, id_)
+        assert least <= (row.due_at - outbound.clock()).total_seconds() <= most
 
 
-def test_one_that_asks_for_time_again_and_again_loses_nothing(out: Out) -> None:
+def test_repeated_retry_after_answers_use_up_no_attempts(outbound: Outbound) -> None:
     with Receiver([answers(429, retry_after="30")] * 20 + [answers()]) as receiver:
-        out.endpoint(receiver)
-        out.enqueue()
+        outbound.endpoint(receiver)
+        outbound.enqueue()
         for _ in range(60):
-            out.run()
-            out.clock.move(minutes=5)
-    assert out.state() == ("delivered", 21)
+            outbound.run()
+            outbound.clock.move(minutes=5)
+    assert outbound.state() == ("delivered", 21)
 
 
-def test_gone_means_gone_until_it_is_enabled_again(out: Out) -> None:
+def test_410_disables_the_endpoint_until_it_is_enabled_again(outbound: Outbound) -> None:
     with Receiver([answers(410), answers()]) as receiver:
-        out.endpoint(receiver)
-        out.enqueue(1)
-        out.run()
-        found = out.outgoing.endpoints.get(out.workspace, "crm")
-        assert found.disabled_at == out.clock()
-        assert "410" in (found.disabled_reason or "")
-        out.enqueue(2)
-        out.clock.move(days=3)
-        out.run()
+        outbound.endpoint(receiver)
+        outbound.enqueue(1)
+        outbound.run()
+        endpoint = outbound.deliveries.endpoints.get(outbound.workspace, "crm")
+        assert endpoint.disabled_at == outbound.clock()
+        assert "410" in (endpoint.disabled_reason or "")
+        outbound.enqueue(2)
+        outbound.clock.move(days=3)
+        outbound.run()
         assert len(receiver.received) == 1
-        out.outgoing.endpoints.enable(out.workspace, "crm")
-        out.run()
-    assert [out.state(it) for it in (1, 2)] == [("delivered", 2), ("delivered", 1)]
+        outbound.deliveries.endpoints.enable(outbound.workspace, "crm")
+        outbound.run()
+    assert [outbound.state(number) for number in (1, 2)] == [("delivered", 2), ("delivered", 1)]
 
 
-def test_five_days_of_failing_disable(out: Out) -> None:
+def test_five_days_of_failures_disable_the_endpoint(outbound: Outbound) -> None:
     with Receiver(answers(500)) as receiver:
-        out.endpoint(receiver)
+        outbound.endpoint(receiver)
         for day in range(6):
-            out.enqueue(day)
-            out.run()
-            assert out.outgoing.endpoints.get(out.workspace, "crm").disabled_at is None or day == 5
-            out.clock.move(days=1)
-        found = out.outgoing.endpoints.get(out.workspace, "crm")
-    assert found.disabled_reason == "nothing was taken for 5 days"
+            outbound.enqueue(day)
+            outbound.run()
+            assert (
+                outbound.deliveries.endpoints.get(outbound.workspace, "crm").disabled_at is None
+                or day == 5
+            )
+            outbound.clock.move(days=1)
+        endpoint = outbound.deliveries.endpoints.get(outbound.workspace, "crm")
+    assert endpoint.disabled_reason == "no delivery succeeded for 5 days"
 
 
-def test_a_failing_endpoint_is_left_alone_for_a_while_then_tried_with_one(out: Out) -> None:
+def test_a_failing_endpoint_is_parked_then_probed_with_one_delivery(outbound: Outbound) -> None:
     with Receiver(answers(500)) as receiver:
-        out.endpoint(receiver, concurrency=1)
+        outbound.endpoint(receiver, concurrency=1)
         for number in range(40):
-            out.enqueue(number)
-        out.run()
+            outbound.enqueue(number)
+        outbound.run()
         assert len(receiver.received) == 5
-        out.run()
+        outbound.run()
         assert len(receiver.received) == 5
-        out.clock.move(seconds=3)
-        out.run()
+        outbound.clock.move(seconds=3)
+        outbound.run()
         assert len(receiver.received) == 5
-        out.clock.move(seconds=8)
-        out.run()
+        outbound.clock.move(seconds=8)
+        outbound.run()
         assert len(receiver.received) == 6
         receiver.behave = answers()
-        out.clock.move(minutes=1)
-        out.run()
-    assert {out.state(it)[0] for it in range(40)} <= {"delivered", "waiting"}
-    assert sum(out.state(it) == ("delivered", 1) for it in range(40)) >= 34
+        outbound.clock.move(minutes=1)
+        outbound.run()
+    assert {outbound.state(number)[0] for number in range(40)} <= {"delivered", "waiting"}
+    assert sum(outbound.state(number) == ("delivered", 1) for number in range(40)) >= 34
 
 
-def test_a_replay_is_the_same_delivery_again(out: Out) -> None:
+def test_a_redelivery_is_the_same_delivery_again(outbound: Outbound) -> None:
     with Receiver() as receiver:
-        out.endpoint(receiver)
-        id_ = out.enqueue()
-        out.run()
-        out.outgoing.replay(out.workspace, id_)
-        out.run()
+        outbound.endpoint(receiver)
+        id_ = outbound.enqueue()
+        outbound.run()
+        outbound.deliveries.replay(outbound.workspace, id_)
+        outbound.run()
     first, second = receiver.received
     assert first.id == second.id
     assert first.body == second.body
-    assert out.state() == ("delivered", 2)
+    assert outbound.state() == ("delivered", 2)
 
 
-def test_both_secrets_sign_for_a_day_after_a_rotation(out: Out) -> None:
+def test_both_secrets_sign_for_a_day_after_a_rotation(outbound: Outbound) -> None:
     with Receiver() as receiver:
-        out.endpoint(receiver)
-        before = out.secrets["crm"]
-        _, after = out.outgoing.endpoints.rotate_secret(out.workspace, "crm")
-        out.enqueue(1)
-        out.run()
-        out.clock.move(hours=25)
-        out.enqueue(2)
-        out.run()
-    both, one = receiver.received
-    assert before != after
-    for secret in (before, after):
-        both.verify(secret)
-    one.verify(after)
+        outbound.endpoint(receiver)
+        previous = outbound.secrets["crm"]
+        _, current = outbound.deliveries.endpoints.rotate_secret(outbound.workspace, "crm")
+        outbound.enqueue(1)
+        outbound.run()
+        outbound.clock.move(hours=25)
+        outbound.enqueue(2)
+        outbound.run()
+    during_overlap, after_overlap = receiver.received
+    assert previous != current
+    for secret in (previous, current):
+        during_overlap.verify(secret)
+    after_overlap.verify(current)
     with pytest.raises(Exception, match="No matching signature"):
-        one.verify(before)
+        after_overlap.verify(previous)
 
 
-def test_an_endpoint_that_is_not_there_is_said_to_be_missing(out: Out) -> None:
-    out.enqueue(1, endpoint="nowhere")
-    out.run()
-    row, _ = out.outgoing.get(out.workspace, UUID(int=1))
+def test_a_delivery_to_a_missing_endpoint_fails_with_the_reason(outbound: Outbound) -> None:
+    outbound.enqueue(1, endpoint="nowhere")
+    outbound.run()
+    row, _ = outbound.deliveries.get(outbound.workspace, UUID(int=1))
     assert row.state == "failed"
-    assert "there is no endpoint 'nowhere'" in (row.reason or "")
+    assert "endpoint 'nowhere' does not exist" in (row.reason or "")
 
 
-def test_secrets_cannot_be_read_in_the_database(out: Out) -> None:
+def test_secrets_are_encrypted_in_the_database(outbound: Outbound) -> None:
     with Receiver() as receiver:
-        out.endpoint(receiver)
-    rows = repr(out.bench.sql("SELECT * FROM ledger.endpoint"))
-    assert out.secrets["crm"].removeprefix("whsec_") not in rows
+        outbound.endpoint(receiver)
+    rows = repr(outbound.bench.sql("SELECT * FROM ledger.endpoint"))
+    assert outbound.secrets["crm"].removeprefix("whsec_") not in rows

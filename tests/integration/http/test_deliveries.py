@@ -1,4 +1,4 @@
-"""Endpoints, deliveries and streams over HTTP."""
+"""Endpoints, deliveries and subscriptions over HTTP."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import pytest
 
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.builders import tracked, user
-from tests.canary import places
+from tests.canary import tables_containing
 from tests.integration.http.serving import Served
 from tests.receiver import Receiver, answers
 
 
-def ask(served: Served, method: str, path: str, body=None, kind: str = "admin"):
+def call(served: Served, method: str, path: str, body=None, kind: str = "admin"):
     headers = {"Authorization": f"Bearer {served.keys[kind]}"}
     return served.client.request(method, f"/v1/{path}", headers=headers, json=body)
 
 
-def put_in(served: Served, *numbers: int, **facts) -> None:
-    rows = [
+def enqueue_deliveries(served: Served, *numbers: int, **fields) -> None:
+    deliveries = [
         NewDelivery(
-            UUID(int=it), "welcome", 1, f"position {it}", None, b'{"webhook": {"endpoint": "crm"}}',
+            UUID(int=number), "welcome", 1, f"position {number}", None, b'{"webhook": {"endpoint": "crm"}}',
             b"{}", datetime.now(UTC),
-        )._replace(**facts)
-        for it in numbers
+        )._replace(**fields)
+        for number in numbers
     ]  # fmt: skip
     with served.service.deliveries._store.connection() as connection:
-        enqueue(connection, served.workspace, rows)
+        enqueue(connection, served.workspace, deliveries)
 
 
 def run(served: Served) -> None:
@@ -38,20 +38,22 @@ def run(served: Served) -> None:
 
 
 def test_a_secret_is_shown_once(served: Served) -> None:
-    made = ask(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/hook"})
-    assert made.status_code == 201
-    assert made.json()["secret"].startswith("whsec_")
-    [listed] = ask(served, "GET", "endpoints", kind="read").json()["endpoints"]
-    one = ask(served, "GET", "endpoints/crm", kind="read").json()
-    assert listed == one
-    assert "secret" not in one
-    again = ask(served, "POST", "endpoints/crm/rotate").json()
-    assert again["secret"] not in {made.json()["secret"], None}
-    assert again["previous_secret_until"] is not None
-    changed = ask(served, "PUT", "endpoints/crm", {"url": "https://example.org/", "concurrency": 1})
+    created = call(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/hook"})
+    assert created.status_code == 201
+    assert created.json()["secret"].startswith("whsec_")
+    [listed] = call(served, "GET", "endpoints", kind="read").json()["endpoints"]
+    endpoint = call(served, "GET", "endpoints/crm", kind="read").json()
+    assert listed == endpoint
+    assert "secret" not in endpoint
+    rotated = call(served, "POST", "endpoints/crm/rotate").json()
+    assert rotated["secret"] not in {created.json()["secret"], None}
+    assert rotated["previous_secret_until"] is not None
+    changed = call(
+        served, "PUT", "endpoints/crm", {"url": "https://example.org/", "concurrency": 1}
+    )
     assert (changed.json()["url"], changed.json()["concurrency"]) == ("https://example.org/", 1)
-    assert ask(served, "DELETE", "endpoints/crm").status_code == 204
-    assert ask(served, "GET", "endpoints/crm").status_code == 404
+    assert call(served, "DELETE", "endpoints/crm").status_code == 204
+    assert call(served, "GET", "endpoints/crm").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -64,18 +66,18 @@ def test_a_secret_is_shown_once(served: Served) -> None:
         "https://2130706433/",
     ],
 )
-def test_a_url_that_is_sent_to_nowhere_is_refused_with_what_to_write(served: Served, url) -> None:
-    answer = ask(served, "POST", "endpoints", {"url": url})
+def test_a_url_that_is_not_allowed_is_refused(served: Served, url) -> None:
+    answer = call(served, "POST", "endpoints", {"url": url})
     assert answer.status_code == 400
     assert answer.json()["code"] == "invalid_request"
 
 
 def test_the_same_id_twice_is_a_conflict(served: Served) -> None:
-    wanted = {"id": "crm", "url": "https://example.com/"}
-    assert [ask(served, "POST", "endpoints", wanted).status_code for _ in "ab"] == [201, 409]
+    endpoint = {"id": "crm", "url": "https://example.com/"}
+    assert [call(served, "POST", "endpoints", endpoint).status_code for _ in "ab"] == [201, 409]
 
 
-def test_only_admins_change_anything(served: Served) -> None:
+def test_only_an_admin_key_may_change_anything(served: Served) -> None:
     for method, path in (
         ("POST", "endpoints"),
         ("PUT", "endpoints/crm"),
@@ -87,26 +89,26 @@ def test_only_admins_change_anything(served: Served) -> None:
         ("PUT", "streams/a"),
         ("DELETE", "streams/a"),
     ):
-        assert ask(served, method, path, {}, kind="read").status_code == 403
+        assert call(served, method, path, {}, kind="read").status_code == 403
 
 
 def test_deliveries_are_listed_with_their_attempts_page_by_page(served: Served) -> None:
     with Receiver([answers(500, b"no\xff"), answers(200, b"yes")]) as receiver:
-        ask(served, "POST", "endpoints", {"id": "crm", "url": receiver.url, "concurrency": 1})
-        put_in(served, 1)
+        call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url, "concurrency": 1})
+        enqueue_deliveries(served, 1)
         run(served)
-        put_in(served, 2)
+        enqueue_deliveries(served, 2)
         run(served)
-        put_in(served, 3, rule="other", action=b'{"add_tag": {"tag": "x"}}')
-    newest = ask(served, "GET", "deliveries", kind="read").json()["deliveries"]
-    assert [UUID(it["id"]).int for it in newest] == [3, 2, 1]
-    assert [it["state"] for it in newest] == ["waiting", "delivered", "waiting"]
-    assert [it["endpoint"] for it in newest] == [None, "crm", "crm"]
+        enqueue_deliveries(served, 3, rule="other", action=b'{"add_tag": {"tag": "x"}}')
+    newest = call(served, "GET", "deliveries", kind="read").json()["deliveries"]
+    assert [UUID(delivery["id"]).int for delivery in newest] == [3, 2, 1]
+    assert [delivery["state"] for delivery in newest] == ["waiting", "delivered", "waiting"]
+    assert [delivery["endpoint"] for delivery in newest] == [None, "crm", "crm"]
     [failed] = newest[2]["attempts"]
     assert (failed["status"], failed["reply"]) == (500, "no\ufffd")
     assert newest[2]["reason"] == "answered 500"
-    page = ask(served, "GET", "deliveries?limit=2").json()
-    rest = ask(served, "GET", f"deliveries?limit=2&cursor={page['next']}").json()
+    page = call(served, "GET", "deliveries?limit=2").json()
+    rest = call(served, "GET", f"deliveries?limit=2&cursor={page['next']}").json()
     assert page["deliveries"] + rest["deliveries"] == newest
     assert rest["next"] is None
     for query, expected in (
@@ -115,53 +117,53 @@ def test_deliveries_are_listed_with_their_attempts_page_by_page(served: Served) 
         ("state=delivered", [2]),
         ("rule=welcome&state=waiting", [1]),
     ):
-        found = ask(served, "GET", f"deliveries?{query}").json()["deliveries"]
-        assert [UUID(it["id"]).int for it in found] == expected
-    one = ask(served, "GET", f"deliveries/{UUID(int=2)}").json()
-    assert one == newest[1]
+        deliveries = call(served, "GET", f"deliveries?{query}").json()["deliveries"]
+        assert [UUID(delivery["id"]).int for delivery in deliveries] == expected
+    delivery = call(served, "GET", f"deliveries/{UUID(int=2)}").json()
+    assert delivery == newest[1]
 
 
-def test_a_replay_begins_at_once(served: Served) -> None:
+def test_a_redelivery_is_due_at_once(served: Served) -> None:
     with Receiver() as receiver:
-        ask(served, "POST", "endpoints", {"id": "crm", "url": receiver.url})
-        put_in(served, 1)
+        call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url})
+        enqueue_deliveries(served, 1)
         run(served)
-        again = ask(served, "POST", f"deliveries/{UUID(int=1)}/replay").json()
-        assert again["state"] == "waiting"
+        delivery = call(served, "POST", f"deliveries/{UUID(int=1)}/replay").json()
+        assert delivery["state"] == "waiting"
         run(served)
     assert len(receiver.received) == 2
-    assert ask(served, "POST", f"deliveries/{UUID(int=9)}/replay").status_code == 404
+    assert call(served, "POST", f"deliveries/{UUID(int=9)}/replay").status_code == 404
 
 
-def test_a_stream_sends_what_is_recorded_from_then_on(served: Served) -> None:
+def test_a_subscription_sends_later_events(served: Served) -> None:
     with Receiver() as receiver:
-        ask(served, "POST", "endpoints", {"id": "crm", "url": receiver.url})
+        call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url})
         served.record(tracked("Before"))
-        wanted = {"endpoint": "crm", "where": []}
-        made = ask(served, "POST", "streams", wanted | {"id": "all"}).json()
-        assert (made["position"], made["version"], made["events"]) == (1, 1, [])
+        definition = {"endpoint": "crm", "where": []}
+        created = call(served, "POST", "streams", definition | {"id": "all"}).json()
+        assert (created["position"], created["version"], created["events"]) == (1, 1, [])
         served.record(tracked("After", properties={"total": 7}))
         run(served)
         [request] = receiver.received
         assert b'"After"' in request.body
-        assert ask(served, "GET", "streams/all", kind="read").json()["position"] == 2
-        ask(served, "PUT", "streams/all", wanted | {"paused": True})
+        assert call(served, "GET", "streams/all", kind="read").json()["position"] == 2
+        call(served, "PUT", "streams/all", definition | {"paused": True})
         served.record(tracked("Meanwhile"))
         run(served)
         assert len(receiver.received) == 1
-        ask(served, "PUT", "streams/all", wanted)
+        call(served, "PUT", "streams/all", definition)
         run(served)
         assert b'"Meanwhile"' in receiver.received[1].body
-        [listed] = ask(served, "GET", "streams", kind="read").json()["streams"]
+        [listed] = call(served, "GET", "streams", kind="read").json()["streams"]
         assert listed["version"] == 3
-        assert ask(served, "DELETE", "streams/all").status_code == 204
+        assert call(served, "DELETE", "streams/all").status_code == 204
         served.record(tracked("Too late"))
         run(served)
     assert len(receiver.received) == 2
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "definition",
     [
         {"endpoint": "nowhere"},
         {"endpoint": "crm", "where": [{"path": "", "op": "eq", "value": 1}]},
@@ -172,16 +174,18 @@ def test_a_stream_sends_what_is_recorded_from_then_on(served: Served) -> None:
         {"endpoint": "crm", "id": "NO"},
     ],
 )
-def test_a_stream_that_cannot_be_is_refused(served: Served, wanted) -> None:
-    ask(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/"})
-    assert ask(served, "POST", "streams", wanted).status_code == 400
+def test_an_invalid_subscription_is_refused(served: Served, definition) -> None:
+    call(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/"})
+    assert call(served, "POST", "streams", definition).status_code == 400
 
 
-def test_whoever_is_erased_is_in_no_delivery(served: Served, database: str) -> None:
+def test_an_erased_profile_is_in_no_delivery(served: Served, database: str) -> None:
     canary = user("canary-ann")
-    with Receiver([*(answers(it, b"canary-reply") for it in (200, 500)), answers(500)]) as receiver:
-        ask(served, "POST", "endpoints", {"id": "crm", "url": receiver.url, "concurrency": 1})
-        ask(served, "POST", "streams", {"id": "all", "endpoint": "crm"})
+    with Receiver(
+        [*(answers(status, b"canary-reply") for status in (200, 500)), answers(500)]
+    ) as receiver:
+        call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url, "concurrency": 1})
+        call(served, "POST", "streams", {"id": "all", "endpoint": "crm"})
         for name in ("canary-sent", "canary-failed"):
             served.record(tracked(name, canary, properties={"mail": "canary@example.com"}))
             run(served)
@@ -189,17 +193,16 @@ def test_whoever_is_erased_is_in_no_delivery(served: Served, database: str) -> N
         assert served.service.deliveries.subscriptions.enqueue_new_events()
         served.record(tracked("canary-not-taken-in", canary), tracked("Other", user("bob")))
         served.project()
-        assert "ledger.delivery" in places(database, ["canary"])
-        assert ask(served, "DELETE", "profiles/user_id:canary-ann", {}).status_code == 200
+        assert "ledger.delivery" in tables_containing(database, ["canary"])
+        assert call(served, "DELETE", "profiles/user_id:canary-ann", {}).status_code == 200
         run(served)
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
     assert len(receiver.received) == 3
     assert b'"Other"' in receiver.received[2].body
-    states = [it["state"] for it in ask(served, "GET", "deliveries").json()["deliveries"]]
+    deliveries = call(served, "GET", "deliveries").json()["deliveries"]
+    states = [delivery["state"] for delivery in deliveries]
     assert sorted(states) == ["delivered", "failed", "failed", "waiting"]
-    erased = [
-        it for it in ask(served, "GET", "deliveries").json()["deliveries"] if not it["action"]
-    ]
+    erased = [delivery for delivery in deliveries if not delivery["action"]]
     assert len(erased) == 3
-    answer = ask(served, "POST", f"deliveries/{erased[0]['id']}/replay")
+    answer = call(served, "POST", f"deliveries/{erased[0]['id']}/replay")
     assert answer.status_code == 409

@@ -1,4 +1,4 @@
-"""Deciding about automation rules through the API."""
+"""Automation rules over HTTP: commands, triggers and dry runs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def send(served: Served, method: str, path: str, body=None, *, kind="admin", **h
     return served.client.request(method, f"/v1/rules{path}", content=content, headers=headers)
 
 
-def test_a_rule_from_beginning_to_end(served: Served) -> None:
-    wanted = {"name": "After an order", "reason": "spring", **RULE}
-    made = send(served, "POST", "", wanted)
-    assert made.status_code == 201
-    assert made.json() == {
+def test_a_rule_from_creation_to_archiving(served: Served) -> None:
+    definition = {"name": "After an order", "reason": "spring", **RULE}
+    created = send(served, "POST", "", definition)
+    assert created.status_code == 201
+    assert created.json() == {
         "id": "after-an-order",
         "name": "After an order",
         "description": "",
@@ -38,27 +38,27 @@ def test_a_rule_from_beginning_to_end(served: Served) -> None:
         "position": 1,
     }
     path = "/after-an-order"
-    acting = send(served, "POST", f"{path}/enable", {"reason": "go", "version": 1}).json()
-    assert (acting["enabled"], acting["version"], acting["changed"]) == (True, 2, True)
+    enabled = send(served, "POST", f"{path}/enable", {"reason": "go", "version": 1}).json()
+    assert (enabled["enabled"], enabled["version"], enabled["changed"]) == (True, 2, True)
     assert send(served, "POST", f"{path}/enable").json()["changed"] is False
-    changed = send(served, "PUT", path, wanted | {"delay": "1h"}).json()
+    changed = send(served, "PUT", path, definition | {"delay": "1h"}).json()
     assert (changed["enabled"], changed["version"]) == (True, 3)
     assert changed["rule"] == RULE | {"delay": "1h"}
-    assert send(served, "PUT", path, wanted | {"version": 2}).status_code == 409
+    assert send(served, "PUT", path, definition | {"version": 2}).status_code == 409
     assert send(served, "POST", f"{path}/disable", {"version": 2}).status_code == 409
     assert send(served, "POST", f"{path}/disable").json()["enabled"] is False
-    gone = send(served, "DELETE", path, {"reason": "summer"}).json()
-    assert (gone["archived"], gone["version"]) == (True, 5)
+    archived = send(served, "DELETE", path, {"reason": "summer"}).json()
+    assert (archived["archived"], archived["version"]) == (True, 5)
     assert send(served, "DELETE", path).status_code == 404
     assert send(served, "POST", f"{path}/enable").status_code == 404
-    assert send(served, "POST", "", wanted | {"id": "after-an-order"}).status_code == 409
+    assert send(served, "POST", "", definition | {"id": "after-an-order"}).status_code == 409
 
 
-def test_the_same_key_decides_once(served: Served) -> None:
-    made = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
-    again = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
-    assert (made.status_code, again.status_code) == (201, 200)
-    assert again.json() == made.json() | {"changed": False}
+def test_a_command_is_recorded_once_per_idempotency_key(served: Served) -> None:
+    created = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
+    repeated = send(served, "POST", "", {"name": "x", **RULE}, Idempotency_Key="k")
+    assert (created.status_code, repeated.status_code) == (201, 200)
+    assert repeated.json() == created.json() | {"changed": False}
     assert send(served, "POST", "/x/enable", Idempotency_Key="k").status_code == 409
     for _ in range(2):
         assert send(served, "POST", "/x/enable", Idempotency_Key="e").json()["enabled"] is True
@@ -84,31 +84,31 @@ def test_the_same_key_decides_once(served: Served) -> None:
         (b"{", None),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused(asked: Served, body, path) -> None:
+def test_an_invalid_rule_is_refused(asked: Served, body, path) -> None:
     answer = send(asked, "PUT", "/x", body)
     assert answer.status_code == 400, answer.text
     if path is not None:
         assert answer.json()["details"]["path"] == path
 
 
-def test_templates_that_can_be_filled_are_taken(served: Served) -> None:
-    says = "{% if event.total > 9 %}{{ event['a b'] | upcase }}{% endif %}{{ customer | json }}"
-    actions = [{"webhook": {"endpoint": "crm", "body": {"says": says, "braces": "{"}}}]
-    made = send(served, "PUT", "/x", {"name": "x", **RULE, "actions": actions})
-    assert made.json()["rule"]["actions"] == actions
+def test_valid_templates_are_accepted(served: Served) -> None:
+    template = "{% if event.total > 9 %}{{ event['a b'] | upcase }}{% endif %}{{ customer | json }}"
+    actions = [{"webhook": {"endpoint": "crm", "body": {"says": template, "braces": "{"}}}]
+    answer = send(served, "PUT", "/x", {"name": "x", **RULE, "actions": actions})
+    assert answer.json()["rule"]["actions"] == actions
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_only_an_admin_key_decides(asked: Served, kind: str) -> None:
+def test_only_an_admin_key_may_send_commands(asked: Served, kind: str) -> None:
     for method, path in (("POST", ""), ("PUT", "/x"), ("DELETE", "/x"), ("POST", "/x/enable")):
         assert send(asked, method, path, kind=kind).status_code == 403
 
 
-def test_a_segment_that_a_rule_asks_about_stays(served: Served) -> None:
+def test_a_segment_that_a_rule_refers_to_cannot_be_archived(served: Served) -> None:
     admin = {"Authorization": f"Bearer {served.keys['admin']}"}
     served.client.put("/v1/segments/vips", json={"name": "V", "manual": True}, headers=admin)
-    asked = {"name": "x", "trigger": {"entered": "vips"}, "actions": TAG}
-    assert send(served, "PUT", "/x", asked).status_code == 200
+    rule = {"name": "x", "trigger": {"entered": "vips"}, "actions": TAG}
+    assert send(served, "PUT", "/x", rule).status_code == 200
     refused = served.client.delete("/v1/segments/vips", headers=admin)
     assert refused.status_code == 409
     assert refused.json()["details"]["used_by"] == ["x"]
@@ -120,9 +120,9 @@ def triggers(served: Served, path: str):
     return served.get(f"/v1/{path}").json()["triggers"]
 
 
-def test_what_a_rule_does_is_told_with_its_reason(served: Served) -> None:
-    asked = {"name": "x", **RULE, "audience": {"tag": "vip"}, "wait": None}
-    send(served, "PUT", "/x", asked)
+def test_triggers_are_listed_with_outcome_and_reason(served: Served) -> None:
+    rule = {"name": "x", **RULE, "audience": {"tag": "vip"}, "wait": None}
+    send(served, "PUT", "/x", rule)
     send(served, "POST", "/x/enable")
     now = datetime.now(UTC)
     when = {"occurred_at": now, "received_at": now}
@@ -131,26 +131,26 @@ def test_what_a_rule_does_is_told_with_its_reason(served: Served) -> None:
     served.record(tracked("order", user("ann"), properties={"n": 2}, **when))
     served.record(tracked("order", user("bob"), **when))
     served.project()
-    found = triggers(served, "rules/x/triggers")
-    assert [(it["cause"], it["outcome"], it["reason"]) for it in found] == [
+    listed = triggers(served, "rules/x/triggers")
+    assert [(run["cause"], run["outcome"], run["reason"]) for run in listed] == [
         ("6", "suppressed", "audience"),
         ("5", "fired", "at_once"),
         ("3", "suppressed", "audience"),
     ]
-    assert found[1]["event"]["document"]["properties"] == {"n": 2}
-    assert triggers(served, "profiles/user_id:ann/triggers") == found[1:]
-    assert triggers(served, "rules/x/triggers?outcome=fired") == found[1:2]
-    assert triggers(served, "rules/x/triggers?profile=user_id:bob") == found[:1]
+    assert listed[1]["event"]["document"]["properties"] == {"n": 2}
+    assert triggers(served, "profiles/user_id:ann/triggers") == listed[1:]
+    assert triggers(served, "rules/x/triggers?outcome=fired") == listed[1:2]
+    assert triggers(served, "rules/x/triggers?profile=user_id:bob") == listed[:1]
     first = served.get("/v1/rules/x/triggers?limit=2").json()
     rest = served.get(f"/v1/rules/x/triggers?limit=2&cursor={first['next']}").json()
-    assert (first["triggers"] + rest["triggers"], rest["next"]) == (found, None)
+    assert (first["triggers"] + rest["triggers"], rest["next"]) == (listed, None)
     assert served.get("/v1/rules/x/triggers?cursor=eA").status_code == 400
     assert served.get("/v1/rules/y/triggers").status_code == 404
     assert served.get("/v1/rules/x").json()["enabled"] is True
-    assert [it["id"] for it in served.get("/v1/rules").json()["rules"]] == ["x"]
+    assert [rule["id"] for rule in served.get("/v1/rules").json()["rules"]] == ["x"]
 
 
-def test_a_dry_run_asks_the_past_and_is_what_would_have_come(served: Served) -> None:
+def test_a_dry_run_applies_a_rule_to_the_past(served: Served) -> None:
     now = datetime.now(UTC)
     when = {"occurred_at": now, "received_at": now}
     served.record(tracked("order", user("ann"), **when))
@@ -163,28 +163,33 @@ def test_a_dry_run_asks_the_past_and_is_what_would_have_come(served: Served) -> 
     rule = {**RULE, "cap": {"times": 1, "per": "1d"}}
     headers = {"Authorization": f"Bearer {served.keys['read']}"}
 
-    def rehearse(body):
+    def dry_run(body):
         return served.client.post("/v1/rules/dry-run", json=body, headers=headers)
 
-    told = rehearse({"rule": rule, "from": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}Z"}).json()
-    assert (told["fired"], told["waiting"]) == (2, 0)
-    assert told["suppressed"] == {"cap": 1, "too_old": 1}
-    assert [it["fired"] for it in told["days"]] == [2]
-    assert sorted(it["identifiers"][0]["value"] for it in told["sample"]) == ["ann", "bob"]
-    assert (told["people"], told["of"]) == (3, 3)
+    result = dry_run(
+        {"rule": rule, "from": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}Z"}
+    ).json()
+    assert (result["fired"], result["waiting"]) == (2, 0)
+    assert result["suppressed"] == {"cap": 1, "too_old": 1}
+    assert [day["fired"] for day in result["days"]] == [2]
+    assert sorted(profile["identifiers"][0]["value"] for profile in result["sample"]) == [
+        "ann",
+        "bob",
+    ]
+    assert (result["people"], result["of"]) == (3, 3)
     assert served.get("/v1/rules").json()["rules"] == []
-    assert rehearse({"rule": {}, "from": "2026-01-01"}).json()["details"]["path"] == "/rule/trigger"
-    assert rehearse({"rule": rule, "from": "soon"}).status_code == 400
+    assert dry_run({"rule": {}, "from": "2026-01-01"}).json()["details"]["path"] == "/rule/trigger"
+    assert dry_run({"rule": rule, "from": "soon"}).status_code == 400
     later = {"rule": rule, "from": "2100-01-01", "to": "2100-02-01"}
-    assert rehearse(later).json()["fired"] == 0
+    assert dry_run(later).json()["fired"] == 0
 
 
 @pytest.mark.parametrize("moved", ["entered", "left"])
-def test_a_dry_run_finds_who_moved_whether_or_not_they_are_still_inside(
+def test_a_dry_run_finds_profiles_that_entered_or_left_a_segment(
     served: Served, moved: str
 ) -> None:
     now = datetime.now(UTC)
-    served.record(*(tracked("order", user(it), occurred_at=now) for it in ("ann", "bob")))
+    served.record(*(tracked("order", user(name), occurred_at=now) for name in ("ann", "bob")))
     headers = {"Authorization": f"Bearer {served.keys['admin']}"}
     segments = "/v1/segments/vips"
     vips = {"name": "VIPs", "manual": True}
@@ -192,6 +197,6 @@ def test_a_dry_run_finds_who_moved_whether_or_not_they_are_still_inside(
     for change in ({"add": ["user_id:ann", "user_id:bob"]}, {"remove": ["user_id:bob"]}):
         served.client.post(f"{segments}/members", json=change, headers=headers)
     served.project()
-    asked = {"rule": {**RULE, "trigger": {moved: "vips"}}, "from": f"{now - timedelta(hours=1)}"}
-    told = served.client.post("/v1/rules/dry-run", json=asked, headers=headers).json()
-    assert (told["fired"], told["people"]) == ({"entered": 2, "left": 1}[moved], 2)
+    request = {"rule": {**RULE, "trigger": {moved: "vips"}}, "from": f"{now - timedelta(hours=1)}"}
+    result = served.client.post("/v1/rules/dry-run", json=request, headers=headers).json()
+    assert (result["fired"], result["people"]) == ({"entered": 2, "left": 1}[moved], 2)

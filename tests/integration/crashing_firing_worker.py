@@ -1,7 +1,7 @@
-"""What fires triggers, dying at the very round trip to the database that it is told: run by `test_firing`.
+"""A firing worker that dies at a given round trip to the database; run by `test_firing`.
 
-Forks for each line of its standard input (before or after, and which round trip), and says how the child
-ended and how many round trips it made.
+Each line of standard input is "before" or "after" and the number of a round trip.  A forked child fires
+what is due and dies there, or prints the number of its round trips; then its exit code is printed.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from interfaces.bootstrap import create_projection_engine
 from interfaces.trigger_source import create_firing_worker
 
 DIED = 137
+"""Exit code of a child that died."""
 
 
-def work(dsn: str, workspace: int, when: str, at: int) -> int:
-    """Fire what is due, and return how many round trips that took."""
+def work(dsn: str, workspace: int, when: str, round_trip: int) -> int:
+    """Fires what is due; returns the number of round trips that it took."""
     store, engine = LedgerDatastore(dsn), create_projection_engine(dsn)
     ledger = Ledger(store, Workspaces(store), writers=0)
     with store.connection(), engine.connect():
-        pass  # that connections are made is not what may go wrong here
+        pass  # the round trips that open connections are not counted
     count, original = 0, psycopg.Connection.wait
 
     def wait(connection: Any, *args: Any, **named: Any) -> Any:
         nonlocal count
         count += 1
-        mine = count == at
-        if mine and when == "before":
+        dies = count == round_trip
+        if dies and when == "before":
             os._exit(DIED)
-        found = original(connection, *args, **named)
-        if mine:
+        result = original(connection, *args, **named)
+        if dies:
             os._exit(DIED)
-        return found
+        return result
 
     psycopg.Connection.wait = wait  # type: ignore[method-assign]
     create_firing_worker(ledger, engine).fire_due(workspace)
@@ -48,10 +49,10 @@ def work(dsn: str, workspace: int, when: str, at: int) -> int:
 def main() -> None:
     dsn, workspace = sys.argv[1], int(sys.argv[2])
     for line in sys.stdin:
-        when, at = line.split()
+        when, round_trip = line.split()
         child = os.fork()
         if not child:
-            print(work(dsn, workspace, when, int(at)), flush=True)
+            print(work(dsn, workspace, when, int(round_trip)), flush=True)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print("ended", os.waitstatus_to_exitcode(status), flush=True)

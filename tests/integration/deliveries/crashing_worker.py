@@ -1,7 +1,7 @@
-"""A worker that dies at the very round trip to the database that it is told: run by `test_crashes`.
+"""A delivery worker that dies at a given round trip to the database; run by `test_crashes`.
 
-Forks for each line of its standard input (when, before or after, and at which round trip), and says how
-the child ended.
+Each line of standard input is an instant, "before" or "after", and the number of a round trip.  A forked
+child works at that instant and dies there; its exit code is printed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
 
 DIED = 137
+"""Exit code of a child that died."""
 
 
 class Trap:
-    """Counts round trips, and ends the process at one of them as kill -9 does."""
+    """Counts round trips, and ends the process before or after one of them, as kill -9 does."""
 
-    def __init__(self, when: str, at: int) -> None:
-        self.when, self.at, self.count = when, at, 0
+    def __init__(self, when: str, round_trip: int) -> None:
+        self.when, self.round_trip, self.count = when, round_trip, 0
         self._lock = threading.Lock()
         self._wait = psycopg.Connection.wait
 
@@ -37,38 +38,38 @@ class Trap:
         def wait(connection: Any, *args: Any, **named: Any) -> Any:
             with trap._lock:
                 trap.count += 1
-                mine = trap.count == trap.at
-            if mine and trap.when == "before":
+                sprung = trap.count == trap.round_trip
+            if sprung and trap.when == "before":
                 os._exit(DIED)
-            found = trap._wait(connection, *args, **named)
-            if mine:
+            result = trap._wait(connection, *args, **named)
+            if sprung:
                 os._exit(DIED)
-            return found
+            return result
 
         psycopg.Connection.wait = wait  # type: ignore[method-assign]
 
 
-def work(dsn: str, now: str, when: str, at: int) -> None:
-    """Do what is due, or as much of it as it lives to do."""
+def work(dsn: str, now: str, when: str, round_trip: int) -> None:
+    """Executes what is due, until the trap ends the process."""
     store = LedgerDatastore(dsn)
     ledger = Ledger(store, Workspaces(store))
     with store.connection(), store.connection(), store.connection():
-        pass  # that connections are made is not what may go wrong here
-    clock = datetime.fromisoformat(now)
-    outgoing = DeliveryService(
-        store, ledger, key=bytes(32), allowed=parse_networks("127.0.0.0/8"), now=lambda: clock
+        pass  # the round trips that open connections are not counted
+    instant = datetime.fromisoformat(now)
+    deliveries = DeliveryService(
+        store, ledger, key=bytes(32), allowed=parse_networks("127.0.0.0/8"), now=lambda: instant
     )
-    Trap(when, at).set()
-    outgoing.worker.run_until_idle()
+    Trap(when, round_trip).set()
+    deliveries.worker.run_until_idle()
 
 
 def main() -> None:
     dsn = sys.argv[1]
     for line in sys.stdin:
-        now, when, at = line.split()
+        now, when, round_trip = line.split()
         child = os.fork()
         if not child:
-            work(dsn, now, when, int(at))
+            work(dsn, now, when, int(round_trip))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
