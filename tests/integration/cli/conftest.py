@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from interfaces.embedded.postgres import EmbeddedPostgres
-from tests.fix_postgres import homes
+from tests.fix_postgres import Template, homes
 from tests.integration.cli.running import PATIENCE, ROOT, Serving, command, environment
+
+
+@pytest.fixture(scope="session")
+def template(modelled: Template) -> Template:
+    """Clone databases with the tables of the read models; those of `tests/e2e` start without."""
+    return modelled
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Eight who merge at once, each way round and in circles: who is who comes out as if one had."""
+"""Eight threads merge profiles concurrently, in both directions and in circles."""
 
 from __future__ import annotations
 
@@ -24,114 +24,116 @@ from tests.builders import anonymous, tracked, user
 
 pytestmark = pytest.mark.storage
 
-THREADS, RUNS, EACH = 8, 200, 3
-PEOPLE = [user(f"u-{n}") for n in range(10)]
+THREADS, RUNS, MERGES_PER_THREAD = 8, 200, 3
+USERS = [user(f"u-{n}") for n in range(10)]
 DEVICES = [anonymous(f"a-{n}") for n in range(10)]
 
 Pair = tuple[int, int]
 
 
-class Deciding:
-    """Two ledgers over one database, as in two processes, each with a second writer at once."""
+class MergingProcesses:
+    """Two ledgers over one database, as in two processes, each with two concurrent writers."""
 
     def __init__(self, dsn: str) -> None:
         self.stores = [LedgerDatastore(dsn, connections=THREADS) for _ in range(2)]
         eager = FlushLimits(second_writer_at=1)
-        self.ledgers = [Ledger(it, Workspaces(it), limits=eager) for it in self.stores]
-        self.merging = [MergeService(it) for it in self.ledgers]
+        self.ledgers = [Ledger(store, Workspaces(store), limits=eager) for store in self.stores]
+        self.services = [MergeService(ledger) for ledger in self.ledgers]
         self.engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://", 1))
         self.projector = Projector(self.ledgers[0], self.engine, [identity.projection])
         self.projector.prepare()
 
     def workspace(self, name: str) -> int:
-        """Make a workspace in which everybody has a device."""
-        made = Workspaces(self.stores[0]).create(name).id
-        shown = [tracked("Viewed", *both) for both in zip(PEOPLE, DEVICES, strict=True)]
-        self.ledgers[0].record(made, shown).result(10)
-        return made
+        """Create a workspace in which each user has a device."""
+        workspace = Workspaces(self.stores[0]).create(name).id
+        messages = [tracked("Viewed", *pair) for pair in zip(USERS, DEVICES, strict=True)]
+        self.ledgers[0].record(workspace, messages).result(10)
+        return workspace
 
     def merge(self, workspace: int, thread: int, pairs: Sequence[Pair]) -> None:
-        """Merge pairs, as a person would by API or as a source does by an alias."""
-        for number, (one, other) in enumerate(pairs):
-            ledger, merging = self.ledgers[thread % 2], self.merging[thread % 2]
+        """Merge pairs, every third by an alias of a source, the others by the API."""
+        ledger, service = self.ledgers[thread % 2], self.services[thread % 2]
+        for number, pair in enumerate(pairs):
             if number % 3 == 2:
-                ledger.record(workspace, [alias(one, other)]).result(10)
+                ledger.record(workspace, [alias(*pair)]).result(10)
                 continue
-            streams = (ledger.stream_of(workspace, PEOPLE[it]) for it in (one, other))
-            decision = MergeContext("key", "a test", f"{thread}.{number}")
-            merging.merge(workspace, *streams, decision)
+            streams = (ledger.stream_of(workspace, USERS[index]) for index in pair)
+            context = MergeContext("key", "a test", f"{thread}.{number}")
+            service.merge(workspace, *streams, context)
 
     def close(self) -> None:
         for ledger, store in zip(self.ledgers, self.stores, strict=True):
             ledger.close()
-            store.close()  # a session hands in its statistics when it ends
+            store.close()  # a session reports its statistics when it ends
         self.engine.dispose()
 
 
-def alias(one: int, other: int) -> Message:
-    return tracked("alias", PEOPLE[one], kind="alias", absorbs=(PEOPLE[other],))
+def alias(primary: int, secondary: int) -> Message:
+    return tracked("alias", USERS[primary], kind="alias", absorbs=(USERS[secondary],))
 
 
 @pytest.fixture
-def deciding(database: str) -> Iterator[Deciding]:
-    made = Deciding(database)
-    yield made
-    made.close()
+def processes(database: str) -> Iterator[MergingProcesses]:
+    processes = MergingProcesses(database)
+    yield processes
+    processes.close()
 
 
-def test_concurrent_merges_give_the_partition_of_union_find(database, deciding):
+@pytest.mark.parametrize("runs", [RUNS // 5, pytest.param(RUNS, marks=pytest.mark.nightly)])
+def test_concurrent_merges_give_the_partition_of_union_find(database, processes, runs):
     chance = random.Random(4)
-    with psycopg.connect(database, autocommit=True) as watching:
-        before = deadlocks(watching)
+    with psycopg.connect(database, autocommit=True) as observer:
+        before = deadlocks(observer)
         with ThreadPoolExecutor(THREADS) as threads:
-            for run in range(RUNS):
-                work = [
-                    [tuple(chance.sample(range(len(PEOPLE)), 2)) for _ in range(EACH)]
+            for run in range(runs):
+                drawn = [
+                    [tuple(chance.sample(range(len(USERS)), 2)) for _ in range(MERGES_PER_THREAD)]
                     for _ in range(THREADS)
                 ]
-                few = [pairs[: chance.randint(0, EACH)] for pairs in work]
-                workspace = deciding.workspace(f"run {run}")
-                done = threads.map(partial(deciding.merge, workspace), range(THREADS), few)
-                assert [*done] == [None] * THREADS  # raises what any of them raised
-                check(deciding, workspace, partition([it for pairs in few for it in pairs]))
-        deciding.close()
-        watching.execute("SELECT pg_stat_clear_snapshot()")
-        assert deadlocks(watching) == before
+                merges = [pairs[: chance.randint(0, MERGES_PER_THREAD)] for pairs in drawn]
+                workspace = processes.workspace(f"run {run}")
+                results = threads.map(partial(processes.merge, workspace), range(THREADS), merges)
+                assert [*results] == [None] * THREADS  # iterating raises the error of any thread
+                expected = partition([pair for pairs in merges for pair in pairs])
+                check(processes, workspace, expected)
+        processes.close()
+        observer.execute("SELECT pg_stat_clear_snapshot()")
+        assert deadlocks(observer) == before
 
 
-def check(deciding: Deciding, workspace: int, expected: set[frozenset[int]]) -> None:
-    ledger = deciding.ledgers[0]
-    streams = [ledger.stream_of(workspace, it) for both in (PEOPLE, DEVICES) for it in both]
-    deciding.projector.catch_up(workspace)
-    with deciding.engine.connect() as tx:
-        persons = [identity.load_profile(tx, workspace, it) for it in streams]
-    assert persons == [ledger.profile(workspace, it) for it in streams]
-    found: dict[UUID, set[int]] = {}
-    for number, person in enumerate(persons):
-        assert person.id in person.streams
-        assert persons[streams.index(person.id)].id == person.id  # no circle, no chain
-        found.setdefault(person.id, set()).add(number % len(PEOPLE))
-    assert set(map(frozenset, found.values())) == expected
+def check(processes: MergingProcesses, workspace: int, expected: set[frozenset[int]]) -> None:
+    ledger = processes.ledgers[0]
+    streams = [ledger.stream_of(workspace, identifier) for identifier in (*USERS, *DEVICES)]
+    processes.projector.catch_up(workspace)
+    with processes.engine.connect() as tx:
+        profiles = [identity.load_profile(tx, workspace, stream) for stream in streams]
+    assert profiles == [ledger.profile(workspace, stream) for stream in streams]
+    users_by_profile: dict[UUID, set[int]] = {}
+    for number, profile in enumerate(profiles):
+        assert profile.id in profile.streams
+        assert profiles[streams.index(profile.id)].id == profile.id  # no circle, no chain
+        users_by_profile.setdefault(profile.id, set()).add(number % len(USERS))
+    assert set(map(frozenset, users_by_profile.values())) == expected
 
 
 def partition(pairs: Sequence[Pair]) -> set[frozenset[int]]:
-    """Union-find, as in a textbook."""
-    parent = list(range(len(PEOPLE)))
+    """Return the expected sets, by a textbook union-find that is independent of the domain's."""
+    parent = list(range(len(USERS)))
 
-    def find(it: int) -> int:
-        while parent[it] != it:
-            it = parent[it]
-        return it
+    def find(number: int) -> int:
+        while parent[number] != number:
+            number = parent[number]
+        return number
 
-    for one, other in pairs:
-        parent[find(one)] = find(other)
+    for left, right in pairs:
+        parent[find(left)] = find(right)
     groups: dict[int, set[int]] = {}
-    for number in range(len(PEOPLE)):
+    for number in range(len(USERS)):
         groups.setdefault(find(number), set()).add(number)
     return set(map(frozenset, groups.values()))
 
 
-def deadlocks(watching: psycopg.Connection) -> int:
+def deadlocks(observer: psycopg.Connection) -> int:
     sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    row = watching.execute(sql).fetchone()
+    row = observer.execute(sql).fetchone()
     return row[0] if row else 0
