@@ -1,4 +1,4 @@
-"""A client that costs as little as Python allows, for the server shares the machine with it."""
+"""An HTTP client as cheap as Python allows, because the server shares the machine with it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Refused(Exception):
-    """The server answered something else than was measured."""
+class UnexpectedAnswer(Exception):
+    """The server gave another answer than the one to measure."""
 
 
 class Connection(asyncio.Protocol):
     """One keep-alive connection; one request at a time."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._buffer = b""
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
@@ -30,32 +30,32 @@ class Connection(asyncio.Protocol):
     @classmethod
     @asynccontextmanager
     async def several(cls, *ports: int) -> AsyncIterator[list[Connection]]:
-        """Open a connection to each port, and close them in the end."""
+        """Opens a connection to each port, and closes them on exit."""
         opened: list[Connection] = []
         try:
             for port in ports:
-                opened.append(await cls.open(port))  # noqa: PERF401 - each is closed if the next fails
+                opened.append(await cls.open(port))  # noqa: PERF401 - all are closed if the next one fails
             yield opened
         finally:
-            for one in opened:
-                await one.close()
+            for connection in opened:
+                await connection.close()
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request and return status and body of its answer."""
+        """Sends a request; returns the status and the body of the answer."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answer
 
     async def expect(self, request: bytes) -> bytes:
-        """Send a request and return the body of its answer, which must be 200."""
+        """Sends a request; returns the body of the answer, which must be 200."""
         status, body = await self.exchange(request)
         if status != 200:
-            raise Refused(f"{status}: {body[:500].decode()}")
+            raise UnexpectedAnswer(f"{status}: {body[:500].decode()}")
         return body
 
     async def close(self) -> None:
-        """Close it, and return once it is."""
+        """Closes the connection and waits until it is closed."""
         assert self._transport is not None
         self._transport.close()
         await self._closed.wait()
@@ -64,23 +64,25 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
-        head, separator, body = self._held.partition(b"\r\n\r\n")
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
         if not separator or len(body) < _length(head):
             return
         assert self._answer is not None
-        assert len(body) == _length(head), "more came than one answer"
-        self._held = b""
+        assert len(body) == _length(head), "received more than one answer"
+        self._buffer = b""
         self._answer.set_result((int(head[9:12]), body))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closed.set()
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error or Refused("the server closed the connection"))
+            self._answer.set_exception(
+                error or UnexpectedAnswer("the server closed the connection")
+            )
 
 
 def post(path: str, key: str, body: bytes) -> bytes:
-    """Return the bytes of an ingest request, authenticated as SDKs do it."""
+    """Returns the bytes of an ingest request, authenticated as SDKs do."""
     user = b64encode(f"{key}:".encode()).decode()
     return (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {user}\r\n"
@@ -89,7 +91,7 @@ def post(path: str, key: str, body: bytes) -> bytes:
 
 
 def get(path: str, key: str) -> bytes:
-    """Return the bytes of a query."""
+    """Returns the bytes of a query."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: one PostgreSQL, one report, and a line of progress for whoever waits."""
+"""Fixtures of the benchmarks: one PostgreSQL, one report, and lines of progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.benchmarks.database import Database, lent
+from tests.benchmarks.database import Database, temporary_database
 from tests.benchmarks.process import ROOT
 from tests.benchmarks.report import Report
 from tests.benchmarks.seed import EVENTS, seed
@@ -18,34 +18,34 @@ _REPORT = Report()
 
 @pytest.fixture
 def report() -> Report:
-    """Where each benchmark puts what it measured, before it is held to its bar."""
+    """Collects the measurements of all benchmarks."""
     return _REPORT
 
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Tell whoever waits how far it is, past pytest's capture."""
+    """Prints a line of progress in spite of pytest's capture."""
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def tell(text: str) -> None:
+    def print_line(text: str) -> None:
         with capture.global_and_fixture_disabled():
             terminal.write_line(f"  {text}")
 
-    return tell
+    return print_line
 
 
 @pytest.fixture
 def fresh(postgres_dsn: str) -> Iterator[Callable[[], Database]]:
-    """Lends new databases until the benchmark is over."""
+    """Creates empty databases, dropped after the benchmark."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(lent(postgres_dsn))
+        yield lambda: stack.enter_context(temporary_database(postgres_dsn))
 
 
 @pytest.fixture(scope="session")
 def full(postgres_dsn: str, say: Callable[[str], None]) -> Iterator[Database]:
     """A database with three million events."""
-    with lent(postgres_dsn) as database:
+    with temporary_database(postgres_dsn) as database:
         seed(database, EVENTS, say)
         yield database
 

@@ -1,4 +1,4 @@
-"""Databases for benchmarks, all on one server, each with a workspace and its keys."""
+"""Databases of benchmarks, all on one server, each with a workspace and its keys."""
 
 from __future__ import annotations
 
@@ -30,25 +30,23 @@ class Database:
     read_key: str
 
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
-        """Run SQL as the owner; each statement is a transaction of its own."""
+        """Runs SQL as the owner, in a transaction of its own, and returns the rows."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(query, params)
             return cursor.fetchall() if cursor.description else []
 
     def head(self) -> int:
-        """Return the workspace's last position."""
-        head = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
-        return self.sql(head, self.workspace)[0][0]
+        """Returns the workspace's last position."""
+        query = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
+        return self.sql(query, self.workspace)[0][0]
 
     def projected(self) -> int:
-        """Return the position that every read model has reached."""
-        reached = (
-            "SELECT coalesce(min(position), 0) FROM projections.checkpoint WHERE workspace = %s"
-        )
-        return self.sql(reached, self.workspace)[0][0]
+        """Returns the position that every read model has reached."""
+        query = "SELECT coalesce(min(position), 0) FROM projections.checkpoint WHERE workspace = %s"
+        return self.sql(query, self.workspace)[0][0]
 
-    def settled(self, seconds: float = 120) -> None:
-        """Wait until every read model has what the ledger has."""
+    def wait_until_projected(self, seconds: float = 120) -> None:
+        """Waits until every read model has reached the ledger's head."""
         until = time.monotonic() + seconds
         while self.projected() < self.head():
             assert time.monotonic() < until, "the read models did not catch up"
@@ -56,19 +54,19 @@ class Database:
 
 
 @contextmanager
-def lent(server: str) -> Iterator[Database]:
-    """Lend a database on the server."""
+def temporary_database(server: str) -> Iterator[Database]:
+    """Creates a database on the server and drops it on exit."""
     name = f"foldline_bench_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     try:
-        yield _prepared(database_dsn(server, name))
+        yield _migrated(database_dsn(server, name))
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _prepared(dsn: str) -> Database:
+def _migrated(dsn: str) -> Database:
     migrate(dsn)
     store = LedgerDatastore(dsn)
     try:

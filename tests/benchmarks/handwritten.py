@@ -1,6 +1,6 @@
-"""What somebody would write who needed these three answers and nothing else: SQL behind a bare HTTP server.
+"""The yardstick of queries: hand-written SQL for three answers, behind a bare HTTP server.
 
-It has the timeline's tables and indexes, but no keys, no parameters that are checked, no snapshots, no cursors.
+It uses the timeline's table and indexes, but has no keys, no validation, no snapshots and no cursors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from projections.timeline.tables import timeline
+
 LIMIT = 50
 
-_SELECT = """
+_SELECT = f"""
 SELECT id, position, message_id, kind, name, stream, occurred_at, received_at, recorded_at, channel,
     session_id, source, properties::text AS properties
-FROM read_timeline_v3.event
+FROM {timeline}
 WHERE workspace = %(workspace)s
 """
 
@@ -46,32 +48,37 @@ _TYPES = {"before": datetime, "from": datetime, "to": datetime, "stream": UUID}
 _TYPES |= {"position": int, "workspace": int, "total_over": int}
 
 
-def query(asked: dict[str, Any]) -> str:
-    """Return the SQL for the parameters that are given."""
-    met = "".join(f" AND {condition}" for name, condition in _CONDITIONS.items() if name in asked)
-    return f"{_SELECT}{met} ORDER BY occurred_at DESC, position DESC LIMIT {LIMIT + 1}"
+def query(params: dict[str, Any]) -> str:
+    """Returns the SQL for the given parameters."""
+    filters = "".join(
+        f" AND {condition}" for name, condition in _CONDITIONS.items() if name in params
+    )
+    return f"{_SELECT}{filters} ORDER BY occurred_at DESC, position DESC LIMIT {LIMIT + 1}"
 
 
-def ask(connection: psycopg.Connection[Any], asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows."""
+def fetch(connection: psycopg.Connection[Any], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the rows of the query."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query(asked), asked).fetchall()
+        return cursor.execute(query(params), params).fetchall()
 
 
 def application(dsn: str) -> Starlette:
-    """Return the server: ``GET /events`` with the names of the conditions as parameters."""
+    """Returns the server: ``GET /events`` with the names of `_CONDITIONS` as parameters."""
     pool = ConnectionPool(dsn, min_size=8, max_size=8, kwargs={"autocommit": True}, open=True)
 
-    def answer(asked: dict[str, Any]) -> bytes:
+    def answer(params: dict[str, Any]) -> bytes:
         with pool.connection() as connection:
-            rows = ask(connection, asked)[:LIMIT]
+            rows = fetch(connection, params)[:LIMIT]
         for row in rows:
             row["properties"] = msgspec.Raw(row["properties"].encode())
         return msgspec.json.encode({"events": rows})
 
     async def events(request: Request) -> Response:
-        asked = msgspec.convert(dict(request.query_params), dict[str, str])
-        typed = {it: msgspec.convert(asked[it], _TYPES.get(it, str), strict=False) for it in asked}
+        params = msgspec.convert(dict(request.query_params), dict[str, str])
+        typed = {
+            name: msgspec.convert(text, _TYPES.get(name, str), strict=False)
+            for name, text in params.items()
+        }
         return Response(await run_in_threadpool(answer, typed), media_type="application/json")
 
     return Starlette(routes=[Route("/events", events)])

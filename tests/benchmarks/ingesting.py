@@ -1,4 +1,4 @@
-"""What measurements of ingest share."""
+"""Shared parts of the measurements of ingest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CAUGHT_UP_WITHIN_SECONDS = 600
 
 
 def settle(database: Database, *, wait: bool) -> None:
-    """Let what is left of the last measurement finish, so that it does not weigh on the next."""
+    """Finishes the work of the last measurement, so that it does not slow the next one."""
     database.sql("CHECKPOINT")
     deadline = time.monotonic() + CAUGHT_UP_WITHIN_SECONDS
     while wait and database.projected() < database.head():
@@ -20,5 +20,5 @@ def settle(database: Database, *, wait: bool) -> None:
         time.sleep(0.05)
 
 
-def told(sent: Sent) -> str:
+def describe(sent: Sent) -> str:
     return f"{sent.rate:,.0f} events/s, p99 {sent.p99:.0f} ms, sender {sent.cpu:.0%} of a core"

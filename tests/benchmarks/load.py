@@ -1,6 +1,6 @@
-"""Sends messages to a server as fast as it takes them, from a process of its own.
+"""Sends messages to a server at its full speed, from a process of its own.
 
-Everything is encoded before the clock starts; it stops when the last request is answered, and so durable.
+All requests are encoded before the clock starts.  It stops when the last request is answered: durable.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from tests.benchmarks.times import percentile
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send."""
+    """A load: what to send to which server."""
 
     port: int
     key: str
     events: int
     per_request: int = 500
-    """1 uses the path for single messages."""
+    """Messages of a request; 1 uses the path for single messages."""
 
     connections: int = 16
     two_ids: bool = False
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it.  Latencies are of requests, in milliseconds."""
+    """Result of a load.  Latencies are of requests, in milliseconds."""
 
     events: int
     seconds: float
     p50: float
     p99: float
     cpu: float
-    """Share of one core that the sender itself took."""
+    """Share of one core that the sender itself used."""
 
     @property
     def rate(self) -> float:
@@ -49,12 +49,12 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepared(load: Load) -> Worker[Sent]:
-    """Start a sender and return it once all is encoded; ``go()`` sends."""
+    """Starts a sender and returns it once all requests are encoded; ``go()`` sends them."""
     return Worker("tests.benchmarks.load", load, Sent)
 
 
 def send(load: Load) -> Sent:
-    """Send it all, in a process of its own."""
+    """Sends the load from a process of its own."""
     with prepared(load) as sender:
         return sender.go()
 
@@ -73,25 +73,29 @@ def main() -> None:
 
 
 async def _send(load: Load, requests: list[bytes]) -> Sent:
-    waiting, took = iter(requests), []
+    remaining, latencies = iter(requests), []
     async with Connection.several(*[load.port] * load.connections) as connections:
         started, cpu = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(_take(it, waiting, took) for it in connections))
+        await asyncio.gather(
+            *(_send_on(connection, remaining, latencies) for connection in connections)
+        )
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return Sent(
         events=load.events,
         seconds=seconds,
-        p50=percentile(took, 50) * 1000,
-        p99=percentile(took, 99) * 1000,
+        p50=percentile(latencies, 50) * 1000,
+        p99=percentile(latencies, 99) * 1000,
         cpu=cpu / seconds,
     )
 
 
-async def _take(connection: Connection, requests: Iterator[bytes], took: list[float]) -> None:
+async def _send_on(
+    connection: Connection, requests: Iterator[bytes], latencies: list[float]
+) -> None:
     for request in requests:
         started = time.perf_counter()
         await connection.expect(request)
-        took.append(time.perf_counter() - started)
+        latencies.append(time.perf_counter() - started)
 
 
 if __name__ == "__main__":

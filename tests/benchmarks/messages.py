@@ -1,4 +1,4 @@
-"""Messages as a shop's servers send them: about 450 bytes, 20 event names, 20,000 people."""
+"""Messages as a shop's servers send them: about 450 bytes, 20 event names, 20,000 profiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-PEOPLE = 20_000
+PROFILES = 20_000
 
 NAMES = (
     "product_viewed", "page_opened", "product_list_viewed", "search_performed", "product_added",
@@ -17,7 +17,7 @@ NAMES = (
     "order_completed", "wishlist_product_added", "product_removed", "email_opened", "email_clicked",
     "push_opened", "review_submitted", "support_contacted", "order_refunded", "account_deleted",
 )  # fmt: skip
-WEIGHTS = [1 / place for place in range(1, len(NAMES) + 1)]
+WEIGHTS = [1 / rank for rank in range(1, len(NAMES) + 1)]
 
 KINDS_OF_GOODS = ("monitor", "keyboard", "cable", "laptop", "chair", "lamp", "desk")
 
@@ -31,13 +31,13 @@ def anonymous_id(number: int) -> str:
 
 
 def track(chance: random.Random, *, two_ids: bool = False) -> dict[str, Any]:
-    """Return one message of a random person."""
-    person = chance.randrange(PEOPLE)
+    """Returns one message of a random profile."""
+    profile = chance.randrange(PROFILES)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     message = {
         "type": "track",
         "event": chance.choices(NAMES, WEIGHTS)[0],
-        "userId": user_id(person),
+        "userId": user_id(profile),
         "messageId": str(UUID(int=chance.getrandbits(128), version=4)),
         "timestamp": now,
         "properties": {
@@ -50,18 +50,18 @@ def track(chance: random.Random, *, two_ids: bool = False) -> dict[str, Any]:
         },
         "context": {
             "library": {"name": "analytics-node", "version": "2.3.0"},
-            "sessionId": f"s-{person}-{chance.randrange(20)}",
+            "sessionId": f"s-{profile}-{chance.randrange(20)}",
             "locale": "de-DE",
             "ip": "198.51.100.7",
         },
     }
     if two_ids:
-        message["anonymousId"] = anonymous_id(person)
+        message["anonymousId"] = anonymous_id(profile)
     return message
 
 
 def batches(count: int, size: int, *, two_ids: bool = False) -> list[bytes]:
-    """Return the bodies of requests that carry ``count`` messages in all."""
+    """Returns the bodies of requests with ``count`` messages in total."""
     chance = random.Random()
     return [
         msgspec.json.encode({"batch": [track(chance, two_ids=two_ids) for _ in range(part)]})
@@ -70,7 +70,7 @@ def batches(count: int, size: int, *, two_ids: bool = False) -> list[bytes]:
 
 
 def singles(count: int) -> list[bytes]:
-    """Return the bodies of requests that carry one message each."""
+    """Returns the bodies of requests with one message each."""
     chance = random.Random()
     return [msgspec.json.encode(track(chance)) for _ in range(count)]
 

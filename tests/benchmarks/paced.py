@@ -1,4 +1,4 @@
-"""Sends batches at a steady rate, from a process of its own, and asks the API when some can be seen."""
+"""Sends batches at a steady rate, in its own process, and polls until some are visible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.messages import track
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send, how fast, and how often to look."""
+    """What to send, how fast, and how often to poll."""
 
     port: int
     write_key: str
@@ -24,32 +24,34 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     per_batch: int = 20
     batches_a_second: int = 100
-    look_at_every: int = 25
-    """One batch in this many has a profile of its own, whose timeline is asked for until it is there; 0: none."""
+    poll_every: int = 25
+    """One batch in this many has its own profile, whose timeline is polled until visible; 0: none."""
 
-    look_again_after: float = 0.01
+    poll_interval: float = 0.01
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
-    """A batch that was answered: when (monotonic seconds, the same in every process), and where it is."""
+    """An answered batch: the time of the answer and the position of its events."""
 
     at: float
+    """Monotonic seconds, the same clock in every process."""
+
     position: int
 
 
 class Paced(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it."""
+    """Result of sending at a pace."""
 
     acknowledged: list[Acknowledged]
     seen_after: list[float]
-    """Seconds from the answer to a batch until its profile's timeline showed the event."""
+    """Seconds from a batch's answer until its profile's timeline showed the event."""
 
     rate: float
-    """Events a second that were really sent."""
+    """Events a second that were actually sent."""
 
 
 class Sender:
-    """Batches on their way, over as many connections as it takes."""
+    """Sends batches over as many connections as needed."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -66,32 +68,32 @@ class Sender:
             for number in range(count):
                 due = started + number / pace.batches_a_second
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                looked_at = bool(pace.look_at_every) and number % pace.look_at_every == 0
-                tasks.create_task(self._batch(looked_at=looked_at))
+                is_polled = bool(pace.poll_every) and number % pace.poll_every == 0
+                tasks.create_task(self._batch(is_polled=is_polled))
             rate = count * pace.per_batch / (time.monotonic() - started)
-        for it in self._idle:
-            await it.close()
+        for connection in self._idle:
+            await connection.close()
         return Paced(acknowledged=self.acknowledged, seen_after=self.seen_after, rate=rate)
 
-    async def _batch(self, *, looked_at: bool) -> None:
+    async def _batch(self, *, is_polled: bool) -> None:
         messages = [track(self._chance) for _ in range(self._pace.per_batch)]
-        who = f"looked-at-{uuid4()}"
-        if looked_at:
-            messages[-1]["userId"] = who
+        user = f"polled-{uuid4()}"
+        if is_polled:
+            messages[-1]["userId"] = user
         body = msgspec.json.encode({"batch": messages})
         answer = await self._exchange(post("/v1/batch", self._pace.write_key, body))
         at = time.monotonic()
         assert answer[0] == 200, answer
         position = msgspec.json.decode(answer[1])["position"]
         self.acknowledged.append(Acknowledged(at, position))
-        if looked_at:
-            await self._look(who, at)
+        if is_polled:
+            await self._poll(user, at)
 
-    async def _look(self, who: str, since: float) -> None:
-        question = get(f"/v1/profiles/user_id:{who}/timeline?limit=1", self._pace.read_key)
-        while (await self._exchange(question))[0] != 200:  # noqa: ASYNC110 - the server decides
-            await asyncio.sleep(self._pace.look_again_after)
-        self.seen_after.append(time.monotonic() - since)
+    async def _poll(self, user: str, answered_at: float) -> None:
+        request = get(f"/v1/profiles/user_id:{user}/timeline?limit=1", self._pace.read_key)
+        while (await self._exchange(request))[0] != 200:  # noqa: ASYNC110 - the server decides
+            await asyncio.sleep(self._pace.poll_interval)
+        self.seen_after.append(time.monotonic() - answered_at)
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         connection = self._idle.pop() if self._idle else await Connection.open(self._pace.port)

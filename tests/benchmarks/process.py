@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, and ends by their id whatever happens."""
+"""Processes that a benchmark starts and always ends, by their id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def running(command: list[str], **more: Any) -> Iterator[subprocess.Popen[Any]]:
-    """Run a program while inside; afterwards it and what it started are gone."""
+    """Runs a program and ends it, with its children, on exit."""
     process = subprocess.Popen(command, cwd=ROOT, **more)
     try:
         yield process
@@ -31,7 +31,7 @@ def running(command: list[str], **more: Any) -> Iterator[subprocess.Popen[Any]]:
 
 
 def end(process: subprocess.Popen[Any], seconds: float = 30) -> None:
-    """Ask the program to stop, and make it stop with its children if it does not."""
+    """Terminates the program, and kills it and its children if it does not stop in time."""
     if process.poll() is None:
         family = processes.family(process.pid)
         process.terminate()
@@ -46,7 +46,7 @@ def end(process: subprocess.Popen[Any], seconds: float = 30) -> None:
 
 
 class Worker(Generic[Result]):
-    """A module that reads its task from a line, says that it is ready, works on ``go`` and prints a result."""
+    """A module run as a process: reads a task, prints ready, waits for go, prints a result."""
 
     def __init__(self, module: str, task: Any, result: type[Result]) -> None:
         self._result = result
@@ -54,8 +54,8 @@ class Worker(Generic[Result]):
         self._context = running([sys.executable, "-m", module], stdin=pipe, stdout=pipe)
         self._process = self._context.__enter__()
         try:
-            self._say(msgspec.json.encode(task))
-            assert self._heard() == b"ready\n", f"{module} did not start"
+            self._write(msgspec.json.encode(task))
+            assert self._read() == b"ready\n", f"{module} did not start"
         except BaseException:
             self._context.__exit__(None, None, None)
             raise
@@ -67,30 +67,30 @@ class Worker(Generic[Result]):
         self._context.__exit__(None, None, None)
 
     def go(self) -> Result:
-        """Let it work and return what it found."""
-        self._say(b"go")
-        line = self._heard()
+        """Starts the work and returns its result."""
+        self._write(b"go")
+        line = self._read()
         assert line, "the process ended without a result; its error is above"
         return msgspec.json.decode(line, type=self._result)
 
-    def _say(self, line: bytes) -> None:
+    def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line + b"\n")
         self._process.stdin.flush()
 
-    def _heard(self) -> bytes:
+    def _read(self) -> bytes:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Returns a port without a listener."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """Return the environment without anybody's own settings of Foldline, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOLDLINE_")}
-    return kept | settings
+    """Returns the environment without other settings of Foldline, and with these."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("FOLDLINE_")}
+    return others | settings

@@ -1,4 +1,4 @@
-"""What measurements of read models share."""
+"""Shared parts of the measurements of read models."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ EVENTS = scaled(100_000, least=2 * BATCH_SIZE)
 
 
 @contextmanager
-def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
-    """A ledger and an engine for projectors over the database, in this process; the tables are there.
+def open_ledger(database: Database) -> Iterator[tuple[Ledger, Engine]]:
+    """Opens a ledger and an engine for projectors in this process, with the tables created.
 
-    Garbage is collected as in a worker meanwhile: pytest's own settings took half of a look-back (measured).
+    Garbage is collected as in a worker meanwhile: pytest's own settings took half of a backfill (measured).
     """
     store = LedgerDatastore(database.dsn)
     ledger = Ledger(store, Workspaces(store))
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.dsn))
     try:
         Projector(ledger, engine, PROJECTIONS).prepare()
-        with _as_a_worker_collects():
+        with _worker_garbage_collection():
             yield ledger, engine
     finally:
         engine.dispose()
@@ -47,7 +47,7 @@ def over(database: Database) -> Iterator[tuple[Ledger, Engine]]:
 
 
 @contextmanager
-def _as_a_worker_collects() -> Iterator[None]:
+def _worker_garbage_collection() -> Iterator[None]:
     before = gc.get_threshold()
     tune_garbage_collector()
     try:
@@ -58,7 +58,7 @@ def _as_a_worker_collects() -> Iterator[None]:
 
 
 def record(ledger: Ledger, workspace: int) -> None:
-    """Record the events as if they had come in by HTTP."""
+    """Records the events as if they had arrived by HTTP."""
     parse = FORMATS["segment"].routes["/v1/batch"]
     limits = WireLimits(body_bytes=10**7, message_bytes=10**5, batch_messages=BATCH_SIZE)
     for body in batches(EVENTS, 500):
@@ -68,11 +68,11 @@ def record(ledger: Ledger, workspace: int) -> None:
         ledger.record(workspace, parsed.messages).result(30)
 
 
-def forget(database: Database) -> None:
-    """Empty the read models, as before the first event."""
+def empty_read_models(database: Database) -> None:
+    """Empties the read models, as before the first event."""
     tables = [
         f"{table.schema}.{table.name}"
-        for it in PROJECTIONS
-        for table in it.metadata.tables.values()
+        for projection in PROJECTIONS
+        for table in projection.metadata.tables.values()
     ]
     database.sql(f"TRUNCATE projections.checkpoint, {', '.join(tables)}")

@@ -1,4 +1,4 @@
-"""The questions that both sides are asked, each in the words of ours and of the hand-written one."""
+"""Queries sent to both servers: a path of the API, and parameters of the hand-written SQL."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from urllib.parse import urlencode
 import msgspec
 
 from projections.kit import cursors
+from projections.timeline import tables
 from tests.benchmarks.database import Database
 from tests.benchmarks.handwritten import LIMIT
 from tests.benchmarks.messages import KINDS_OF_GOODS
 
-_SAMPLE = """
+_SAMPLE = f"""
 SELECT e.occurred_at, e.position, e.stream, e.name, e.channel, p.kind || ':' || p.value AS ref
-FROM read_timeline_v3.event AS e JOIN seed_person AS p USING (stream)
+FROM {tables.timeline} AS e JOIN seed_profile AS p USING (stream)
 WHERE e.position = ANY(%s)
 """
 
 
 class Question(NamedTuple):
-    """One question."""
+    """One query in both forms."""
 
     path: str
-    """As our API is asked."""
+    """Path of the API."""
 
-    asked: dict[str, Any]
-    """The parameters of the hand-written SQL."""
+    params: dict[str, Any]
+    """Parameters of the hand-written SQL."""
 
 
-class Place(NamedTuple):
-    """An event somewhere in the timeline, to ask about."""
+class SampleEvent(NamedTuple):
+    """An event of the timeline on which a query is based."""
 
     occurred_at: Any
     position: int
@@ -43,48 +44,52 @@ class Place(NamedTuple):
     ref: str
 
 
-def places(database: Database, count: int, events: int) -> list[Place]:
-    """Return random events; busy people and common names come more often, as in life."""
+def sample_events(database: Database, count: int, events: int) -> list[SampleEvent]:
+    """Returns random events; active profiles and common names are more frequent, as in reality."""
     positions = random.sample(range(1, events + 1), count)
-    found = [Place(*row) for row in database.sql(_SAMPLE, positions)]
-    random.shuffle(found)
-    return found
+    events_found = [SampleEvent(*row) for row in database.sql(_SAMPLE, positions)]
+    random.shuffle(events_found)
+    return events_found
 
 
-def event_list(place: Place, workspace: int) -> Question:
-    """Return the question for a page somewhere in the event list."""
-    return _question("/v1/events", {}, place, {"workspace": workspace}, paged=True)
+def event_list(event: SampleEvent, workspace: int) -> Question:
+    """Returns the query of a page somewhere in the event list."""
+    return _question("/v1/events", {}, event, {"workspace": workspace}, paged=True)
 
 
-def timeline(place: Place, workspace: int) -> Question:
-    """Return the question for a person's timeline: half the time the first page, else one further down."""
-    asked = {"workspace": workspace, "stream": place.stream}
-    path = f"/v1/profiles/{place.ref}/timeline"
-    return _question(path, {}, place, asked, paged=random.random() < 0.5)
+def timeline(event: SampleEvent, workspace: int) -> Question:
+    """Returns the query of a profile's timeline: the first page, or a later one."""
+    params = {"workspace": workspace, "stream": event.stream}
+    path = f"/v1/profiles/{event.ref}/timeline"
+    return _question(path, {}, event, params, paged=random.random() < 0.5)
 
 
-def filtered_list(place: Place, workspace: int) -> Question:
-    """Return the question for events of a name, in two weeks, that meet a condition, in a channel or all."""
-    since = place.occurred_at - timedelta(days=14)
-    theirs = {"from": since.isoformat(), "to": place.occurred_at.isoformat(), "name": place.name}
-    asked = {
+def filtered_list(event: SampleEvent, workspace: int) -> Question:
+    """Returns the query of events of a name within two weeks, with filters."""
+    since = event.occurred_at - timedelta(days=14)
+    api_params = {
+        "from": since.isoformat(),
+        "to": event.occurred_at.isoformat(),
+        "name": event.name,
+    }
+    params = {
         "workspace": workspace,
-        "name": place.name,
+        "name": event.name,
         "from": since,
-        "to": place.occurred_at,
+        "to": event.occurred_at,
     }
     if random.random() < 0.5:
-        theirs["channel"] = asked["channel"] = place.channel
+        api_params["channel"] = params["channel"] = event.channel
     if random.random() < 0.7:
-        asked["total_over"] = random.choice((100, 500, 1_000, 1_500))
-        theirs["where"] = f"properties.total>{asked['total_over']}"
+        params["total_over"] = random.choice((100, 500, 1_000, 1_500))
+        api_params["where"] = f"properties.total>{params['total_over']}"
     else:
-        asked["with_item"] = random.choice(KINDS_OF_GOODS)
-        theirs["where"] = f"properties.items[].type={asked['with_item']}"
-    return _question("/v1/events", theirs, place, asked, paged=False)
+        params["with_item"] = random.choice(KINDS_OF_GOODS)
+        api_params["where"] = f"properties.items[].type={params['with_item']}"
+    return _question("/v1/events", api_params, event, params, paged=False)
 
 
-KINDS: dict[str, Callable[[Place, int], Question]] = {
+KINDS: dict[str, Callable[[SampleEvent, int], Question]] = {
     "event_list": event_list,
     "timeline": timeline,
     "filtered_list": filtered_list,
@@ -92,29 +97,34 @@ KINDS: dict[str, Callable[[Place, int], Question]] = {
 
 
 def handwritten_path(question: Question) -> str:
-    """Return how the hand-written server is asked."""
-    shown = {
+    """Returns the path of the query on the hand-written server."""
+    texts = {
         name: value.isoformat() if hasattr(value, "isoformat") else value
-        for name, value in question.asked.items()
+        for name, value in question.params.items()
     }
-    return f"/events?{urlencode(shown)}"
+    return f"/events?{urlencode(texts)}"
 
 
 def _question(
-    path: str, theirs: dict[str, str], place: Place, asked: dict[str, Any], *, paged: bool
+    path: str,
+    api_params: dict[str, str],
+    event: SampleEvent,
+    params: dict[str, Any],
+    *,
+    paged: bool,
 ) -> Question:
-    theirs = theirs | {"limit": str(LIMIT)}
+    api_params = api_params | {"limit": str(LIMIT)}
     if paged:
-        theirs["cursor"] = cursors.encode_event(place.occurred_at, place.position, 0)
-        asked = asked | {"before": place.occurred_at, "position": place.position}
-    return Question(f"{path}?{urlencode(theirs)}", asked)
+        api_params["cursor"] = cursors.encode_event(event.occurred_at, event.position, 0)
+        params = params | {"before": event.occurred_at, "position": event.position}
+    return Question(f"{path}?{urlencode(api_params)}", params)
 
 
-def same(ours: bytes, theirs: bytes) -> bool:
-    """Say whether both answers name the same events in the same order."""
-    return _ids(ours) == _ids(theirs)
+def same(ours: bytes, handwritten: bytes) -> bool:
+    """Returns whether both answers contain the same events in the same order."""
+    return _ids(ours) == _ids(handwritten)
 
 
 def _ids(answer: bytes) -> list[str]:
     document = msgspec.json.decode(answer)
-    return [it["id"] for it in document.get("events", document.get("timeline"))]
+    return [event["id"] for event in document.get("events", document.get("timeline"))]

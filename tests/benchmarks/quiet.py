@@ -1,4 +1,4 @@
-"""No checkpoint and no vacuum while something is measured."""
+"""Keeps the measuring process quiet."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def still() -> Iterator[None]:
-    """Keep this process from collecting garbage in the middle of a measurement."""
+def gc_disabled() -> Iterator[None]:
+    """Disables garbage collection of this process during a measurement."""
     gc.collect()
     gc.disable()
     try:

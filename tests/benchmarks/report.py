@@ -1,4 +1,4 @@
-"""What was measured: one table for people, one file for scripts."""
+"""The report of a run: a table for the terminal and a JSON file for scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tests.benchmarks.scale import SCALE
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Ours against its yardstick.  ``at_least`` or ``at_most`` bounds the ratio ours / yardstick."""
+    """A figure of Foldline and its yardstick.
+
+    ``at_least`` and ``at_most`` bound the ratio ours / yardstick.
+    """
 
     name: str
     ours: float
@@ -27,7 +30,7 @@ class Measured:
     at_least: float | None = None
     at_most: float | None = None
     most: float | None = None
-    """Bounds ours itself, in its unit."""
+    """Bounds the figure itself, in its unit."""
 
     note: str = ""
 
@@ -46,19 +49,19 @@ class Measured:
             f"≤ {self.at_most:g}" if self.at_most is not None else "",
             f"≤ {self.most:g} {self.unit}" if self.most is not None else "",
         ]
-        return ", ".join(it for it in bounds if it) or "for information"
+        return ", ".join(bound for bound in bounds if bound) or "for information"
 
 
 @dataclass
 class Report:
-    """Collects what the benchmarks of one run measured."""
+    """The measurements of one run."""
 
     rows: list[Measured] = field(default_factory=list)
 
     def rounds(
         self, name: str, pairs: Sequence[tuple[float, float]], *, unit: str, against: str, **more
     ) -> Measured:
-        """Add rounds of (ours, yardstick): medians, and the median of the rounds' ratios."""
+        """Adds rounds of (ours, yardstick): the medians, and the median of the rounds' ratios."""
         measured = Measured(
             name=name,
             ours=median(ours for ours, _ in pairs),
@@ -72,7 +75,7 @@ class Report:
         return measured
 
     def table(self, width: int) -> str:
-        """Return the table as text."""
+        """Returns the table as text."""
         title = "Benchmarks" if SCALE == 1 else f"Benchmarks at scale {SCALE:g}: no bar is asserted"
         table = Table(title=title, title_justify="left")
         table.add_column("benchmark", no_wrap=True)
@@ -80,34 +83,36 @@ class Report:
             table.add_column(name, justify="right", no_wrap=True)
         for name in ("unit", "bar", "", "yardstick is", "note"):
             table.add_column(name)
-        for it in self.rows:
-            bounded = it.bar != "for information"
-            verdict = ("yes" if it.holds else "NO") if bounded else ""
-            figures = (_figure(it.ours), _figure(it.yardstick), f"{it.ratio:.2f}")
-            table.add_row(it.name, *figures, it.unit, it.bar, verdict, it.against, it.note)
+        for row in self.rows:
+            bounded = row.bar != "for information"
+            verdict = ("yes" if row.holds else "NO") if bounded else ""
+            figures = (_figure(row.ours), _figure(row.yardstick), f"{row.ratio:.2f}")
+            table.add_row(row.name, *figures, row.unit, row.bar, verdict, row.against, row.note)
         console = Console(width=max(width, 160), no_color=True)
         with console.capture() as captured:
             console.print(table)
         return captured.get()
 
     def write(self, path: Path) -> None:
-        """Write the file: name to ours, yardstick, ratio and unit."""
+        """Writes the file: by name, ours, yardstick, ratio and unit."""
         content = {
-            it.name: {
-                "ours": round(it.ours, 3),
-                "yardstick": round(it.yardstick, 3),
-                "ratio": round(it.ratio, 4),
-                "unit": it.unit,
+            row.name: {
+                "ours": round(row.ours, 3),
+                "yardstick": round(row.yardstick, 3),
+                "ratio": round(row.ratio, 4),
+                "unit": row.unit,
             }
-            for it in self.rows
+            for row in self.rows
         }
         path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def hold(*measured: Measured) -> None:
-    """Fail if one of them misses its bar; a scaled run proves nothing and is let off."""
+    """Fails if a measurement misses its bar, except in a scaled run, which proves nothing."""
     missed = [
-        f"{it.name}: {it.ratio:.2f}, {it.ours:.1f} {it.unit}" for it in measured if not it.holds
+        f"{row.name}: {row.ratio:.2f}, {row.ours:.1f} {row.unit}"
+        for row in measured
+        if not row.holds
     ]
     assert SCALE != 1 or not missed, f"below the bar: {'; '.join(missed)}"
 

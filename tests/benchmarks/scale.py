@@ -1,17 +1,17 @@
-"""How much the benchmarks do: all of it, or a part, to see in a minute that they work."""
+"""Scale of a run: all of the work, or a part of it, to check that the benchmarks work."""
 
 from __future__ import annotations
 
 import os
 
-# Read when imported: once the session has begun, the settings of the developer's own are gone.
+# Read on import: once the session has started, the developer's own settings are removed.
 SCALE = float(os.environ.get("FOLDLINE_BENCH_SCALE") or 1)
-"""``FOLDLINE_BENCH_SCALE=0.02`` does a fiftieth of the work, and holds nobody to an acceptance bar."""
+"""``FOLDLINE_BENCH_SCALE=0.02`` does a fiftieth of the work; no bar is asserted then."""
 
 ROUNDS = 3
-"""How often each side is measured, in turns; what counts is the median of the rounds' ratios."""
+"""How often each side is measured, in turns; the median of the rounds' ratios counts."""
 
 
 def scaled(count: int, *, least: int = 1) -> int:
-    """Return the part of a count that the scale asks for."""
+    """Returns a count times the scale."""
     return max(least, round(count * SCALE))

@@ -1,7 +1,8 @@
-"""A ledger and read models with millions of events, made by SQL: no client could send them in the time.
+"""A ledger and read models with millions of events, made by SQL in the time of few requests.
 
-Rows have the sizes, keys and distributions of real ones.  Indexes are there from the start, so they are as
-loosely packed as those that grew.  Payloads are all alike, and leaves of the tree are not those of a real ledger.
+Rows have the sizes, keys and distributions of real ones.  Indexes exist from the start, so they are packed
+as loosely as those of a real server.  All payloads are equal, and the tree's leaves are not those of a real
+ledger.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from domain.core.identifiers import Identifier, stream_id
 from domain.events.events import EventTracked
 from projections import PROJECTIONS
 from projections.runtime.checkpoint import create_tables
-from projections.segments.tables import stream
 from tests.benchmarks.database import Database
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS, user_id
 from tests.benchmarks.scale import scaled
@@ -37,25 +37,25 @@ from tests.benchmarks.seed_sql import (
 
 EVENTS = scaled(3_000_000, least=20_000)
 DAYS = 180
-PEOPLE = 60_000
+PROFILES = 60_000
 ANONYMOUS_FROM = 50_000
-"""People with this number or a higher one are known by an anonymous id alone."""
+"""Profiles from this number on have only an anonymous id."""
 
 
-def person(number: int) -> Identifier:
-    """Return by which identifier a seeded person is known."""
+def identifier_of(number: int) -> Identifier:
+    """Returns the identifier of a seeded profile."""
     kind = "anonymous_id" if number >= ANONYMOUS_FROM else "user_id"
     return Identifier(kind, user_id(number))
 
 
 def seed(database: Database, events: int, say: Callable[[str], None]) -> None:
-    """Fill the ledger and the read models; afterwards they stand at its head."""
+    """Fills the ledger and the read models, which have then reached its head."""
     _make_read_models(database.dsn)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off; SET work_mem = '256MB'")
-        _people(connection, database.secret)
+        _seed_profiles(connection, database.secret)
         start = datetime.now(UTC) - timedelta(days=DAYS)
-        draft = {"events": events, "people": PEOPLE, "start": start, "days": DAYS}
+        draft = {"events": events, "profiles": PROFILES, "start": start, "days": DAYS}
         _run(connection, DRAFT, draft | {"names": [*NAMES], "bounds": _bounds()})
         for first in range(1, events + 1, CHUNK):
             part = {"first": first, "last": min(events, first + CHUNK - 1)}
@@ -63,9 +63,9 @@ def seed(database: Database, events: int, say: Callable[[str], None]) -> None:
             connection.execute(_with_state(LEDGER), part)
             connection.execute(TIMELINE, part)
             say(f"seeding {part['last']:,} of {events:,} events")
-        for statement in (*ONCE, *CATALOGUE, SEGMENTS.replace("{stream}", str(stream))):
+        for statement in (*ONCE, *CATALOGUE, SEGMENTS):
             connection.execute(statement, {"workspace": database.workspace})
-        _stand_at_head(connection, database.workspace, events)
+        _set_checkpoints(connection, database.workspace, events)
         for statement in FINISH:
             connection.execute(statement)
     say("seeded, vacuumed and analysed")
@@ -78,20 +78,20 @@ def _make_read_models(dsn: str) -> None:
     engine.dispose()
 
 
-def _people(connection: psycopg.Connection, secret: bytes) -> None:
+def _seed_profiles(connection: psycopg.Connection, secret: bytes) -> None:
     connection.execute(
-        "CREATE UNLOGGED TABLE seed_person (n int PRIMARY KEY, stream uuid, kind text, value text)"
+        "CREATE UNLOGGED TABLE seed_profile (n int PRIMARY KEY, stream uuid, kind text, value text)"
     )
-    with connection.cursor().copy("COPY seed_person FROM STDIN") as copy:
-        for number in range(PEOPLE):
-            identifier = person(number)
+    with connection.cursor().copy("COPY seed_profile FROM STDIN") as copy:
+        for number in range(PROFILES):
+            identifier = identifier_of(number)
             copy.write_row((number, UUID(bytes=stream_id(secret, identifier)), *identifier))
 
 
 def _bounds() -> list[float]:
-    """Where a random number from 0 to 1 goes over from one event name to the next."""
+    """Returns the bounds, from 0 to 1, between the event names of a random number."""
     total = sum(WEIGHTS)
-    return [sum(WEIGHTS[:place]) / total for place in range(1, len(WEIGHTS))]
+    return [sum(WEIGHTS[:index]) / total for index in range(1, len(WEIGHTS))]
 
 
 def _run(connection: psycopg.Connection, script: str, params: dict[str, object]) -> None:
@@ -100,11 +100,14 @@ def _run(connection: psycopg.Connection, script: str, params: dict[str, object])
             connection.execute(statement, params)
 
 
-def _stand_at_head(connection: psycopg.Connection, workspace: int, events: int) -> None:
+def _set_checkpoints(connection: psycopg.Connection, workspace: int, events: int) -> None:
     connection.cursor().executemany(
         "INSERT INTO projections.checkpoint (workspace, name, version, position, recorded_at)"
         " SELECT %s, %s, %s, %s, recorded_at FROM ledger.ledger_head WHERE workspace = %s",
-        [(workspace, it.name, it.version, events, workspace) for it in PROJECTIONS],
+        [
+            (workspace, projection.name, projection.version, events, workspace)
+            for projection in PROJECTIONS
+        ],
     )
 
 
@@ -112,7 +115,7 @@ _DIGEST, _MESSAGE = UUID(int=0xD1), "00000000-0000-0000-0000-00000000face"
 
 
 def _with_state(statement: str) -> str:
-    """Put the SQL of a real event's state into a statement: its bytes, with each row's own ids in them."""
+    """Replaces ``{state}`` in a statement by the bytes of a real event, with each row's own ids."""
     state = encode_state(
         EventTracked(
             id=_DIGEST,
@@ -126,13 +129,14 @@ def _with_state(statement: str) -> str:
             payload=msgspec.json.encode(_message()),
         )
     )
-    own = {
+    columns = {
         _DIGEST.bytes: "uuid_send(digest)",
         _MESSAGE.encode(): "convert_to(digest::text, 'UTF8')",
     }
-    marks = b"|".join(re.escape(it) for it in own)
+    marks = b"|".join(re.escape(mark) for mark in columns)
     parts = [
-        own.get(it) or f"'\\x{it.hex()}'::bytea" for it in re.split(b"(" + marks + b")", state)
+        columns.get(part) or f"'\\x{part.hex()}'::bytea"
+        for part in re.split(b"(" + marks + b")", state)
     ]
     return statement.replace("{state}", " || ".join(parts))
 

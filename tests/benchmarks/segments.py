@@ -1,8 +1,8 @@
-"""Segments as a shop's marketing has them, over the benchmark's 20 event names.
+"""Segments as a shop's marketing team defines them, over the benchmark's 20 event names.
 
-Of every 100: 40 count an event (12 of those ever, 24 in a window that moves, 4 in a fixed one), 15 look at
-when it first or last happened, 15 count with a filter of its properties, 10 work out an aggregate, 5 look for
-a sequence, 5 ask for an attribute, a tag or an identifier, and 10 are groups of two or three such conditions.
+Of every 100: 40 count an event (12 of those ever, 24 in a moving window, 4 in a fixed one), 15 compare
+the age of its first or last occurrence, 15 count with a filter on properties, 10 compare an aggregate, 5 are
+sequences, 5 compare an attribute, a tag or an identifier, and 10 are groups of two or three of these.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WINDOWS: Sequence[Document] = (
     {"within": {"last": "5s"}},
     {"within": {"last": "14d"}},
 )
-_ABOUT: Sequence[Document] = (
+_PROFILE_CONDITIONS: Sequence[Document] = (
     {"attribute": "plan", "op": "eq", "value": "pro"},
     {"attribute": "signed_up_at", "op": "before", "value": {"ago": "30d"}},
     {"tag": "vip"},
@@ -48,12 +48,12 @@ _ABOUT: Sequence[Document] = (
 
 
 def mixed(number: int) -> list[Document]:
-    """Return so many conditions of all kinds, no two the same in the first few hundred."""
+    """Returns conditions of all kinds, no two equal among the first few hundred."""
     return list(islice(_mixed(), number))
 
 
 def elsewhere(number: int) -> list[Document]:
-    """Return so many conditions on events and attributes that nobody's messages have."""
+    """Returns conditions on events and attributes that no message has."""
     return [
         {"event": f"elsewhere_{n}", "count": {"at_least": 1 + n % 5}, "within": {"last": "30d"}}
         if n % 5
@@ -63,71 +63,83 @@ def elsewhere(number: int) -> list[Document]:
 
 
 def define(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> None:
-    """Have the ledger hold a segment for each condition."""
+    """Defines a segment for each condition."""
     segments = SegmentService(ledger)
     for number, condition in enumerate(conditions):
-        wanted = SegmentVersion(f"Segment {number}", condition=msgspec.json.encode(condition))
-        segments.define(workspace, f"s-{number}", wanted, CommandContext(actor="bench"))
+        version = SegmentVersion(f"Segment {number}", condition=msgspec.json.encode(condition))
+        segments.define(workspace, f"s-{number}", version, CommandContext(actor="bench"))
 
 
 def define_and_archive(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> None:
-    """Have the ledger hold as many decisions, and no segment: one that was changed, and archived."""
+    """Records as many definition events without leaving a segment: one is changed and archived."""
     segments = SegmentService(ledger)
     for condition in conditions[1:]:
-        wanted = SegmentVersion("Gone", condition=msgspec.json.encode(condition))
-        segments.define(workspace, "gone", wanted, CommandContext(actor="bench"))
+        version = SegmentVersion("Gone", condition=msgspec.json.encode(condition))
+        segments.define(workspace, "gone", version, CommandContext(actor="bench"))
     segments.archive(workspace, "gone", CommandContext(actor="bench"))
 
 
-def looking(conditions: Sequence[Document]) -> float:
-    """Return how many of the segments look at an event, on average over the events that come."""
-    rules = SegmentIndex(
-        CompiledSegment(f"s-{n}", parse_condition(it)) for n, it in enumerate(conditions)
+def mean_readers(conditions: Sequence[Document]) -> float:
+    """Returns how many of the segments read an event, on average over the benchmark's events."""
+    index = SegmentIndex(
+        CompiledSegment(f"s-{n}", parse_condition(condition))
+        for n, condition in enumerate(conditions)
     )
-    seen = [
-        len({place for key in rules.keys_for("track", name) for place in rules.readers[key]})
+    readers = [
+        len({segment for key in index.keys_for("track", name) for segment in index.readers[key]})
         for name in NAMES
     ]
-    return sum(n * weight for n, weight in zip(seen, WEIGHTS, strict=True)) / sum(WEIGHTS)
+    return sum(n * weight for n, weight in zip(readers, WEIGHTS, strict=True)) / sum(WEIGHTS)
 
 
 def _mixed() -> Iterator[Document]:
     for n in count():
-        yield from (_counted(8 * n + k) for k in range(8))
-        yield from (_occurred(3 * n + k) for k in range(3))
-        yield from (_filtered(3 * n + k) for k in range(3))
-        yield from (_aggregated(2 * n + k) for k in range(2))
-        yield _in_order(n)
-        yield _ABOUT[n % len(_ABOUT)]
-        yield {"all": [_counted(7 * n + 3), _ABOUT[(n + 1) % len(_ABOUT)]]}
-        yield {("any", "none")[n % 2]: [_filtered(5 * n + 1), _occurred(5 * n + 2), _counted(n)]}
+        yield from (_count_condition(8 * n + k) for k in range(8))
+        yield from (_occurrence(3 * n + k) for k in range(3))
+        yield from (_filtered_count(3 * n + k) for k in range(3))
+        yield from (_aggregate(2 * n + k) for k in range(2))
+        yield _sequence(n)
+        yield _PROFILE_CONDITIONS[n % len(_PROFILE_CONDITIONS)]
+        yield {
+            "all": [
+                _count_condition(7 * n + 3),
+                _PROFILE_CONDITIONS[(n + 1) % len(_PROFILE_CONDITIONS)],
+            ]
+        }
+        yield {
+            ("any", "none")[n % 2]: [
+                _filtered_count(5 * n + 1),
+                _occurrence(5 * n + 2),
+                _count_condition(n),
+            ]
+        }
 
 
 def _event(n: int) -> str:
-    """Return each of the names in turn, and every other time one of the most common five."""
+    """Returns each of the names in turn, alternating with one of the five most common."""
     return NAMES[n // 2 % len(NAMES)] if n % 2 else NAMES[n // 2 % 5]
 
 
-def _counted(n: int) -> Document:
-    how = {"count": _COUNTS[n % len(_COUNTS)]} | _WINDOWS[n % len(_WINDOWS)]
-    return {"event": _event(n)} | how
+def _count_condition(n: int) -> Document:
+    bounds = {"count": _COUNTS[n % len(_COUNTS)]} | _WINDOWS[n % len(_WINDOWS)]
+    return {"event": _event(n)} | bounds
 
 
-def _occurred(n: int) -> Document:
+def _occurrence(n: int) -> Document:
     age = {("older_than", "newer_than")[n % 2]: f"{1 + n % 60}d"}
     return {"event": _event(n), "occurrence": ("first", "last")[n // 2 % 2]} | age
 
 
-def _filtered(n: int) -> Document:
-    tests = (
+def _filtered_count(n: int) -> Document:
+    comparisons = (
         {"path": "properties.total", "op": "gt", "value": 100 * (1 + n % 15)},
         {"path": "properties.category", "op": "eq", "value": KINDS_OF_GOODS[n % 7]},
         {"path": "properties.quantity", "op": "in", "value": [3, 4]},
     )
-    return _counted(n) | {"where": [tests[n % 3]]}
+    return _count_condition(n) | {"where": [comparisons[n % 3]]}
 
 
-def _aggregated(n: int) -> Document:
+def _aggregate(n: int) -> Document:
     fn, path, value = (
         ("sum", "properties.total", 500),
         ("avg", "properties.price", 120),
@@ -135,13 +147,13 @@ def _aggregated(n: int) -> Document:
         ("distinct", "properties.product_id", 3),
         ("sum", "properties.quantity", 8),
     )[n % 5]
-    compared = {"fn": fn, "path": path, "op": ("gte", "lt")[n // 5 % 2], "value": value + n}
-    return {"event": _event(n), "aggregate": compared} | (
+    aggregate = {"fn": fn, "path": path, "op": ("gte", "lt")[n // 5 % 2], "value": value + n}
+    return {"event": _event(n), "aggregate": aggregate} | (
         {"within": {"last": "30d"}} if n % 2 else {}
     )
 
 
-def _in_order(n: int) -> Document:
+def _sequence(n: int) -> Document:
     first, then, never = (NAMES[(n + k) % len(NAMES)] for k in (0, 4, 9))
     return {
         "sequence": [{"event": first}, {"event": then}],

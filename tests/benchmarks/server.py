@@ -1,4 +1,4 @@
-"""A Foldline that serves, in a process of its own, as a user would start it."""
+"""A server in a process of its own, started as a user would start it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import psutil
 from tests.benchmarks.process import clean_environment, free_port, running
 
 SERVE = [sys.executable, "-m", "interfaces.cli.main", "serve"]
-"""What the ``foldline`` command runs, whether or not it is installed."""
+"""The ``foldline serve`` command, installed or not."""
 
 READY_WITHIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One that is ready."""
+    """A server that is ready."""
 
     port: int
     pid: int
@@ -32,17 +32,18 @@ class Server:
     """Seconds from its start to the first 200 of ``/healthz/ready``."""
 
     def memory(self) -> float:
-        """Resident megabytes of its Python processes: all but those of PostgreSQL."""
-        first = psutil.Process(self.pid)
-        ours = [
-            it for it in (first, *first.children(recursive=True)) if "postgres" not in it.name()
-        ]
-        return sum(it.memory_info().rss for it in ours) / 1_000_000
+        """Returns the resident megabytes of its processes, without those of PostgreSQL."""
+        parent = psutil.Process(self.pid)
+        family = (parent, *parent.children(recursive=True))
+        return (
+            sum(process.memory_info().rss for process in family if "postgres" not in process.name())
+            / 1_000_000
+        )
 
 
 @contextmanager
 def serving(*options: str, dsn: str | None = None, home: Path | None = None) -> Iterator[Server]:
-    """Serve a database, or the embedded one of a home, while inside."""
+    """Serves a database, or the embedded one of a home, until exit."""
     port = free_port()
     settings = {"FOLDLINE_PORT": str(port), "FOLDLINE_HOST": "127.0.0.1"}
     if dsn is not None:
@@ -59,17 +60,19 @@ def serving(*options: str, dsn: str | None = None, home: Path | None = None) -> 
                     or time.perf_counter() - started > READY_WITHIN_SECONDS
                 ):
                     log.seek(0)
-                    raise AssertionError(f"it did not start:\n{log.read().decode()[-4000:]}")
+                    raise AssertionError(
+                        f"the server did not start:\n{log.read().decode()[-4000:]}"
+                    )
                 time.sleep(0.005)
             after = time.perf_counter() - started
             yield Server(port=port, pid=process.pid, ready_after=after)
 
 
 @contextmanager
-def apart(dsn: str, **settings: str) -> Iterator[Server]:
-    """Serve a database as `docker-compose.yml` does: the API and the two workers are processes of their own.
+def serving_as_compose(dsn: str, **settings: str) -> Iterator[Server]:
+    """Serves a database as `docker-compose.yml` does: an API process and two workers.
 
-    `settings` are the workers'.
+    ``settings`` are the workers'.
     """
     with (
         serving("--no-worker", dsn=dsn) as server,
@@ -80,10 +83,10 @@ def apart(dsn: str, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def working(part: str, dsn: str, **settings: str) -> Iterator[None]:
-    """Have a worker do its part while inside, as `docker-compose.yml` does."""
+def working(role: str, dsn: str, **settings: str) -> Iterator[None]:
+    """Runs a worker with one role until exit, as `docker-compose.yml` does."""
     environment, quiet = clean_environment(FOLDLINE_DSN=dsn, **settings), subprocess.DEVNULL
-    command = [*SERVE[:-1], "worker", "--only", part]
+    command = [*SERVE[:-1], "worker", "--only", role]
     with running(command, env=environment, stdout=quiet, stderr=quiet):
         yield
 

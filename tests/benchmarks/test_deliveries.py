@@ -1,4 +1,4 @@
-"""How long a trigger waits to be sent, what a bad endpoint costs the others, and what a million waiting cost."""
+"""Delivery latency, alone, beside endpoints that never answer, and beside a million waiting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from tests.benchmarks.database import Database
-from tests.benchmarks.quiet import still
+from tests.benchmarks.quiet import gc_disabled
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import working
 from tests.benchmarks.times import percentile
-from tests.benchmarks.webhooks import SETTINGS, delivered, endpoints, receiver
+from tests.benchmarks.webhooks import SETTINGS, create_endpoints, receiver, wait_until_delivered
 
 pytestmark = pytest.mark.benchmark
 
@@ -36,45 +36,43 @@ def delivery(endpoint: str, due: datetime) -> NewDelivery:
     return NewDelivery(uuid4(), "welcome", 1, "position 1", uuid4(), action, CONTEXT, due)
 
 
-def waits(database: Database, *, bad: int, a_second: int) -> list[float]:
-    """Return milliseconds from the commit of each trigger to its webhook, of endpoints that answer."""
-    with receiver() as received, working("sending", database.dsn, **SETTINGS):
-        good = [f"e{it}" for it in range(ENDPOINTS)]
-        endpoints(database, received.answers, good)
-        endpoints(database, received.never_answers, [f"e{ENDPOINTS + it}" for it in range(bad)])
-        sent: dict[str, float] = {}
+def latencies(database: Database, *, bad: int, a_second: int) -> list[float]:
+    """Returns the milliseconds from each delivery's commit to its webhook, of good endpoints."""
+    with receiver() as sink, working("sending", database.dsn, **SETTINGS):
+        good = [f"e{n}" for n in range(ENDPOINTS)]
+        create_endpoints(database, sink.answers, good)
+        create_endpoints(database, sink.never_answers, [f"e{ENDPOINTS + n}" for n in range(bad)])
+        sent_at: dict[str, float] = {}
         with psycopg.connect(database.dsn, autocommit=True) as connection:
-            settle(connection, database, good)
+            warm_up(connection, database, good)
             began = time.perf_counter()
             for number in range(int(a_second * SECONDS / BATCH)):
                 at = began + number * BATCH / a_second
                 time.sleep(max(0.0, at - time.perf_counter()))
                 now = datetime.now(UTC)
-                rows = [
-                    delivery(good[(number * BATCH + it) % len(good)], now) for it in range(BATCH)
-                ]
-                rows += [delivery(f"e{ENDPOINTS + it}", now) for it in range(bad)]
+                rows = [delivery(good[(number * BATCH + n) % len(good)], now) for n in range(BATCH)]
+                rows += [delivery(f"e{ENDPOINTS + n}", now) for n in range(bad)]
                 with connection.transaction():
                     enqueue(connection, database.workspace, rows)
-                sent |= {str(it.id): time.time() for it in rows[:BATCH]}
-            delivered(database, good, len(good) + len(sent))
-        came = received.came()
-    return [(came[it] - at) * 1_000 for it, at in sent.items()]
+                sent_at |= {str(row.id): time.time() for row in rows[:BATCH]}
+            wait_until_delivered(database, good, len(good) + len(sent_at))
+        arrivals = sink.arrivals()
+    return [(arrivals[id_] - at) * 1_000 for id_, at in sent_at.items()]
 
 
-def settle(connection: psycopg.Connection, database: Database, good: Sequence[str]) -> None:
-    """Let each endpoint take something first, so that its connection is there."""
+def warm_up(connection: psycopg.Connection, database: Database, good: Sequence[str]) -> None:
+    """Delivers once to each endpoint, so that its connection is open."""
     now = datetime.now(UTC)
-    enqueue(connection, database.workspace, [delivery(it, now) for it in good])
-    delivered(database, good, len(good))
+    enqueue(connection, database.workspace, [delivery(endpoint, now) for endpoint in good])
+    wait_until_delivered(database, good, len(good))
 
 
-def test_a_trigger_is_sent_soon(fresh, report, say):
+def test_a_due_delivery_is_sent_within_half_a_second(fresh, report, say):
     pairs = []
-    with still():
+    with gc_disabled():
         for number in range(ROUNDS):
-            found = waits(fresh(), bad=0, a_second=A_SECOND)
-            pairs.append((percentile(found, 99), percentile(found, 50)))
+            measured = latencies(fresh(), bad=0, a_second=A_SECOND)
+            pairs.append((percentile(measured, 99), percentile(measured, 50)))
             say(f"round {number + 1}: p99 {pairs[-1][0]:.0f} ms, p50 {pairs[-1][1]:.0f} ms")
     hold(
         report.rounds(
@@ -90,10 +88,10 @@ def test_a_trigger_is_sent_soon(fresh, report, say):
 
 def test_endpoints_that_never_answer_cost_the_others_little(fresh, report, say):
     pairs = []
-    with still():
+    with gc_disabled():
         for number in range(ROUNDS):
-            with_bad = waits(fresh(), bad=2, a_second=A_SECOND // 2)
-            without = waits(fresh(), bad=0, a_second=A_SECOND // 2)
+            with_bad = latencies(fresh(), bad=2, a_second=A_SECOND // 2)
+            without = latencies(fresh(), bad=0, a_second=A_SECOND // 2)
             pairs.append((percentile(with_bad, 99), percentile(without, 99)))
             say(f"round {number + 1}: p99 {pairs[-1][0]:.0f} ms, {pairs[-1][1]:.0f} ms without")
     hold(
@@ -108,9 +106,9 @@ def test_endpoints_that_never_answer_cost_the_others_little(fresh, report, say):
     )
 
 
-def firing(database: Database) -> float:
-    """Return milliseconds that a transaction takes that takes deliveries in, in the middle."""
-    took = []
+def enqueueing(database: Database) -> float:
+    """Returns the median milliseconds of a transaction that enqueues deliveries."""
+    durations = []
     now = datetime.now(UTC)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         for _ in range(BATCHES):
@@ -118,18 +116,18 @@ def firing(database: Database) -> float:
             began = time.perf_counter()
             with connection.transaction():
                 enqueue(connection, database.workspace, rows)
-            took.append((time.perf_counter() - began) * 1_000)
-    return percentile(took, 50)
+            durations.append((time.perf_counter() - began) * 1_000)
+    return percentile(durations, 50)
 
 
-def test_a_million_that_wait_slow_nothing(fresh, report, say):
+def test_a_million_waiting_deliveries_slow_nothing(fresh, report, say):
     full, empty = fresh(), fresh()
-    say(f"letting {WAITING:,} deliveries wait")
+    say(f"adding {WAITING:,} waiting deliveries")
     later = datetime.now(UTC) + timedelta(days=30)
     full.sql(
         """
         INSERT INTO ledger.delivery
-            (workspace, id, rule, version, cause, person, lane, action, context, due_at)
+            (workspace, id, rule, version, cause, "person", lane, action, context, due_at)
         SELECT %s, gen_random_uuid(), 'welcome', 1, 'position ' || n, gen_random_uuid(), 'e' || n %% 50,
             '{"webhook": {"endpoint": "e0"}}', %s, %s::timestamptz + n * interval '1 second'
         FROM generate_series(1, %s) AS n
@@ -141,9 +139,9 @@ def test_a_million_that_wait_slow_nothing(fresh, report, say):
     )
     full.sql("VACUUM (ANALYZE) ledger.delivery")
     pairs = []
-    with still():
+    with gc_disabled():
         for number in range(-1, ROUNDS):
-            pair = firing(full), firing(empty)
+            pair = enqueueing(full), enqueueing(empty)
             if number >= 0:
                 pairs.append(pair)
                 say(f"round {number + 1}: {pair[0]:.2f} ms, {pair[1]:.2f} ms with none waiting")
@@ -154,22 +152,22 @@ def test_a_million_that_wait_slow_nothing(fresh, report, say):
             unit="ms",
             against="the same with none waiting",
             at_most=1.2,
-            note=f"p50 of taking in {BATCH} deliveries, {WAITING:,} waiting",
+            note=f"p50 of enqueueing {BATCH} deliveries, {WAITING:,} waiting",
         )
     )
-    looked = looking(full), looking(empty)
-    say(f"looking for what is due: {looked[0]:.2f} ms, {looked[1]:.2f} ms with none waiting")
+    pair = finding_due(full), finding_due(empty)
+    say(f"finding due queues: {pair[0]:.2f} ms, {pair[1]:.2f} ms with none waiting")
 
 
-def looking(database: Database) -> float:
-    """Return milliseconds that looking for something due takes."""
+def finding_due(database: Database) -> float:
+    """Returns the median milliseconds of the query for due queues."""
     from application.ledger.tables import leases
 
-    took = []
+    durations = []
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute("UPDATE ledger.delivery SET state = 'delivered' WHERE due_at < now()")
         for _ in range(50):
             began = time.perf_counter()
             leases.due_queues(connection, UUID(int=1), datetime.now(UTC))
-            took.append((time.perf_counter() - began) * 1_000)
-    return percentile(took, 50)
+            durations.append((time.perf_counter() - began) * 1_000)
+    return percentile(durations, 50)

@@ -1,4 +1,4 @@
-"""How soon a webhook comes after its event, and that those that wait do not hold up those that are due."""
+"""Firing latency, and the cost of waiting runs to those that are due."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.paced import Pace, Paced
 from tests.benchmarks.process import Worker
-from tests.benchmarks.projecting import over
+from tests.benchmarks.projecting import open_ledger
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
-from tests.benchmarks.server import apart
+from tests.benchmarks.server import serving_as_compose
 from tests.benchmarks.times import percentile
-from tests.benchmarks.webhooks import SETTINGS, delivered, endpoints, receiver
+from tests.benchmarks.webhooks import SETTINGS, create_endpoints, receiver, wait_until_delivered
 from tests.builders import tracked, user
 
 pytestmark = pytest.mark.benchmark
@@ -50,15 +50,18 @@ FROM generate_series(1, %s) AS n
 
 
 def enable(ledger: Ledger, workspace: int, event: object) -> None:
-    plan = {"trigger": {"event": event}, "actions": [{"webhook": {"endpoint": ENDPOINT}}]}
-    rules, by = RuleService(ledger), CommandContext("bench")
-    rules.define(workspace, "r", RuleVersion("R", "", msgspec.json.encode(plan)), by)
-    rules.set_enabled(workspace, "r", by, enabled=True)
+    definition = {"trigger": {"event": event}, "actions": [{"webhook": {"endpoint": ENDPOINT}}]}
+    rules, context = RuleService(ledger), CommandContext("bench")
+    rules.define(workspace, "r", RuleVersion("R", "", msgspec.json.encode(definition)), context)
+    rules.set_enabled(workspace, "r", context, enabled=True)
 
 
-def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
+def test_waiting_runs_do_not_delay_due_ones(fresh, report, say):
     pairs = []
-    with over(alone := fresh()) as one, over(beside := fresh()) as other:
+    with (
+        open_ledger(alone := fresh()) as one,
+        open_ledger(beside := fresh()) as other,
+    ):
         for database, (ledger, engine) in ((alone, one), (beside, other)):
             enable(ledger, database.workspace, "order")
             projector = Projector(ledger, engine, PROJECTIONS)
@@ -81,7 +84,7 @@ def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
             "firing_beside_waiting",
             pairs,
             unit="s",
-            against="the same with none that waits",
+            against="the same with none waiting",
             at_most=1.2,
             note=f"{FIRED:,} decided and fired beside {WAITING:,}",
         )
@@ -89,7 +92,7 @@ def test_what_waits_does_not_hold_up_what_is_due(fresh, report, say):
 
 
 def fire(database: Database, ledger: Ledger, engine: Engine) -> float:
-    """Record events that fire a rule; return the seconds until all have, from then on."""
+    """Records events that fire a rule; returns the seconds until all have fired."""
     now = datetime.now(UTC)
     messages = [
         tracked("order", user(f"u-{n % 500}"), occurred_at=now, received_at=now)
@@ -108,15 +111,15 @@ def fire(database: Database, ledger: Ledger, engine: Engine) -> float:
     return time.perf_counter() - started
 
 
-def test_a_webhook_within_half_a_second(fresh, report, say):
+def test_a_webhook_arrives_within_half_a_second_of_its_event(fresh, report, say):
     database = fresh()
-    with over(database) as (ledger, _):
+    with open_ledger(database) as (ledger, _):
         enable(ledger, database.workspace, {"matching": "*"})
-    with receiver() as received:
-        endpoints(database, received.answers, [ENDPOINT])
-        with apart(database.dsn, **SETTINGS) as server:
+    with receiver() as sink:
+        create_endpoints(database, sink.answers, [ENDPOINT])
+        with serving_as_compose(database.dsn, **SETTINGS) as server:
             send(Load(port=server.port, key=database.write_key, events=WARMING))
-            delivered(database, [ENDPOINT], WARMING)
+            wait_until_delivered(database, [ENDPOINT], WARMING)
             pace = Pace(
                 port=server.port,
                 write_key=database.write_key,
@@ -124,15 +127,17 @@ def test_a_webhook_within_half_a_second(fresh, report, say):
                 seconds=SECONDS,
                 per_batch=20,
                 batches_a_second=EVENTS_A_SECOND // 20,
-                look_at_every=0,
+                poll_every=0,
             )
             began = datetime.now(UTC)
             with Worker("tests.benchmarks.paced", pace, Paced) as sender:
                 paced = sender.go()
-            delivered(database, [ENDPOINT], WARMING + len(paced.acknowledged) * pace.per_batch)
-        came = received.came()
-    with over(database) as (ledger, _):
-        fired, webhook = since_recorded(ledger, database, began, came)
+            wait_until_delivered(
+                database, [ENDPOINT], WARMING + len(paced.acknowledged) * pace.per_batch
+            )
+        arrivals = sink.arrivals()
+    with open_ledger(database) as (ledger, _):
+        fired, webhook = since_recorded(ledger, database, began, arrivals)
     say(
         f"{paced.rate:,.0f} events/s, each fires: fired p50 {percentile(fired, 50):.0f} ms, p99"
         f" {percentile(fired, 99):.0f} ms; webhook received p50 {percentile(webhook, 50):.0f} ms, p99"
@@ -152,19 +157,24 @@ def test_a_webhook_within_half_a_second(fresh, report, say):
 
 
 def since_recorded(
-    ledger: Ledger, database: Database, began: datetime, came: Mapping[str, float]
+    ledger: Ledger, database: Database, began: datetime, arrivals: Mapping[str, float]
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the milliseconds that each event since then took to fire, and to come to the receiver."""
+    """Returns the milliseconds from each event's record to its firing, and to its webhook."""
     recorded, fired, after = {}, {}, 0
     while page := ledger.read(database.workspace, after, 10_000):
-        for it in page:
-            if isinstance(it.event, TriggerFired):
-                fired[it.event.cause] = it.recorded_at
-            elif it.recorded_at >= began and isinstance(it.event, MessageEvent):
-                recorded[str(it.position)] = it.recorded_at
+        for entry in page:
+            if isinstance(entry.event, TriggerFired):
+                fired[entry.event.cause] = entry.recorded_at
+            elif entry.recorded_at >= began and isinstance(entry.event, MessageEvent):
+                recorded[str(entry.position)] = entry.recorded_at
         after = page[-1].position
-    sent = {cause: str(id_) for id_, cause in database.sql("SELECT id, cause FROM ledger.delivery")}
+    delivery_ids = {
+        cause: str(id_) for id_, cause in database.sql("SELECT id, cause FROM ledger.delivery")
+    }
     return (
-        [(fired[it] - at).total_seconds() * 1_000 for it, at in recorded.items()],
-        [(came[sent[it]] - at.timestamp()) * 1_000 for it, at in recorded.items()],
+        [(fired[cause] - at).total_seconds() * 1_000 for cause, at in recorded.items()],
+        [
+            (arrivals[delivery_ids[cause]] - at.timestamp()) * 1_000
+            for cause, at in recorded.items()
+        ],
     )

@@ -1,4 +1,4 @@
-"""What an idle server takes, and how soon it is there."""
+"""The memory of an idle server, and the time until it is ready."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_ready_and_idle_memory_of_a_server_with_its_own_database(home, report, s
         [(first, READY_BAR_SECONDS)],
         unit="s",
         against="the bar of an existing home",
-        note="makes the database first",
+        note="creates the database first",
     )
     idle = report.rounds(
         "idle_memory",

@@ -1,4 +1,4 @@
-"""Ingest over HTTP, to durable, against COPY and against the library's own save."""
+"""Ingest over HTTP, until durable, against COPY and against the library's `save`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.benchmarks.database import Database
-from tests.benchmarks.ingesting import BATCH, settle, told
+from tests.benchmarks.ingesting import BATCH, describe, settle
 from tests.benchmarks.load import Load, Sent, prepared, send
 from tests.benchmarks.messages import track
 from tests.benchmarks.report import Measured, hold
@@ -43,7 +43,7 @@ def test_single_ingest_with_worker(fresh, report, say):
 def measure_batches(
     name: str, database: Database, report, say, *options: str, two_ids: bool = False, **bar
 ) -> Measured:
-    """Rows of the ledger a second: batches over HTTP, then COPY of what they became."""
+    """Measures ledger rows a second: batches over HTTP, then COPY of the resulting rows."""
     pairs, sent = [], []
     with serving(*options, dsn=database.dsn) as server:
         load = Load(port=server.port, key=database.write_key, events=EVENTS, two_ids=two_ids)
@@ -53,22 +53,22 @@ def measure_batches(
                 settle(database, wait=not options)
                 before = database.head()
                 with prepared(load) as sender:
-                    one = sender.go()
+                    result = sender.go()
                 settle(database, wait=not options)
                 rows = yardstick.rows(before)
                 assert len(rows) >= load.events if two_ids else len(rows) == load.events
                 seconds = yardstick.copy(rows, BATCH)
-                pairs.append((len(rows) / one.seconds, len(rows) / seconds))
-                sent.append(one)
-                say(f"{name} round {number + 1}: {told(one)}; COPY {pairs[-1][1]:,.0f}/s")
+                pairs.append((len(rows) / result.seconds, len(rows) / seconds))
+                sent.append(result)
+                say(f"{name} round {number + 1}: {describe(result)}; COPY {pairs[-1][1]:,.0f}/s")
     against = f"COPY, {BATCH} rows a transaction"
-    return report.rounds(name, pairs, unit="rows/s", against=against, note=noted(sent), **bar)
+    return report.rounds(name, pairs, unit="rows/s", against=against, note=summary(sent), **bar)
 
 
 def measure_singles(
     name: str, database: Database, other: Database, report, say, *options: str, **bar
 ) -> Measured:
-    """Events a second: one a request over 64 connections, then one save after the other."""
+    """Measures events a second: requests over 64 connections, then one save after the other."""
     pairs, sent = [], []
     chance = random.Random()
     with serving(*options, dsn=database.dsn) as server, Saves(other.dsn) as yardstick:
@@ -83,16 +83,16 @@ def measure_singles(
         yardstick.save([track(chance) for _ in range(50)])
         for number in range(ROUNDS):
             settle(database, wait=not options)
-            one = send(load)
+            result = send(load)
             settle(database, wait=not options)
             saves = [track(chance) for _ in range(scaled(3_000, least=100))]
-            pairs.append((one.rate, len(saves) / yardstick.save(saves)))
-            sent.append(one)
-            say(f"{name} round {number + 1}: {told(one)}; save {pairs[-1][1]:,.0f}/s")
+            pairs.append((result.rate, len(saves) / yardstick.save(saves)))
+            sent.append(result)
+            say(f"{name} round {number + 1}: {describe(result)}; save {pairs[-1][1]:,.0f}/s")
     against = "eventsourcing's Application.save"
-    return report.rounds(name, pairs, unit="events/s", against=against, note=noted(sent), **bar)
+    return report.rounds(name, pairs, unit="events/s", against=against, note=summary(sent), **bar)
 
 
-def noted(sent: list[Sent]) -> str:
-    slowest = max(it.p99 for it in sent)
-    return f"a request's p99 {slowest:.0f} ms; sender {max(it.cpu for it in sent):.0%} of a core"
+def summary(sent: list[Sent]) -> str:
+    p99, cpu = max(result.p99 for result in sent), max(result.cpu for result in sent)
+    return f"a request's p99 {p99:.0f} ms; sender {cpu:.0%} of a core"

@@ -1,4 +1,4 @@
-"""What a long history costs: a person with 100,000 events against one with 1,000, now and in the past."""
+"""The cost of a long history: a profile of 100,000 events against one of 1,000."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from application.ledger.tables.workspaces import Workspaces
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
 from tests.benchmarks.client import Connection, get
-from tests.benchmarks.database import Database, lent
+from tests.benchmarks.database import Database, temporary_database
 from tests.benchmarks.ingesting import settle
 from tests.benchmarks.messages import track
-from tests.benchmarks.quiet import still
+from tests.benchmarks.quiet import gc_disabled
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.server import Server, serving
@@ -38,9 +38,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def lived(postgres_dsn, say) -> Iterator[tuple[Database, Server]]:
-    """A server over a ledger in which two people have done much, one a hundred times as much."""
-    with lent(postgres_dsn) as database:
+def served(postgres_dsn, say) -> Iterator[tuple[Database, Server]]:
+    """A server over a ledger of two profiles, one with a hundred times as many events."""
+    with temporary_database(postgres_dsn) as database:
         record(database, say)
         with serving(dsn=database.dsn) as server:
             settle(database, wait=True)
@@ -50,16 +50,16 @@ def lived(postgres_dsn, say) -> Iterator[tuple[Database, Server]]:
 
 
 @pytest.mark.parametrize("question", ["profile", "profile_as_of", "diff", "history"])
-def test_a_long_history_costs_no_more_than_a_short_one(question, lived, report, say):
-    database, server = lived
+def test_a_long_history_costs_no_more_than_a_short_one(question, served, report, say):
+    database, server = served
     pairs = []
-    with still():
+    with gc_disabled():
         for number in range(-1, ROUNDS):  # the first only warms up
-            took = uvloop.run(answered(paths(question, database), server.port, database.read_key))
+            sides = uvloop.run(measure(paths(question, database), server.port, database.read_key))
             if number < 0:
                 continue
-            pairs.append((percentile(took[0], 99), percentile(took[1], 99)))
-            medians = ", ".join(f"{percentile(side, 50):.1f}" for side in took)
+            pairs.append((percentile(sides[0], 99), percentile(sides[1], 99)))
+            medians = ", ".join(f"{percentile(side, 50):.1f}" for side in sides)
             say(
                 f"{question} round {number + 1}: p99 {pairs[-1][0]:.1f} ms of {EVENTS['long']:,} events,"
                 f" {pairs[-1][1]:.1f} ms of {EVENTS['short']:,} (p50 {medians})"
@@ -69,7 +69,7 @@ def test_a_long_history_costs_no_more_than_a_short_one(question, lived, report, 
             f"{question}_at_100k",
             pairs,
             unit="ms",
-            against="the same of a person with 1,000 events",
+            against="the same for a profile of 1,000 events",
             at_most=2,
             most=MOST_MS if question.startswith("profile") else None,
             note=f"p99 of {QUESTIONS}",
@@ -78,18 +78,18 @@ def test_a_long_history_costs_no_more_than_a_short_one(question, lived, report, 
 
 
 def paths(question: str, database: Database) -> list[tuple[str, str]]:
-    """Return what is asked about both people, at random places of the past where one is asked for."""
+    """Returns paths of queries about both profiles, at random positions where one is needed."""
     chance = random.Random(question)
     head = database.head()
 
-    def path(who: str) -> str:
-        place = chance.randrange(head // 100, head)
+    def path(user: str) -> str:
+        position = chance.randrange(head // 100, head)
         return (
-            f"/v1/profiles/user_id:{who}"
+            f"/v1/profiles/user_id:{user}"
             + {
                 "profile": "",
-                "profile_as_of": f"?as_of={place}",
-                "diff": f"/diff?from={place}",
+                "profile_as_of": f"?as_of={position}",
+                "diff": f"/diff?from={position}",
                 "history": "/history",
             }[question]
         )
@@ -97,25 +97,25 @@ def paths(question: str, database: Database) -> list[tuple[str, str]]:
     return [(path("long"), path("short")) for _ in range(QUESTIONS)]
 
 
-async def answered(
-    asked: Sequence[tuple[str, str]], port: int, key: str
+async def measure(
+    queries: Sequence[tuple[str, str]], port: int, key: str
 ) -> tuple[list[float], list[float]]:
-    """Ask about both people, in turns; return the milliseconds that each answer took."""
-    took: tuple[list[float], list[float]] = ([], [])
+    """Queries both profiles in turns; returns the milliseconds of each answer."""
+    durations: tuple[list[float], list[float]] = ([], [])
     async with Connection.several(port) as [connection]:
-        for number, sides in enumerate(asked):
+        for number, paths_of_both in enumerate(queries):
             for side in (0, 1) if number % 2 else (1, 0):
                 started = time.perf_counter()
-                await connection.expect(get(sides[side], key))
-                took[side].append((time.perf_counter() - started) * 1000)
-    return took
+                await connection.expect(get(paths_of_both[side], key))
+                durations[side].append((time.perf_counter() - started) * 1000)
+    return durations
 
 
 def record(database: Database, say) -> None:
-    """Record what the two did, each evenly over the whole ledger."""
+    """Records the events of both profiles, each spread evenly over the whole ledger."""
     store = LedgerDatastore(database.dsn)
     ledger = Ledger(store, Workspaces(store))
-    messages = done()
+    messages = make_messages()
     for first in range(0, len(messages), AT_ONCE):
         ledger.record(database.workspace, messages[first : first + AT_ONCE]).result(60)
         if first % 20_000 == 0:
@@ -124,31 +124,32 @@ def record(database: Database, say) -> None:
     store.close()
 
 
-def done() -> list[Message]:
-    """Return what the two did, in order."""
+def make_messages() -> list[Message]:
+    """Returns the messages of both profiles, in order."""
     chance = random.Random(7)
     placed = chain.from_iterable(
-        [(chance.random(), who, number) for number in range(count)] for who, count in EVENTS.items()
+        [(chance.random(), user, number) for number in range(count)]
+        for user, count in EVENTS.items()
     )
-    return [said(chance, who, number) for _, who, number in sorted(placed)]
+    return [make_message(chance, user, number) for _, user, number in sorted(placed)]
 
 
-def said(chance: random.Random, who: str, number: int) -> Message:
-    """Return a message: one in twenty tells attributes, and half are of a browser that is known, too."""
+def make_message(chance: random.Random, user: str, number: int) -> Message:
+    """Returns a message: one in twenty has attributes, and every other one an anonymous id too."""
     payload = track(chance)
-    telling = number % 20 == 0
-    if telling:
+    is_identify = number % 20 == 0
+    if is_identify:
         payload = {
             "type": "identify",
-            "traits": {f"trait_{it}": chance.random() for it in range(10)},
+            "traits": {f"trait_{n}": chance.random() for n in range(10)},
         }
-    browser = Identifier("anonymous_id", f"{who}-{number % 3}")
+    browser = Identifier("anonymous_id", f"{user}-{number % 3}")
     at = START + timedelta(minutes=number)
     return Message(
-        kind="identify" if telling else "track",
-        name="identify" if telling else payload["event"],
-        message_id=f"{who}-{number}",
-        identifiers=(Identifier("user_id", who), *([browser] if number % 2 else [])),
+        kind="identify" if is_identify else "track",
+        name="identify" if is_identify else payload["event"],
+        message_id=f"{user}-{number}",
+        identifiers=(Identifier("user_id", user), *([browser] if number % 2 else [])),
         occurred_at=at,
         received_at=at,
         source="segment",
@@ -157,7 +158,7 @@ def said(chance: random.Random, who: str, number: int) -> Message:
 
 
 def wait_for_snapshots(database: Database) -> None:
-    """Wait until the keeper has taken all snapshots that are due."""
+    """Waits until the snapshotter has taken all snapshots that are due."""
     deadline = time.monotonic() + 120
     due = "SELECT count(*) FROM ledger.event WHERE originator_version %% %s = 0"
     while database.sql("SELECT count(*) FROM ledger.snapshot") < database.sql(

@@ -1,4 +1,4 @@
-"""What segments cost at three million events: to look back for a new one, and to say why somebody is in one."""
+"""Segments at three million events: the backfill of a new one, and explanations."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database
 from tests.benchmarks.ingesting import settle
-from tests.benchmarks.projecting import over
-from tests.benchmarks.questions import places
-from tests.benchmarks.quiet import still
+from tests.benchmarks.projecting import open_ledger
+from tests.benchmarks.questions import sample_events
+from tests.benchmarks.quiet import gc_disabled
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.seed import EVENTS
@@ -32,109 +32,114 @@ from tests.benchmarks.times import percentile
 
 pytestmark = pytest.mark.benchmark
 
-LOOKING = 20
+SEGMENTS = 20
 QUESTIONS = scaled(500, least=50)
 MOST_MS = 30
 BY = CommandContext(actor="bench")
 
 
-class Asked(NamedTuple):
-    """A condition, and who meets it in SQL as one would write it by hand."""
+class Backfill(NamedTuple):
+    """A condition, and its members as hand-written SQL."""
 
     condition: Document
     members: str
 
 
-_OF = "SELECT stream FROM {timeline} WHERE workspace = %(workspace)s AND ordinal = 0 AND name = "
+_EVENTS_NAMED = (
+    "SELECT stream FROM {timeline} WHERE workspace = %(workspace)s AND ordinal = 0 AND name = "
+)
 KINDS = {
-    "count": Asked(
+    "count": Backfill(
         {"event": "product_viewed", "count": {"at_least": 3}, "within": {"last": "30d"}},
-        _OF + "'product_viewed' AND occurred_at > now() - interval '30 days'"
+        _EVENTS_NAMED + "'product_viewed' AND occurred_at > now() - interval '30 days'"
         " GROUP BY stream HAVING count(*) >= 3",
     ),
-    "both": Asked(
+    "both": Backfill(
         {
             "all": [
                 {"event": "product_added", "within": {"last": "30d"}},
                 {"none": [{"event": "order_completed"}]},
             ]
         },
-        _OF + "'product_added' AND occurred_at > now() - interval '30 days'"
-        " EXCEPT " + _OF + "'order_completed'",
+        _EVENTS_NAMED + "'product_added' AND occurred_at > now() - interval '30 days'"
+        " EXCEPT " + _EVENTS_NAMED + "'order_completed'",
     ),
-    "ever": Asked(
+    "ever": Backfill(
         {"event": "product_viewed", "count": {"at_least": 20}},
-        _OF + "'product_viewed' GROUP BY stream HAVING count(*) >= 20",
+        _EVENTS_NAMED + "'product_viewed' GROUP BY stream HAVING count(*) >= 20",
     ),
-    "filtered": Asked(
+    "filtered": Backfill(
         {
             "event": "page_opened",
             "where": [{"path": "properties.total", "op": "gt", "value": 1000}],
             "count": {"at_least": 2},
             "within": {"last": "90d"},
         },
-        _OF + "'page_opened' AND occurred_at > now() - interval '90 days'"
+        _EVENTS_NAMED + "'page_opened' AND occurred_at > now() - interval '90 days'"
         " AND (properties->>'total')::numeric > 1000 GROUP BY stream HAVING count(*) >= 2",
     ),
-    "last": Asked(
+    "last": Backfill(
         {"event": "session_started", "occurrence": "last", "older_than": "45d"},
-        _OF + "'session_started' GROUP BY stream"
+        _EVENTS_NAMED + "'session_started' GROUP BY stream"
         " HAVING max(occurred_at) <= now() - interval '45 days'",
     ),
-    "sum": Asked(
+    "sum": Backfill(
         {
             "event": "order_completed",
             "aggregate": {"fn": "sum", "path": "properties.total", "op": "gte", "value": 3000},
         },
-        _OF
+        _EVENTS_NAMED
         + "'order_completed' GROUP BY stream HAVING sum((properties->>'total')::numeric) >= 3000",
     ),
-    "sum_in_window": Asked(
+    "sum_in_window": Backfill(
         {
             "event": "order_completed",
             "aggregate": {"fn": "sum", "path": "properties.total", "op": "gte", "value": 3000},
             "within": {"last": "90d"},
         },
-        _OF + "'order_completed' AND occurred_at > now() - interval '90 days'"
+        _EVENTS_NAMED + "'order_completed' AND occurred_at > now() - interval '90 days'"
         " GROUP BY stream HAVING sum((properties->>'total')::numeric) >= 3000",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_segment_looks_back_within_three_times_the_sql(kind, full, report, say):
-    asked, pairs = KINDS[kind], []
-    with over(full) as (ledger, engine), psycopg.connect(full.dsn, autocommit=True) as by_hand:
-        decisions = SegmentService(ledger)
+def test_a_backfill_takes_at_most_three_times_the_sql(kind, full, report, say):
+    backfill, pairs = KINDS[kind], []
+    with (
+        open_ledger(full) as (ledger, engine),
+        psycopg.connect(full.dsn, autocommit=True) as by_hand,
+    ):
+        service = SegmentService(ledger)
         before = Projector(ledger, engine, (timeline.projection,))
         projector = Projector(ledger, engine, (segments.projection,))
-        sql = asked.members.format(timeline=timeline.tables.timeline)
+        sql = backfill.members.format(timeline=timeline.tables.timeline)
         for number in range(-1, ROUNDS):  # the first only warms both up
-            wanted = SegmentVersion(kind, condition=msgspec.json.encode(asked.condition))
-            decisions.define(full.workspace, kind, wanted, BY)
+            version = SegmentVersion(kind, condition=msgspec.json.encode(backfill.condition))
+            service.define(full.workspace, kind, version, BY)
             before.catch_up(full.workspace)
-            took, theirs = 0.0, 0.0
+            ours, handwritten = 0.0, 0.0
             for side in (0, 1) if number % 2 else (1, 0):
                 started = time.perf_counter()
                 if side:
                     members = len(by_hand.execute(sql, {"workspace": full.workspace}).fetchall())
-                    theirs = time.perf_counter() - started
+                    handwritten = time.perf_counter() - started
                 else:
                     projector.catch_up(full.workspace)
-                    took = time.perf_counter() - started
-            kept = full.sql(
+                    ours = time.perf_counter() - started
+            stored = full.sql(
                 f"SELECT count(*) FROM {segments.tables.member} WHERE segment = %s", kind
             )
-            # The clock moved on between the two, so that a few may have left the window.
-            assert abs(kept[0][0] - members) <= max(2, members // 1_000), (kept, members)
-            decisions.archive(full.workspace, kind, BY)
+            # The clock advanced between the two, so a few may have left the window.
+            assert abs(stored[0][0] - members) <= max(2, members // 1_000), (stored, members)
+            service.archive(full.workspace, kind, BY)
             before.catch_up(full.workspace)
             projector.catch_up(full.workspace)
             say(
-                f"look_back_{kind} round {number + 1}: {took:.2f} s for {members:,} members,"
-                f" by hand {theirs:.2f} s: {took / theirs:.1f} times"
+                f"look_back_{kind} round {number + 1}: {ours:.2f} s for {members:,} members,"
+                f" by hand {handwritten:.2f} s: {ours / handwritten:.1f} times"
             )
-            pairs += [(took, theirs)] if number >= 0 else []
+            pairs += [(ours, handwritten)] if number >= 0 else []
     hold(
         report.rounds(
             f"look_back_{kind}",
@@ -148,20 +153,20 @@ def test_a_new_segment_looks_back_within_three_times_the_sql(kind, full, report,
 
 
 def test_explain_within_30_ms(full, report, say):
-    with segments_over(full) as asked, serving(dsn=full.dsn) as server, still():
+    with mixed_segments(full) as last, serving(dsn=full.dsn) as server, gc_disabled():
         settle(full, wait=True)
         paths = [
-            f"/v1/segments/s-{number % LOOKING}/explain/{it.ref}"
-            for number, it in enumerate(places(full, QUESTIONS, asked))
+            f"/v1/segments/s-{number % SEGMENTS}/explain/{event.ref}"
+            for number, event in enumerate(sample_events(full, QUESTIONS, last))
         ]
         rounds = []
         for number in range(-1, ROUNDS):
-            took = uvloop.run(answered(paths, server.port, full.read_key))
+            durations = uvloop.run(measure(paths, server.port, full.read_key))
             say(
-                f"explain round {number + 1}: p99 {percentile(took, 99):.1f} ms,"
-                f" p50 {percentile(took, 50):.1f} ms"
+                f"explain round {number + 1}: p99 {percentile(durations, 99):.1f} ms,"
+                f" p50 {percentile(durations, 50):.1f} ms"
             )
-            rounds += [(percentile(took, 99), MOST_MS)] if number >= 0 else []
+            rounds += [(percentile(durations, 99), MOST_MS)] if number >= 0 else []
     hold(
         report.rounds(
             "explain",
@@ -169,36 +174,36 @@ def test_explain_within_30_ms(full, report, say):
             unit="ms",
             against="the bar",
             at_most=1,
-            note=f"p99 of {len(paths)}, {LOOKING} segments of mixed kinds at {EVENTS:,} events",
+            note=f"p99 of {len(paths)}, {SEGMENTS} segments of mixed kinds at {EVENTS:,} events",
         )
     )
 
 
 @contextmanager
-def segments_over(database: Database) -> Iterator[int]:
-    """Have segments of mixed kinds, looked back for, while inside; give the last of the events."""
+def mixed_segments(database: Database) -> Iterator[int]:
+    """Defines and backfills segments of mixed kinds, archived on exit; yields the last position."""
     both = (timeline.projection, segments.projection)
-    with over(database) as (ledger, engine):
-        define(ledger, database.workspace, mixed(LOOKING))
+    with open_ledger(database) as (ledger, engine):
+        define(ledger, database.workspace, mixed(SEGMENTS))
         Projector(ledger, engine, both).catch_up(database.workspace)
     yield EVENTS
-    with over(database) as (ledger, _):
+    with open_ledger(database) as (ledger, _):
         archive(ledger, database.workspace)
 
 
 def archive(ledger: Ledger, workspace: int) -> None:
-    """Leave no segment behind for the benchmarks that follow."""
-    for number in range(LOOKING):
+    """Archives the segments, so that later benchmarks have none."""
+    for number in range(SEGMENTS):
         SegmentService(ledger).archive(workspace, f"s-{number}", BY)
 
 
-async def answered(paths: list[str], port: int, key: str) -> list[float]:
-    """Ask each question, one after the other; return the milliseconds that each took."""
-    took = []
+async def measure(paths: list[str], port: int, key: str) -> list[float]:
+    """Sends the queries one after the other; returns the milliseconds of each."""
+    durations = []
     async with Connection.several(port) as [connection]:
         for path in paths:
             request = get(path, key)
             started = time.perf_counter()
             await connection.expect(request)
-            took.append((time.perf_counter() - started) * 1000)
-    return took
+            durations.append((time.perf_counter() - started) * 1000)
+    return durations

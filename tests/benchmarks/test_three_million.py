@@ -1,4 +1,4 @@
-"""What a ledger of three million events costs: questions against hand-written SQL, ingest against an empty one."""
+"""A ledger of three million events: queries against hand-written SQL, and ingest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import uvloop
 
 from tests.benchmarks.client import Connection, get
 from tests.benchmarks.database import Database
-from tests.benchmarks.handwritten import ask
-from tests.benchmarks.ingesting import BATCH, settle, told
+from tests.benchmarks.handwritten import fetch
+from tests.benchmarks.ingesting import BATCH, describe, settle
 from tests.benchmarks.load import Load, send
 from tests.benchmarks.process import free_port, running
-from tests.benchmarks.questions import KINDS, Question, handwritten_path, places, same
-from tests.benchmarks.quiet import still
+from tests.benchmarks.questions import KINDS, Question, handwritten_path, same, sample_events
+from tests.benchmarks.quiet import gc_disabled
 from tests.benchmarks.report import hold
 from tests.benchmarks.scale import ROUNDS, scaled
 from tests.benchmarks.seed import EVENTS
@@ -37,16 +37,16 @@ MOST_MS = 25
 @pytest.mark.parametrize("kind", KINDS)
 def test_questions_within_twice_the_hand_written_sql(kind, full, report, say):
     pairs, bare = [], []
-    with serving(dsn=full.dsn) as server, handwritten_server(full.dsn) as port, still():
+    with serving(dsn=full.dsn) as server, handwritten_server(full.dsn) as port, gc_disabled():
         settle(full, wait=True)
         for number in range(-1, ROUNDS):  # the first only warms both up
-            asked = questions(kind, full)
-            took = uvloop.run(answered(asked, server.port, full.read_key, port))
-            sides = [[one[side] * 1000 for one in took] for side in (0, 1)]
+            queries = questions(kind, full)
+            durations = uvloop.run(measure(queries, server.port, full.read_key, port))
+            sides = [[seconds[side] * 1000 for seconds in durations] for side in (0, 1)]
             if number < 0:
                 continue
             pairs.append(tuple(percentile(side, 99) for side in sides))
-            bare.append(percentile(bare_sql(full.dsn, asked), 99))
+            bare.append(percentile(bare_sql(full.dsn, queries), 99))
             medians = ", ".join(f"{percentile(side, 50):.1f}" for side in sides)
             say(
                 f"{kind} round {number + 1}: p99 {pairs[-1][0]:.1f} ms, by hand {pairs[-1][1]:.1f} ms,"
@@ -60,7 +60,7 @@ def test_questions_within_twice_the_hand_written_sql(kind, full, report, say):
             against="p99 of hand-written SQL over HTTP",
             at_most=2,
             most=MOST_MS,
-            note=f"p99 of {len(asked)}; bare SQL {sorted(bare)[len(bare) // 2]:.1f} ms",
+            note=f"p99 of {len(queries)}; bare SQL {sorted(bare)[len(bare) // 2]:.1f} ms",
         )
     )
 
@@ -74,7 +74,7 @@ def test_ingest_at_3m_is_as_fast_as_into_an_empty_ledger(full, fresh, report, sa
         sides = ((full, ours), (empty, other))
         against = "the same into an empty ledger"
         # The first write to a page after a checkpoint logs the whole page, and a large ledger has many
-        # pages.  Both are measured: a while after a checkpoint, and at its worst, right after one.
+        # pages.  Both are measured: some time after a checkpoint, and at the worst, right after one.
         name, count = "ingest_at_3m", 1 + 2 * ROUNDS
         pairs = ingested(name, sides, count, say)[1:]
         steady = report.rounds(name, pairs, unit="events/s", against=against, at_least=0.8)
@@ -92,37 +92,38 @@ def ingested(
     *,
     checkpoint: bool = False,
 ) -> list[tuple[float, float]]:
-    """Return the rates of both sides in each round; they take turns at being first."""
+    """Returns the rates of both sides in each round; the side that goes first alternates."""
     pairs = []
     for number in range(rounds):
         rates = {}
         for database, server in sides if number % 2 else sides[::-1]:
             if checkpoint:
                 settle(database, wait=False)
-            one = send(Load(port=server.port, key=database.write_key, events=INGESTED))
-            rates[database.dsn] = one.rate
-            say(f"{name} round {number + 1}, {database.head():,} events: {told(one)}")
+            result = send(Load(port=server.port, key=database.write_key, events=INGESTED))
+            rates[database.dsn] = result.rate
+            say(f"{name} round {number + 1}, {database.head():,} events: {describe(result)}")
         first, second = (rates[database.dsn] for database, _ in sides)
         pairs.append((first, second))
     return pairs
 
 
 def questions(kind: str, database: Database) -> list[Question]:
-    """Return what both sides are asked in one round."""
-    return [KINDS[kind](it, database.workspace) for it in places(database, QUESTIONS, EVENTS)]
+    """Returns the queries of one round, for both sides."""
+    events = sample_events(database, QUESTIONS, EVENTS)
+    return [KINDS[kind](event, database.workspace) for event in events]
 
 
 @contextmanager
 def handwritten_server(dsn: str) -> Iterator[int]:
-    """Run the yardstick's server while inside; give its port."""
+    """Runs the yardstick's server until exit; yields its port."""
     port = free_port()
     with running([sys.executable, "-m", "tests.benchmarks.handwritten", dsn, str(port)]):
-        uvloop.run(up(port))
+        uvloop.run(wait_for_listener(port))
         yield port
 
 
-async def up(port: int) -> None:
-    """Wait until somebody listens."""
+async def wait_for_listener(port: int) -> None:
+    """Waits until the port accepts connections."""
     async with asyncio.timeout(30):
         while True:
             with suppress(OSError):
@@ -131,13 +132,13 @@ async def up(port: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def answered(
-    asked: Sequence[Question], port: int, key: str, handwritten_port: int
+async def measure(
+    queries: Sequence[Question], port: int, key: str, handwritten_port: int
 ) -> list[tuple[float, float]]:
-    """Ask both sides each question, in turns; return the seconds that each took."""
-    took = []
+    """Sends each query to both sides, in turns; returns the seconds of each."""
+    durations = []
     async with Connection.several(port, handwritten_port) as connections:
-        for number, question in enumerate(asked):
+        for number, question in enumerate(queries):
             requests = get(question.path, key), get(handwritten_path(question), key)
             seconds, bodies = [0.0, 0.0], [b"", b""]
             for side in (0, 1) if number % 2 else (1, 0):
@@ -145,16 +146,16 @@ async def answered(
                 bodies[side] = await connections[side].expect(requests[side])
                 seconds[side] = time.perf_counter() - started
             assert same(*bodies), question
-            took.append((seconds[0], seconds[1]))
-    return took
+            durations.append((seconds[0], seconds[1]))
+    return durations
 
 
-def bare_sql(dsn: str, asked: Sequence[Question]) -> list[float]:
-    """Return the milliseconds that each question's SQL takes without any server."""
-    took = []
+def bare_sql(dsn: str, queries: Sequence[Question]) -> list[float]:
+    """Returns the milliseconds of each query's SQL without a server."""
+    durations = []
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for question in asked:
+        for question in queries:
             started = time.perf_counter()
-            ask(connection, question.asked)
-            took.append((time.perf_counter() - started) * 1000)
-    return took
+            fetch(connection, question.params)
+            durations.append((time.perf_counter() - started) * 1000)
+    return durations

@@ -1,4 +1,4 @@
-"""How soon an acknowledged event can be seen, while 2,000 more come in every second."""
+"""The time until an acknowledged event is visible, at 2,000 events a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.benchmarks.report import hold
 from tests.benchmarks.scale import scaled
 from tests.benchmarks.server import serving
 from tests.benchmarks.times import percentile
-from tests.benchmarks.watching import visible_after, watched
+from tests.benchmarks.watching import sampled_positions, visible_after
 
 pytestmark = pytest.mark.benchmark
 
@@ -33,30 +33,30 @@ def test_visible_within_a_quarter_of_a_second(fresh, report, say):
         )
         assert pace.per_batch * pace.batches_a_second == EVENTS_A_SECOND
         with (
-            watched(database) as looks,
+            sampled_positions(database) as samples,
             Worker("tests.benchmarks.paced", pace, Paced) as sender,
         ):
             paced = sender.go()
-    took = visible_after(paced.acknowledged, looks)
+    latencies = visible_after(paced.acknowledged, samples)
     say(
-        f"visible: {paced.rate:,.0f} events/s; p50 {percentile(took, 50):.0f} ms,"
-        f" p99 {percentile(took, 99):.0f} ms, max {max(took):.0f} ms"
+        f"visible: {paced.rate:,.0f} events/s; p50 {percentile(latencies, 50):.0f} ms,"
+        f" p99 {percentile(latencies, 99):.0f} ms, max {max(latencies):.0f} ms"
     )
     measured = report.rounds(
         "visible",
-        [(percentile(took, 99), BAR_MS)],
+        [(percentile(latencies, 99), BAR_MS)],
         unit="ms",
         against="the bar",
         at_most=1,
-        note=f"p99 at {paced.rate:,.0f} events/s; p50 {percentile(took, 50):.0f} ms",
+        note=f"p99 at {paced.rate:,.0f} events/s; p50 {percentile(latencies, 50):.0f} ms",
     )
-    seen = [it * 1000 for it in paced.seen_after]
+    seen = [seconds * 1000 for seconds in paced.seen_after]
     report.rounds(
         "visible_by_http",
         [(percentile(seen, 99), BAR_MS)],
         unit="ms",
         against="the bar",
-        note=f"the same by asking the timeline of {len(seen)} profiles; p50 {percentile(seen, 50):.0f} ms",
+        note=f"the same by polling the timeline of {len(seen)} profiles; p50 {percentile(seen, 50):.0f} ms",
     )
     hold(measured)
     assert paced.rate > 0.95 * EVENTS_A_SECOND, "the sender did not keep its pace"

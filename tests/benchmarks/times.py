@@ -1,4 +1,4 @@
-"""Times, as people compare them."""
+"""Percentiles of measured times."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the smallest value that this share of them does not exceed."""
+    """Returns the smallest value that at least this share of the values does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

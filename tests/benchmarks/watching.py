@@ -1,4 +1,4 @@
-"""How long an event takes from its answer to being visible."""
+"""The time from the answer to an ingest request until a read model shows its events."""
 
 from __future__ import annotations
 
@@ -19,38 +19,42 @@ SELECT position FROM projections.checkpoint WHERE name = %s AND workspace = %s
 
 
 @contextmanager
-def watched(database: Database, read_model: str = "timeline") -> Iterator[list[tuple[int, float]]]:
-    """Give a list that grows by (position of a read model, monotonic seconds) every 5 ms while inside.
+def sampled_positions(
+    database: Database, read_model: str = "timeline"
+) -> Iterator[list[tuple[int, float]]]:
+    """Yields a list to which (position of a read model, monotonic seconds) is added every 5 ms.
 
-    On leaving, waits until everything is visible.
+    On exit, waits until every event is visible.
     """
-    looks: list[tuple[int, float]] = []
+    samples: list[tuple[int, float]] = []
     stop = threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             while not stop.wait(0.005):
                 row = connection.execute(_POSITION, (read_model, database.workspace)).fetchone()
-                looks.append((row[0] if row else 0, time.monotonic()))
+                samples.append((row[0] if row else 0, time.monotonic()))
 
-    watcher = threading.Thread(target=look)
-    watcher.start()
+    sampler = threading.Thread(target=sample)
+    sampler.start()
     try:
-        yield looks
+        yield samples
         deadline = time.monotonic() + 60
         head = database.head()
-        while not looks or looks[-1][0] < head:
+        while not samples or samples[-1][0] < head:
             assert time.monotonic() < deadline, "the worker did not catch up"
             time.sleep(0.01)
     finally:
         stop.set()
-        watcher.join()
+        sampler.join()
 
 
-def visible_after(acknowledged: list[Acknowledged], looks: list[tuple[int, float]]) -> list[float]:
-    """Return the milliseconds from each answer to the first look that saw its events; at least 0."""
-    positions = [position for position, _ in looks]
+def visible_after(
+    acknowledged: list[Acknowledged], samples: list[tuple[int, float]]
+) -> list[float]:
+    """Returns the milliseconds from each answer to the first sample with its events; at least 0."""
+    positions = [position for position, _ in samples]
     return [
-        max(0.0, looks[bisect_left(positions, it.position)][1] - it.at) * 1000
-        for it in acknowledged
+        max(0.0, samples[bisect_left(positions, batch.position)][1] - batch.at) * 1000
+        for batch in acknowledged
     ]

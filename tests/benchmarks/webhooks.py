@@ -1,4 +1,4 @@
-"""Where webhooks go in benchmarks: a receiver in a process of its own, and endpoints there."""
+"""Webhooks of benchmarks: a receiver in a process of its own, and endpoints for it."""
 
 from __future__ import annotations
 
@@ -24,49 +24,51 @@ SETTINGS: Mapping[str, str] = {
     "FOLDLINE_WEBHOOK_ALLOW": _ALLOW,
     "FOLDLINE_LOG_LEVEL": "error",
 }
-"""What a worker must be told to send to this machine."""
+"""Settings of a worker that sends to this machine."""
 
 
 class Receiver:
-    """The process, and its ports: one that answers, and one that never does."""
+    """The receiver process and its ports: one that answers, and one that never does."""
 
     def __init__(self, process: Popen[str]) -> None:
         assert process.stdout is not None
         assert process.stdin is not None
-        self._says, self._hears = process.stdout, process.stdin
-        self.answers, self.never_answers = (int(it) for it in self._says.readline().split())
+        self._output, self._input = process.stdout, process.stdin
+        self.answers, self.never_answers = (int(port) for port in self._output.readline().split())
 
-    def came(self) -> dict[str, float]:
-        """Return when each delivery came first, by its ``webhook-id``: seconds since 1970.  Asked for once."""
-        print(file=self._hears, flush=True)
-        return msgspec.json.decode(self._says.readline(), type=dict[str, float])
+    def arrivals(self) -> dict[str, float]:
+        """Ends the receiver; returns the first arrival of each ``webhook-id``, in Unix seconds."""
+        print(file=self._input, flush=True)
+        return msgspec.json.decode(self._output.readline(), type=dict[str, float])
 
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """Receive while inside."""
+    """Runs a receiver until exit."""
     command = [sys.executable, "-m", "tests.benchmarks.receiver"]
     with running(command, stdin=PIPE, stdout=PIPE, text=True) as process:
         yield Receiver(process)
 
 
-def endpoints(database: Database, port: int, names: Sequence[str]) -> None:
-    """Make endpoints of these names at a port of this machine."""
+def create_endpoints(database: Database, port: int, names: Sequence[str]) -> None:
+    """Creates endpoints of these names at a port of this machine."""
     store = LedgerDatastore(database.dsn)
     try:
-        made = EndpointService(store, AddressGuard(parse_networks(_ALLOW)), SecretCipher(_SECRET))
+        service = EndpointService(
+            store, AddressGuard(parse_networks(_ALLOW)), SecretCipher(_SECRET)
+        )
         for name in names:
-            made.create(
+            service.create(
                 database.workspace, name, EndpointDefinition(f"http://127.0.0.1:{port}/{name}")
             )
     finally:
         store.close()
 
 
-def delivered(database: Database, names: Sequence[str], number: int) -> None:
-    """Wait until so many deliveries have come to these endpoints."""
-    count = "SELECT count(*) FROM ledger.delivery WHERE lane = ANY (%s) AND state = 'delivered'"
+def wait_until_delivered(database: Database, names: Sequence[str], number: int) -> None:
+    """Waits until so many deliveries to these endpoints have succeeded."""
+    query = "SELECT count(*) FROM ledger.delivery WHERE lane = ANY (%s) AND state = 'delivered'"
     until = time.monotonic() + 60
-    while (found := database.sql(count, list(names))[0][0]) < number:
-        assert time.monotonic() < until, f"{found} of {number} came to their end"
-        time.sleep(0.1)  # so seldom that looking takes nothing from what is measured
+    while (count := database.sql(query, list(names))[0][0]) < number:
+        assert time.monotonic() < until, f"{count} of {number} were delivered"
+        time.sleep(0.1)  # rare enough not to influence the measurement

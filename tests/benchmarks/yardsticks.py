@@ -1,4 +1,4 @@
-"""What ours is measured against: PostgreSQL's own COPY, and the library's own way to save."""
+"""Yardsticks: PostgreSQL's COPY, and the `save` of the eventsourcing library."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 class Copy:
-    """Binary COPY of rows of a table into an empty one like it, in batches, a transaction each.
+    """Binary COPY of a table's rows into an empty table like it, one transaction a batch.
 
-    It grows with each round as the original does.
+    The copy grows with each round as the original does.
     """
 
     def __init__(self, dsn: str, source: str, *, only: str = "true") -> None:
@@ -36,21 +36,21 @@ class Copy:
         self._connection.close()
 
     def rows(self, after: int) -> list[tuple[Any, ...]]:
-        """Return the original's rows that follow a position, as the copy will send them."""
-        # The text of a jsonb is sent as it is: to parse it and write it again is not COPY's work.
-        shown = [
+        """Returns the original's rows after a position, in the form in which the copy sends them."""
+        # The text of a jsonb is sent unchanged: parsing and writing it again is not COPY's work.
+        columns = [
             f"'\\x01'::bytea || convert_to({name}::text, 'UTF8')" if kind == "jsonb" else name
             for name, kind in self._columns
         ]
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(
-                f"SELECT {', '.join(shown)} FROM {self._source}"
+                f"SELECT {', '.join(columns)} FROM {self._source}"
                 f" WHERE position > %s AND {self._only} ORDER BY position",
                 (after,),
             ).fetchall()
 
     def copy(self, rows: Sequence[tuple[Any, ...]], batch: int) -> float:
-        """Copy the rows; return the seconds that it took until all were durable."""
+        """Copies the rows; returns the seconds until all are durable."""
         sql = f"COPY yardstick ({', '.join(name for name, _ in self._columns)}) FROM STDIN (FORMAT BINARY)"
         types = ["bytea" if kind == "jsonb" else kind for _, kind in self._columns]
         started = time.perf_counter()
@@ -72,7 +72,7 @@ class Visit(Aggregate):
 
 
 class Saves:
-    """The library's application, as its documentation sets it up: one save after the other."""
+    """The library's application, set up as in its documentation: one save after the other."""
 
     def __init__(self, dsn: str) -> None:
         parts = conninfo_to_dict(dsn)
@@ -94,7 +94,7 @@ class Saves:
         self._application.close()
 
     def save(self, messages: Sequence[dict[str, Any]]) -> float:
-        """Save an aggregate with one event for each message; return the seconds that it took."""
+        """Saves an aggregate with one event for each message; returns the seconds."""
         started = time.perf_counter()
         for message in messages:
             self._application.save(Visit(message))
