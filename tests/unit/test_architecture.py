@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -68,3 +70,28 @@ def test_no_module_is_longer_than_three_hundred_lines() -> None:
         if (lines := len(path.read_text().splitlines())) > 300
     }
     assert long == {}
+
+
+def test_the_independence_contract_names_every_read_model() -> None:
+    """import-linter takes a list of modules; one that is forgotten could import any other."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [contract] = [it for it in settings["contracts"] if it["type"] == "independence"]
+    packages = {
+        module.name
+        for module in pkgutil.iter_modules(projections.__path__, "projections.")
+        if any(
+            isinstance(value, Projection)
+            for value in vars(__import__(module.name, fromlist=["_"])).values()
+        )
+    }
+    assert len(packages) == len(projections.PROJECTIONS)
+    assert set(contract["modules"]) == packages
+
+
+def test_the_median_module_has_at_most_110_lines() -> None:
+    lengths = [
+        len(path.read_text().splitlines())
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    ]
+    assert median(lengths) <= 110
