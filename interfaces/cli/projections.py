@@ -1,4 +1,4 @@
-"""`foldline projections`: how far the read models are, building them anew, and comparing them."""
+"""`foldline projections`: list, rebuild and verify read models."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="projections",
-    help="List read models, build them anew, verify them.\n\n"
-    "A read model is built anew beside the one that answers, and takes its place once it has caught up."
-    " Nothing is sent or triggered by it.",
+    help="List, rebuild and verify read models.\n\n"
+    "A rebuild runs in a shadow schema next to the live tables and switches to it once it has caught up."
+    " A rebuild fires no rules and sends nothing.",
     no_args_is_help=True,
 )
 
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME...]", help="Read models, see `list`; all of them if none is named."
+        metavar="[NAME...]", help="Read model names (see `list`); default: all."
     ),
 ]
 
@@ -39,20 +39,21 @@ NamesArgument = Annotated[
 @app.command("list")
 @with_settings(*DATABASE_SETTINGS)
 def list_projections(*, settings: Settings, as_json: JsonOption = False) -> None:
-    """List the read models: how far each is behind the ledger, and its last build."""
+    """List read models with their lag and last build."""
     from interfaces.cli.database_context import connected_service
     from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
         builds = RebuildService(svc.projector).status()
         rows = [
-            _projection_row(svc, it.name, it.version, builds) for it in svc.projector.projections
+            _projection_row(svc, projection.name, projection.version, builds)
+            for projection in svc.projector.projections
         ]
     if as_json:
         print_json({"projections": rows})
         return
     columns = ("name", "version", "position", "lag", "failure", "build")
-    print_table(columns, [[row[it] for it in columns] for row in rows])
+    print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
 @app.command()
@@ -62,33 +63,35 @@ def rebuild(
     settings: Settings,
     names: NamesArgument = None,
     anew: Annotated[
-        bool, typer.Option("--anew", help="Do not go on with what a cancelled build left.")
+        bool, typer.Option("--anew", help="Start from scratch instead of resuming a cancelled build.")
     ] = False,
 ) -> None:
-    """Build read models anew, and put each in its place once it has caught up.
+    """Rebuild read models and switch to each once it has caught up.
 
-    Several are built at the same time, on all cores. The old ones answer until then. Ctrl-C stops it; the next `rebuild` goes on
-    where it stood, and so does a worker.
+    Rebuilds run in parallel on all cores while the live tables serve queries. Ctrl-C stops them; the next `rebuild`
+    or a worker resumes them.
     """
     _request_and_run(settings, names, "rebuild", anew=anew)
-    print_status("Done: the new tables answer.")
+    print_status("Done: the rebuilt tables are live.")
 
 
 @app.command()
 @with_settings(*DATABASE_SETTINGS)
-def verify(*, settings: Settings, names: NamesArgument, as_json: JsonOption = False) -> None:
-    """Build read models anew aside and compare: every row must be the same.  Exits 1 if one is not."""
+def verify(*, settings: Settings, names: NamesArgument = None, as_json: JsonOption = False) -> None:
+    """Rebuild read models in a shadow schema and compare every row. Exits 1 on a difference."""
     builds = _request_and_run(settings, names, "verify")
     if as_json:
-        print_json({it.name: it.result for it in builds})
+        print_json({build.name: build.result for build in builds})
     else:
         rows = [
-            (it.name, *_comparison_row(table)) for it in builds for table in _compared_tables(it)
+            (build.name, *_comparison_row(table))
+            for build in builds
+            for table in _compared_tables(build)
         ]
         print_table(["name", "table", "rows", "only live", "only rebuilt"], rows)
-    if not all(it.result is not None and it.result["same"] for it in builds):
+    if not all(build.result is not None and build.result["same"] for build in builds):
         print_status(
-            "They differ: `foldline projections rebuild NAME` puts the rebuilt rows in place."
+            "Differences found. `foldline projections rebuild NAME` replaces the live rows."
         )
         sys.exit(1)
 
@@ -98,76 +101,77 @@ def verify(*, settings: Settings, names: NamesArgument, as_json: JsonOption = Fa
 def cancel(
     *,
     settings: Settings,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which read model's build.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the read model.")],
     discard: Annotated[
-        bool, typer.Option("--discard", help="Drop what it has built, too.")
+        bool, typer.Option("--discard", help="Also drop the partially built tables.")
     ] = False,
 ) -> None:
-    """Stop a build, whoever works on it.  What it has built stays for the next, unless --discard."""
+    """Cancel a build in any process. Its progress is kept unless --discard is given."""
     from interfaces.cli.database_context import connected_service
     from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
-        stopped = RebuildService(svc.projector).cancel(name, discard=discard)
+        cancelled = RebuildService(svc.projector).cancel(name, discard=discard)
     print_status(
-        f"The build of {name} is cancelled." if stopped else f"No build of {name} was under way."
+        f"The build of {name} is cancelled." if cancelled else f"No build of {name} is running."
     )
 
 
 def _request_and_run(
     settings: Settings, names: Iterable[str] | None, kind: BuildKind, *, anew: bool = False
 ) -> list[BuildProgress]:
-    """Ask for builds and work on them, or watch whoever does, until all are done."""
+    """Request builds and run them, or wait for the process that runs them, until all are done."""
     from interfaces.cli.database_context import connected_service
     from interfaces.cli.parallel_rebuild import run_builds
     from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
-        lifecycle = RebuildService(svc.projector)
-        asked = [it.name for it in lifecycle.by_name(list(names or ()))]
-        lifecycle.request(asked, kind, restart=anew)
-        with _show_progress(lifecycle, asked, kind) as told:
-            run_builds(svc, asked, told)
-        builds = [lifecycle.status()[name] for name in asked]
-    for it in builds:
-        if it.state != "done":
-            print_status(
-                f"The {kind} of {it.name} is {it.state}{f': {it.failure}' if it.failure else ''}."
-            )
-    if any(it.state != "done" for it in builds):
+        rebuilds = RebuildService(svc.projector)
+        requested = [projection.name for projection in rebuilds.by_name(list(names or ()))]
+        rebuilds.request(requested, kind, restart=anew)
+        with _show_progress(rebuilds, requested, kind) as on_progress:
+            run_builds(svc, requested, on_progress)
+        builds = [rebuilds.status()[name] for name in requested]
+    for build in builds:
+        if build.state != "done":
+            reason = f": {build.failure}" if build.failure else ""
+            print_status(f"The {kind} of {build.name} is {build.state}{reason}.")
+    if any(build.state != "done" for build in builds):
         sys.exit(1)
     return builds
 
 
 @contextmanager
 def _show_progress(
-    lifecycle: RebuildService, names: Sequence[str], kind: BuildKind
+    rebuilds: RebuildService, names: Sequence[str], kind: BuildKind
 ) -> Iterator[Callable[[], None]]:
-    """Show how far each build is; gives what is to be called whenever that may have changed."""
+    """Show a progress bar for each build; yields the callback that refreshes them."""
     from rich.progress import TextColumn
 
     with progress_bar(TextColumn("{task.fields[pace]}")) as bar:
-        tasks = {it: bar.add_task(f"{kind} {it}", total=None, pace="") for it in names}
+        tasks = {name: bar.add_task(f"{kind} {name}", total=None, pace="") for name in names}
 
         def update() -> None:
-            builds = lifecycle.status()
+            builds = rebuilds.status()
             for name, task in tasks.items():
-                it = builds[name]
-                pace = f"{it.events:,} of {it.total:,} events, {it.events_per_second:,.0f}/s"
-                bar.update(task, total=it.total, completed=it.events, pace=pace)
+                build = builds[name]
+                pace = (
+                    f"{build.events:,} of {build.total:,} events, {build.events_per_second:,.0f}/s"
+                )
+                bar.update(task, total=build.total, completed=build.events, pace=pace)
 
         yield _throttle(update)
         update()
 
 
 def _throttle(callback: Callable[[], None], seconds: float = 0.25) -> Callable[[], None]:
-    """Return what calls it, but not so often that it costs."""
-    last = 0.0
+    """Return a wrapper that calls the callback at most once in this many seconds."""
+    last_call = 0.0
 
     def call() -> None:
-        nonlocal last
-        if time.monotonic() - last > seconds:
-            last = time.monotonic()
+        nonlocal last_call
+        if time.monotonic() - last_call > seconds:
+            last_call = time.monotonic()
             callback()
 
     return call
@@ -176,15 +180,17 @@ def _throttle(callback: Callable[[], None], seconds: float = 0.25) -> Callable[[
 def _projection_row(
     svc: Service, name: str, version: int, builds: dict[str, BuildProgress]
 ) -> dict[str, Any]:
-    standing = [it for it in svc.projector.status() if it.name == name]
-    it = builds.get(name)
+    statuses = [status for status in svc.projector.status() if status.name == name]
+    build = builds.get(name)
     return {
         "name": name,
         "version": version,
-        "position": sum(one.position for one in standing),
-        "lag": sum(one.lag for one in standing),
-        "failure": next((one.failure for one in standing if one.failure), None),
-        "build": None if it is None else f"{it.kind} {it.state}, {it.events:,} of {it.total:,}",
+        "position": sum(status.position for status in statuses),
+        "lag": sum(status.lag for status in statuses),
+        "failure": next((status.failure for status in statuses if status.failure), None),
+        "build": None
+        if build is None
+        else f"{build.kind} {build.state}, {build.events:,} of {build.total:,}",
     }
 
 
