@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fix_postgres",
     "tests.fix_embedded",
     "tests.fix_ledger",
+    "tests.fix_node",
     "tests.fix_segments",
 ]
 

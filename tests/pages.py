@@ -1,4 +1,4 @@
-"""Pages of the documentation as tests see them: their fenced blocks, to be executed as they stand there."""
+"""Pages of the documentation: their fenced blocks, to be executed as they are."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +21,8 @@ ANYTHING = "…"
 """In a page's JSON: a text that stands for any value."""
 
 _FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S
+    r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
 )
 _FILE = re.compile(r"`([\w./-]+\.\w+|\w+file)`")
 
@@ -72,8 +74,8 @@ class Page:
 
 
 def patched(source: str, diff: str) -> str:
-    """Return a text after the changes of a page's diff: hunks have no numbers, `...` stands between them."""
-    for hunk in re.split(r"^\.\.\.\n", diff, flags=re.M):
+    """Return a text after a diff whose hunks have no numbers and `...` between them."""
+    for hunk in re.split(r"^\.\.\.\n", diff, flags=re.MULTILINE):
         lines = hunk.splitlines(keepends=True)
         old = "".join(line[1:] or "\n" for line in lines if line[0] in " -\n")
         new = "".join(line[1:] or "\n" for line in lines if line[0] in " +\n")
@@ -99,8 +101,17 @@ def matches(expected: Any, actual: Any) -> bool:
     return bool(expected == actual)
 
 
+def last_json(printed: str) -> Any:
+    """Return the last JSON document of several that were printed one after the other."""
+    decoder, at, document = json.JSONDecoder(), 0, None
+    while at < len(printed):
+        document, at = decoder.raw_decode(printed, at)
+        at += len(printed[at:]) - len(printed[at:].lstrip())
+    return document
+
+
 class Shell:
-    """Runs the commands of pages, with `foldline` and `python` on the path as a virtualenv has them."""
+    """Runs the commands of pages, with `foldline` and `python` on the path."""
 
     def __init__(self, folder: Path, *, code: Path = ROOT, **variables: str) -> None:
         self.folder = folder
@@ -142,17 +153,19 @@ class Shell:
             if block.language == "sh" and block.text not in without:
                 printed = self.run(block.text)
             elif block.language == "json" and printed:
-                expected, actual = json.loads(block.text), json.loads(printed.splitlines()[-1])
+                expected, actual = json.loads(block.text), last_json(printed)
                 assert matches(expected, actual), f"{page.path}: {block}\n{actual}"
                 printed, compared = "", compared + 1
         return compared
 
 
-def checkout(folder: Path, page: Page, packages: Mapping[str, Path] | None = None) -> Path:
-    """Copy the packages, write the files of a page there and apply its diffs; return the folder."""
-    from shutil import copytree, ignore_patterns
+Serve = Callable[..., Shell]
+"""The fixture `serve`: serves with the code of a folder, and gives the shell to try it in."""
 
-    for name in packages or ("domain", "application", "projections", "interfaces"):
+
+def checkout(folder: Path, page: Page) -> Path:
+    """Copy the packages, write the files of a page there and apply its diffs; return the folder."""
+    for name in ("domain", "application", "projections", "interfaces"):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__"))
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     for block in page.blocks:

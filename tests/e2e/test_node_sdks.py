@@ -1,51 +1,18 @@
-"""The real SDKs for Node deliver to a running server: all of it, once, and nothing is sent again."""
+"""The real SDKs for Node deliver every message to a running server, once."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.alone import alone
 from tests.e2e.relay import Relay
 from tests.e2e.tenants import Tenant
+from tests.fix_node import NODE
 
-HERE = Path(__file__).parent / "node"
-PACKAGES = tuple(json.loads((HERE / "package.json").read_text())["dependencies"])
-INSTALL_SECONDS = 120
-
-
-@pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest) -> Path:
-    """A folder with the driver and the SDKs installed; kept between runs until either changes."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
-    wanted = sha256(b"".join(it.read_bytes() for it in sorted(HERE.iterdir()))).hexdigest()[:12]
-    folder = request.config.cache.mkdir(f"node-{wanted}")
-    with alone():
-        if not (folder / "installed").exists():
-            install(folder)
-    return folder
-
-
-def install(folder: Path) -> None:
-    for each in HERE.iterdir():
-        shutil.copy(each, folder)
-    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-    done = subprocess.run(
-        ["npm", "install", *quiet],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    (folder / "installed").touch()
+PACKAGES = tuple(json.loads((NODE / "package.json").read_text())["dependencies"])
 
 
 @pytest.mark.parametrize("package", PACKAGES)
