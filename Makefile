@@ -20,8 +20,8 @@ serve: setup ## the server on an embedded database
 	$(BIN)/foldline serve
 
 ##@ Check
-.PHONY: check format lint types layers test test-fast test-nightly test-storage matrix bench
-check: format-check lint types layers test ## everything that CI checks, but for the older PostgreSQL
+.PHONY: check format lint types layers docs test test-fast test-nightly test-storage matrix bench
+check: format-check lint types layers docs test ## everything that CI checks, but for the older PostgreSQL
 
 format: setup ## format the code
 	$(BIN)/ruff format .
@@ -39,6 +39,9 @@ types: setup ## check types
 
 layers: setup ## check that imports follow the one direction
 	$(BIN)/lint-imports
+
+docs: setup ## build the documentation in docs/_build; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going --quiet docs docs/_build
 
 test-fast: setup ## run the unit tests and one smoke test of each kind
 	$(BIN)/pytest -m '(unit or smoke) and not nightly' --hypothesis-profile fast
