@@ -1,1 +1,1 @@
-"""Translators of other systems' definitions into Foldline's."""
+"""Translators of other systems' segment definitions into Foldline's."""

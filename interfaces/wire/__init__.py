@@ -1,4 +1,4 @@
-"""The wire formats: bytes in, the messages of the domain out.  No HTTP and no database here."""
+"""Wire formats: convert bytes into domain messages, without HTTP or database access."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from interfaces.wire import csv, ndjson, segment
 from interfaces.wire.base import WireFormat
 
 FORMATS: dict[str, WireFormat] = {
-    it.name: it
-    for it in (
+    wire_format.name: wire_format
+    for wire_format in (
         segment.FORMAT,
         ndjson.FORMAT,
         csv.FORMAT,
     )
 }
-"""Every format, by the name of its module.  A new one is a module here and a line above."""
+"""All formats by the name of their module.  A new format is a module here and a line above."""
 
 MACHINERY = frozenset(
     {
@@ -26,4 +26,4 @@ MACHINERY = frozenset(
         "times",
     }
 )
-"""The modules here that are no format, but what formats are made of."""
+"""Modules of this package that are shared by formats and define none."""

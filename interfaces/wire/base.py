@@ -1,4 +1,4 @@
-"""What every wire format gives back, and the ways in which it says no."""
+"""Types shared by all wire formats: parsed bodies, rejections, errors, limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from domain.events.message import Message
 
 
 class InvalidBody(InvalidRequest):
-    """Nothing of what was sent can be used; ``code`` says why, for a program."""
+    """The whole body is invalid; ``code`` is the machine-readable reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class InvalidBody(InvalidRequest):
 
 
 class InvalidMessage(Exception):
-    """One message cannot be accepted; its neighbours are not concerned."""
+    """One message is invalid; the other messages of the body are not affected."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,48 +34,48 @@ class InvalidMessage(Exception):
 
 
 class ParseRejection(msgspec.Struct, frozen=True, kw_only=True):
-    """One message that was not accepted: kept as it came, with the reason."""
+    """One rejected message: its original bytes and the reason."""
 
     index: int
-    """Its place in the batch, from 0; the line number, from 1, when it came from a file."""
+    """Index in the batch, from 0; for a file, the line number, from 1."""
 
     code: str
     message: str
     raw: bytes
     message_id: str | None = None
-    """The client's id, if it could be read and is a possible one."""
+    """The client's message id, if it was readable and valid."""
 
 
 class ParsedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a body held: every message of it is in one of the two lists."""
+    """Messages of one body; each of them is in one of the two lists."""
 
     messages: list[Message]
     rejections: list[ParseRejection]
     write_key: str | None = None
-    """The key inside the body, for clients that send it there."""
+    """The write key in the body, for clients that send it there."""
 
     single: bool = False
-    """Whether the body was one message, so that its refusal is the refusal of the request."""
+    """Whether the body is a single message, so that its rejection fails the whole request."""
 
     @property
     def count(self) -> int:
-        """How many messages were sent, good and bad."""
+        """Number of messages in the body, valid and rejected."""
         return len(self.messages) + len(self.rejections)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WireLimits:
-    """How much may be sent at once; the defaults are Segment's."""
+    """Size limits of a request; the defaults are Segment's."""
 
     body_bytes: int = 500 * 1024
-    """Longest request body, counted after decompression."""
+    """Maximum size of a request body after decompression."""
 
     message_bytes: int = 32 * 1024
     batch_messages: int = 2500
 
 
 class BodyParser(Protocol):
-    """Turns the body of one request into messages.  Raises nothing but BadBody."""
+    """Parses the body of one request.  Raises only InvalidBody."""
 
     def __call__(
         self,
@@ -85,35 +85,37 @@ class BodyParser(Protocol):
         limits: WireLimits,
         default_id: Callable[[], str],
     ) -> ParsedBody:
-        """Read ``body``, which was received at ``received_at`` (UTC)."""
+        """Parse ``body``, which was received at ``received_at`` (UTC)."""
         ...
 
 
 FileRows = Iterator[tuple[int, Message | ParseRejection]]
-"""What a file held, line by line: the line number, from 1, and what it says."""
+"""Rows of a file: the line number, from 1, and the message or its rejection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WireFormat:
-    """One way of saying what customers do."""
+    """One input format for events."""
 
     name: str
-    """Also the name of its module."""
+    """Also the name of the format's module."""
 
     summary: str
     routes: Mapping[str, BodyParser] = field(default_factory=dict)
-    """The paths that its clients POST to, without a trailing slash."""
+    """Parsers by the HTTP path that clients POST to, without a trailing slash."""
 
     read: Callable[..., FileRows] | None = None
-    """Reads a file of it, for formats that can be imported."""
+    """Reads a file, for formats that can be imported."""
 
 
 _FORBIDDEN_IN_IDENTIFIER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_valid_identifier(value: str) -> bool:
-    """Say whether the text may be an id: at most 1,024 bytes of UTF-8, no control character."""
-    if len(value) <= MAX_IDENTIFIER_BYTES // 4 and value.isprintable():  # nearly always, and quick
+    """Whether the text may be an id: at most 1,024 bytes of UTF-8, no control characters."""
+    if (
+        len(value) <= MAX_IDENTIFIER_BYTES // 4 and value.isprintable()
+    ):  # fast path, taken nearly always
         return True
     return (
         not _FORBIDDEN_IN_IDENTIFIER.search(value)
@@ -122,14 +124,14 @@ def is_valid_identifier(value: str) -> bool:
 
 
 def normalise_event_name(value: str | None) -> str:
-    """Return an event's name as it is looked for: trimmed, and of characters that all stores hold.
+    """Return an event's name as it is stored: trimmed, with NUL replaced.
 
-    Raises Refused when nothing is left of it, or when it is too long to be a name.
+    Raises InvalidMessage if the name is empty or too long.
     """
     name = value.strip() if value is not None else ""
     if not name:
         raise InvalidMessage(
-            "missing_event", "a track message needs an event name: a non-empty text"
+            "missing_event", "a track message needs an event name: a non-empty string"
         )
     if len(name) > MAX_IDENTIFIER_BYTES // 4 and len(name.encode()) > MAX_IDENTIFIER_BYTES:
         raise InvalidMessage(
@@ -139,18 +141,18 @@ def normalise_event_name(value: str | None) -> str:
 
 
 def fingerprint_text(identifiers: Iterable[Identifier]) -> str:
-    """Return the identifiers as a text that no others give: none of them holds a NUL."""
+    """Return a unique text for the identifiers, separated by NUL, which none of them contains."""
     return "\0".join(chain.from_iterable(identifiers))
 
 
 def content_fingerprint(
     kind: str, name: str, identifiers: str, parts: tuple[bytes | msgspec.Raw, ...]
 ) -> int:
-    """Return the number (32 bits) by which a second message with the same id is compared.
+    """Return a 32-bit fingerprint that detects different messages with the same message id.
 
-    It shows a clash, it does not prove that there is none; a stronger one costs a tenth of parsing.
-    ``who`` is whom it tells of, ``parts`` are the slices of JSON that it is about.  What a client changes when it
-    sends the same message again (``sentAt``, ``_metadata``, ``context``) is not among them.
+    Different fingerprints prove a conflict; equal ones do not exclude it.  A stronger hash costs a tenth of parsing.
+    ``identifiers`` is a text of ``fingerprint_text``, ``parts`` are the JSON slices of the content.  Fields that a
+    client changes in a retry (``sentAt``, ``_metadata``, ``context``) are not part of it.
     """
-    # No part holds a NUL byte, so two different messages never give the same text.
+    # No part contains a NUL byte, so two different messages never give the same text.
     return crc32(b"\0".join((f"{kind}\0{name}\0{identifiers}".encode(), *parts)))

@@ -1,4 +1,4 @@
-"""A table of events, one a row: what exports and spreadsheets give."""
+"""CSV files of events, one per row, as exports and spreadsheets produce them."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from interfaces.wire.files import RowIds, open_decompressed, reject_bad_gzip
 from interfaces.wire.times import correct_clock_skew, parse_time
 
 _MAX_LINE_CHARACTERS = 1 << 20
-"""In characters; a field has at most 131,072 (the csv module's own limit)."""
+"""In characters; a cell has at most 131,072 (the limit of the csv module)."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvColumns:
-    """Which column holds what; every other column is a property of the event.
+    """Names of the columns of an event's fields; every other column is a property of the event.
 
-    With none of ``user``, ``anonymous`` and ``email``, the rows are system events.
+    Without ``user``, ``anonymous`` and ``email``, the rows are system events.
     """
 
     name: str
@@ -48,13 +48,13 @@ class CsvColumns:
     anonymous: str | None = None
     email: str | None = None
     time: str | None = None
-    """Without it, everything happened when it was read."""
+    """If None, the time of the import is the time of all events."""
 
     session: str | None = None
     channel: str | None = None
     message_id: str | None = None
     numbers: tuple[str, ...] = ()
-    """Properties that are numbers; the others are texts."""
+    """Property columns that hold numbers; the others hold strings."""
 
 
 def read(
@@ -64,18 +64,20 @@ def read(
     received_at: datetime,
     limits: WireLimits | None = None,
 ) -> FileRows:
-    """Read the events of a table with a heading, which may be gzipped.
+    """Read the events of a file with a header row, which may be gzipped.
 
-    A time without a zone is UTC; an empty cell is no property.  A row without a message id gets
-    one that is the same at the next reading.  A row that cannot be an event is rejected with its
-    line and the reason, and the others go in.  Raises BadBody if a column is missing.
+    A time without a zone is UTC; an empty cell is an absent property.  A row without a message id gets an id that is
+    the same in every import.  An invalid row is rejected with its line and the reason; the others are returned.
+    Raises InvalidBody if a column is missing.
     """
     with reject_bad_gzip():
         rows = _rows(open_decompressed(stream))
-        heading = next(rows, None)
-        if heading is None or isinstance(heading.cells, str):
-            raise InvalidBody("no_heading", "the first line of the file must name its columns")
-        table = _Table(heading.cells, columns, received_at, limits or WireLimits())
+        header = next(rows, None)
+        if header is None or isinstance(header.cells, str):
+            raise InvalidBody(
+                "no_heading", "the first line of the file must be a header with the column names"
+            )
+        table = _Table(header.cells, columns, received_at, limits or WireLimits())
         for row in rows:
             yield row.line, table.read(row)
 
@@ -83,21 +85,21 @@ def read(
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
-    """Its first line, from 1."""
+    """Number of its first line, from 1."""
 
     raw: bytes
     cells: list[str] | str
-    """A text says why the row cannot be taken apart."""
+    """The cells, or the error message if the row cannot be split."""
 
 
 def _rows(stream: BinaryIO) -> Iterator[_Row]:
-    # What is not UTF-8 comes through as lone surrogates, so that only its own row is refused.
+    # Bytes that are not UTF-8 become lone surrogates, so that only their own row is rejected.
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-    taken: list[str] = []
+    row_lines: list[str] = []
 
     def lines() -> Iterator[str]:
         while line := text.readline(_MAX_LINE_CHARACTERS):
-            taken.append(line)
+            row_lines.append(line)
             yield line
 
     reader = csv.reader(lines(), strict=True)
@@ -110,39 +112,37 @@ def _rows(stream: BinaryIO) -> Iterator[_Row]:
             return
         except csv.Error as error:
             cells = str(error)
-        raw = "".join(taken).rstrip("\r\n").encode("utf-8", "surrogateescape")
-        taken.clear()
+        raw = "".join(row_lines).rstrip("\r\n").encode("utf-8", "surrogateescape")
+        row_lines.clear()
         if cells:
             yield _Row(first, raw, cells)
 
 
 class _Table:
-    """A table's heading, and how a row of it becomes a message."""
+    """A file's header, and the conversion of its rows to messages."""
 
     def __init__(
-        self, heading: list[str], columns: CsvColumns, received_at: datetime, limits: WireLimits
+        self, header: list[str], columns: CsvColumns, received_at: datetime, limits: WireLimits
     ) -> None:
-        names = [it.strip() or f"column_{number}" for number, it in enumerate(heading, 1)]
+        names = [name.strip() or f"column_{number}" for number, name in enumerate(header, 1)]
         self.column_index = _index_columns(names, columns)
         self.columns = columns
         self.width = len(names)
         self.received_at = received_at
         self.limits = limits
         self.ids = RowIds("csv")
-        special = {getattr(columns, it) for it in _RESERVED_COLUMNS}
+        reserved = {getattr(columns, field) for field in _RESERVED_COLUMNS}
         self.properties = [
             (index, name, name in columns.numbers)
             for name, index in self.column_index.items()
-            if name not in special
+            if name not in reserved
         ]
 
     def read(self, row: _Row) -> Message | ParseRejection:
         try:
             return self._to_message(row)
-        except InvalidMessage as refused:
-            return ParseRejection(
-                index=row.line, code=refused.code, message=str(refused), raw=row.raw
-            )
+        except InvalidMessage as error:
+            return ParseRejection(index=row.line, code=error.code, message=str(error), raw=row.raw)
 
     def _to_message(self, row: _Row) -> Message:
         cells = row.cells
@@ -151,28 +151,29 @@ class _Table:
         json_scan.check_utf8(row.raw)
         if len(cells) != self.width:
             raise InvalidMessage(
-                "wrong_cell_count", f"{len(cells)} cells under {self.width} columns"
+                "wrong_cell_count", f"{len(cells)} cells, but the header has {self.width} columns"
             )
         columns = self.columns
         name = normalise_event_name(self._cell(cells, columns.name))
         identifiers = self._identifiers(cells)
-        at = self._time(cells)
-        payload = msgspec.json.encode(self._payload(cells, name, at))
+        timestamp = self._time(cells)
+        payload = msgspec.json.encode(self._payload(cells, name, timestamp))
         if len(payload) > self.limits.message_bytes:
             raise InvalidMessage(
-                "message_too_large", f"a message has at most {self.limits.message_bytes} bytes"
+                "message_too_large", f"the message exceeds {self.limits.message_bytes} bytes"
             )
         message_id = self._cell(cells, columns.message_id)
         if message_id is not None and not is_valid_identifier(message_id):
             raise InvalidMessage(
-                "invalid_message_id", "a message id has at most 1024 bytes, no control characters"
+                "invalid_message_id",
+                "a message id has at most 1024 bytes and no control characters",
             )
         return Message(
             kind="track",
             name=name,
             message_id=message_id or self.ids.next_id(payload),
             identifiers=identifiers,
-            occurred_at=correct_clock_skew(self.received_at, None, at or self.received_at),
+            occurred_at=correct_clock_skew(self.received_at, None, timestamp or self.received_at),
             received_at=self.received_at,
             source="csv",
             payload=payload,
@@ -189,9 +190,9 @@ class _Table:
         return cell if cell.strip() else None
 
     def _identifiers(self, cells: list[str]) -> tuple[Identifier, ...]:
-        """Return all the names in the row; the file says that they are one person's."""
+        """Return all identifiers of the row, which belong to one profile."""
         columns = self.columns
-        named = [
+        cells_by_kind = [
             (kind, self._cell(cells, column))
             for kind, column in (
                 ("user_id", columns.user),
@@ -200,29 +201,31 @@ class _Table:
             )
             if column is not None
         ]
-        found = [(kind, value) for kind, value in named if value is not None]
-        if named and not found:
-            raise InvalidMessage("no_user_anon_id", "the row does not say whom it is about")
-        for kind, value in found:
+        identifiers = [(kind, value) for kind, value in cells_by_kind if value is not None]
+        if cells_by_kind and not identifiers:
+            raise InvalidMessage(
+                "no_user_anon_id", "the row has no user id, anonymous id or e-mail address"
+            )
+        for kind, value in identifiers:
             if not is_valid_identifier(value):
                 raise InvalidMessage(
                     "invalid_id", f"{kind} has at most 1024 bytes and no control characters"
                 )
-        return tuple(normalise(kind, value) for kind, value in found)
+        return tuple(normalise(kind, value) for kind, value in identifiers)
 
     def _time(self, cells: list[str]) -> datetime | None:
         if self.columns.time is None:
             return None
         cell = self._cell(cells, self.columns.time)
-        at = parse_time(cell)
-        if at is None:
+        timestamp = parse_time(cell)
+        if timestamp is None:
             raise InvalidMessage(
                 "invalid_time", f"{ascii(cell or '')[:60]} is not a time from 1970 to 2100"
             )
-        return at
+        return timestamp
 
-    def _payload(self, cells: list[str], name: str, at: datetime | None) -> dict[str, Any]:
-        """Say the row in Segment's layout."""
+    def _payload(self, cells: list[str], name: str, timestamp: datetime | None) -> dict[str, Any]:
+        """Return the row as a message in Segment's layout."""
         columns = self.columns
         payload: dict[str, Any] = {
             "type": "track",
@@ -231,7 +234,7 @@ class _Table:
             "userId": self._cell(cells, columns.user),
             "anonymousId": self._cell(cells, columns.anonymous),
             "channel": self._cell(cells, columns.channel),
-            "timestamp": at,
+            "timestamp": timestamp,
             "properties": {
                 name: _parse_number(cells[index], name) if is_number else cells[index]
                 for index, name, is_number in self.properties
@@ -261,24 +264,25 @@ _RESERVED_COLUMNS = (
 
 
 def _index_columns(names: list[str], columns: CsvColumns) -> dict[str, int]:
-    """Return where each column is; every one that is asked for must be there, and once."""
-    twice = sorted({it for it in names if names.count(it) > 1})
-    if twice:
-        raise InvalidBody("duplicate_column", f"the file names a column twice: {', '.join(twice)}")
-    asked = [getattr(columns, it) for it in _RESERVED_COLUMNS if getattr(columns, it) is not None]
-    missing = [it for it in (*asked, *columns.numbers) if it not in names]
+    """Return the index of each column.  Raises InvalidBody for missing or duplicate columns."""
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise InvalidBody("duplicate_column", f"duplicate column: {', '.join(duplicates)}")
+    fields = [getattr(columns, field) for field in _RESERVED_COLUMNS]
+    required = [name for name in fields if name is not None]
+    missing = [name for name in (*required, *columns.numbers) if name not in names]
     if missing:
         raise InvalidBody(
             "unknown_column",
-            f"the file has no column {', '.join(missing)}; it has {', '.join(names)}",
+            f"unknown column {', '.join(missing)}; the file has {', '.join(names)}",
         )
     if len(names) > json_scan.MAX_KEYS:
-        raise InvalidBody("too_many_keys", f"a table has at most {json_scan.MAX_KEYS} columns")
+        raise InvalidBody("too_many_keys", f"a file has at most {json_scan.MAX_KEYS} columns")
     return {name: index for index, name in enumerate(names)}
 
 
 def _parse_number(cell: str, column: str) -> msgspec.Raw:
-    """Return the number as it is written, so that no digit of it is lost."""
+    """Return the number as written, so that no digit is lost."""
     text = cell.strip()
     if not _NUMBER.fullmatch(text):
         raise InvalidMessage("invalid_number", f"{column}: {ascii(cell)[:60]} is not a number")
@@ -287,6 +291,6 @@ def _parse_number(cell: str, column: str) -> msgspec.Raw:
 
 FORMAT = WireFormat(
     name="csv",
-    summary="a table of events, one a row, with a heading",
+    summary="a table of events, one per row, with a header row",
     read=read,
 )

@@ -1,4 +1,4 @@
-"""A batch: the messages in it, byte for byte, and what is said once for all of them."""
+"""Batch envelopes: splits a batch into the bytes of its messages and their shared fields."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from interfaces.wire.base import InvalidBody, InvalidMessage
 from interfaces.wire.message_fields import decode_scalar, decode_text
 
 Fields = dict[str, Raw]
-"""Members of an object, their values as written."""
+"""Members of an object, with their values as written."""
 
 Shared = dict[str, Fields]
-"""The objects of a batch that hold for each of its messages, by name."""
+"""Objects of a batch that apply to each of its messages, by name."""
 
 
 class Envelope(NamedTuple):
-    """A batch, taken apart."""
+    """Parts of a batch."""
 
     items: list[bytes]
     sent_at: str | None
     write_key: str | None
     shared: Shared
-    """What is merged into each message; empty for nearly all clients."""
+    """Objects merged into each message; empty for nearly all clients."""
 
 
 class _Batch(msgspec.Struct, rename="camel"):
@@ -41,31 +41,30 @@ _decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 def read_envelope(body: bytes) -> Envelope:
-    """Take a batch apart.
+    """Split a batch into its messages and shared fields.
 
-    A message that is not JSON by itself, as long as its quotes and brackets match, is handed on as
-    it is and costs its neighbours nothing.  Raises BadBody if the body around the messages is not
-    an object with a list ``batch``.
+    A message that is invalid JSON is passed on unchanged if its quotes and brackets match, and does not affect the
+    other messages.  Raises InvalidBody if the body is not an object with a list ``batch``.
     """
     try:
-        found = _decode(body)
+        envelope = _decode(body)
     except (msgspec.DecodeError, RecursionError):
         return _read_leniently(body)
     return Envelope(
-        [bytes(it) for it in found.batch],
-        decode_scalar(found.sent_at),
-        decode_text(found.write_key),
-        _shared_objects(context=bytes(found.context), integrations=bytes(found.integrations)),
+        [bytes(item) for item in envelope.batch],
+        decode_scalar(envelope.sent_at),
+        decode_text(envelope.write_key),
+        _shared_objects(context=bytes(envelope.context), integrations=bytes(envelope.integrations)),
     )
 
 
 def object_members(body: bytes) -> list[json_scan.MemberSpan]:
-    """Return the members of a body that is one object; what they hold may be anything.
+    """Return the members of a body that is one object; their values are not checked.
 
-    Raises BadBody if it is no object, or if its quotes and brackets do not match.
+    Raises InvalidBody if it is not an object, or if its quotes and brackets do not match.
     """
     if body.startswith(b"\xef\xbb\xbf"):
-        raise InvalidBody("invalid_json", "JSON has no byte order mark")
+        raise InvalidBody("invalid_json", "the JSON starts with a byte order mark; remove it")
     if body.lstrip(json_scan.WHITESPACE)[:1] != b"{":
         raise InvalidBody("not_an_object", "the body must be a JSON object")
     try:
@@ -75,35 +74,35 @@ def object_members(body: bytes) -> list[json_scan.MemberSpan]:
 
 
 def merge_shared(raw: bytes, shared: Shared) -> bytes:
-    """Return a message with what its batch says for all; what it says itself wins, key by key.
+    """Merge the shared objects of a batch into a message; the message's own keys have priority.
 
-    Everything that is kept is kept as written.  Returns ``raw`` itself if nothing is added.
+    Values stay as written.  Returns ``raw`` itself if nothing is added.
     """
     fields = _decode_object(raw)
     changed = False
-    for name, ours in shared.items():
-        own = bytes(fields.get(name, b"null"))
-        theirs: Fields = {}
-        if own.startswith(b"{"):
-            theirs = _decode_object(own)
-        elif own != b"null":
+    for name, shared_members in shared.items():
+        value = bytes(fields.get(name, b"null"))
+        own_members: Fields = {}
+        if value.startswith(b"{"):
+            own_members = _decode_object(value)
+        elif value != b"null":
             continue
-        if not theirs.keys() >= ours.keys():
-            fields[name] = Raw(msgspec.json.encode(ours | theirs))
+        if not own_members.keys() >= shared_members.keys():
+            fields[name] = Raw(msgspec.json.encode(shared_members | own_members))
             changed = True
     return msgspec.json.encode(fields) if changed else raw
 
 
 def _read_leniently(body: bytes) -> Envelope:
-    found = {_unescape_key(it.key): it for it in object_members(body)}
-    batch = found.get("batch")
+    members = {_unescape_key(member.key): member for member in object_members(body)}
+    batch = members.get("batch")
     if batch is None or body[batch.start : batch.start + 1] != b"[":
-        raise InvalidBody("missing_batch", "the body needs a list of messages: batch")
+        raise InvalidBody("missing_batch", "the body needs a list `batch` of messages")
     try:
         spans = json_scan.element_spans(body, batch.start, batch.end)
     except json_scan.MalformedJson as error:
         raise _invalid_json(error) from None
-    # With a 0 for each message, what is left must be JSON, by the same reader as any other batch.
+    # With each message replaced by 0, the rest must be JSON for the same parser as any other batch.
     zeros = b",".join(b"0" if start < end else b"" for start, end in spans)
     around = body[: batch.start] + b"[" + zeros + b"]" + body[batch.end :]
     try:
@@ -114,7 +113,7 @@ def _read_leniently(body: bytes) -> Envelope:
         raise InvalidBody("too_deep", "the body is nested too deep") from None
 
     def value(name: str) -> bytes:
-        return body[found[name].start : found[name].end] if name in found else b""
+        return body[members[name].start : members[name].end] if name in members else b""
 
     return Envelope(
         [body[start:end] for start, end in spans],
@@ -129,24 +128,24 @@ def _invalid_json(error: Exception) -> InvalidBody:
 
 
 def _shared_objects(**values: bytes) -> Shared:
-    """Keep what is an object and has members; it must be fit to be part of every message."""
-    fit: Shared = {}
+    """Return the non-empty objects; raises InvalidBody if one exceeds the limits of a message."""
+    shared: Shared = {}
     for name, value in values.items():
         if value.startswith(b"{"):
             try:
                 json_scan.check_shape(value)
-            except InvalidMessage as refused:
-                raise InvalidBody(refused.code, f"{name} of the batch: {refused}") from None
+            except InvalidMessage as error:
+                raise InvalidBody(error.code, f"{name} of the batch: {error}") from None
             fields = _decode_object(value)
             if fields:
-                fit[name] = fields
-    return fit
+                shared[name] = fields
+    return shared
 
 
 def _decode_object(data: bytes) -> Fields:
     try:
         return _decode_fields(data)
-    except msgspec.DecodeError:  # half a surrogate pair, somewhere: the only thing let through
+    except msgspec.DecodeError:  # a lone surrogate: the only invalid JSON that gets here
         return {
             _unescape_key(key): Raw(data[start:end]) for key, start, end in json_scan.members(data)
         }

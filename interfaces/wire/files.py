@@ -1,4 +1,4 @@
-"""What all file formats need: unpacking, lines of bounded length, ids for rows that have none."""
+"""Helpers of the file formats: decompression, and ids for rows without one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from interfaces.wire.base import InvalidBody
 
 
 def open_decompressed(stream: BinaryIO) -> BinaryIO:
-    """Return the stream's content, out of its gzip if it starts like one.  Takes the stream over."""
+    """Return a stream of the content, decompressed if it is gzip.  Takes ownership of it."""
     buffered = stream
     if not isinstance(stream, io.BufferedReader):
         buffered = io.BufferedReader(cast("io.RawIOBase", stream))
@@ -26,7 +26,7 @@ def open_decompressed(stream: BinaryIO) -> BinaryIO:
 
 @contextmanager
 def reject_bad_gzip() -> Iterator[None]:
-    """Raise BadBody where the compressed file breaks off or is damaged."""
+    """Raise InvalidBody if the compressed file is truncated or damaged."""
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
@@ -34,11 +34,10 @@ def reject_bad_gzip() -> Iterator[None]:
 
 
 class RowIds:
-    """Message ids for rows without one, the same ones whenever the same file is read.
+    """Message ids for rows without one, the same in every import of the same file.
 
-    An id is what the row says and which of its exact repeats it is, so a repeated row is an event
-    of its own, and reading the file again, even with its rows in another order, adds nothing.
-    Remembers about 80 bytes a row.
+    An id is a hash of the row plus its ordinal among identical rows, so a repeated row is a separate event, and
+    importing the file again, even with its rows in another order, adds nothing.  Uses about 80 bytes of memory per row.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -47,7 +46,7 @@ class RowIds:
         self._repeats: dict[bytes, int] = {}
 
     def next_id(self, row: bytes) -> str:
-        """Return the id of the next row that says this."""
+        """Return the id of the next row with this content."""
         digest = blake2b(row, digest_size=16).digest()
         number = 1
         if digest in self._seen:

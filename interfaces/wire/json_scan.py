@@ -1,6 +1,7 @@
-"""Finding one's way in JSON that a strict reader refuses, so that a bad message stays alone.
+"""Scans JSON that a strict parser rejects.
 
-Nothing here recurses, and everything takes time in proportion to the length of the text.
+So one invalid message does not affect the others of its batch.  Nothing here recurses, and all functions take time
+linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from interfaces.wire.base import InvalidMessage
 
 MAX_DEPTH = 32
 MAX_KEYS = 1000
-"""Of one object."""
+"""Maximum keys of one object."""
 
 MAX_KEY_BYTES = 512
-"""Of one key, as written."""
+"""Maximum bytes of one key, as written, with escapes."""
 
 WHITESPACE = b" \t\r\n"
 
@@ -36,11 +37,11 @@ _TO_BRACES = bytes.maketrans(b"[]", b"{}")
 
 
 class MalformedJson(ValueError):
-    """The brackets or quotes do not match, so there is no telling where anything ends."""
+    """The brackets or quotes do not match, so the ends of values are unknown."""
 
 
 class MemberSpan(NamedTuple):
-    """One member of an object: its key as written between the quotes, and where its value is."""
+    """Member of an object: its key as written between the quotes, and the offsets of its value."""
 
     key: bytes
     start: int
@@ -48,96 +49,96 @@ class MemberSpan(NamedTuple):
 
 
 def element_spans(data: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
-    """Return where the elements of an array (or members of an object) begin and end.
+    """Return the start and end offsets of the elements of an array, or of an object's members.
 
-    ``data[start:end]`` is the container; what its elements hold is not looked at beyond quotes and
-    brackets.  An element that is missing (``[1,,2]``) is an empty slice.  Raises Malformed.
+    ``data[start:end]`` is the container; only the quotes and brackets of its elements are checked.  A missing
+    element (``[1,,2]``) is an empty slice.  Raises MalformedJson.
     """
     start, end = _trimmed(data, start, len(data) if end is None else end)
     if data[start : start + 1] not in (b"{", b"["):
         raise MalformedJson("neither an object nor an array")
-    found: list[tuple[int, int]] = []
-    at = part = start + 1
+    spans: list[tuple[int, int]] = []
+    offset = part = start + 1
     while True:
-        at = _end_of_value(data, at, end)
-        part_end = at
-        at += 1
+        offset = _end_of_value(data, offset, end)
+        part_end = offset
+        offset += 1
         if data[part_end] in b"}]":
             break
-        found.append(_trimmed(data, part, part_end))
-        part = at
+        spans.append(_trimmed(data, part, part_end))
+        part = offset
     if data[part_end : part_end + 1] != _CLOSES[data[start : start + 1]]:
-        raise MalformedJson("a bracket is closed that was not opened")
-    if at != end:
-        raise MalformedJson("something follows the end")
+        raise MalformedJson("unmatched closing bracket")
+    if offset != end:
+        raise MalformedJson("trailing data")
     last = _trimmed(data, part, part_end)
-    return [*found, last] if found or last[0] < last[1] else []
+    return [*spans, last] if spans or last[0] < last[1] else []
 
 
-def _end_of_value(data: bytes, at: int, end: int) -> int:
-    """Return where the comma or closing bracket is that ends the value at ``at``."""
+def _end_of_value(data: bytes, offset: int, end: int) -> int:
+    """Return the offset of the comma or closing bracket that ends the value at ``offset``."""
     while True:
-        skipped = _UP_TO_COMMA.match(data, at, end)
-        assert skipped is not None  # it may be empty
-        at = skipped.end()
-        found = data[at : min(at + 1, end)]
-        if found == b"":
-            raise MalformedJson("a bracket is not closed")
-        if found == b'"':
-            raise MalformedJson("a text is not closed")
-        if found not in _CLOSES:
-            return at
-        at = _end_of_brackets(data, at, end)
+        skipped = _UP_TO_COMMA.match(data, offset, end)
+        assert skipped is not None  # the match may be empty
+        offset = skipped.end()
+        character = data[offset : min(offset + 1, end)]
+        if character == b"":
+            raise MalformedJson("unclosed bracket")
+        if character == b'"':
+            raise MalformedJson("unterminated string")
+        if character not in _CLOSES:
+            return offset
+        offset = _end_of_brackets(data, offset, end)
 
 
-def _end_of_brackets(data: bytes, at: int, end: int) -> int:
-    """Return where the brackets that open at ``at`` are all closed."""
+def _end_of_brackets(data: bytes, offset: int, end: int) -> int:
+    """Return the offset after the bracket that matches the one at ``offset``."""
     closing: list[bytes] = []
-    for token in _NEXT_BRACKET.finditer(data, at, end):
-        found = token[1]
-        if found in _CLOSES:
-            closing.append(_CLOSES[found])
-        elif found == b'"':
-            raise MalformedJson("a text is not closed")
-        elif found == b"":
+    for token in _NEXT_BRACKET.finditer(data, offset, end):
+        character = token[1]
+        if character in _CLOSES:
+            closing.append(_CLOSES[character])
+        elif character == b'"':
+            raise MalformedJson("unterminated string")
+        elif character == b"":
             break
-        elif closing.pop() != found:
-            raise MalformedJson("a bracket is closed that was not opened")
+        elif closing.pop() != character:
+            raise MalformedJson("unmatched closing bracket")
         elif not closing:
             return token.end()
-    raise MalformedJson("a bracket is not closed")
+    raise MalformedJson("unclosed bracket")
 
 
 def members(data: bytes, start: int = 0, end: int | None = None) -> list[MemberSpan]:
-    """Return the members of the object ``data[start:end]``, in order.  Raises Malformed."""
-    found = []
-    for begin, until in element_spans(data, start, end):
-        key = _KEY.match(data, begin, until)
+    """Return the members of the object ``data[start:end]``, in order.  Raises MalformedJson."""
+    spans = []
+    for member_start, member_end in element_spans(data, start, end):
+        key = _KEY.match(data, member_start, member_end)
         if key is None:
             raise MalformedJson("a member of an object has no key")
-        found.append(MemberSpan(key[1], key.end(), until))
-    return found
+        spans.append(MemberSpan(key[1], key.end(), member_end))
+    return spans
 
 
 def lone_surrogates_as_nul(data: bytes) -> bytes:
-    r"""Return JSON of the same length in which each half of a surrogate pair reads ``\u0000``.
+    r"""Return JSON of the same length with each lone surrogate escape replaced by ``\u0000``.
 
-    Clients in JavaScript cut texts in the middle of an emoji.  The strict reader refuses the whole
-    body for one of them; this copy is for reading, the record keeps what came.
+    JavaScript clients truncate strings in the middle of an emoji.  The strict parser rejects the whole body for one
+    of them; this copy is for parsing only, the original bytes are recorded.
     """
     if b"\\ud" not in data and b"\\uD" not in data:
         return data
-    return _SURROGATES.sub(lambda it: b"\\u0000" if it["lone"] else it[0], data)
+    return _SURROGATES.sub(lambda match: b"\\u0000" if match["lone"] else match[0], data)
 
 
 def check_shape(raw: bytes) -> None:
-    """Raise Refused unless the JSON text is UTF-8, and no deeper and wider than is allowed.
+    """Raise InvalidMessage unless the text is UTF-8 and within the limits of depth and keys.
 
-    A text that is not JSON at all may pass: that is found by reading it.
+    A text that is not JSON may pass: the parser detects that.
     """
     if not raw.isascii():
         check_utf8(raw)
-    # Counting is quick and nearly always enough, though it counts inside of texts too.
+    # Counting is fast and nearly always sufficient, although it also counts inside strings.
     if len(raw.translate(None, _ALL_BUT_OPENING)) > MAX_DEPTH:
         _check_depth(_without_escapes(raw))
     length = len(raw)
@@ -149,9 +150,9 @@ def check_shape(raw: bytes) -> None:
 
 
 def check_utf8(raw: bytes) -> None:
-    """Raise Refused unless the bytes are strict UTF-8 without a byte order mark."""
+    """Raise InvalidMessage unless the bytes are strict UTF-8 without a byte order mark."""
     if raw.startswith(b"\xef\xbb\xbf"):
-        raise InvalidMessage("invalid_json", "JSON has no byte order mark")
+        raise InvalidMessage("invalid_json", "the JSON starts with a byte order mark; remove it")
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -167,7 +168,7 @@ def _trimmed(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _without_escapes(raw: bytes) -> bytes:
-    """Return the text with every quote in it one that opens or closes, and at the same place."""
+    """Mask escapes, so that every quote opens or closes a string; offsets stay the same."""
     if b"\\" not in raw:
         return raw
     return raw.replace(b"\\\\", b"__").replace(b'\\"', b"__")
@@ -179,25 +180,25 @@ def _outside_strings(plain: bytes) -> bytes:
 
 def _check_depth(plain: bytes) -> None:
     brackets = _outside_strings(plain).translate(_TO_BRACES, _ALL_BUT_BRACKETS)
-    for _ in range(MAX_DEPTH):  # each round takes the innermost level away
+    for _ in range(MAX_DEPTH):  # each round removes the innermost level
         brackets = brackets.replace(b"{}", b"")
         if not brackets:
             return
-    raise InvalidMessage("too_deep", f"JSON may be nested at most {MAX_DEPTH} deep")
+    raise InvalidMessage("too_deep", f"JSON may be nested at most {MAX_DEPTH} levels deep")
 
 
 def _check_key_lengths(plain: bytes) -> None:
-    """Look at stretches without a quote: a key that is too long has one of half its length."""
-    at, stretch = 0, MAX_KEY_BYTES // 2
-    while (end := plain.find(b'"', at)) >= 0:
-        if end < at + stretch:
-            at += stretch
+    """Check stretches without a quote: a key that is too long contains one of half the limit."""
+    offset, stretch = 0, MAX_KEY_BYTES // 2
+    while (end := plain.find(b'"', offset)) >= 0:
+        if end < offset + stretch:
+            offset += stretch
             continue
-        start = plain.rfind(b'"', 0, at)
+        start = plain.rfind(b'"', 0, offset)
         opens = plain.count(b'"', 0, start + 1) % 2 == 1
         if end - start - 1 > MAX_KEY_BYTES and opens and _COLON.match(plain, end + 1):
             raise InvalidMessage("key_too_long", f"a key has at most {MAX_KEY_BYTES} bytes")
-        at = end + 1
+        offset = end + 1
 
 
 def _check_key_counts(plain: bytes) -> None:

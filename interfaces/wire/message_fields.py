@@ -1,4 +1,4 @@
-"""What is read of one message in Segment's layout; all the rest stays in its payload."""
+"""Fields read from a message in Segment's layout; the others stay in its payload."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from interfaces.wire import json_scan
 from interfaces.wire.base import InvalidMessage
 
 INVALID_SCALAR = "\0"
-"""Stands for a value of a type that can be neither an id nor a time; it is refused as either."""
+"""Placeholder for a value of a type that is neither an id nor a time; it is rejected as either."""
 
 
 class MessageFields(msgspec.Struct, rename="camel", gc=False):
-    """The fields that decide what a message is; ``null`` and absent are the same."""
+    """Fields that Foldline interprets; ``null`` and absent are equal."""
 
     type: str | None = None
     event: str | None = None
@@ -32,7 +32,7 @@ class MessageFields(msgspec.Struct, rename="camel", gc=False):
 
 
 class _RawFields(msgspec.Struct, rename="camel", gc=False):
-    """The same fields, before anything is said about their types."""
+    """The same fields as JSON slices, before their types are checked."""
 
     type: Raw = Raw(b"")
     event: Raw = Raw(b"")
@@ -66,10 +66,10 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 def decode_message_fields(raw: bytes) -> MessageFields:
-    """Return the fields of one message whose shape has been checked.
+    """Return the fields of one message that ``check_shape`` has accepted.
 
-    Raises Refused if it is not JSON or not an object.  A number where a text belongs is taken as
-    written for ids and times; for the name and type it counts as absent.
+    Raises InvalidMessage if it is not JSON or not an object.  A number instead of a string is used as written for ids
+    and times; for the name and type it counts as absent.
     """
     try:
         return _decode(raw)
@@ -78,7 +78,7 @@ def decode_message_fields(raw: bytes) -> MessageFields:
 
 
 def decode_scalar(raw: Raw | bytes) -> str | None:
-    """Return a JSON text, a number as it is written, None for null; anything else is UNUSABLE."""
+    """Decode a string, a number as written, or None for null; otherwise INVALID_SCALAR."""
     value = bytes(raw)
     first = value[:1]
     if first == b'"':
@@ -89,7 +89,7 @@ def decode_scalar(raw: Raw | bytes) -> str | None:
 
 
 def email_of_traits(traits: Raw) -> str | None:
-    """Return the e-mail address among the traits, if there is one."""
+    """Return the e-mail address in the traits, if any."""
     try:
         return _decode_email(traits).email if bytes(traits) else None
     except msgspec.DecodeError:
@@ -97,20 +97,20 @@ def email_of_traits(traits: Raw) -> str | None:
 
 
 def write_key_in(raw: bytes) -> str | None:
-    """Return the key that a message carries, even one that is refused for something else."""
+    """Return the write key in a message, even if the message is rejected for another reason."""
     try:
         return _decode_write_key(raw).write_key
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
-        keys = [it for it in json_scan.members(raw) if it.key == b"writeKey"]
+        keys = [member for member in json_scan.members(raw) if member.key == b"writeKey"]
     except json_scan.MalformedJson:
         return None
     return decode_text(raw[keys[-1].start : keys[-1].end]) if keys else None
 
 
 def decode_text(raw: Raw | bytes) -> str | None:
-    """Return a JSON text, None for anything else."""
+    """Decode a JSON string; None for any other value."""
     try:
         return _decode_text(raw)
     except msgspec.DecodeError:
@@ -118,31 +118,31 @@ def decode_text(raw: Raw | bytes) -> str | None:
 
 
 def _decode_message_id(raw: Raw) -> str | None:
-    """Return an id that may be a number: a retry has the same one, so it must be recognised."""
+    """Decode an id, which may be a number: a retry sends the same one, which must be recognised."""
     return None if bytes(raw)[:1] in (b"t", b"f", b"{", b"[") else decode_scalar(raw)
 
 
 def _read_leniently(raw: bytes) -> MessageFields:
     readable = json_scan.lone_surrogates_as_nul(raw)
     try:
-        found = _decode_slices(readable)
+        fields = _decode_slices(readable)
     except msgspec.ValidationError:
-        raise InvalidMessage("not_an_object", "a message is a JSON object") from None
+        raise InvalidMessage("not_an_object", "a message must be a JSON object") from None
     except msgspec.DecodeError as error:
         raise InvalidMessage("invalid_json", str(error)) from None
     return MessageFields(
-        type=decode_text(found.type),
-        event=decode_text(found.event),
-        user_id=decode_scalar(found.user_id),
-        anonymous_id=decode_scalar(found.anonymous_id),
-        previous_id=decode_scalar(found.previous_id),
-        group_id=decode_scalar(found.group_id),
-        message_id=_decode_message_id(found.message_id),
-        timestamp=decode_scalar(found.timestamp),
-        original_timestamp=decode_scalar(found.original_timestamp),
-        sent_at=decode_scalar(found.sent_at),
-        properties=found.properties,
-        traits=found.traits,
-        name=found.name,
-        category=found.category,
+        type=decode_text(fields.type),
+        event=decode_text(fields.event),
+        user_id=decode_scalar(fields.user_id),
+        anonymous_id=decode_scalar(fields.anonymous_id),
+        previous_id=decode_scalar(fields.previous_id),
+        group_id=decode_scalar(fields.group_id),
+        message_id=_decode_message_id(fields.message_id),
+        timestamp=decode_scalar(fields.timestamp),
+        original_timestamp=decode_scalar(fields.original_timestamp),
+        sent_at=decode_scalar(fields.sent_at),
+        properties=fields.properties,
+        traits=fields.traits,
+        name=fields.name,
+        category=fields.category,
     )

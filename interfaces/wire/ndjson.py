@@ -1,4 +1,4 @@
-"""A file of Segment messages, one a line, each with its ``type``."""
+"""NDJSON files of Segment messages: one per line, each with its ``type``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from interfaces.wire.segment import MessageReader
 def read(stream: BinaryIO, *, received_at: datetime, limits: WireLimits | None = None) -> FileRows:
     """Read the messages of a file, which may be gzipped.
 
-    The rules are those of a batch, with two differences.  A message without ``messageId`` gets one
-    that is the same at the next reading.  Times are taken as they are, ``timestamp`` first: a file
-    has lain about, so ``sentAt`` says nothing about the clock of whoever wrote it.
+    The rules are those of a batch, with two differences.  A message without ``messageId`` gets an id that is the same
+    in every import.  Times are not corrected, and ``timestamp`` has priority: a file is imported long after ``sentAt``,
+    so their difference says nothing about the client's clock.
     """
     limits = limits or WireLimits()
     ids = RowIds("ndjson")
     line = b""
-    reading = MessageReader(
+    reader = MessageReader(
         received_at=received_at,
         limits=limits,
         default_id=lambda: ids.next_id(line),
@@ -35,28 +35,28 @@ def read(stream: BinaryIO, *, received_at: datetime, limits: WireLimits | None =
                 ParseRejection(
                     index=number,
                     code="message_too_large",
-                    message=f"a message has at most {limits.message_bytes} bytes; only these were kept",
+                    message=f"the message exceeds {limits.message_bytes} bytes; only the first {limits.message_bytes} are stored",
                     raw=line[: limits.message_bytes],
                 ),
             )
         elif line:
-            yield number, reading.read(line, number)
+            yield number, reader.read(line, number)
 
 
 def _number_lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Number the lines, without the whitespace around them; of a too long one, only the start."""
+    """Yield numbered lines without surrounding whitespace; a line that is too long is truncated."""
     number = 0
     with reject_bad_gzip():
         while line := stream.readline(max_bytes + 2):
             number += 1
-            kept = line.strip(b" \t\r\n")
+            text = line.strip(b" \t\r\n")
             while not line.endswith(b"\n") and (line := stream.readline(max_bytes + 2)):
-                kept = (kept + line)[: max_bytes + 1]
-            yield number, kept
+                text = (text + line)[: max_bytes + 1]
+            yield number, text
 
 
 FORMAT = WireFormat(
     name="ndjson",
-    summary="a file of Segment messages, one JSON object a line",
+    summary="a file of Segment messages, one JSON object per line",
     read=read,
 )

@@ -1,4 +1,4 @@
-"""Segment's dialect, which Customer.io Data Pipelines and RudderStack speak too."""
+"""Segment's HTTP API, which Customer.io Data Pipelines and RudderStack use too."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ _EVENT_NAMES = {
     "group": "group",
     "alias": "alias",
 }
-"""How calls without a name of their own are named; their own name and category are properties."""
+"""Event names of the calls other than track; the name and category in the message are properties."""
 
 
 class MessageIdentifiers(NamedTuple):
-    """Whom a message is about, and whom they absorb."""
+    """Identifiers of a message's profile, and those that an alias message merges into it."""
 
     identifiers: tuple[Identifier, ...]
     absorbs: tuple[Identifier, ...]
     fingerprint: str
-    """All of them, as the message's fingerprint wants it."""
+    """All identifiers as text, for the message's fingerprint."""
 
 
 class MessageReader:
-    """One request (or file) while its messages are read, one by one.
+    """Reads the messages of one request or file, one by one.
 
-    ``live`` says that the messages come straight from a client, so that ``sentAt`` against
-    ``received_at`` shows how wrong its clock is.
+    ``live``: the messages come directly from a client, so that the difference of ``sentAt`` and ``received_at``
+    is the skew of its clock.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class MessageReader:
     def read(
         self, raw: bytes, index: int, kind: MessageKind | None = None
     ) -> Message | ParseRejection:
-        """Return what one message says, or why it cannot be accepted.
+        """Return the parsed message, or its rejection.
 
-        ``kind`` is that of the path, if the path says it; otherwise the message's ``type`` does.
+        ``kind`` comes from the path, if the path defines it; otherwise the message's ``type`` decides.
         """
         message_id = None
         try:
@@ -104,37 +104,37 @@ class MessageReader:
             message_id = _message_id(item)
             kind = kind or _KINDS.get(item.type) or _parse_kind(item.type)
             name = normalise_event_name(item.event) if kind == "track" else _EVENT_NAMES[kind]
-            people = _message_identifiers(item, kind)
-        except InvalidMessage as refused:
+            ids = _message_identifiers(item, kind)
+        except InvalidMessage as error:
             return ParseRejection(
                 index=index,
-                code=refused.code,
-                message=str(refused),
+                code=error.code,
+                message=str(error),
                 raw=raw,
                 message_id=message_id,
             )
         occurred_at = self._occurred_at(item)
         group = item.group_id.encode() if item.group_id else b""
-        said = (item.properties, item.traits, item.name, item.category, group)
+        content = (item.properties, item.traits, item.name, item.category, group)
         payload = merge_shared(raw, self.shared) if self.shared else raw
         return Message(
             kind=kind,
             name=name,
             message_id=message_id or self.default_id(),
-            identifiers=people.identifiers,
-            absorbs=people.absorbs,
+            identifiers=ids.identifiers,
+            absorbs=ids.absorbs,
             occurred_at=occurred_at,
             sent_at=self._sent_at,
             received_at=self.received_at,
             source=self.source,
             payload=payload,
             raw=b"" if payload is raw else raw,
-            fingerprint=content_fingerprint(kind, name, people.fingerprint, said),
+            fingerprint=content_fingerprint(kind, name, ids.fingerprint, content),
         )
 
     def _occurred_at(self, item: MessageFields) -> datetime:
         sent = item.sent_at or self._batch_sent_at
-        if sent != self._sent_at_text:  # the messages of a batch mostly carry the same one
+        if sent != self._sent_at_text:  # mostly the same in all messages of a batch
             self._sent_at_text, self._sent_at = sent, parse_time(sent)
         first, second = item.original_timestamp, item.timestamp
         if not self.live:
@@ -145,32 +145,33 @@ class MessageReader:
         return correct_clock_skew(self.received_at, self._sent_at if self.live else None, original)
 
     def _raise_too_large(self) -> NoReturn:
-        raise InvalidMessage("message_too_large", f"a message has at most {self.max_bytes} bytes")
+        raise InvalidMessage("message_too_large", f"the message exceeds {self.max_bytes} bytes")
 
 
 def parse_batch(
     body: bytes, *, received_at: datetime, limits: WireLimits, default_id: Callable[[], str]
 ) -> ParsedBody:
-    """Read the body of ``/v1/batch``.
+    """Parse the body of ``/v1/batch``; an invalid message is rejected, the others are accepted.
 
-    Each message stands for itself: a bad one is rejected and its neighbours are accepted.  Raises
-    BadBody if there is no list of messages in it.
+    Raises InvalidBody if the body has no list of messages.
     """
     envelope = read_envelope(body)
-    reading = MessageReader(
+    reader = MessageReader(
         received_at=received_at,
         limits=limits,
         default_id=default_id,
         sent_at=envelope.sent_at,
         shared=envelope.shared,
     )
-    items, most = envelope.items, limits.batch_messages
-    if len(items) > 4 * most:  # no SDK does this, and each of them would be kept as a rejection
-        raise InvalidBody("too_many_messages", f"a batch has at most {most} messages")
+    items, maximum = envelope.items, limits.batch_messages
+    if (
+        len(items) > 4 * maximum
+    ):  # no SDK does this, and each excess message would be stored as a rejection
+        raise InvalidBody("too_many_messages", f"a batch has at most {maximum} messages")
     messages: list[Message] = []
     rejections: list[ParseRejection] = []
-    for index, raw in enumerate(items[:most]):
-        outcome = reading.read(raw, index)
+    for index, raw in enumerate(items[:maximum]):
+        outcome = reader.read(raw, index)
         if isinstance(outcome, Message):
             messages.append(outcome)
         else:
@@ -179,10 +180,10 @@ def parse_batch(
         ParseRejection(
             index=index,
             code="too_many_messages",
-            message=f"a batch has at most {most} messages",
+            message=f"a batch has at most {maximum} messages",
             raw=raw,
         )
-        for index, raw in enumerate(items[most:], most)
+        for index, raw in enumerate(items[maximum:], maximum)
     ]
     write_key = envelope.write_key or (write_key_in(items[0]) if items else None)
     return ParsedBody(messages=messages, rejections=rejections, write_key=write_key)
@@ -196,12 +197,12 @@ def parse_single(
     limits: WireLimits,
     default_id: Callable[[], str],
 ) -> ParsedBody:
-    """Read the body of ``/v1/track`` and the like, which is one message of the path's kind.
+    """Parse the body of a path such as ``/v1/track``: one message of the path's kind.
 
-    Raises BadBody if it is not an object; what an object may be refused for is a rejection.
+    Raises InvalidBody if it is not an object; an invalid object is returned as a rejection.
     """
-    reading = MessageReader(received_at=received_at, limits=limits, default_id=default_id)
-    outcome = reading.read(body, 0, kind)
+    reader = MessageReader(received_at=received_at, limits=limits, default_id=default_id)
+    outcome = reader.read(body, 0, kind)
     write_key = write_key_in(body)
     if isinstance(outcome, Message):
         return ParsedBody(messages=[outcome], rejections=[], write_key=write_key, single=True)
@@ -210,7 +211,7 @@ def parse_single(
 
 
 def _message_id(item: MessageFields) -> str | None:
-    """Return the client's id; a blank one would make one message of many, so it counts as none."""
+    """Return the client's id; a blank id, which would make messages duplicates, counts as none."""
     message_id = item.message_id
     if not message_id or message_id.isspace():
         return None
@@ -229,20 +230,20 @@ def _parse_kind(text: str | None) -> MessageKind:
 
 
 def _message_identifiers(item: MessageFields, kind: MessageKind) -> MessageIdentifiers:
-    people = _cached_identifiers(item.user_id, item.anonymous_id)
+    ids = _cached_identifiers(item.user_id, item.anonymous_id)
     if kind == "alias":
         return _alias_identifiers(item)
     if kind == "group" and _parse_identifier("group_id", item.group_id) is None:
         raise InvalidMessage("missing_group_id", "a group message needs a groupId")
-    if people.identifiers:
-        return people
+    if ids.identifiers:
+        return ids
     email = _parse_identifier("email", email_of_traits(item.traits)) if kind == "identify" else None
     if email is None or not email.value.strip():
         raise InvalidMessage("no_user_anon_id", "a message needs a userId or an anonymousId")
     return _make_identifiers(normalise(*email))
 
 
-@lru_cache(maxsize=65_536)  # the same people come again and again
+@lru_cache(maxsize=65_536)  # the same profiles send many messages
 def _cached_identifiers(user_id: str | None, anonymous_id: str | None) -> MessageIdentifiers:
     return _make_identifiers(
         _parse_identifier("user_id", user_id), _parse_identifier("anonymous_id", anonymous_id)
@@ -252,7 +253,7 @@ def _cached_identifiers(user_id: str | None, anonymous_id: str | None) -> Messag
 def _make_identifiers(
     *candidates: Identifier | None, absorbs: tuple[Identifier, ...] = ()
 ) -> MessageIdentifiers:
-    identifiers = tuple(it for it in candidates if it is not None)
+    identifiers = tuple(identifier for identifier in candidates if identifier is not None)
     return MessageIdentifiers(identifiers, absorbs, fingerprint_text(identifiers + absorbs))
 
 
@@ -264,21 +265,22 @@ def _alias_identifiers(item: MessageFields) -> MessageIdentifiers:
         raise InvalidMessage(
             "missing_previous_id", "an alias message needs a previousId and a userId"
         )
-    # Either id is a user's or a visitor's: the wire does not say, and SDKs disagree on which is first.
-    visitors = (Identifier("anonymous_id", it.value) for it in (previous, user))
-    absorbs = () if previous == user else (previous, *visitors)
+    # Either id may be a user id or an anonymous id: the message does not tell, and SDKs differ in their order.
+    anonymous_ids = (Identifier("anonymous_id", alias.value) for alias in (previous, user))
+    absorbs = () if previous == user else (previous, *anonymous_ids)
     if anonymous is not None and anonymous.value == previous.value:
         anonymous = None
     return _make_identifiers(user, anonymous, absorbs=absorbs)
 
 
 def _parse_identifier(kind: str, value: str | None) -> Identifier | None:
-    """Return the identifier, or None for what SDKs send to say that there is none."""
+    """Return the identifier, or None for an empty value, which SDKs send for absent ones."""
     if not value:
         return None
     if not is_valid_identifier(value):
         raise InvalidMessage(
-            "invalid_id", f"{kind} must be a text of at most 1024 bytes, no control characters"
+            "invalid_id",
+            f"{kind} must be a string of at most 1024 bytes without control characters",
         )
     return Identifier(kind, value)
 

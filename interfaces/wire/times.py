@@ -1,4 +1,4 @@
-"""When something happened: the time a client sent, read kindly and put right."""
+"""Parses the times that clients send, and corrects their clock skew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
-"""Years outside of these come from a broken clock or a wrong unit."""
+"""Range of accepted years; others come from a broken clock or a wrong unit."""
 
 EPOCH = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 
@@ -22,15 +22,15 @@ _UNUSUAL = re.compile(
     re.ASCII,
 )
 _UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000), (math.inf, 1_000_000_000))
-"""Up to which size a number counts seconds, milliseconds, microseconds, nanoseconds."""
+"""Upper bound of a number and its unit per second: seconds, then milli-, micro- and nanoseconds."""
 
 
 def parse_time(value: object) -> datetime | None:
-    """Return the instant (UTC) that a client means, or None if it is not one or not believable.
+    """Return the instant in UTC, or None if the value is not a time or outside 1970 to 2100.
 
-    Takes ISO 8601 in the forms that SDKs send, ``YYYY-MM-DD HH:MM:SS``, a date alone, and seconds
-    or milliseconds since 1970 as a number or as text of nine digits and more.  A time without a zone is UTC.  24:00 is the
-    start of the next day; the leap second 60 is the last microsecond before it.
+    Accepts ISO 8601 in the forms that SDKs send, ``YYYY-MM-DD HH:MM:SS``, a date alone, and seconds or milliseconds
+    since 1970 as a number or as a string of at least nine digits.  A time without a zone is UTC.  24:00 is the start
+    of the next day; the leap second 60 is the last microsecond before it.
     """
     if not isinstance(value, str):
         return _since_epoch(value) if isinstance(value, (int, float)) else None
@@ -46,11 +46,11 @@ def parse_time(value: object) -> datetime | None:
 
 
 def correct_clock_skew(received: datetime, sent: datetime | None, original: datetime) -> datetime:
-    """Return when it happened by the server's clock: ``received - (sent - original)``.
+    """Return the event's time by the server's clock: ``received - (sent - original)``.
 
-    The client's clock may be wrong, but the span between the two times that it took is right.
-    Without ``sent`` there is nothing to put right.  The result is never later than ``received``;
-    a result before 1970 shows that one of the times is nonsense, and ``received`` stands for it.
+    The client's clock may be wrong, but the difference of its two times is right.  Without ``sent`` no correction is
+    made.  The result is never later than ``received``; if it is before 1970, one of the times is invalid and
+    ``received`` is returned.
     """
     if sent is not None:
         try:
@@ -75,27 +75,27 @@ def _parse_unusual(text: str) -> datetime | None:
     text = text.strip()
     if _NUMBER.fullmatch(text):
         return _since_epoch(float(text) if not text.isdigit() else int(text))
-    found = _UNUSUAL.fullmatch(text)
-    if found is None:
+    match = _UNUSUAL.fullmatch(text)
+    if match is None:
         return _parse_basic(text)
-    second, fraction, zone = found["second"] or "00", found["fraction"] or "0", found["zone"]
+    second, fraction, zone = match["second"] or "00", match["fraction"] or "0", match["zone"]
     if second == "60":
         second, fraction = "59", "999999"
-    minutes, midnight = found["minutes"], timedelta()
-    if found["hour"] == "24":
+    minutes, days = match["minutes"], timedelta()
+    if match["hour"] == "24":
         if minutes != "24:00" or second != "00" or fraction.strip("0"):
             return None
-        minutes, midnight = "00:00", timedelta(days=1)
+        minutes, days = "00:00", timedelta(days=1)
     offset = zone if zone and zone[0] in "+-" else "+00:00"
     try:
-        moment = f"{found['date']}T{minutes}:{second}.{fraction}{offset}"
-        return _within_accepted_years(_from_iso(moment) + midnight)
+        iso = f"{match['date']}T{minutes}:{second}.{fraction}{offset}"
+        return _within_accepted_years(_from_iso(iso) + days)
     except (ValueError, OverflowError):
         return None
 
 
 def _parse_basic(text: str) -> datetime | None:
-    """Read dates of weeks, and dates and times without dashes and colons."""
+    """Parse week dates, and dates and times without dashes and colons."""
     try:
         return _within_accepted_years(_from_iso(text)) if _BASIC.fullmatch(text) else None
     except ValueError:
@@ -103,12 +103,12 @@ def _parse_basic(text: str) -> datetime | None:
 
 
 def _since_epoch(number: float) -> datetime | None:
-    if isinstance(number, bool) or not abs(number) < 1e20:  # also refuses NaN
+    if isinstance(number, bool) or not abs(number) < 1e20:  # also rejects NaN
         return None
     per_second = next(unit for below, unit in _UNITS if abs(number) < below)
     if isinstance(number, int):
-        seconds, rest = divmod(number, per_second)
-        span = timedelta(seconds=seconds, microseconds=rest * 1_000_000 // per_second)
+        seconds, remainder = divmod(number, per_second)
+        span = timedelta(seconds=seconds, microseconds=remainder * 1_000_000 // per_second)
     else:
         span = timedelta(seconds=number / per_second)
     try:

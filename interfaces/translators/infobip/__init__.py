@@ -1,1 +1,1 @@
-"""Infobip segments and events as conditions."""
+"""Translates Infobip segments into conditions."""

@@ -1,8 +1,8 @@
-"""The events that a segment of Infobip asks about, as conditions.
+"""Translates the event conditions of an Infobip segment.
 
-Settled here, where Infobip's documents are silent: AFTER n means within the last n units and BEFORE n at least n
-units ago; BETWEEN runs from the older to the newer end; an absolute end is half-open like `within`.  With FIRST
-or LAST the number of times is counted over all time, and that one occurrence has to lie in the window.
+Decisions where Infobip's documentation is silent: AFTER n means within the last n units and BEFORE n at least n
+units ago; BETWEEN ranges from the older to the newer bound; an absolute range is half-open like `within`.  With FIRST
+or LAST the count is over all time, and only the first or last occurrence must lie in the window.
 """
 
 from __future__ import annotations
@@ -21,65 +21,67 @@ Document = dict[str, Any]
 PLAIN_NAME = re.compile(r"[^\s.\[\]=!<>\"']+")
 _UNITS = {"DAYS": "d", "HOURS": "h", "MINUTES": "m"}
 _PAYLOAD_OPERATORS = {
-    **{it: it.lower() for it in ("EQ", "NE", "LT", "LTE", "GT", "GTE")},
+    **{name: name.lower() for name in ("EQ", "NE", "LT", "LTE", "GT", "GTE")},
     "SW": "starts_with",
     "EW": "ends_with",
     "CON": "contains",
 }
 _COUNT_OPERATORS: Mapping[str, Callable[[int], Document]] = {
-    "IS": lambda it: {"exactly": it},
-    "LESS_THAN": lambda it: {"at_most": it - 1},
-    "LESS_OR_EQUAL": lambda it: {"at_most": it},
-    "GREATER_OR_EQUAL": lambda it: {"at_least": it},
-    "GREATER_THAN": lambda it: {"at_least": it + 1},
+    "IS": lambda times: {"exactly": times},
+    "LESS_THAN": lambda times: {"at_most": times - 1},
+    "LESS_OR_EQUAL": lambda times: {"at_most": times},
+    "GREATER_OR_EQUAL": lambda times: {"at_least": times},
+    "GREATER_THAN": lambda times: {"at_least": times + 1},
 }
 
 
 def translate_event(event: Any, pointer: str) -> Document:
-    """Return the condition of one event.  Raises InvalidRequest with the place."""
+    """Translate one event condition.  Raises InvalidRequest with its JSON pointer."""
     members = {"definitionId", "occurrenceCondition", "timelineCondition", "payloadConditions"}
-    asked = expect_object(event, pointer, members)
-    name = asked.get("definitionId")
+    fields = expect_object(event, pointer, members)
+    name = fields.get("definitionId")
     if not isinstance(name, str):
         raise InvalidRequest("an event needs its `definitionId`", path=pointer)
-    payload = enumerate(
-        expect_list(asked.get("payloadConditions", []), f"{pointer}/payloadConditions")
-    )
-    what: Document = {"event": name}
-    where = [_payload_comparison(it, f"{pointer}/payloadConditions/{at}") for at, it in payload]
+    payload_pointer = f"{pointer}/payloadConditions"
+    comparisons = expect_list(fields.get("payloadConditions", []), payload_pointer)
+    condition: Document = {"event": name}
+    where = [
+        _payload_comparison(comparison, f"{payload_pointer}/{index}")
+        for index, comparison in enumerate(comparisons)
+    ]
     if where:
-        what["where"] = where
-    count = _occurrence_count(asked.get("occurrenceCondition"), f"{pointer}/occurrenceCondition")
-    window = asked.get("timelineCondition") or {"occurred": "ALL", "operator": "EMPTY"}
-    return _apply_timeline(what, count, window, f"{pointer}/timelineCondition")
+        condition["where"] = where
+    count = _occurrence_count(fields.get("occurrenceCondition"), f"{pointer}/occurrenceCondition")
+    window = fields.get("timelineCondition") or {"occurred": "ALL", "operator": "EMPTY"}
+    return _apply_timeline(condition, count, window, f"{pointer}/timelineCondition")
 
 
 def _occurrence_count(occurrence_condition: Any, pointer: str) -> Document:
     if occurrence_condition is None:
         return {"at_least": 1}
     occurrence = expect_object(occurrence_condition, pointer, {"operation", "times"})
-    times, how = occurrence.get("times"), occurrence.get("operation")
+    times, operation = occurrence.get("times"), occurrence.get("operation")
     if (
-        not isinstance(how, str)
-        or how not in _COUNT_OPERATORS
+        not isinstance(operation, str)
+        or operation not in _COUNT_OPERATORS
         or not isinstance(times, int)
         or isinstance(times, bool)
     ):
         raise InvalidRequest(
-            f"write an `operation` of {', '.join(_COUNT_OPERATORS)}, and `times`", path=pointer
+            f"expected `times`, and an `operation` of {', '.join(_COUNT_OPERATORS)}", path=pointer
         )
-    count = _COUNT_OPERATORS[how](times)
+    count = _COUNT_OPERATORS[operation](times)
     if min(count.values()) < 0:
-        raise InvalidRequest("nothing happens fewer than 0 times", path=pointer)
+        raise InvalidRequest("the count must not be negative", path=pointer)
     return count
 
 
 def _payload_comparison(payload_condition: Any, pointer: str) -> Document:
-    said = expect_object(payload_condition, pointer, {"attribute", "operator", "value"})
-    name, op, value = (said.get(it) for it in ("attribute", "operator", "value"))
+    fields = expect_object(payload_condition, pointer, {"attribute", "operator", "value"})
+    name, op, value = (fields.get(key) for key in ("attribute", "operator", "value"))
     if not isinstance(name, str) or not isinstance(op, str) or op not in _PAYLOAD_OPERATORS:
         raise InvalidRequest(
-            f"write `attribute`, an `operator` of {', '.join(_PAYLOAD_OPERATORS)}, `value`",
+            f"expected `attribute`, `value`, and an `operator` of {', '.join(_PAYLOAD_OPERATORS)}",
             path=pointer,
         )
     path = f"properties.{name}" if PLAIN_NAME.fullmatch(name) else f"properties[{json.dumps(name)}]"
@@ -87,7 +89,10 @@ def _payload_comparison(payload_condition: Any, pointer: str) -> Document:
 
 
 def _comparison(path: str, op: str, value: Any, pointer: str) -> Document:
-    """Compare a property; Infobip writes every value as text, so a number's text stands for both."""
+    """Return the comparison of a property.
+
+    Infobip writes every value as a string, so a numeric string matches the number, too.
+    """
     number = _parse_number(value)
     if number is not None and op in {"eq", "ne"}:
         op, value = ("in" if op == "eq" else "not_in"), [value, number]
@@ -112,47 +117,51 @@ def _apply_timeline(
     window = expect_object(
         timeline_condition, pointer, {"occurred", "operator", "start", "end", "units"}
     )
-    which, op = window.get("occurred", "ALL"), window.get("operator", "EMPTY")
-    if which not in ("ALL", "FIRST", "LAST", "NOT"):
-        raise InvalidRequest("`occurred` is ALL, FIRST, LAST or NOT", path=pointer)
+    occurred, op = window.get("occurred", "ALL"), window.get("operator", "EMPTY")
+    if occurred not in ("ALL", "FIRST", "LAST", "NOT"):
+        raise InvalidRequest("`occurred` must be ALL, FIRST, LAST or NOT", path=pointer)
     if op == "EMPTY":
         test = event_condition | {"count": count}
-        return {"none": [test]} if which == "NOT" else test
+        return {"none": [test]} if occurred == "NOT" else test
     name, _, absolute = str(op).partition("_")
     if name not in {"AFTER", "BEFORE", "BETWEEN"} or absolute not in {"", "ABS"}:
         raise InvalidRequest(
-            "`operator` is EMPTY, AFTER, BEFORE, BETWEEN, or one of those with _ABS", path=pointer
+            "`operator` must be EMPTY, or AFTER, BEFORE or BETWEEN, with or without _ABS",
+            path=pointer,
         )
-    ends = _window_bounds(window, name, bool(absolute), pointer)
-    if which in {"ALL", "NOT"}:
-        whole = _count_in_window(event_condition, count, ends, bool(absolute), pointer)
-        return {"none": [whole]} if which == "NOT" else whole
-    one = _occurrence_absolute if absolute else _occurrence_relative
-    return {"all": [event_condition | {"count": count}, *one(event_condition, which, *ends)]}
+    bounds = _window_bounds(window, name, bool(absolute), pointer)
+    if occurred in {"ALL", "NOT"}:
+        test = _count_in_window(event_condition, count, bounds, bool(absolute), pointer)
+        return {"none": [test]} if occurred == "NOT" else test
+    occurrence = _occurrence_absolute if absolute else _occurrence_relative
+    tests = occurrence(event_condition, occurred, *bounds)
+    return {"all": [event_condition | {"count": count}, *tests]}
 
 
 def _window_bounds(
     window: Document, operator: str, absolute: bool, pointer: str
 ) -> tuple[Any, Any]:
-    """Return the older and the newer end; None where it is open."""
+    """Return the older and the newer bound of the window; None if it is open."""
     start, end = window.get("start"), window.get("end")
-    if operator != "BETWEEN":  # one end is asked for, whichever member it is written in
-        only = end if start is None else start
-        start, end = (only, None) if operator == "AFTER" else (None, only)
-    wanted = {"AFTER": 1, "BEFORE": 1, "BETWEEN": 2}[operator]
-    given = [it for it in (start, end) if it is not None]
+    if operator != "BETWEEN":  # one bound is needed, in either member
+        bound = end if start is None else start
+        start, end = (bound, None) if operator == "AFTER" else (None, bound)
+    required = {"AFTER": 1, "BEFORE": 1, "BETWEEN": 2}[operator]
+    bounds = [bound for bound in (start, end) if bound is not None]
     if absolute:
-        fit = all(isinstance(it, str) and parse_instant(it) is not None for it in given)
-        hint = "`start` and `end` are instants such as 2026-01-31T12:00:00Z"
+        valid = all(isinstance(bound, str) and parse_instant(bound) is not None for bound in bounds)
+        hint = "`start` and `end` must be instants such as 2026-01-31T12:00:00Z"
     else:
         unit = _UNITS.get(str(window.get("units")))
-        fit = unit is not None and all(type(it) is int and 0 < it < 10**8 for it in given)
-        hint = "`start` and `end` are numbers of `units`: DAYS, HOURS or MINUTES"
-        if fit and wanted == len(given) == 2:
-            start, end = max(given), min(given)
-        start, end = (None if it is None else f"{it}{unit}" for it in (start, end))
-    if len(given) != wanted or not fit:
-        raise InvalidRequest(f"{operator} needs {wanted} of `start`, `end`; {hint}", path=pointer)
+        valid = unit is not None and all(
+            type(bound) is int and 0 < bound < 10**8 for bound in bounds
+        )
+        hint = "`start` and `end` must be numbers of `units`: DAYS, HOURS or MINUTES"
+        if valid and required == len(bounds) == 2:
+            start, end = max(bounds), min(bounds)
+        start, end = (None if bound is None else f"{bound}{unit}" for bound in (start, end))
+    if len(bounds) != required or not valid:
+        raise InvalidRequest(f"{operator} needs {required} of `start`, `end`; {hint}", path=pointer)
     return start, end
 
 
@@ -165,44 +174,46 @@ def _count_in_window(
 ) -> Document:
     start, end = bounds
     if absolute:
-        within = {name: it for name, it in (("from", start), ("to", end)) if it is not None}
+        within = {
+            name: bound for name, bound in (("from", start), ("to", end)) if bound is not None
+        }
         return event_condition | {"count": count, "within": within}
     if end is None:
         return event_condition | {"count": count, "within": {"last": start}}
-    once = event_condition | {"occurrence": "first", "older_than": end}
+    occurred = event_condition | {"occurrence": "first", "older_than": end}
     if start is None and count == {"at_least": 1}:
-        return once
+        return occurred
     if start is None and count in ({"exactly": 0}, {"at_most": 0}):
-        return {"none": [once]}
+        return {"none": [occurred]}
     raise InvalidRequest(
-        "how often something happened up to some time ago cannot be asked; write AFTER, or fixed"
-        " times with BEFORE_ABS or BETWEEN_ABS, or ask for FIRST or LAST",
+        "a count before a relative time is not supported; use AFTER, fixed times"
+        " (BEFORE_ABS, BETWEEN_ABS), or FIRST or LAST",
         path=pointer,
     )
 
 
 def _occurrence_relative(
-    event_condition: Document, which: str, start: Any, end: Any
+    event_condition: Document, occurred: str, start: Any, end: Any
 ) -> list[Document]:
-    one = event_condition | {"occurrence": which.lower()}
-    newer = [] if start is None else [one | {"newer_than": start}]
-    older = [] if end is None else [one | {"older_than": end}]
+    occurrence = event_condition | {"occurrence": occurred.lower()}
+    newer = [] if start is None else [occurrence | {"newer_than": start}]
+    older = [] if end is None else [occurrence | {"older_than": end}]
     return newer + older
 
 
 def _occurrence_absolute(
-    event_condition: Document, which: str, start: Any, end: Any
+    event_condition: Document, occurred: str, start: Any, end: Any
 ) -> list[Document]:
-    within = {name: it for name, it in (("from", start), ("to", end)) if it is not None}
-    found = [event_condition | {"within": within}]
-    outside = {"to": start} if which == "FIRST" else {"from": end}
+    within = {name: bound for name, bound in (("from", start), ("to", end)) if bound is not None}
+    tests = [event_condition | {"within": within}]
+    outside = {"to": start} if occurred == "FIRST" else {"from": end}
     if None not in outside.values():
-        found.append(event_condition | {"count": {"exactly": 0}, "within": outside})
-    return found
+        tests.append(event_condition | {"count": {"exactly": 0}, "within": outside})
+    return tests
 
 
 def validated(test: Document, pointer: str) -> Document:
-    """Return a condition if it can be one; what is wrong is told of the place."""
+    """Return a valid condition.  Raises InvalidRequest with the JSON pointer of its source."""
     try:
         conditions.parse_condition(test)
     except InvalidRequest as error:
@@ -211,16 +222,14 @@ def validated(test: Document, pointer: str) -> Document:
 
 
 def expect_object(value: Any, pointer: str, members: set[str]) -> Document:
-    """Return the value if it is an object with no other members."""
+    """Return an object that has no other members.  Raises InvalidRequest."""
     if not isinstance(value, dict) or value.keys() - members:
-        raise InvalidRequest(
-            f"an object with {', '.join(sorted(members))} is needed here", path=pointer
-        )
+        raise InvalidRequest(f"expected an object with {', '.join(sorted(members))}", path=pointer)
     return value
 
 
 def expect_list(value: Any, pointer: str) -> list[Any]:
-    """Return the value if it is a list."""
+    """Return a list.  Raises InvalidRequest for any other value."""
     if not isinstance(value, list):
-        raise InvalidRequest("a list is needed here", path=pointer)
+        raise InvalidRequest("expected a list", path=pointer)
     return value

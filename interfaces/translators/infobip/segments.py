@@ -1,6 +1,6 @@
-"""Infobip's segments (`/people/3/segments`: `query` and `events`) as conditions.
+"""Translates Infobip segments (`/people/3/segments`: `query` and `events`) into conditions.
 
-A relative time is taken from the clock: ``{"#lt": {"birthDate": {"#relNow": "P-1D"}}}`` is before a day ago.
+A relative time counts back from now: ``{"#lt": {"birthDate": {"#relNow": "P-1D"}}}`` means more than a day ago.
 """
 
 from __future__ import annotations
@@ -41,53 +41,58 @@ _EARLIEST = "0001-01-01T00:00:00Z"
 
 
 def translate(document: Any) -> Document:
-    """Return the condition that a segment means.
+    """Translate an Infobip segment into a condition.
 
-    Raises InvalidRequest with the place, as a JSON pointer, and what to write instead.
+    Raises InvalidRequest with a JSON pointer and the expected value.
     """
     segment = expect_object(document, "", {"query", "events", "name", "description"})
     parts = []
     if "query" in segment:
         parts.append(_translate_query(segment["query"], "/query"))
-    for at, event in enumerate(expect_list(segment.get("events", []), "/events")):
-        parts.append(translate_event(event, f"/events/{at}"))
+    for index, event in enumerate(expect_list(segment.get("events", []), "/events")):
+        parts.append(translate_event(event, f"/events/{index}"))
     if not parts:
-        raise InvalidRequest("a segment has a `query`, or `events`, or both", path="")
-    whole = {"all": parts}
-    conditions.parse_condition(whole)
-    return whole
+        raise InvalidRequest("a segment needs a `query`, `events`, or both", path="")
+    condition = {"all": parts}
+    conditions.parse_condition(condition)
+    return condition
 
 
 def _translate_query(query: Any, pointer: str, depth: int = 0) -> Document:
     if not isinstance(query, dict) or not query or depth > conditions.MAX_DEPTH - 6:
-        raise InvalidRequest('a query is an object such as {"firstName": "John"}', path=pointer)
+        raise InvalidRequest(
+            'a query must be an object such as {"firstName": "John"}', path=pointer
+        )
     parts = [
-        _translate_clause(name, asked, f"{pointer}/{name}", depth) for name, asked in query.items()
+        _translate_clause(name, operand, f"{pointer}/{name}", depth)
+        for name, operand in query.items()
     ]
     return parts[0] if len(parts) == 1 else {"all": parts}
 
 
 def _translate_clause(name: str, operand: Any, pointer: str, depth: int) -> Document:
     if name in {"#and", "#or"}:
-        clauses = enumerate(expect_list(operand, pointer))
-        found = [_translate_query(it, f"{pointer}/{at}", depth + 1) for at, it in clauses]
-        return {"all" if name == "#and" else "any": found}
+        clauses = [
+            _translate_query(query, f"{pointer}/{index}", depth + 1)
+            for index, query in enumerate(expect_list(operand, pointer))
+        ]
+        return {"all" if name == "#and" else "any": clauses}
     if name in _EXISTENCE:
         if not isinstance(operand, str):
-            raise InvalidRequest(f"{name} takes the name of an attribute", path=pointer)
+            raise InvalidRequest(f"{name} needs the name of an attribute", path=pointer)
         return {"attribute": _attribute_path(operand), "op": _EXISTENCE[name]}
     if not name.startswith("#"):
         return _translate_members({name: operand}, "eq", pointer.rpartition("/")[0])
     if name not in _OPERATORS:
         known = ", ".join(["#and", "#or", *_OPERATORS, *_EXISTENCE])
-        raise InvalidRequest(f"{name} is no operator; write one of {known}", path=pointer)
+        raise InvalidRequest(f"unknown operator {name}; use one of {known}", path=pointer)
     return _translate_members(operand, _OPERATORS[name], pointer)
 
 
 def _translate_members(operand: Any, op: str, pointer: str) -> Document:
     if not isinstance(operand, dict) or not operand:
         raise InvalidRequest(
-            'write the attribute and its value: {"firstName": "John"}', path=pointer
+            'expected an attribute and its value: {"firstName": "John"}', path=pointer
         )
     parts = []
     for name, value in operand.items():
@@ -103,19 +108,17 @@ def _translate_members(operand: Any, op: str, pointer: str) -> Document:
 
 
 def _translate_tags(op: str, value: Any, pointer: str) -> Document:
-    wanted = value if op in {"in", "not_in"} else [value]
-    found = [{"tag": it} for it in expect_list(wanted, pointer)]
-    if op in {"eq", "contains", "in"} and all(isinstance(it["tag"], str) for it in found):
-        return {"any": found}
-    if op in {"ne", "not_contains", "not_in"} and all(isinstance(it["tag"], str) for it in found):
-        return {"none": found}
-    raise InvalidRequest(
-        "tags are asked for by #contains, #notContain, #in or #notIn", path=pointer
-    )
+    tags = expect_list(value if op in {"in", "not_in"} else [value], pointer)
+    tests = [{"tag": tag} for tag in tags]
+    if op in {"eq", "contains", "in"} and all(isinstance(tag, str) for tag in tags):
+        return {"any": tests}
+    if op in {"ne", "not_contains", "not_in"} and all(isinstance(tag, str) for tag in tags):
+        return {"none": tests}
+    raise InvalidRequest("tags support only #contains, #notContain, #in and #notIn", path=pointer)
 
 
 def _compare(attribute_condition: Document, op: str, value: Any, pointer: str) -> Document:
-    """Compare one value; a date in a way that knows of time."""
+    """Return the comparison of one value; dates and relative times are compared as instants."""
     relative = isinstance(value, dict)
     if relative:
         value = {"ago": _relative_duration(value, pointer)}
@@ -128,7 +131,7 @@ def _compare(attribute_condition: Document, op: str, value: Any, pointer: str) -
         test = attribute_condition | {"op": "on", "value": value}
         return {"none": [test]} if op == "ne" else test
     if op not in {"lt", "lte", "gt", "gte"}:
-        raise InvalidRequest("a time is compared by #eq, #ne, #lt, #lte, #gt or #gte", path=pointer)
+        raise InvalidRequest("times support only #eq, #ne, #lt, #lte, #gt and #gte", path=pointer)
     before = op in {"lt", "gte"}
     test = attribute_condition | {"op": "before" if before else "after", "value": value}
     if op in {"lt", "gt"}:
@@ -137,15 +140,15 @@ def _compare(attribute_condition: Document, op: str, value: Any, pointer: str) -
 
 
 def _relative_duration(value: Document, pointer: str) -> str:
-    said = value.get("#relNow")
-    found = _RELATIVE.fullmatch(said) if isinstance(said, str) and len(value) == 1 else None
-    if found is None or not int(found[1] or found[3]):
+    text = value.get("#relNow")
+    match = _RELATIVE.fullmatch(text) if isinstance(text, str) and len(value) == 1 else None
+    if match is None or not int(match[1] or match[3]):
         raise InvalidRequest(
-            'a relative time is in the past, in days, weeks, hours or minutes: {"#relNow": "P-1D"};'
-            " for one to come write the date itself",
+            'a relative time must be in the past, in days, weeks, hours or minutes: {"#relNow": "P-1D"};'
+            " for a future time use a fixed date",
             path=pointer,
         )
-    number, unit = int(found[1] or found[3]), found[2] or found[4]
+    number, unit = int(match[1] or match[3]), match[2] or match[4]
     return f"{number * 7}d" if unit == "W" else f"{number}{unit.lower()}"
 
 
