@@ -1,4 +1,4 @@
-"""`foldline segments`: define and archive segments."""
+"""`foldline segments`: defines and archives segments, and exports their members."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ app = typer.Typer(
 )
 
 ACTOR = "cli"
-"""Who decides: whoever runs commands on the server has no key."""
+"""Actor recorded for commands, which run on the server without a key."""
 
 WorkspaceOption = Annotated[
     str,
-    typer.Option("--workspace", "-w", metavar="NAME", help="Whose segment: a workspace's name."),
+    typer.Option("--workspace", "-w", metavar="NAME", help="Workspace name."),
 ]
 
 
@@ -35,14 +35,14 @@ def define(
     settings: Settings,
     file: Annotated[
         typer.FileBinaryRead,
-        typer.Argument(metavar="FILE", help="JSON, as POST /v1/segments takes it; - for stdin."),
+        typer.Argument(metavar="FILE", help="JSON body of POST /v1/segments; - for stdin."),
     ],
     workspace: WorkspaceOption = "default",
 ) -> None:
-    """Make a segment what a file says, and print what it is then.
+    """Create or replace a segment from a file, and print it.
 
-    The file holds {"id": …, "name": …, "condition": …}, or "manual": true for a list kept by hand. With an id a
-    segment is made or changed, and left alone if it is so already; without one a new segment is made.
+    The file holds {"id": …, "name": …, "condition": …}, or "manual": true for a manual list. With an id the segment
+    is created, replaced, or left unchanged if it is equal; without an id a new segment is created.
     """
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
@@ -50,14 +50,14 @@ def define(
     from interfaces.http.api.segments.schemas import SegmentCreate
     from interfaces.http.kit.params import parse_json
 
-    asked = parse_json(file.read(), SegmentCreate)
+    payload = parse_json(file.read(), SegmentCreate)
     with connected_service(settings) as svc:
-        segments, by = SegmentService(svc.ledger), CommandContext(ACTOR, asked.reason)
-        of, wanted = workspace_id(svc, workspace), asked.definition
-        if asked.id is None:
-            _print_segment(segments.create(of, None, wanted, by))
+        segments, context = SegmentService(svc.ledger), CommandContext(ACTOR, payload.reason)
+        target, definition = workspace_id(svc, workspace), payload.definition
+        if payload.id is None:
+            _print_segment(segments.create(target, None, definition, context))
         else:
-            _print_segment(segments.define(of, asked.id, wanted, by))
+            _print_segment(segments.define(target, payload.id, definition, context))
 
 
 @app.command()
@@ -65,21 +65,24 @@ def define(
 def archive(
     *,
     settings: Settings,
-    segment: Annotated[str, typer.Argument(metavar="ID", help="The segment's id.")],
+    segment: Annotated[str, typer.Argument(metavar="ID", help="Segment id.")],
     workspace: WorkspaceOption = "default",
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Kept for ever: name nobody in it.")
+        str,
+        typer.Option(
+            "--reason", metavar="TEXT", help="Stored permanently; must not contain personal data."
+        ),
     ] = "",
 ) -> None:
-    """Have nobody in a segment from now on, and print what it was; its history stays."""
+    """Archive a segment and print it; its history is kept."""
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
     from interfaces.cli.database_context import connected_service, workspace_id
 
     with connected_service(settings) as svc:
-        by = CommandContext(ACTOR, reason)
+        context = CommandContext(ACTOR, reason)
         _print_segment(
-            SegmentService(svc.ledger).archive(workspace_id(svc, workspace), segment, by)
+            SegmentService(svc.ledger).archive(workspace_id(svc, workspace), segment, context)
         )
 
 
@@ -88,13 +91,14 @@ def archive(
 def members(
     *,
     settings: Settings,
-    segment: Annotated[str, typer.Argument(metavar="ID", help="The segment's id.")],
+    segment: Annotated[str, typer.Argument(metavar="ID", help="Segment id.")],
     workspace: WorkspaceOption = "default",
     as_of: Annotated[
-        str | None, typer.Option("--as-of", metavar="TIME", help="Who was in it then.")
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="Members at this instant or ledger position."),
     ] = None,
 ) -> None:
-    """Print everybody in a segment as a CSV."""
+    """Export a segment's members as CSV."""
     from interfaces.cli.database_context import connected_service, workspace_id
     from interfaces.http.api.segments.members_csv import export_members
 

@@ -1,1 +1,1 @@
-"""HTTP: ingest in the dialects that SDKs speak, and the native queries under ``/v1``."""
+"""HTTP interface: ingest in the SDKs' wire formats, and the native API under ``/v1``."""

@@ -1,4 +1,4 @@
-"""The HTTP application: ingest past every framework, everything else by FastAPI."""
+"""ASGI application: ingest without a framework, everything else with FastAPI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from interfaces.http.api.funnels import goal_queries, saved_funnels
 from interfaces.http.api.funnels.funnel_queries import funnel_query_routes
 from interfaces.http.api.ops.keys import key_routes
 from interfaces.http.api.ops.projections import projection_routes
-from interfaces.http.api.ops.schemas import schema_routes
+from interfaces.http.api.ops.published_schemas import schema_routes
+from interfaces.http.api.ops.rejected import rejected_routes
 from interfaces.http.api.ops.status import status_routes
 from interfaces.http.api.profiles.erasure import erasure_routes
 from interfaces.http.api.profiles.history import profile_history_routes
@@ -35,15 +36,15 @@ from interfaces.http.query_routes import add_query_routes
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
-"""How long a query waits for its ``min_position``."""
+"""Longest wait of a query for its ``min_position``."""
 
 
 class IngestPaths(Protocol):
-    """The ASGI application that takes in messages."""
+    """ASGI application that ingests messages."""
 
     @property
     def paths(self) -> Container[str]:
-        """Which paths are its own."""
+        """Paths that it answers."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +53,7 @@ class IngestPaths(Protocol):
 
 
 class Application:
-    """Hands each request to ingest or to the native API."""
+    """Dispatches each request to ingest or to the native API."""
 
     def __init__(self, api: FastAPI, ingest: IngestPaths | None) -> None:
         self.api, self.ingest = api, ingest
@@ -63,23 +64,23 @@ class Application:
             if self.ingest is not None and scope["path"] in self.ingest.paths:
                 await self.ingest(scope, receive, send)
                 return
-            # Routed as sent, so that a %2F within an identifier is not taken for a slash.
+            # Routed by the raw path, so that a %2F within an identifier is not read as a slash.
             scope["path"] = scope["raw_path"].decode("ascii", "replace")
         try:
             await self.api(scope, receive, send)
-        except Exception:  # noqa: BLE001 - it has been logged and answered; Starlette raises it again
+        except Exception:  # noqa: BLE001 - already logged and answered; Starlette raises it again
             return
 
 
 def create_app(
     service: Service, ingest: IngestPaths | None = None, *, wait_seconds: float = WAIT_SECONDS
 ) -> Application:
-    """Return the ASGI application over the parts of a service."""
+    """Build the ASGI application of a service.  Without ``ingest`` only the native API answers."""
     return Application(build_api(service, wait_seconds=wait_seconds), ingest)
 
 
 def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
-    """Return everything that is not ingest: queries, operations, keys, health, documentation."""
+    """Build the native API: queries, commands, operations, health and documentation."""
     api = FastAPI(
         title="Foldline",
         version="1",
@@ -89,7 +90,7 @@ def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    watch = ProjectionMonitor(service)
+    monitor = ProjectionMonitor(service)
     driver = service.engine.dialect.loaded_dbapi
     errors.install_error_handlers(api, driver.Error)
     add_query_routes(api, service, wait_seconds=wait_seconds)
@@ -107,13 +108,14 @@ def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(members_csv_routes(service))
     api.include_router(dry_run_routes(service))
     api.include_router(rule_routes(service))
-    api.include_router(status_routes(service, watch))
-    api.include_router(projection_routes(service, watch))
+    api.include_router(status_routes(service, monitor))
+    api.include_router(rejected_routes(service))
+    api.include_router(projection_routes(service, monitor))
     api.include_router(key_routes(service))
     api.include_router(erasure_routes(service))
     api.include_router(endpoint_routes(service))
     api.include_router(delivery_routes(service))
     api.include_router(subscription_routes(service))
-    api.include_router(health_routes(service, watch))
+    api.include_router(health_routes(service, monitor))
     api.include_router(schema_routes())
     return api

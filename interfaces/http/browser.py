@@ -1,4 +1,4 @@
-"""What Segment's browser SDK asks for before and beside its events."""
+"""Endpoints of Segment's browser SDK besides events: project settings and SDK metrics."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _METRICS_PATHS = ("/v1/m", "/v1/m/")
 
 
 def is_browser_path(path: str) -> bool:
-    """Say whether the path is one that only browser SDKs ask for."""
+    """True for a path that only browser SDKs request."""
     return path in _METRICS_PATHS or _SETTINGS_PATH.fullmatch(path) is not None
 
 
 def write_key_in_path(path: str) -> str | None:
-    """Return the write key in the path of a project's settings."""
-    found = _SETTINGS_PATH.fullmatch(path)
-    return found[1] if found else None
+    """Return the write key in a project settings path, or None for another path."""
+    match = _SETTINGS_PATH.fullmatch(path)
+    return match[1] if match else None
 
 
 def browser_response(
     scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, key_known: bool
 ) -> tuple[int, bytes]:
-    """Return status and body: a project's settings, or a word of thanks for the SDK's own metrics.
+    """Return status and body: the project settings, or an acknowledgement of SDK metrics.
 
-    The settings send the SDK back to the host that it asked, by the scheme that it used.
+    The settings point the SDK to the host and scheme of this request.
     """
     if scope["path"] in _METRICS_PATHS:
         return 200, b'{"success":true}'
     key = write_key_in_path(scope["path"])
     if not key_known or key is None:
         return 404, msgspec.json.encode(
-            {"code": "invalid_write_key", "message": "there is no such write key"}
+            {"code": "invalid_write_key", "message": "unknown write key"}
         )
     host = headers.get(b"host", b"").decode("latin-1")
     scheme = headers.get(b"x-forwarded-proto", scope["scheme"].encode()).decode("latin-1")
@@ -43,7 +43,7 @@ def browser_response(
 
 
 def _project_settings(key: str, api: str, protocol: str) -> dict[str, Any]:
-    """The least that analytics-next 1.84 and its Customer.io fork start with (seen on the wire)."""
+    """Minimal settings with which analytics-next 1.84 and its Customer.io fork start (observed)."""
     destination = {
         "apiKey": key,
         "apiHost": api,

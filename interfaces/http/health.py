@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it is fit for work, and what it counts: for machines, without a key."""
+"""Liveness, readiness and metrics: for load balancers and scrapers, without a key."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from projections import identity
 log = structlog.get_logger(__name__)
 
 DATABASE_TIMEOUT_SECONDS = 3.0
-"""How long the database may take to answer a check."""
+"""Longest wait for the database in a check."""
 
 
 class Liveness(BaseModel):
-    """The server turns."""
+    """Liveness."""
 
     status: Literal["ok"] = "ok"
 
 
 class ReadinessReason(BaseModel):
-    """Why the server is not fit for work."""
+    """A reason why the server is not ready."""
 
     code: str
     message: str
 
 
 class Readiness(BaseModel):
-    """Whether the server is fit for work."""
+    """Readiness of the server."""
 
     ready: bool
-    reasons: list[ReadinessReason] = Field(description="Empty when it is.")
+    reasons: list[ReadinessReason] = Field(description="Empty when ready.")
 
 
-def health_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
-    """Return the routes of load balancers and scrapers."""
+def health_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter:
+    """Build the routes of `/healthz` and `/metrics`."""
     routes = APIRouter(tags=["health"], redirect_slashes=False)
-    # A database that hangs may hold this many threads, and no more.
+    # At most this many threads wait for a database that hangs.
     limiter = CapacityLimiter(4)
 
     async def with_timeout(work: Callable[[], Any], default: Any) -> Any:
@@ -56,23 +56,23 @@ def health_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
             return await to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)
         return default
 
-    @routes.get("/healthz/live", summary="The server turns", operation_id="get_live")
+    @routes.get("/healthz/live", summary="Liveness", operation_id="get_liveness")
     async def get_liveness() -> Liveness:
         return Liveness()
 
     @routes.get(
         "/healthz/ready",
-        summary="The database answers and is safe to write to, and the read models move",
-        operation_id="get_ready",
+        summary="Readiness: the database answers, is safe to write to, and no read model is stalled",
+        operation_id="get_readiness",
         response_model=Readiness,
-        responses={503: {"model": Readiness, "description": "Not fit for work, and why"}},
+        responses={503: {"model": Readiness, "description": "Not ready; the reasons say why"}},
     )
     async def get_readiness() -> Response:
-        hangs = ReadinessReason(
+        timeout = ReadinessReason(
             code=LedgerUnavailable.code,
-            message=f"the database has not answered for {DATABASE_TIMEOUT_SECONDS:.0f} seconds",
+            message=f"the database did not answer within {DATABASE_TIMEOUT_SECONDS:.0f} seconds",
         )
-        reasons = await with_timeout(lambda: _readiness_reasons(service, watch), [hangs])
+        reasons = await with_timeout(lambda: _readiness_reasons(service, monitor), [timeout])
         return json_response(
             Readiness(ready=not reasons, reasons=reasons), status=503 if reasons else 200
         )
@@ -85,7 +85,7 @@ def health_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_metrics() -> Response:
-        up = await with_timeout(lambda: _update_metrics(service, watch), default=False)
+        up = await with_timeout(lambda: _update_metrics(service, monitor), default=False)
         metrics.DATABASE_UP.set(up)
         metrics.MESSAGES_WAITING.set(service.ledger.queued_messages)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -93,40 +93,38 @@ def health_routes(service: Service, watch: ProjectionMonitor) -> APIRouter:
     return routes
 
 
-def _readiness_reasons(service: Service, watch: ProjectionMonitor) -> list[ReadinessReason]:
+def _readiness_reasons(service: Service, monitor: ProjectionMonitor) -> list[ReadinessReason]:
     try:
         service.check_database()
-        models = watch.health()
+        read_models = monitor.health()
     except UnsafeServer as error:
         return [ReadinessReason(code=error.code, message=str(error))]
-    except Exception as error:  # noqa: BLE001 - whatever keeps the database from answering
-        # Where it is and who connects to it is nobody's business who has no key.
-        log.warning("not ready", error=str(error))
-        return [
-            ReadinessReason(code=LedgerUnavailable.code, message="the database does not answer")
-        ]
-    return [_stalled_reason(it) for it in models if it.movement == "stalled"]
+    except Exception as error:  # noqa: BLE001 - any failure means that the database is unavailable
+        # The error may contain host and role: it goes to the log, as this route needs no key.
+        log.warning("readiness_check_failed", error=str(error))
+        return [ReadinessReason(code=LedgerUnavailable.code, message="the database is unavailable")]
+    return [_stalled_reason(model) for model in read_models if model.movement == "stalled"]
 
 
 def _stalled_reason(model: ProjectionHealth) -> ReadinessReason:
     return ReadinessReason(
         code="projection_stalled",
-        message=f"the read model {model.name} stands at position {model.position}, {model.lag}"
-        " events behind, and does not move; the worker's log says why",
+        message=f"the read model {model.name} is stalled at position {model.position}, {model.lag}"
+        " events behind; see the worker's log",
     )
 
 
-def _update_metrics(service: Service, watch: ProjectionMonitor) -> bool:
+def _update_metrics(service: Service, monitor: ProjectionMonitor) -> bool:
     try:
-        models = watch.health()
+        read_models = monitor.health()
         with service.engine.connect() as tx:
             metrics.LARGE_PROFILES.set(identity.count_large_profiles(tx))
-    except Exception as error:  # noqa: BLE001 - a scrape tells of a broken database, it does not break
-        log.warning("not measured", error=str(error))
+    except Exception as error:  # noqa: BLE001 - a scrape reports a broken database and does not fail
+        log.warning("metrics_collection_failed", error=str(error))
         return False
-    metrics.LEDGER_EVENTS.set(sum({it.workspace: it.head for it in models}.values()))
-    for name in {it.name for it in models}:
-        ours = [it for it in models if it.name == name]
-        metrics.PROJECTION_EVENTS.labels(name).set(sum(it.position for it in ours))
-        metrics.PROJECTION_LAG.labels(name).set(max(it.lag for it in ours))
+    metrics.LEDGER_EVENTS.set(sum({model.workspace: model.head for model in read_models}.values()))
+    for name in {model.name for model in read_models}:
+        same_name = [model for model in read_models if model.name == name]
+        metrics.PROJECTION_EVENTS.labels(name).set(sum(model.position for model in same_name))
+        metrics.PROJECTION_LAG.labels(name).set(max(model.lag for model in same_name))
     return True

@@ -1,8 +1,10 @@
-"""Takes in what SDKs send.  Plain ASGI: a framework would cost as much again as parsing and recording.
+"""Ingests messages from SDKs.
 
-What real SDKs need, seen on the wire: exactly 200 (some re-send a batch on 201 or 202), 400 and never 401,
-404 or 422 for what is wrong for good (some retry all but 400), a JSON body with ``code`` and ``message``
-(some fail to read anything else, and retry), never a redirect (they would send a GET and lose the data).
+Plain ASGI: a framework would cost as much as parsing and recording together.
+
+What real SDKs need, observed on the wire: exactly 200 (some re-send a batch on 201 or 202); 400 and never
+401, 404 or 422 for permanent errors (some retry all but 400); a JSON body with ``code`` and ``message``
+(some fail to read anything else, and retry); never a redirect (they would send a GET and lose the data).
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from uuid import uuid4
 
 import msgspec
 
-from application.ledger.append.prepared import Receipt, Rejection
-from application.ledger.tables.keys import ApiKey
+from application.ledger.append.prepared import Receipt
+from application.ledger.tables.keys import ApiKey, CacheMiss
+from application.ledger.tables.rejected import Rejection
 from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
 from interfaces.http import browser
 from interfaces.http.kit.credentials import key_in_header, key_in_query
@@ -49,13 +52,16 @@ _CORS_PREFLIGHT = (
 
 
 class InvalidWriteKey(InvalidRequest):
-    """The request brought no key that may write."""
+    """The request has no key that may write."""
 
     code = "invalid_write_key"
 
 
 class Ingest:
-    """Answers the paths of every wire format; both slash forms, any Content-Type."""
+    """ASGI application for the paths of every wire format, with and without trailing slash.
+
+    The Content-Type is ignored: SDKs send JSON under several.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -75,7 +81,7 @@ class Ingest:
 
     @property
     def paths(self) -> Ingest:
-        """The paths it answers: those of the formats, and what browser SDKs ask for besides."""
+        """Paths that it answers: those of the formats and those of browser SDKs."""
         return self
 
     def __contains__(self, path: object) -> bool:
@@ -100,7 +106,7 @@ class Ingest:
         fmt, parse = self._formats[scope["path"]]
         try:
             if scope["method"] != "POST":
-                raise InvalidRequest(f"send it as a POST to {scope['path']}")
+                raise InvalidRequest(f"method not allowed: use POST for {scope['path']}")
             status, body = await self._ingest(scope, headers, receive, fmt, parse)
         except (Overloaded, LedgerUnavailable) as error:
             status, body = 503, _error_body(error.code, str(error))
@@ -119,28 +125,28 @@ class Ingest:
         fmt: WireFormat,
         parse: BodyParser,
     ) -> tuple[int, bytes]:
-        received = await _read_body(receive, self._limits.body_bytes)
-        at = datetime.now(UTC)
-        text = key_in_header(headers) or key_in_query(scope["query_string"])
-        key = await self._authenticate(text) if text else None
+        raw_body = await _read_body(receive, self._limits.body_bytes)
+        received_at = datetime.now(UTC)
+        key_text = key_in_header(headers) or key_in_query(scope["query_string"])
+        key = await self._authenticate(key_text) if key_text else None
         try:
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-            body = decode_body(received, encoding or None, self._limits.body_bytes)
+            body = decode_body(raw_body, encoding or None, self._limits.body_bytes)
             if key is None and b"writeKey" not in body:
-                raise _missing_key()  # before any work is done for a stranger
+                raise _missing_key()  # before any work for an unauthenticated client
             parsed = parse(
-                body, received_at=at, limits=self._limits, default_id=_generate_message_id
+                body, received_at=received_at, limits=self._limits, default_id=_generate_message_id
             )
         except InvalidBody as error:
             if key is not None:
-                kept = Rejection(error.code, str(error), received, fmt.name, at)
-                await self._record(key, (), [kept])
+                rejection = Rejection(error.code, str(error), raw_body, fmt.name, received_at)
+                await self._record(key, (), [rejection])
             raise
         key = key or await self._authenticate(parsed.write_key)
         if key is None:
             raise _missing_key()
         receipt = await self._record(
-            key, parsed.messages, _to_rejections(parsed.rejections, fmt, at)
+            key, parsed.messages, _to_rejections(parsed.rejections, fmt, received_at)
         )
         observe_ingest(
             fmt.name,
@@ -158,19 +164,19 @@ class Ingest:
         future = self._service.ledger.record(key.workspace, messages, rejections)
         return await self._receipts.wait(future)
 
-    async def _authenticate(self, text: str | None) -> ApiKey | None:
-        if not text:
+    async def _authenticate(self, key_text: str | None) -> ApiKey | None:
+        if not key_text:
             return None
-        known, key = self._service.keys.cached(text)
-        if not known:
-            key = await asyncio.to_thread(self._service.keys.authenticate, text)
+        key = self._service.keys.cached(key_text)
+        if key is CacheMiss.MISS:
+            key = await asyncio.to_thread(self._service.keys.authenticate, key_text)
         return key if key is not None and key.kind != "read" else None
 
 
 def _missing_key() -> InvalidWriteKey:
     return InvalidWriteKey(
-        "send the write key as the user of HTTP Basic authentication, or as writeKey in the body;"
-        " `foldline keys create --kind write` makes one"
+        "missing or invalid write key: send it as the HTTP Basic user name or as writeKey in the body;"
+        " create one with `foldline keys create --kind write`"
     )
 
 
@@ -179,13 +185,13 @@ def _generate_message_id() -> str:
 
 
 async def _read_body(receive: Any, limit: int) -> bytes:
-    """Read the request's body; of one that is longer than allowed, only as much as tells so."""
+    """Read the request's body; reading stops at the first chunk beyond ``limit`` bytes."""
     chunks: list[bytes] = []
     size, more = 0, True
     while more and size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise InvalidRequest("the connection closed before the whole body had come")
+            raise InvalidRequest("the client disconnected before the request body was complete")
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         more = message.get("more_body", False)
@@ -193,15 +199,15 @@ async def _read_body(receive: Any, limit: int) -> bytes:
 
 
 def _to_rejections(
-    rejections: Iterable[ParseRejection], fmt: WireFormat, at: datetime
+    rejections: Iterable[ParseRejection], fmt: WireFormat, received_at: datetime
 ) -> list[Rejection]:
     return [
-        Rejection(it.code, it.message, it.raw, fmt.name, at, it.message_id) for it in rejections
+        Rejection(r.code, r.message, r.raw, fmt.name, received_at, r.message_id) for r in rejections
     ]
 
 
 def _is_refused(parsed: ParsedBody, headers: Mapping[bytes, bytes]) -> bool:
-    """Say whether to answer 400: a lone message that was rejected, or nothing good in strict mode."""
+    """True to answer 400: a rejected single message, or no valid message in strict mode."""
     if parsed.messages or not parsed.rejections:
         return False
     return parsed.single or headers.get(b"x-strict-mode") == b"1"
@@ -213,7 +219,7 @@ def _success_body(receipt: Receipt, rejections: list[ParseRejection]) -> bytes:
         answer["duplicates"] = receipt.duplicates
     if receipt.rejected:
         answer["rejected"] = [
-            {"index": it.index, "code": it.code, "message": it.message} for it in rejections
+            {"index": r.index, "code": r.code, "message": r.message} for r in rejections
         ]
     return msgspec.json.encode(answer)
 
@@ -223,7 +229,7 @@ def _error_body(code: str, message: str) -> bytes:
 
 
 def _cors_headers(headers: Mapping[bytes, bytes]) -> Headers:
-    """Let any page send: a write key can only add.  `*` would be refused beside credentials."""
+    """Allow every origin: a write key can only add.  Browsers refuse `*` with credentials."""
     origin = headers.get(b"origin")
     if origin is None:
         return ()

@@ -1,4 +1,4 @@
-"""How far the read models are behind the ledger, and whether they still move."""
+"""Progress of the read models: position, lag, and whether they are stalled."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from interfaces.service import Service
 Movement = Literal["idle", "moving", "stalled"]
 
 STALLED_SECONDS = 15.0
-"""How long a read model may stand still behind the head before it is taken for stuck."""
+"""A read model behind the head without progress for this long is stalled."""
 
 
 class ProjectionHealth(NamedTuple):
-    """One read model in one workspace."""
+    """Progress of one read model in one workspace."""
 
     workspace: int
     name: str
@@ -24,21 +24,21 @@ class ProjectionHealth(NamedTuple):
     position: int
     head: int
     lag: int
-    """Events that it has yet to take."""
+    """Events not yet applied."""
 
     movement: Movement
     updated_at: datetime | None
-    """When it last took events; None if it never did."""
+    """When events were last applied; None if never."""
 
     failure: str | None
-    """Why it could not take the next events when it last tried."""
+    """Why applying the next events failed at the last try; None if it did not."""
 
 
 class ProjectionMonitor:
-    """Tells a read model that is busy from one that is stuck.
+    """Distinguishes read models that are catching up from stalled ones.
 
-    Lag alone cannot: it is large while a healthy one catches up, and small when one stopped on a quiet
-    day.  So the watch remembers since when each has been behind at the same position.
+    Lag alone cannot: it is large while a healthy read model catches up, and small when one stopped on a
+    quiet day.  So the monitor remembers since when each has been behind at the same position.
     """
 
     def __init__(self, service: Service, now: Callable[[], float] = time.monotonic) -> None:
@@ -46,40 +46,43 @@ class ProjectionMonitor:
         self._behind_since: dict[tuple[int, str, int], tuple[int, float]] = {}
 
     def health(self, workspace: int | None = None) -> list[ProjectionHealth]:
-        """Return each read model's progress, in one workspace or in all."""
+        """Return each read model's progress in one workspace, or in all if None."""
         projector = self._service.projector
-        known = {(it.workspace, it.name, it.version): it for it in projector.status()}
-        found = []
-        for each, head in self._service.ledger.heads().items():
-            if workspace not in (None, each):
+        statuses = {(row.workspace, row.name, row.version): row for row in projector.status()}
+        health = []
+        for ledger_workspace, head in self._service.ledger.heads().items():
+            if workspace not in (None, ledger_workspace):
                 continue
             for projection in projector.projections:
-                model = (each, projection.name, projection.version)
-                at = known.get(model)
-                position = at.position if at else 0
+                model = (ledger_workspace, projection.name, projection.version)
+                status = statuses.get(model)
+                position = status.position if status else 0
                 lag = max(0, head - position)
-                found.append(
+                health.append(
                     ProjectionHealth(
-                        workspace=each,
+                        workspace=ledger_workspace,
                         name=projection.name,
                         version=projection.version,
                         position=position,
                         head=head,
                         lag=lag,
                         movement=self.classify_movement(model, position, lag),
-                        updated_at=at.updated_at if at and position else None,
-                        failure=at.failure if at else None,
+                        updated_at=status.updated_at if status and position else None,
+                        failure=status.failure if status else None,
                     )
                 )
-        return found
+        return health
 
     def classify_movement(self, model: tuple[int, str, int], position: int, lag: int) -> Movement:
-        """Say whether a read model moves, from where it is and where it was at the looks before."""
+        """Compare a read model's position with that of earlier calls, and remember it.
+
+        ``model`` is (workspace, name, version); ``lag`` is in events.
+        """
         if not lag:
             self._behind_since.pop(model, None)
             return "idle"
-        known, since = self._behind_since.get(model, (-1, 0.0))
-        if known != position:
+        last_position, since = self._behind_since.get(model, (-1, 0.0))
+        if last_position != position:
             self._behind_since[model] = position, self._now()
             return "moving"
         return "stalled" if self._now() - since >= STALLED_SECONDS else "moving"

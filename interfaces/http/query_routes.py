@@ -1,4 +1,4 @@
-"""The read models' questions as routes: each `Query` of the registry becomes ``GET /v1…``."""
+"""Routes of read-model queries: each `Query` of the registry becomes ``GET /v1…``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from projections.runtime.projection import Projection, Query, Reader
 from projections.sessions import load_session as find_session
 
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.01, 0.1
-"""Seconds between two looks at a read model that is behind: longer each time, from first to last."""
+"""Seconds between two checks of a read model that is behind: grows from first to last."""
 
 HEAD = "head"
 """Value of ``min_position`` that stands for the last position at the time of the request."""
@@ -64,14 +64,14 @@ MinPosition = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ReadModelBehind:
-    """The read model has not come as far as was asked for."""
+    """The read model has not reached the requested position yet."""
 
     position: int
 
 
 def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> None:
     """Add a route for each query.  ``min_position`` waits at most ``wait_seconds``."""
-    turns = ConcurrencyLimit()
+    limit = ConcurrencyLimit()
     for projection in service.projector.projections:
         for query in projection.queries:
             params = create_model(
@@ -81,7 +81,7 @@ def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> 
             api.add_api_route(
                 f"/v1{query.path}",
                 _query_endpoint(
-                    service, params_reader(params, query.path), answer, turns, wait_seconds
+                    service, params_reader(params, query.path), answer, limit, wait_seconds
                 ),
                 methods=["GET"],
                 summary=query.summary,
@@ -126,17 +126,20 @@ async def wait_for_position(
     answer: Callable[..., bytes | ReadModelBehind],
     *args: Any,
 ) -> Response:
-    """Answer once the read model is there.  Raises NotProjectedYet if that takes too long."""
-    until, pause = time.monotonic() + wait_seconds, FIRST_POLL_SECONDS
+    """Answer once the read model has reached ``position``.
+
+    Raises NotProjectedYet after ``wait_seconds``.  ``answer`` runs in a thread with ``args`` and returns the body, or `ReadModelBehind`.
+    """
+    deadline, pause = time.monotonic() + wait_seconds, FIRST_POLL_SECONDS
     while True:
-        found = await limit.run(answer, *args)
-        if isinstance(found, bytes):
-            return Response(found, media_type="application/json")
-        if time.monotonic() > until:
+        result = await limit.run(answer, *args)
+        if isinstance(result, bytes):
+            return Response(result, media_type="application/json")
+        if time.monotonic() > deadline:
             raise NotProjectedYet(
-                f"the read model is at position {found.position}, not yet at"
-                f" {position}; ask again shortly",
-                position=found.position,
+                f"the read model is at position {result.position}, min_position is {position};"
+                " retry shortly",
+                position=result.position,
                 min_position=position,
                 waited_seconds=wait_seconds,
             )
@@ -152,17 +155,17 @@ def _answer_query(  # noqa: PLR0917 - run in a thread, which takes no keywords
     params: Any,
     min_position: int,
 ) -> bytes | ReadModelBehind:
-    """Answer from one snapshot, so that the position is looked at together with the rows."""
+    """Answer from one snapshot, so that position and rows are consistent."""
     with service.engine.connect() as tx:
         projected_to = common_position(tx, workspace, projection, identity.projection)
         if projected_to < min_position:
             return ReadModelBehind(position=projected_to)
-        asker = query_reader(service, tx, workspace, projected_to)
-        return msgspec.json.encode(query.handler(asker, params), enc_hook=str)
+        reader = query_reader(service, tx, workspace, projected_to)
+        return msgspec.json.encode(query.handler(reader, params), enc_hook=str)
 
 
 def query_reader(service: Service, tx: Connection, workspace: int, projected_to: int) -> Reader:
-    """Return what a question may use."""
+    """Build the data access of a query handler, bound to one snapshot and workspace."""
     return Reader(
         tx=tx,
         workspace=workspace,

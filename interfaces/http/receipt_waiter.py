@@ -1,4 +1,4 @@
-"""Brings receipts from the writer's threads back to the event loop: one wake-up a flush, not a request."""
+"""Delivers receipts from writer threads to the event loop, one wake-up per flush."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from application.ledger.append.prepared import Receipt
 
 
 class ReceiptWaiter:
-    """What the requests of one event loop wait on."""
+    """Waits for receipts on behalf of the requests of one event loop.
+
+    A flush completes many requests; waking the loop once for all of them is cheaper than once each.
+    """
 
     def __init__(self) -> None:
         self._completed: deque[tuple[asyncio.Future[Receipt], Future[Receipt]]] = deque()
         self._wake_scheduled = False
 
     async def wait(self, future: Future[Receipt]) -> Receipt:
-        """Return the receipt once the flush is durable, or raise what it failed with."""
+        """Return the receipt once its flush is durable.  Raises the flush's error."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Receipt] = loop.create_future()
 
-        def done(future: Future[Receipt]) -> None:
+        def on_done(future: Future[Receipt]) -> None:
             self._completed.append((waiter, future))
             if not self._wake_scheduled:
                 self._wake_scheduled = True
                 loop.call_soon_threadsafe(self._deliver)
 
-        future.add_done_callback(done)
+        future.add_done_callback(on_done)
         return await waiter
 
     def _deliver(self) -> None:

@@ -1,1 +1,1 @@
-"""Helpers that several routes share: authentication, errors, parameters."""
+"""Helpers shared by all routes: authentication, errors, parameters, responses."""

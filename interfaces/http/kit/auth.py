@@ -1,4 +1,4 @@
-"""Who asks: ``Authorization: Bearer KEY``, and what a key of that kind may do."""
+"""Key authentication of the native API: ``Authorization: Bearer KEY``, checked by kind."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 
-from application.ledger.tables.keys import ApiKey, ApiKeys, KeyKind
+from application.ledger.tables.keys import ApiKey, ApiKeys, CacheMiss, KeyKind
 from domain.core.errors import Forbidden, Unauthorized
 
 
 def require_key(keys: ApiKeys, *kinds: KeyKind) -> HTTPBearer:
-    """Return the dependency that lets only keys of these kinds pass."""
+    """Build the FastAPI dependency that accepts only keys of these kinds.
+
+    The dependency raises Unauthorized without a valid key and Forbidden for a key of another kind.
+    """
     return _KeyBearer(keys, kinds)
 
 
 class _KeyBearer(HTTPBearer):
-    """Is the scheme and asks the key, so that a question has one dependency to solve."""
+    """Security scheme and key check in one, so that each request resolves a single dependency."""
 
     def __init__(self, keys: ApiKeys, kinds: tuple[KeyKind, ...]) -> None:
         super().__init__(
             scheme_name="key",
-            description="A key of the workspace; `foldline keys create` makes one.",
+            description="A workspace key; create one with `foldline keys create`.",
         )
         self._keys, self._kinds = keys, kinds
 
@@ -30,14 +33,15 @@ class _KeyBearer(HTTPBearer):
         scheme, text = get_authorization_scheme_param(request.headers.get("Authorization"))
         key = await _authenticate(self._keys, text if scheme.lower() == "bearer" else "")
         if key is None:
-            # One answer whether the key is missing, mistyped, unknown or revoked.
+            # The same answer for a missing, mistyped, unknown and revoked key: it confirms no guess.
             raise Unauthorized(
-                "send a valid key as `Authorization: Bearer KEY`; `foldline keys create` makes one"
+                "missing or invalid key: send `Authorization: Bearer KEY`;"
+                " create one with `foldline keys create`"
             )
         if key.kind not in self._kinds:
             raise Forbidden(
-                f"a {key.kind} key may not do this;"
-                f" it needs a key of kind {' or '.join(self._kinds)}",
+                f"a {key.kind} key is not allowed here;"
+                f" use a key of kind {' or '.join(self._kinds)}",
                 kind=key.kind,
                 needs=self._kinds,
             )
@@ -45,13 +49,14 @@ class _KeyBearer(HTTPBearer):
 
 
 def authenticated_key(request: Request) -> ApiKey:
-    """Return the key of a request that `allow` let pass."""
+    """Return the key of a request that passed `require_key`."""
     key = request.state.key
     assert isinstance(key, ApiKey)
     return key
 
 
 async def _authenticate(keys: ApiKeys, key_text: str) -> ApiKey | None:
-    known, key = keys.cached(key_text)
-    # Only a key that has to be looked up is worth a thread.
-    return key if known else await run_in_threadpool(keys.authenticate, key_text)
+    key = keys.cached(key_text)
+    if key is CacheMiss.MISS:  # only a query is worth a thread
+        return await run_in_threadpool(keys.authenticate, key_text)
+    return key

@@ -1,4 +1,4 @@
-"""Questions take turns: some at a time in threads, some in line, and one more is turned away at once."""
+"""Limits concurrent queries: a fixed number of threads, a bounded queue, then an error."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from domain.core.errors import Overloaded
 from interfaces.query_connections import MAX_CONCURRENT_QUERIES
 
 MAX_WAITING = 256
-"""Questions that may wait for their turn."""
+"""Maximum queued queries."""
 
 Result = TypeVar("Result")
 
 
 class ConcurrencyLimit:
-    """As many threads as there are connections to answer from, and the line before them."""
+    """Runs queries in as many threads as there are query connections; the others queue."""
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(MAX_CONCURRENT_QUERIES)
 
     async def run(self, work: Callable[..., Result], *args: Any) -> Result:
-        """Run it in a thread when its turn comes.  Raises Overloaded if too many wait."""
+        """Run ``work`` in a thread once one is free.  Raises Overloaded if the queue is full."""
         if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
-            raise Overloaded(
-                "too many questions are waiting; ask again shortly", waiting=MAX_WAITING
-            )
+            raise Overloaded("too many queries are queued; retry shortly", waiting=MAX_WAITING)
         return await to_thread.run_sync(work, *args, limiter=self._limiter)

@@ -1,4 +1,4 @@
-"""Finds the key in a request, in every form that SDKs send it."""
+"""Extracts the write key from a request, in every form that SDKs send it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import parse_qs
 
 
 def key_in_header(headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the key of an Authorization header: ``Basic key:``, ``Basic key``, or ``Bearer key``."""
+    """Return the key of an Authorization header: ``Basic key:``, ``Basic key``, ``Bearer key``."""
     return _key_in_authorization(headers.get(b"authorization", b""))
 
 
 def key_in_query(query_string: bytes) -> str | None:
-    """Return ``?writeKey=``, the only way open to a browser's beacon."""
+    """Return ``?writeKey=``: a browser beacon can send neither headers nor credentials."""
     if b"writeKey=" not in query_string:
         return None
     return parse_qs(query_string.decode("latin-1")).get("writeKey", [None])[0]

@@ -1,4 +1,4 @@
-"""Tables as spreadsheets read them: CSV by RFC 4180, in which no cell is ever a formula."""
+"""CSV by RFC 4180 for spreadsheets, with cells escaped so that none is a formula."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _FORMULA_PREFIXES = tuple("=+-@\t\r\0")
 
 
 def encode_csv(rows: Iterable[Iterable[str]]) -> bytes:
-    """Return rows as lines of a CSV.
+    """Encode rows as CSV lines in UTF-8.
 
-    A cell that a spreadsheet would take for a formula has a ``'`` before it (OWASP ASVS 1.2.10).
+    A cell that a spreadsheet would read as a formula is prefixed with ``'`` (OWASP ASVS 1.2.10).
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(map(_escape_formulas, rows))
@@ -21,4 +21,4 @@ def encode_csv(rows: Iterable[Iterable[str]]) -> bytes:
 
 
 def _escape_formulas(row: Iterable[str]) -> list[str]:
-    return [f"'{it}" if it.startswith(_FORMULA_PREFIXES) else it for it in row]
+    return [f"'{cell}" if cell.startswith(_FORMULA_PREFIXES) else cell for cell in row]

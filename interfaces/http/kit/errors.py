@@ -1,4 +1,4 @@
-"""How a refusal looks over HTTP: one status for each kind of error, one body for all of them."""
+"""Error responses of the native API: one status per error class, one body for all."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 
 class BodyTooLarge(InvalidRequest):
-    """The body is larger than any request of the native API needs to be."""
+    """The body exceeds the limit of native requests."""
 
     code = "body_too_large"
 
 
 class QueryTooSlow(InvalidRequest):
-    """The question would take the database too long."""
+    """The query exceeded the statement timeout."""
 
     code = "query_too_slow"
 
@@ -50,29 +50,30 @@ STATUS_BY_ERROR: Mapping[type[FoldlineError], int] = {
     errors.UnsafeServer: 503,
     errors.LedgerGap: 503,
 }
-"""Every error that may reach a client.  A new one in `domain.core.errors` gets its line here."""
+"""HTTP status of every error that may reach a client.  Each new error of `domain.core.errors` needs a line."""
 
 HIDDEN_DETAILS = (errors.LedgerUnavailable, errors.UnsafeServer)
-"""Their facts (hosts, roles, settings) are for the operator's log, not for the client."""
+"""Errors that go to the operator's log with their details (hosts, roles, settings), not to the client."""
 
 
 class Problem(BaseModel):
-    """The body of every refusal."""
+    """Error response."""
 
-    code: str = Field(description="Names the rule, in snake_case; programs compare this.")
-    message: str = Field(description="What is wrong and what to do about it.")
-    details: dict[str, Any] = Field(description="The facts, such as which parameter.")
+    code: str = Field(description="Stable error code in snake_case, for programs.")
+    message: str = Field(description="What is wrong and how to fix it.")
+    details: dict[str, Any] = Field(description="Structured context, such as the parameter name.")
 
 
 _COMPONENTS = "#/components/schemas"
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the ``responses`` of a route that may answer with these refusals."""
+    """Return the OpenAPI ``responses`` of a route that may answer with these error statuses."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            # Not by FastAPI's `model`: it would make one anew for each of a thousand, at every start.
+            # Not by FastAPI's `model`: it would build the schema again for each of a thousand responses,
+            # at every start.
             "content": {"application/json": {"schema": {"$ref": f"{_COMPONENTS}/Problem"}}},
         }
         for status in statuses
@@ -86,7 +87,7 @@ def problem_response(
     details: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return a refusal.  Its text may hold anything: what UTF-8 cannot say is escaped."""
+    """Build an error response.  Text that UTF-8 cannot encode is escaped."""
     body = {"code": code, "message": message, "details": details or {}}
     return Response(
         json.dumps(body, default=str).encode(),
@@ -97,23 +98,23 @@ def problem_response(
 
 
 def error_response(error: FoldlineError) -> Response:
-    """Return the answer to a request that was refused."""
+    """Map an error to its HTTP response."""
     status = next(
         (STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR), 500
     )
-    told = not isinstance(error, HIDDEN_DETAILS)
-    if not told:
-        log.warning("refused", code=error.code, message=str(error), **error.details)
+    hidden = isinstance(error, HIDDEN_DETAILS)
+    if hidden:
+        log.warning("request_failed", code=error.code, message=str(error), **error.details)
     headers = {503: RETRY_AFTER, 401: {"WWW-Authenticate": "Bearer"}}.get(status)
     return problem_response(
-        status, error.code, str(error), error.details if told else None, headers
+        status, error.code, str(error), None if hidden else error.details, headers
     )
 
 
 def install_error_handlers(api: FastAPI, driver_error: type[Exception]) -> None:
-    """Give every error of the application its answer, and its place in the documentation.
+    """Register a handler for every error class, and publish `Problem` in the OpenAPI schema.
 
-    ``driver_error`` is the base of the database driver's own errors, which reads of the ledger raise.
+    ``driver_error`` is the base class of the database driver's errors, which ledger reads raise.
     """
     for kind, handler in (
         (FoldlineError, _on_foldline_error),
@@ -126,10 +127,10 @@ def install_error_handlers(api: FastAPI, driver_error: type[Exception]) -> None:
         (Exception, _on_unexpected_error),
     ):
         api.add_exception_handler(kind, handler)
-    described = api.openapi
+    build_schema = api.openapi
 
     def openapi() -> dict[str, Any]:
-        schema = described()
+        schema = build_schema()
         problem = Problem.model_json_schema(ref_template=f"{_COMPONENTS}/{{model}}")
         schema["components"]["schemas"].setdefault(Problem.__name__, problem)
         return schema
@@ -144,14 +145,14 @@ async def _on_foldline_error(_: Request, error: Exception) -> Response:
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    facts = {"method": request.method, "path": request.url.path}
+    details = {"method": request.method, "path": request.url.path}
     if error.status_code == 404:
-        told = f"there is no {request.method} {request.url.path}; /docs lists what there is"
-        return problem_response(404, "no_such_route", told, facts)
+        message = f"no route {request.method} {request.url.path}; see /docs"
+        return problem_response(404, "no_such_route", message, details)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        told = f"{request.url.path} takes {allowed}, not {request.method}"
-        return problem_response(405, "method_not_allowed", told, facts, error.headers)
+        message = f"{request.url.path} allows {allowed}, not {request.method}"
+        return problem_response(405, "method_not_allowed", message, details, error.headers)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     return problem_response(
@@ -161,53 +162,53 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    wrong = [
-        {"in": str(place), "name": ".".join(map(str, names)), "problem": it["msg"]}
-        for it in error.errors()
-        for place, *names in (it["loc"],)
+    problems = [
+        {"in": str(location), "name": ".".join(map(str, names)), "problem": problem["msg"]}
+        for problem in error.errors()
+        for location, *names in (problem["loc"],)
     ]
-    return error_response(validation_error(wrong))
+    return error_response(validation_error(problems))
 
 
 def validation_error(problems: Sequence[Mapping[str, str]]) -> InvalidRequest:
-    """Return the refusal of a request, by its wrong parts: each with ``in``, ``name``, ``problem``."""
-    told = "; ".join(f"{it['name'] or it['in']}: {it['problem']}" for it in problems)
-    return InvalidRequest(f"correct this and send it again: {told}", errors=problems)
+    """Build the error for an invalid request; each problem has ``in``, ``name`` and ``problem``."""
+    text = "; ".join(f"{p['name'] or p['in']}: {p['problem']}" for p in problems)
+    return InvalidRequest(f"invalid request: {text}", errors=problems)
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
-    state = getattr(cause, "sqlstate", None)
-    if state == "57014":
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate == "57014":
         return error_response(
-            QueryTooSlow("this takes the database too long; narrow it, for example by from and to")
+            QueryTooSlow("the query timed out; narrow it, for example with from and to")
         )
-    if state is not None and state[:2] == "22":
-        log.warning("the database refused a value", error=str(cause), route=_route(request))
-        return error_response(
-            InvalidRequest("a value cannot be used: it is out of range or not a text")
-        )
-    if state is None or state[:2] in {"08", "53", "57"} or state == "55P03":
-        log.warning("the database does not answer", error=str(cause))
-        return error_response(LedgerUnavailable("the database does not answer; try again shortly"))
+    if sqlstate is not None and sqlstate[:2] == "22":
+        log.warning("invalid_database_value", error=str(cause), route=_route(request))
+        return error_response(InvalidRequest("a value is out of range or not valid text"))
+    if sqlstate is None or sqlstate[:2] in {"08", "53", "57"} or sqlstate == "55P03":
+        log.warning("database_unavailable", error=str(cause))
+        return error_response(LedgerUnavailable("the database is unavailable; retry shortly"))
     return await _on_unexpected_error(request, error)
 
 
 async def _on_pool_timeout(_: Request, __: Exception) -> Response:
-    return error_response(Overloaded("too many questions at once; try again shortly"))
+    return error_response(Overloaded("too many concurrent queries; retry shortly"))
 
 
 async def _on_client_disconnect(_: Request, __: Exception) -> Response:
-    return problem_response(400, "client_disconnected", "the request ended before its body did")
-
-
-async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    log.error("unexpected error", route=_route(request), method=request.method, exc_info=error)
     return problem_response(
-        500, "internal_error", "this is a fault of the server, which has logged it"
+        400,
+        "client_disconnected",
+        "the client disconnected before the request body was complete",
     )
 
 
+async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+    log.error("unexpected_error", route=_route(request), method=request.method, exc_info=error)
+    return problem_response(500, "internal_error", "internal error; the server has logged it")
+
+
 def _route(request: Request) -> str | None:
-    """Return the route's pattern; the path itself may name a person."""
+    """Return the route's pattern: the path itself may contain an identifier."""
     return getattr(request.scope.get("route"), "path", None)

@@ -1,4 +1,4 @@
-"""Events of the ledger as they are, for people and programs to read."""
+"""JSON form of ledger events, as history and exports show them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COMMAND_EVENTS = (
 
 
 def position_fields(recorded: RecordedEvent) -> dict[str, Any]:
-    """Return where an event is in the ledger, and what it is."""
+    """Return an event's position, stream, version, time, topic and id."""
     event = recorded.event
     return {
         "position": recorded.position,
@@ -63,7 +63,7 @@ def position_fields(recorded: RecordedEvent) -> dict[str, Any]:
 
 
 def cause_fields(event: Event) -> dict[str, Any]:
-    """Return what made the event: a message, the event that showed a link, somebody's decision."""
+    """Return an event's cause: its message, the event that showed a link, or a command's actor."""
     if isinstance(event, IdentifiersLinked):
         return {"event": event.shown_by}
     cause: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def cause_fields(event: Event) -> dict[str, Any]:
 
 
 def data_fields(event: Event) -> dict[str, Any]:
-    """Return what the event says, but for its place, its cause and what was received."""
+    """Return an event's fields, except its position, its cause and the received message."""
     return {
         name: _json_value(getattr(event, name))
         for name in event.__struct_fields__
@@ -84,12 +84,12 @@ def data_fields(event: Event) -> dict[str, Any]:
 
 
 def received_fields(event: Event) -> dict[str, Any]:
-    """Return what was received, if the event records a message."""
+    """Return the received message as JSON fields; empty if the event records no message."""
     return received.received_json(event) if isinstance(event, MessageEvent) else {}
 
 
 def encode_json(answer: Any) -> bytes:
-    """Return an answer as JSON."""
+    """Encode a response body; types that JSON lacks become their text."""
     return msgspec.json.encode(answer, enc_hook=str)
 
 
@@ -97,9 +97,9 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, Identifier):
         return value._asdict()
     if isinstance(value, tuple):
-        return [_json_value(it) for it in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, datetime):
         return format_utc(value)
-    if isinstance(value, bytes):  # JSON: a segment's condition, what an attribute is, a rule does
+    if isinstance(value, bytes):  # JSON: a condition, a computation or a rule
         return Raw(value) if value else None
     return str(value) if isinstance(value, UUID) else value

@@ -1,4 +1,4 @@
-"""The key by which a decision is recognised that is sent again."""
+"""Idempotency-Key header: a repeated command is recognised and recorded once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ OPENAPI_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key again records nothing.",
+    "description": "Repeating a request with the same key records nothing.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
-"""How a route that takes one says so in OpenAPI."""
+"""OpenAPI parameter of a route that accepts the header."""
 
 
 def idempotency_key(request: Request) -> str | None:
-    """Return the key of a request, if it has one.  Raises InvalidRequest."""
+    """Return the request's Idempotency-Key, or None.  Raises InvalidRequest."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
-        raise InvalidRequest("an Idempotency-Key has 1 to 200 printable ASCII characters")
+        raise InvalidRequest("Idempotency-Key must be 1 to 200 printable ASCII characters")
     return key

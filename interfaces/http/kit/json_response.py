@@ -1,4 +1,4 @@
-"""Answers of the native API: lists of one shape, times of one spelling."""
+"""JSON responses of the native API: pages of one shape, RFC 3339 times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 
 def rfc3339(instant: datetime) -> str:
-    """Return the instant in UTC with microseconds, such as ``2026-01-02T03:04:05.000006Z``."""
+    """Format an instant in UTC with microseconds, such as ``2026-01-02T03:04:05.000006Z``."""
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
@@ -18,13 +18,13 @@ Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 
 class Page(BaseModel):
-    """What every list has beside its rows."""
+    """Fields of every list besides its rows."""
 
-    next: str | None = Field(default=None, description="Cursor of the next page; null at the end.")
-    projected_to: int = Field(description="Position of the ledger that the rows account for.")
+    next: str | None = Field(default=None, description="Cursor of the next page; null on the last.")
+    projected_to: int = Field(description="Ledger position the rows reflect.")
 
 
-def json_response(answer: BaseModel, status: int = 200) -> Response:
-    """Return a model as JSON; it is not validated again on its way out."""
-    body = answer.__pydantic_serializer__.to_json(answer, by_alias=True)
-    return Response(body, status_code=status, media_type="application/json")
+def json_response(body: BaseModel, status: int = 200) -> Response:
+    """Build a response from a model, without validating it a second time."""
+    content = body.__pydantic_serializer__.to_json(body, by_alias=True)
+    return Response(content, status_code=status, media_type="application/json")

@@ -1,7 +1,7 @@
-"""Reads what was asked, from path, query string and body, into a model, and documents it.
+"""Reads path, query string and body into pydantic models, and documents them in OpenAPI.
 
-FastAPI's own reading answers 422, takes the last of a parameter that came twice and ignores one that
-does not exist; a mistyped filter would then quietly answer another question.
+FastAPI's own reading answers 422, takes the last of a repeated parameter and ignores an unknown one: a
+mistyped filter would silently change the result.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from interfaces.http.kit.errors import BodyTooLarge, validation_error
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Largest body of a native request, in bytes; events come in by the dialects, with their own limits."""
+"""Largest body of a native request, in bytes.  Ingest has limits of its own."""
 
 
 class NoParams(BaseModel):
-    """The parameters of a route that takes none."""
+    """No parameters."""
 
 
-_NUL_PROBLEM = "NUL can be part of no value"
+_NUL_PROBLEM = "must not contain NUL"
 
 
 def params_reader(model: type[Model], path: str) -> Callable[[Request], Model]:
-    """Return what reads the model from a request to ``path``; it raises InvalidRequest."""
+    """Build the reader of the model from requests to ``path``.  It raises InvalidRequest."""
     schemas = _field_schemas(model)
     in_path = _path_parameters(path)
     known = schemas.keys() - in_path
@@ -41,75 +41,81 @@ def params_reader(model: type[Model], path: str) -> Callable[[Request], Model]:
     def read(request: Request) -> Model:
         segments = {name: unquote(value) for name, value in request.path_params.items()}
         query = {name: request.query_params.getlist(name) for name in request.query_params}
-        wrong = [
-            _problem_at("path", it, _NUL_PROBLEM) for it, value in segments.items() if "\0" in value
+        problems = [
+            _problem_at("path", name, _NUL_PROBLEM)
+            for name, value in segments.items()
+            if "\0" in value
         ]
         for name, values in query.items():
             problem = _query_problem(name, values, known, repeated)
             if problem is not None:
-                wrong.append(_problem_at("query", name, problem))
-        if wrong:
-            raise validation_error(wrong)
-        given = {it: values if it in repeated else values[0] for it, values in query.items()}
+                problems.append(_problem_at("query", name, problem))
+        if problems:
+            raise validation_error(problems)
+        values_by_name = {
+            name: values if name in repeated else values[0] for name, values in query.items()
+        }
         try:
-            return model.model_validate(given | segments)
+            return model.model_validate(values_by_name | segments)
         except ValidationError as error:
-            place = dict.fromkeys(in_path, "path")
+            locations = dict.fromkeys(in_path, "path")
             raise validation_error(
-                _validation_problems(error, lambda name: place.get(name, "query"))
+                _validation_problems(error, lambda name: locations.get(name, "query"))
             ) from error
 
     return read
 
 
 def openapi_parameters(model: type[BaseModel], path: str) -> dict[str, Any]:
-    """Return the OpenAPI of a route whose path and query string are read into the model."""
+    """Return the OpenAPI parameters of a route whose path and query string the model describes."""
     schema = _json_schema(model)
     required = set(schema.get("required", ()))
     in_path = _path_parameters(path)
-    found = []
-    for name, described in _field_schemas(model).items():
-        told = dict(described)
-        found.append(
+    parameters = []
+    for name, field_schema in _field_schemas(model).items():
+        parameter_schema = dict(field_schema)
+        parameters.append(
             {
                 "name": name,
                 "in": "path" if name in in_path else "query",
                 "required": name in in_path or name in required,
-                "description": told.pop("description", ""),
-                "schema": told,
+                "description": parameter_schema.pop("description", ""),
+                "schema": parameter_schema,
             }
         )
-    return {"parameters": found} if found else {}
+    return {"parameters": parameters} if parameters else {}
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the body as it is.  Raises BodyTooLarge before more than the limit is held."""
-    held = bytearray()
+    """Read the raw body.  Raises BodyTooLarge as soon as it exceeds `MAX_BODY_BYTES`."""
+    body = bytearray()
     async for chunk in request.stream():
-        held += chunk
-        if len(held) > MAX_BODY_BYTES:
-            raise BodyTooLarge(f"send at most {MAX_BODY_BYTES} bytes", limit=MAX_BODY_BYTES)
-    return bytes(held)
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge(
+                f"the body must not exceed {MAX_BODY_BYTES} bytes", limit=MAX_BODY_BYTES
+            )
+    return bytes(body)
 
 
 async def parse_body(request: Request, model: type[Model]) -> Model:
-    """Read the JSON body, whatever its Content-Type says; none at all is an empty object.
+    """Read the JSON body, whatever the Content-Type; an empty body is an empty object.
 
     Raises BodyTooLarge and InvalidRequest.
     """
     return parse_json(await read_body(request), model)
 
 
-def parse_json(content: bytes, model: type[Model]) -> Model:
-    """Return what a JSON body says.  Raises InvalidRequest."""
+def parse_json(body: bytes, model: type[Model]) -> Model:
+    """Validate a JSON body; an empty one is an empty object.  Raises InvalidRequest."""
     try:
-        return model.model_validate_json(content or b"{}")
+        return model.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise validation_error(_validation_problems(error, lambda _: "body")) from error
 
 
 def openapi_body(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the OpenAPI of a route whose body is read by `body_of`."""
+    """Return the OpenAPI request body of a route whose body `parse_body` reads."""
     schema = _json_schema(model)
     required = bool(schema.get("required"))
     return {
@@ -124,11 +130,11 @@ def _problem_at(location: str, name: str, problem: str) -> dict[str, str]:
 def _validation_problems(
     error: ValidationError, location_of: Callable[[str], str]
 ) -> list[dict[str, str]]:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    names = [".".join(map(str, it["loc"])) for it in found]
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    names = [".".join(map(str, problem["loc"])) for problem in problems]
     return [
-        _problem_at(location_of(name), name, it["msg"].removeprefix("Value error, "))
-        for name, it in zip(names, found, strict=True)
+        _problem_at(location_of(name), name, problem["msg"].removeprefix("Value error, "))
+        for name, problem in zip(names, problems, strict=True)
     ]
 
 
@@ -136,16 +142,16 @@ def _query_problem(name: str, values: list[str], known: set[str], repeated: set[
     if name not in known:
         return _unknown_parameter(name, known)
     if len(values) > 1 and name not in repeated:
-        return "give it once"
+        return "must be given only once"
     return _NUL_PROBLEM if any("\0" in value for value in values) else None
 
 
 def _unknown_parameter(name: str, known: set[str]) -> str:
     if not known:
-        return "there is no such parameter; this takes none"
-    like = get_close_matches(name, known, n=1)
-    meant = f"did you mean {like[0]}?" if like else f"there are {', '.join(sorted(known))}"
-    return f"there is no such parameter; {meant}"
+        return "unknown parameter; this route takes no parameters"
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known parameters: {', '.join(sorted(known))}"
+    return f"unknown parameter; {hint}"
 
 
 def _path_parameters(path: str) -> frozenset[str]:
@@ -158,7 +164,7 @@ def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _field_schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
-    """Return each field's JSON schema by the name it has in a request, without references."""
+    """Return each field's JSON schema by its name in a request, with references inlined."""
     schema = _json_schema(model)
     definitions = schema.get("$defs", {})
     return {
@@ -169,7 +175,7 @@ def _field_schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 
 def _inline_refs(schema: Any, definitions: Mapping[str, Any]) -> Any:
     if isinstance(schema, list):
-        return [_inline_refs(it, definitions) for it in schema]
+        return [_inline_refs(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
@@ -179,11 +185,11 @@ def _inline_refs(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Drop null: a query string says it by leaving the parameter out."""
-    kept = {key: value for key, value in schema.items() if (key, value) != ("default", None)}
-    options = [it for it in kept.get("anyOf", ()) if it != {"type": "null"}]
+    """Drop null from a schema: a query string expresses it by omitting the parameter."""
+    result = {key: value for key, value in schema.items() if (key, value) != ("default", None)}
+    options = [option for option in result.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) != 1:
-        return kept
-    only: dict[str, Any] = options[0]
-    del kept["anyOf"]
-    return kept | only
+        return result
+    only_option: dict[str, Any] = options[0]
+    del result["anyOf"]
+    return result | only_option

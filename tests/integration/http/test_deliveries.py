@@ -85,6 +85,9 @@ def test_only_an_admin_key_may_change_anything(served: Served) -> None:
         ("POST", "endpoints/crm/rotate"),
         ("POST", "endpoints/crm/enable"),
         ("POST", f"deliveries/{UUID(int=1)}/replay"),
+        ("POST", "subscriptions"),
+        ("PUT", "subscriptions/a"),
+        ("DELETE", "subscriptions/a"),
         ("POST", "streams"),
         ("PUT", "streams/a"),
         ("DELETE", "streams/a"),
@@ -140,23 +143,23 @@ def test_a_subscription_sends_later_events(served: Served) -> None:
         call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url})
         served.record(tracked("Before"))
         definition = {"endpoint": "crm", "where": []}
-        created = call(served, "POST", "streams", definition | {"id": "all"}).json()
+        created = call(served, "POST", "subscriptions", definition | {"id": "all"}).json()
         assert (created["position"], created["version"], created["events"]) == (1, 1, [])
         served.record(tracked("After", properties={"total": 7}))
         run(served)
         [request] = receiver.received
         assert b'"After"' in request.body
-        assert call(served, "GET", "streams/all", kind="read").json()["position"] == 2
-        call(served, "PUT", "streams/all", definition | {"paused": True})
+        assert call(served, "GET", "subscriptions/all", kind="read").json()["position"] == 2
+        call(served, "PUT", "subscriptions/all", definition | {"paused": True})
         served.record(tracked("Meanwhile"))
         run(served)
         assert len(receiver.received) == 1
-        call(served, "PUT", "streams/all", definition)
+        call(served, "PUT", "subscriptions/all", definition)
         run(served)
         assert b'"Meanwhile"' in receiver.received[1].body
-        [listed] = call(served, "GET", "streams", kind="read").json()["streams"]
+        [listed] = call(served, "GET", "subscriptions", kind="read").json()["subscriptions"]
         assert listed["version"] == 3
-        assert call(served, "DELETE", "streams/all").status_code == 204
+        assert call(served, "DELETE", "subscriptions/all").status_code == 204
         served.record(tracked("Too late"))
         run(served)
     assert len(receiver.received) == 2
@@ -176,7 +179,47 @@ def test_a_subscription_sends_later_events(served: Served) -> None:
 )
 def test_an_invalid_subscription_is_refused(served: Served, definition) -> None:
     call(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/"})
-    assert call(served, "POST", "streams", definition).status_code == 400
+    assert call(served, "POST", "subscriptions", definition).status_code == 400
+
+
+def test_the_former_path_of_subscriptions_still_answers(served: Served) -> None:
+    call(served, "POST", "endpoints", {"id": "crm", "url": "https://example.com/"})
+    definition = {"endpoint": "crm", "events": ["Order Completed"]}
+    created = call(served, "POST", "streams", definition | {"id": "all"})
+    assert created.status_code == 201
+    assert call(served, "GET", "subscriptions/all").json() == created.json()
+    for identifier in ("b", "c"):
+        call(served, "POST", "subscriptions", definition | {"id": identifier})
+    former = call(served, "GET", "streams?limit=2", kind="read").json()
+    current = call(served, "GET", "subscriptions?limit=2", kind="read").json()
+    assert former.keys() == {"streams", "next", "projected_to"}
+    assert current.keys() == {"subscriptions", "next", "projected_to"}
+    assert [row["id"] for row in former["streams"]] == ["all", "b"]
+    assert former.pop("streams") == current.pop("subscriptions")
+    assert former == current
+    assert call(served, "PUT", "streams/all", definition | {"paused": True}).json()["version"] == 2
+    assert call(served, "GET", "streams/all", kind="read").json()["paused"] is True
+    assert call(served, "DELETE", "streams/all").status_code == 204
+    assert call(served, "GET", "subscriptions/all").status_code == 404
+
+
+def test_only_the_former_path_of_subscriptions_is_marked_deprecated(served: Served) -> None:
+    paths = served.app.api.openapi()["paths"]
+    deprecated = {
+        (method, path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if operation.get("deprecated")
+    }
+    assert deprecated == {
+        ("get", "/v1/streams"),
+        ("post", "/v1/streams"),
+        ("get", "/v1/streams/{id}"),
+        ("put", "/v1/streams/{id}"),
+        ("delete", "/v1/streams/{id}"),
+    }
+    assert paths["/v1/streams"].keys() == paths["/v1/subscriptions"].keys()
+    assert paths["/v1/streams/{id}"].keys() == paths["/v1/subscriptions/{id}"].keys()
 
 
 def test_an_erased_profile_is_in_no_delivery(served: Served, database: str) -> None:
@@ -185,7 +228,7 @@ def test_an_erased_profile_is_in_no_delivery(served: Served, database: str) -> N
         [*(answers(status, b"canary-reply") for status in (200, 500)), answers(500)]
     ) as receiver:
         call(served, "POST", "endpoints", {"id": "crm", "url": receiver.url, "concurrency": 1})
-        call(served, "POST", "streams", {"id": "all", "endpoint": "crm"})
+        call(served, "POST", "subscriptions", {"id": "all", "endpoint": "crm"})
         for name in ("canary-sent", "canary-failed"):
             served.record(tracked(name, canary, properties={"mail": "canary@example.com"}))
             run(served)

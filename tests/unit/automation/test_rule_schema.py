@@ -1,4 +1,4 @@
-"""The published schema of rules takes what can be written, and refuses what plainly cannot be."""
+"""The published JSON schema accepts valid rules and refuses clearly invalid ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from domain.rules import schema
-from interfaces.http.api.rules.rules import RULE_EXAMPLES
+from interfaces.http.api.rules.schemas import RULE_EXAMPLES
 from tests.unit.automation.given import TAG, WAIT, rule
 
 VALIDATOR = Draft202012Validator(schema.document())
@@ -21,10 +21,13 @@ VALIDATOR = Draft202012Validator(schema.document())
         rule(wait=WAIT | {"match": "properties.order_id", "then": TAG}),
         rule(actions=[{"webhook": {"endpoint": "crm", "body": "x"}}]),
         rule(audience={"tag": {"$field": "properties.a"}}),
-        *({key: it for key, it in one.items() if key != "name"} for one in RULE_EXAMPLES),
+        *(
+            {key: value for key, value in example.items() if key != "name"}
+            for example in RULE_EXAMPLES
+        ),
     ],
 )
-def test_it_takes_what_can_be_written(document) -> None:
+def test_the_schema_accepts_a_valid_rule(document) -> None:
     Draft202012Validator.check_schema(VALIDATOR.schema)
     VALIDATOR.validate(document)
 
@@ -45,5 +48,5 @@ def test_it_takes_what_can_be_written(document) -> None:
         rule(actions=TAG * 11),
     ],
 )
-def test_it_refuses_what_plainly_cannot_be(document) -> None:
+def test_the_schema_refuses_an_invalid_rule(document) -> None:
     assert not VALIDATOR.is_valid(document)

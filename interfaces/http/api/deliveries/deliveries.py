@@ -1,24 +1,29 @@
-"""What rules and streams have sent, are to send, and could not: with every attempt."""
+"""Delivery routes: webhooks and ledger commands of rules and subscriptions, with attempts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Any
 
 from fastapi import APIRouter, Security
 from msgspec import json
-from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from application.ledger.tables.deliveries import AttemptRow, DeliveryRow
 from application.ledger.tables.outbox import COMMAND_QUEUE
+from interfaces.http.api.deliveries.schemas import (
+    Attempt,
+    Delivery,
+    DeliveryList,
+    DeliveryListParams,
+    DeliveryPath,
+)
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import Instant, Page, json_response
+from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
@@ -27,66 +32,13 @@ COLLECTION = "/v1/deliveries"
 PATH = f"{COLLECTION}/{{id}}"
 REPLAY = f"{PATH}/replay"
 
-DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
-
-
-class DeliveryListParams(BaseModel):
-    """Which deliveries."""
-
-    rule: str | None = Field(None, max_length=200, description="Only of this rule, or `stream:id`.")
-    endpoint: str | None = Field(None, max_length=64, description="Only to this endpoint.")
-    state: DeliveryState | None = Field(None, description="Only in this state.")
-    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
-    limit: Annotated[int, Field(ge=1, le=100, description="Most rows on a page.")] = 50
-
-
-class DeliveryPath(BaseModel):
-    """Which delivery."""
-
-    id: UUID
-
-
-class Attempt(BaseModel):
-    """One attempt."""
-
-    attempt: int
-    at: Instant
-    duration_ms: int
-    status: int | None = Field(description="What the receiver answered; null if it did not.")
-    error: str | None = Field(description="Why there was no answer.")
-    reply: str | None = Field(description="The first 1,000 bytes of the answer's body.")
-
-
-class Delivery(BaseModel):
-    """One action of a rule or stream, and what became of it."""
-
-    id: UUID = Field(description="The `webhook-id` too, the same at every attempt.")
-    rule: str
-    version: int
-    cause: str = Field(description="What set it off.")
-    profile_id: UUID | None
-    endpoint: str | None = Field(description="Null of an action that goes into the ledger.")
-    action: Any = Field(description="As the rule has it; null once the person was erased.")
-    state: DeliveryState
-    reason: str | None = Field(description="Why it failed, or waits for another attempt.")
-    created_at: Instant
-    due_at: Instant
-    finished_at: Instant | None
-    attempts: list[Attempt]
-
-
-class DeliveryList(Page):
-    """Deliveries, newest first."""
-
-    deliveries: list[Delivery]
-
 
 def delivery_routes(service: Service) -> APIRouter:
-    """Return the routes of deliveries."""
-    outgoing = service.deliveries
+    """Build the routes of `/v1/deliveries`."""
+    deliveries = service.deliveries
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    anyone = [Security(require_key(service.keys, "read", "admin"))]
-    read_page, read_which = (
+    readers = [Security(require_key(service.keys, "read", "admin"))]
+    read_page, read_path = (
         params_reader(DeliveryListParams, COLLECTION),
         params_reader(DeliveryPath, PATH),
     )
@@ -94,37 +46,39 @@ def delivery_routes(service: Service) -> APIRouter:
 
     @routes.get(
         COLLECTION,
-        summary="What was sent, waits to be sent or could not be, with every attempt",
+        summary="List deliveries with their attempts",
         operation_id="list_deliveries",
         response_model=DeliveryList,
         responses=error_responses(400, 401, 403, 503),
         openapi_extra=openapi_parameters(DeliveryListParams, COLLECTION),
-        dependencies=anyone,
+        dependencies=readers,
     )
     async def list_deliveries(request: Request) -> Response:
-        asked = read_page(request)
+        params = read_page(request)
         return json_response(
             await run_in_threadpool(
-                _list_deliveries, service, authenticated_key(request).workspace, asked
+                _list_deliveries, service, authenticated_key(request).workspace, params
             )
         )
 
     @routes.get(
         PATH,
-        summary="One delivery, with every attempt",
+        summary="Get a delivery with its attempts",
         operation_id="get_delivery",
         response_model=Delivery,
         responses=error_responses(400, 401, 403, 404, 503),
         openapi_extra=openapi_parameters(DeliveryPath, PATH),
-        dependencies=anyone,
+        dependencies=readers,
     )
     async def get_delivery(request: Request) -> Response:
-        act = partial(outgoing.get, authenticated_key(request).workspace, read_which(request).id)
-        return json_response(_to_delivery(*await run_in_threadpool(act)))
+        command = partial(
+            deliveries.get, authenticated_key(request).workspace, read_path(request).id
+        )
+        return json_response(_to_delivery(*await run_in_threadpool(command)))
 
     @routes.post(
         REPLAY,
-        summary="Do a delivery once more, under the same id, beginning now",
+        summary="Redeliver",
         operation_id="replay_delivery",
         response_model=Delivery,
         responses=error_responses(400, 401, 403, 404, 409, 503),
@@ -132,10 +86,10 @@ def delivery_routes(service: Service) -> APIRouter:
         dependencies=[Security(require_key(service.keys, "admin"))],
     )
     async def replay_delivery(request: Request) -> Response:
-        act = partial(
-            outgoing.replay, authenticated_key(request).workspace, read_replay(request).id
+        command = partial(
+            deliveries.replay, authenticated_key(request).workspace, read_replay(request).id
         )
-        return json_response(_to_delivery(*await run_in_threadpool(act)))
+        return json_response(_to_delivery(*await run_in_threadpool(command)))
 
     return routes
 
@@ -143,7 +97,7 @@ def delivery_routes(service: Service) -> APIRouter:
 def _list_deliveries(service: Service, workspace: int, params: DeliveryListParams) -> DeliveryList:
     before = None if params.cursor is None else cursors.decode_stream(params.cursor)
     head = service.ledger.heads().get(workspace, 0)
-    found, attempts = service.deliveries.list(
+    rows, attempts = service.deliveries.list(
         workspace,
         rule=params.rule,
         endpoint=params.endpoint,
@@ -151,10 +105,10 @@ def _list_deliveries(service: Service, workspace: int, params: DeliveryListParam
         before=before,
         limit=params.limit + 1,
     )
-    page = found[: params.limit]
-    more = len(found) > len(page)
+    page = rows[: params.limit]
+    more = len(rows) > len(page)
     return DeliveryList(
-        deliveries=[_to_delivery(it, attempts[it.id]) for it in page],
+        deliveries=[_to_delivery(row, attempts[row.id]) for row in page],
         next=cursors.encode_stream(page[-1].created_at, page[-1].id) if more else None,
         projected_to=head,
     )
@@ -176,14 +130,14 @@ def _to_delivery(row: DeliveryRow, attempts: Sequence[AttemptRow]) -> Delivery:
         finished_at=row.finished_at,
         attempts=[
             Attempt(
-                attempt=each.attempt,
-                at=each.at,
-                duration_ms=each.duration_ms,
-                status=each.status,
-                error=each.error,
-                reply=None if each.reply is None else each.reply.decode("utf-8", "replace"),
+                attempt=attempt.attempt,
+                at=attempt.at,
+                duration_ms=attempt.duration_ms,
+                status=attempt.status,
+                error=attempt.error,
+                reply=None if attempt.reply is None else attempt.reply.decode("utf-8", "replace"),
             )
-            for each in attempts
+            for attempt in attempts
         ],
     )
 

@@ -1,26 +1,30 @@
-"""Outbound streams: what is recorded goes on to an endpoint; for admin keys, what there is for read keys as well."""
+"""Subscription routes: changes need an admin key, reads a read or admin key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Security
 from msgspec import json
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from application.ledger.tables.subscriptions import SubscriptionRow
-from domain.delivery import event_filter
-from domain.delivery.event_filter import SubscriptionDefinition
-from domain.events.message import MessageKind
-from interfaces.http.api.deliveries.endpoints import EndpointListParams, NulFreeText
+from interfaces.http.api.deliveries.schemas import (
+    PageParams,
+    StreamList,
+    Subscription,
+    SubscriptionCreate,
+    SubscriptionList,
+    SubscriptionPath,
+    SubscriptionUpdate,
+)
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import Instant, Page, json_response
+from interfaces.http.kit.json_response import Page, json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,
@@ -31,191 +35,164 @@ from interfaces.http.kit.params import (
 from interfaces.service import Service
 from projections.kit import cursors
 
-COLLECTION = "/v1/streams"
-PATH = f"{COLLECTION}/{{id}}"
-
 T = TypeVar("T")
 
 
-class SubscriptionPath(BaseModel):
-    """Which stream."""
+class _Collection(NamedTuple):
+    """A path under which subscriptions are served, and what differs from the other one."""
 
-    id: str = Field(max_length=64, description="1 to 64 of a-z, 0-9, - and _, such as `warehouse`")
+    path: str
+    noun: str
+    update_verb: str
+    list_model: type[Page]
+    deprecated: bool
 
+    def operation_id(self, verb: str, suffix: str = "") -> str:
+        """Return the OpenAPI operation id of a verb; unique over both paths."""
+        return f"{verb}_{self.noun}{suffix}"
 
-class SubscriptionUpdate(BaseModel):
-    """What a stream shall send, and where."""
+    def openapi(self, model: type[Any], path: str) -> dict[str, Any]:
+        """Return the OpenAPI parameters of a route, and whether it is deprecated."""
+        return openapi_parameters(model, path) | self.openapi_status()
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "endpoint": "crm",
-                    "events": ["Order Completed", {"matching": "Email *"}],
-                    "where": [{"path": "properties.total", "op": "gte", "value": 100}],
-                }
-            ]
-        },
-    )
-
-    endpoint: NulFreeText = Field(max_length=64)
-    name: NulFreeText = Field(
-        "", description="What messages call it by in their `integrations`, beside its id."
-    )
-    events: list[str | dict[str, Any]] = Field(
-        [], description='Names, and patterns such as `{"matching": "Order*"}`; none: all.'
-    )
-    kinds: list[MessageKind] = Field([], description="None: all.")
-    where: list[dict[str, Any]] = Field([], description="As in conditions; all have to hold.")
-    paused: bool = Field(False, description="Sends nothing for now, and goes on from where it is.")
-
-    @property
-    def definition(self) -> SubscriptionDefinition:
-        """The same in the words of the domain.  Raises InvalidRequest."""
-        return event_filter.parse_subscription(
-            self.model_dump(include=set(SubscriptionUpdate.model_fields))
-        )
+    def openapi_status(self) -> dict[str, Any]:
+        """Return the OpenAPI mark of a deprecated route; empty for a current one."""
+        return {"deprecated": True} if self.deprecated else {}
 
 
-class SubscriptionCreate(SubscriptionUpdate):
-    """What stream to make."""
-
-    id: NulFreeText | None = Field(None, max_length=64, description="Left out: one is made up.")
-    after: int | None = Field(
-        None,
-        ge=0,
-        le=2**63 - 1,
-        alias="from",
-        description="Begin with what follows this position; left out: with what is recorded next.",
-    )
-
-
-class Subscription(SubscriptionUpdate):
-    """A stream, and how far it is."""
-
-    id: str
-    version: int = Field(description="How often it was defined.")
-    position: int = Field(description="Up to here everything is sent, or waits to be.")
-    created_at: Instant
-
-
-class SubscriptionList(Page):
-    """Streams, by id."""
-
-    streams: list[Subscription]
+_SUBSCRIPTIONS = _Collection(
+    "/v1/subscriptions", "subscription", "update", SubscriptionList, deprecated=False
+)
+_STREAMS = _Collection("/v1/streams", "stream", "change", StreamList, deprecated=True)
+"""The former path, kept for one release: in an event-sourced system a stream is an event stream."""
 
 
 def subscription_routes(service: Service) -> APIRouter:
-    """Return the routes of outbound streams."""
-    kept = service.deliveries.subscriptions
+    """Build the routes of `/v1/subscriptions`, and of its deprecated alias `/v1/streams`."""
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    admin = [Security(require_key(service.keys, "admin"))]
-    anyone = [Security(require_key(service.keys, "read", "admin"))]
-    read_nothing, read_page = (
-        params_reader(NoParams, COLLECTION),
-        params_reader(EndpointListParams, COLLECTION),
+    for collection in (_SUBSCRIPTIONS, _STREAMS):
+        _add_read_routes(routes, service, collection)
+        _add_command_routes(routes, service, collection)
+    return routes
+
+
+def _add_read_routes(routes: APIRouter, service: Service, collection: _Collection) -> None:
+    subscriptions = service.deliveries.subscriptions
+    readers = [Security(require_key(service.keys, "read", "admin"))]
+    path = f"{collection.path}/{{id}}"
+    read_page = params_reader(PageParams, collection.path)
+    read_path = params_reader(SubscriptionPath, path)
+
+    @routes.get(
+        collection.path,
+        summary="List subscriptions with their progress",
+        operation_id=collection.operation_id("list", "s"),
+        response_model=collection.list_model,
+        responses=error_responses(400, 401, 403, 503),
+        openapi_extra=collection.openapi(PageParams, collection.path),
+        dependencies=readers,
     )
-    read_which = params_reader(SubscriptionPath, PATH)
+    async def list_subscriptions(request: Request) -> Response:
+        params, workspace = read_page(request), authenticated_key(request).workspace
+        page = await run_in_threadpool(_list_subscriptions, service, workspace, params)
+        if collection.list_model is StreamList:
+            return json_response(
+                StreamList(
+                    streams=page.subscriptions, next=page.next, projected_to=page.projected_to
+                )
+            )
+        return json_response(page)
+
+    @routes.get(
+        path,
+        summary="Get a subscription with its progress",
+        operation_id=collection.operation_id("get"),
+        response_model=Subscription,
+        responses=error_responses(400, 401, 403, 404, 503),
+        openapi_extra=collection.openapi(SubscriptionPath, path),
+        dependencies=readers,
+    )
+    async def get_subscription(request: Request) -> Response:
+        return json_response(
+            _to_subscription(await _run_command(request, subscriptions.get, read_path(request).id))
+        )
+
+
+def _add_command_routes(routes: APIRouter, service: Service, collection: _Collection) -> None:
+    subscriptions = service.deliveries.subscriptions
+    admin = [Security(require_key(service.keys, "admin"))]
+    path = f"{collection.path}/{{id}}"
+    read_nothing = params_reader(NoParams, collection.path)
+    read_path = params_reader(SubscriptionPath, path)
 
     @routes.post(
-        COLLECTION,
+        collection.path,
         status_code=201,
-        summary="Send on what is recorded, as webhooks; in which order they arrive is not promised",
-        operation_id="create_stream",
+        summary="Create a subscription: forwards recorded events as webhooks, in no guaranteed order",
+        operation_id=collection.operation_id("create"),
         response_model=Subscription,
         responses=error_responses(400, 401, 403, 409, 413, 503),
-        openapi_extra=openapi_body(SubscriptionCreate),
+        openapi_extra=openapi_body(SubscriptionCreate) | collection.openapi_status(),
         dependencies=admin,
     )
     async def create_subscription(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, SubscriptionCreate)
-        made = await _run_command(request, kept.create, asked.id, asked.definition, asked.after)
-        return json_response(_to_subscription(made), 201)
-
-    @routes.get(
-        COLLECTION,
-        summary="Streams, and how far each is",
-        operation_id="list_streams",
-        response_model=SubscriptionList,
-        responses=error_responses(400, 401, 403, 503),
-        openapi_extra=openapi_parameters(EndpointListParams, COLLECTION),
-        dependencies=anyone,
-    )
-    async def list_subscriptions(request: Request) -> Response:
-        asked = read_page(request)
-        return json_response(
-            await run_in_threadpool(
-                _list_subscriptions, service, authenticated_key(request).workspace, asked
-            )
+        payload = await parse_body(request, SubscriptionCreate)
+        created = await _run_command(
+            request, subscriptions.create, payload.id, payload.definition, payload.after
         )
-
-    @routes.get(
-        PATH,
-        summary="One stream, and how far it is",
-        operation_id="get_stream",
-        response_model=Subscription,
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(SubscriptionPath, PATH),
-        dependencies=anyone,
-    )
-    async def get_subscription(request: Request) -> Response:
-        return json_response(
-            _to_subscription(await _run_command(request, kept.get, read_which(request).id))
-        )
+        return json_response(_to_subscription(created), 201)
 
     @routes.put(
-        PATH,
-        summary="Change what a stream sends, from where it is",
-        operation_id="change_stream",
+        path,
+        summary="Update a subscription; it continues from its position",
+        operation_id=collection.operation_id(collection.update_verb),
         response_model=Subscription,
         responses=error_responses(400, 401, 403, 404, 413, 503),
-        openapi_extra=openapi_body(SubscriptionUpdate) | openapi_parameters(SubscriptionPath, PATH),
+        openapi_extra=openapi_body(SubscriptionUpdate) | collection.openapi(SubscriptionPath, path),
         dependencies=admin,
     )
     async def update_subscription(request: Request) -> Response:
-        which, asked = read_which(request), await parse_body(request, SubscriptionUpdate)
+        params, payload = read_path(request), await parse_body(request, SubscriptionUpdate)
         return json_response(
-            _to_subscription(await _run_command(request, kept.update, which.id, asked.definition))
+            _to_subscription(
+                await _run_command(request, subscriptions.update, params.id, payload.definition)
+            )
         )
 
     @routes.delete(
-        PATH,
+        path,
         status_code=204,
-        summary="Remove a stream; what it has taken in is sent all the same",
-        operation_id="delete_stream",
+        summary="Delete a subscription; deliveries already queued are still sent",
+        operation_id=collection.operation_id("delete"),
         responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(SubscriptionPath, PATH),
+        openapi_extra=collection.openapi(SubscriptionPath, path),
         dependencies=admin,
     )
     async def delete_subscription(request: Request) -> Response:
-        await _run_command(request, kept.delete, read_which(request).id)
+        await _run_command(request, subscriptions.delete, read_path(request).id)
         return Response(status_code=204)
-
-    return routes
 
 
 async def _run_command(request: Request, command: Callable[..., T], *args: object) -> T:
     return await run_in_threadpool(partial(command, authenticated_key(request).workspace, *args))
 
 
-def _list_subscriptions(
-    service: Service, workspace: int, params: EndpointListParams
-) -> SubscriptionList:
+def _list_subscriptions(service: Service, workspace: int, params: PageParams) -> SubscriptionList:
     after = "" if params.cursor is None else cursors.decode_text(params.cursor)
+    # Read before the rows: a row may be newer than this position, never older.
     head = service.ledger.heads().get(workspace, 0)
-    found = service.deliveries.subscriptions.list(workspace, after, params.limit + 1)
-    page = found[: params.limit]
+    rows = service.deliveries.subscriptions.list(workspace, after, params.limit + 1)
+    page = rows[: params.limit]
     return SubscriptionList(
-        streams=[_to_subscription(it) for it in page],
-        next=cursors.encode_text(page[-1].id) if len(found) > len(page) else None,
+        subscriptions=[_to_subscription(row) for row in page],
+        next=cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
         projected_to=head,
     )
 
 
 def _to_subscription(row: SubscriptionRow) -> Subscription:
-    facts = {"id": row.id, "version": row.version, "position": row.position}
+    progress = {"id": row.id, "version": row.version, "position": row.position}
     return Subscription.model_validate(
-        json.decode(row.definition) | facts | {"created_at": row.created_at}
+        json.decode(row.definition) | progress | {"created_at": row.created_at}
     )

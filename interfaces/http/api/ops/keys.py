@@ -1,17 +1,24 @@
-"""The workspace's keys, for whoever holds one of kind admin."""
+"""Key and workspace routes, for admin keys."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from application.ledger.tables.keys import KeyKind
+from interfaces.http.api.ops.schemas import (
+    KeyCreate,
+    KeyInfo,
+    KeyList,
+    KeyPath,
+    KeyWithSecret,
+    Workspace,
+    WorkspaceList,
+)
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import Instant, Page, json_response
+from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import (
     NoParams,
     openapi_body,
@@ -22,62 +29,10 @@ from interfaces.http.kit.params import (
 from interfaces.service import Service
 
 
-class KeyCreate(BaseModel):
-    """What key to make."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: KeyKind = Field(description="write: ingest only. read: queries only. admin: everything.")
-
-
-class KeyWithSecret(BaseModel):
-    """A key that was just made."""
-
-    id: str
-    kind: KeyKind
-    key: str = Field(description="The key itself, shown this once: only a hash of it is kept.")
-
-
-class KeyInfo(BaseModel):
-    """A key as it is known afterwards."""
-
-    id: str
-    kind: KeyKind
-    created_at: Instant
-    expires_at: Instant | None
-    revoked_at: Instant | None
-
-
-class KeyList(Page):
-    """The workspace's keys, oldest first."""
-
-    keys: list[KeyInfo]
-
-
-class KeyPath(BaseModel):
-    """Which key."""
-
-    id: str = Field(max_length=100)
-
-
-class Workspace(BaseModel):
-    """A workspace."""
-
-    id: int
-    name: str
-    created_at: Instant
-
-
-class WorkspaceList(Page):
-    """The workspaces that the key may see: its own."""
-
-    workspaces: list[Workspace]
-
-
 def key_routes(service: Service) -> APIRouter:
-    """Return the routes of whoever administers the workspace."""
+    """Build the routes of `/v1/keys` and `/v1/workspaces`."""
     routes = APIRouter(
-        tags=["access"],
+        tags=["keys"],
         dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
@@ -86,8 +41,8 @@ def key_routes(service: Service) -> APIRouter:
 
     @routes.get(
         "/v1/keys",
-        summary="The workspace's keys, revoked ones too",
-        operation_id="get_keys",
+        summary="List keys, including revoked ones",
+        operation_id="list_keys",
         response_model=KeyList,
         responses=error_responses(400, 401, 403, 503),
     )
@@ -100,7 +55,7 @@ def key_routes(service: Service) -> APIRouter:
     @routes.post(
         "/v1/keys",
         status_code=201,
-        summary="Make a key; its text is in this answer and never again",
+        summary="Create a key; the secret is returned only once",
         operation_id="create_key",
         response_model=KeyWithSecret,
         responses=error_responses(400, 401, 403, 413, 503),
@@ -108,29 +63,31 @@ def key_routes(service: Service) -> APIRouter:
     )
     async def create_key(request: Request) -> Response:
         read_nothing(request)
-        wanted = await parse_body(request, KeyCreate)
-        made = await run_in_threadpool(
-            service.keys.create, authenticated_key(request).workspace, wanted.kind
+        payload = await parse_body(request, KeyCreate)
+        created = await run_in_threadpool(
+            service.keys.create, authenticated_key(request).workspace, payload.kind
         )
-        return json_response(KeyWithSecret(id=made.id, kind=made.kind, key=made.text), 201)
+        return json_response(KeyWithSecret(id=created.id, kind=created.kind, key=created.text), 201)
 
     @routes.delete(
         "/v1/keys/{id}",  # noqa: FAST003 - read by `read_key`
         status_code=204,
-        summary="Make a key useless within five seconds",
+        summary="Revoke a key (takes up to 5 s)",
         operation_id="revoke_key",
         responses=error_responses(400, 401, 403, 404, 503),
         openapi_extra=openapi_parameters(KeyPath, "/v1/keys/{id}"),
     )
     async def revoke_key(request: Request) -> Response:
-        asked = read_key(request)
-        await run_in_threadpool(service.keys.revoke, authenticated_key(request).workspace, asked.id)
+        params = read_key(request)
+        await run_in_threadpool(
+            service.keys.revoke, authenticated_key(request).workspace, params.id
+        )
         return Response(status_code=204)
 
     @routes.get(
         "/v1/workspaces",
-        summary="The key's own workspace",
-        operation_id="get_workspaces",
+        summary="Get the key's workspace",
+        operation_id="list_workspaces",
         response_model=WorkspaceList,
         responses=error_responses(400, 401, 403, 503),
     )

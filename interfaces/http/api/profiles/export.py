@@ -1,4 +1,4 @@
-"""All that the ledger holds of a person, one JSON object a line."""
+"""NDJSON export of all ledger data of a profile."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from interfaces.http.kit.event_json import (
 from projections.kit import shown_profile
 
 BATCH_EVENTS = 200
-"""Events that are held in memory at the same time."""
+"""Events held in memory at a time."""
 
 _LINE_TYPES: dict[type[Event], str] = {
     IdentifiersLinked: "link",
@@ -50,14 +50,14 @@ _LINE_TYPES: dict[type[Event], str] = {
     ProfileSuppressionLifted: "suppression_lifted",
     TriggerFired: "trigger",
 }
-"""What lines are called; all other events are of type ``event``, and ``erased`` once they were."""
+"""Line types; all other events are lines of type ``event``, or ``erased`` after erasure."""
 
 
 def export_lines(ledger: Ledger, workspace: int, profile: ProfileAsOf) -> Iterator[bytes]:
-    """Give out lines, some at a time: the profile, then its events as the ledger took them.
+    """Yield lines in chunks: the profile, its events in ledger order, and an end line.
 
-    After an identify come the attributes that it changed, as its stream alone tells them.  The last
-    line says how many there were before it, so that an export that broke off shows.
+    After an identify follow the attributes that it changed, derived from its stream alone.  The end line
+    holds the number of lines before it, so that a truncated export is detectable.
     """
     count = 1
     yield _encode_line("profile", shown_profile.profile_json(profile.profile, profile.state))
@@ -66,9 +66,9 @@ def export_lines(ledger: Ledger, workspace: int, profile: ProfileAsOf) -> Iterat
     while page := ledger.stream_events(
         workspace, profile.profile.streams, after=after, until=until, limit=BATCH_EVENTS
     ):
-        found = [line for one in page for line in _event_lines(one, states)]
-        yield b"".join(found)
-        count += len(found)
+        lines = [line for recorded in page for line in _event_lines(recorded, states)]
+        yield b"".join(lines)
+        count += len(lines)
         after = page[-1].position
     yield _encode_line("end", {"lines": count, "position": until})
 
@@ -78,8 +78,8 @@ def _event_lines(recorded: RecordedEvent, states: dict[UUID, ProfileState]) -> I
     if event is None:
         yield _encode_line("erased", position_fields(recorded))
         return
-    said = {"cause": cause_fields(event), **data_fields(event), **received_fields(event)}
-    yield _encode_line(_LINE_TYPES.get(type(event), "event"), position_fields(recorded) | said)
+    fields = {"cause": cause_fields(event), **data_fields(event), **received_fields(event)}
+    yield _encode_line(_LINE_TYPES.get(type(event), "event"), position_fields(recorded) | fields)
     if isinstance(event, AttributesChanged):
         state = states.setdefault(recorded.stream, ProfileState())
         for change in _attribute_changes(state, event):
@@ -87,10 +87,10 @@ def _event_lines(recorded: RecordedEvent, states: dict[UUID, ProfileState]) -> I
 
 
 def _attribute_changes(state: ProfileState, event: MessageEvent) -> Iterator[dict[str, Any]]:
-    known = dict(state.attributes)
+    previous = dict(state.attributes)
     profile_state.add(state, event, payload.parse(event))
     for name, register in sorted(state.attributes.items()):
-        before = known[name].value if name in known else b"null"
+        before = previous[name].value if name in previous else b"null"
         if before != register.value:
             yield {
                 "event": event.id,
@@ -102,7 +102,7 @@ def _attribute_changes(state: ProfileState, event: MessageEvent) -> Iterator[dic
 
 
 def _encode_line(line_type: str, payload: dict[str, Any]) -> bytes:
-    # Within JSON a line's end is a blank like any other; in texts it is escaped.
+    # A line break within JSON is white space (in strings it is escaped), so a blank replaces it.
     return (
         encode_json({"type": line_type, **payload}).replace(b"\n", b" ").replace(b"\r", b" ")
         + b"\n"

@@ -1,4 +1,4 @@
-"""What a rule would have done in the past, before anybody enables it."""
+"""Dry-run route: simulates a rule over past events without recording anything."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.core.errors import InvalidRequest
 from domain.core.time import format_utc, from_micros, to_micros
 from domain.events.recorded import RecordedEvent
-from domain.rules import definition as plans
+from domain.rules import definition as rule_definition
 from domain.rules.definition import RuleDefinition
-from interfaces.http.api.rules.rules import RULE_EXAMPLES
+from interfaces.http.api.rules.schemas import DryRunRequest, RuleDryRun
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
@@ -29,7 +28,6 @@ from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
 from projections.kit import instants
-from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.checkpoint import common_position
 from projections.segments.queries.dry_run import (
     SAMPLE_SIZE,
@@ -40,60 +38,12 @@ from projections.segments.queries.dry_run import (
 
 PATH = "/v1/rules/dry-run"
 MAX_HISTORY_EVENTS = 100_000
-"""Events of one person that are gone through; what came later is left out."""
-
-
-class DryRunRequest(BaseModel):
-    """Which rule, and over what time."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        populate_by_name=True,
-        json_schema_extra={"examples": [{"rule": RULE_EXAMPLES[1], "from": "2026-03-01"}]},
-    )
-
-    rule: Any = Field(description="As in `POST /v1/rules`; name and description may be left out.")
-    from_: str = Field(
-        alias="from",
-        max_length=100,
-        description="As if it had been enabled then (a date or time without offset is UTC).",
-    )
-    to: str | None = Field(None, max_length=100, description="Until then.  Left out: now.")
-
-
-class DryRunFiring(BaseModel):
-    """A time that it would have fired."""
-
-    profile_id: UUID
-    identifiers: list[ProfileIdentifier]
-    cause: str
-    at: datetime
-    branch: str
-
-
-class DryRunDay(BaseModel):
-    """A day, UTC."""
-
-    day: str
-    fired: int
-
-
-class RuleDryRun(BaseModel):
-    """What would have come of it."""
-
-    fired: int
-    waiting: int = Field(description="Those that would still wait at the end.")
-    suppressed: dict[str, int] = Field(description="By the reason.")
-    days: list[DryRunDay]
-    sample: list[DryRunFiring]
-    people: int = Field(description="Of how many people this was counted.")
-    of: int = Field(description="How many may have set it off: if more, the people are a sample.")
-    projected_to: int
+"""Maximum events read of one profile; later ones are ignored."""
 
 
 def dry_run_routes(service: Service) -> APIRouter:
-    """Return the route that tells what a rule would have done."""
-    turns = ConcurrencyLimit()
+    """Build the route of `/v1/rules/dry-run`."""
+    limit = ConcurrencyLimit()
     read_nothing = params_reader(NoParams, PATH)
     routes = APIRouter(
         tags=["rules"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
@@ -101,7 +51,7 @@ def dry_run_routes(service: Service) -> APIRouter:
 
     @routes.post(
         PATH,
-        summary="Say what a rule would have done in the past, for whom, and why not for others",
+        summary="Dry-run a rule over past events",
         operation_id="dry_run_rule",
         response_model=RuleDryRun,
         responses=error_responses(400, 401, 403, 413, 503),
@@ -109,26 +59,28 @@ def dry_run_routes(service: Service) -> APIRouter:
     )
     async def dry_run_rule(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, DryRunRequest)
-        plan = _parse_rule(asked.rule)
-        after = instants.parse_instant(asked.from_, UTC, "from")
+        payload = await parse_body(request, DryRunRequest)
+        definition = _parse_rule(payload.rule)
+        after = instants.parse_instant(payload.from_, UTC, "from")
         until = (
-            datetime.now(UTC) if asked.to is None else instants.parse_instant(asked.to, UTC, "to")
+            datetime.now(UTC)
+            if payload.to is None
+            else instants.parse_instant(payload.to, UTC, "to")
         )
-        found = await turns.run(
-            _dry_run, service, authenticated_key(request).workspace, plan, after, until
+        body = await limit.run(
+            _dry_run, service, authenticated_key(request).workspace, definition, after, until
         )
-        return Response(found, media_type="application/json")
+        return Response(body, media_type="application/json")
 
     return routes
 
 
 def _parse_rule(rule: Any) -> RuleDefinition:
-    names = {"name", "description", "reason", "id", "version"}
+    metadata = {"name", "description", "reason", "id", "version"}
     if isinstance(rule, dict):
-        rule = {key: it for key, it in rule.items() if key not in names}
+        rule = {key: value for key, value in rule.items() if key not in metadata}
     try:
-        return plans.parse_definition(rule)
+        return rule_definition.parse_definition(rule)
     except InvalidRequest as error:
         path = "/rule" + error.details.get("path", "")
         raise InvalidRequest(f"{error}", path=path) from None
@@ -137,7 +89,7 @@ def _parse_rule(rule: Any) -> RuleDefinition:
 def _dry_run(
     service: Service, workspace: int, definition: RuleDefinition, after: datetime, until: datetime
 ) -> bytes:
-    first, last = (service.ledger.point_at(workspace, it) for it in (after, until))
+    first, last = (service.ledger.point_at(workspace, instant) for instant in (after, until))
     with service.engine.connect() as tx:
         position = common_position(tx, workspace, segments.projection, identity)
         end = 0 if last is None else min(last.position, position)
@@ -153,30 +105,33 @@ def _dry_run(
             partial(service.feed.identity_events_for, workspace),
             partial(service.feed.stream_of, workspace),
         )
-        # An event recorded at the very first instant is one of the span.
-        span = DryRunPeriod(to_micros(after), to_micros(until), max(start - 1, 0), end)
-        found = segments.dry_run_rule(tx, workspace, definition, span, ledger)
-        names = query_reader(service, tx, workspace, position)
-        sample = [it for it in found.runs if it.outcome == "fired"][:SAMPLE_SIZE]
-        people = names.profiles({it.stream for it in sample})
-        shown = names.identifiers(people.values())
-        answer = _summary(found, position) | {
+        # An event recorded exactly at the start belongs to the period.
+        period = DryRunPeriod(to_micros(after), to_micros(until), max(start - 1, 0), end)
+        runs = segments.dry_run_rule(tx, workspace, definition, period, ledger)
+        reader = query_reader(service, tx, workspace, position)
+        sample = [run for run in runs.runs if run.outcome == "fired"][:SAMPLE_SIZE]
+        profiles = reader.profiles({run.stream for run in sample})
+        identifiers = reader.identifiers(profiles.values())
+        answer = _summary(runs, position) | {
             "sample": [
                 {
-                    "profile_id": people[it.stream].id,
-                    "identifiers": [one._asdict() for one in shown.get(people[it.stream].id, ())],
-                    "cause": it.cause,
-                    "at": format_utc(from_micros(it.since.at)),
-                    "branch": it.reason,
+                    "profile_id": profiles[run.stream].id,
+                    "identifiers": [
+                        identifier._asdict()
+                        for identifier in identifiers.get(profiles[run.stream].id, ())
+                    ],
+                    "cause": run.cause,
+                    "at": format_utc(from_micros(run.since.at)),
+                    "branch": run.reason,
                 }
-                for it in sample
+                for run in sample
             ]
         }
     return msgspec.json.encode(answer)
 
 
-def _summary(found: SimulatedRuns, position: int) -> dict[str, Any]:
-    outcomes = found.outcome_counts
+def _summary(runs: SimulatedRuns, position: int) -> dict[str, Any]:
+    outcomes = runs.outcome_counts
     return {
         "fired": sum(n for (outcome, _), n in outcomes.items() if outcome == "fired"),
         "waiting": sum(n for (outcome, _), n in outcomes.items() if outcome == "waiting"),
@@ -185,8 +140,8 @@ def _summary(found: SimulatedRuns, position: int) -> dict[str, Any]:
             for (outcome, reason), n in sorted(outcomes.items())
             if outcome == "suppressed"
         },
-        "days": [{"day": day, "fired": n} for day, n in sorted(found.fired_per_day.items())],
-        "people": found.profiles,
-        "of": found.candidates,
+        "days": [{"day": day, "fired": n} for day, n in sorted(runs.fired_per_day.items())],
+        "people": runs.profiles,
+        "of": runs.candidates,
         "projected_to": position,
     }

@@ -1,15 +1,14 @@
-"""Saying what computed attributes there are, for admin keys; and trying one before that."""
+"""Computed attribute routes: commands for admin keys, preview for read keys."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self
-from uuid import UUID
+from typing import Any
 
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,17 +18,19 @@ from application.definitions.computed_attributes import (
     ComputedAttributeService,
 )
 from domain.conditions import ReferencedValue
-from domain.core.errors import InvalidRequest
 from domain.core.time import format_utc, to_micros
-from domain.segments.computed_attribute import ComputedAttributeVersion, parse_computation
-from interfaces.http.api.segments.segments import (
-    ArchiveRequest,
-    CommandReason,
-    ExpectedVersion,
-    command_context,
+from domain.segments.computed_attribute import parse_computation
+from interfaces.http.api.segments.computed_attribute_schemas import (
+    ComputedAttribute,
+    ComputedAttributeCreate,
+    ComputedAttributePath,
+    ComputedAttributePreview,
+    ComputedAttributePreviewRequest,
+    ComputedAttributeReplace,
 )
 from interfaces.http.kit import event_json, idempotency
 from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.command import ArchiveRequest, command_context
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import (
@@ -44,132 +45,18 @@ from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
 from projections.kit import instants
-from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.checkpoint import common_position
 
 COLLECTION = "/v1/computed-attributes"
 PATH, PREVIEW_PATH = f"{COLLECTION}/{{id}}", f"{COLLECTION}/preview"
-EXAMPLE_COMPUTATION: dict[str, Any] = {
-    "fn": "count",
-    "event": "Order Completed",
-    "within": {"last": "30d"},
-}
-
-
-class ComputedAttributePath(BaseModel):
-    """Which computed attribute."""
-
-    id: str = Field(description="1 to 64 of a-z, 0-9, - and _, such as `orders_30d`")
-
-
-class ComputationBase(BaseModel):
-    """What it is: as in a condition, without what it is compared with."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    computed: Any = Field(None, description="A computation over the events that a person did.")
-    score: Any = Field(None, description="Or conditions, and the points that each gives.")
-
-    @model_validator(mode="after")
-    def _check_exactly_one(self) -> Self:
-        if (self.computed is None) == (self.score is None):
-            raise ValueError("give either `computed` or `score`")
-        return self
-
-    @property
-    def computation(self) -> bytes:
-        """The same as JSON.  Raises InvalidRequest."""
-        key = "score" if self.computed is None else "computed"
-        try:
-            return json.dumps({key: getattr(self, key)}, allow_nan=False).encode()
-        except ValueError as error:
-            raise InvalidRequest(f"this is no JSON: {error}", path="") from None
-
-
-class ComputedAttributeBase(ComputationBase):
-    """What a computed attribute shall be."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"name": "Orders of a month", "computed": EXAMPLE_COMPUTATION}]
-        },
-    )
-
-    name: str = Field(description="At most 200 characters.")
-    description: str = Field("", description="At most 2,000 characters.")
-    reason: CommandReason = ""
-
-    @property
-    def definition(self) -> ComputedAttributeVersion:
-        """The same in the words of the domain.  Raises InvalidRequest."""
-        return ComputedAttributeVersion(self.name, self.description, self.computation)
-
-
-class ComputedAttributeCreate(ComputedAttributeBase):
-    """What computed attribute to make."""
-
-    id: str | None = Field(None, description="Left out: made of the name.")
-
-
-class ComputedAttributeReplace(ComputedAttributeBase):
-    """What it shall be from now on."""
-
-    version: ExpectedVersion = None
-
-
-class ComputedAttribute(BaseModel):
-    """A computed attribute as it was decided to be."""
-
-    id: str
-    name: str
-    description: str
-    computed: Any = None
-    score: Any = None
-    archived: bool
-    version: int = Field(description="How many decisions were taken about it.")
-    changed: bool = Field(description="False: it was so already, and nothing was recorded.")
-    position: int = Field(description="Of the decision in the ledger: for `min_position`.")
-
-
-class ComputedAttributePreviewRequest(ComputationBase):
-    """What to try, and when."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"computed": EXAMPLE_COMPUTATION}]}
-    )
-
-    as_of: str | None = Field(
-        None,
-        max_length=100,
-        description="The clock: nothing that occurred later counts (a date or time without offset is"
-        " UTC). Left out: now.",
-    )
-
-
-class ComputedAttributePreviewProfile(BaseModel):
-    """Somebody, and the value."""
-
-    profile_id: UUID
-    identifiers: list[ProfileIdentifier]
-    value: Any
-
-
-class ComputedAttributePreview(BaseModel):
-    """What it comes to."""
-
-    count: int = Field(description="How many people have a value other than 0.")
-    sample: list[ComputedAttributePreviewProfile] = Field(description="Some of them.")
-    as_of: datetime
-    projected_to: int
 
 
 def computed_attribute_routes(service: Service) -> APIRouter:
-    """Return the routes by which computed attributes are tried, defined and archived."""
-    attributes, turns = ComputedAttributeService(service.ledger), ConcurrencyLimit()
+    """Build the routes that preview, define and archive computed attributes."""
+    attributes, limit = ComputedAttributeService(service.ledger), ConcurrencyLimit()
     admin = [Security(require_key(service.keys, "admin"))]
     routes = APIRouter(tags=["computed attributes"], redirect_slashes=False)
-    read_nothing, read_which = (
+    read_nothing, read_path = (
         params_reader(NoParams, COLLECTION),
         params_reader(ComputedAttributePath, PATH),
     )
@@ -177,7 +64,7 @@ def computed_attribute_routes(service: Service) -> APIRouter:
     @routes.post(
         COLLECTION,
         status_code=201,
-        summary="Make a computed attribute: a value over events, or a score",
+        summary="Create a computed attribute: a value over events, or a score",
         operation_id="create_computed_attribute",
         response_model=ComputedAttribute,
         responses=error_responses(400, 401, 403, 409, 413, 503),
@@ -187,16 +74,16 @@ def computed_attribute_routes(service: Service) -> APIRouter:
     )
     async def create_computed_attribute(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, ComputedAttributeCreate)
-        act = partial(
-            attributes.create, authenticated_key(request).workspace, asked.id, asked.definition
+        payload = await parse_body(request, ComputedAttributeCreate)
+        command = partial(
+            attributes.create, authenticated_key(request).workspace, payload.id, payload.definition
         )
-        made = await run_in_threadpool(act, command_context(request, asked.reason))
-        return _response(made, 201 if made.changed else 200)
+        result = await run_in_threadpool(command, command_context(request, payload.reason))
+        return _response(result, 201 if result.changed else 200)
 
     @routes.post(
         PREVIEW_PATH,
-        summary="Show what a computed attribute would come to, now or at any instant",
+        summary="Preview a computed attribute, now or as of an instant",
         operation_id="preview_computed_attribute",
         response_model=ComputedAttributePreview,
         responses=error_responses(400, 401, 403, 413, 503),
@@ -205,19 +92,19 @@ def computed_attribute_routes(service: Service) -> APIRouter:
     )
     async def preview_computed_attribute(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, ComputedAttributePreviewRequest)
+        payload = await parse_body(request, ComputedAttributePreviewRequest)
         clock = datetime.now(UTC)
-        if asked.as_of is not None:
-            clock = instants.parse_instant(asked.as_of, UTC, "as_of")
-        value = parse_computation(asked.computation)
-        found = await turns.run(
+        if payload.as_of is not None:
+            clock = instants.parse_instant(payload.as_of, UTC, "as_of")
+        value = parse_computation(payload.computation)
+        preview = await limit.run(
             _preview_value, service, authenticated_key(request).workspace, value, clock
         )
-        return Response(event_json.encode_json(found), media_type="application/json")
+        return Response(event_json.encode_json(preview), media_type="application/json")
 
     @routes.put(
         PATH,
-        summary="Change a computed attribute, or make it under this id; segments follow by themselves",
+        summary="Create or replace a computed attribute; dependent segments are recomputed",
         operation_id="define_computed_attribute",
         response_model=ComputedAttribute,
         responses=error_responses(400, 401, 403, 409, 413, 503),
@@ -225,14 +112,19 @@ def computed_attribute_routes(service: Service) -> APIRouter:
         dependencies=admin,
     )
     async def define_computed_attribute(request: Request) -> Response:
-        which, asked = read_which(request), await parse_body(request, ComputedAttributeReplace)
-        act = partial(attributes.define, version=asked.version)
-        workspace, by = authenticated_key(request).workspace, command_context(request, asked.reason)
-        return _response(await run_in_threadpool(act, workspace, which.id, asked.definition, by))
+        path, payload = read_path(request), await parse_body(request, ComputedAttributeReplace)
+        command = partial(attributes.define, version=payload.version)
+        workspace, context = (
+            authenticated_key(request).workspace,
+            command_context(request, payload.reason),
+        )
+        return _response(
+            await run_in_threadpool(command, workspace, path.id, payload.definition, context)
+        )
 
     @routes.delete(
         PATH,
-        summary="Archive a computed attribute that no segment asks about",
+        summary="Archive a computed attribute that no segment uses",
         operation_id="archive_computed_attribute",
         response_model=ComputedAttribute,
         responses=error_responses(400, 401, 403, 404, 409, 413, 503),
@@ -240,23 +132,26 @@ def computed_attribute_routes(service: Service) -> APIRouter:
         dependencies=admin,
     )
     async def archive_computed_attribute(request: Request) -> Response:
-        which, asked = read_which(request), await parse_body(request, ArchiveRequest)
-        act = partial(attributes.archive, version=asked.version)
-        workspace, by = authenticated_key(request).workspace, command_context(request, asked.reason)
-        return _response(await run_in_threadpool(act, workspace, which.id, by))
+        path, payload = read_path(request), await parse_body(request, ArchiveRequest)
+        command = partial(attributes.archive, version=payload.version)
+        workspace, context = (
+            authenticated_key(request).workspace,
+            command_context(request, payload.reason),
+        )
+        return _response(await run_in_threadpool(command, workspace, path.id, context))
 
     return routes
 
 
 def _openapi(body_model: type[BaseModel]) -> dict[str, Any]:
-    taken = openapi_parameters(ComputedAttributePath, PATH)["parameters"]
-    return openapi_body(body_model) | {"parameters": [*taken, idempotency.OPENAPI_PARAMETER]}
+    parameters = openapi_parameters(ComputedAttributePath, PATH)["parameters"]
+    return openapi_body(body_model) | {"parameters": [*parameters, idempotency.OPENAPI_PARAMETER]}
 
 
 def _response(result: ComputedAttributeResult, status: int = 200) -> Response:
     definition = result.attribute.definition
     assert definition is not None
-    shown = {
+    body = {
         "id": result.attribute.id,
         "name": definition.name,
         "description": definition.description,
@@ -266,7 +161,7 @@ def _response(result: ComputedAttributeResult, status: int = 200) -> Response:
         "changed": result.changed,
         "position": result.position,
     }
-    return Response(event_json.encode_json(shown), status, media_type="application/json")
+    return Response(event_json.encode_json(body), status, media_type="application/json")
 
 
 def _preview_value(
@@ -274,18 +169,18 @@ def _preview_value(
 ) -> dict[str, Any]:
     with service.engine.connect() as tx:
         position = common_position(tx, workspace, segments.projection, identity)
-        found = segments.preview_computed_value(tx, workspace, value, to_micros(clock), position)
-        asker = query_reader(service, tx, workspace, position)
-        names = asker.identifiers(asker.profiles(found.sample).values())
+        preview = segments.preview_computed_value(tx, workspace, value, to_micros(clock), position)
+        reader = query_reader(service, tx, workspace, position)
+        identifiers = reader.identifiers(reader.profiles(preview.sample).values())
     return {
-        "count": found.profiles,
+        "count": preview.profiles,
         "sample": [
             {
-                "profile_id": it,
-                "identifiers": [one._asdict() for one in names.get(it, ())],
+                "profile_id": profile_id,
+                "identifiers": [i._asdict() for i in identifiers.get(profile_id, ())],
                 "value": value,
             }
-            for it, value in found.sample.items()
+            for profile_id, value in preview.sample.items()
         ],
         "as_of": format_utc(clock),
         "projected_to": position,

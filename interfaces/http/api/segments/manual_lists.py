@@ -1,4 +1,4 @@
-"""Who is on a list that is kept by hand: put on, taken off, brought in from a file; for admin keys."""
+"""Manual list route: adds and removes members, by JSON or CSV, for admin keys."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import csv
 import io
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,9 +21,17 @@ from application.definitions.manual_lists import (
 )
 from application.definitions.segments import SegmentService
 from domain.core.errors import InvalidRequest
-from interfaces.http.api.segments.segments import PATH, CommandReason, SegmentPath, command_context
+from interfaces.http.api.segments.schemas import (
+    ListSide,
+    RefusedMember,
+    SegmentMembersResult,
+    SegmentMembersUpdate,
+    SegmentPath,
+)
+from interfaces.http.api.segments.segments import PATH
 from interfaces.http.kit import idempotency
 from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.command import command_context
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import (
@@ -40,56 +47,21 @@ from projections.kit import references
 MEMBERS_PATH = f"{PATH}/members"
 
 REFERENCE_HEADINGS = ("ref", "profile_id")
-"""What the first column may be called; the latter in a file of a segment's members."""
-
-ListSide = Literal["add", "remove"]
-
-
-class SegmentMembersUpdate(BaseModel):
-    """Whom to put on the list, and whom to take off; 1,000 at once."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"add": ["user_id:u-1", "email:ada@example.com"], "reason": "invited"}]
-        },
-    )
-
-    add: list[str] = Field([], description="Profile ids, or `user_id:u-1`, `email:…`, …")
-    remove: list[str] = Field([], description="The same.")
-    reason: CommandReason = ""
-
-
-class RefusedMember(BaseModel):
-    """Somebody who could not be put on the list or taken off; the others were."""
-
-    side: ListSide = Field(alias="in")
-    index: int = Field(description="Place in that list, from 0; in a CSV, the heading not counted.")
-    code: Literal["invalid_reference", "unknown", "suppressed", "contradicted"]
-    message: str
-
-
-class SegmentMembersResult(BaseModel):
-    """What became of everybody."""
-
-    position: int = Field(description="The ledger's last position after it: for `min_position`.")
-    accepted: int = Field(description="For how many it is now as was asked.")
-    recorded: int = Field(description="For how many of those it was not so before.")
-    refused: list[RefusedMember]
+"""Accepted headers of the first column; `profile_id` is that of a member export."""
 
 
 _REFUSAL_MESSAGES: dict[ManualListStatus, str] = {
-    "unknown": "the ledger has heard of nobody by this name in this workspace",
-    "suppressed": "nothing is recorded about this person, for they are suppressed",
-    "contradicted": "the same person, by this name or another, is to be put on the list and taken off",
+    "unknown": "no profile with this identifier in this workspace",
+    "suppressed": "this profile is suppressed",
+    "contradicted": "the same profile is both added and removed in this request",
 }
 
 _CSV_BODY = {
     "text/csv": {
         "schema": {
             "type": "string",
-            "description": "Everybody to put on the list: a reference in the first column; a heading"
-            " `ref` or `profile_id` may come first, other columns are left alone.",
+            "description": "Profiles to add: a reference in the first column; an optional header `ref` or"
+            " `profile_id`; other columns are ignored.",
         },
         "example": "ref\nuser_id:u-1\nemail:ada@example.com\n",
     }
@@ -97,7 +69,7 @@ _CSV_BODY = {
 
 
 class _RequestedChange(NamedTuple):
-    """One who is to be put on the list or taken off."""
+    """A reference to add or to remove."""
 
     side: ListSide
     offset: int
@@ -105,24 +77,24 @@ class _RequestedChange(NamedTuple):
 
 
 def manual_list_routes(service: Service) -> APIRouter:
-    """Return the route by which people are put on lists."""
+    """Build the route that changes a manual list."""
     segments = SegmentService(service.ledger)
     routes = APIRouter(
         tags=["segments"],
         dependencies=[Security(require_key(service.keys, "admin"))],
         redirect_slashes=False,
     )
-    read_which = params_reader(SegmentPath, MEMBERS_PATH)
-    taken = openapi_body(SegmentMembersUpdate)
-    taken["requestBody"]["content"] |= _CSV_BODY
+    read_path = params_reader(SegmentPath, MEMBERS_PATH)
+    request_body = openapi_body(SegmentMembersUpdate)
+    request_body["requestBody"]["content"] |= _CSV_BODY
 
     @routes.post(
         MEMBERS_PATH,
-        summary="Put people on a list kept by hand, or take them off; the others are not held up",
-        operation_id="change_segment_members",
+        summary="Add or remove members of a manual list; invalid references do not block the others",
+        operation_id="update_segment_members",
         response_model=SegmentMembersResult,
         responses=error_responses(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=taken
+        openapi_extra=request_body
         | {
             "parameters": [
                 *openapi_parameters(SegmentPath, MEMBERS_PATH)["parameters"],
@@ -131,39 +103,39 @@ def manual_list_routes(service: Service) -> APIRouter:
         },
     )
     async def update_segment_members(request: Request) -> Response:
-        which = read_which(request)
+        path = read_path(request)
         if _is_csv(request):
             changes = SegmentMembersUpdate(
                 add=parse_reference_column(await read_body(request)), remove=[]
             )
         else:
             changes = await parse_body(request, SegmentMembersUpdate)
-        by, workspace = (
+        context, workspace = (
             command_context(request, changes.reason),
             authenticated_key(request).workspace,
         )
         stream_of = partial(
             references.resolve_stream, stream_of=partial(service.ledger.stream_of, workspace)
         )
-        act = partial(segments.change_list, workspace, which.id, context=by)
-        return json_response(await run_in_threadpool(_apply_changes, act, stream_of, changes))
+        command = partial(segments.change_list, workspace, path.id, context=context)
+        return json_response(await run_in_threadpool(_apply_changes, command, stream_of, changes))
 
     return routes
 
 
 def parse_reference_column(table: bytes) -> list[str]:
-    """Return the first column of a CSV, without its heading.  Raises InvalidRequest."""
+    """Return the first column of a CSV, without its header.  Raises InvalidRequest."""
     try:
         rows = csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""), strict=True)
         cells = [row[0].strip() for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(f"this is no CSV in UTF-8: {error}") from None
+        raise InvalidRequest(f"not a valid UTF-8 CSV: {error}") from None
     return cells[1:] if cells and cells[0].lower() in REFERENCE_HEADINGS else cells
 
 
 def _is_csv(request: Request) -> bool:
-    said = request.headers.get("content-type", "")
-    return said.partition(";")[0].strip().lower() == "text/csv"
+    content_type = request.headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == "text/csv"
 
 
 def _apply_changes(
@@ -171,33 +143,35 @@ def _apply_changes(
     stream_of: Callable[[str], UUID],
     changes: SegmentMembersUpdate,
 ) -> SegmentMembersResult:
-    everybody = [
-        *(_RequestedChange("add", *it) for it in enumerate(changes.add)),
-        *(_RequestedChange("remove", *it) for it in enumerate(changes.remove)),
+    requested = [
+        *(_RequestedChange("add", *entry) for entry in enumerate(changes.add)),
+        *(_RequestedChange("remove", *entry) for entry in enumerate(changes.remove)),
     ]
-    wanted: list[ManualListChange] = []
-    places: list[_RequestedChange] = []
+    list_changes: list[ManualListChange] = []
+    resolved: list[_RequestedChange] = []
     refused: list[RefusedMember] = []
-    for it in everybody:
+    for change in requested:
         try:
-            wanted.append(ManualListChange(stream_of(it.reference), listed=it.side == "add"))
-            places.append(it)
+            list_changes.append(
+                ManualListChange(stream_of(change.reference), listed=change.side == "add")
+            )
+            resolved.append(change)
         except InvalidRequest as error:
-            refused.append(_refused_member(it, "invalid_reference", str(error)))
-    position, verdicts = command(changes=wanted)
+            refused.append(_refused_member(change, "invalid_reference", str(error)))
+    position, statuses = command(changes=list_changes)
     refused += [
-        _refused_member(it, verdict, _REFUSAL_MESSAGES[verdict])
-        for it, verdict in zip(places, verdicts, strict=True)
-        if verdict in _REFUSAL_MESSAGES
+        _refused_member(change, status, _REFUSAL_MESSAGES[status])
+        for change, status in zip(resolved, statuses, strict=True)
+        if status in _REFUSAL_MESSAGES
     ]
     return SegmentMembersResult(
         position=position,
-        accepted=len(everybody) - len(refused),
-        recorded=verdicts.count("listed"),
-        refused=sorted(refused, key=lambda it: (it.side, it.index)),
+        accepted=len(requested) - len(refused),
+        recorded=statuses.count("listed"),
+        refused=sorted(refused, key=lambda member: (member.side, member.index)),
     )
 
 
 def _refused_member(requested: _RequestedChange, code: str, message: str) -> RefusedMember:
-    said = {"in": requested.side, "index": requested.offset, "code": code, "message": message}
-    return RefusedMember.model_validate(said)
+    fields = {"in": requested.side, "index": requested.offset, "code": code, "message": message}
+    return RefusedMember.model_validate(fields)

@@ -1,4 +1,4 @@
-"""Everybody in a segment as a CSV, from one moment of the read model."""
+"""CSV export of a segment's members, from one snapshot."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from fastapi import APIRouter, Security
-from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from domain.core.errors import Overloaded
 from domain.core.identifiers import KINDS_BY_STRENGTH
-from interfaces.http.api.segments.segments import PATH, SegmentPath
+from interfaces.http.api.segments.schemas import MembersCsvParams
+from interfaces.http.api.segments.segments import PATH
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.csv_response import CSV_MEDIA_TYPE, encode_csv
@@ -31,22 +31,12 @@ MEMBERS_CSV_PATH = f"{PATH}/members.csv"
 CSV_COLUMNS = ("profile_id", *KINDS_BY_STRENGTH, "entered_at")
 PAGE_SIZE = 1_000
 MAX_CONCURRENT_EXPORTS = 2
-"""Files that are written at the same time; each keeps a connection as long as its reader takes."""
-
-
-class MembersCsvParams(SegmentPath):
-    """Whose members, and when."""
-
-    as_of: str | None = Field(
-        None,
-        max_length=100,
-        description="Who was in it at this position or instant (a date or time without offset is UTC)",
-    )
+"""Maximum concurrent exports: each holds a connection as long as its client reads."""
 
 
 def members_csv_routes(service: Service) -> APIRouter:
-    """Return the route that gives all members of a segment as a file."""
-    turns, free = ConcurrencyLimit(), BoundedSemaphore(MAX_CONCURRENT_EXPORTS)
+    """Build the route of a segment's `members.csv`."""
+    limit, slots = ConcurrencyLimit(), BoundedSemaphore(MAX_CONCURRENT_EXPORTS)
     read = params_reader(MembersCsvParams, MEMBERS_CSV_PATH)
     routes = APIRouter(
         tags=["segments"],
@@ -55,13 +45,13 @@ def members_csv_routes(service: Service) -> APIRouter:
     )
 
     def start_export(workspace: int, params: MembersCsvParams) -> Iterator[bytes]:
-        """Write until the first page, so that what is not there is answered as such."""
-        pages = export_members(service, workspace, params.id, params.as_of, free)
+        """Produce the first page before the response starts, so that errors get their status."""
+        pages = export_members(service, workspace, params.id, params.as_of, slots)
         return chain([next(pages)], pages)
 
     @routes.get(
         MEMBERS_CSV_PATH,
-        summary="Everybody in a segment as a CSV, those who entered last first",
+        summary="Export a segment's members as CSV, newest first",
         operation_id="get_segment_members_csv",
         response_class=StreamingResponse,
         responses={
@@ -71,12 +61,12 @@ def members_csv_routes(service: Service) -> APIRouter:
         openapi_extra=openapi_parameters(MembersCsvParams, MEMBERS_CSV_PATH),
     )
     async def get_members_csv(request: Request) -> Response:
-        asked = read(request)
-        pages = await turns.run(start_export, authenticated_key(request).workspace, asked)
+        params = read(request)
+        pages = await limit.run(start_export, authenticated_key(request).workspace, params)
         return StreamingResponse(
             pages,
             media_type=CSV_MEDIA_TYPE,
-            headers={"Content-Disposition": f'attachment; filename="{asked.id}.csv"'},
+            headers={"Content-Disposition": f'attachment; filename="{params.id}.csv"'},
         )
 
     return routes
@@ -89,34 +79,34 @@ def export_members(
     as_of: str | None = None,
     slots: BoundedSemaphore | None = None,
 ) -> Iterator[bytes]:
-    """Give out the lines of everybody in a segment, some at a time, all from one snapshot.
+    """Yield the CSV lines of a segment's members in chunks, all from one snapshot.
 
-    Several names of a kind are in one cell, ``; `` between them.  Raises NotFound, and Overloaded
-    unless ``free`` lets it begin.
+    ``as_of`` is a position or an instant; now if None.  Several identifiers of a kind share a cell,
+    separated by ``; ``.  Raises NotFound, and Overloaded if no slot is free.
     """
     slots = slots or BoundedSemaphore()
     if not slots.acquire(blocking=False):
         raise Overloaded(
-            "other files are being written; ask again shortly", at_once=MAX_CONCURRENT_EXPORTS
+            "too many concurrent exports; retry shortly", at_once=MAX_CONCURRENT_EXPORTS
         )
     try:
         with service.engine.connect() as tx:
             position = common_position(tx, workspace, segments.projection, identity)
-            asker = query_reader(service, tx, workspace, position)
-            heading = [CSV_COLUMNS]
-            for page in segments.iterate_member_pages(asker, segment, as_of, PAGE_SIZE):
-                yield encode_csv([*heading, *map(_csv_row, page)])
-                heading = []
+            reader = query_reader(service, tx, workspace, position)
+            header = [CSV_COLUMNS]
+            for page in segments.iterate_member_pages(reader, segment, as_of, PAGE_SIZE):
+                yield encode_csv([*header, *map(_csv_row, page)])
+                header = []
     finally:
         slots.release()
 
 
 def _csv_row(member: dict[str, Any]) -> list[str]:
-    names: dict[str, list[str]] = defaultdict(list)
-    for it in member["identifiers"]:
-        names[it["kind"]].append(it["value"])
+    values: dict[str, list[str]] = defaultdict(list)
+    for identifier in member["identifiers"]:
+        values[identifier["kind"]].append(identifier["value"])
     return [
         str(member["profile_id"]),
-        *("; ".join(names[kind]) for kind in KINDS_BY_STRENGTH),
+        *("; ".join(values[kind]) for kind in KINDS_BY_STRENGTH),
         member["entered"]["at"],
     ]

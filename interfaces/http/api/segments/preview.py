@@ -1,20 +1,18 @@
-"""What a condition would come to, before anybody makes a segment of it."""
+"""Segment preview: matching profiles of a condition, without defining a segment."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Security
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from domain import conditions
 from domain.conditions import Condition
 from domain.core.time import format_utc, to_micros
+from interfaces.http.api.segments.schemas import SegmentPreview, SegmentPreviewRequest
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
@@ -24,58 +22,14 @@ from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
 from projections.kit import instants
-from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.checkpoint import common_position
 
 PATH = "/v1/segments/preview"
 
 
-class SegmentPreviewRequest(BaseModel):
-    """Which condition, and when."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"condition": {"event": "purchase", "within": {"last": "30d"}}}]
-        },
-    )
-
-    condition: Any = Field(description="As in a segment.")
-    as_of: str | None = Field(
-        None,
-        max_length=100,
-        description="The clock: nothing that occurred later counts (a date or time without offset is"
-        " UTC). Left out: now.",
-    )
-
-
-class SegmentPreviewProfile(BaseModel):
-    """Somebody who meets the condition."""
-
-    profile_id: UUID
-    identifiers: list[ProfileIdentifier]
-
-
-class ConditionCount(BaseModel):
-    """A part of the condition."""
-
-    path: str = Field(description="JSON pointer into the condition, such as `/all/0`.")
-    count: int = Field(description="How many it holds of by itself.")
-
-
-class SegmentPreview(BaseModel):
-    """What it comes to."""
-
-    count: int
-    sample: list[SegmentPreviewProfile]
-    conditions: list[ConditionCount]
-    as_of: datetime
-    projected_to: int
-
-
 def segment_preview_routes(service: Service) -> APIRouter:
-    """Return the route that tells what a condition comes to."""
-    turns = ConcurrencyLimit()
+    """Build the route of `/v1/segments/preview`."""
+    limit = ConcurrencyLimit()
     read_nothing = params_reader(NoParams, PATH)
     routes = APIRouter(
         tags=["segments"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
@@ -83,7 +37,7 @@ def segment_preview_routes(service: Service) -> APIRouter:
 
     @routes.post(
         PATH,
-        summary="Count who meets a condition, and each of its parts, now or at any instant",
+        summary="Preview a condition: count matching profiles, in total and per part",
         operation_id="preview_segment",
         response_model=SegmentPreview,
         responses=error_responses(400, 401, 403, 413, 503),
@@ -91,15 +45,15 @@ def segment_preview_routes(service: Service) -> APIRouter:
     )
     async def preview_segment(request: Request) -> Response:
         read_nothing(request)
-        asked = await parse_body(request, SegmentPreviewRequest)
-        condition = conditions.parse_condition(asked.condition, allow_references=True)
+        payload = await parse_body(request, SegmentPreviewRequest)
+        condition = conditions.parse_condition(payload.condition, allow_references=True)
         clock = datetime.now(UTC)
-        if asked.as_of is not None:
-            clock = instants.parse_instant(asked.as_of, UTC, "as_of")
-        found = await turns.run(
+        if payload.as_of is not None:
+            clock = instants.parse_instant(payload.as_of, UTC, "as_of")
+        body = await limit.run(
             _preview_condition, service, authenticated_key(request).workspace, condition, clock
         )
-        return Response(found, media_type="application/json")
+        return Response(body, media_type="application/json")
 
     return routes
 
@@ -109,16 +63,19 @@ def _preview_condition(
 ) -> bytes:
     with service.engine.connect() as tx:
         position = common_position(tx, workspace, segments.projection, identity)
-        found = segments.preview_condition(tx, workspace, condition, to_micros(clock), position)
+        preview = segments.preview_condition(tx, workspace, condition, to_micros(clock), position)
         reader = query_reader(service, tx, workspace, position)
-        names = reader.identifiers(reader.profiles(found.sample).values())
+        identifiers = reader.identifiers(reader.profiles(preview.sample).values())
     answer = {
-        "count": found.profiles,
+        "count": preview.profiles,
         "sample": [
-            {"profile_id": it, "identifiers": [one._asdict() for one in names.get(it, ())]}
-            for it in found.sample
+            {
+                "profile_id": profile_id,
+                "identifiers": [i._asdict() for i in identifiers.get(profile_id, ())],
+            }
+            for profile_id in preview.sample
         ],
-        "conditions": [{"path": path, "count": of} for path, of in found.by_path.items()],
+        "conditions": [{"path": path, "count": count} for path, count in preview.by_path.items()],
         "as_of": format_utc(clock),
         "projected_to": position,
     }
