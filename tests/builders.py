@@ -1,4 +1,4 @@
-"""Examples in the words of the domain, each with everything said that matters to nobody."""
+"""Builders of messages, with defaults for everything that a test does not care about."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ def anonymous(value: str = "a-1") -> Identifier:
 
 
 def tracked(name: str = "Viewed", *identifiers: Identifier, **facts: Any) -> Message:
-    """A track message of `u-1`, unless told otherwise, with an id of its own."""
+    """A track message with a new id, by default of `u-1`; ``facts`` override its fields."""
     message_id = facts.pop("message_id", f"m-{next(_ids)}")
     properties = facts.pop("properties", {})
-    who = identifiers or (user(),)
     payload = {"type": "track", "event": name, "messageId": message_id, "properties": properties}
     return Message(
         **{
             "kind": "track",
             "name": name,
             "message_id": message_id,
-            "identifiers": who,
+            "identifiers": identifiers or (user(),),
             "occurred_at": NOON,
             "received_at": NOON,
             "source": "segment",
@@ -45,15 +44,15 @@ def tracked(name: str = "Viewed", *identifiers: Identifier, **facts: Any) -> Mes
 
 
 def merged(primary: Identifier, secondary: Identifier, **facts: Any) -> Message:
-    """A person's decision that two identifiers are one profile's."""
-    return _decided("merge", primary, facts | {"absorbs": (secondary,)})
+    """A merge command of an operator."""
+    return _command("merge", primary, facts | {"absorbs": (secondary,)})
 
 
 def unmerged(identifier: Identifier, *apart_from: Identifier, **facts: Any) -> Message:
-    """A person's decision that an identifier is somebody else than the others."""
-    return _decided("unmerge", identifier, facts | {"apart_from": apart_from})
+    """An unmerge command of an operator."""
+    return _command("unmerge", identifier, facts | {"apart_from": apart_from})
 
 
-def _decided(kind: str, subject: Identifier, facts: dict[str, Any]) -> Message:
-    said = {"kind": kind, "source": "foldline", "actor": "key-1", "reason": "a test"}
-    return tracked(kind, subject, **said | facts)
+def _command(kind: str, subject: Identifier, facts: dict[str, Any]) -> Message:
+    defaults = {"kind": kind, "source": "foldline", "actor": "key-1", "reason": "a test"}
+    return tracked(kind, subject, **defaults | facts)

@@ -1,4 +1,4 @@
-"""A ledger on a database of its own, with one workspace."""
+"""Fixture: a ledger on its own database, with one workspace."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from application.ledger.append.prepared import Receipt, Rejection
+from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
+from application.ledger.tables.rejected import Rejection
 from application.ledger.tables.workspaces import Workspaces
 from domain.events.message import Message
 from domain.events.recorded import RecordedEvent
@@ -19,7 +20,7 @@ from domain.events.recorded import RecordedEvent
 
 @dataclass
 class Bench:
-    """One workspace's ledger, and the SQL to look behind it."""
+    """One workspace's ledger, with SQL access to its tables."""
 
     dsn: str
     store: LedgerDatastore

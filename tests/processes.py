@@ -1,4 +1,4 @@
-"""Processes of the operating system that may end while a test looks at them."""
+"""Processes of the operating system that may end while a test inspects them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import psutil
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """A process and all that it started.  Raises psutil.NoSuchProcess if it is gone itself."""
+    """A process and all its descendants.  Raises psutil.NoSuchProcess if it has ended itself."""
     first = psutil.Process(pid)
     return [first, *first.children(recursive=True)]
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """End what is still there of them, in this order, before any of them can do more."""
-    for each in processes:
+    """Kill those processes that still run, in the given order."""
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            process.kill()
 
 
 def named(
-    processes: Iterable[psutil.Process], wanted: Callable[[str], bool]
+    processes: Iterable[psutil.Process], matches: Callable[[str], bool]
 ) -> list[psutil.Process]:
-    """Those whose command line is wanted; who has ended, or waits for its parent to see it, has none."""
-    found = []
-    for each in processes:
+    """The processes whose command line matches; ended and zombie processes have none."""
+    matching = []
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            if wanted(" ".join(each.cmdline())):
-                found.append(each)
-    return found
+            if matches(" ".join(process.cmdline())):
+                matching.append(process)
+    return matching

@@ -1,1 +1,1 @@
-"""The append-only ledger: the one place that writes what happened, and all the SQL it takes."""
+"""The append-only ledger of events, and all SQL of the write side."""

@@ -1,6 +1,6 @@
-"""Looks at a database from outside and says what it is like: for `foldline doctor`, which decides what it means.
+"""Read-only inspection of a database for `foldline doctor`, which judges the result.
 
-Changes nothing, needs no migrated database, and works on servers that the gate refuses.
+Changes nothing, needs no migrated database, and works on servers that `require_safe_server` refuses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from application.ledger.store import SERVICE_ROLE
 from domain.core.errors import LedgerUnavailable
 
 GUARD_TRIGGERS = ("append_only", "never_truncated")
-"""Triggers that must stand on the events."""
+"""Triggers that table `event` must have."""
 
 ALLOWED_PRIVILEGES = frozenset({"INSERT", "SELECT"})
-"""All that the service's role may do with the events."""
+"""The only privileges that the service's role may have on table `event`."""
 
 _ROLE = """
 SELECT rolsuper, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = %s
@@ -31,28 +31,30 @@ SELECT tgname, tgenabled::text FROM pg_trigger
 WHERE tgrelid = to_regclass('ledger.event') AND NOT tgisinternal
 """
 
-# What any of its columns may be used for counts as much as the table.
+# A privilege on any column counts like one on the whole table.
 _PRIVILEGES = """
-SELECT wanted FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS wanted
-WHERE has_table_privilege(%(role)s, to_regclass('ledger.event'), wanted)
-   OR (wanted = 'UPDATE' AND has_any_column_privilege(%(role)s, to_regclass('ledger.event'), wanted))
+SELECT privilege
+FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
+WHERE has_table_privilege(%(role)s, to_regclass('ledger.event'), privilege)
+   OR (privilege = 'UPDATE'
+       AND has_any_column_privilege(%(role)s, to_regclass('ledger.event'), privilege))
 """
 
 _EVENTS_EXIST = "SELECT to_regclass('ledger.event') IS NOT NULL"
 
 
 class ServiceRole(NamedTuple):
-    """What the service's role is and may do with the events."""
+    """The service's role and its privileges on table `event`."""
 
     superuser: bool
     usable: bool
-    """Whether the connecting user may step down to it."""
+    """Whether the connecting user may switch to it."""
 
     privileges: frozenset[str]
 
 
 class Inspection(NamedTuple):
-    """What was found."""
+    """Result of inspecting a database."""
 
     server: str
     """Version, such as ``18.0``."""
@@ -63,21 +65,21 @@ class Inspection(NamedTuple):
 
     unmet_advised: list[server_requirements.UnmetRequirement]
     pending_revisions: tuple[str, ...]
-    """Migrations that have not been applied."""
+    """Revisions that have not been applied."""
 
     role: ServiceRole | None
     triggers: dict[str, str] | None
-    """Guards that exist, with PostgreSQL's letter for when they fire: A is always.  None: no events yet."""
+    """Triggers on table `event` with PostgreSQL's letter for when they fire (A: always); None without the table."""
 
     clock_offset: timedelta
-    """How far the server's clock is ahead of ours."""
+    """How far the server's clock is ahead of this machine's."""
 
     clock_uncertainty: timedelta
-    """The most by which that may be wrong: half the time that the question took."""
+    """Largest error of `clock_offset`: half the round trip of the query."""
 
 
 def inspect_database(dsn: str) -> Inspection:
-    """Look at a database.  Raises LedgerUnavailable if it does not answer."""
+    """Inspects a database.  Raises LedgerUnavailable if it cannot be reached."""
     try:
         with psycopg.connect(
             dsn, connect_timeout=5, autocommit=True, application_name="foldline doctor"
@@ -85,12 +87,12 @@ def inspect_database(dsn: str) -> Inspection:
             connection.execute("SET statement_timeout = '10s'")
             return _inspect(connection, pending_revisions(dsn))
     except psycopg.Error as error:
-        raise LedgerUnavailable(f"the database does not answer: {str(error).strip()}") from error
+        raise LedgerUnavailable(f"the database is unreachable: {str(error).strip()}") from error
 
 
-def _inspect(connection: Connection[Any], waiting: tuple[str, ...]) -> Inspection:
-    ahead, unsure = _clock(connection)
-    has_events = _first(connection, _EVENTS_EXIST)[0]
+def _inspect(connection: Connection[Any], pending: tuple[str, ...]) -> Inspection:
+    clock_offset, clock_uncertainty = _compare_clocks(connection)
+    has_events = _first_row(connection, _EVENTS_EXIST)[0]
     return Inspection(
         server=connection.info.parameter_status("server_version") or "unknown",
         server_supported=connection.info.server_version >= server_requirements.MIN_SERVER_VERSION,
@@ -98,35 +100,36 @@ def _inspect(connection: Connection[Any], waiting: tuple[str, ...]) -> Inspectio
         unmet_advised=server_requirements.unmet_requirements(
             connection, server_requirements.ADVISED
         ),
-        pending_revisions=waiting,
-        role=_role(connection) if has_events else None,
+        pending_revisions=pending,
+        role=_service_role(connection) if has_events else None,
         triggers=dict(connection.execute(_TRIGGERS).fetchall()) if has_events else None,
-        clock_offset=ahead,
-        clock_uncertainty=unsure,
+        clock_offset=clock_offset,
+        clock_uncertainty=clock_uncertainty,
     )
 
 
-def _role(connection: Connection[Any]) -> ServiceRole | None:
-    found = connection.execute(_ROLE, (SERVICE_ROLE,)).fetchone()
-    if found is None:
+def _service_role(connection: Connection[Any]) -> ServiceRole | None:
+    role = connection.execute(_ROLE, (SERVICE_ROLE,)).fetchone()
+    if role is None:
         return None
     rows = connection.execute(_PRIVILEGES, {"role": SERVICE_ROLE}).fetchall()
-    return ServiceRole(found[0], found[1], frozenset(name for (name,) in rows))
+    superuser, usable = role
+    return ServiceRole(superuser, usable, frozenset(name for (name,) in rows))
 
 
-def _clock(connection: Connection[Any]) -> tuple[timedelta, timedelta]:
-    """Compare clocks; of three questions the quickest says most."""
-    answers = []
+def _compare_clocks(connection: Connection[Any]) -> tuple[timedelta, timedelta]:
+    """Returns the server's clock offset and its uncertainty, from the fastest of three queries."""
+    measurements = []
     for _ in range(3):
-        asked = datetime.now(UTC)
-        theirs = _first(connection, "SELECT clock_timestamp()")[0]
-        half = (datetime.now(UTC) - asked) / 2
-        answers.append((half, theirs - asked - half))
-    unsure, ahead = min(answers)
-    return ahead, unsure
+        sent_at = datetime.now(UTC)
+        server_time = _first_row(connection, "SELECT clock_timestamp()")[0]
+        half_round_trip = (datetime.now(UTC) - sent_at) / 2
+        measurements.append((half_round_trip, server_time - sent_at - half_round_trip))
+    uncertainty, offset = min(measurements)
+    return offset, uncertainty
 
 
-def _first(connection: Connection[Any], sql: str) -> tuple[Any, ...]:
+def _first_row(connection: Connection[Any], sql: str) -> tuple[Any, ...]:
     row = connection.execute(sql).fetchone()
     assert row is not None
     return tuple(row)

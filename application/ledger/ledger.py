@@ -1,4 +1,4 @@
-"""The ledger of every workspace: messages in, recorded events out."""
+"""Facade of the write side: records messages and reads events, for all workspaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from application.ledger.append.prepared import (
     MessagePreparer,
     PreparedMessage,
     Receipt,
-    Rejection,
     StaleErasureEpoch,
     mark_links_durable,
 )
@@ -36,8 +35,8 @@ from application.ledger.read import as_of, history, positions, profiles, snapsho
 from application.ledger.read.profiles import LATEST
 from application.ledger.read.snapshotter import Snapshotter
 from application.ledger.store import LedgerDatastore
-from application.ledger.tables import definitions
-from application.ledger.tables import rejected as rejects
+from application.ledger.tables import definitions, rejected
+from application.ledger.tables.rejected import RejectedRow, Rejection
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.identifiers import (
     Identifier,
@@ -55,19 +54,20 @@ from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 from domain.profiles.state import ProfileState
 
-_READ = """
+_EVENTS_AFTER = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
 FROM ledger.event WHERE workspace = %s AND position > %s ORDER BY position LIMIT %s
 """
 
 _HEADS = "SELECT workspace, last_position FROM ledger.ledger_head"
+_HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
 
 
 class Ledger:
-    """Append and read, for all workspaces of one database.
+    """Appends and reads events, for all workspaces of one database.
 
-    ``asked`` are the connections that questions about people are answered on, so that none of them
-    keeps a flush waiting; those of ``store`` if there are no others.
+    ``query_store`` provides the connections for reads of profiles and for commands, so that they
+    never make a flush wait; the default is ``store``.
     """
 
     def __init__(
@@ -91,72 +91,79 @@ class Ledger:
         messages: Sequence[Message],
         rejections: Sequence[Rejection] = (),
     ) -> Future[Receipt]:
-        """Record messages of one request; the future is done once they are durable.
+        """Records the messages of one request; the future is done once they are durable.
 
-        A message whose id is known adds nothing.  Raises Overloaded; the future may raise
-        LedgerUnavailable, and then it is open whether they were recorded: sending them again is safe.
+        A message whose id was recorded before is a duplicate and adds nothing.  Raises Overloaded if
+        the queue is full.  If the future raises LedgerUnavailable, it is unknown whether the messages
+        were recorded; sending them again is safe.
         """
         entries = self._preparer(workspace).prepare(messages)
         return self._commits.submit(workspace, entries, rejections)
 
     def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
-        """Return what follows a position, in order, at most ``limit`` events."""
+        """Returns at most ``limit`` events after a position, in order."""
         with self._store.connection() as connection, connection.cursor(binary=True) as cursor:
-            rows = cursor.execute(_READ, (workspace, after, limit)).fetchall()
+            rows = cursor.execute(_EVENTS_AFTER, (workspace, after, limit)).fetchall()
         return [history.recorded_event(row) for row in rows]
 
     def event_at(self, workspace: int, position: int) -> RecordedEvent | None:
-        """Return the event at a position, or None past the end."""
-        found = self.read(workspace, position - 1, 1)
-        return found[0] if found and found[0].position == position else None
+        """Returns the event at a position; None beyond the last."""
+        events = self.read(workspace, position - 1, 1)
+        return events[0] if events and events[0].position == position else None
 
     def heads(self) -> Mapping[int, int]:
-        """Return the last position of each workspace."""
+        """Returns the last position of each workspace."""
         with self._store.connection() as connection:
             return dict(connection.execute(_HEADS).fetchall())
 
-    def clock(self, workspace: int) -> LedgerPoint:
-        """Return the last position and the time: no later event has an earlier one.
+    def head(self, workspace: int) -> int:
+        """Returns the last position of a workspace; 0 if it has no events."""
+        with self._store.connection() as connection:
+            row = connection.execute(_HEAD, [workspace]).fetchone()
+        return row[0] if row else 0
 
-        Moves the ledger's own clock, so it waits for those who are appending.
+    def clock(self, workspace: int) -> LedgerPoint:
+        """Returns the last position and the current time; later events are recorded at or after it.
+
+        Advances the ledger's own clock, so it waits for appends in progress.
         """
         with self._store.connection() as connection:
             return positions.advance_clock(connection, workspace)
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
-        """Return the id of an identifier's stream, whether or not it has events."""
+        """Returns the id of an identifier's stream, which need not have events."""
         return UUID(bytes=self._preparer(workspace).stream_of(identifier))
 
     def segment_stream(self, workspace: int, segment: str) -> UUID:
-        """Return the id of the stream of what is decided about a segment."""
+        """Returns the id of the stream of a segment's definition events."""
         return UUID(bytes=segment_stream(self._preparer(workspace).secret, segment))
 
     def funnel_stream(self, workspace: int, funnel: str) -> UUID:
-        """Return the id of the stream of what is decided about a saved funnel."""
+        """Returns the id of the stream of a saved funnel's definition events."""
         return UUID(bytes=funnel_stream(self._preparer(workspace).secret, funnel))
 
     def attributes_stream(self, workspace: int) -> UUID:
-        """Return the id of the stream of what is decided about computed attributes."""
+        """Returns the id of the stream of the definition events of all computed attributes."""
         return UUID(bytes=attributes_stream(self._preparer(workspace).secret))
 
     def rule_stream(self, workspace: int, rule: str) -> UUID:
-        """Return the id of the stream of what is decided about an automation rule."""
+        """Returns the id of the stream of an automation rule's definition events."""
         return UUID(bytes=rule_stream(self._preparer(workspace).secret, rule))
 
     def trigger_digest(self, workspace: int, rule: str, version: int, cause: str) -> bytes:
-        """Return the 16 bytes by which it is known for ever whether a trigger has fired."""
+        """Returns the 16 bytes that record for ever that a rule fired for a cause."""
         return trigger_digest(self._preparer(workspace).secret, rule, version, cause)
 
     @contextmanager
     def firing_transaction(self) -> Iterator[Connection[Any]]:
-        """Give a transaction in which triggers fire."""
+        """Yields a connection in a transaction, in which triggers fire."""
         with self._query_store.connection() as connection, connection.transaction():
             yield connection
 
     @contextmanager
     def definition_transaction(self, workspace: int) -> Iterator[Connection[Any]]:
-        """Give a transaction in which nobody else decides about segments or rules of the workspace."""
-        # Who waits here for a turn takes no connection from those who ask about people.
+        """Yields a connection in a transaction that excludes other definition changes."""
+        # Commands that wait here for their turn take no connection from reads of profiles.
         with (
             self._definition_lock,
             self._query_store.connection() as connection,
@@ -166,7 +173,7 @@ class Ledger:
             yield connection
 
     def profile(self, workspace: int, stream: UUID, until: int = LATEST) -> ResolvedProfile:
-        """Return the person whose stream it is, as known at position ``until``: now, unless said."""
+        """Returns the profile of a stream, as known at position ``until`` (default: now)."""
         stream_of = partial(self.stream_of, workspace)
         with self._query_store.connection() as connection:
             return profiles.load_profile(connection, workspace, stream, stream_of, until)
@@ -174,56 +181,53 @@ class Ledger:
     def trace_profile(
         self, connection: Connection[Any], workspace: int, stream: UUID
     ) -> ProfileTrace:
-        """Return, in a transaction of the caller, all by which the stream's person can be found."""
+        """Returns, in the caller's transaction, everything that identifies the profile of a stream."""
         secret = self._preparer(workspace).secret
         return trace_profile(
             connection, workspace, stream, secret, partial(self.stream_of, workspace)
         )
 
     def identity_facts_for(self, workspace: int, stream: UUID) -> Sequence[IdentityFact]:
-        """Return all that was said about who the stream's person may be."""
+        """Returns the identity facts that can concern the profile of a stream."""
         with self._query_store.connection() as connection:
             return profiles.identity_facts_for(connection, workspace, stream)
 
     def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
-        """Return, by position, all that was said about who the persons of these streams may be."""
+        """Returns, by position, the identity events that can concern the profiles of streams."""
         with self._query_store.connection() as connection:
             return profiles.identity_events_for(connection, workspace, streams)
 
     def stream_states(self, workspace: int, streams: Sequence[UUID]) -> Mapping[UUID, ProfileState]:
-        """Return what the events of each stream add up to, of those that have any."""
+        """Returns the current state of each stream, without streams that have no events."""
         with self._query_store.connection() as connection:
             versions = positions.versions_at(connection, workspace, streams, LATEST)
             return snapshots.load_states(connection, workspace, versions)
 
     def point_at(self, workspace: int, when: int | datetime = LATEST) -> LedgerPoint | None:
-        """Return the last place that is not after a position or instant; None before the first."""
+        """Returns the last point at or before a position or instant; None before the first event."""
         with self._query_store.connection() as connection:
             return positions.point_at(connection, workspace, when)
 
     def profile_as_of(
         self, workspace: int, stream: UUID, when: int | datetime
     ) -> ProfileAsOf | None:
-        """Return the person whose stream it is, as they were at a position or instant.
-
-        None of somebody nothing was known of by then.
-        """
+        """Returns the profile of a stream as of a position or instant; None if unknown by then."""
         stream_of = partial(self.stream_of, workspace)
         with self._query_store.connection() as connection:
-            place = positions.point_at(connection, workspace, when)
-            return place and as_of.profile_as_of(connection, workspace, stream, stream_of, place)
+            point = positions.point_at(connection, workspace, when)
+            return point and as_of.profile_as_of(connection, workspace, stream, stream_of, point)
 
     def stream_events(
         self, workspace: int, streams: Sequence[UUID], *, after: int, until: int, limit: int
     ) -> Sequence[RecordedEvent]:
-        """Return the streams' events between two positions, the latter included, in order."""
+        """Returns the streams' events at positions after ``after`` up to ``until``, in order."""
         with self._query_store.connection() as connection:
             return history.stream_events(
                 connection, workspace, streams, after=after, until=until, limit=limit
             )
 
     def run_snapshotter(self, stop: Stop) -> None:
-        """Take snapshots of long streams as the ledger grows, until told to stop."""
+        """Takes snapshots of long streams as the ledger grows, until ``stop`` is set."""
         Snapshotter(self._store, self.heads).run(stop)
 
     def list_rejected(
@@ -234,57 +238,63 @@ class Ledger:
         source: str | None = None,
         before: tuple[datetime, UUID] | None = None,
         limit: int = 50,
-    ) -> Sequence[rejects.RejectedRow]:
-        """Return what could not be accepted, newest first."""
-        return rejects.list_rejected(
+    ) -> Sequence[RejectedRow]:
+        """Returns the stored rejections, newest first."""
+        return rejected.list_rejected(
             self._store, workspace, code=code, source=source, before=before, limit=limit
         )
 
     def list_suppressions(
         self, workspace: int, after: UUID, limit: int
     ) -> tuple[int, Sequence[Suppression]]:
-        """Return how many people are suppressed, and those that follow ``after``."""
+        """Returns the number of suppressed profiles and a page of them, by id, after ``after``."""
         with self._store.connection() as connection:
             return list_suppressions(connection, workspace, after, limit)
 
     @property
     def queued_messages(self) -> int:
-        """Messages that were taken in but are not yet durable."""
+        """Number of messages that wait for a flush."""
         return self._commits.queued_messages
 
     def close(self) -> None:
-        """Write what is waiting, then stop writing."""
+        """Writes what is queued, then stops the writers."""
         self._commits.close()
 
     def _preparer(self, workspace: int) -> MessagePreparer:
-        found = self._preparers.get(workspace)
-        if found is None:
+        preparer = self._preparers.get(workspace)
+        if preparer is None:
             with self._preparer_lock:
                 secret = self._workspaces.secret(workspace)
-                found = self._preparers.setdefault(workspace, MessagePreparer(secret))
-        return found
+                preparer = self._preparers.setdefault(workspace, MessagePreparer(secret))
+        return preparer
 
     def _append(
         self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
     ) -> AppendResult:
-        """Write a flush.  If somebody was erased since it was put together, put it together anew."""
+        """Writes a flush; prepares it again if an erasure or suppression happened in the meantime."""
         with self._store.raw_connection() as connection:
             while True:
-                preparation = self._preparer(workspace)
-                secret, erasures = preparation.secret, preparation.erasure_epoch
-                sifted = Filtered(preparation.prepare_again_if_stale(entries), frozenset(), ())
-                if preparation.has_suppressions:
-                    sifted = filter_suppressed(
-                        connection, workspace, sifted.entries, preparation.stream_of
+                preparer = self._preparer(workspace)
+                filtered = Filtered(preparer.prepare_again_if_stale(entries), frozenset(), ())
+                if preparer.has_suppressions:
+                    filtered = filter_suppressed(
+                        connection, workspace, filtered.entries, preparer.stream_of
                     )
-                refused = (*rejections, *sifted.rejections)
                 try:
-                    done = append(connection, workspace, secret, sifted.entries, refused, erasures)
-                except StaleErasureEpoch as outdated:
-                    suppresses = has_suppressions(connection, workspace)
+                    result = append(
+                        connection,
+                        workspace,
+                        preparer.secret,
+                        filtered.entries,
+                        (*rejections, *filtered.rejections),
+                        erasure_epoch=preparer.erasure_epoch,
+                    )
+                except StaleErasureEpoch as stale:
                     self._preparers[workspace] = MessagePreparer(
-                        secret, erasure_epoch=outdated.erasure_epoch, has_suppressions=suppresses
+                        preparer.secret,
+                        erasure_epoch=stale.erasure_epoch,
+                        has_suppressions=has_suppressions(connection, workspace),
                     )
                     continue
-                mark_links_durable(done.links)
-                return done._replace(suppressed=sifted.suppressed)
+                mark_links_durable(result.links)
+                return result._replace(suppressed=filtered.suppressed)

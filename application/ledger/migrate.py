@@ -1,6 +1,6 @@
-"""Brings the ledger's tables to the newest shape.  Read models are never migrated: see Projector.
+"""Migrates the ledger's tables.  Read models are rebuilt, never migrated.
 
-Alembic is loaded only when something is to be done: it is a tenth of an idle server's memory.
+Alembic is imported only if a revision is pending: it takes a tenth of an idle server's memory.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrate(dsn: str) -> tuple[str, ...]:
-    """Apply what is missing and return it.  Safe from several processes at once: one does the work.
+    """Applies the pending revisions and returns them.
 
+    Several processes may call it at once: one migrates, the others wait.
     ``dsn`` is a libpq connection string or URI of a role that may create schemas.
     """
-    missing = pending_revisions(dsn)
-    if missing:
+    pending = pending_revisions(dsn)
+    if pending:
         _upgrade(dsn)
-    return missing
+    return pending
 
 
 def pending_revisions(dsn: str) -> tuple[str, ...]:
-    """Return the revisions that ``migrate`` would apply, oldest first."""
-    known = sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
-    current = _current(dsn)
-    return tuple(revision for revision in known if current is None or revision > current)
+    """Returns the revisions that ``migrate`` would apply, oldest first."""
+    revisions = sorted(
+        path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py")
+    )
+    current = _current_revision(dsn)
+    return tuple(revision for revision in revisions if current is None or revision > current)
 
 
-def _current(dsn: str) -> str | None:
+def _current_revision(dsn: str) -> str | None:
     table = f"{SCHEMA}.{VERSION_TABLE}"
     with psycopg.connect(dsn, application_name="foldline migrate") as connection:
         if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):

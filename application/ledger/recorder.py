@@ -1,4 +1,4 @@
-"""One workspace's ledger as the `eventsourcing` library sees it: a recorder."""
+"""Recorder of the `eventsourcing` library over one workspace's ledger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from application.ledger.append.append import append_versioned
-from application.ledger.append.evidence import commitment_of, new_salts
+from application.ledger.append.evidence import SALT_BYTES, commitment_of, new_salts
 from application.ledger.append.prepared import EventRow
 from application.ledger.store import LedgerDatastore
 
@@ -28,10 +28,10 @@ _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
 
 
 class LedgerRecorder(PostgresApplicationRecorder):
-    """Keeps the library's contract on our tables; ``notification_id`` is our ``position``.
+    """Fulfils the library's contract with our tables; ``notification_id`` is our ``position``.
 
-    Differs from the library's own where that would lose or double events: no table lock but the
-    head of the ledger, no NOTIFY inside the transaction, no blind retry of an insert.
+    Differs from the library's own recorder where that would lose or duplicate events: it locks the
+    ledger head, not the table; it does not NOTIFY inside the transaction; it never retries an insert.
     """
 
     def __init__(self, datastore: LedgerDatastore, workspace: int) -> None:
@@ -39,27 +39,23 @@ class LedgerRecorder(PostgresApplicationRecorder):
         self.workspace = workspace
 
     def create_table(self) -> None:
-        """Do nothing: Alembic owns the tables."""
+        """Does nothing: Alembic owns the tables."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
-        """Append events with the versions that they carry; return their positions.
+        """Appends events with the versions that they carry; returns their positions.
 
         Raises the library's IntegrityError if a stream already has one of the versions.
         """
         if not stored_events:
             return []
-        salt = new_salts(len(stored_events))
+        salts = new_salts(len(stored_events))
         rows = []
-        for at, event in enumerate(stored_events):
-            own = salt[32 * at : 32 * at + 32]
+        for index, event in enumerate(stored_events):
+            salt = salts[SALT_BYTES * index : SALT_BYTES * (index + 1)]
             stream = cast("UUID", event.originator_id).bytes
-            committed = commitment_of(own, event.state)
-            rows.append(
-                (
-                    EventRow(stream, event.topic.encode(), event.state, own, committed),
-                    event.originator_version,
-                )
-            )
+            commitment = commitment_of(salt, event.state)
+            row = EventRow(stream, event.topic.encode(), event.state, salt, commitment)
+            rows.append((row, event.originator_version))
         with self.datastore.get_connection() as connection:
             return list(append_versioned(connection, self.workspace, rows))
 
@@ -72,7 +68,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """Return a stream's events by version; erased ones are left out."""
+        """Returns a stream's events by version, without erased ones."""
         sql, params = _EVENTS, [cast("Any", originator_id)]
         if gt is not None:
             sql += " AND originator_version > %s"
@@ -97,7 +93,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """Return events by position; erased ones are left out."""
+        """Returns events by position, without erased ones."""
         first = 1 if start is None else start + (not inclusive_of_start)
         sql, params = _NOTIFICATIONS, [cast("Any", self.workspace), first]
         if stop is not None:
@@ -116,7 +112,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         ]
 
     def max_notification_id(self) -> int | None:
-        """Return the last position, or None of an empty ledger."""
+        """Returns the last position; None if the ledger is empty."""
         with self.datastore.get_connection() as connection:
             row = cast("Any", connection.execute(_HEAD, (self.workspace,))).fetchone()
         return (row[0] or None) if row else None

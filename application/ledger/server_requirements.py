@@ -1,4 +1,4 @@
-"""Refuses a PostgreSQL server that could lose what was acknowledged."""
+"""Settings that a PostgreSQL server must have so that no acknowledged event is lost."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from psycopg import Connection
 from domain.core.errors import UnsafeServer
 
 MIN_SERVER_VERSION = 150_000
-"""PostgreSQL 15."""
+"""PostgreSQL 15, in the form of ``server_version_num``."""
 
 
 class Requirement(NamedTuple):
-    """One setting: what is safe, and why."""
+    """One setting: which values are safe, and what another value would cause."""
 
     name: str
-    is_met: Callable[[str], bool]
+    is_safe: Callable[[str], bool]
     reason: str
 
 
@@ -32,20 +32,20 @@ REQUIRED: tuple[Requirement, ...] = (
     Requirement(
         "max_prepared_transactions",
         "0".__eq__,
-        "a forgotten prepared transaction would hold the head of the ledger",
+        "a forgotten prepared transaction would lock the ledger head",
     ),
-    Requirement("server_encoding", "UTF8".__eq__, "names in other scripts could not be stored"),
+    Requirement("server_encoding", "UTF8".__eq__, "text in other scripts could not be stored"),
     Requirement("transaction_read_only", "off".__eq__, "nothing could be recorded"),
 )
 
 ADVISED: tuple[Requirement, ...] = (
     Requirement("data_checksums", "on".__eq__, "damage on disk would go unnoticed until read"),
-    Requirement("autovacuum", "on".__eq__, "the head of the ledger would grow slow"),
+    Requirement("autovacuum", "on".__eq__, "the ledger head would become slow"),
 )
 
 
 class UnmetRequirement(NamedTuple):
-    """A setting that is not as it should be."""
+    """A setting whose value is not safe, with the reason."""
 
     name: str
     value: str
@@ -55,33 +55,35 @@ class UnmetRequirement(NamedTuple):
 def unmet_requirements(
     connection: Connection[Any], requirements: tuple[Requirement, ...] = REQUIRED
 ) -> list[UnmetRequirement]:
-    """Return the settings of this session that do not hold."""
+    """Returns the requirements that this session's settings do not meet."""
     names = [requirement.name for requirement in requirements]
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, setting FROM pg_settings WHERE name = ANY (%s)", (names,))
         values = {row[0]: row[1] for row in map(_values, cursor.fetchall())}
     return [
-        UnmetRequirement(name, values.get(name, "missing"), because)
-        for name, holds, because in requirements
-        if not holds(values.get(name, "missing"))
+        UnmetRequirement(name, values.get(name, "missing"), reason)
+        for name, is_safe, reason in requirements
+        if not is_safe(values.get(name, "missing"))
     ]
 
 
 def require_safe_server(connection: Connection[Any]) -> None:
-    """Raise UnsafeServer, with every reason, if this session could lose an event."""
+    """Raises UnsafeServer, with every reason, if this server could lose an acknowledged event."""
     version = connection.info.server_version
     if version < MIN_SERVER_VERSION:
         raise UnsafeServer(
-            f"this server is PostgreSQL {version // 10_000}; Foldline needs 15 or newer",
+            f"this server is PostgreSQL {version // 10_000}; upgrade it: Foldline needs 15 or newer",
             server_version=version,
         )
-    wrong = unmet_requirements(connection)
-    if wrong:
-        told = "; ".join(f"{it.name} is {it.value}: {it.reason}" for it in wrong)
+    unmet = unmet_requirements(connection)
+    if unmet:
+        reasons = "; ".join(
+            f"{setting.name} is {setting.value}: {setting.reason}" for setting in unmet
+        )
         raise UnsafeServer(
-            f"this PostgreSQL server is not safe for a ledger: {told}."
-            " Set them right in postgresql.conf and restart it.",
-            settings={it.name: it.value for it in wrong},
+            f"this PostgreSQL server is not safe for a ledger: {reasons}."
+            " Correct these settings in postgresql.conf and restart the server.",
+            settings={setting.name: setting.value for setting in unmet},
         )
 
 

@@ -1,4 +1,4 @@
-"""The connections of the write side: checked, limited in time, and with no more rights than needed."""
+"""Connections of the write side: checked server, time limits, and the service's role."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ConnStatus
 
-from application.ledger import server_requirements
-from application.ledger.append import binary
+from application.ledger import binary_arrays, server_requirements
 from domain.core.errors import LedgerUnavailable
 
 SERVICE_ROLE = "foldline_service"
@@ -25,16 +24,17 @@ SET TimeZone = 'UTC';
 SET search_path = ledger, pg_temp;
 """
 
-_MAY_SERVE = """
+_HAS_SERVICE_ROLE = """
 SELECT count(*) FROM pg_roles
 WHERE rolname = %s AND pg_has_role(current_user, rolname, 'MEMBER')
 """
 
 
 class LedgerDatastore(PostgresDatastore):
-    """The library's datastore, over any libpq connection string, with our sessions.
+    """The library's datastore with our session settings, for any libpq connection string.
 
-    Never in the library's db-functions mode: followers lose events in it (2.4 % measured).
+    The library's db-functions mode is never used: readers that follow the ledger lose events in it
+    (2.4 % measured).
     """
 
     def __init__(self, dsn: str, *, connections: int = 6, wait_seconds: float = 0.5) -> None:
@@ -51,20 +51,20 @@ class LedgerDatastore(PostgresDatastore):
             connect_timeout=wait_seconds,
         )
         assert isinstance(self.pool.kwargs, dict)
-        given = {name: value for name, value in self.pool.kwargs.items() if value != ""}
+        explicit = {name: value for name, value in self.pool.kwargs.items() if value != ""}
         limits = {"connect_timeout": 2, "application_name": "foldline", "keepalives_idle": 5}
-        self.pool.kwargs = limits | parts | given | {"row_factory": psycopg.rows.tuple_row}
-        # The pool waits ever longer between its attempts to connect; giving up at once lets the next
-        # request try afresh, so that writing goes on as soon as the server is back.
+        self.pool.kwargs = limits | parts | explicit | {"row_factory": psycopg.rows.tuple_row}
+        # The pool waits longer after each failed attempt to connect.  Giving up at once lets the next
+        # request start over, so that writes continue as soon as the server is back.
         self.pool.reconnect_timeout = 0.1
 
     def after_connect_func(self) -> Callable[[psycopg.Connection[Any]], None]:
-        """Return what prepares each new connection of the pool."""
+        """Returns the function that prepares each new connection of the pool."""
         return prepare_session
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give a connection for a statement of its own; LedgerUnavailable if it is lost meanwhile."""
+        """Yields a connection; raises LedgerUnavailable if it is lost or none is available."""
         try:
             with self.raw_connection() as connection:
                 yield connection
@@ -73,7 +73,7 @@ class LedgerDatastore(PostgresDatastore):
 
     @contextmanager
     def raw_connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give a connection, with psycopg's own errors; LedgerUnavailable if there is none."""
+        """Yields a connection with psycopg's own errors; LedgerUnavailable if none is available."""
         self.pool.open()
         connection = self._live_connection()
         try:
@@ -82,7 +82,7 @@ class LedgerDatastore(PostgresDatastore):
             self.pool.putconn(connection)
 
     def _live_connection(self) -> psycopg.Connection[Any]:
-        """Return a connection, past those that died while nobody used them.
+        """Returns the next live connection of the pool and discards those that died while idle.
 
         The pool's own check would wait a second and more after each dead one.
         """
@@ -98,10 +98,10 @@ class LedgerDatastore(PostgresDatastore):
 
 
 def is_disconnected(connection: psycopg.Connection[Any]) -> bool:
-    """Look whether the server has ended an idle connection: the socket says so, without asking it."""
+    """Returns whether the server has closed an idle connection.  Sends no query."""
     try:
-        connection.pgconn.consume_input()  # reads the server's parting words, if there are any
-        connection.pgconn.consume_input()  # and then that it has hung up
+        connection.pgconn.consume_input()  # reads the server's last message, if there is one
+        connection.pgconn.consume_input()  # then fails if the server has closed the socket
     except psycopg.OperationalError:
         return True
     return connection.pgconn.status != ConnStatus.OK
@@ -109,17 +109,17 @@ def is_disconnected(connection: psycopg.Connection[Any]) -> bool:
 
 def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
     return LedgerUnavailable(
-        "the database does not answer, so nothing was recorded; send it again shortly",
+        "the database is unreachable and nothing was recorded; retry shortly",
         reason=str(error),
     )
 
 
 def prepare_session(connection: psycopg.Connection[Any]) -> None:
-    """Check the server behind a new connection, and step down to the service's role."""
+    """Checks the server of a new connection and switches to the service's role, if it has it."""
     connection.autocommit = True
     server_requirements.require_safe_server(connection)
     connection.execute(_SESSION)
-    found = connection.execute(_MAY_SERVE, (SERVICE_ROLE,)).fetchone()
-    if found and found[0]:
+    row = connection.execute(_HAS_SERVICE_ROLE, (SERVICE_ROLE,)).fetchone()
+    if row and row[0]:
         connection.execute(f"SET ROLE {SERVICE_ROLE}")
-    binary.register_dumpers(connection)
+    binary_arrays.register_dumpers(connection)

@@ -76,21 +76,21 @@ def strongest(identifiers: tuple[Identifier, ...]) -> Identifier | None:
     )
 
 
-def _hash_for(purpose: bytes) -> Callable[..., blake2b]:
+def hash_for(purpose: bytes) -> Callable[..., blake2b]:
     """Returns blake2b with 16 bytes of output, personalised so that purposes never collide."""
     options: dict[str, Any] = {"person": purpose}
     return partial(blake2b, digest_size=16, **options)
 
 
-_stream_hash = _hash_for(b"stream")
-_system_hash = _hash_for(b"system")
-_segment_hash = _hash_for(b"segment")
-_funnel_hash = _hash_for(b"funnel")
-_attributes_hash = _hash_for(b"attributes")
-_rule_hash = _hash_for(b"rule")
-_trigger_hash = _hash_for(b"trigger")
-_message_hash = _hash_for(b"message")
-_link_hash = _hash_for(b"link")
+_stream_hash = hash_for(b"stream")
+_system_hash = hash_for(b"system")
+_segment_hash = hash_for(b"segment")
+_funnel_hash = hash_for(b"funnel")
+_attributes_hash = hash_for(b"attributes")
+_rule_hash = hash_for(b"rule")
+_trigger_hash = hash_for(b"trigger")
+_message_hash = hash_for(b"message")
+_link_hash = hash_for(b"link")
 
 
 def stream_id(secret: bytes, identifier: Identifier) -> bytes:

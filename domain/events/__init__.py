@@ -1,1 +1,1 @@
-"""Messages from outside and the events of the ledger, with their registry."""
+"""Messages, the events of the ledger, and the registry of event classes."""

@@ -1,7 +1,7 @@
-"""What events say about messages to people: which channel, which step, of which campaign.
+"""Channel events: which event is which step of a sent message, in which channel and campaign.
 
-The tables here are what there is to know.  Names are compared by their letters and digits alone, in any
-case: `Email Delivered`, `email_delivered` and `emailDelivered` are one.
+The tables below define them.  Names are compared by their letters and digits alone, without case:
+`Email Delivered`, `email_delivered` and `emailDelivered` are equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 from domain.events.payload import storable_name
 
 CHANNEL_STEPS = ("sent", "delivered", "read", "clicked")
-"""The main line, in order: each implies those before.  Read models number these and the outcomes after them."""
+"""The steps of a message, in order: each implies those before.
+
+Read models number these, then the outcomes.
+"""
 
 CHANNEL_OUTCOMES = (
     "unsubscribed",
@@ -39,10 +42,10 @@ CHANNEL_OUTCOMES = (
     "forwarded_not_answered",
     "hung_up",
 )
-"""What else may come of a message.  New ones go to the end: read models number them."""
+"""Other outcomes of a message.  Append new ones at the end: read models number them."""
 
 UNKNOWN_CHANNEL = "unknown"
-"""The channel of a message that does not say it."""
+"""The channel of a message whose event does not name one."""
 
 CHANNEL_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "email": ("email", "e-mail"),
@@ -60,7 +63,7 @@ CHANNEL_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "mobile_app": ("mobile app",),
     "voice": ("voice", "voice call"),
 }
-"""The channels, and how events and their property `channel` spell them."""
+"""The channels, and their spellings in event names and in the property `channel`."""
 
 STEP_SPELLINGS: Mapping[str, str] = {
     "sent": "sent",
@@ -84,10 +87,10 @@ STEP_SPELLINGS: Mapping[str, str] = {
     "deferred": "deferred",
     "converted": "converted",
 }
-"""What follows the channel in an event's name, or stands as the metric of a delivery report."""
+"""Steps by the word that follows the channel in an event's name, or is a delivery report's metric."""
 
 CHANNEL_EVENTS: Mapping[str, tuple[str | None, str]] = {
-    # Segment's e-mail events have one that does not say the channel
+    # the one of Segment's e-mail events that does not name the channel
     "Unsubscribed": ("email", "unsubscribed"),
     # Infobip: mobile app
     "Personalize": ("mobile_app", "personalized"),
@@ -100,11 +103,11 @@ CHANNEL_EVENTS: Mapping[str, tuple[str | None, str]] = {
     "Mobile App Install": ("mobile_app", "installed"),
     "Mobile App Uninstall": ("mobile_app", "uninstalled"),
     "Mobile App Launch": ("mobile_app", "launched"),
-    # and as Segment calls the same
+    # Segment's names of the same events
     "Application Installed": ("mobile_app", "installed"),
     "Application Uninstalled": ("mobile_app", "uninstalled"),
     "Application Opened": ("mobile_app", "launched"),
-    # Infobip: voice.  An answer delivers a call, what is played is heard, a key that is pressed is a click.
+    # Infobip: voice.  An answered call is delivered, played IVR is read, a pressed key is a click.
     "Voice Call Initiated": ("voice", "sent"),
     "Voice Call Answered": ("voice", "delivered"),
     "Voice IVR Played": ("voice", "read"),
@@ -126,10 +129,10 @@ CHANNEL_EVENTS: Mapping[str, tuple[str | None, str]] = {
         for word, step in STEP_SPELLINGS.items()
     },
 }
-"""Events about messages: the channel, None if a property says it, and the step or other outcome."""
+"""Channel events: the channel (None if a property names it) and the step or outcome."""
 
 DELIVERY_REPORT_EVENT = "Report Delivery Event"
-"""Customer.io's event about a message; its property `metric` says which step."""
+"""Customer.io's event about a message; its property `metric` names the step."""
 
 CAMPAIGN_PROPERTIES = ("campaign_id", "campaignId", "campaign", "campaign_name", "campaignName")
 TEMPLATE_PROPERTIES = ("template_id", "templateId", "template", "template_name", "templateName")
@@ -146,43 +149,42 @@ _DEVICE_PROPERTIES = ("device_id", "deviceId", "device_token", "deviceToken")
 
 
 class ChannelEvent(NamedTuple):
-    """What an event says about a message."""
+    """The step of a sent message that an event reports."""
 
     channel: str
     step: str
-    """One of STEPS or OUTCOMES."""
+    """One of `CHANNEL_STEPS` or `CHANNEL_OUTCOMES`."""
 
     campaign: str | None
     template: str | None
     message: str | None
-    """The message's own id; None: the event does not say which message it is about."""
+    """The message's own id; None if the event does not name the message."""
 
 
 def parse_channel_event(name: str, properties: Mapping[str, Any]) -> ChannelEvent | None:
-    """Return what an event says about a message; None if it is about none.
+    """Returns the step that an event reports; None if it is no channel event.
 
-    A link that was clicked is about a message only if it names one, or a campaign: else it is a website's.
+    `link_clicked` is one only if it names a message or a campaign; otherwise it is a click on a website.
     """
-    found = _lookup_event(name)
-    if found is None:
+    match = _lookup_event(name)
+    if match is None:
         return None
-    channel, step = found
+    channel, step = match
     if step is None:
         step = _STEP_OF_SPELLING.get(_alphanumerics(str(properties.get("metric"))[:100]))
         if step is None:
             return None
-    campaign, message = (
-        _first_id(properties, CAMPAIGN_PROPERTIES),
-        _first_id(properties, MESSAGE_ID_PROPERTIES),
-    )
+    campaign = _first_id(properties, CAMPAIGN_PROPERTIES)
+    message = _first_id(properties, MESSAGE_ID_PROPERTIES)
     if _alphanumerics(name) == _LINK_CLICKED and campaign is None and message is None:
         return None
-    said = channel or _channel_from_properties(properties)
-    return ChannelEvent(said, step, campaign, _first_id(properties, TEMPLATE_PROPERTIES), message)
+    channel = channel or _channel_from_properties(properties)
+    template = _first_id(properties, TEMPLATE_PROPERTIES)
+    return ChannelEvent(channel, step, campaign, template, message)
 
 
 def canonical_channel(text: str) -> str:
-    """Return a channel as it is kept, however it is spelt."""
+    """Returns the stored name of a channel, for any of its spellings."""
     return (
         _CHANNEL_OF_SPELLING.get(_alphanumerics(text))
         or storable_name(text.strip().lower())
@@ -195,10 +197,12 @@ def _alphanumerics(text: str) -> str:
 
 
 _LINK_CLICKED, _REPORT = _alphanumerics("link_clicked"), _alphanumerics(DELIVERY_REPORT_EVENT)
-_STEP_OF_EVENT = {_alphanumerics(name): found for name, found in CHANNEL_EVENTS.items()}
+_STEP_OF_EVENT = {_alphanumerics(name): event for name, event in CHANNEL_EVENTS.items()}
 _STEP_OF_SPELLING = {_alphanumerics(word): step for word, step in STEP_SPELLINGS.items()}
 _CHANNEL_OF_SPELLING = {
-    _alphanumerics(it): name for name, spelt in CHANNEL_SPELLINGS.items() for it in (name, *spelt)
+    _alphanumerics(spelling): name
+    for name, spellings in CHANNEL_SPELLINGS.items()
+    for spelling in (name, *spellings)
 }
 
 
@@ -209,21 +213,21 @@ def _lookup_event(name: str) -> tuple[str | None, str | None] | None:
 
 
 def _first_id(properties: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    """Return the first of these properties that names something; of an object its id, or its name."""
+    """Returns the value of the first of these properties that has one; of an object its id or name."""
     for name in names:
-        said = properties.get(name)
-        if isinstance(said, dict):
-            said = said.get("id") or said.get("name")
-        if isinstance(said, (str, int, float)) and not isinstance(said, bool) and said != "":
-            return storable_name(str(said))
+        value = properties.get(name)
+        if isinstance(value, dict):
+            value = value.get("id") or value.get("name")
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
+            return storable_name(str(value))
     return None
 
 
 def _channel_from_properties(properties: Mapping[str, Any]) -> str:
-    said = properties.get("channel")
-    if isinstance(said, str) and said.strip():
-        return canonical_channel(said)
-    if any(properties.get(it) for it in _DEVICE_PROPERTIES):
+    channel = properties.get("channel")
+    if isinstance(channel, str) and channel.strip():
+        return canonical_channel(channel)
+    if any(properties.get(name) for name in _DEVICE_PROPERTIES):
         return "push"
     recipient = properties.get("recipient")
     return "email" if isinstance(recipient, str) and "@" in recipient else UNKNOWN_CHANNEL

@@ -1,6 +1,6 @@
-"""The events of the ledger.  Facts in the past tense, never edited, only added to.
+"""The events of the ledger: facts in the past tense, appended and never changed.
 
-Each class has an explicit TOPIC, so that stored events do not know import paths.  Evolution is
+Each class has an explicit TOPIC, so that stored events are independent of import paths.  Evolution is
 additive: a new field has a default; a changed meaning is a new version with its upcast.
 """
 
@@ -19,7 +19,7 @@ NIL = UUID(int=0)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A domain event.  Its stream and version are in the ledger's header, not in its state."""
+    """A domain event.  Its stream and version are stored beside its state, not in it."""
 
     TOPIC: ClassVar[str]
 
@@ -27,17 +27,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     originator_version: int = 0
 
     id: UUID
-    """Deterministic: the keyed digest of the message id (or of the fact itself)."""
+    """Deterministic: the keyed digest of the message id, or of the fact itself."""
 
 
 class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An event that records one message."""
+    """An event that records one message, with the fields of `domain.events.message.Message`."""
 
     message_id: str
     kind: MessageKind
     name: str
     subject: Identifier | None = None
-    """The identifier whose stream this is; None for a system event."""
+    """The identifier whose stream the event is in; None for a system event."""
 
     occurred_at: datetime
     sent_at: datetime | None = None
@@ -46,23 +46,23 @@ class MessageEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     payload: bytes
     raw: bytes = b""
     absorbed: tuple[Identifier, ...] = ()
-    """Of an alias or merge: the identifiers that are said to be the same person."""
+    """Of an alias or merge: the identifiers that the subject's profile absorbs."""
 
 
 class EventTracked(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A person did something: a track, page, screen or group call."""
+    """A profile's activity was tracked: a track, page, screen or group call."""
 
     TOPIC: ClassVar[str] = "profile.tracked.v1"
 
 
 class AttributesChanged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A source said what a person is like: an identify call."""
+    """A source sent attributes of a profile: an identify call."""
 
     TOPIC: ClassVar[str] = "profile.attributes_changed.v1"
 
 
 class ProfilesMerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody said that other identifiers are the same person: an alias call, or a merge."""
+    """Identifiers were merged into the subject's profile: an alias call or a merge command."""
 
     TOPIC: ClassVar[str] = "profile.merged.v1"
 
@@ -72,7 +72,7 @@ class ProfilesMerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ProfilesUnmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody decided that the subject is not the same person as some other identifiers."""
+    """The subject was separated from other identifiers: an unmerge command."""
 
     TOPIC: ClassVar[str] = "profile.unmerged.v1"
 
@@ -82,7 +82,7 @@ class ProfilesUnmerged(MessageEvent, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Two identifiers were shown together for the first time, or at an earlier time than known."""
+    """A message carried two identifiers together, for the first time or earlier than known."""
 
     TOPIC: ClassVar[str] = "profile.identifiers_linked.v1"
 
@@ -91,34 +91,34 @@ class IdentifiersLinked(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     occurred_at: datetime
     received_at: datetime
     shown_by: UUID
-    """The event whose message showed them."""
+    """Id of the event that records the message."""
 
 
 class CommandEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was decided about the streams of a person.  It is never erased, so it holds no name.
+    """A command about a profile's streams.  Never erased, so it holds no personal data.
 
-    Its stream is the person's canonical one.
+    Recorded in the profile's canonical stream.
     """
 
     streams: tuple[UUID, ...]
     occurred_at: datetime
     actor: str = ""
-    """Who decided: the id of a key, never a person's name."""
+    """Id of the API key that requested it, never personal data."""
 
     reason: str = ""
 
 
 class ProfileErased(CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A person was erased: what these streams held at lower positions has been blanked.
+    """A profile was erased: the events of its streams at lower positions have been blanked.
 
-    So have the facts of other streams that named this person.
+    So have the identity events in other streams that named the profile.
     """
 
     TOPIC: ClassVar[str] = "profile.erased.v1"
 
 
 class ProfileSuppressed(CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on messages about any of these streams are ignored."""
+    """A profile was suppressed: later messages that name any of its streams are dropped."""
 
     TOPIC: ClassVar[str] = "profile.suppressed.v1"
 
@@ -126,26 +126,26 @@ class ProfileSuppressed(CommandEvent, frozen=True, kw_only=True, omit_defaults=T
 class ProfileSuppressionLifted(
     CommandEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False
 ):
-    """From here on messages about these streams are recorded again."""
+    """A suppression was lifted: later messages that name these streams are recorded again."""
 
     TOPIC: ClassVar[str] = "profile.suppression_lifted.v1"
 
 
 class SegmentDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody said who belongs to a segment, from this position on.
+    """A segment was defined or replaced; valid from this position on.
 
-    Its stream is the segment's; ``originator_version`` counts what was decided about it.
+    Recorded in the segment's stream; ``originator_version`` is the version of the segment.
     """
 
     TOPIC: ClassVar[str] = "segment.defined.v1"
 
     segment: str
-    """The id that people and conditions call it by."""
+    """The segment's id in the API and in conditions."""
 
     name: str
     description: str = ""
     condition: bytes = b""
-    """As JSON, see `domain.conditions`; empty: people are put on its list by hand."""
+    """JSON, see `domain.conditions`; empty for a manual list."""
 
     occurred_at: datetime
     actor: str = ""
@@ -153,7 +153,7 @@ class SegmentDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class SegmentArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on nobody is in the segment; what was stays known."""
+    """A segment was archived: it has no members any more; its history stays."""
 
     TOPIC: ClassVar[str] = "segment.archived.v1"
 
@@ -164,7 +164,7 @@ class SegmentArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class FunnelDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody said what a saved funnel asks."""
+    """A saved funnel was defined or replaced."""
 
     TOPIC: ClassVar[str] = "funnel.defined.v1"
 
@@ -172,7 +172,7 @@ class FunnelDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     name: str
     description: str = ""
     document: bytes
-    """As JSON, see `domain.funnels`."""
+    """JSON, see `domain.funnels`."""
 
     occurred_at: datetime
     actor: str = ""
@@ -180,7 +180,7 @@ class FunnelDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 
 class FunnelArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The saved funnel is gone; what it was stays known."""
+    """A saved funnel was archived; its definitions stay."""
 
     TOPIC: ClassVar[str] = "funnel.archived.v1"
 
@@ -191,9 +191,9 @@ class FunnelArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class ManualListChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody put a person on the list of a segment, or took them off.
+    """A profile was added to a manual list or removed from it.
 
-    Its stream is one of the person's.
+    Recorded in one of the profile's streams.
     """
 
     TOPIC: ClassVar[str] = "profile.listed.v1"
@@ -206,20 +206,20 @@ class ManualListChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class ComputedAttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody said what a computed attribute is, from this position on.
+    """A computed attribute was defined or replaced; valid from this position on.
 
-    Its stream is that of all computed attributes of the workspace.
+    Recorded in the stream of all computed attributes of the workspace.
     """
 
     TOPIC: ClassVar[str] = "computed_attribute.defined.v1"
 
     attribute: str
-    """The id that people and conditions call it by."""
+    """The attribute's id in the API and in conditions."""
 
     name: str
     description: str = ""
     computation: bytes
-    """As JSON, see `domain.segments.computed_attribute`."""
+    """JSON, see `domain.segments.computed_attribute`."""
 
     occurred_at: datetime
     actor: str = ""
@@ -227,7 +227,7 @@ class ComputedAttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=T
 
 
 class ComputedAttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on nobody has a value of the computed attribute."""
+    """A computed attribute was archived: profiles have no value of it any more."""
 
     TOPIC: ClassVar[str] = "computed_attribute.archived.v1"
 
@@ -238,6 +238,6 @@ class ComputedAttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=
 
 
 class SystemEventOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Something happened that concerns no single person."""
+    """An event that concerns no single profile."""
 
     TOPIC: ClassVar[str] = "system.occurred.v1"

@@ -1,4 +1,4 @@
-"""A message: one call from outside, said in Foldline's words."""
+"""A message: one call of a client, normalised from its wire format."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from domain.core.identifiers import Identifier
 MessageKind = Literal["track", "page", "screen", "identify", "group", "alias", "merge", "unmerge"]
 
 MergePolicy = Literal["latest", "primary"]
-"""Whose word counts after a merge: the latest said, or the primary's, gaps filled by the other's."""
+"""Which values win after a merge: the latest, or the primary's with gaps filled by the secondary's."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a source says happened, once.  Every wire format ends up here.
+    """One message in canonical form, which all wire formats are parsed into.
 
-    ``payload`` is the JSON of the message in the canonical layout (that of Segment: ``properties``,
-    ``traits``, ``context``, ... at the top level).  ``raw`` is what was received if that differs,
-    else empty: the two together are the record.
+    ``payload`` is the JSON of the message in the canonical layout (Segment's: ``properties``,
+    ``traits``, ``context``, … at the top level).  ``raw`` is the received body if it differs from
+    ``payload``, else empty.
     """
 
     kind: MessageKind
     name: str
-    """Event name; ``page_view``, ``screen_view``, ``identify``, ``group``, ``alias`` for those."""
+    """The event's name; of other kinds ``page_view``, ``screen_view``, ``identify``, ``group``, ``alias``."""
 
     message_id: str
-    """The client's id; a message without one was given one by the server."""
+    """The client's id; the server generates one for a message without."""
 
     identifiers: tuple[Identifier, ...]
-    """Whom it is about; empty for a system event, which concerns no single person."""
+    """The profile's identifiers; empty for a system event, which concerns no single profile."""
 
     linked: bool = True
-    """Whether the dialect says that the identifiers belong to one person."""
+    """Whether the identifiers belong to one profile, by the rules of the wire format."""
 
     absorbs: tuple[Identifier, ...] = ()
-    """For an alias: the names that the previous id may stand for; for a merge: the secondary."""
+    """Of an alias: the identifiers that the previous id may mean; of a merge: the secondary."""
 
     apart_from: tuple[Identifier, ...] = ()
-    """For an unmerge: the identifiers that the subject is to be no longer one person with."""
+    """Of an unmerge: the identifiers that the subject is separated from."""
 
     policy: MergePolicy = "latest"
     actor: str = ""
-    """Who decided on a merge or unmerge: the id of a key, never a person's name."""
+    """Of a merge or unmerge: the id of the API key that requested it, never personal data."""
 
     reason: str = ""
 
@@ -52,10 +52,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sent_at: datetime | None = None
     received_at: datetime
     source: str
-    """The dialect that it came in, such as ``segment``."""
+    """The wire format that it was received in, such as ``segment``."""
 
     payload: bytes
     raw: bytes = b""
 
     fingerprint: int = 0
-    """What a second message with the same id is compared by: a fingerprint of at most 64 bits."""
+    """Hash of the content, at most 64 bits: tells a repeated message from a reused message id."""

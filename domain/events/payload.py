@@ -1,4 +1,4 @@
-"""What the payload of a message says, in the words that profiles and read models share."""
+"""Parsing of message payloads into the form that profiles and read models use."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _CHANNEL_OF_LIBRARY = {
     "server": {"go", "java", "net", "node", "php", "python", "ruby", "rust"},
     "web": {"browser", "javascript", "js", "web"},
 }
-"""Words in the name of a library and the channel that it speaks for; the first that fits."""
+"""Channels by words in the name of the client library; the first match counts."""
 
 _SESSION_EVENTS = {"sessionstarted", "sessionstart", "sessionended", "sessionend"}
 
 
 class ParsedMessage(msgspec.Struct, frozen=True, gc=False):
-    """One message as read models see it.  Everything but ``parts`` is fit to be stored."""
+    """A message as read models use it.  Everything except ``parts`` can be stored in PostgreSQL."""
 
     name: str
     properties: dict[str, Any]
     properties_json: bytes
-    """The same as JSON text, numbers as they were written."""
+    """The same as JSON text, with numbers as they were received."""
 
     channel: str | None
     session_id: str | None
@@ -43,7 +43,7 @@ class ParsedMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class MessageContext(msgspec.Struct, gc=False):
-    """What a message says of its circumstances."""
+    """The context of a message, unvalidated."""
 
     sessionId: Any = None  # noqa: N815  # as on the wire
     session_id: Any = None
@@ -59,7 +59,7 @@ class MessageContext(msgspec.Struct, gc=False):
 
 
 class PayloadParts(msgspec.Struct, gc=False):
-    """The parts of the canonical layout that are looked at, as they were received."""
+    """The members of the canonical layout that are used, as they were received."""
 
     properties: Raw = Raw(b"")
     traits: Raw = Raw(b"")
@@ -80,7 +80,7 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
 
 def parse(event: MessageEvent) -> ParsedMessage:
-    """Read the payload.  Never fails: what cannot be stored is repaired, in this event alone."""
+    """Parses an event's payload.  Never fails: repairs values that cannot be stored."""
     try:
         return _parsed_message(event, _parts(event.payload))
     except _UNREADABLE:
@@ -108,14 +108,14 @@ def _parsed_message(event: MessageEvent, parts: PayloadParts) -> ParsedMessage:
 
 
 def json_members(document: bytes) -> dict[str, bytes]:
-    """Return the members of a JSON object, each as JSON fit to be stored; none if it is no object.
+    """Returns the members of a JSON object, each as storable JSON; empty if it is no object.
 
-    Never fails.  Numbers stay as they were written, unless not every reader could read them.
+    Never fails.  Numbers stay as they were received, unless some JSON readers could not read them.
     """
     if document[:1] != b"{":
         return {}
     try:
-        _decode(document)  # looks into every string, which taking it apart does not
+        _decode(document)  # validates every string, which splitting into members does not
         if not sanitise.is_storable_json(document):
             document = sanitise.dump_json(sanitise.parse_leniently(document))
     except _UNREADABLE:
@@ -127,7 +127,7 @@ def json_members(document: bytes) -> dict[str, bytes]:
 
 
 def storable_name(name: str) -> str:
-    """Return an event name as read models keep it."""
+    """Returns an event name as read models store it: repaired and cut to `MAX_NAME_LENGTH`."""
     return sanitise.storable_text(name)[:MAX_NAME_LENGTH]
 
 
@@ -152,7 +152,7 @@ def _properties(
 def _own_properties(kind: str, parts: PayloadParts, context: MessageContext) -> Raw:
     if kind == "identify":
         traits = bytes(parts.traits)
-        # RudderStack's SDKs send the traits in the context and an empty object, or none, outside.
+        # RudderStack's SDKs send the traits in the context, and an empty object or none at the top level.
         return context.traits if traits in (b"", b"{}", b"null") else parts.traits
     return parts.traits if kind == "group" else parts.properties
 
@@ -170,7 +170,7 @@ def _from_top_level(kind: str, parts: PayloadParts) -> Iterator[tuple[str, Any]]
 
 
 def _with_member(document: bytes, key: str, value: Any, *, empty: bool) -> bytes:
-    """Add a member to the text of an object, so that its own numbers stay as they were written."""
+    """Adds a member to the text of an object, so that its numbers stay as they were received."""
     head = b"{" if empty else document.rstrip()[:-1] + b","
     return b"".join((head, sanitise.dump_json(key), b":", sanitise.dump_json(value), b"}"))
 
@@ -178,9 +178,9 @@ def _with_member(document: bytes, key: str, value: Any, *, empty: bool) -> bytes
 def _channel(
     parts: PayloadParts, context: MessageContext, properties: dict[str, Any]
 ) -> str | None:
-    for said in (parts.channel, properties.get("channel")):
-        if isinstance(said, str) and said:
-            return sanitise.storable_text(said)[:MAX_NAME_LENGTH]
+    for channel in (parts.channel, properties.get("channel")):
+        if isinstance(channel, str) and channel:
+            return sanitise.storable_text(channel)[:MAX_NAME_LENGTH]
     name = context.sdk.get("name") if isinstance(context.sdk, dict) else context.sdk
     return _channel_of_library(name) if isinstance(name, str) else None
 
@@ -188,14 +188,14 @@ def _channel(
 @lru_cache(maxsize=1024)
 def _channel_of_library(library: str) -> str | None:
     words = set(re.split("[^a-z]+", library.lower()))
-    return next((channel for channel, known in _CHANNEL_OF_LIBRARY.items() if words & known), None)
+    return next((channel for channel, names in _CHANNEL_OF_LIBRARY.items() if words & names), None)
 
 
 def _session(name: str, context: MessageContext, properties: dict[str, Any]) -> str | None:
     first, session = context.sessionId, context.session
     if isinstance(first, str) and first:  # nearly always
         return sanitise.storable_text(first)[:MAX_NAME_LENGTH]
-    for said in (
+    for session_id in (
         first,
         context.session_id,
         properties.get("session_id"),
@@ -203,21 +203,21 @@ def _session(name: str, context: MessageContext, properties: dict[str, Any]) -> 
         session.get("id") if isinstance(session, dict) else None,
         properties.get("id") if is_session_event(name) else None,
     ):
-        if said is None or said == "" or isinstance(said, bool):
+        if session_id is None or session_id == "" or isinstance(session_id, bool):
             continue
-        if isinstance(said, (str, int, float)):
-            return sanitise.storable_text(str(said))[:MAX_NAME_LENGTH]
+        if isinstance(session_id, (str, int, float)):
+            return sanitise.storable_text(str(session_id))[:MAX_NAME_LENGTH]
     return None
 
 
 @lru_cache(maxsize=4096)
 def is_session_event(name: str) -> bool:
-    """Say whether the name is one of Session Started, session_ended, sessionStart and the like."""
+    """Returns whether a name is Session Started, session_ended, sessionStart or a similar spelling."""
     return re.sub("[^a-z]", "", name.lower()) in _SESSION_EVENTS
 
 
 def _lenient_parts(document: bytes) -> PayloadParts:
-    """Read a payload with wrong types, lone surrogates or worse: take from it what can be taken."""
+    """Returns the usable parts of a payload with wrong types, lone surrogates or other faults."""
     parsed = sanitise.parse_leniently(document)
     if not isinstance(parsed, dict):
         return PayloadParts()

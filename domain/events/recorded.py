@@ -1,4 +1,4 @@
-"""An event as the ledger holds it: what readers of the ledger are given."""
+"""Recorded events: what readers of the ledger receive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from domain.events.events import Event
 
 
 class RecordedEvent(NamedTuple):
-    """One place in a workspace's ledger."""
+    """An event with its position, stream and version."""
 
     position: int
     """Dense, from 1, in commit order."""
@@ -20,7 +20,7 @@ class RecordedEvent(NamedTuple):
     """Dense within the stream, from 1."""
 
     recorded_at: datetime
-    """When the ledger took it (UTC); never goes back along positions."""
+    """When the event was appended (UTC); never decreases along positions."""
 
     event: Event | None
-    """What was recorded, or None once it has been erased."""
+    """The event; None once it has been erased."""

@@ -1,4 +1,4 @@
-"""Every event class that the ledger can hold.  A new one is a class and its name here."""
+"""Registry of all event classes.  A new event type is a class and its entry here."""
 
 from __future__ import annotations
 

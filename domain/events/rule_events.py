@@ -1,4 +1,4 @@
-"""What was decided about rules, and what they did, as the ledger has it.  `domain.events.events` lists them."""
+"""Events of automation rules: definitions, status changes and firings."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from domain.events.events import Event
 
 
 class RuleDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Somebody said what an automation rule does, from this position on.
+    """An automation rule was defined or replaced; valid from this position on.
 
-    Its stream is the rule's; ``originator_version`` counts what was decided about it.
+    Recorded in the rule's stream; ``originator_version`` is the version of the rule.
     """
 
     TOPIC: ClassVar[str] = "rule.defined.v1"
 
     rule: str
-    """The id that people call it by."""
+    """The rule's id in the API."""
 
     name: str
     description: str = ""
     plan: bytes
-    """As JSON, see `domain.rules.definition`."""
+    """JSON, see `domain.rules.definition`."""
 
     occurred_at: datetime
     actor: str = ""
@@ -30,7 +30,7 @@ class RuleDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class RuleStatusChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What was decided about a rule that is defined."""
+    """The status of a defined rule changed."""
 
     rule: str
     occurred_at: datetime
@@ -39,27 +39,27 @@ class RuleStatusChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class RuleEnabled(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on the rule acts on what happens."""
+    """The rule was enabled: from this position on it triggers runs."""
 
     TOPIC: ClassVar[str] = "rule.enabled.v1"
 
 
 class RuleDisabled(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From here on the rule does nothing; whoever was waiting in it waits no more."""
+    """The rule was disabled: it triggers no runs, and its waiting runs were cancelled."""
 
     TOPIC: ClassVar[str] = "rule.disabled.v1"
 
 
 class RuleArchived(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The rule is gone; what it did stays known."""
+    """The rule was archived; its history stays."""
 
     TOPIC: ClassVar[str] = "rule.archived.v1"
 
 
 class TriggerFired(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A rule fired for a person, this once for ever; its actions wait to be done.
+    """A rule fired for a profile, once for ever; its actions were queued as deliveries.
 
-    Its stream is one of the person's.
+    Recorded in one of the profile's streams.
     """
 
     TOPIC: ClassVar[str] = "trigger.fired.v1"
@@ -67,10 +67,10 @@ class TriggerFired(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     rule: str
     rule_version: int
     cause: str
-    """What set the rule off: see `domain.evaluation.rule_runs`."""
+    """Key of the trigger: see `domain.evaluation.rule_runs`."""
 
     branch: str
-    """Which of the rule's actions are done."""
+    """Which branch of the rule's actions was queued."""
 
     occurred_at: datetime
-    """When it was due."""
+    """When the firing was due."""

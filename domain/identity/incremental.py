@@ -1,4 +1,4 @@
-"""Who is who, one fact after the other: each asks only about those whom it can concern."""
+"""Incremental identity resolution: a fact re-resolves only the components that it can join."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from domain.identity.resolution import (
 
 
 class IncrementalResolver:
-    """What facts come to, as they become known.
+    """Resolution of a growing set of facts.
 
-    A link or a merge concerns nobody but the components that it may join: links that are idle stay so,
-    see `domain.identity.resolution.Resolution`.  Only an unmerge has everybody resolved anew.
+    A link or a merge concerns only the components that it may join: inactive links stay inactive, see
+    `domain.identity.resolution.Resolution`.  Only an unmerge resolves all facts again.
     """
 
     def __init__(self, facts: Iterable[IdentityFact] = ()) -> None:
@@ -33,20 +33,21 @@ class IncrementalResolver:
         self._resolve_all()
 
     def add_facts(self, facts: Iterable[IdentityFact]) -> Mapping[Identifier, Component]:
-        """Take in what was said at once; return the components of all whom it may concern."""
+        """Adds facts; returns the component of each identifier that they can concern."""
         new = list(facts)
         self._facts.update(new)
-        if any(isinstance(it, UnmergeFact) for it in new):
+        if any(isinstance(fact, UnmergeFact) for fact in new):
             self._resolve_all()
             return dict(self._components)
         for fact in new:
             self._update_guessed(fact)
-        members = {it for fact in new for it in existing_identifiers(fact)}
-        for it in {it for fact in new for it in identifiers_in(fact)} & self._components.keys():
-            members |= self._components[it].members
-        mine = {fact for it in members for fact in self._active_facts[it]}
-        mine |= {it for it in new if joins_identifiers(it, self._separations)}
-        return self._resolve(members, mine)
+        members = {identifier for fact in new for identifier in existing_identifiers(fact)}
+        named = {identifier for fact in new for identifier in identifiers_in(fact)}
+        for identifier in named & self._components.keys():
+            members |= self._components[identifier].members
+        facts_of_members = {fact for member in members for fact in self._active_facts[member]}
+        facts_of_members |= {fact for fact in new if joins_identifiers(fact, self._separations)}
+        return self._resolve(members, facts_of_members)
 
     def _update_guessed(self, fact: IdentityFact) -> None:
         if isinstance(fact, MergeFact) and not fact.certain:
@@ -57,21 +58,24 @@ class IncrementalResolver:
     def _resolve_all(self) -> None:
         self._separations = separations_in(self._facts)
         self._guessed = set(guessed_identifiers(self._facts))
-        exist = {it for fact in self._facts for it in existing_identifiers(fact)}
-        self._certain = {it for fact in self._facts for it in certain_identifiers(fact)}
+        existing = {identifier for fact in self._facts for identifier in existing_identifiers(fact)}
+        self._certain = {
+            identifier for fact in self._facts for identifier in certain_identifiers(fact)
+        }
         self._components: dict[Identifier, Component] = {}
         self._active_facts: dict[Identifier, set[IdentityFact]] = defaultdict(set)
-        self._resolve(exist, {it for it in self._facts if joins_identifiers(it, self._separations)})
+        joining = {fact for fact in self._facts if joins_identifiers(fact, self._separations)}
+        self._resolve(existing, joining)
 
     def _resolve(
         self, members: set[Identifier], facts: set[IdentityFact]
     ) -> Mapping[Identifier, Component]:
-        components, idle = resolve_joins(members, facts, self._guessed & members)
+        components, inactive = resolve_joins(members, facts, self._guessed & members)
         for fact in facts:
-            for it in existing_identifiers(fact):
-                if fact in idle:
-                    self._active_facts[it].discard(fact)
+            for identifier in existing_identifiers(fact):
+                if fact in inactive:
+                    self._active_facts[identifier].discard(fact)
                 else:
-                    self._active_facts[it].add(fact)
+                    self._active_facts[identifier].add(fact)
         self._components.update(components)
         return components

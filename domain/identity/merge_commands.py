@@ -1,4 +1,4 @@
-"""What a person may decide about who is who: to merge two people, to take a name out of one again."""
+"""Merge and unmerge commands: which identity fact carries one out, if any is needed."""
 
 from __future__ import annotations
 
@@ -19,26 +19,31 @@ from domain.identity.resolution import (
 from domain.identity.resolved_profile import strongest_first
 
 _TICK = timedelta(microseconds=1)
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def component_of(facts: Iterable[IdentityFact], identifier: Identifier) -> Component:
-    """Return whose an identifier is that exists, whether or not a fact names it."""
+    """Returns the component of an existing identifier, which need not be named by any fact."""
     return resolve_components([*facts, _existence_fact(identifier)])[identifier]
 
 
 def split_components(
     facts: Iterable[IdentityFact], whole: Component, identifier: Identifier
 ) -> list[Component]:
-    """Return what a component has become, the part with the identifier last.
+    """Returns the components that the members of ``whole`` form under ``facts``.
 
-    What only an alias guessed is nobody by itself.
+    The one with the identifier is last.  A component of identifiers that only an alias guessed is
+    left out.
     """
-    now = resolve_components([*facts, *map(_existence_fact, whole.members - whole.guessed)])
-    found = {it.canonical: it for it in map(now.__getitem__, whole.members)}
-    real = [it for it in found.values() if it.members - it.guessed]
-    strongest = strongest_first(it.canonical for it in real)
-    return sorted(real, key=lambda it: (identifier in it.members, strongest.index(it.canonical)))
+    component_by_member = resolve_components(
+        [*facts, *map(_existence_fact, whole.members - whole.guessed)]
+    )
+    parts = {part.canonical: part for part in map(component_by_member.__getitem__, whole.members)}
+    existing = [part for part in parts.values() if part.members - part.guessed]
+    ranking = strongest_first(part.canonical for part in existing)
+    return sorted(
+        existing, key=lambda part: (identifier in part.members, ranking.index(part.canonical))
+    )
 
 
 def plan_merge(
@@ -48,27 +53,30 @@ def plan_merge(
     policy: MergePolicy,
     now: datetime,
 ) -> MergeFact | None:
-    """Return what makes one person of two; None if they are one already.
+    """Returns the fact that merges two profiles; None if they are one already.
 
-    The names of the people themselves are merged, so that an unmerge of either undoes it.  Raises
-    InvalidRequest for names that stand for nobody.
+    It names the canonical identifiers of both, so that an unmerge of either undoes it.  Raises
+    InvalidRequest if one of these is a placeholder value.
     """
-    one, other = component_of(facts, primary), component_of(facts, secondary)
-    if one.members == other.members:
+    left, right = component_of(facts, primary), component_of(facts, secondary)
+    if left.members == right.members:
         return None
-    for it in (one.canonical, other.canonical):
-        if is_blocked(it):
-            raise InvalidRequest(f"{it} stands for nobody: clients send it for many people at once")
-    return MergeFact(_effective_at(facts, now), one.canonical, other.canonical, policy)
+    for identifier in (left.canonical, right.canonical):
+        if is_blocked(identifier):
+            raise InvalidRequest(
+                f"{identifier} is a placeholder that clients send for many profiles;"
+                " it cannot be merged"
+            )
+    return MergeFact(_effective_at(facts, now), left.canonical, right.canonical, policy)
 
 
 def plan_unmerge(
     facts: Collection[IdentityFact], identifier: Identifier, now: datetime
 ) -> UnmergeFact | None:
-    """Return what takes a name out of the person that it is a part of; None if it is alone.
+    """Returns the fact that separates an identifier from its profile; None if it is alone.
 
-    If a merge of this name brought it there, undoing the merge is enough, and what belongs to the name
-    goes with it.  Else it leaves alone.
+    If merges of this identifier joined it and undoing them is enough, the identifiers linked to it
+    leave with it.  Otherwise it leaves alone.
     """
     whole = component_of(facts, identifier)
     others = whole.members - {identifier}
@@ -77,9 +85,9 @@ def plan_unmerge(
     at = _effective_at(facts, now)
     merged = frozenset(other for fact in facts for other in _merged_with(fact, identifier)) & others
     if merged:
-        cut = UnmergeFact(at, identifier, merged)
-        if not component_of([*facts, cut], identifier).members & merged:
-            return cut
+        undone = UnmergeFact(at, identifier, merged)
+        if not component_of([*facts, undone], identifier).members & merged:
+            return undone
     return UnmergeFact(at, identifier, others)
 
 
@@ -90,9 +98,9 @@ def _merged_with(fact: IdentityFact, identifier: Identifier) -> set[Identifier]:
 
 
 def _effective_at(facts: Iterable[IdentityFact], now: datetime) -> datetime:
-    """Return an instant at which a decision takes effect, whatever the clocks of sources said."""
+    """Returns an instant later than all facts, even those of sources with a fast clock."""
     return max((now, *(fact.at + _TICK for fact in facts)))
 
 
 def _existence_fact(identifier: Identifier) -> LinkFact:
-    return LinkFact(_BEGINNING, identifier, identifier)
+    return LinkFact(_EARLIEST, identifier, identifier)

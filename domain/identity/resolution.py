@@ -1,16 +1,15 @@
-"""Who is who: a pure function of what was said, never of the order in which it arrived.
+"""Identity resolution: a pure function of the set of facts, in whatever order they arrive.
 
-Three kinds of fact.  A *link* says that two identifiers were shown together.  A *merge* says that one
-absorbs another.  An *unmerge* says that one is not the same person as some others.
+There are three kinds of fact.  A *link*: a message carried two identifiers together.  A *merge*: one
+profile absorbs another.  An *unmerge*: an identifier does not belong to the same profile as some others.
 
-Facts are weighed in the order in which they occurred:
+Facts are applied in the order in which they occurred:
 
-1. merges join, whatever they join, except pairs that a later unmerge took apart;
-2. links join, earliest first, unless that would put two ``user_id``s together that no merge has put
-   together.  So an ``anonymous_id`` joins the first ``user_id`` that claims it, and a device that
-   two people share does not make one person of them.  Of a pair that was taken apart no link holds,
-   not even a later one: a browser goes on showing both names with every event.  Only a merge, said
-   after the unmerge, joins them again.
+1. Merges join any two identifiers, except a pair that a later unmerge separated.
+2. Links join, earliest first, unless that would join two ``user_id``s that no merge has joined.  So an
+   ``anonymous_id`` joins the first ``user_id`` that claims it, and a device shared by two customers does
+   not join their profiles.  A link never joins a separated pair, not even a later link, because a browser
+   continues to send both identifiers with every event.  Only a merge after the unmerge joins it again.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from typing import NamedTuple
 from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier, is_blocked
 from domain.events.events import Event, IdentifiersLinked, ProfilesMerged, ProfilesUnmerged
 from domain.events.message import MergePolicy
-from domain.identity.union_find import UnionFind
+from domain.identity.union_find import IdentifierSets
 
 LARGE_COMPONENT = 100
-"""Identifiers in one component from which on it is reported: nobody has that many names."""
+"""Number of identifiers from which on a component is reported as suspiciously large."""
 
 
 class LinkFact(NamedTuple):
-    """Two identifiers were shown together; ``at`` is the earliest time that it is known of."""
+    """A message carried two identifiers together; ``at`` is the earliest known time."""
 
     at: datetime
     left: Identifier
@@ -38,18 +37,18 @@ class LinkFact(NamedTuple):
 
 
 class MergeFact(NamedTuple):
-    """A source or a person said that ``secondary`` is the same person as ``primary``."""
+    """A source or an operator merged ``secondary`` into the profile of ``primary``."""
 
     at: datetime
     primary: Identifier
     secondary: Identifier
     policy: MergePolicy = "latest"
     certain: bool = True
-    """Whether there is such an identifier: an alias does not say which kind its previous id is of."""
+    """Whether ``secondary`` exists: an alias does not tell of which kind its previous id is."""
 
 
 class UnmergeFact(NamedTuple):
-    """A person decided that ``identifier`` is somebody else than these others."""
+    """An operator separated ``identifier`` from these others."""
 
     at: datetime
     identifier: Identifier
@@ -57,22 +56,22 @@ class UnmergeFact(NamedTuple):
 
 
 class Component(NamedTuple):
-    """The identifiers of one person."""
+    """The identifiers of one profile."""
 
     canonical: Identifier
-    """The one whose stream names the person: see `_canonical`."""
+    """The identifier whose stream is the profile's id: see `_canonical`."""
 
     members: frozenset[Identifier]
 
     demoted: Mapping[Identifier, datetime]
-    """Those whose word, up to that instant, only fills the gaps of the others."""
+    """Members whose values up to an instant only fill the gaps of the others."""
 
     guessed: frozenset[Identifier]
-    """Those that may not exist: only an alias named them, as one of the kinds that it may have meant."""
+    """Members that may not exist: only an alias named them, as one of the kinds it may have meant."""
 
     @property
     def is_large(self) -> bool:
-        """Say whether it has more names than a person can have."""
+        """Whether it has more identifiers than one customer plausibly has."""
         return len(self.members) >= LARGE_COMPONENT
 
 
@@ -80,50 +79,51 @@ IdentityFact = LinkFact | MergeFact | UnmergeFact
 
 
 class Resolution(NamedTuple):
-    """What a set of facts comes to."""
+    """Result of resolving a set of facts."""
 
     components: Mapping[Identifier, Component]
-    """The component of each identifier that the facts show to exist."""
+    """The component of each existing identifier."""
 
     inactive_links: frozenset[LinkFact]
-    """Links that found a ``user_id`` on either side, so that they join nothing.
+    """Links with a ``user_id`` in the component of either side, so that they join nothing.
 
-    More links and merges can only make those meet earlier, so nothing but an unmerge can wake one.
+    More links and merges can only bring those user ids in earlier, so only an unmerge can activate
+    such a link.
     """
 
 
 def facts_from_event(event: Event) -> tuple[IdentityFact, ...]:
-    """Return what an event says about who is who."""
+    """Returns the identity facts of an event; none for events of other classes."""
     if isinstance(event, IdentifiersLinked):
         return (LinkFact(event.occurred_at, event.left, event.right),)
     if isinstance(event, ProfilesMerged) and event.subject is not None:
         certain = len(event.absorbed) == 1
-        said = (
-            MergeFact(event.occurred_at, event.subject, it, event.policy, certain)
-            for it in event.absorbed
+        merges = (
+            MergeFact(event.occurred_at, event.subject, secondary, event.policy, certain)
+            for secondary in event.absorbed
         )
-        return tuple(it for it in said if joined_pair(it))
+        return tuple(merge for merge in merges if joined_pair(merge))
     if isinstance(event, ProfilesUnmerged) and event.subject is not None and event.apart_from:
         return (UnmergeFact(event.occurred_at, event.subject, frozenset(event.apart_from)),)
     return ()
 
 
 def resolve_components(facts: Iterable[IdentityFact]) -> Mapping[Identifier, Component]:
-    """Return the component of each identifier that the facts show to exist.
+    """Returns the component of each identifier that the facts confirm to exist.
 
-    An identifier that no fact names is a person by itself.
+    An identifier that no fact names is a profile of its own.
     """
     return resolve_facts(facts).components
 
 
 def resolve_facts(facts: Iterable[IdentityFact]) -> Resolution:
-    """Return what the facts come to, and which of them came to nothing."""
-    known = set(facts)
-    apart = separations_in(known)
+    """Returns the components of a set of facts, and its inactive links."""
+    distinct = set(facts)
+    separations = separations_in(distinct)
     return resolve_joins(
-        {it for fact in known for it in existing_identifiers(fact)},
-        [it for it in known if joins_identifiers(it, apart)],
-        guessed_identifiers(known),
+        {identifier for fact in distinct for identifier in existing_identifiers(fact)},
+        [fact for fact in distinct if joins_identifiers(fact, separations)],
+        guessed_identifiers(distinct),
     )
 
 
@@ -132,25 +132,25 @@ def resolve_joins(
     joining: Iterable[IdentityFact],
     guessed: AbstractSet[Identifier],
 ) -> Resolution:
-    """Return what links and merges come to that join, of those who are known to exist."""
-    told = list(joining)
-    merges = sorted(it for it in told if isinstance(it, MergeFact))
-    links = sorted(it for it in told if isinstance(it, LinkFact))
-    groups = UnionFind(identifiers)
+    """Returns the resolution of existing identifiers, given only facts that may join them."""
+    joins = list(joining)
+    merges = sorted(fact for fact in joins if isinstance(fact, MergeFact))
+    links = sorted(fact for fact in joins if isinstance(fact, LinkFact))
+    sets = IdentifierSets(identifiers)
     for merge in merges:
-        groups.union(merge.primary, merge.secondary)
-    idle = set()
+        sets.union(merge.primary, merge.secondary)
+    inactive = set()
     for link in links:
-        if groups.user_id_count(link.left) and groups.user_id_count(link.right):
-            idle.add(link)
+        if sets.user_id_count(link.left) and sets.user_id_count(link.right):
+            inactive.add(link)
         else:
-            groups.union(link.left, link.right)
-    sides = _merge_effects(groups, (it for it in links if it not in idle), merges)
-    return Resolution(_components(groups, sides, guessed), frozenset(idle))
+            sets.union(link.left, link.right)
+    effects = _merge_effects(sets, (link for link in links if link not in inactive), merges)
+    return Resolution(_components(sets, effects, guessed), frozenset(inactive))
 
 
 def identifiers_in(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Return the identifiers that a fact names."""
+    """Returns the identifiers that a fact names."""
     if isinstance(fact, LinkFact):
         return (fact.left, fact.right)
     if isinstance(fact, MergeFact):
@@ -159,7 +159,7 @@ def identifiers_in(fact: IdentityFact) -> tuple[Identifier, ...]:
 
 
 def joined_pair(fact: IdentityFact) -> tuple[Identifier, Identifier] | None:
-    """Return the pair that a fact may join; None if it joins nothing."""
+    """Returns the pair that a fact may join; None if it joins nothing."""
     if isinstance(fact, UnmergeFact):
         return None
     _, left, right, *_ = fact
@@ -169,18 +169,18 @@ def joined_pair(fact: IdentityFact) -> tuple[Identifier, Identifier] | None:
 
 
 def existing_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Return whom a fact shows to exist: not those whom somebody is only kept apart from."""
+    """Returns the identifiers that a fact confirms to exist: of an unmerge, only its subject."""
     if isinstance(fact, LinkFact):
         return (fact.left, fact.right)
     return joined_pair(fact) or identifiers_in(fact)[:1]
 
 
 Separations = Mapping[frozenset[Identifier], datetime]
-"""The pairs that were taken apart, and when they last were."""
+"""Pairs that unmerges separated, with the time of the latest separation."""
 
 
 def separations_in(facts: Iterable[IdentityFact]) -> Separations:
-    """Return the pairs that were taken apart."""
+    """Returns the pairs that the unmerges among the facts separated."""
     latest: dict[frozenset[Identifier], datetime] = {}
     for fact in facts:
         if isinstance(fact, UnmergeFact):
@@ -191,7 +191,7 @@ def separations_in(facts: Iterable[IdentityFact]) -> Separations:
 
 
 def joins_identifiers(fact: IdentityFact, separations: Separations) -> bool:
-    """Say whether a fact joins the two that it names, unless it comes to be idle."""
+    """Returns whether a fact joins its pair; a link may still turn out inactive."""
     pair = joined_pair(fact)
     if pair is None:
         return False
@@ -200,14 +200,16 @@ def joins_identifiers(fact: IdentityFact, separations: Separations) -> bool:
 
 
 def guessed_identifiers(facts: Iterable[IdentityFact]) -> AbstractSet[Identifier]:
-    """Return those whom no fact shows for certain to exist."""
-    known = list(facts)
-    guessed = {it.secondary for it in known if isinstance(it, MergeFact) and not it.certain}
-    return guessed.difference(*map(certain_identifiers, known))
+    """Returns the identifiers that an alias guessed and no fact confirms."""
+    listed = list(facts)
+    guessed = {
+        fact.secondary for fact in listed if isinstance(fact, MergeFact) and not fact.certain
+    }
+    return guessed.difference(*map(certain_identifiers, listed))
 
 
 def certain_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Return whom a fact shows for certain to exist."""
+    """Returns the identifiers that a fact confirms with certainty."""
     if isinstance(fact, UnmergeFact):
         return ()
     if isinstance(fact, MergeFact) and not fact.certain:
@@ -216,56 +218,65 @@ def certain_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
 
 
 class _MergeEffects(NamedTuple):
-    """Who was absorbed by merges, and who was so with the policy that the primary's word counts."""
+    """Identifiers that merges absorbed, and those that merges with policy ``primary`` demoted."""
 
     absorbed: set[Identifier]
     demoted: dict[Identifier, datetime]
 
 
 def _merge_effects(
-    everybody: UnionFind, links: Iterable[LinkFact], merges: Sequence[MergeFact]
+    sets: IdentifierSets, links: Iterable[LinkFact], merges: Sequence[MergeFact]
 ) -> _MergeEffects:
-    """Return what each merge absorbed: all that was one with the secondary by then.
+    """Returns the effects of merges: each absorbs the secondary's component at that time.
 
-    That is what links join with it, whenever they were shown, and what earlier merges did.
+    That component is what active links of any time and earlier merges join with the secondary.
     """
-    sides = _MergeEffects(set(), {})
+    effects = _MergeEffects(set(), {})
     if not merges:
-        return sides
-    groups = everybody.singletons()
+        return effects
+    linked = sets.singletons()
     for link in links:
-        groups.union(link.left, link.right)
-    members = groups.groups()
+        linked.union(link.left, link.right)
+    members = linked.sets()
     for merge in merges:
-        one, other = groups.find(merge.primary), groups.find(merge.secondary)
-        side = {merge.secondary}
-        if one != other:
-            side = members.pop(other)
-            sides.absorbed.update(side)
-            groups.union(one, other)
-            whole = members.pop(one)
-            whole |= side
-            members[groups.find(one)] = whole
+        primary_root, secondary_root = linked.find(merge.primary), linked.find(merge.secondary)
+        absorbed = {merge.secondary}
+        if primary_root != secondary_root:
+            absorbed = members.pop(secondary_root)
+            effects.absorbed.update(absorbed)
+            linked.union(primary_root, secondary_root)
+            merged = members.pop(primary_root)
+            merged |= absorbed
+            members[linked.find(primary_root)] = merged
         if merge.policy == "primary":
-            sides.demoted.update(dict.fromkeys(side, merge.at))  # in order of time: the last counts
-    return sides
+            # Merges are in order of time, so the last one counts.
+            effects.demoted.update(dict.fromkeys(absorbed, merge.at))
+    return effects
 
 
 def _components(
-    groups: UnionFind, sides: _MergeEffects, guessed: AbstractSet[Identifier]
+    sets: IdentifierSets, effects: _MergeEffects, guessed: AbstractSet[Identifier]
 ) -> Mapping[Identifier, Component]:
-    found: dict[Identifier, Component] = {}
-    for group in groups.groups().values():
+    components: dict[Identifier, Component] = {}
+    demoted = effects.demoted
+    for members in sets.sets().values():
         component = Component(
-            _canonical(group - guessed or group, sides.absorbed),
-            frozenset(group),
-            {it: sides.demoted[it] for it in sorted(group) if it in sides.demoted},
-            frozenset(group & guessed),
+            _canonical(members - guessed or members, effects.absorbed),
+            frozenset(members),
+            {member: demoted[member] for member in sorted(members) if member in demoted},
+            frozenset(members & guessed),
         )
-        found.update(dict.fromkeys(group, component))
-    return found
+        components.update(dict.fromkeys(members, component))
+    return components
 
 
-def _canonical(group: Iterable[Identifier], absorbed: set[Identifier]) -> Identifier:
-    """Return the strongest identifier that nothing absorbed; of several, the first by value."""
-    return min(group, key=lambda it: (it in absorbed, KINDS_BY_STRENGTH.index(it.kind), it.value))
+def _canonical(members: Iterable[Identifier], absorbed: set[Identifier]) -> Identifier:
+    """Returns the strongest identifier that no merge absorbed; of several, the first by value."""
+    return min(
+        members,
+        key=lambda member: (
+            member in absorbed,
+            KINDS_BY_STRENGTH.index(member.kind),
+            member.value,
+        ),
+    )

@@ -1,4 +1,4 @@
-"""A resolved profile: the streams that are one person, and the names that show it."""
+"""A resolved profile: its streams and identifiers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from domain.identity.resolution import Component, IdentityFact, resolve_componen
 
 
 class ResolvedProfile(NamedTuple):
-    """One person, seen from any of their streams."""
+    """The profile that a stream belongs to."""
 
     id: UUID
     """The canonical stream."""
 
     identifiers: tuple[Identifier, ...]
-    """The names that facts attest, strongest kind first.
+    """The identifiers that facts confirm, strongest kind first.
 
-    Not complete: a stream's own messages attest the name that it is of.
+    May lack an identifier that only its own stream's messages confirm.
     """
 
     streams: tuple[UUID, ...]
-    """The streams of all names, the canonical one first, then in the order of their ids."""
+    """The streams of all identifiers: the canonical one, then the others by id."""
 
     demoted: Mapping[UUID, datetime]
-    """Streams whose word, up to that instant, only fills gaps: see `domain.identity.resolution.Component`."""
+    """Streams whose values up to an instant only fill gaps: see `domain.identity.resolution.Component`."""
 
     @property
     def absorbed(self) -> tuple[UUID, ...]:
@@ -36,28 +36,30 @@ class ResolvedProfile(NamedTuple):
 
 
 def single_stream_profile(stream: UUID) -> ResolvedProfile:
-    """Return the person of a stream that no fact joins to another."""
+    """Returns the profile of a stream that no fact joins to another."""
     return ResolvedProfile(stream, (), (stream,), {})
 
 
 def profile_of_component(
     component: Component, stream_of: Callable[[Identifier], UUID]
 ) -> ResolvedProfile:
-    """Return the person that a component of identifiers is."""
+    """Returns the profile of a component of identifiers."""
     canonical = stream_of(component.canonical)
-    others = sorted(stream_of(it) for it in component.members if it != component.canonical)
+    others = sorted(
+        stream_of(member) for member in component.members if member != component.canonical
+    )
     return ResolvedProfile(
         canonical,
         strongest_first(component.members - component.guessed),
         (canonical, *others),
-        {stream_of(it): at for it, at in component.demoted.items()},
+        {stream_of(member): until for member, until in component.demoted.items()},
     )
 
 
 def find_profile(
     stream: UUID, facts: Iterable[IdentityFact], stream_of: Callable[[Identifier], UUID]
 ) -> ResolvedProfile:
-    """Return the person whose stream it is, by the facts of all that it may be joined to."""
+    """Returns the profile of a stream, given the facts of all streams that it may be joined to."""
     for identifier, component in resolve_components(facts).items():
         if stream_of(identifier) == stream:
             return profile_of_component(component, stream_of)
@@ -65,5 +67,10 @@ def find_profile(
 
 
 def strongest_first(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
-    """Return identifiers in the order in which a person's are shown."""
-    return tuple(sorted(identifiers, key=lambda it: (KINDS_BY_STRENGTH.index(it.kind), it.value)))
+    """Returns identifiers, strongest kind first, then by value."""
+    return tuple(
+        sorted(
+            identifiers,
+            key=lambda identifier: (KINDS_BY_STRENGTH.index(identifier.kind), identifier.value),
+        )
+    )

@@ -1,4 +1,4 @@
-"""What a message means for a person: whose stream takes it, as which event, and what it links."""
+"""Routing of a message: its stream, its event class, and the identifier pairs that it links."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from domain.events.message import Message
 
 
 class IdentifierPair(NamedTuple):
-    """Two identifiers that a message showed to belong to one person."""
+    """Two identifiers that a message links."""
 
     left: Identifier
     right: Identifier
 
 
 class IdentifierRouting(NamedTuple):
-    """What the identifiers of a message alone say."""
+    """Routing that follows from the identifiers of a message alone."""
 
     subject: Identifier | None
-    """The one in whose stream the message is recorded: the strongest."""
+    """The strongest identifier: the message is recorded in its stream."""
 
     links: tuple[IdentifierPair, ...]
-    """Each pair that may link; blocked values never do."""
+    """All pairs, without blocked values."""
 
 
 class RoutedMessage(NamedTuple):
-    """What the ledger is asked to remember of one message."""
+    """The event that records a message, its subject and its links."""
 
     subject: Identifier | None
     event: MessageEvent
@@ -60,14 +60,14 @@ _EVENT_CLASS_OF_KIND: dict[str, type[MessageEvent]] = {
 def route_message(
     message: Message, event_id: UUID, identifier_routing: IdentifierRouting | None = None
 ) -> RoutedMessage:
-    """Say which event records the message, in whose stream, and which links it shows.
+    """Returns the event that records a message, its subject and its links.
 
-    Needs no look-up: the stream is that of the strongest identifier, whatever else is known.
-    ``about`` is the concern of its identifiers, if it is at hand: the same people come again and again.
+    Needs no query: the stream is that of the strongest identifier, whatever the ledger contains.
+    ``identifier_routing`` is the cached result for the message's identifiers, which repeat often.
     """
     subject, links = identifier_routing or route_identifiers(message.identifiers)
-    recorded_as = SystemEventOccurred if subject is None else _EVENT_CLASS_OF_KIND[message.kind]
-    event = recorded_as(
+    event_class = SystemEventOccurred if subject is None else _EVENT_CLASS_OF_KIND[message.kind]
+    event = event_class(
         id=event_id,
         message_id=message.message_id,
         kind=message.kind,
@@ -90,14 +90,14 @@ _COMMAND_KINDS = frozenset(("merge", "unmerge"))
 
 
 def _command_fields(message: Message) -> dict[str, Any]:
-    decided: dict[str, Any] = {"actor": message.actor, "reason": message.reason}
+    fields: dict[str, Any] = {"actor": message.actor, "reason": message.reason}
     if message.kind == "merge":
-        return decided | {"policy": message.policy}
-    return decided | {"apart_from": message.apart_from}
+        return fields | {"policy": message.policy}
+    return fields | {"apart_from": message.apart_from}
 
 
 def route_identifiers(identifiers: tuple[Identifier, ...]) -> IdentifierRouting:
-    """Return whom a message with these identifiers is about."""
-    usable = sorted({it for it in identifiers if not is_blocked(it)})
+    """Returns the routing of messages with these identifiers."""
+    usable = sorted({identifier for identifier in identifiers if not is_blocked(identifier)})
     links = tuple(IdentifierPair(left, right) for left, right in combinations(usable, 2))
     return IdentifierRouting(strongest(identifiers), links)

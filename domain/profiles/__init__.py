@@ -1,1 +1,1 @@
-"""State of a profile: attributes, tags, devices, groups, as of any position."""
+"""State of a profile: attributes, tags, devices and groups, as of any position."""

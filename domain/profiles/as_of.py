@@ -1,4 +1,4 @@
-"""A person as they were at some place of the ledger."""
+"""A profile as of a point of the ledger."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from domain.profiles.state import ProfileState
 
 
 class LedgerPoint(NamedTuple):
-    """A position that the ledger has reached, and when it did."""
+    """A position of the ledger and the time when it was recorded."""
 
     position: int
     recorded_at: datetime
 
 
 class ProfileAsOf(NamedTuple):
-    """Who a person was at a place, and what was known of them."""
+    """A profile and its state as of a point."""
 
     point: LedgerPoint
     profile: ResolvedProfile

@@ -1,4 +1,4 @@
-"""What changed of a profile between two of its states."""
+"""Differences between two states of a profile."""
 
 from __future__ import annotations
 
@@ -15,42 +15,45 @@ ValuesByKey = Mapping[str, Any]
 
 
 class ProfileChange(NamedTuple):
-    """One thing that was added, changed or removed."""
+    """One value that was added, changed or removed."""
 
     key: str
     change: Literal["added", "changed", "removed"]
     before: Any
-    """None of what was added."""
+    """None if the value was added."""
 
     after: Any
-    """None of what was removed."""
+    """None if the value was removed."""
 
 
 def diff_states(before: ProfileState, after: ProfileState) -> dict[str, list[ProfileChange]]:
-    """Return what changed from one state to another, by what kind of thing it is, sorted."""
+    """Returns the changes from one state to another, by kind of value, each sorted by key."""
     olds, news = _comparable_values(before), _comparable_values(after)
     return {kind: list(_changes(olds[kind], news[kind])) for kind in news}
 
 
 def _comparable_values(state: ProfileState) -> dict[str, ValuesByKey]:
     return {
-        "identifiers": {f"{it}": it._asdict() for it in state.identifiers},
+        "identifiers": {str(identifier): identifier._asdict() for identifier in state.identifiers},
         "attributes": profile_view.attributes(state),
         "tags": dict.fromkeys(profile_view.tags(state), True),
         "contacts": dict(map(_contact_entry, profile_view.contacts(state))),
         "groups": {
-            f"{it.object_type_id}:{it.id}": {"traits": it.traits, "relationship": it.relationship}
-            for it in profile_view.groups(state)
+            f"{group.object_type_id}:{group.id}": {
+                "traits": group.traits,
+                "relationship": group.relationship,
+            }
+            for group in profile_view.groups(state)
         },
         "devices": {
-            it.token: {"type": it.type, "attributes": it.attributes}
-            for it in profile_view.devices(state)
+            device.token: {"type": device.type, "attributes": device.attributes}
+            for device in profile_view.devices(state)
         },
     }
 
 
 def _contact_entry(contact: profile_view.CurrentContact) -> tuple[str, str]:
-    # There is one of each other kind.
+    # A profile has at most one contact of every other kind.
     key = f"push:{contact.value}" if contact.kind == "push" else contact.kind
     return key, contact.value
 

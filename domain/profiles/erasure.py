@@ -1,4 +1,4 @@
-"""What is to be forgotten once a person has been erased."""
+"""Scope of an erasure: what read models must remove."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from uuid import UUID
 
 
 class ErasureScope(NamedTuple):
-    """What of a workspace's ledger has been blanked."""
+    """The streams of a workspace that an erasure blanked."""
 
     workspace: int
 
     streams: tuple[UUID, ...]
-    """The person's streams: nothing of them is left, and no fact of any stream names them."""
+    """The profile's streams: fully blanked, and no identity event of any stream names them."""
 
     partially_blanked: tuple[UUID, ...] = ()
-    """Streams of others that lost a merge or unmerge which named the person; the rest stays."""
+    """Other profiles' streams that lost a merge or unmerge naming the profile; the rest stays."""
 
     @property
     def cleared_streams(self) -> tuple[UUID, ...]:
-        """The streams of which a read model kept by stream drops everything.
+        """The streams whose rows a read model removes.
 
-        What is left of those that were mended it is then given anew.
+        It then receives the remaining events of those that were partially blanked again.
         """
         return self.streams + self.partially_blanked

@@ -1,11 +1,10 @@
-"""What a stream's events add up to, and how the states of a person's streams make one profile.
+"""State of a stream, folded from its events, and the merge of stream states into a profile.
 
-The state is a join semilattice: registers of which the latest word wins, earliest and latest times,
-and sums over distinct messages.  So events may come in any order, and a person is the join of their
-streams whenever they are looked at; merging and unmerging move nothing.
+The state is a join semilattice: last-writer-wins registers, earliest and latest times, and sums over
+distinct messages.  So events may arrive in any order, and a profile is the join of its streams at the time
+of reading; merging and unmerging move no data.
 
-Of one event, everything but ``counts`` may be added any number of times; the ledger gives each out
-once.
+Adding an event repeatedly changes only ``counts``; the ledger delivers each event once.
 """
 
 from __future__ import annotations
@@ -26,48 +25,48 @@ from domain.identity.resolved_profile import ResolvedProfile, strongest_first
 from domain.profiles import facts as profile_facts
 
 STATE_FORMAT = 2
-"""Raised when the meaning or layout of a stored state changes; stored ones are then made anew."""
+"""Increment it when the meaning or layout of a stored state changes; snapshots are then retaken."""
 
 COMMAND_KINDS = frozenset(("merge", "unmerge"))
-"""What somebody decided about a person is nothing that the person did."""
+"""Kinds of messages that are commands of an operator, not activity of the profile."""
 
 
 class LwwElement(msgspec.Struct, array_like=True, gc=False):
-    """A device or group of a person: theirs from when it is mentioned until it is deleted."""
+    """A device or group of a profile; present from when it is mentioned until it is deleted."""
 
     last_added: Register | None = None
     last_removed: Register | None = None
     traits: Registers = {}
-    """What it is like."""
+    """Its own attributes."""
 
     relationship: Registers = {}
-    """What the person is to it."""
+    """Attributes of the profile's relationship to it."""
 
 
 LwwElements = dict[str, LwwElement]
 
 RegisterFactory = Callable[[bytes], Register]
-"""Makes a register of a value that the event at hand says."""
+"""Makes a register of a value (JSON) with the time and id of one event."""
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):
-    """What is known of one stream, or of a person once their streams are joined."""
+    """State of one stream, or of a profile: the join of its streams."""
 
     identifiers: tuple[Identifier, ...] = ()
-    """Of a stream, its own; of a person, all, strongest kind first."""
+    """Of a stream, its own; of a profile, all, strongest kind first."""
 
     first_seen: datetime | None = None
     last_seen: datetime | None = None
-    """Of what the person did: a message with ``context.active`` false does not count."""
+    """Time of the latest activity: a message with ``context.active`` false does not count."""
 
     counts: dict[str, int] = {}
-    """Messages of each name."""
+    """Number of messages by name."""
 
     attributes: Registers = {}
-    """By top-level trait; a nested value is kept whole."""
+    """By top-level trait; a nested value is one register."""
 
     tags: Registers = {}
-    """What `Tag Added` and `Tag Removed` said; the trait ``tags`` is an attribute like others."""
+    """From `Tag Added` and `Tag Removed`; the trait ``tags`` is an attribute like others."""
 
     devices: LwwElements = {}
     """By token."""
@@ -81,17 +80,17 @@ _decode = msgspec.msgpack.Decoder(ProfileState).decode
 
 
 def encode(state: ProfileState) -> bytes:
-    """Return the state as bytes; equal states are equal bytes."""
+    """Returns the state as bytes; equal states give equal bytes."""
     return _encode(state)
 
 
 def decode(stored: bytes) -> ProfileState:
-    """Return the state that :func:`encode` was given."""
+    """Returns the state of bytes made by `encode`."""
     return _decode(stored)
 
 
 def add(state: ProfileState, event: MessageEvent, message: ParsedMessage) -> None:
-    """Take one message of the stream into its state, in place.  Never fails."""
+    """Adds one message of a stream to its state, in place.  Never fails."""
     if not state.identifiers and event.subject is not None:
         state.identifiers = (event.subject,)
     kind, context = event.kind, message.parts.context
@@ -101,9 +100,9 @@ def add(state: ProfileState, event: MessageEvent, message: ParsedMessage) -> Non
     if kind == "track" and message.name in profile_facts.PROFILE_CHANGING_EVENTS:
         _apply_profile_event(state, message, _register_factory(event))
     elif kind == "identify":
-        word = _register_factory(event)
+        register_of = _register_factory(event)
         for key, value in json_members(message.properties_json).items():
-            lww_register.put(state.attributes, key, word(value))
+            lww_register.put(state.attributes, key, register_of(value))
     elif kind == "group":
         _apply_group_call(state, message, _register_factory(event))
     if context is not None and context.device and message.name != profile_facts.DEVICE_DELETED:
@@ -113,24 +112,31 @@ def add(state: ProfileState, event: MessageEvent, message: ParsedMessage) -> Non
 
 
 def merge(states: Mapping[UUID, ProfileState], profile: ResolvedProfile) -> ProfileState:
-    """Return the person's state from those of their streams; streams without one are left out."""
-    demoted = [(states[it], profile.demoted.get(it)) for it in profile.streams if it in states]
-    each = [state for state, _ in demoted]
+    """Returns a profile's state: the join of its streams' states, of those that have one.
+
+    Values of a demoted stream up to its instant only fill gaps.
+    """
+    sides = [
+        (states[stream], profile.demoted.get(stream))
+        for stream in profile.streams
+        if stream in states
+    ]
+    stream_states = [state for state, _ in sides]
     counts: dict[str, int] = {}
-    for state in each:
+    for state in stream_states:
         for name, count in state.counts.items():
             counts[name] = counts.get(name, 0) + count
     lww_register.enforce_limit(counts)
-    names = {*profile.identifiers, *(name for state in each for name in state.identifiers)}
+    identifiers = {*profile.identifiers}.union(*(state.identifiers for state in stream_states))
     return ProfileState(
-        identifiers=strongest_first(names),
-        first_seen=min((it.first_seen for it in each if it.first_seen), default=None),
-        last_seen=max((it.last_seen for it in each if it.last_seen), default=None),
+        identifiers=strongest_first(identifiers),
+        first_seen=min((s.first_seen for s in stream_states if s.first_seen), default=None),
+        last_seen=max((s.last_seen for s in stream_states if s.last_seen), default=None),
         counts=counts,
-        attributes=lww_register.merge_registers((it.attributes, until) for it, until in demoted),
-        tags=lww_register.merge_registers((it.tags, until) for it, until in demoted),
-        devices=_merge_elements([(it.devices, until) for it, until in demoted]),
-        groups=_merge_elements([(it.groups, until) for it, until in demoted]),
+        attributes=lww_register.merge_registers((s.attributes, until) for s, until in sides),
+        tags=lww_register.merge_registers((s.tags, until) for s, until in sides),
+        devices=_merge_elements([(s.devices, until) for s, until in sides]),
+        groups=_merge_elements([(s.groups, until) for s, until in sides]),
     )
 
 
@@ -138,8 +144,8 @@ def _register_factory(event: MessageEvent) -> RegisterFactory:
     return partial(Register, event.occurred_at, event.id.bytes)
 
 
-def _count_message(state: ProfileState, at: datetime, said: ParsedMessage) -> None:
-    counts, name = state.counts, said.name
+def _count_message(state: ProfileState, at: datetime, message: ParsedMessage) -> None:
+    counts, name = state.counts, message.name
     if name in counts:
         counts[name] += 1
     else:
@@ -148,77 +154,79 @@ def _count_message(state: ProfileState, at: datetime, said: ParsedMessage) -> No
     if state.first_seen is None or at < state.first_seen:
         state.first_seen = at
     if state.last_seen is None or at > state.last_seen:
-        context = said.parts.context
+        context = message.parts.context
         if context is None or context.active is not False:
             state.last_seen = at
 
 
-def _apply_profile_event(state: ProfileState, said: ParsedMessage, word: RegisterFactory) -> None:
-    """Do what the events do that act, not only tell."""
-    name = said.name
+def _apply_profile_event(
+    state: ProfileState, message: ParsedMessage, register_of: RegisterFactory
+) -> None:
+    """Applies a track call that changes the profile."""
+    name = message.name
     if name in profile_facts.TAG_EVENTS:
-        for tag in profile_facts.tags_in(said.properties):
-            lww_register.put(state.tags, tag, word(profile_facts.TAG_EVENTS[name]))
+        for tag in profile_facts.tags_in(message.properties):
+            lww_register.put(state.tags, tag, register_of(profile_facts.TAG_EVENTS[name]))
     elif name == profile_facts.DEVICE_CHANGED:
-        device = profile_facts.parse_device(said)
+        device = profile_facts.parse_device(message)
         if device is not None:
-            _add_element(state.devices, *device, word)
+            _add_element(state.devices, *device, register_of)
     elif name == profile_facts.DEVICE_DELETED:
-        token = profile_facts.deleted_device_token(said)
+        token = profile_facts.deleted_device_token(message)
         if token is not None:
-            _remove_element(state.devices, token, word)
+            _remove_element(state.devices, token, register_of)
     else:
-        group = profile_facts.removed_group_key(said.properties)
+        group = profile_facts.removed_group_key(message.properties)
         if group is not None:
-            _remove_element(state.groups, group, word)
+            _remove_element(state.groups, group, register_of)
 
 
-def _apply_group_call(state: ProfileState, said: ParsedMessage, word: RegisterFactory) -> None:
-    group = profile_facts.parse_group(said)
+def _apply_group_call(
+    state: ProfileState, message: ParsedMessage, register_of: RegisterFactory
+) -> None:
+    group = profile_facts.parse_group(message)
     if group is not None:
-        thing = _add_element(state.groups, group.key, group.traits, word)
+        element = _add_element(state.groups, group.key, group.traits, register_of)
         for key, value in group.relationship.items():
-            lww_register.put(thing.relationship, key, word(value))
+            lww_register.put(element.relationship, key, register_of(value))
 
 
 def _add_element(
-    things: LwwElements, key: str, traits: Mapping[str, bytes], word: RegisterFactory
+    elements: LwwElements, key: str, traits: Mapping[str, bytes], register_of: RegisterFactory
 ) -> LwwElement:
-    thing = _element(things, key)
-    thing.last_added = lww_register.latest(thing.last_added, word(b""))
+    element = _element(elements, key)
+    element.last_added = lww_register.latest(element.last_added, register_of(b""))
     for trait, value in traits.items():
-        lww_register.put(thing.traits, trait, word(value))
-    return thing
+        lww_register.put(element.traits, trait, register_of(value))
+    return element
 
 
-def _remove_element(things: LwwElements, key: str, word: RegisterFactory) -> None:
-    thing = _element(things, key)
-    thing.last_removed = lww_register.latest(thing.last_removed, word(b""))
+def _remove_element(elements: LwwElements, key: str, register_of: RegisterFactory) -> None:
+    element = _element(elements, key)
+    element.last_removed = lww_register.latest(element.last_removed, register_of(b""))
 
 
-def _element(things: LwwElements, key: str) -> LwwElement:
-    thing = things.get(key)
-    if thing is None:
-        thing = things[key] = LwwElement()
-        lww_register.enforce_limit(things)
-    return thing
+def _element(elements: LwwElements, key: str) -> LwwElement:
+    element = elements.get(key)
+    if element is None:
+        element = elements[key] = LwwElement()
+        lww_register.enforce_limit(elements)
+    return element
 
 
 def _merge_elements(sides: Sequence[tuple[LwwElements, datetime | None]]) -> LwwElements:
-    known: dict[str, list[tuple[LwwElement, datetime | None]]] = {}
-    for things, demoted in sides:
-        for key, thing in things.items():
-            known.setdefault(key, []).append((thing, demoted))
-    joined = {
+    by_key: dict[str, list[tuple[LwwElement, datetime | None]]] = {}
+    for elements, demoted_until in sides:
+        for key, element in elements.items():
+            by_key.setdefault(key, []).append((element, demoted_until))
+    merged = {
         key: LwwElement(
-            last_added=max((it.last_added for it, _ in same if it.last_added), default=None),
-            last_removed=max((it.last_removed for it, _ in same if it.last_removed), default=None),
-            traits=lww_register.merge_registers((it.traits, until) for it, until in same),
-            relationship=lww_register.merge_registers(
-                (it.relationship, until) for it, until in same
-            ),
+            last_added=max((e.last_added for e, _ in same if e.last_added), default=None),
+            last_removed=max((e.last_removed for e, _ in same if e.last_removed), default=None),
+            traits=lww_register.merge_registers((e.traits, until) for e, until in same),
+            relationship=lww_register.merge_registers((e.relationship, until) for e, until in same),
         )
-        for key, same in known.items()
+        for key, same in by_key.items()
     }
-    lww_register.enforce_limit(joined)
-    return joined
+    lww_register.enforce_limit(merged)
+    return merged

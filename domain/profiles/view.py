@@ -1,4 +1,4 @@
-"""What a profile shows of its state: values that hold, without the words that were overruled."""
+"""Views of a profile's state: the current values, without overruled registers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from domain.profiles.facts import split_group_key
 from domain.profiles.state import LwwElement, LwwElements, ProfileState
 
 TAGS_TRAIT = "tags"
-"""The trait whose list is the person's tags."""
+"""The trait whose list is the profile's tags."""
 
 CONTACT_TRAITS: Mapping[str, tuple[str, ...]] = {
     "email": ("email",),
     "phone": ("phone",),
     "facebook": ("facebook", "facebook_id", "facebookId"),
 }
-"""Kinds of contact and the traits that tell them; of several the latest counts."""
+"""Kinds of contact and their traits; of several the latest value counts."""
 
 _FIRST_NAME = ("firstName", "first_name", "firstname")
 _LAST_NAME = ("lastName", "last_name", "lastname")
@@ -29,14 +29,14 @@ _decode = msgspec.json.Decoder().decode
 
 
 class CurrentContact(NamedTuple):
-    """A way to reach the person."""
+    """An address of the profile in one channel."""
 
     kind: str
     """``email``, ``phone``, ``facebook`` or ``push``."""
 
     value: str
     since: datetime
-    """When it was last said."""
+    """When the value was last sent."""
 
 
 class CurrentDevice(NamedTuple):
@@ -49,7 +49,7 @@ class CurrentDevice(NamedTuple):
 
 
 class CurrentGroup(NamedTuple):
-    """A group, account or other object that the person is related to."""
+    """A group, account or other object that the profile is related to."""
 
     object_type_id: str
     id: str
@@ -58,84 +58,89 @@ class CurrentGroup(NamedTuple):
 
 
 def attributes(state: ProfileState) -> dict[str, Raw]:
-    """Return the attributes that have a value, as JSON; a list of tags is not among them."""
-    shown = _values(state.attributes)
-    if TAGS_TRAIT in shown and bytes(shown[TAGS_TRAIT]).startswith(b"["):
-        del shown[TAGS_TRAIT]
-    return shown
+    """Returns the attributes that have a value, as JSON, without a list of tags."""
+    values = _values(state.attributes)
+    if TAGS_TRAIT in values and bytes(values[TAGS_TRAIT]).startswith(b"["):
+        del values[TAGS_TRAIT]
+    return values
 
 
 def tags(state: ProfileState) -> list[str]:
-    """Return the tags, sorted.
+    """Returns the tags, sorted.
 
-    An identify with a list ``tags`` says all of them; `Tag Added` and `Tag Removed` say one.  Of
-    each tag the latest word counts.
+    An identify with a list ``tags`` sets all of them; `Tag Added` and `Tag Removed` change one.  For
+    each tag the latest of these counts.
     """
     listed = state.attributes.get(TAGS_TRAIT)
-    found = set() if listed is None else _texts(listed)
+    current = set() if listed is None else _texts(listed)
     for tag, register in state.tags.items():
         if listed is None or register > listed:
-            (found.discard if register.value == JSON_NULL else found.add)(tag)
-    return sorted(found)
+            (current.discard if register.value == JSON_NULL else current.add)(tag)
+    return sorted(current)
 
 
 def contacts(state: ProfileState) -> list[CurrentContact]:
-    """Return the ways to reach the person."""
-    found = []
+    """Returns the contacts: one of each kind of trait, and a push contact for each device."""
+    from_traits = []
     for kind, traits in CONTACT_TRAITS.items():
-        said = max((state.attributes[it] for it in traits if it in state.attributes), default=None)
-        value = register_text(said)
-        if said is not None and value is not None:
-            found.append(CurrentContact(kind, value, said.at))
-    return found + [CurrentContact("push", it.token, it.last_used) for it in devices(state)]
+        latest = max(
+            (state.attributes[trait] for trait in traits if trait in state.attributes),
+            default=None,
+        )
+        value = register_text(latest)
+        if latest is not None and value is not None:
+            from_traits.append(CurrentContact(kind, value, latest.at))
+    return from_traits + [
+        CurrentContact("push", device.token, device.last_used) for device in devices(state)
+    ]
 
 
 def devices(state: ProfileState) -> list[CurrentDevice]:
-    """Return the devices that were not deleted since they were last heard of, by token."""
-    found = []
-    for token, thing, mentioned in _present_elements(state.devices):
-        current = _current(thing, thing.traits)
-        type_ = register_text(current.pop("type", None))
-        found.append(CurrentDevice(token, type_, mentioned.at, _values(current)))
-    return found
+    """Returns the devices that were not deleted since they were last mentioned, by token."""
+    current_devices = []
+    for token, device, added in _present_elements(state.devices):
+        traits = _current(device, device.traits)
+        type_ = register_text(traits.pop("type", None))
+        current_devices.append(CurrentDevice(token, type_, added.at, _values(traits)))
+    return current_devices
 
 
 def groups(state: ProfileState) -> list[CurrentGroup]:
-    """Return the groups that the person was not taken out of since, by type and id."""
+    """Returns the groups that the profile was not removed from since, by type and id."""
     return [
         CurrentGroup(
             *split_group_key(key),
-            _values(_current(thing, thing.traits)),
-            _values(_current(thing, thing.relationship)),
+            _values(_current(group, group.traits)),
+            _values(_current(group, group.relationship)),
         )
-        for key, thing, _ in _present_elements(state.groups)
+        for key, group, _ in _present_elements(state.groups)
     ]
 
 
 def display_name(state: ProfileState) -> str | None:
-    """Return the person's name: the trait ``name``, or first and last name."""
+    """Returns the profile's name: the trait ``name``, or first and last name."""
     if not state.attributes:
         return None
-    whole = register_text(state.attributes.get("name"))
-    if whole is not None:
-        return whole
+    full_name = register_text(state.attributes.get("name"))
+    if full_name is not None:
+        return full_name
     parts = (_first_text(state, _FIRST_NAME), _first_text(state, _LAST_NAME))
-    return " ".join(it for it in parts if it) or None
+    return " ".join(part for part in parts if part) or None
 
 
 def truncated_parts(state: ProfileState) -> list[str]:
-    """Return which parts hold as many entries as are kept, so that others may be missing."""
+    """Returns the parts that hold `MAX_ENTRIES` entries, so that further ones may be missing."""
     parts = ("attributes", "tags", "groups", "devices", "counts")
-    return [it for it in parts if len(getattr(state, it)) >= MAX_ENTRIES]
+    return [part for part in parts if len(getattr(state, part)) >= MAX_ENTRIES]
 
 
 def register_text(register: Register | None) -> str | None:
-    """Return a value that is a text, or a whole number, as text; None for any other or a blank."""
+    """Returns `json_text` of a register's value; None without a register."""
     return None if register is None else json_text(register.value)
 
 
 def json_text(document: bytes) -> str | None:
-    """Return what `text` does of a value that is JSON."""
+    """Returns a JSON string or integer as text; None for blank text and any other value."""
     value: Any = _decode(document)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -143,30 +148,38 @@ def json_text(document: bytes) -> str | None:
 
 
 def _first_text(state: ProfileState, names: tuple[str, ...]) -> str | None:
-    found = (register_text(state.attributes.get(it)) for it in names)
-    return next((it for it in found if it), None)
+    texts = (register_text(state.attributes.get(name)) for name in names)
+    return next((text for text in texts if text), None)
 
 
 def _texts(register: Register) -> set[str]:
     value = _decode(register.value)
     listed = value if isinstance(value, list) else ()
-    return {it.strip() for it in listed if isinstance(it, str) and it.strip()}
+    return {tag.strip() for tag in listed if isinstance(tag, str) and tag.strip()}
 
 
-def _present_elements(things: LwwElements) -> list[tuple[str, LwwElement, Register]]:
+def _present_elements(elements: LwwElements) -> list[tuple[str, LwwElement, Register]]:
     return [
-        (key, thing, thing.last_added)
-        for key, thing in sorted(things.items())
-        if thing.last_added is not None
-        and (thing.last_removed is None or thing.last_added > thing.last_removed)
+        (key, element, element.last_added)
+        for key, element in sorted(elements.items())
+        if element.last_added is not None
+        and (element.last_removed is None or element.last_added > element.last_removed)
     ]
 
 
-def _current(thing: LwwElement, registers: Registers) -> Registers:
-    """Return what was said since the thing was last deleted."""
-    deleted = thing.last_removed
-    return {key: it for key, it in registers.items() if deleted is None or it > deleted}
+def _current(element: LwwElement, registers: Registers) -> Registers:
+    """Returns the registers that were set after the element was last removed."""
+    removed = element.last_removed
+    return {
+        key: register
+        for key, register in registers.items()
+        if removed is None or register > removed
+    }
 
 
 def _values(registers: Mapping[str, Register]) -> dict[str, Raw]:
-    return {key: Raw(it.value) for key, it in sorted(registers.items()) if it.value != JSON_NULL}
+    return {
+        key: Raw(register.value)
+        for key, register in sorted(registers.items())
+        if register.value != JSON_NULL
+    }

@@ -8,7 +8,7 @@ from projections.timeline.tables import timeline
 
 # Every profile has an anonymous id too; one click in ten has only that.
 MEMBERS = f"""
-INSERT INTO {member} (workspace, stream, kind, value, person, guessed)
+INSERT INTO {member} (workspace, stream, kind, value, profile_id, guessed)
 SELECT %(workspace)s, md5(kind || n)::uuid, kind, kind || n, md5('user_id' || n)::uuid, false
 FROM generate_series(0, %(profiles)s - 1) AS n, unnest(ARRAY['user_id', 'anonymous_id']) AS kind
 """
@@ -27,7 +27,7 @@ WITH drawn AS MATERIALIZED (
         clicked + read + delivered IS NOT NULL AND chance < 0.1 AS elsewhere FROM drawn
 )
 INSERT INTO {message} (workspace, id, stream, by_user, shared, first_at, sent, delivered, read, clicked,
-    low, reached, campaign, channel, message, template, outcomes)
+    implied_from, reached_bits, campaign, channel, message, template, outcomes)
 SELECT %(workspace)s, id, md5('user_id' || n)::uuid, true, elsewhere, sent, sent,
     sent + delivered::bigint, sent + (delivered + read)::bigint,
     CASE WHEN NOT elsewhere THEN sent + (delivered + read + clicked)::bigint END, 1,
@@ -63,7 +63,7 @@ FROM (
 
 BY_HAND = f"""
 WITH mine AS MATERIALIZED (
-    SELECT coalesce(m.person, f.stream) AS profile, f.id, min(sent) AS sent, min(delivered) AS delivered,
+    SELECT coalesce(m.profile_id, f.stream) AS profile, f.id, min(sent) AS sent, min(delivered) AS delivered,
         min(read) AS read, min(clicked) AS clicked, bit_or(reached) AS reached
     FROM {message} AS f
     LEFT JOIN {member} AS m ON m.workspace = f.workspace AND m.stream = f.stream
@@ -83,7 +83,7 @@ FROM mine
 # In SQL each step is the earliest after the step before: no window, no filters.
 FUNNEL_BY_HAND = f"""
 WITH e AS MATERIALIZED (
-    SELECT coalesce(m.person, t.stream) AS profile, t.occurred_at AS at, t.name
+    SELECT coalesce(m.profile_id, t.stream) AS profile, t.occurred_at AS at, t.name
     FROM {timeline} AS t
     LEFT JOIN {member} AS m ON m.workspace = t.workspace AND m.stream = t.stream
     WHERE t.workspace = %(workspace)s AND t.name = ANY (%(names)s)

@@ -43,7 +43,7 @@ SYLLABLES = ("ba", "ko", "vić", "mar", "tin", "son", "lu", "ro", "sen", "ka", "
 
 _BY_HAND = f"""
 SELECT stream FROM {search}
-WHERE workspace = %s AND grams @> %s AND strpos(words, %s) > 0 LIMIT 51
+WHERE workspace = %s AND trigrams @> %s AND strpos(terms, %s) > 0 LIMIT 51
 """
 
 

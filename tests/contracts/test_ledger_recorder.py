@@ -1,4 +1,4 @@
-"""The library's own contract of a recorder holds on our tables, role and triggers."""
+"""The library's contract tests of a recorder, on our tables, role and triggers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from application.ledger.tables.workspaces import Workspaces
 pytestmark = pytest.mark.storage
 
 
-class OnOurTables:
+class LedgerDatabase:
     @pytest.fixture(autouse=True)
     def _database(self, database: str):
         self.store = LedgerDatastore(database, connections=12)
@@ -27,10 +27,10 @@ class OnOurTables:
         return LedgerRecorder(self.store, self.workspace)
 
 
-class TestApplicationRecorder(OnOurTables, ApplicationRecorderTestCase[LedgerRecorder]):
+class TestApplicationRecorder(LedgerDatabase, ApplicationRecorderTestCase[LedgerRecorder]):
     pass
 
 
 @pytest.mark.smoke
-class TestNonInterleavingNotificationIDs(OnOurTables, NonInterleavingNotificationIDsBaseCase):
+class TestNonInterleavingNotificationIDs(LedgerDatabase, NonInterleavingNotificationIDsBaseCase):
     pass

@@ -1,4 +1,4 @@
-"""One served Foldline for all tests that do not break it, with a workspace of its own for each."""
+"""Fixtures: one server for all tests that do not break it, with a workspace for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A running server that tests share: they may send it anything, but not stop it."""
+    """A running server shared by tests: they may send it anything, but must not stop it."""
     with (
         clone(template) as dsn,
         Server.on(tmp_path_factory.mktemp("served"), dsn) as server,
@@ -45,7 +45,7 @@ def shop(served: Served) -> Tenant:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A PostgreSQL of this test's own, which may be killed."""
+    """A PostgreSQL server of one test, which may be killed."""
 
     embedded: EmbeddedPostgres
     dsn: str
@@ -56,23 +56,25 @@ class Cluster:
         return psutil.Process(int(recorded))
 
     def kill(self) -> None:
-        """End the server and all its processes, as loss of power would."""
-        everyone = processes.family(self.postmaster.pid)
-        processes.kill(everyone)
-        psutil.wait_procs(everyone, timeout=10)
+        """Kill the server and all its processes, as a power failure would."""
+        family = processes.family(self.postmaster.pid)
+        processes.kill(family)
+        psutil.wait_procs(family, timeout=10)
 
     def kill_postmaster(self) -> None:
-        """End the server alone; its sessions notice that they are orphans when they next look."""
+        """Kill the postmaster alone; its sessions end when they notice that it is gone."""
         postmaster = self.postmaster
         postmaster.kill()
         psutil.wait_procs([postmaster], timeout=10)
 
     def kill_session(self) -> None:
-        """End one session, upon which PostgreSQL ends all others and recovers by itself."""
-        wait_until(self._killed_session, 10, "there is a session to end")
+        """Kill one session; PostgreSQL then ends all others and recovers."""
+        wait_until(self._killed_session, 10, "a session exists")
 
     def _killed_session(self) -> bool:
-        for session in processes.named(self.postmaster.children(), lambda it: "[local]" in it):
+        for session in processes.named(
+            self.postmaster.children(), lambda command: "[local]" in command
+        ):
             with suppress(psutil.NoSuchProcess):
                 session.kill()
                 return True
@@ -84,7 +86,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    # Not pytest's own folder: its path may be too long for a socket, and closed to PostgreSQL's user.
+    # Not in pytest's folder: its path may be too long for a socket, and closed to PostgreSQL's user.
     with tempfile.TemporaryDirectory(prefix="foldline-tests-", dir=homes()) as home:
         embedded = EmbeddedPostgres(Path(home))
         with embedded as dsn:

@@ -1,4 +1,4 @@
-"""Trouble between the server and PostgreSQL: a relay that cuts connections at the worst moment."""
+"""Faults between the server and PostgreSQL: a relay that cuts connections during a COMMIT."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OF_A_WRITER = b"\0application_name\0foldline\0"
 
 Cut = Literal["before", "at once", "after the reply"]
 CUTS: tuple[Cut, ...] = ("before", "at once", "after the reply")
-"""Where a COMMIT is cut off: it never reaches the database, it may, it has and the answer is lost."""
+"""When a connection is cut: the COMMIT never arrives, may arrive, or its reply is lost."""
 
 
 class CommitCutter:
-    """A TCP port before a PostgreSQL server.  Cuts COMMITs of the ledger's writers with a probability.
+    """A relay to a PostgreSQL server that cuts COMMITs of the ledger's writers with a probability.
 
-    ``dsn`` is the address of the same database through it.
+    ``dsn`` is the address of the same database through the relay.
     """
 
     def __init__(self, dsn: str, *, probability: float, seed: int) -> None:
@@ -53,17 +53,17 @@ class CommitCutter:
 
     @property
     def dsn(self) -> str:
-        who = quote(self._parts.get("user", "postgres"), safe="")
+        credentials = quote(self._parts.get("user", "postgres"), safe="")
         if "password" in self._parts:
-            who += ":" + quote(self._parts["password"], safe="")
+            credentials += ":" + quote(self._parts["password"], safe="")
         database = quote(self._parts["dbname"], safe="")
-        # In the clear, or the relay could not tell a COMMIT.
+        # Unencrypted, so that the relay can recognise a COMMIT.
         plain = "sslmode=disable&gssencmode=disable"
-        return f"postgresql://{who}@127.0.0.1:{self._port}/{database}?{plain}"
+        return f"postgresql://{credentials}@127.0.0.1:{self._port}/{database}?{plain}"
 
     @property
     def ambiguous(self) -> int:
-        """Commits of which the writer could not know whether they happened."""
+        """Number of commits whose outcome the writer could not know."""
         return self.cuts.total()
 
     async def _close(self) -> None:
@@ -97,11 +97,11 @@ class CommitCutter:
             self._loop.create_task(self._from_server(from_server, writer, answers, done)),
         ]
         self._tasks.update(both)
-        for each in both:
-            each.add_done_callback(self._tasks.discard)
+        for direction in both:
+            direction.add_done_callback(self._tasks.discard)
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for each in both:
-            each.cancel()
+        for direction in both:
+            direction.cancel()
         for side in (writer, to_server):
             side.transport.abort()
 
@@ -121,7 +121,7 @@ class CommitCutter:
                     to_server.write(data)
                     await to_server.drain()
                     continue
-                answers.clear()  # nothing of the reply passes
+                answers.clear()  # the reply is held back
                 if cut != "before":
                     replied.clear()
                     to_server.write(data)

@@ -1,4 +1,4 @@
-"""Clients that send batches one after the other, as SDKs do, and note what they were told."""
+"""Clients that send batches one after the other, as SDKs do, and record the answers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.checker import History
 from tests.serving import Answer, Client, Server, basic
 
 PAUSE_SECONDS = 0.05
-"""Between two tries of the same batch."""
+"""Seconds between two attempts to send the same batch."""
 
 NOT_SENT = Answer(0, {}, b"")
-"""There was nobody to send it to."""
+"""Stands for the answer to a request that could not be sent: the connection was refused."""
 
 
 @dataclass
-class Told:
-    """One answer, as far as it says something about the server in trouble."""
+class ObservedAnswer:
+    """Status and time of one answer."""
 
     status: int
     seconds: float
@@ -31,9 +31,9 @@ class Told:
 
 
 class Load:
-    """Threads that write until they are told to stop; every batch is retried until it is taken.
+    """Threads that write until they are stopped; every batch is retried until it is accepted.
 
-    Some batches of unknown fate are never sent again (``abandon``): they may be there, or not.
+    ``abandon`` is the share of batches of unknown outcome that are never sent again.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Load:
             threading.Thread(target=self._run, args=(f"client-{n}",)) for n in range(clients)
         ]
         self._broken: list[Exception] = []
-        self.told: list[Told] = []
+        self.answers: list[ObservedAnswer] = []
         self.unanswered = 0
-        """Requests that went out and were never answered."""
+        """Number of requests that were sent and never answered."""
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -70,7 +70,7 @@ class Load:
         self.finish()
 
     def finish(self, within: float = 30.0) -> None:
-        """Let every client have its last batch taken, then end."""
+        """Wait until the last batch of every client is accepted, then stop."""
         self._stopping.set()
         until = time.monotonic() + within
         for thread in self._threads:
@@ -82,17 +82,17 @@ class Load:
             raise self._broken[0]
 
     def give_up(self) -> None:
-        """Leave unsent what is still to be sent, and unknown what is not known."""
+        """Stop at once; batches that are not acknowledged stay of unknown outcome."""
         self._given_up.set()
         self._stopping.set()
 
     @property
     def statuses(self) -> Counter[int]:
-        return Counter(it.status for it in self.told)
+        return Counter(answer.status for answer in self.answers)
 
-    def since(self, mark: int) -> list[Told]:
-        """What was told after there had been ``mark`` answers."""
-        return self.told[mark:]
+    def since(self, mark: int) -> list[ObservedAnswer]:
+        """The answers after the first ``mark``."""
+        return self.answers[mark:]
 
     def _run(self, name: str) -> None:
         try:
@@ -131,7 +131,7 @@ class Load:
             self.unanswered += 1
             return None
         retry = answer.headers.get("retry-after")
-        self.told.append(Told(answer.status, time.monotonic() - started, retry))
+        self.answers.append(ObservedAnswer(answer.status, time.monotonic() - started, retry))
         return answer
 
 

@@ -1,4 +1,4 @@
-"""Messages that break others: those that are odd but JSON, and those that cannot be accepted."""
+"""Odd messages: valid JSON that is accepted, messages that are rejected, and broken bodies."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _ids = count(1)
 
 
 def item(properties: bytes = b"{}", **fields: bytes) -> bytes:
-    """A track message with an id of its own, of which every part may be anything."""
-    said = {
+    """A track message with a new id, in which every member can be replaced by any bytes."""
+    defaults = {
         "type": b'"track"',
         "event": b'"Viewed"',
         "userId": b'"u-1"',
         "messageId": b'"odd-%d"' % next(_ids),
         "properties": properties,
     }
-    members = (said | fields).items()
+    members = (defaults | fields).items()
     return b"{" + b",".join(b'"%b":%b' % (k.encode(), v) for k, v in members) + b"}"
 
 
@@ -124,8 +124,8 @@ REJECTED = {
     "userId with a line break": (item(userId=b'"a\\nb"'), "invalid_id"),
     "userId of 1,025 bytes": (item(userId=b'"%b"' % (b"u" * 1025)), "invalid_id"),
     "messageId with NUL": (item(messageId=b'"a\\u0000b"'), "invalid_message_id"),
-    "nobody": (item(userId=b"null"), "no_user_anon_id"),
-    "nobody by empty texts": (item(userId=b'""', anonymousId=b'""'), "no_user_anon_id"),
+    "no identifier": (item(userId=b"null"), "no_user_anon_id"),
+    "empty identifiers": (item(userId=b'""', anonymousId=b'""'), "no_user_anon_id"),
     "no name": (item(event=b"null"), "missing_event"),
     "a name of blanks": (item(event=b'"  \\t "'), "missing_event"),
     "a name that is an object": (item(event=b'{"a":1}'), "missing_event"),

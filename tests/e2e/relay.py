@@ -1,4 +1,4 @@
-"""Stands between an SDK and the server, passes everything on and remembers it: who sends twice is seen."""
+"""A relay between an SDK and the server that records all requests, to find repeated ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Exchange:
 
 
 class Relay:
-    """A port of its own before a server's port; ``seen`` is what went through, in order."""
+    """An HTTP relay to a server's port; ``seen`` has the exchanges in order."""
 
     def __init__(self, port: int) -> None:
         self.seen: list[Exchange] = []
@@ -52,15 +52,16 @@ class Relay:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def sent(self) -> list[dict[str, Any]]:
-        """Every message that went through, as often as it did."""
-        return [message for it in self.seen if it.method == "POST" for message in it.messages]
+        """All messages that were sent, repeated ones included."""
+        posts = (exchange for exchange in self.seen if exchange.method == "POST")
+        return [message for exchange in posts for message in exchange.messages]
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: clients go away as they please."""
+        """Log nothing: clients may disconnect at any time."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
     seen: ClassVar[list[Exchange]]
     protocol_version = "HTTP/1.1"
 
-    def _pass_on(self) -> None:
+    def _forward(self) -> None:
         body = self._body()
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OF_THIS_HOP}
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=15)
@@ -78,8 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             connection.close()
-        kept = {k.lower(): v for k, v in self.headers.items()}
-        self.seen.append(Exchange(self.command, self.path, kept, body, answer.status))
+        all_headers = {k.lower(): v for k, v in self.headers.items()}
+        self.seen.append(Exchange(self.command, self.path, all_headers, body, answer.status))
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in _OF_THIS_HOP:
@@ -88,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_OPTIONS = _pass_on  # noqa: N815 - the library's names
+    do_GET = do_POST = do_OPTIONS = _forward  # noqa: N815 - the library's names
 
     def _body(self) -> bytes:
         if self.headers.get("transfer-encoding", "").lower() != "chunked":
@@ -101,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 _OF_THIS_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}

@@ -1,4 +1,4 @@
-"""`foldline` with one protection taken out, to see that the tests notice: python sabotage.py NAME serve ..."""
+"""`foldline` with one protection removed, to prove the tests: python sabotage.py NAME serve."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ SLOW_DISK_SECONDS = 0.02
 
 
 def ack_before_commit() -> None:
-    """Answer as soon as a flush begins, as a server does that trusts its memory."""
+    """Answer when a flush begins, before it is durable."""
     from application.ledger.append.group_commit import GroupCommit
     from application.ledger.append.prepared import Receipt
 
     def flush(self, workspace, batch):
         for submission in batch:
-            submission.answer.set_result(Receipt(0, len(submission.entries), 0, 0))
+            submission.receipt.set_result(Receipt(0, len(submission.entries), 0, 0))
         time.sleep(SLOW_DISK_SECONDS)
         entries = [entry for submission in batch for entry in submission.entries]
-        self._append_or_halve(workspace, entries, [])
+        self._append_bisecting(workspace, entries, [])
 
     GroupCommit._flush = flush
 
 
 def dedup_outside_the_transaction() -> None:
-    """Remember what was seen at once, whatever becomes of the rest."""
-    from application.ledger.append import append
+    """Commit the digests of messages at once, even if the rest of the flush fails."""
+    from application.ledger.append import seen
 
-    see, local = append._see_messages, threading.local()
+    insert, local = seen.insert_messages_seen, threading.local()
 
-    def seen_at_once(cursor, workspace, first):
+    def insert_at_once(cursor, workspace, first):
         if not hasattr(local, "connection"):
-            local.connection = _beside(cursor.connection)
-        with local.connection.cursor(binary=True) as apart:
-            fresh = see(apart, workspace, first)
+            local.connection = second_connection(cursor.connection)
+        with local.connection.cursor(binary=True) as outside:
+            before = insert(outside, workspace, first)
         time.sleep(SLOW_DISK_SECONDS)
-        return fresh
+        return before
 
-    append._see_messages = seen_at_once
+    seen.insert_messages_seen = insert_at_once
 
 
 def no_settings_gate() -> None:
-    """Serve on whatever PostgreSQL there is."""
+    """Serve on a PostgreSQL server with any settings."""
     from application.ledger import server_requirements
 
     server_requirements.require_safe_server = lambda _connection: None
 
 
-def _beside(connection: psycopg.Connection) -> psycopg.Connection:
-    from application.ledger.append import binary
+def second_connection(connection: psycopg.Connection) -> psycopg.Connection:
+    """Open another connection to the same database, outside the transaction of the first."""
+    from application.ledger.binary_arrays import register_dumpers
 
-    another = psycopg.connect(
-        connection.info.dsn, password=connection.info.password, autocommit=True
-    )
-    another.execute("SET search_path = ledger")
-    binary.register_dumpers(another)
-    return another
+    other = psycopg.connect(connection.info.dsn, password=connection.info.password, autocommit=True)
+    other.execute("SET search_path = ledger")
+    register_dumpers(other)
+    return other
 
 
 SABOTAGES = {
-    it.__name__: it for it in (ack_before_commit, dedup_outside_the_transaction, no_settings_gate)
+    sabotage.__name__: sabotage
+    for sabotage in (ack_before_commit, dedup_outside_the_transaction, no_settings_gate)
 }
 
 

@@ -1,4 +1,4 @@
-"""A workspace of a test's own on a served Foldline, and eyes on all that became of what it sent."""
+"""A workspace of one test on a running server, with access to its ledger and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.serving import Answer, Server, basic, bearer
 
 @dataclass(frozen=True)
 class Tenant:
-    """A workspace of its own with a key of each kind, and eyes on all that became of what it sent."""
+    """A workspace with a key of each kind, and access to its ledger and answers."""
 
     server: Server
     dsn: str
@@ -33,7 +33,7 @@ class Tenant:
     def post(
         self, path: str, body: bytes | Any, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send to a path of a dialect with the write key; what is not bytes is sent as JSON."""
+        """Send to a path of a wire format with the write key; a body that is not bytes as JSON."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.server.ask("POST", path, sent, basic(self.write) | dict(headers or {}))
 
@@ -43,7 +43,7 @@ class Tenant:
         return answer.json
 
     def recorded(self) -> list[RecordedEvent]:
-        """The workspace's ledger, from the database itself."""
+        """The workspace's events, read from the database."""
         return read_ledger(self.dsn, self.workspace)
 
     def head(self) -> int:
@@ -52,19 +52,19 @@ class Tenant:
         return int(query(self.dsn, head, self.workspace)[0][0])
 
     def events(self, **filters: Any) -> list[dict[str, Any]]:
-        """All events by the public list, once the read model has everything; newest first."""
+        """All events of the public list, newest first, once the read model has all of them."""
         self.projected()
         query = "&".join(f"{k}={v}" for k, v in {"limit": 500, **filters}.items())
-        found, cursor = [], None
+        events, cursor = [], None
         while True:
             page = self.get(f"/v1/events?{query}{f'&cursor={cursor}' if cursor else ''}")
-            found += page["events"]
+            events += page["events"]
             cursor = page["next"]
             if cursor is None:
-                return found
+                return events
 
     def projected(self, stuck: float = 60.0) -> None:
-        """Wait until every read model has everything.  Raises TimeoutError if none moves for long."""
+        """Wait until every read model is at the head; TimeoutError if none moves for so long."""
         head, moved, before = self.head(), time.monotonic(), self.positions()
         while min((now := self.positions()).values()) < head:
             if now != before:
@@ -74,30 +74,30 @@ class Tenant:
             time.sleep(0.05)
 
     def positions(self) -> dict[str, int]:
-        """How far each read model is, from the database itself; at 0 if it has not begun."""
-        standing = "SELECT name, position FROM projections.checkpoint WHERE workspace = %s"
-        begun = dict(query(self.dsn, standing, self.workspace))
-        return {it.name: begun.get(it.name, 0) for it in PROJECTIONS}
+        """The position of each read model, read from the database; 0 if it has not begun."""
+        checkpoints = "SELECT name, position FROM projections.checkpoint WHERE workspace = %s"
+        positions = dict(query(self.dsn, checkpoints, self.workspace))
+        return {projection.name: positions.get(projection.name, 0) for projection in PROJECTIONS}
 
     def rejected(self) -> list[dict[str, Any]]:
-        """All that was not accepted, newest first."""
-        found, cursor = [], None
+        """All rejections, newest first."""
+        rejected, cursor = [], None
         while True:
             page = self.get(f"/v1/rejected?limit=100{f'&cursor={cursor}' if cursor else ''}")
-            found += page["rejected"]
+            rejected += page["rejected"]
             cursor = page["next"]
             if cursor is None:
-                return found
+                return rejected
 
 
 def tenant(server: Server, dsn: str, name: str = "default") -> Tenant:
-    """Make a workspace and its keys, directly in the server's database."""
-    workspace, made = make_keys(dsn, name)
-    return Tenant(server, dsn, workspace, **made)
+    """Create a workspace and its keys, directly in the server's database."""
+    workspace, keys = make_keys(dsn, name)
+    return Tenant(server, dsn, workspace, **keys)
 
 
 def make_keys(dsn: str, name: str = "default") -> tuple[int, dict[str, str]]:
-    """Make a workspace; return its number and the text of a key of each kind."""
+    """Create a workspace; return its id and the text of a key of each kind."""
     store = LedgerDatastore(dsn)
     try:
         workspace = Workspaces(store).create(name).id
@@ -106,11 +106,11 @@ def make_keys(dsn: str, name: str = "default") -> tuple[int, dict[str, str]]:
         store.close()
 
 
-def another_keys(known: Tenant) -> dict[str, str]:
-    """Make another key of each kind."""
-    store = LedgerDatastore(known.dsn)
+def more_keys(tenant: Tenant) -> dict[str, str]:
+    """Create another key of each kind."""
+    store = LedgerDatastore(tenant.dsn)
     try:
-        return _keys(store, known.workspace)
+        return _keys(store, tenant.workspace)
     finally:
         store.close()
 
@@ -121,7 +121,7 @@ def _keys(store: LedgerDatastore, workspace: int) -> dict[str, str]:
 
 
 def read_ledger(dsn: str, workspace: int) -> list[RecordedEvent]:
-    """Return all events of a workspace, in order, as the ledger itself reads them."""
+    """Return all events of a workspace, in order, read by a ledger."""
     store = LedgerDatastore(dsn)
     ledger = Ledger(store, Workspaces(store), writers=0)
     try:

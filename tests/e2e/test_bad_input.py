@@ -1,4 +1,4 @@
-"""Input that breaks others, against a running server: never a 5xx, neighbours land, the reason is to be seen."""
+"""Odd input to a running server: never a 5xx, neighbours are recorded, the reason is shown."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from tests.serving import Answer
 
 
 def in_a_batch(shop: Tenant, odd: bytes) -> Answer:
-    """Send it between two good messages, which have to land whatever it is."""
+    """Send it between two good messages, which must be recorded whatever it is."""
     first, last = item(event=b'"First"'), item(event=b'"Last"')
     answer = shop.post("/v1/batch", b'{"batch":[' + b",".join((first, odd, last)) + b"]}")
     assert answer.status == 200, answer
-    names = [it.event.name for it in shop.recorded() if isinstance(it.event, MessageEvent)]
+    names = [
+        recorded.event.name
+        for recorded in shop.recorded()
+        if isinstance(recorded.event, MessageEvent)
+    ]
     assert (names[0], names[-1]) == ("First", "Last")
     return answer
 
@@ -33,47 +37,44 @@ def as_received(shown: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("odd", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_is_odd_but_json_is_kept_byte_for_byte(shop: Tenant, odd: bytes) -> None:
+def test_odd_but_valid_json_is_recorded_byte_for_byte(shop: Tenant, odd: bytes) -> None:
     assert "rejected" not in in_a_batch(shop, odd).json
     listed = shop.events()
     assert len(listed) == 3
-    shown = [shop.get(f"/v1/events/{it['id']}") for it in listed]
-    assert [as_received(it) for it in sorted(shown, key=lambda it: it["position"])][
-        1
-    ] == odd.strip()
+    details = [shop.get(f"/v1/events/{event['id']}") for event in listed]
+    _, recorded, _ = sorted(details, key=lambda event: event["position"])
+    assert as_received(recorded) == odd.strip()
     shop.get("/v1/event-types")
 
 
 @pytest.mark.parametrize(("odd", "code"), REJECTED.values(), ids=REJECTED)
-def test_what_cannot_be_accepted_is_shown_with_the_reason(
-    shop: Tenant, odd: bytes, code: str
-) -> None:
-    told = in_a_batch(shop, odd).json["rejected"]
-    assert [(it["index"], it["code"]) for it in told] == [(1, code)]
-    (kept,) = shop.rejected()
-    assert (kept["code"], kept["times"], kept["source"]) == (code, 1, "segment")
-    assert kept["message"] == told[0]["message"]
-    assert as_received(kept) == odd
+def test_a_rejected_message_is_stored_with_the_reason(shop: Tenant, odd: bytes, code: str) -> None:
+    (rejection,) = in_a_batch(shop, odd).json["rejected"]
+    assert (rejection["index"], rejection["code"]) == (1, code)
+    (row,) = shop.rejected()
+    assert (row["code"], row["times"], row["source"]) == (code, 1, "segment")
+    assert row["message"] == rejection["message"]
+    assert as_received(row) == odd
     assert len(shop.events()) == 2
 
 
 @pytest.mark.parametrize(("odd", "code"), REJECTED.values(), ids=REJECTED)
-def test_alone_it_is_refused_with_400_and_kept(shop: Tenant, odd: bytes, code: str) -> None:
+def test_alone_it_is_refused_with_400_and_stored(shop: Tenant, odd: bytes, code: str) -> None:
     answer = shop.post("/v1/track", odd)
-    if answer.status == 200:  # the path says what the body did not
+    if answer.status == 200:  # the path supplies what the body lacks
         assert code in {"unknown_type", "missing_group_id", "missing_previous_id"}
         return
     assert answer.status == 400
     assert isinstance(answer.json["code"], str)
     assert isinstance(answer.json["message"], str)
-    (kept,) = shop.rejected()
-    assert kept["code"] == answer.json["code"]
-    assert as_received(kept) == odd
+    (row,) = shop.rejected()
+    assert row["code"] == answer.json["code"]
+    assert as_received(row) == odd
 
 
 @pytest.mark.parametrize("path", ["/v1/batch", "/v1/track"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_body_that_is_none_is_refused_and_kept(shop: Tenant, body: bytes, path: str) -> None:
+def test_an_invalid_body_is_refused_and_stored(shop: Tenant, body: bytes, path: str) -> None:
     answer = shop.post(path, body)
     if answer.status == 200:
         assert "invalid" not in answer.body.decode()
@@ -81,13 +82,13 @@ def test_a_body_that_is_none_is_refused_and_kept(shop: Tenant, body: bytes, path
     assert answer.status == 400, answer
     assert answer.json["code"]
     assert answer.json["message"]
-    kept = shop.rejected()
-    assert [it["code"] for it in kept] == [answer.json["code"]]
-    assert as_received(kept[0]) == body
+    (row,) = shop.rejected()
+    assert row["code"] == answer.json["code"]
+    assert as_received(row) == body
     assert shop.recorded() == []
 
 
-def test_a_batch_that_is_too_large_is_refused_whole(shop: Tenant) -> None:
+def test_a_batch_that_is_too_large_is_refused_as_a_whole(shop: Tenant) -> None:
     for body in (
         item(b'{"%b":1}' % (b"k" * 1_000_000)),  # a key of 1 MB
         item(json.dumps(dict.fromkeys(map(str, range(1_000_000)), 0)).encode()),  # a million keys
@@ -98,14 +99,15 @@ def test_a_batch_that_is_too_large_is_refused_whole(shop: Tenant) -> None:
     assert shop.recorded() == []
 
 
-def test_of_too_many_messages_the_first_land_and_the_rest_are_shown(shop: Tenant) -> None:
-    lean = b",".join(b'{"type":"track","event":"V","userId":"u"}' for _ in range(2_502))
-    answer = shop.post("/v1/batch", b'{"batch":[' + lean + b"]}")
+def test_of_too_many_messages_the_first_are_recorded_and_the_rest_rejected(shop: Tenant) -> None:
+    small = b",".join(b'{"type":"track","event":"V","userId":"u"}' for _ in range(2_502))
+    answer = shop.post("/v1/batch", b'{"batch":[' + small + b"]}")
     assert answer.status == 200
-    assert [it["index"] for it in answer.json["rejected"]] == [2_500, 2_501]
+    indices = [rejection["index"] for rejection in answer.json["rejected"]]
+    assert indices == [2_500, 2_501]
     assert shop.head() == 2_500
-    (kept,) = shop.rejected()
-    assert (kept["code"], kept["times"]) == ("too_many_messages", 2)
+    (row,) = shop.rejected()
+    assert (row["code"], row["times"]) == ("too_many_messages", 2)
 
 
 json_texts = st.recursive(
@@ -132,7 +134,7 @@ FIELDS = (
     *("integrations", "writeKey", "batch", "channel"),
 )
 messages = st.dictionaries(st.sampled_from(FIELDS), json_texts, max_size=6).map(
-    lambda said: item(**{k: v.encode("utf-8", "surrogatepass") for k, v in said.items()})
+    lambda fields: item(**{k: v.encode("utf-8", "surrogatepass") for k, v in fields.items()})
 )
 damage = st.lists(
     st.tuples(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 3)), max_size=3
@@ -140,8 +142,8 @@ damage = st.lists(
 
 
 def pieces(odd: bytes) -> int:
-    """Return how many messages it is by now: one more for each comma outside of brackets and texts."""
-    found, depth, quoted, escaped = 1, 0, False, False
+    """Count the messages in it: one more for each comma outside of brackets and strings."""
+    count, depth, quoted, escaped = 1, 0, False, False
     for char in map(chr, odd):
         if escaped or (quoted and char not in '"\\'):
             escaped = False
@@ -151,40 +153,38 @@ def pieces(odd: bytes) -> int:
             quoted = True
         else:
             depth += (char in "{[") - (char in "}]")
-            found += char == "," and depth == 0
-    return found
+            count += char == "," and depth == 0
+    return count
 
 
 @examples.on_one_database(0.25)
 @given(odd=messages, damages=damage)
 @example(odd=item(), damages=[(0, b"\x00,\x00", 0)])
-def test_whatever_comes_neighbours_land_and_nothing_vanishes(
+def test_for_any_damage_the_neighbours_are_recorded_and_nothing_vanishes(
     shop: Tenant, odd: bytes, damages: list[tuple[int, bytes, int]]
 ) -> None:
-    for at, inserted, removed in damages:
-        odd = odd[:at] + inserted + odd[at + removed :]
+    for offset, inserted, removed in damages:
+        odd = odd[:offset] + inserted + odd[offset + removed :]
     first, last = item(), item()
     answer = shop.post("/v1/batch", b'{"batch":[' + b",".join((first, odd, last)) + b"]}")
     assert answer.status in {200, 400}, answer
-    if (
-        answer.status == 400
-    ):  # brackets or quotes do not match: there is no telling what is a message
+    if answer.status == 400:  # unbalanced brackets or quotes: messages cannot be separated
         assert answer.json["code"] in {"invalid_json", "too_deep", "body_too_large"}, answer
         return
-    told = answer.json
-    assert len(told.get("rejected", ())) <= pieces(odd)
+    assert len(answer.json.get("rejected", ())) <= pieces(odd)
     again = shop.post("/v1/batch", b'{"batch":[' + first + b"," + last + b"]}")
-    assert again.json["duplicates"] == 2, "both had landed"
+    assert again.json["duplicates"] == 2, "both were recorded"
 
 
-def test_after_all_that_the_read_models_have_everything(shop: Tenant) -> None:
-    """The odd ones together: one that a read model could not take would hold up all that follow."""
+def test_the_read_models_apply_all_odd_messages(shop: Tenant) -> None:
+    """All odd messages together: one that a read model cannot apply would block those after it."""
     for odd in ACCEPTED.values():
         assert shop.post("/v1/batch", b'{"batch":[' + odd + b"]}").status == 200
     listed = shop.events()
     assert len(listed) == len(ACCEPTED)
     status = shop.get("/v1/status")
-    assert {(it["lag"], it["failure"]) for it in status["projections"]} == {(0, None)}
-    for each in listed:
-        detail = shop.get(f"/v1/events/{each['id']}")
-        assert as_received(detail) in {it.strip() for it in ACCEPTED.values()}
+    states = {(projection["lag"], projection["failure"]) for projection in status["projections"]}
+    assert states == {(0, None)}
+    for event in listed:
+        detail = shop.get(f"/v1/events/{event['id']}")
+        assert as_received(detail) in {odd.strip() for odd in ACCEPTED.values()}

@@ -1,4 +1,4 @@
-"""The embedded database dies under the server: it is started again by itself, with everything in it."""
+"""The embedded database dies under the server: the server restarts it, with all its data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MESSAGE = b'{"userId": "u-1", "event": "Viewed"}'
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    # Not pytest's own folder: its path may be too long for a socket.
+    # Not in pytest's folder: its path may be too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="foldline-tests-", dir=homes()))
     yield folder
     shutil.rmtree(folder)
@@ -33,7 +33,7 @@ def test_an_embedded_database_that_dies_is_started_again(home: Path, tmp_path: P
         assert postmaster is not None
         processes.kill(processes.family(postmaster))
 
-        def taken() -> bool:
+        def accepted() -> bool:
             return server.ask("POST", "/v1/track", MESSAGE, basic(key)).status == 200
 
-        wait_until(taken, 20, "the database is back")
+        wait_until(accepted, 20, "the database is back")

@@ -1,4 +1,4 @@
-"""Requests of every shape against a running server: answered or refused by name, never a 5xx, never a crash."""
+"""Odd requests to a running server: answered or refused by code, never a 5xx or a crash."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def encoded(text: bytes) -> str:
 
 
 def raw(shop: Tenant, request: bytes, *, hang_up: bool = False) -> bytes:
-    """Send bytes as they are, and return all that comes back until the server closes or falls silent."""
+    """Send bytes as they are; return what comes back until the server closes or is silent."""
     with socket.create_connection(("127.0.0.1", shop.server.port), timeout=10) as connection:
         connection.sendall(request.replace(b"KEY", encoded(f"{shop.write}:".encode()).encode()))
         if hang_up:
             return b""
         connection.settimeout(1.0)
-        found = b""
+        received = b""
         try:
             while part := connection.recv(65_536):
-                found += part
+                received += part
         except (TimeoutError, ConnectionResetError):
             pass
-        return found
+        return received
 
 
 _HEAD = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Basic KEY\r\nConnection: close\r\n"
@@ -53,7 +53,7 @@ REQUESTS = {
     "chunks of one byte": (
         _HEAD
         + b"Transfer-Encoding: chunked\r\n\r\n"
-        + b"".join(b"1\r\n%c\r\n" % it for it in BATCH)
+        + b"".join(b"1\r\n%c\r\n" % byte for byte in BATCH)
         + b"0\r\n\r\n",
         {200},
     ),
@@ -132,22 +132,22 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize(("request_", "statuses"), REQUESTS.values(), ids=REQUESTS)
-def test_a_request_of_any_shape_is_answered_or_cut_and_no_fault(
+def test_an_odd_request_is_answered_or_cut_without_a_server_error(
     shop: Tenant, request_: bytes, statuses: set[int]
 ) -> None:
-    answered = raw(shop, request_)
-    if answered:
-        assert int(answered.split(b" ", 2)[1]) in statuses, answered[:500]
-    assert b"HTTP/1.1 5" not in answered
+    answer = raw(shop, request_)
+    if answer:
+        assert int(answer.split(b" ", 2)[1]) in statuses, answer[:500]
+    assert b"HTTP/1.1 5" not in answer
     assert shop.server.ask("GET", "/healthz/live").status == 200
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(shop: Tenant) -> None:
+def test_a_client_that_disconnects_in_the_middle_leaves_nothing_behind(shop: Tenant) -> None:
     before = shop.server.output()
     for cut in (0, 1, len(BATCH) // 2, len(BATCH) - 1):
         raw(shop, _HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(BATCH), BATCH[:cut]), hang_up=True)
     assert shop.post("/v1/batch", BATCH).status == 200
-    wait_until(lambda: shop.head() == 1, 5, "the whole one is there")
+    wait_until(lambda: shop.head() == 1, 5, "the complete batch is recorded")
     assert shop.rejected() == [], "half a request is no message"
     assert "Traceback" not in shop.server.output()[len(before) :]
 
@@ -190,7 +190,7 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(shop: Tenan
         "/v1/" + "x/" * 500,
     ],
 )
-def test_a_question_of_any_shape_is_answered_or_refused(shop: Tenant, target: str) -> None:
+def test_an_odd_query_is_answered_or_refused(shop: Tenant, target: str) -> None:
     shop.post(
         "/v1/track",
         {"userId": "u-1", "event": "V", "properties": {"a": "json", "items": [{"x": 1}]}},

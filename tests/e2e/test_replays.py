@@ -1,4 +1,4 @@
-"""Requests captured from real SDKs, sent again as they were, with a key of ours in place of theirs."""
+"""Requests captured from real SDKs, replayed unchanged but for the key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENTS = (
     "customerio-cdp-analytics-node",
     "rudder-sdk-node",
 )
-"""Those whose dialect is spoken; each is a file of captures."""
+"""The clients whose wire format is supported; each is a file of captures."""
 
 DUMMY = "WRITEKEY"
 NAMES = {
@@ -36,7 +36,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Request:
-    """One captured request to a path of ours."""
+    """One captured request."""
 
     facts: dict[str, Any]
 
@@ -78,8 +78,8 @@ class Request:
         headers = {
             k: v for k, v in self.facts["headers"] if k.lower() not in {"host", "content-length"}
         }
-        theirs, ours = (b64encode(f"{key}:".encode()).decode() for key in (DUMMY, shop.write))
-        headers = {k: v.replace(theirs, ours) for k, v in headers.items()}
+        dummy, key = (b64encode(f"{key}:".encode()).decode() for key in (DUMMY, shop.write))
+        headers = {k: v.replace(dummy, key) for k, v in headers.items()}
         body = self.body
         if body is not None and self.facts["content_encoding"] == "gzip":
             body = gzip.compress(gzip.decompress(body).replace(DUMMY.encode(), shop.write.encode()))
@@ -90,24 +90,26 @@ class Request:
 
 
 def captured() -> list[Any]:
-    """Each suite of each client: the requests that it made of us, in order."""
-    found = []
+    """The requests of each suite of each client that Foldline answers, in order."""
+    suites = []
     for client in CLIENTS:
         for name, suite in json.loads((WIRE / f"{client}.json").read_text())["suite"].items():
             exchanges = suite if isinstance(suite, list) else suite["exchanges"]
-            requests = [Request(it["request"]) for it in exchanges]
-            ours = [it for it in requests if it.path.startswith("/v1/")]
-            found.append(pytest.param(ours, id=f"{client} {name}"))
-    return found
+            requests = [Request(exchange["request"]) for exchange in exchanges]
+            supported = [request for request in requests if request.path.startswith("/v1/")]
+            suites.append(pytest.param(supported, id=f"{client} {name}"))
+    return suites
 
 
 @pytest.mark.parametrize("slash", ["", "/"], ids=["as it was", "with a slash"])
 @pytest.mark.parametrize("requests", captured())
-def test_what_a_real_client_sent_is_recorded_as_what_it_is(
+def test_what_a_real_client_sent_is_recorded_unchanged(
     shop: Tenant, requests: list[Request], slash: str
 ) -> None:
     sent = {
-        it["messageId"]: (request, it) for request in reversed(requests) for it in request.items
+        item["messageId"]: (request, item)
+        for request in reversed(requests)
+        for item in request.items
     }
     assert sent
     for request in requests:
@@ -115,34 +117,34 @@ def test_what_a_real_client_sent_is_recorded_as_what_it_is(
         assert answer.status == 200, (request.method, request.path, answer)
     assert shop.rejected() == []
 
-    recorded = [it.event for it in shop.recorded() if isinstance(it.event, MessageEvent)]
-    found = {it.message_id: it for it in recorded}
-    assert found.keys() == sent.keys()
-    assert len(recorded) == len(sent), "what came twice is there once"
+    events = [event.event for event in shop.recorded() if isinstance(event.event, MessageEvent)]
+    event_of_id = {event.message_id: event for event in events}
+    assert event_of_id.keys() == sent.keys()
+    assert len(events) == len(sent), "a repeated message is recorded once"
     for message_id, (request, item) in sent.items():
-        event = found[message_id]
-        said = item.get("type")
-        assert event.kind == said
-        assert event.name == NAMES.get(said, item.get("event"))
+        event = event_of_id[message_id]
+        kind = item.get("type")
+        assert event.kind == kind
+        assert event.name == NAMES.get(kind, item.get("event"))
         assert event.subject is not None
-        who = item.get("userId") or item.get("anonymousId")
-        assert event.subject == ("user_id" if item.get("userId") else "anonymous_id", who)
-        ours = request.written(item).replace(DUMMY.encode(), shop.write.encode())
-        assert (event.raw or event.payload) == ours, "byte for byte"
+        identifier = item.get("userId") or item.get("anonymousId")
+        assert event.subject == ("user_id" if item.get("userId") else "anonymous_id", identifier)
+        expected = request.written(item).replace(DUMMY.encode(), shop.write.encode())
+        assert (event.raw or event.payload) == expected, "byte for byte"
 
     head = shop.head()
     for request in requests:
         assert request.send(shop, slash).status == 200
     assert shop.head() == head, "sent again, it adds nothing"
-    assert {it["message_id"] for it in shop.events()} == sent.keys()
+    assert {event["message_id"] for event in shop.events()} == sent.keys()
 
 
 @pytest.mark.smoke
-def test_an_identify_and_what_came_before_it_are_one_persons(shop: Tenant) -> None:
-    (request,) = next(it.values[0] for it in captured() if "python plain" in it.id)
+def test_an_identify_and_earlier_messages_are_one_profile(shop: Tenant) -> None:
+    (request,) = next(suite.values[0] for suite in captured() if "python plain" in suite.id)
     request.send(shop)
     timeline = shop.get(f"/v1/profiles/user_id:u-1/timeline?min_position={shop.head()}")["timeline"]
-    assert {it["kind"] for it in timeline} >= {
+    assert {event["kind"] for event in timeline} >= {
         "identify",
         "track",
         "page",
@@ -152,37 +154,38 @@ def test_an_identify_and_what_came_before_it_are_one_persons(shop: Tenant) -> No
     }
 
 
-def test_the_settings_send_a_browser_back_to_the_host_that_it_asked(shop: Tenant) -> None:
-    asked = f"/v1/projects/{shop.write}/settings"
+def test_the_settings_name_the_host_that_the_browser_sent_them_to(shop: Tenant) -> None:
+    settings = f"/v1/projects/{shop.write}/settings"
     headers = {"Origin": "https://shop.example"}
-    for path in (asked, asked + "/"):
+    for path in (settings, settings + "/"):
         answer = shop.server.ask("GET", path, headers=headers)
         assert answer.status == 200
         assert answer.headers["access-control-allow-origin"] in {"*", "https://shop.example"}
-        ours = {
+        expected = {
             "apiKey": shop.write,
             "apiHost": f"127.0.0.1:{shop.server.port}/v1",
             "protocol": "http",
         }
         integrations = answer.json["integrations"]
-        assert integrations["Segment.io"].items() >= ours.items()
-        assert integrations["Customer.io Data Pipelines"].items() >= ours.items()
+        assert integrations["Segment.io"].items() >= expected.items()
+        assert integrations["Customer.io Data Pipelines"].items() >= expected.items()
     assert shop.server.ask("GET", f"/v1/projects/{shop.read}/settings").status in {400, 404}
 
 
 @pytest.mark.parametrize("path", ["/v1/t", "/v1/b", "/v1/track", "/v1/batch", "/v1/i/", "/v1/m"])
 def test_a_page_on_another_host_may_send(shop: Tenant, path: str) -> None:
-    asks = {
+    preflight = {
         "Origin": "https://shop.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-retry-count",
     }
-    answer = shop.server.ask("OPTIONS", path, headers=asks)
+    answer = shop.server.ask("OPTIONS", path, headers=preflight)
     assert answer.status in {200, 204}
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     assert "POST" in answer.headers["access-control-allow-methods"]
     allowed = {
-        it.strip() for it in answer.headers["access-control-allow-headers"].lower().split(",")
+        header.strip()
+        for header in answer.headers["access-control-allow-headers"].lower().split(",")
     }
     assert allowed >= {"authorization", "content-type", "x-retry-count", "anonymousid", "sentat"}
 
@@ -198,7 +201,7 @@ def test_a_page_on_another_host_may_send(shop: Tenant, path: str) -> None:
     "path",
     ["/v1/track", "/v1/t", "/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch", "/v1/nothing"],
 )
-def test_nobody_is_ever_sent_elsewhere(shop: Tenant, path: str, slash: str) -> None:
+def test_no_request_is_ever_redirected(shop: Tenant, path: str, slash: str) -> None:
     message = {"type": "track", "event": "Viewed", "userId": "u-1"}
     for body in (message, {"batch": [message]}, b"nonsense"):
         answer = shop.post(path + slash, body)

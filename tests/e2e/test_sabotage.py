@@ -1,4 +1,4 @@
-"""The tests of the crash tests: with a protection taken out they have to find what it protects from."""
+"""Tests of the crash tests: with a protection removed they must find the damage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.serving import Server, wait_until
 pytestmark = pytest.mark.storage
 
 CHANCES = 10
-"""Crashes at random moments until the damage has to be there."""
+"""Number of crashes at random moments after which the damage must have shown."""
 
 
 def sabotaged(folder: Path, dsn: str, name: str) -> Server:
@@ -58,7 +58,7 @@ def test_a_killed_postgres_that_answers_before_it_writes_loses_messages(
         for attempt in range(CHANCES):
             shop, history = tenant(server, safe, f"attempt {attempt}"), History()
             with Load(server, shop.write, history, clients=2, abandon=1.0, seed=attempt) as load:
-                wait_until(lambda load=load: load.statuses[200] > 50, 20, "writes are taken")
+                wait_until(lambda load=load: load.statuses[200] > 50, 20, "writes are accepted")
                 cluster.kill()
                 cluster.start()
                 load.give_up()
@@ -68,7 +68,7 @@ def test_a_killed_postgres_that_answers_before_it_writes_loses_messages(
     assert report.lost, "the check is blind"
 
 
-def test_a_server_that_could_lose_messages_is_not_served_on(database: str, tmp_path: Path) -> None:
+def test_foldline_does_not_serve_on_an_unsafe_database(database: str, tmp_path: Path) -> None:
     name = query(database, "SELECT current_database()")[0][0]
     query(database, f"ALTER DATABASE {name} SET synchronous_commit = off")
     server = Server.on(tmp_path, database)

@@ -1,4 +1,4 @@
-"""The server is killed at any moment, again and again: what it acknowledged is there, once."""
+"""The server is killed repeatedly at random moments: what it acknowledged is recorded once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CYCLES = int(os.environ.get("E2E_CYCLES", "20"))
 
 
 @pytest.mark.parametrize("cycles", [3, pytest.param(CYCLES, marks=pytest.mark.nightly)])
-def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
+def test_a_killed_server_has_lost_and_duplicated_nothing(
     database: str, tmp_path: Path, cycles: int
 ) -> None:
     server, history, chance = Server.on(tmp_path, database), History(), random.Random(cycles)
@@ -34,7 +34,7 @@ def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
                 server.kill()
                 server.start()
         report = check(database, shop.workspace, history)
-        listed = {it["message_id"] for it in shop.events()}
+        listed = {event["message_id"] for event in shop.events()}
     finally:
         server.kill()
     print(f"{cycles} kills: {report.sentence}; {load.unanswered} requests cut off")
@@ -43,5 +43,5 @@ def test_a_killed_server_has_lost_nothing_and_doubled_nothing(
     assert set(load.statuses) == {200}
     assert history.count("fail") == 0
     assert load.unanswered >= cycles, "kills that hit no request prove nothing"
-    acknowledged = {message_id for message_id, it in history.sent.items() if it.outcome == "ok"}
+    acknowledged = {id_ for id_, message in history.sent.items() if message.outcome == "ok"}
     assert acknowledged <= listed, "the read model has them too"

@@ -1,4 +1,4 @@
-"""Several workers over one database: whoever dies, the others go on, and nothing is taken twice."""
+"""Several workers over one database: if one dies the others go on, nothing is applied twice."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.integration.projections.customers import customers
 from tests.serving import ROOT, START_SECONDS, wait_until
 
 CAUGHT_UP = 120.0
-MOVED = "SELECT count(*) FROM projections.checkpoint WHERE position > :than"
+COUNT_BEYOND = "SELECT count(*) FROM projections.checkpoint WHERE position > :position"
 
 
 @pytest.fixture
 def engine(bench: Bench) -> Iterator[Engine]:
-    made = create_engine(bench.dsn.replace("postgresql://", "postgresql+psycopg://", 1))
-    yield made
-    made.dispose()
+    engine = create_engine(bench.dsn.replace("postgresql://", "postgresql+psycopg://", 1))
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
 def worker(bench: Bench, tmp_path: Path) -> Iterator:
-    """Start `foldline worker` as a process of its own."""
+    """Start `foldline worker` in a new process."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
@@ -58,7 +58,7 @@ def worker(bench: Bench, tmp_path: Path) -> Iterator:
         process.wait()
 
 
-def test_of_two_workers_one_is_killed_under_load_and_all_is_as_if_rebuilt(
+def test_one_of_two_workers_is_killed_and_the_result_equals_a_rebuild(
     bench: Bench, engine: Engine, worker
 ) -> None:
     condition = b'{"event": "Viewed", "count": {"at_least": 3}, "within": {"last": "30d"}}'
@@ -68,30 +68,32 @@ def test_of_two_workers_one_is_killed_under_load_and_all_is_as_if_rebuilt(
     projector = Projector(bench.ledger, engine, PROJECTIONS)
     projector.prepare()
 
-    def moved(than: int) -> bool:
+    def all_beyond(position: int) -> bool:
         with engine.connect() as tx:
-            return tx.execute(text(MOVED), {"than": than}).scalar() == len(PROJECTIONS)
+            return tx.execute(text(COUNT_BEYOND), {"position": position}).scalar() == len(
+                PROJECTIONS
+            )
 
-    victim, survivor = worker(), worker()
+    first, second = worker(), worker()
     sent = 0
     for killed in range(2):
         for _ in range(15):
             bench.record(*customers(100, first=sent))
             sent += 100
-        wait_until(lambda: moved(1), START_SECONDS + CAUGHT_UP, "the workers follow")
+        wait_until(lambda: all_beyond(1), START_SECONDS + CAUGHT_UP, "the workers follow")
         if not killed:
             bench.record(*customers(400, first=sent))
             sent += 400
-            os.killpg(victim.pid, signal.SIGKILL)
-            assert victim.wait() == -signal.SIGKILL
+            os.killpg(first.pid, signal.SIGKILL)
+            assert first.wait() == -signal.SIGKILL
     head = bench.ledger.heads()[bench.workspace]
-    wait_until(lambda: moved(head - 1), CAUGHT_UP, "the other worker goes on to the end")
-    assert survivor.poll() is None
-    os.killpg(survivor.pid, signal.SIGTERM)
-    assert survivor.wait(30) in {0, 128 + signal.SIGTERM}
+    wait_until(lambda: all_beyond(head - 1), CAUGHT_UP, "the other worker reaches the head")
+    assert second.poll() is None
+    os.killpg(second.pid, signal.SIGTERM)
+    assert second.wait(30) in {0, 128 + signal.SIGTERM}
 
     lifecycle = RebuildService(projector)
-    lifecycle.request([it.name for it in PROJECTIONS], "verify")
+    lifecycle.request([projection.name for projection in PROJECTIONS], "verify")
     for projection in PROJECTIONS:
         assert lifecycle.run_builds(projection.name)
     for name, build in lifecycle.status().items():

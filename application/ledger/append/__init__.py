@@ -1,1 +1,1 @@
-"""The append transaction: group commit, preparation, binary COPY, evidence."""
+"""Appends to the ledger: preparation, group commit, the transaction, tamper evidence."""

@@ -1,4 +1,4 @@
-"""Group commit: many requests, one transaction; each is answered once its own flush is durable."""
+"""Group commit: one transaction for many requests, each answered once it is durable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import psycopg
 import structlog
 
 from application.ledger.append.append import AppendResult
-from application.ledger.append.prepared import PreparedMessage, Receipt, Rejection
+from application.ledger.append.prepared import PreparedMessage, Receipt
+from application.ledger.tables.rejected import Rejection
 from domain.core.errors import FoldlineError, LedgerUnavailable, Overloaded
 
 log = structlog.get_logger(__name__)
@@ -23,8 +24,7 @@ AppendFlush = Callable[[int, Sequence[PreparedMessage], Sequence[Rejection]], Ap
 """Writes one flush of one workspace; raises psycopg's errors, or LedgerUnavailable."""
 
 RETRY_SECONDS = 0.5
-"""How long a flush is tried again when the connection or a lock was lost, before 503."""
-
+"""How long a flush is retried after a lost connection or lock, before its requests fail with 503."""
 
 POISON_ERRORS = (
     psycopg.DataError,
@@ -32,7 +32,7 @@ POISON_ERRORS = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.RaiseException,
 )
-"""Errors that a single message can cause; any other is the server's and concerns the whole flush."""
+"""Errors that a single message can cause; any other concerns the whole flush."""
 
 
 class FlushLimits(NamedTuple):
@@ -41,13 +41,15 @@ class FlushLimits(NamedTuple):
     max_flush: int = 2000
     max_queued: int = 20_000
     second_writer_at: int = 1500
-    """Messages waiting before a second writer starts beside a busy one: smaller flushes in parallel
-    would only queue for the head of the ledger, each with a disk flush of its own."""
+    """Queued messages from which on a second writer starts beside a busy one.
+
+    Smaller flushes in parallel would only queue for the ledger head, each with its own disk flush.
+    """
 
 
 @dataclass
 class Submission:
-    """One request's messages on their way into the ledger."""
+    """One request's messages and rejections, with the future of their receipt."""
 
     entries: Sequence[PreparedMessage]
     rejections: Sequence[Rejection]
@@ -55,7 +57,7 @@ class Submission:
 
     @property
     def size(self) -> int:
-        """How many rows it will write, at least one."""
+        """Number of rows that it writes, at least one."""
         return max(1, len(self.entries) + len(self.rejections))
 
 
@@ -67,9 +69,9 @@ class _Queue:
 
 
 class GroupCommit:
-    """Collects submissions by workspace and writes them, whole, in flushes.
+    """Collects submissions by workspace and writes them in flushes.  Never splits a submission.
 
-    ``on_flush`` is told the messages and seconds of each flush, for metrics.
+    ``on_flush`` is called after each flush with its number of messages and its seconds, for metrics.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class GroupCommit:
 
     @property
     def queued_messages(self) -> int:
-        """Messages that are not yet durable and not yet being written."""
+        """Number of messages that wait for a flush."""
         return self._queued
 
     def submit(
@@ -103,29 +105,29 @@ class GroupCommit:
         entries: Sequence[PreparedMessage],
         rejections: Sequence[Rejection] = (),
     ) -> Future[Receipt]:
-        """Take a request's messages; the future is done when they are durable.
+        """Queues a request's messages; the future is done when they are durable.
 
-        Raises Overloaded if too many are waiting.
+        Raises Overloaded if the queue is full, LedgerUnavailable after `close`.
         """
         submission = Submission(entries, rejections)
         with self._changed:
             if self._closed:
-                raise LedgerUnavailable("the server is stopping; send it again shortly")
+                raise LedgerUnavailable("the server is shutting down; retry shortly")
             if self._queued and self._queued + submission.size > self._limits.max_queued:
                 raise Overloaded(
-                    "more messages are waiting than may wait; send it again shortly",
+                    "the queue of messages to write is full; retry shortly",
                     waiting=self._queued,
                 )
             queue = self._queues.setdefault(workspace, _Queue())
             queue.submissions.append(submission)
             queue.size += submission.size
             self._queued += submission.size
-            if self._can_write(queue):  # else a writer would wake only to sleep again
+            if self._can_write(queue):  # otherwise the writer would wake for nothing
                 self._changed.notify()
         return submission.receipt
 
     def close(self) -> None:
-        """Write what is waiting, then stop."""
+        """Writes what is queued, then stops the writers."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -133,12 +135,12 @@ class GroupCommit:
             thread.join()
 
     def _run_writer(self) -> None:
-        while (taken := self._next_batch()) is not None:
-            workspace, batch = taken
+        while (next_batch := self._next_batch()) is not None:
+            workspace, batch = next_batch
             try:
                 self._flush(workspace, batch)
             except Exception as error:
-                log.exception("flush failed", workspace=workspace)
+                log.exception("flush_failed", workspace=workspace)
                 for submission in batch:
                     if not submission.receipt.done():
                         submission.receipt.set_exception(error)
@@ -157,7 +159,7 @@ class GroupCommit:
                     return None
                 self._changed.wait()
             queue = self._queues.pop(workspace)
-            self._queues[workspace] = queue  # to the end: workspaces take turns
+            self._queues[workspace] = queue  # at the end, so that workspaces take turns
             batch: list[Submission] = []
             size = 0
             while queue.submissions and (
@@ -183,7 +185,7 @@ class GroupCommit:
     def _flush(self, workspace: int, batch: list[Submission]) -> None:
         started = time.monotonic()
         entries = [entry for submission in batch for entry in submission.entries]
-        rejections = [it for submission in batch for it in submission.rejections]
+        rejections = [rejection for submission in batch for rejection in submission.rejections]
         try:
             appended, refused = self._append_bisecting(workspace, entries, rejections)
         except FoldlineError as error:
@@ -198,17 +200,20 @@ class GroupCommit:
     def _append_bisecting(
         self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
     ) -> tuple[AppendResult, frozenset[bytes]]:
-        """Write the entries; one that the database refuses is kept as rejected, alone.
+        """Writes the entries; bisects them to find one that the database refuses, and rejects it.
 
-        Returns what was added, and the digests of refused entries.
+        Returns the result, and the digests of refused entries.
         """
         try:
             return self._append_with_retry(workspace, entries, rejections), frozenset()
         except POISON_ERRORS as error:
             if len(entries) <= 1:
-                log.warning("the database refused a message", workspace=workspace, error=str(error))
-                why = f"the database refused it: {error}"
-                refused = [*rejections, *(it.as_rejection("not_storable", why) for it in entries)]
+                log.warning("message_not_storable", workspace=workspace, error=str(error))
+                reason = f"not storable: {error}"
+                refused = [
+                    *rejections,
+                    *(entry.as_rejection("not_storable", reason) for entry in entries),
+                ]
                 appended = self._append_with_retry(workspace, (), refused)
                 return appended, frozenset(entry.digest for entry in entries)
         middle = len(entries) // 2
@@ -224,11 +229,11 @@ class GroupCommit:
     def _append_with_retry(
         self, workspace: int, entries: Sequence[PreparedMessage], rejections: Sequence[Rejection]
     ) -> AppendResult:
-        """Append, and try again what may be tried again.
+        """Appends, and retries after errors that do not concern a single message.
 
-        After a connection lost during the commit nobody knows whether it happened.  The same flush
-        sent again finds out: its first statement looks every digest up, and waits for a commit that
-        is still on its way.
+        Whether a commit happened is unknown after its connection was lost.  Appending the same flush
+        again finds out: its first statement inserts every digest, and waits for a commit that is
+        still in progress.
         """
         until = time.monotonic() + RETRY_SECONDS
         while True:
@@ -237,11 +242,10 @@ class GroupCommit:
             except POISON_ERRORS:
                 raise
             except psycopg.Error as error:
-                log.warning("flush is tried again", workspace=workspace, error=str(error))
+                log.warning("flush_retried", workspace=workspace, error=str(error))
                 if time.monotonic() > until:
                     raise LedgerUnavailable(
-                        "the ledger could not be written, so nothing was promised;"
-                        " send it again shortly",
+                        "ledger write failed and was not acknowledged; retry shortly",
                         reason=str(error),
                     ) from error
 
@@ -256,7 +260,7 @@ def _receipt(
         elif entry.digest in appended.suppressed:
             suppressed += 1
         elif entry.digest in fresh:
-            fresh.remove(entry.digest)  # the first to send it recorded it; the next repeats it
+            fresh.remove(entry.digest)  # a later submission of the same id is a duplicate
             recorded += 1
     return Receipt(
         position=appended.position,

@@ -1,4 +1,4 @@
-"""What a flush carries: messages made ready to be written, and what could not be accepted."""
+"""Messages prepared for a flush: event, stream, digest, links and evidence are computed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
-from uuid import UUID, SafeUUID
 
 import msgspec
 
 from application.ledger.append.evidence import SALT_BYTES, commitment_of, new_salts
 from application.ledger.mapper import encode_state
+from application.ledger.tables.rejected import Rejection
+from domain.core.fast_uuid import uuid_from_bytes
 from domain.core.identifiers import (
     Identifier,
     link_digest,
@@ -33,9 +34,8 @@ from domain.identity.routing import (
 )
 
 
-
 class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """An event that only lacks its version, position and time of recording."""
+    """An event to be written; the append adds its version, position and recording time."""
 
     stream: bytes
     topic: bytes
@@ -45,27 +45,28 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class IdentifierLink(msgspec.Struct, gc=False):
-    """A link that messages show, and since when the ledger is known to have it."""
+    """A pair of identifiers that messages link, and from which instant the ledger has it."""
 
     identifiers: IdentifierPair
     digest: bytes
     stream: bytes
-    """In which it is recorded: that of the stronger identifier."""
+    """The stream that the link is recorded in: that of the stronger identifier."""
 
     streams: tuple[bytes, bytes]
     durable_since: datetime = datetime.max.replace(tzinfo=UTC)
+    """Earliest ``occurred_at`` with which the link is durable, as far as this process knows."""
 
 
 class PreparedLink(NamedTuple):
-    """A link that a message shows; recorded only if it is new, or earlier than known."""
+    """A link shown by one message; recorded only if it is new or earlier than the recorded one."""
 
     link: IdentifierLink
     occurred_at: datetime
     row: EventRow
 
 
-class _Routing(NamedTuple):
-    """What the identifiers of a message say, however many messages have them."""
+class _CachedRouting(NamedTuple):
+    """Routing of one combination of identifiers, reused for all messages that carry it."""
 
     identifier_routing: IdentifierRouting
     stream: bytes
@@ -81,13 +82,13 @@ class PreparedMessage(msgspec.Struct, frozen=True, gc=False):
     links: tuple[PreparedLink, ...]
     message: Message
     stream_links: tuple[tuple[bytes, bytes], ...] = ()
-    """Pairs of streams that the message itself says something about: of an alias, merge or unmerge."""
+    """Pairs of streams that an alias, merge or unmerge relates."""
 
     erasure_epoch: int = 0
-    """How many erasures were known of when links that are known already were left out."""
+    """The workspace's erasure epoch when durable links were left out."""
 
     def as_rejection(self, code: str, reason: str) -> Rejection:
-        """Return the message as one that could not be accepted after all."""
+        """Returns the message as a rejection with a code and a reason."""
         message = self.message
         return Rejection(
             code=code,
@@ -99,49 +100,32 @@ class PreparedMessage(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-class Rejection(NamedTuple):
-    """Something that could not be accepted, kept as it came with the reason."""
-
-    code: str
-    message: str
-    raw: bytes
-    source: str
-    received_at: datetime
-    message_id: str | None = None
-    times: int = 1
-
-    def digest(self, secret: bytes) -> bytes:
-        """Return what the same refusal of the same bytes is recognised by."""
-        text = b"\0".join((self.code.encode(), self.source.encode(), self.raw))
-        return blake2b(text, digest_size=16, key=secret, person=b"rejected").digest()
-
-
 class Receipt(NamedTuple):
-    """What became of a request's messages.  Given only once they are durable."""
+    """Outcome of one request's messages; exists only once they are durable."""
 
     position: int
-    """The ledger's last position when they were in; read models that reached it show them."""
+    """The ledger's last position after the flush; read models that reached it show the messages."""
 
     recorded: int
     duplicates: int
     rejected: int
     suppressed: int = 0
-    """Messages about people whose messages are ignored."""
+    """Messages dropped because a profile that they name is suppressed."""
 
 
 class StaleErasureEpoch(Exception):
-    """Somebody was erased or suppressed that the flush knows nothing of; it was not written."""
+    """The flush was prepared before an erasure or suppression and was not written."""
 
     def __init__(self, erasure_epoch: int) -> None:
-        super().__init__(f"the workspace is at erasure {erasure_epoch}")
+        super().__init__(f"the workspace's erasure epoch is {erasure_epoch} now")
         self.erasure_epoch = erasure_epoch
 
 
 class MessagePreparer:
-    """Makes entries of one workspace's messages, and remembers which links are known already.
+    """Prepares the messages of one workspace and caches which links are durable.
 
-    Good for as long as nobody is erased, suppressed or freed: then another takes its place, which
-    remembers nothing.  ``erasures`` counts those times; ``suppresses`` says whether anybody is ignored.
+    Valid for one erasure epoch (the number of erasures, suppressions and liftings so far): when it
+    changes, a new preparer with empty caches replaces this one.
     """
 
     def __init__(
@@ -162,11 +146,11 @@ class MessagePreparer:
         self._digest = message_digests(secret)
 
     def prepare(self, messages: Sequence[Message]) -> list[PreparedMessage]:
-        """Return one entry a message, in order."""
-        salt = new_salts(len(messages))
+        """Returns one prepared message for each message, in order."""
+        salts = new_salts(len(messages))
         return [
-            self._prepare_one(message, salt[at : at + SALT_BYTES])
-            for message, at in zip(
+            self._prepare_one(message, salts[offset : offset + SALT_BYTES])
+            for message, offset in zip(
                 messages, range(0, len(messages) * SALT_BYTES, SALT_BYTES), strict=True
             )
         ]
@@ -174,86 +158,78 @@ class MessagePreparer:
     def prepare_again_if_stale(
         self, entries: Sequence[PreparedMessage]
     ) -> Sequence[PreparedMessage]:
-        """Return the entries with all links that may have been erased since they were made."""
+        """Returns the entries, prepared again if any is of an earlier erasure epoch.
+
+        The links that such an entry left out as durable may have been erased since.
+        """
         if all(entry.erasure_epoch == self.erasure_epoch for entry in entries):
             return entries
         return self.prepare([entry.message for entry in entries])
 
     def _prepare_one(self, message: Message, salt: bytes) -> PreparedMessage:
         digest = self._digest(message.message_id)
-        concern, stream, pairs = self._cached_routing(message.identifiers)
-        _, event, links = route_message(message, _uuid(digest), concern)
+        identifier_routing, stream, known_links = self._cached_routing(message.identifiers)
+        _, event, pairs = route_message(message, uuid_from_bytes(digest), identifier_routing)
         row = _event_row(stream, event.TOPIC.encode(), encode_state(event), salt)
-        shown = _links_to_record(message, pairs, digest) if links else ()
-        joins = self._stream_links(event) if message.absorbs or message.apart_from else ()
+        links = _links_to_record(message, known_links, digest) if pairs else ()
+        stream_links = self._stream_links(event) if message.absorbs or message.apart_from else ()
         return PreparedMessage(
-            digest, message.fingerprint, row, shown, message, joins, self.erasure_epoch
+            digest, message.fingerprint, row, links, message, stream_links, self.erasure_epoch
         )
 
-    def _route(self, identifiers: tuple[Identifier, ...]) -> _Routing:
-        about = route_identifiers(identifiers)
-        stream = self._system if about.subject is None else self.stream_of(about.subject)
-        return _Routing(about, stream, tuple(map(self._identifier_link, about.links)))
+    def _route(self, identifiers: tuple[Identifier, ...]) -> _CachedRouting:
+        routing = route_identifiers(identifiers)
+        stream = self._system if routing.subject is None else self.stream_of(routing.subject)
+        return _CachedRouting(routing, stream, tuple(map(self._identifier_link, routing.links)))
 
-    def _identifier_link(self, link: IdentifierPair) -> IdentifierLink:
-        owner = strongest(link)
+    def _identifier_link(self, pair: IdentifierPair) -> IdentifierLink:
+        owner = strongest(pair)
         assert owner is not None
-        streams = self.stream_of(link.left), self.stream_of(link.right)
-        return IdentifierLink(link, link_digest(self.secret, *link), self.stream_of(owner), streams)
+        streams = self.stream_of(pair.left), self.stream_of(pair.right)
+        return IdentifierLink(pair, link_digest(self.secret, *pair), self.stream_of(owner), streams)
 
     def _stream_links(self, event: MessageEvent) -> tuple[tuple[bytes, bytes], ...]:
-        whose = (
-            [self.stream_of(it) for it in identifiers_in(fact)] for fact in facts_from_event(event)
+        streams_of_facts = (
+            [self.stream_of(identifier) for identifier in identifiers_in(fact)]
+            for fact in facts_from_event(event)
         )
-        return tuple((first, other) for first, *others in whose for other in others)
+        return tuple((first, other) for first, *others in streams_of_facts for other in others)
 
 
 def mark_links_durable(links: Iterable[PreparedLink]) -> None:
-    """Remember links that are durable, so that they are not sent again with every message."""
-    for pair, occurred_at, _ in links:
-        pair.durable_since = min(pair.durable_since, occurred_at)
+    """Marks links as durable, so that later messages do not send them again."""
+    for link, occurred_at, _ in links:
+        link.durable_since = min(link.durable_since, occurred_at)
 
 
 def _links_to_record(
-    message: Message, pairs: Iterable[IdentifierLink], digest: bytes
+    message: Message, links: Iterable[IdentifierLink], digest: bytes
 ) -> tuple[PreparedLink, ...]:
-    shown: tuple[PreparedLink, ...] = ()
-    for pair in pairs:  # nearly always the one, and known: no more than this for it
-        if message.occurred_at < pair.durable_since:
-            shown = (*shown, _prepared_link(message, pair, digest))
-    return shown
+    new: tuple[PreparedLink, ...] = ()
+    for link in links:  # nearly always one link, and durable: the comparison is all that it costs
+        if message.occurred_at < link.durable_since:
+            new = (*new, _prepared_link(message, link, digest))
+    return new
 
 
-def _prepared_link(message: Message, pair: IdentifierLink, shown_by: bytes) -> PreparedLink:
-    at = to_micros(message.occurred_at).to_bytes(8, signed=True)
+def _prepared_link(message: Message, link: IdentifierLink, shown_by: bytes) -> PreparedLink:
+    occurred_us = to_micros(message.occurred_at).to_bytes(8, signed=True)
     event = IdentifiersLinked(
-        id=UUID(bytes=blake2b(pair.digest + at, digest_size=16).digest()),
-        left=pair.identifiers.left,
-        right=pair.identifiers.right,
+        id=uuid_from_bytes(blake2b(link.digest + occurred_us, digest_size=16).digest()),
+        left=link.identifiers.left,
+        right=link.identifiers.right,
         occurred_at=message.occurred_at,
         received_at=message.received_at,
-        shown_by=UUID(bytes=shown_by),
+        shown_by=uuid_from_bytes(shown_by),
     )
-    row = event_row(pair.stream, event)
-    return PreparedLink(pair, message.occurred_at, row)
+    row = event_row(link.stream, event)
+    return PreparedLink(link, message.occurred_at, row)
 
 
 def event_row(stream: bytes, event: Event) -> EventRow:
-    """Return an event of that stream, ready to be written."""
+    """Returns the row of an event in a stream, with a new salt."""
     return _event_row(stream, event.TOPIC.encode(), encode_state(event), new_salts(1))
 
 
 def _event_row(stream: bytes, topic: bytes, state: bytes, salt: bytes) -> EventRow:
     return EventRow(stream, topic, state, salt, commitment_of(salt, state))
-
-
-_set_int, _set_safety = vars(UUID)["int"].__set__, vars(UUID)["is_safe"].__set__
-_UNKNOWN = SafeUUID.unknown
-
-
-def _uuid(value: bytes) -> UUID:
-    """Return ``UUID(bytes=value)``, without its checks: they cost thrice what it does (measured)."""
-    made = object.__new__(UUID)
-    _set_int(made, int.from_bytes(value))
-    _set_safety(made, _UNKNOWN)
-    return made

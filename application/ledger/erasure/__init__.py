@@ -1,1 +1,1 @@
-"""Erasure and suppression in the ledger."""
+"""Erasure and suppression of profiles in the ledger."""

@@ -1,21 +1,23 @@
-"""Blanks what the ledger holds of a person.  What stays says that something was there, and not what.
+"""Erasure of a profile in the ledger: blanks the payloads of its events.
 
-Positions, headers, commitments and leaves stay, as do the digests of messages, so that a message that
-is sent again stays out.  Links of the person are forgotten: shown again, they are recorded again.
+Positions, headers, commitments and leaves stay, and so do the digests of messages, so that a message
+that is sent again is still a duplicate.  The profile's links are deleted from `link_seen`: shown again,
+they are recorded again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger import server_requirements
-from application.ledger.append import binary
+from application.ledger import binary_arrays, server_requirements
 from application.ledger.mapper import decode_event
+from application.ledger.read.history import recorded_event
 from application.ledger.read.profiles import LATEST, MESSAGE_TOPICS, identity_events_for
 from domain.core.identifiers import Identifier, link_digest
 from domain.events.events import (
@@ -50,11 +52,11 @@ NEVER_BLANKED = [
     RuleDisabled.TOPIC,
     RuleArchived.TOPIC,
 ]
-"""Events that are never blanked: they say why others are, or are about nobody, whatever is asked."""
+"""Topics of events that are never blanked: they record an erasure, or concern no profile."""
 
 _LIMITS = "SET LOCAL lock_timeout = '30s'; SET LOCAL statement_timeout = '15min'"
 
-_MAY_ERASE = """
+_HAS_ERASER_ROLE = """
 SELECT count(*) FROM pg_roles
 WHERE rolname = %s AND pg_has_role(current_user, rolname, 'MEMBER')
 """
@@ -71,17 +73,17 @@ WHERE workspace = %s AND position = ANY (%s) AND state IS NOT NULL
 """
 
 _SUBJECTS = """
-SELECT of.stream, shown.originator_version, shown.topic, shown.state
-FROM unnest(%s::uuid[]) AS of (stream), LATERAL (
+SELECT wanted.stream, message.originator_version, message.topic, message.state
+FROM unnest(%s::uuid[]) AS wanted (stream), LATERAL (
     SELECT originator_version, topic, state FROM ledger.event
-    WHERE workspace = %s AND originator_id = of.stream AND state IS NOT NULL AND topic = ANY (%s)
+    WHERE workspace = %s AND originator_id = wanted.stream AND state IS NOT NULL AND topic = ANY (%s)
     LIMIT 1
-) AS shown
+) AS message
 """
 
-_FORGET_LINKS = "DELETE FROM ledger.link_seen WHERE workspace = %s AND digest = ANY (%s)"
+_DELETE_LINKS_SEEN = "DELETE FROM ledger.link_seen WHERE workspace = %s AND digest = ANY (%s)"
 
-_SEVER_STREAMS = """
+_DELETE_STREAM_LINKS = """
 DELETE FROM ledger.stream_link
 WHERE workspace = %(workspace)s AND (stream = ANY (%(streams)s) OR (stream, other) IN (
     SELECT other, stream FROM ledger.stream_link
@@ -89,16 +91,18 @@ WHERE workspace = %(workspace)s AND (stream = ANY (%(streams)s) OR (stream, othe
 ))
 """
 
-_HAS_ANY = """
+_HAS_EVENTS = """
 SELECT EXISTS (SELECT FROM ledger.event WHERE workspace = %s AND originator_id = ANY (%s))
 """
 
-_HOLD_STREAM = """
+_LOCK_STREAM_HEAD = """
 INSERT INTO ledger.stream_head AS head (stream_id, version) VALUES (%s, 0)
 ON CONFLICT (stream_id) DO UPDATE SET version = head.version
 """
 
-_HOLD_LEDGER = "UPDATE ledger.ledger_head SET erasures = erasures + 1 WHERE workspace = %s"
+_INCREMENT_ERASURE_EPOCH = (
+    "UPDATE ledger.ledger_head SET erasures = erasures + 1 WHERE workspace = %s"
+)
 
 _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
 
@@ -109,28 +113,28 @@ WHERE workspace = %s AND originator_id = %s AND originator_version > %s ORDER BY
 
 
 class ProfileTrace(NamedTuple):
-    """All by which a person can be found in the ledger."""
+    """Everything in the ledger that identifies a profile."""
 
     profile: ResolvedProfile
     identifiers: frozenset[Identifier]
-    """The names that the ledger knows them by."""
+    """The identifiers under which the ledger has the profile."""
 
     foreign_events: Mapping[int, Event]
-    """By position, the facts of other people's streams that name the person."""
+    """By position, the identity events in other profiles' streams that name this profile."""
 
     link_digests: Sequence[UUID]
-    """Digests of the links that name the person."""
+    """Digests of the links that name the profile."""
 
 
 def begin_erasure(connection: Connection[Any]) -> None:
-    """Prepare a transaction that erases: it may take longer than others."""
+    """Prepares a transaction that erases, with longer time limits than other transactions."""
     server_requirements.require_safe_server(connection)
-    binary.register_dumpers(connection)
+    binary_arrays.register_dumpers(connection)
     connection.execute(_LIMITS)
 
 
 def last_position(connection: Connection[Any], workspace: int) -> int:
-    """Return the last position of the workspace."""
+    """Returns the last position of the workspace."""
     row = connection.execute(_HEAD, (workspace,)).fetchone()
     return int(row[0]) if row else 0
 
@@ -142,32 +146,42 @@ def trace_profile(
     secret: bytes,
     stream_of: Callable[[Identifier], UUID],
 ) -> ProfileTrace:
-    """Return where the ledger has the person whose stream it is."""
+    """Returns everything in the ledger that identifies the profile of a stream."""
     events = identity_events_for(connection, workspace, [stream])
-    facts = {at: facts_from_event(event) for at, event in events.items()}
-    person = find_profile(stream, (it for said in facts.values() for it in said), stream_of)
-    streams = set(person.streams)
-    names = {it for said in facts.values() for fact in said for it in identifiers_in(fact)}
-    theirs = {it for it in names if stream_of(it) in streams}
-    naming = {
-        at: events[at]
-        for at, said in facts.items()
-        if any(it in theirs for fact in said for it in identifiers_in(fact))
+    facts = {position: facts_from_event(event) for position, event in events.items()}
+    named = {
+        position: {identifier for fact in event_facts for identifier in identifiers_in(fact)}
+        for position, event_facts in facts.items()
     }
-    links = [it for it in naming.values() if isinstance(it, IdentifiersLinked)]
+    profile = find_profile(stream, chain.from_iterable(facts.values()), stream_of)
+    streams = set(profile.streams)
+    identifiers = {
+        identifier
+        for identifier in chain.from_iterable(named.values())
+        if stream_of(identifier) in streams
+    }
+    naming_events = {
+        position: events[position] for position in facts if named[position] & identifiers
+    }
+    links = [event for event in naming_events.values() if isinstance(event, IdentifiersLinked)]
     return ProfileTrace(
-        person,
-        frozenset(theirs | _subjects(connection, workspace, person.streams)),
-        {at: it for at, it in naming.items() if it.originator_id not in streams},
-        sorted(UUID(bytes=link_digest(secret, it.left, it.right)) for it in links),
+        profile,
+        frozenset(identifiers | _subjects(connection, workspace, profile.streams)),
+        {
+            position: event
+            for position, event in naming_events.items()
+            if event.originator_id not in streams
+        },
+        sorted(UUID(bytes=link_digest(secret, link.left, link.right)) for link in links),
     )
 
 
 def identity_changed_since(
     connection: Connection[Any], workspace: int, stream: UUID, since: int
 ) -> bool:
-    """Say whether anything was said after a position about who the stream's person may be."""
-    return any(at > since for at in identity_events_for(connection, workspace, [stream]))
+    """Returns whether an identity event after a position can concern the profile of a stream."""
+    events = identity_events_for(connection, workspace, [stream])
+    return any(position > since for position in events)
 
 
 def blank_streams(
@@ -178,73 +192,75 @@ def blank_streams(
     after: int = 0,
     until: int = LATEST,
 ) -> int:
-    """Blank the events of streams between two positions, the latter included; return their number."""
+    """Blanks the streams' events at positions after ``after`` up to ``until``; returns how many."""
     with _as_eraser(connection):
-        asked = (workspace, sorted(streams), after, until, NEVER_BLANKED)
-        return connection.execute(_BLANK, asked).rowcount
+        params = (workspace, sorted(streams), after, until, NEVER_BLANKED)
+        return connection.execute(_BLANK, params).rowcount
 
 
 def blank_positions(connection: Connection[Any], workspace: int, positions: Iterable[int]) -> int:
-    """Blank the events at these positions; return how many there were."""
+    """Blanks the events at these positions; returns how many."""
     with _as_eraser(connection):
         return connection.execute(_BLANK_AT, (workspace, sorted(positions))).rowcount
 
 
 def has_events(connection: Connection[Any], workspace: int, streams: Iterable[UUID]) -> bool:
-    """Say whether the workspace has any event of these streams, blank or not."""
-    row = connection.execute(_HAS_ANY, (workspace, sorted(streams))).fetchone()
+    """Returns whether the workspace has any event of these streams, blanked ones included."""
+    row = connection.execute(_HAS_EVENTS, (workspace, sorted(streams))).fetchone()
     return row is not None and bool(row[0])
 
 
 def delete_seen_links(connection: Connection[Any], workspace: int, digests: Sequence[UUID]) -> None:
-    """Let links be recorded again when they are shown again."""
-    connection.execute(_FORGET_LINKS, (workspace, digests))
+    """Deletes links from `link_seen`, so that they are recorded again when a message shows them."""
+    connection.execute(_DELETE_LINKS_SEEN, (workspace, digests))
 
 
 def delete_stream_links(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID]
 ) -> None:
-    """Forget which streams these were joined to: the facts that joined them are blank."""
-    connection.execute(_SEVER_STREAMS, {"workspace": workspace, "streams": sorted(streams)})
+    """Deletes the links of streams to other streams; the facts that linked them are blanked."""
+    connection.execute(_DELETE_STREAM_LINKS, {"workspace": workspace, "streams": sorted(streams)})
 
 
 def lock_head(connection: Connection[Any], workspace: int, stream: UUID) -> None:
-    """Let nothing be appended until commit, and make every process begin anew with what it remembers.
+    """Blocks appends until the commit and starts a new erasure epoch.
 
-    ``stream`` is the one to which the decree will be appended: locks are taken in the order of all.
+    The new epoch makes every process drop its link cache.
+    ``stream`` is the one that the erasure event will be appended to: its head is locked before the
+    ledger head, in the same order as in an append.
     """
-    connection.execute(_HOLD_STREAM, (stream,))
-    connection.execute(_HOLD_LEDGER, (workspace,))
+    connection.execute(_LOCK_STREAM_HEAD, (stream,))
+    connection.execute(_INCREMENT_ERASURE_EPOCH, (workspace,))
 
 
 def remaining_events(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID]
 ) -> Iterator[list[RecordedEvent]]:
-    """Give what is left of streams, a few thousand events at a time."""
+    """Yields the streams' events that are not blanked, up to 4,000 at a time."""
     for stream in streams:
         version = 0
         while rows := connection.execute(_REMAINING, (workspace, stream, version)).fetchall():
             version = rows[-1][2]
-            yield [
-                RecordedEvent(at, stream, of, recorded_at, decode_event(stream, of, topic, state))
-                for at, stream, of, recorded_at, topic, state in rows
-                if state is not None
-            ]
+            yield [event for event in map(recorded_event, rows) if event.event is not None]
 
 
 def _subjects(
     connection: Connection[Any], workspace: int, streams: Sequence[UUID]
 ) -> set[Identifier]:
-    """Return the identifiers whose streams these are, as far as messages are left that say so."""
-    asked = (list(streams), workspace, MESSAGE_TOPICS)
-    found = (decode_event(*row) for row in connection.execute(_SUBJECTS, asked).fetchall())
-    return {it.subject for it in found if isinstance(it, MessageEvent) and it.subject is not None}
+    """Returns the identifiers of streams, as far as messages that have them are not blanked."""
+    params = (list(streams), workspace, MESSAGE_TOPICS)
+    events = (decode_event(*row) for row in connection.execute(_SUBJECTS, params).fetchall())
+    return {
+        event.subject
+        for event in events
+        if isinstance(event, MessageEvent) and event.subject is not None
+    }
 
 
 @contextmanager
 def _as_eraser(connection: Connection[Any]) -> Iterator[None]:
-    """Step down to the role that may blank events and nothing else, where the server has it."""
-    row = connection.execute(_MAY_ERASE, (ERASER_ROLE,)).fetchone()
+    """Switches to the role that may only blank events, if the server has it."""
+    row = connection.execute(_HAS_ERASER_ROLE, (ERASER_ROLE,)).fetchone()
     if row is None or not row[0]:
         yield
         return

@@ -1,4 +1,4 @@
-"""Whom messages are ignored about: streams only, so that nothing here says who they are."""
+"""Suppressed profiles: drops messages that name them.  Stores streams only, no identifiers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from application.ledger.append.binary import UuidArray
-from application.ledger.append.prepared import PreparedMessage, Rejection
+from application.ledger.append.prepared import PreparedMessage
+from application.ledger.binary_arrays import UuidArray
+from application.ledger.tables.rejected import Rejection
 from domain.core.identifiers import Identifier
 
-_ANY = "SELECT EXISTS (SELECT FROM ledger.suppressed WHERE workspace = %s)"
+_HAS_ANY = "SELECT EXISTS (SELECT FROM ledger.suppressed WHERE workspace = %s)"
 
-_AMONG = """
+_SELECT_AMONG = """
 SELECT uuid_send(stream) FROM ledger.suppressed WHERE workspace = %b AND stream = ANY (%b)
 """
 
-_ADD = """
+_INSERT = """
 INSERT INTO ledger.suppressed (workspace, stream, person, suppressed_at)
 SELECT %s, stream, %s, %s FROM unnest(%s::uuid[]) AS added (stream)
 ON CONFLICT DO NOTHING
@@ -41,29 +42,29 @@ _COUNT = "SELECT count(DISTINCT person) FROM ledger.suppressed WHERE workspace =
 
 
 class Suppression(NamedTuple):
-    """A person whose messages are ignored."""
+    """A profile whose messages are dropped."""
 
     profile_id: UUID
-    """The stream that was the canonical one then."""
+    """The profile's canonical stream when it was suppressed."""
 
     suppressed_at: datetime
     streams: int
 
 
 class Filtered(NamedTuple):
-    """The messages of a flush, without those that are to be ignored."""
+    """The messages of a flush, without those of suppressed profiles."""
 
     entries: Sequence[PreparedMessage]
     suppressed: frozenset[bytes]
-    """Digests of the ignored ones."""
+    """Digests of the dropped messages."""
 
     rejections: Sequence[Rejection]
-    """What is remembered of them: how many came from each source."""
+    """One for each source, with the number of its dropped messages."""
 
 
 def has_suppressions(connection: Connection[Any], workspace: int) -> bool:
-    """Say whether there is anybody whose messages are ignored."""
-    return bool(_one(connection, _ANY, (workspace,)))
+    """Returns whether the workspace has any suppressed profile."""
+    return bool(_single_value(connection, _HAS_ANY, (workspace,)))
 
 
 def filter_suppressed(
@@ -72,16 +73,21 @@ def filter_suppressed(
     entries: Sequence[PreparedMessage],
     stream_of: Callable[[Identifier], bytes],
 ) -> Filtered:
-    """Leave out messages that name anybody whose messages are ignored."""
-    named = [{stream_of(it) for it in _identifiers_in(entry)} for entry in entries]
-    asked = UuidArray(sorted({stream for streams in named for stream in streams}))
+    """Drops the messages that name a suppressed profile."""
+    streams_of_entries = [
+        {stream_of(identifier) for identifier in _identifiers_in(entry)} for entry in entries
+    ]
+    params = (workspace, UuidArray(sorted(set[bytes]().union(*streams_of_entries))))
     with connection.cursor(binary=True) as cursor:
-        found = {stream for (stream,) in cursor.execute(_AMONG, (workspace, asked)).fetchall()}
-    if not found:
+        suppressed = {stream for (stream,) in cursor.execute(_SELECT_AMONG, params).fetchall()}
+    if not suppressed:
         return Filtered(entries, frozenset(), ())
-    kept = [entry for entry, streams in zip(entries, named, strict=True) if not streams & found]
-    gone = [entry for entry, streams in zip(entries, named, strict=True) if streams & found]
-    return Filtered(kept, frozenset(it.digest for it in gone), _rejections_by_source(gone))
+    kept: list[PreparedMessage] = []
+    dropped: list[PreparedMessage] = []
+    for entry, streams in zip(entries, streams_of_entries, strict=True):
+        (dropped if streams & suppressed else kept).append(entry)
+    digests = frozenset(entry.digest for entry in dropped)
+    return Filtered(kept, digests, _rejections_by_source(dropped))
 
 
 def suppress_streams(
@@ -91,14 +97,14 @@ def suppress_streams(
     streams: Iterable[UUID],
     at: datetime,
 ) -> None:
-    """Ignore messages about these streams from the commit on."""
-    connection.execute(_ADD, (workspace, profile_id, at, sorted(streams)))
+    """Drops messages that name these streams, from the commit on."""
+    connection.execute(_INSERT, (workspace, profile_id, at, sorted(streams)))
 
 
 def lift_suppression(
     connection: Connection[Any], workspace: int, stream: UUID
 ) -> tuple[UUID, Sequence[UUID]] | None:
-    """Free all streams that were suppressed with this one; return the person and the streams."""
+    """Lifts a stream's suppression; returns its profile id and streams, None if not suppressed."""
     rows = connection.execute(_LIFT, (workspace, workspace, stream)).fetchall()
     return (rows[0][0], sorted(stream for _, stream in rows)) if rows else None
 
@@ -106,9 +112,9 @@ def lift_suppression(
 def list_suppressions(
     connection: Connection[Any], workspace: int, after: UUID, limit: int
 ) -> tuple[int, Sequence[Suppression]]:
-    """Return how many people are suppressed, and a page of them in the order of their ids."""
+    """Returns the number of suppressed profiles and a page of them, by id, after ``after``."""
     rows = connection.execute(_LIST, (workspace, after, limit)).fetchall()
-    return _one(connection, _COUNT, (workspace,)), [Suppression(*row) for row in rows]
+    return _single_value(connection, _COUNT, (workspace,)), [Suppression(*row) for row in rows]
 
 
 def _identifiers_in(entry: PreparedMessage) -> Iterable[Identifier]:
@@ -121,7 +127,7 @@ def _rejections_by_source(entries: Iterable[PreparedMessage]) -> Sequence[Reject
     return [
         Rejection(
             code="suppressed",
-            message="about a suppressed person, so it was ignored and nothing of it was kept",
+            message="the profile is suppressed; the message was dropped",
             raw=b"",
             source=source,
             received_at=earliest[source],
@@ -131,7 +137,7 @@ def _rejections_by_source(entries: Iterable[PreparedMessage]) -> Sequence[Reject
     ]
 
 
-def _one(connection: Connection[Any], sql: str, params: tuple[Any, ...]) -> Any:
+def _single_value(connection: Connection[Any], sql: str, params: tuple[Any, ...]) -> Any:
     row = connection.execute(sql, params).fetchone()
     assert row is not None
     return row[0]

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `application.ledger.migrate` hands over."""
+"""Runs migrations on the connection that `application.ledger.migrate` passes in."""
 
 from alembic import context
 from sqlalchemy import text
@@ -6,7 +6,7 @@ from sqlalchemy import text
 from application.ledger.migrate import SCHEMA, VERSION_TABLE
 
 MIGRATING = 4_602_110
-"""Advisory lock key, so that two deployers cannot collide."""
+"""Advisory lock key under which one deployer at a time migrates."""
 
 connection = context.config.attributes["connection"]
 connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATING})

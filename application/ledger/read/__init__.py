@@ -1,1 +1,1 @@
-"""Reads over the ledger: history, identity, positions, snapshots, as-of."""
+"""Reads from the ledger: history, identity, positions, snapshots, as-of."""

@@ -1,4 +1,4 @@
-"""A person as they were, at any place of the ledger, from the ledger alone."""
+"""A profile as of any position, computed from the ledger alone."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def profile_as_of(
     stream_of: Callable[[Identifier], UUID],
     point: LedgerPoint,
 ) -> ProfileAsOf | None:
-    """Return the person whose stream it is as they were at a place; None of somebody unheard of."""
-    person = profiles.load_profile(connection, workspace, stream, stream_of, point.position)
-    versions = versions_at(connection, workspace, person.streams, point.position)
+    """Returns the profile of a stream as of a point; None if it had no messages by then."""
+    profile = profiles.load_profile(connection, workspace, stream, stream_of, point.position)
+    versions = versions_at(connection, workspace, profile.streams, point.position)
     states = snapshots.load_states(connection, workspace, versions)
-    state = profile_state.merge(states, person)
-    return ProfileAsOf(point, person, state) if state.identifiers else None
+    state = profile_state.merge(states, profile)
+    return ProfileAsOf(point, profile, state) if state.identifiers else None

@@ -1,4 +1,4 @@
-"""The raw events of some streams, in the order in which the ledger took them."""
+"""Events of streams, in ledger order."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from application.ledger.read.positions import versions_at
 from domain.core.errors import LedgerGap
 from domain.events.recorded import RecordedEvent
 
-# Versions grow with positions, so each stream gives its own first rows by version, and the first of
-# them all by position are what follows.
-_FOLLOWING = """
+# Versions grow with positions, so the first rows of each stream by version contain the first rows of
+# all streams by position.
+_EVENTS_AFTER = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
-FROM unnest(%(streams)s::uuid[], %(versions)s::bigint[]) AS known (stream, version)
+FROM unnest(%(streams)s::uuid[], %(versions)s::bigint[]) AS start (stream, version)
     CROSS JOIN LATERAL (
         SELECT * FROM ledger.event
-        WHERE workspace = %(workspace)s AND originator_id = known.stream
-            AND originator_version > known.version
+        WHERE workspace = %(workspace)s AND originator_id = start.stream
+            AND originator_version > start.version
         ORDER BY originator_version LIMIT %(limit)s
     ) AS next
 WHERE position <= %(until)s
@@ -39,28 +39,28 @@ def stream_events(
     until: int,
     limit: int,
 ) -> Sequence[RecordedEvent]:
-    """Return the streams' events between two positions, the latter included, at most ``limit``.
+    """Returns at most ``limit`` events of streams after position ``after``, up to ``until``.
 
-    An erased one is among them, without what it said.
+    Erased events are included, with ``event`` None.  Raises LedgerGap if versions are missing.
     """
-    known = versions_at(connection, workspace, streams, after) if after else {}
-    asked = {
+    start_versions = versions_at(connection, workspace, streams, after) if after else {}
+    params = {
         "workspace": workspace,
         "streams": list(streams),
-        "versions": [known.get(stream, 0) for stream in streams],
+        "versions": [start_versions.get(stream, 0) for stream in streams],
         "until": until,
         "limit": limit,
     }
     with connection.cursor(binary=True) as cursor:
-        found = [recorded_event(row) for row in cursor.execute(_FOLLOWING, asked).fetchall()]
-    if found and found[0].position <= after:
-        # Better no answer than one that goes round in circles.
-        raise LedgerGap(f"a stream of position {found[0].position} has lost versions")
-    return found
+        events = [recorded_event(row) for row in cursor.execute(_EVENTS_AFTER, params).fetchall()]
+    if events and events[0].position <= after:
+        # Without this a caller that pages through the history would receive the same page for ever.
+        raise LedgerGap(f"stream versions are missing at position {events[0].position}")
+    return events
 
 
 def recorded_event(row: tuple[int, UUID, int, datetime, str, bytes | None]) -> RecordedEvent:
-    """Return a row of the ledger as its readers are given it."""
+    """Returns the event of a row of the ledger."""
     position, stream, version, recorded_at, topic, state = row
     event = None if state is None else decode_event(stream, version, topic, state)
     return RecordedEvent(position, stream, version, recorded_at, event)

@@ -1,4 +1,4 @@
-"""Who is who, from the ledger alone, now or at any position of the past."""
+"""Identity of profiles from the ledger alone, now or as of a position."""
 
 from __future__ import annotations
 
@@ -20,44 +20,45 @@ from domain.identity.resolved_profile import (
     single_stream_profile,
 )
 
-_FACTS = """
-WITH RECURSIVE near (stream) AS (
+_IDENTITY_EVENTS = """
+WITH RECURSIVE reachable (stream) AS (
     SELECT unnest(%(streams)s::uuid[])
     UNION
-    SELECT link.other FROM near JOIN ledger.stream_link AS link
-        ON link.workspace = %(workspace)s AND link.stream = near.stream
+    SELECT link.other FROM reachable JOIN ledger.stream_link AS link
+        ON link.workspace = %(workspace)s AND link.stream = reachable.stream
 )
 SELECT position, originator_id, originator_version, topic, state
-FROM ledger.event JOIN near ON originator_id = near.stream
+FROM ledger.event JOIN reachable ON originator_id = reachable.stream
 WHERE workspace = %(workspace)s
     AND topic IN ('profile.identifiers_linked.v1', 'profile.merged.v1', 'profile.unmerged.v1')
     AND position <= %(until)s AND state IS NOT NULL
 """
 
 LATEST = 2**63 - 1
+"""Position that stands for now: later than any event."""
 
 MESSAGE_TOPICS = [
-    it.TOPIC
-    for it in EVENT_CLASSES
-    if issubclass(it, MessageEvent) and it is not SystemEventOccurred
+    event_class.TOPIC
+    for event_class in EVENT_CLASSES
+    if issubclass(event_class, MessageEvent) and event_class is not SystemEventOccurred
 ]
-"""Events that say whose stream they are in."""
+"""Topics of the events whose ``subject`` is the identifier of their stream."""
 
 
 def identity_events_for(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID], until: int = LATEST
 ) -> Mapping[int, Event]:
-    """Return, by position, the events that say who the persons of the streams may be."""
-    asked = {"workspace": workspace, "streams": list(streams), "until": until}
+    """Returns, by position, the identity events that can concern the profiles of streams."""
+    params = {"workspace": workspace, "streams": list(streams), "until": until}
     with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_FACTS, asked).fetchall()
+        rows = cursor.execute(_IDENTITY_EVENTS, params).fetchall()
     return {position: decode_event(*row) for position, *row in rows}
 
 
 def identity_facts_for(
     connection: Connection[Any], workspace: int, stream: UUID, until: int = LATEST
 ) -> Sequence[IdentityFact]:
-    """Return all that was said by position ``until`` about who the stream's person may be."""
+    """Returns the identity facts up to a position that can concern the profile of a stream."""
     events = identity_events_for(connection, workspace, [stream], until).values()
     return [fact for event in events for fact in facts_from_event(event)]
 
@@ -69,7 +70,7 @@ def load_profile(
     stream_of: Callable[[Identifier], UUID],
     until: int = LATEST,
 ) -> ResolvedProfile:
-    """Return the person whose stream it is, as known at position ``until``."""
+    """Returns the profile of a stream, as known at position ``until``."""
     return find_profile(stream, identity_facts_for(connection, workspace, stream, until), stream_of)
 
 
@@ -79,12 +80,12 @@ def load_profiles(
     streams: Collection[UUID],
     stream_of: Callable[[Identifier], UUID],
 ) -> Mapping[UUID, ResolvedProfile]:
-    """Return the person of each stream, for many at once."""
+    """Returns the current profile of each stream."""
     events = identity_events_for(connection, workspace, list(streams), LATEST).values()
     components = resolve_components(
         fact for event in events for fact in facts_from_event(event)
     ).values()
-    whole = {it.canonical: it for it in components}
-    people = [profile_of_component(it, stream_of) for it in whole.values()]
-    found = {stream: person for person in people for stream in person.streams}
-    return {it: found.get(it) or single_stream_profile(it) for it in streams}
+    distinct = {component.canonical: component for component in components}
+    profiles = [profile_of_component(component, stream_of) for component in distinct.values()]
+    by_stream = {stream: profile for profile in profiles for stream in profile.streams}
+    return {stream: by_stream.get(stream) or single_stream_profile(stream) for stream in streams}

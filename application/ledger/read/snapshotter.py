@@ -1,4 +1,4 @@
-"""The loop that takes snapshots while the service runs."""
+"""Background loop that takes snapshots while the service runs."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from application.ledger.read import snapshots
 from application.ledger.store import LedgerDatastore
 
 POLL_SECONDS = 1.0
-"""Between two looks at the ledger.  Being late costs nothing but longer loads."""
+"""Seconds between two polls of the ledger heads.  A late snapshot only makes loads slower."""
 
 log = structlog.get_logger(__name__)
 
 
 class Snapshotter:
-    """Follows the ledgers of all workspaces, and takes the snapshots that are due."""
+    """Follows the ledgers of all workspaces and takes the snapshots that are due."""
 
     def __init__(self, store: LedgerDatastore, heads: Callable[[], Mapping[int, int]]) -> None:
         self._store, self._heads = store, heads
         self._checked_heads: dict[int, int] = {}
 
     def run(self, stop: Event) -> None:
-        """Take snapshots until told to stop.  Errors are logged, and it is tried again."""
+        """Takes snapshots until ``stop`` is set.  Logs errors and retries."""
         while not stop.wait(POLL_SECONDS):
             try:
                 self.catch_up(stop)
-            except Exception:  # the server went away, say: snapshots can wait
+            except Exception:  # e.g. the database restarted: the snapshots stay due
                 log.exception("snapshots_failed", retry_in_seconds=POLL_SECONDS)
 
     def catch_up(self, stop: Event) -> int:
-        """Take all snapshots that are due, and return how many that were."""
+        """Takes all snapshots that are due; returns how many."""
         taken = 0
         for workspace, head in self._heads().items():
             if head == self._checked_heads.get(workspace):
                 continue
-            while (more := self._take(workspace)) and not stop.is_set():
-                taken += more
+            while (count := self._take(workspace)) and not stop.is_set():
+                taken += count
             self._checked_heads[workspace] = head
         return taken
 

@@ -1,10 +1,9 @@
-"""What was decided about segments and rules, and who was put on lists, as the ledger has it."""
+"""Definition events of segments and rules, manual list changes, and the lock for defining."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection
@@ -12,17 +11,19 @@ from psycopg import Connection
 from application.ledger.mapper import decode_event
 from application.ledger.read.history import recorded_event
 from application.ledger.read.profiles import MESSAGE_TOPICS
+from domain.core.identifiers import hash_for
 from domain.events.events import ManualListChanged
 from domain.events.recorded import RecordedEvent
 
-_DEFINITION_LOCK = (
-    0x7365676D  # any number of our own: the advisory locks, one a workspace, of who decides
-)
+_DEFINITION_LOCK = 0x7365676D
+"""First key of the advisory locks, one per workspace; an arbitrary number that nothing else uses."""
+
+_decision_hash = hash_for(b"decision")
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 
-# The topics are those of the partial indexes, word for word.
-_DECISIONS = """
+# The topics must be written exactly as in the partial indexes.
+_SEGMENT_EVENTS = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
 FROM ledger.event
 WHERE workspace = %s AND topic IN ('segment.defined.v1', 'segment.archived.v1')
@@ -30,7 +31,7 @@ WHERE workspace = %s AND topic IN ('segment.defined.v1', 'segment.archived.v1')
 ORDER BY position
 """
 
-_RULES = """
+_RULE_EVENTS = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
 FROM ledger.event
 WHERE workspace = %s AND topic IN (
@@ -40,7 +41,7 @@ WHERE workspace = %s AND topic IN (
 ORDER BY position
 """
 
-_LISTED = """
+_MANUAL_LIST_CHANGES = """
 SELECT originator_id, originator_version, topic, state
 FROM ledger.event
 WHERE workspace = %s AND originator_id = ANY (%s) AND topic = 'profile.listed.v1'
@@ -52,58 +53,68 @@ _HEAD = "SELECT last_position, erasures FROM ledger.ledger_head WHERE workspace 
 
 _SUPPRESSED = "SELECT stream FROM ledger.suppressed WHERE workspace = %s AND stream = ANY (%s)"
 
-_HEARD_OF = """
-SELECT asked.stream FROM unnest(%s::uuid[]) AS asked (stream)
+_STREAMS_WITH_MESSAGES = """
+SELECT wanted.stream FROM unnest(%s::uuid[]) AS wanted (stream)
 WHERE EXISTS (
     SELECT FROM ledger.event
-    WHERE workspace = %s AND originator_id = asked.stream AND state IS NOT NULL
+    WHERE workspace = %s AND originator_id = wanted.stream AND state IS NOT NULL
         AND topic = ANY (%s)
 )
 """
 
 
-def lock_definitions(connection: Connection[Any], workspace: int) -> None:
-    """Let nobody else decide about the workspace's segments and rules until the end of the transaction.
+class LedgerHead(NamedTuple):
+    """The state of a workspace's ledger head."""
 
-    Versions alone would let two segments be defined at once that ask about each other.
+    position: int
+    """The last position; 0 of an empty ledger."""
+
+    erasure_epoch: int
+    """Number of erasures, suppressions and liftings so far."""
+
+
+def lock_definitions(connection: Connection[Any], workspace: int) -> None:
+    """Blocks other definition changes of the workspace until the end of the transaction.
+
+    Versions alone would allow two segments that refer to each other to be defined at the same time.
     """
     connection.execute(_LOCK, (_DEFINITION_LOCK, workspace))
 
 
 def load_segment_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
-    """Return all that was decided about the workspace's segments, in order."""
-    return _load_events(connection, _DECISIONS, workspace)
+    """Returns the definition events of the workspace's segments, in order."""
+    return _load_events(connection, _SEGMENT_EVENTS, workspace)
 
 
 def load_rule_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
-    """Return all that was decided about the workspace's rules, in order."""
-    return _load_events(connection, _RULES, workspace)
+    """Returns the definition events of the workspace's rules, in order."""
+    return _load_events(connection, _RULE_EVENTS, workspace)
 
 
 def manual_list_changes(
     connection: Connection[Any], workspace: int, streams: Iterable[UUID]
 ) -> Mapping[UUID, Sequence[ManualListChanged]]:
-    """Return, by stream, in order, how its person was put on lists or taken off."""
-    found: dict[UUID, list[ManualListChanged]] = {}
+    """Returns the manual list changes of each stream's profile, in order."""
+    changes: dict[UUID, list[ManualListChanged]] = {}
     with connection.cursor(binary=True) as cursor:
-        for row in cursor.execute(_LISTED, (workspace, list(streams))).fetchall():
+        for row in cursor.execute(_MANUAL_LIST_CHANGES, (workspace, list(streams))).fetchall():
             event = decode_event(*row)
             assert isinstance(event, ManualListChanged)
-            found.setdefault(event.originator_id, []).append(event)
-    return found
+            changes.setdefault(event.originator_id, []).append(event)
+    return changes
 
 
-def head_and_erasure_epoch(connection: Connection[Any], workspace: int) -> tuple[int, int]:
-    """Return the workspace's last position, and how many erasures there have been."""
+def head_and_erasure_epoch(connection: Connection[Any], workspace: int) -> LedgerHead:
+    """Returns the workspace's last position and erasure epoch."""
     row = connection.execute(_HEAD, (workspace,)).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return LedgerHead(*row)
 
 
 def suppressed_streams(
     connection: Connection[Any], workspace: int, streams: Collection[UUID]
 ) -> frozenset[UUID]:
-    """Return those of the streams that nothing is to be recorded about."""
+    """Returns those of the streams that are suppressed."""
     rows = connection.execute(_SUPPRESSED, (workspace, list(streams))).fetchall()
     return frozenset(stream for (stream,) in rows)
 
@@ -111,15 +122,17 @@ def suppressed_streams(
 def streams_with_messages(
     connection: Connection[Any], workspace: int, streams: Collection[UUID]
 ) -> frozenset[UUID]:
-    """Return those of the streams that have a message of their own."""
-    rows = connection.execute(_HEARD_OF, (list(streams), workspace, MESSAGE_TOPICS)).fetchall()
+    """Returns those of the streams that have a message that is not erased."""
+    rows = connection.execute(
+        _STREAMS_WITH_MESSAGES, (list(streams), workspace, MESSAGE_TOPICS)
+    ).fetchall()
     return frozenset(stream for (stream,) in rows)
 
 
 def command_event_id(*facts: str) -> UUID:
-    """Return the id of a decision, the same whenever the facts are."""
+    """Returns the id of a command's event, a digest of its facts: the same if it is repeated."""
     text = "\0".join(facts).encode()
-    return UUID(bytes=blake2b(text, digest_size=16, person=b"decision").digest())
+    return UUID(bytes=_decision_hash(text).digest())
 
 
 def _load_events(

@@ -1,4 +1,4 @@
-"""What is kept of deliveries: each with its attempts, to be shown, done once more, or forgotten."""
+"""Stored deliveries with their attempts: listing, redelivery and erasure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ id, rule, version, cause, person, lane, action, created_at, due_at, state, attem
 reason
 """
 
-_REPLAY = """
+_REDELIVER = """
 UPDATE ledger.delivery SET state = 'waiting', due_at = %s, step = 0, reason = NULL, finished_at = NULL
 WHERE workspace = %s AND id = %s AND state <> 'sending' AND action <> ''
 """
@@ -26,24 +26,24 @@ SELECT delivery, attempt, at, duration_ms, status, error, reply FROM ledger.deli
 WHERE workspace = %s AND delivery = ANY (%s) ORDER BY delivery, attempt
 """
 
-_FORGET = """
+_ERASE = """
 UPDATE ledger.delivery
 SET action = '', context = '', person = NULL, cause = '', worker = NULL, leased_until = NULL,
-    fence = fence + 1, reason = 'erased, with whom it was about',
+    fence = fence + 1, reason = 'erased together with its profile',
     state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'failed' END,
     finished_at = coalesce(finished_at, clock_timestamp())
 WHERE workspace = %s AND person = ANY (%s)
 RETURNING id
 """
 
-_FORGET_ATTEMPTS = """
+_ERASE_ATTEMPTS = """
 UPDATE ledger.delivery_attempt SET reply = NULL, error = NULL
 WHERE workspace = %s AND delivery = ANY (%s)
 """
 
 
 class AttemptRow(NamedTuple):
-    """One attempt, as it is kept."""
+    """A stored attempt."""
 
     delivery: UUID
     attempt: int
@@ -55,7 +55,7 @@ class AttemptRow(NamedTuple):
 
 
 class DeliveryRow(NamedTuple):
-    """A delivery, as it is shown."""
+    """A stored delivery, without its context and lease."""
 
     id: UUID
     rule: str
@@ -82,7 +82,10 @@ def list_deliveries(
     before: tuple[datetime, UUID] | None = None,
     limit: int,
 ) -> Sequence[DeliveryRow]:
-    """Return deliveries, the newest first; ``before`` is the last row of the page before."""
+    """Returns deliveries, newest first.
+
+    ``before`` is ``(created_at, id)`` of the last row of the previous page.
+    """
     sql, params = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s", [workspace]
     for column, value in (("rule", rule), ("lane", queue), ("state", state)):
         if value is not None:
@@ -96,7 +99,7 @@ def list_deliveries(
 
 
 def get_delivery(connection: Connection[Any], workspace: int, id_: UUID) -> DeliveryRow | None:
-    """Return one delivery."""
+    """Returns a delivery; None if it does not exist."""
     sql = f"SELECT {_COLUMNS} FROM ledger.delivery WHERE workspace = %s AND id = %s"
     row = connection.execute(sql, (workspace, id_)).fetchone()
     return None if row is None else DeliveryRow(*row)
@@ -105,20 +108,24 @@ def get_delivery(connection: Connection[Any], workspace: int, id_: UUID) -> Deli
 def attempts_by_delivery(
     connection: Connection[Any], workspace: int, ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[AttemptRow]]:
-    """Return the attempts of deliveries, the first first."""
-    found: dict[UUID, list[AttemptRow]] = {it: [] for it in ids}
+    """Returns the attempts of each delivery, oldest first."""
+    attempts: dict[UUID, list[AttemptRow]] = {id_: [] for id_ in ids}
     for row in connection.execute(_ATTEMPTS, (workspace, list(ids))).fetchall():
-        found[row[0]].append(AttemptRow(*row))
-    return found
+        attempt = AttemptRow(*row)
+        attempts[attempt.delivery].append(attempt)
+    return attempts
 
 
 def redeliver(connection: Connection[Any], workspace: int, id_: UUID, now: datetime) -> bool:
-    """Let a delivery be done once more, with all its attempts; False of one that cannot be."""
-    return bool(connection.execute(_REPLAY, (now, workspace, id_)).rowcount)
+    """Queues a delivery again with a full retry schedule.
+
+    Returns False if it is being sent, was erased or does not exist.
+    """
+    return bool(connection.execute(_REDELIVER, (now, workspace, id_)).rowcount)
 
 
 def erase_deliveries(connection: Connection[Any], workspace: int, streams: Sequence[UUID]) -> None:
-    """Blank what is kept of deliveries about a person; those that wait are never done."""
-    found = connection.execute(_FORGET, (workspace, list(streams))).fetchall()
-    if found:
-        connection.execute(_FORGET_ATTEMPTS, (workspace, [it for (it,) in found]))
+    """Blanks the deliveries of a profile's streams; those that wait are never sent."""
+    rows = connection.execute(_ERASE, (workspace, list(streams))).fetchall()
+    if rows:
+        connection.execute(_ERASE_ATTEMPTS, (workspace, [id_ for (id_,) in rows]))

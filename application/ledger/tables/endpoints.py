@@ -1,4 +1,4 @@
-"""Where webhooks go: each endpoint's address, secrets and health."""
+"""Webhook endpoints: address, signing secrets and health."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from application.ledger.tables.leases import QueueKey
 from domain.delivery.retry_policy import DISABLE_AFTER
 
 PARK_AFTER_FAILURES = 5
-"""Failures in a row after which nothing is sent for a while, and then one delivery to see."""
+"""Consecutive failures after which an endpoint is parked: nothing is sent, then one probe."""
 
 _PARK_FOR, _MAX_PARK_DOUBLINGS = timedelta(seconds=10), 6
-"""For how long at first; doubled so many times by each failure that follows."""
+"""First parking time, and how often it may double: once for each further failure."""
 
 _COLUMNS = """
 workspace, id, url, description, concurrency, secret, created_at, previous_secret, previous_until,
@@ -32,11 +32,11 @@ SELECT {_COLUMNS} FROM ledger.endpoint WHERE workspace = %s AND id > %s ORDER BY
 """
 
 _FIND = f"""
-SELECT {_COLUMNS} FROM ledger.endpoint JOIN unnest(%s::integer[], %s::text[]) AS asked (of, named)
-ON workspace = asked.of AND id = asked.named
+SELECT {_COLUMNS} FROM ledger.endpoint JOIN unnest(%s::integer[], %s::text[]) AS wanted (in_workspace, named)
+ON workspace = wanted.in_workspace AND id = wanted.named
 """
 
-_CHANGE = """
+_UPDATE = """
 UPDATE ledger.endpoint SET url = %s, description = %s, concurrency = %s
 WHERE workspace = %s AND id = %s
 """
@@ -59,36 +59,37 @@ WHERE workspace = %s AND id = %s AND disabled_at IS NULL
 
 _DELETE = "DELETE FROM ledger.endpoint WHERE workspace = %s AND id = %s"
 
-_WELL = """
+_RECORD_SUCCESS = """
 UPDATE ledger.endpoint SET failing_since = NULL, failures = 0, parked_until = NULL
 WHERE workspace = %s AND id = %s AND failing_since IS NOT NULL
 """
 
-_FAILED = """
-UPDATE ledger.endpoint SET failures = failures + %(by)s,
+_RECORD_FAILURES = """
+UPDATE ledger.endpoint SET failures = failures + %(count)s,
     failing_since = coalesce(failing_since, %(now)s),
-    parked_until = CASE WHEN failures + %(by)s >= %(at)s THEN
-        %(now)s + %(parked)s * 2 ^ least(failures + %(by)s - %(at)s, %(most)s) END,
-    disabled_at = CASE WHEN failing_since <= %(given_up)s THEN coalesce(disabled_at, %(now)s)
+    parked_until = CASE WHEN failures + %(count)s >= %(park_after)s THEN
+        %(now)s + %(park_for)s * 2 ^ least(failures + %(count)s - %(park_after)s, %(max_doublings)s)
+    END,
+    disabled_at = CASE WHEN failing_since <= %(disable_before)s THEN coalesce(disabled_at, %(now)s)
         ELSE disabled_at END,
-    disabled_reason = CASE WHEN failing_since <= %(given_up)s THEN
-        coalesce(disabled_reason, %(why)s) ELSE disabled_reason END
+    disabled_reason = CASE WHEN failing_since <= %(disable_before)s THEN
+        coalesce(disabled_reason, %(reason)s) ELSE disabled_reason END
 WHERE workspace = %(workspace)s AND id = %(id)s
 """
 
 
 class EndpointRow(NamedTuple):
-    """Where webhooks go."""
+    """A stored endpoint."""
 
     workspace: int
     id: str
     url: str
     description: str
     concurrency: int
-    """How many deliveries may be under way at once."""
+    """Maximum number of concurrent deliveries."""
 
     secret: bytes
-    """Sealed, as the one before it, which signs as well until a time."""
+    """Encrypted, like ``previous_secret``, which also signs until ``previous_until``."""
 
     created_at: datetime
     previous_secret: bytes | None = None
@@ -96,13 +97,13 @@ class EndpointRow(NamedTuple):
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
     failing_since: datetime | None = None
-    """Since when nothing was taken."""
+    """Time of the first failure since the last success."""
 
     failures: int = 0
-    """In a row."""
+    """Number of consecutive failures."""
 
     parked_until: datetime | None = None
-    """Until when it is left alone, after too many of those."""
+    """Time until which nothing is sent, after too many consecutive failures."""
 
     @property
     def connection_key(self) -> tuple[str, int]:
@@ -110,84 +111,93 @@ class EndpointRow(NamedTuple):
         return self.url, self.concurrency
 
     def secrets(self, now: datetime) -> Sequence[bytes]:
-        """Return what signs: the newest first."""
+        """Returns the secrets that sign at an instant, newest first."""
         rotated = self.previous_until is not None and now < self.previous_until
         previous = self.previous_secret if rotated else None
         return [self.secret] if previous is None else [self.secret, previous]
 
 
 def insert(connection: Connection[Any], endpoint: EndpointRow) -> bool:
-    """Add an endpoint; False if there is one of that id."""
-    return bool(connection.execute(_CREATE, endpoint[:7]).rowcount)
+    """Adds an endpoint; False if the id exists."""
+    params = (
+        endpoint.workspace,
+        endpoint.id,
+        endpoint.url,
+        endpoint.description,
+        endpoint.concurrency,
+        endpoint.secret,
+        endpoint.created_at,
+    )
+    return bool(connection.execute(_CREATE, params).rowcount)
 
 
 def list_endpoints(
     connection: Connection[Any], workspace: int, after: str, limit: int
 ) -> Sequence[EndpointRow]:
-    """Return a workspace's endpoints, by id."""
+    """Returns a page of a workspace's endpoints, by id, after ``after``."""
     rows = connection.execute(_LIST, (workspace, after, limit)).fetchall()
     return [EndpointRow(*row) for row in rows]
 
 
 def find_many(connection: Connection[Any], keys: Iterable[QueueKey]) -> dict[QueueKey, EndpointRow]:
-    """Return the endpoints of these lanes, of those that there are."""
-    asked = list(keys)
-    params = [workspace for workspace, _ in asked], [lane for _, lane in asked]
-    found = [EndpointRow(*row) for row in connection.execute(_FIND, params).fetchall()]
-    return {(it.workspace, it.id): it for it in found}
+    """Returns the endpoints of queues, without queues that have none."""
+    wanted = list(keys)
+    params = [workspace for workspace, _ in wanted], [queue for _, queue in wanted]
+    endpoints = [EndpointRow(*row) for row in connection.execute(_FIND, params).fetchall()]
+    return {(endpoint.workspace, endpoint.id): endpoint for endpoint in endpoints}
 
 
 def update(connection: Connection[Any], endpoint: EndpointRow) -> None:
-    """Write what somebody wants an endpoint to be."""
-    row = (
+    """Stores an endpoint's URL, description and concurrency."""
+    params = (
         endpoint.url,
         endpoint.description,
         endpoint.concurrency,
         endpoint.workspace,
         endpoint.id,
     )
-    connection.execute(_CHANGE, row)
+    connection.execute(_UPDATE, params)
 
 
 def rotate_secret(
     connection: Connection[Any], key: QueueKey, secret: bytes, until: datetime
 ) -> None:
-    """Sign with a new secret, and until a time with the one before as well."""
+    """Replaces the secret; the previous one also signs until ``until``."""
     connection.execute(_ROTATE, (until, secret, *key))
 
 
 def enable(connection: Connection[Any], key: QueueKey) -> None:
-    """Send to it again, as if it had never failed."""
+    """Enables an endpoint and resets its failures."""
     connection.execute(_ENABLE, key)
 
 
-def disable(connection: Connection[Any], key: QueueKey, why: str, now: datetime) -> None:
-    """Send nothing to it any more; what is to be sent waits."""
-    connection.execute(_DISABLE, (now, why, *key))
+def disable(connection: Connection[Any], key: QueueKey, reason: str, now: datetime) -> None:
+    """Disables an endpoint; its deliveries wait."""
+    connection.execute(_DISABLE, (now, reason, *key))
 
 
 def delete(connection: Connection[Any], key: QueueKey) -> bool:
-    """Remove an endpoint; False if there is none."""
+    """Removes an endpoint; False if it does not exist."""
     return bool(connection.execute(_DELETE, key).rowcount)
 
 
 def record_success(connection: Connection[Any], key: QueueKey) -> None:
-    """Note that it took something."""
-    connection.execute(_WELL, key)
+    """Records a successful delivery, which resets the failures."""
+    connection.execute(_RECORD_SUCCESS, key)
 
 
 def record_failures(connection: Connection[Any], key: QueueKey, count: int, now: datetime) -> None:
-    """Note failures: too many in a row park it, days of nothing else disable it."""
+    """Records failures; parks the endpoint after too many, disables it after `DISABLE_AFTER`."""
     workspace, id_ = key
-    facts = {
+    params = {
         "workspace": workspace,
         "id": id_,
-        "by": count,
+        "count": count,
         "now": now,
-        "at": PARK_AFTER_FAILURES,
-        "parked": _PARK_FOR,
-        "most": _MAX_PARK_DOUBLINGS,
-        "given_up": now - DISABLE_AFTER,
-        "why": f"nothing was taken for {DISABLE_AFTER.days} days",
+        "park_after": PARK_AFTER_FAILURES,
+        "park_for": _PARK_FOR,
+        "max_doublings": _MAX_PARK_DOUBLINGS,
+        "disable_before": now - DISABLE_AFTER,
+        "reason": f"no delivery succeeded for {DISABLE_AFTER.days} days",
     }
-    connection.execute(_FAILED, facts)
+    connection.execute(_RECORD_FAILURES, params)

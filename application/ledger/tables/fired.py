@@ -1,4 +1,4 @@
-"""Which triggers have fired, and up to when they were looked for."""
+"""Fired triggers: each fires once, and none before the watermark."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Any
 
 from psycopg import Connection
 
-from application.ledger.append.binary import UuidArray
+from application.ledger.binary_arrays import UuidArray
 
-# Under a digest that no message has; nothing was received, so there is no content to compare.
-_SEE = """
+# A trigger's digest is never that of a message, and without a message there is no content to compare.
+_INSERT_NEW = """
 INSERT INTO ledger.message_seen (workspace, digest, content)
 SELECT %b, digest, 0 FROM unnest(%b) AS sent (digest)
 ON CONFLICT DO NOTHING
 RETURNING uuid_send(digest)
 """
 
-_MARK = "SELECT at FROM ledger.fired WHERE workspace = %s"
+_WATERMARK = "SELECT at FROM ledger.fired WHERE workspace = %s"
 
-_MOVE = """
-INSERT INTO ledger.fired AS known (workspace, at) VALUES (%s, %s)
-ON CONFLICT (workspace) DO UPDATE SET at = greatest(known.at, excluded.at)
+_ADVANCE = """
+INSERT INTO ledger.fired AS existing (workspace, at) VALUES (%s, %s)
+ON CONFLICT (workspace) DO UPDATE SET at = greatest(existing.at, excluded.at)
 """
 
 
 def watermark(connection: Connection[Any], workspace: int) -> int:
-    """Return since when triggers may fire, in microseconds since 1970 UTC: none that is older ever will."""
-    row = connection.execute(_MARK, (workspace,)).fetchone()
+    """Returns the instant since which triggers may fire, in microseconds since 1970-01-01 UTC."""
+    row = connection.execute(_WATERMARK, (workspace,)).fetchone()
     return 0 if row is None else row[0]
 
 
 def advance_watermark(connection: Connection[Any], workspace: int, at: int) -> None:
-    """Let no trigger fire that is older; the mark never goes back."""
-    connection.execute(_MOVE, (workspace, at))
+    """Advances the watermark; an earlier instant changes nothing.  Older triggers never fire."""
+    connection.execute(_ADVANCE, (workspace, at))
 
 
 def insert_new(
     connection: Connection[Any], workspace: int, digests: Iterable[bytes]
 ) -> frozenset[bytes]:
-    """Remember, in a transaction of the caller, that these fire; return those that had not before."""
+    """Records triggers as fired in the caller's transaction; returns those that are new."""
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(_SEE, (workspace, UuidArray(sorted(digests))))
+        cursor.execute(_INSERT_NEW, (workspace, UuidArray(sorted(digests))))
         return frozenset(digest for (digest,) in cursor.fetchall())

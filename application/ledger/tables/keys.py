@@ -1,7 +1,7 @@
-"""API keys: ``cdp_live_{kind}_{id}_{secret}_{crc}``, of which only a hash of the secret is stored.
+"""API keys: ``cdp_live_{kind}_{id}_{secret}_{crc}``; only a hash of the secret is stored.
 
-The secret has 256 bits, so one SHA-256 is enough (OWASP ASVS 5.0, 6.5.2) and a slow hash would only
-be a way to overload the server.  The checksum lets a mistyped key be refused without a look-up.
+The secret has 256 bits, so one SHA-256 is enough (OWASP ASVS 5.0, 6.5.2); a slow hash would only be a
+way to overload the server.  The checksum rejects a mistyped key without a query.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Literal, NamedTuple, get_args
@@ -24,7 +25,7 @@ KeyKind = Literal["write", "read", "admin"]
 KEY_KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
 
 CACHE_SECONDS = 5.0
-"""How long a key is taken for good without asking again: a revoked key works no longer than this."""
+"""How long the result for a key is cached: a revoked key works no longer than this."""
 
 _BASE62 = string.digits + string.ascii_letters
 _SECRET_CHARACTERS = 43
@@ -46,7 +47,7 @@ WHERE workspace = %s AND id = %s
 
 
 class ApiKey(NamedTuple):
-    """Whom a request speaks for, and what it may do."""
+    """An authenticated key: its workspace, and what it permits."""
 
     id: str
     workspace: int
@@ -54,7 +55,7 @@ class ApiKey(NamedTuple):
 
 
 class CreatedKey(NamedTuple):
-    """A key that was just made; its text is shown this once."""
+    """A key that was just created; its text cannot be shown again."""
 
     id: str
     workspace: int
@@ -63,7 +64,7 @@ class CreatedKey(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """What is known of a key afterwards."""
+    """A stored key, without its secret."""
 
     id: str
     workspace: int
@@ -73,8 +74,14 @@ class KeyRow(NamedTuple):
     revoked_at: datetime | None
 
 
+class CacheMiss(Enum):
+    """The cache holds no current result for a key."""
+
+    MISS = "miss"
+
+
 class ApiKeys:
-    """Makes, lists, revokes and recognises keys."""
+    """Creates, lists, revokes and authenticates keys."""
 
     def __init__(self, store: LedgerDatastore) -> None:
         self._store = store
@@ -82,9 +89,9 @@ class ApiKeys:
         self._lock = threading.Lock()
 
     def create(self, workspace: int, kind: str) -> CreatedKey:
-        """Make a key of a kind (write, read or admin) and return its text, this once."""
+        """Creates a key of a kind (write, read or admin) and returns it with its text."""
         if kind not in KEY_KINDS:
-            raise InvalidRequest(f"a key's kind is one of {', '.join(KEY_KINDS)}", kind=kind)
+            raise InvalidRequest(f"a key's kind must be one of {', '.join(KEY_KINDS)}", kind=kind)
         key_id = _random(12)
         secret = _random(_SECRET_CHARACTERS)
         body = f"cdp_live_{kind}_{key_id}_{secret}"
@@ -93,34 +100,35 @@ class ApiKeys:
         return CreatedKey(key_id, workspace, kind, f"{body}_{_checksum(body)}")
 
     def list(self, workspace: int) -> Sequence[KeyRow]:
-        """Return a workspace's keys, oldest first, revoked ones too."""
+        """Returns a workspace's keys, oldest first, revoked ones included."""
         with self._store.connection() as connection:
             return [KeyRow(*row) for row in connection.execute(_LIST, (workspace,)).fetchall()]
 
     def revoke(self, workspace: int, key_id: str) -> None:
-        """Make a key useless within five seconds, here and in other processes."""
+        """Revokes a key; other processes accept it for up to `CACHE_SECONDS`.  Raises NotFound."""
         with self._store.connection() as connection:
-            found = connection.execute(_REVOKE, (workspace, key_id)).rowcount
+            revoked = connection.execute(_REVOKE, (workspace, key_id)).rowcount
         with self._lock:
             self._cache.clear()
-        if not found:
-            raise NotFound(f"there is no key {key_id} in this workspace", id=key_id)
+        if not revoked:
+            raise NotFound(f"key {key_id} does not exist in this workspace", id=key_id)
 
-    def cached(self, text: str) -> tuple[bool, ApiKey | None]:
-        """Return (whether the answer is known without asking the database, the answer)."""
+    def cached(self, text: str) -> ApiKey | CacheMiss | None:
+        """Returns what `authenticate` would, without a query; CacheMiss.MISS if that takes one."""
         parsed = parse_key(text)
         if parsed is None:
-            return True, None
-        remembered = self._cache.get(_hash(text))
-        if remembered is None or remembered[0] < time.monotonic():
-            return False, None
-        return True, remembered[1]
+            return None
+        entry = self._cache.get(_hash(text))
+        if entry is None or entry[0] < time.monotonic():
+            return CacheMiss.MISS
+        return entry[1]
 
     def authenticate(self, text: str) -> ApiKey | None:
-        """Return the key that the text is, or None if it is not, or no longer, one of ours."""
-        known, key = self.cached(text)
-        if known:
-            return key
+        """Returns the key of a text; None if it is unknown, expired or revoked."""
+        cached = self.cached(text)
+        if cached is not CacheMiss.MISS:
+            return cached
+        key: ApiKey | None = None
         key_id, secret = parse_key(text) or ("", "")
         with self._store.connection() as connection:
             row = connection.execute(_FIND, (key_id,)).fetchone()
@@ -134,7 +142,7 @@ class ApiKeys:
 
 
 def parse_key(text: str) -> tuple[str, str] | None:
-    """Return (id, secret) of a well-formed key, or None."""
+    """Returns ``(id, secret)`` of a well-formed key; None if the text is not one."""
     body, _, checksum = text.rpartition("_")
     parts = body.split("_")
     if len(parts) != 5 or parts[:2] != ["cdp", "live"] or not text.isascii():

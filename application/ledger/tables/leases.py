@@ -1,7 +1,7 @@
-"""Deliveries on their way: leased to one worker at a time, finished by whoever holds the lease.
+"""Leases of deliveries: each delivery is leased to one worker, which alone may complete it.
 
-A lease is a fence: a number that grows each time that a delivery is handed out.  Whoever comes back with
-an older one, because the lease lapsed meanwhile, is refused.
+A lease carries a fence, a number that grows with each lease of the delivery.  A worker whose lease
+expired comes back with an older fence, and its result is refused.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from domain.core import sanitise
 DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
 
 LEASE_DURATION = timedelta(seconds=60)
-"""After so long others may take a delivery that was handed out."""
+"""How long a lease lasts; after that another worker may acquire the delivery."""
 
-_ACQUIRE_LOCK = (
-    0x64656C69  # any number of our own: who hands out deliveries waits here for their turn
-)
+_ACQUIRE_LOCK = 0x64656C69
+"""Advisory lock under which workers acquire leases in turn; an arbitrary number that nothing else uses."""
 
-_LAPSE = """
+_RELEASE_EXPIRED = """
 UPDATE ledger.delivery SET state = 'waiting', worker = NULL, leased_until = NULL
 WHERE state = 'sending' AND leased_until < %s
 """
 
-# Goes from lane to lane by the index, whatever waits in each.
-_LANES = """
+# Skips from queue to queue by the index, however many deliveries wait in each.
+_DUE_QUEUES = """
 WITH RECURSIVE lanes AS (
     (SELECT workspace, lane FROM ledger.delivery WHERE state = 'waiting'
         ORDER BY workspace, lane LIMIT 1)
@@ -42,79 +41,84 @@ WITH RECURSIVE lanes AS (
     ) AS following
 )
 SELECT lanes.workspace, lanes.lane FROM lanes
-LEFT JOIN ledger.endpoint AS it ON it.workspace = lanes.workspace AND it.id = lanes.lane
-WHERE it.disabled_at IS NULL AND (it.parked_until IS NULL OR it.parked_until <= %(now)s)
+LEFT JOIN ledger.endpoint AS endpoint
+    ON endpoint.workspace = lanes.workspace AND endpoint.id = lanes.lane
+WHERE endpoint.disabled_at IS NULL
+    AND (endpoint.parked_until IS NULL OR endpoint.parked_until <= %(now)s)
     AND EXISTS (
         SELECT FROM ledger.delivery AS due
         WHERE due.workspace = lanes.workspace AND due.lane = lanes.lane
             AND due.state = 'waiting' AND due.due_at <= %(now)s
     )
     AND NOT EXISTS (
-        SELECT FROM ledger.delivery AS held
-        WHERE held.workspace = lanes.workspace AND held.lane = lanes.lane
-            AND held.state = 'sending' AND held.worker <> %(worker)s
+        SELECT FROM ledger.delivery AS leased
+        WHERE leased.workspace = lanes.workspace AND leased.lane = lanes.lane
+            AND leased.state = 'sending' AND leased.worker <> %(worker)s
     )
 """
 
-# Materialized: planned as a part of the update, the limit would be taken again for each of its rows.
-_LEASE = """
-WITH taken AS MATERIALIZED (
+# Materialized: planned as part of the update, the limit would be applied again for each of its rows.
+_ACQUIRE = """
+WITH acquired AS MATERIALIZED (
     SELECT due.workspace, due.id
-    FROM unnest(%(workspaces)s::integer[], %(lanes)s::text[], %(room)s::integer[])
-        AS asked (workspace, lane, room), LATERAL (
-        SELECT workspace, id FROM ledger.delivery AS it
-        WHERE it.workspace = asked.workspace AND it.lane = asked.lane
-            AND it.state = 'waiting' AND it.due_at <= %(now)s
-        ORDER BY it.due_at LIMIT asked.room
+    FROM unnest(%(workspaces)s::integer[], %(lanes)s::text[], %(capacities)s::integer[])
+        AS queue (workspace, lane, capacity), LATERAL (
+        SELECT workspace, id FROM ledger.delivery
+        WHERE delivery.workspace = queue.workspace AND delivery.lane = queue.lane
+            AND delivery.state = 'waiting' AND delivery.due_at <= %(now)s
+        ORDER BY delivery.due_at LIMIT queue.capacity
         FOR UPDATE SKIP LOCKED
     ) AS due
 )
-UPDATE ledger.delivery AS it
-SET state = 'sending', fence = it.fence + 1, worker = %(worker)s, leased_until = %(until)s
-FROM taken WHERE it.workspace = taken.workspace AND it.id = taken.id
-RETURNING it.workspace, it.id, it.rule, it.version, it.person, it.lane, it.action, it.context,
-    it.created_at, it.attempts, it.step, it.fence
+UPDATE ledger.delivery
+SET state = 'sending', fence = delivery.fence + 1, worker = %(worker)s, leased_until = %(until)s
+FROM acquired WHERE delivery.workspace = acquired.workspace AND delivery.id = acquired.id
+RETURNING delivery.workspace, delivery.id, delivery.rule, delivery.version, delivery.person,
+    delivery.lane, delivery.action, delivery.context, delivery.created_at, delivery.attempts,
+    delivery.step, delivery.fence
 """
 
-_FINISH = """
-WITH told AS (
+_COMPLETE = """
+WITH outcome AS (
     SELECT * FROM unnest(
         %s::integer[], %s::uuid[], %s::bigint[], %s::text[], %s::integer[], %s::timestamptz[],
         %s::text[], %s::timestamptz[], %s::integer[], %s::integer[], %s::text[], %s::bytea[]
-    ) AS told (workspace, id, fence, state, step, due_at, reason, at, ms, status, error, reply)
-), done AS (
-    UPDATE ledger.delivery AS it
-    SET state = told.state, step = told.step, attempts = it.attempts + 1, reason = told.reason,
-        due_at = coalesce(told.due_at, it.due_at), worker = NULL, leased_until = NULL,
-        finished_at = CASE WHEN told.state <> 'waiting' THEN told.at END
-    FROM told
-    WHERE it.workspace = told.workspace AND it.id = told.id
-        AND it.fence = told.fence AND it.state = 'sending'
-    RETURNING it.workspace, it.id, it.attempts
+    ) AS outcome (workspace, id, fence, state, step, due_at, reason, at, ms, status, error, reply)
+), completed AS (
+    UPDATE ledger.delivery
+    SET state = outcome.state, step = outcome.step, attempts = delivery.attempts + 1,
+        reason = outcome.reason, due_at = coalesce(outcome.due_at, delivery.due_at),
+        worker = NULL, leased_until = NULL,
+        finished_at = CASE WHEN outcome.state <> 'waiting' THEN outcome.at END
+    FROM outcome
+    WHERE delivery.workspace = outcome.workspace AND delivery.id = outcome.id
+        AND delivery.fence = outcome.fence AND delivery.state = 'sending'
+    RETURNING delivery.workspace, delivery.id, delivery.attempts
 )
 INSERT INTO ledger.delivery_attempt
     (workspace, delivery, attempt, at, duration_ms, status, error, reply)
-SELECT workspace, id, done.attempts, told.at, told.ms, told.status, told.error, told.reply
-FROM done JOIN told USING (workspace, id)
+SELECT workspace, id, completed.attempts, outcome.at, outcome.ms, outcome.status, outcome.error,
+    outcome.reply
+FROM completed JOIN outcome USING (workspace, id)
 RETURNING workspace, delivery
 """
 
-_GIVE_BACK = """
-UPDATE ledger.delivery AS it SET state = 'waiting', worker = NULL, leased_until = NULL
-FROM unnest(%s::integer[], %s::uuid[], %s::bigint[]) AS held (workspace, id, fence)
-WHERE it.workspace = held.workspace AND it.id = held.id
-    AND it.fence = held.fence AND it.state = 'sending'
+_RELEASE = """
+UPDATE ledger.delivery SET state = 'waiting', worker = NULL, leased_until = NULL
+FROM unnest(%s::integer[], %s::uuid[], %s::bigint[]) AS lease (workspace, id, fence)
+WHERE delivery.workspace = lease.workspace AND delivery.id = lease.id
+    AND delivery.fence = lease.fence AND delivery.state = 'sending'
 """
 
 QueueKey = tuple[int, str]
-"""A workspace, and what deliveries queue for in it: see `application.ledger.tables.outbox`."""
+"""Identifies a queue: a workspace, and an endpoint's id or `outbox.COMMAND_QUEUE`."""
 
 DeliveryKey = tuple[int, UUID]
 """Identifies a delivery: a workspace, and the id within it."""
 
 
 class LeasedDelivery(NamedTuple):
-    """A delivery that was handed out."""
+    """A delivery that is leased to a worker."""
 
     workspace: int
     id: UUID
@@ -141,7 +145,7 @@ class LeasedDelivery(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempt, and what the delivery is from then on."""
+    """One attempt, and the delivery's state and retry step after it."""
 
     delivery: LeasedDelivery
     state: DeliveryState
@@ -156,17 +160,17 @@ class Attempt(NamedTuple):
 
 
 def release_expired(connection: Connection[Any], now: datetime) -> int:
-    """Let deliveries whose lease has lapsed be handed out again; return how many there were."""
-    return connection.execute(_LAPSE, (now,)).rowcount
+    """Makes deliveries with an expired lease available again; returns how many."""
+    return connection.execute(_RELEASE_EXPIRED, (now,)).rowcount
 
 
 def due_queues(connection: Connection[Any], worker: UUID, now: datetime) -> Sequence[QueueKey]:
-    """Return where something is due that this worker may take.
+    """Returns the queues with due deliveries that this worker may acquire.
 
-    A lane is one worker's as long as that one has deliveries of it, so that the limits of an endpoint
-    need no agreement between workers.
+    A queue belongs to one worker as long as that worker has leases in it, so the concurrency limit of
+    an endpoint needs no coordination between workers.
     """
-    return connection.execute(_LANES, {"worker": worker, "now": now}).fetchall()
+    return connection.execute(_DUE_QUEUES, {"worker": worker, "now": now}).fetchall()
 
 
 def acquire(
@@ -175,40 +179,56 @@ def acquire(
     now: datetime,
     capacity: Callable[[Sequence[QueueKey]], Mapping[QueueKey, int]],
 ) -> Sequence[LeasedDelivery]:
-    """Hand out what is due, the longest due first; ``room`` says how many of which lanes."""
+    """Leases due deliveries to a worker, longest due first.
+
+    ``capacity`` receives the due queues and returns how many deliveries to take from each.
+    """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ACQUIRE_LOCK,))
-        wanted = capacity(due_queues(connection, worker, now))
-        if not wanted:
+        capacities = capacity(due_queues(connection, worker, now))
+        if not capacities:
             return []
-        asked = {
+        params = {
             "worker": worker,
             "now": now,
             "until": now + LEASE_DURATION,
-            "workspaces": [workspace for workspace, _ in wanted],
-            "lanes": [lane for _, lane in wanted],
-            "room": list(wanted.values()),
+            "workspaces": [workspace for workspace, _ in capacities],
+            "lanes": [queue for _, queue in capacities],
+            "capacities": list(capacities.values()),
         }
-        return [LeasedDelivery(*row) for row in connection.execute(_LEASE, asked).fetchall()]
+        return [LeasedDelivery(*row) for row in connection.execute(_ACQUIRE, params).fetchall()]
 
 
 def complete(connection: Connection[Any], attempts: Sequence[Attempt]) -> set[DeliveryKey]:
-    """Write what became of deliveries; return those whose lease was still held, the others are refused."""
-    rows = [_attempt_row(it) for it in sorted(attempts, key=lambda it: it.delivery.key)]
+    """Stores attempts; returns the deliveries whose lease was still held, refuses the others."""
+    ordered = sorted(attempts, key=lambda attempt: attempt.delivery.key)
+    rows = [_attempt_row(attempt) for attempt in ordered]
     columns = list(map(list, zip(*rows, strict=True)))
-    return set(connection.execute(_FINISH, columns).fetchall()) if rows else set()
+    return set(connection.execute(_COMPLETE, columns).fetchall()) if rows else set()
 
 
 def release(connection: Connection[Any], deliveries: Sequence[LeasedDelivery]) -> None:
-    """Let others have deliveries that were handed out and not begun."""
+    """Gives up the leases of deliveries that were not attempted."""
     if deliveries:
-        rows = [(it.workspace, it.id, it.fence) for it in sorted(deliveries, key=lambda it: it.key)]
-        connection.execute(_GIVE_BACK, list(map(list, zip(*rows, strict=True))))
+        ordered = sorted(deliveries, key=lambda delivery: delivery.key)
+        rows = [(*delivery.key, delivery.fence) for delivery in ordered]
+        connection.execute(_RELEASE, list(map(list, zip(*rows, strict=True))))
 
 
-def _attempt_row(it: Attempt) -> tuple[Any, ...]:
-    reason, error = (text and sanitise.storable_text(text) for text in (it.reason, it.error))
-    ms = round(it.seconds * 1_000)
-    of = it.delivery
-    told = (it.state, it.step, it.due_at, reason, it.at, ms, it.status, error, it.reply)
-    return (of.workspace, of.id, of.fence, *told)
+def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+    reason, error = (
+        text and sanitise.storable_text(text) for text in (attempt.reason, attempt.error)
+    )
+    return (
+        *attempt.delivery.key,
+        attempt.delivery.fence,
+        attempt.state,
+        attempt.step,
+        attempt.due_at,
+        reason,
+        attempt.at,
+        round(attempt.seconds * 1_000),
+        attempt.status,
+        error,
+        attempt.reply,
+    )

@@ -1,4 +1,7 @@
-"""What is to be sent, taken in with the event that says why: no delivery is lost, none is made twice."""
+"""Outbox: deliveries queued in the transaction of the event that causes them.
+
+None is lost, and none is queued twice.
+"""
 
 from __future__ import annotations
 
@@ -13,40 +16,40 @@ from psycopg import Connection
 from domain.core import sanitise
 
 COMMAND_QUEUE = "commands"
-"""The lane of all actions that enter the ledger again; no endpoint has this id."""
+"""The queue of all actions that become commands to the ledger; no endpoint has this id."""
 
 _ENQUEUE = """
 INSERT INTO ledger.delivery
     (workspace, id, rule, version, cause, person, lane, action, context, due_at)
-SELECT %s, asked.* FROM unnest(
+SELECT %s, new.* FROM unnest(
     %s::uuid[], %s::text[], %s::integer[], %s::text[], %s::uuid[], %s::text[],
     %s::bytea[], %s::bytea[], %s::timestamptz[]
-) AS asked
+) AS new
 ON CONFLICT (workspace, id) DO NOTHING
 """
 
 
 class NewDelivery(NamedTuple):
-    """One action of a rule or stream that is to be done."""
+    """A delivery to be queued: one action of a rule or subscription."""
 
     id: UUID
-    """Deterministic: a digest of (rule, version, cause, index of the action).  It is the ``webhook-id`` too."""
+    """Deterministic: a digest of (rule, version, cause, index of the action); also the ``webhook-id``."""
 
     rule: str
-    """The rule's id, or ``stream:`` and the id of an outbound stream."""
+    """The rule's id, or ``stream:`` and the id of a subscription."""
 
     version: int
     cause: str
-    """What triggered it."""
+    """Key of the trigger: see `domain.evaluation.rule_runs`."""
 
     profile_stream: UUID | None
-    """One of the streams of the person it is about: erasing them blanks it."""
+    """One of the profile's streams, None without a profile; erasing the profile blanks the delivery."""
 
     action: bytes
     """JSON with one member: ``webhook``, ``send_event``, ``set_attribute``, ``add_tag`` or ``remove_tag``."""
 
     context: bytes
-    """JSON for templates: ``event``, ``customer``, ``client``; and ``depth``, how many rules led here."""
+    """JSON for templates: ``event``, ``customer``, ``client``; ``depth`` counts the rules that led here."""
 
     due_at: datetime
 
@@ -63,33 +66,32 @@ _action = msgspec.json.Decoder(_Action).decode
 
 
 def enqueue(connection: Connection[Any], workspace: int, deliveries: Sequence[NewDelivery]) -> None:
-    """Take deliveries in, in the transaction of the caller; those that are known already add nothing.
+    """Queues deliveries in the caller's transaction; an id that exists adds nothing.
 
-    What is wrong with an action is for the worker to say: the trigger stays recorded all the same.
+    Invalid actions are queued too: the worker reports them, and the trigger stays recorded.
     """
     if deliveries:
-        # Sorted: in one order by everybody, or two would wait for each other.
-        rows = [_row(it) for it in sorted(deliveries, key=lambda it: it.id)]
+        # Sorted by id: transactions that insert in different orders would deadlock.
+        rows = [_row(delivery) for delivery in sorted(deliveries, key=lambda new: new.id)]
         connection.execute(_ENQUEUE, (workspace, *map(list, zip(*rows, strict=True))))
 
 
-def _row(it: NewDelivery) -> tuple[Any, ...]:
-    cause, lane = sanitise.storable_text(it.cause), sanitise.storable_text(queue_of(it.action))
+def _row(delivery: NewDelivery) -> tuple[Any, ...]:
     return (
-        it.id,
-        it.rule,
-        it.version,
-        cause,
-        it.profile_stream,
-        lane,
-        it.action,
-        it.context,
-        it.due_at,
+        delivery.id,
+        delivery.rule,
+        delivery.version,
+        sanitise.storable_text(delivery.cause),
+        delivery.profile_stream,
+        sanitise.storable_text(queue_of(delivery.action)),
+        delivery.action,
+        delivery.context,
+        delivery.due_at,
     )
 
 
 def queue_of(action: bytes) -> str:
-    """Return what an action queues for: its endpoint, or the ledger."""
+    """Returns the queue of an action: its endpoint's id, or `COMMAND_QUEUE`."""
     try:
         webhook = _action(action).webhook
     except msgspec.DecodeError:

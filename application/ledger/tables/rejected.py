@@ -1,4 +1,4 @@
-"""What could not be accepted: kept as it came, with the reason, until the person is erased."""
+"""Rejections: input that could not be accepted, stored unchanged with the reason."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from uuid import UUID
 
 from psycopg import Connection, Cursor
 
-from application.ledger.append.prepared import Rejection
 from application.ledger.store import LedgerDatastore
-from domain.core.identifiers import Identifier
+from domain.core.identifiers import Identifier, hash_for
 
-_KEEP = """
-INSERT INTO ledger.rejected AS known
+_rejection_hash = hash_for(b"rejected")
+
+_UPSERT = """
+INSERT INTO ledger.rejected AS existing
     (workspace, digest, received_at, source, code, message, message_id, raw, times)
 VALUES (%b, %b, %b, %b, %b, %b, %b, %b, %b)
-ON CONFLICT (workspace, digest) DO UPDATE SET times = known.times + excluded.times
+ON CONFLICT (workspace, digest) DO UPDATE SET times = existing.times + excluded.times
 """
 
 _LIST = """
@@ -29,30 +30,48 @@ SELECT digest, received_at, source, code, message, message_id, raw, times
 FROM ledger.rejected WHERE workspace = %s
 """
 
-# Bytes as text: what is not ASCII is in octal, so that any bytes can be searched, whatever they are.
-_MAY_NAME = """
+# The raw bytes are searched as text, with bytes that are not ASCII in octal, so that no encoding is assumed.
+_CANDIDATES = """
 SELECT digest, raw FROM ledger.rejected, LATERAL (
     SELECT lower(encode(raw, 'escape')) AS escaped OFFSET 0
-) AS shown
+) AS as_text
 WHERE workspace = %s AND (substring(raw FOR 2) = '\\x1f8b' OR EXISTS (
-    SELECT FROM unnest(%s::text[]) AS wanted (it) WHERE strpos(escaped, it) > 0
+    SELECT FROM unnest(%s::text[]) AS wanted (spelling) WHERE strpos(escaped, spelling) > 0
 ))
 ORDER BY digest FOR UPDATE OF rejected
 """
 
 _BLANK = """
-UPDATE ledger.rejected SET raw = '', message_id = NULL, message = 'erased, with whom it was about'
+UPDATE ledger.rejected
+SET raw = '', message_id = NULL, message = 'erased together with its profile'
 WHERE workspace = %s AND digest = ANY (%s)
 """
 
 _MIN_DISTINCTIVE_LENGTH = 6
-"""Characters that a name has at least to be taken for one wherever it stands."""
+"""Shortest identifier value, in characters, that counts as named wherever it occurs in a document."""
 
 _MAX_UNPACKED_BYTES = 16 * 1024 * 1024
 
 
+class Rejection(NamedTuple):
+    """Input that could not be accepted, with its raw bytes and the reason."""
+
+    code: str
+    message: str
+    raw: bytes
+    source: str
+    received_at: datetime
+    message_id: str | None = None
+    times: int = 1
+
+    def digest(self, secret: bytes) -> bytes:
+        """Returns the 16 bytes that de-duplicate repeated rejections of the same bytes."""
+        text = b"\0".join((self.code.encode(), self.source.encode(), self.raw))
+        return _rejection_hash(text, key=secret).digest()
+
+
 class RejectedRow(NamedTuple):
-    """Something that was refused; ``times`` counts how often the same bytes came."""
+    """A stored rejection; ``times`` counts how often the same bytes were received."""
 
     id: UUID
     received_at: datetime
@@ -73,7 +92,10 @@ def list_rejected(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[RejectedRow]:
-    """Return what was refused, newest first; ``before`` is the last row of the page before."""
+    """Returns rejections, newest first.
+
+    ``before`` is ``(received_at, id)`` of the last row of the previous page.
+    """
     sql = _LIST
     params: list[Any] = [workspace]
     if code is not None:
@@ -94,20 +116,27 @@ def list_rejected(
 def store_rejections(
     cursor: Cursor[Any], workspace: int, secret: bytes, rejections: Sequence[Rejection]
 ) -> None:
-    """Keep what is refused; of what was refused before, only count that it came again."""
+    """Stores rejections; one that is stored already only counts up."""
     if rejections:
         rows = sorted(
             (
-                *(workspace, UUID(bytes=it.digest(secret)), it.received_at, it.source, it.code),
-                *(_storable(it.message), _storable(it.message_id), it.raw, it.times),
+                workspace,
+                UUID(bytes=rejection.digest(secret)),
+                rejection.received_at,
+                rejection.source,
+                rejection.code,
+                _storable(rejection.message),
+                _storable(rejection.message_id),
+                rejection.raw,
+                rejection.times,
             )
-            for it in rejections
+            for rejection in rejections
         )
-        cursor.executemany(_KEEP, rows)
+        cursor.executemany(_UPSERT, rows)
 
 
 def _storable(text: str | None) -> str | None:
-    """PostgreSQL's text holds neither NUL nor lone surrogates; the raw bytes beside it do."""
+    """Replaces NUL and lone surrogates, which PostgreSQL's text cannot hold."""
     if text is None:
         return None
     return text.replace("\0", "�").encode("utf-8", "replace").decode()
@@ -116,53 +145,57 @@ def _storable(text: str | None) -> str | None:
 def blank_rejected(
     connection: Connection[Any], workspace: int, identifiers: Iterable[Identifier]
 ) -> int:
-    """Blank what was refused and names any of these; return how many there were.
+    """Blanks the rejections that name any of the identifiers; returns how many.
 
-    That something was refused, when and why, stays.
+    The row itself stays: its time, source and code.
     """
-    names = sorted({it.value for it in identifiers})
-    wanted = sorted({_escaped(it).lower() for name in names for it in _spellings(name)})
+    values = sorted({identifier.value for identifier in identifiers})
+    wanted = sorted(
+        {_escaped(spelling).lower() for value in values for spelling in _spellings(value)}
+    )
     if not wanted:
         return 0
-    sought = [_name_matcher(name) for name in names]
-    rows = connection.execute(_MAY_NAME, (workspace, wanted)).fetchall()
-    found = [digest for digest, raw in rows if any(it(_unpacked(raw)) for it in sought)]
-    return connection.execute(_BLANK, (workspace, found)).rowcount if found else 0
+    matchers = [_value_matcher(value) for value in values]
+    rows = connection.execute(_CANDIDATES, (workspace, wanted)).fetchall()
+    digests = [
+        digest for digest, raw in rows if any(matches(_unpacked(raw)) for matches in matchers)
+    ]
+    return connection.execute(_BLANK, (workspace, digests)).rowcount if digests else 0
 
 
-def _spellings(name: str) -> set[bytes]:
-    """Return the bytes that may stand for a name: as they are, and in JSON with its escapes."""
-    plain = name.encode("utf-8", "surrogatepass")
-    quoted = json.dumps(name, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
-    return {plain, quoted, json.dumps(name)[1:-1].encode()}
+def _spellings(value: str) -> set[bytes]:
+    """Returns the byte sequences that spell a value: plain, or in JSON with or without escapes."""
+    plain = value.encode("utf-8", "surrogatepass")
+    quoted = json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+    return {plain, quoted, json.dumps(value)[1:-1].encode()}
 
 
 def _escaped(data: bytes) -> str:
-    """Return bytes as PostgreSQL's ``encode(…, 'escape')`` does."""
+    """Returns bytes as PostgreSQL's ``encode(…, 'escape')`` writes them."""
     return "".join(
-        "\\\\" if it == 92 else chr(it) if 0 < it < 128 else f"\\{it:03o}" for it in data
+        "\\\\" if byte == 92 else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}" for byte in data
     )
 
 
-def _name_matcher(name: str) -> Callable[[bytes], bool]:
-    """Return what tells whether a document names it.
+def _value_matcher(value: str) -> Callable[[bytes], bool]:
+    """Returns a function that finds an identifier's value in a document.
 
-    A short name, or a number, may be anything else as well: in JSON it counts as the value of an id.
+    A short value or a number may occur by chance: in JSON it counts only as the value of an id.
     """
-    spelt = b"|".join(re.escape(it) for it in sorted(_spellings(name)))
-    whole = re.compile(rb"(?<![0-9a-z_])(?:%b)(?![0-9a-z_])" % spelt, re.IGNORECASE)
-    as_id = re.compile(rb'id"\s*:\s*"?(?:%b)(?![0-9a-z_])' % spelt, re.IGNORECASE)
-    telling = len(name) >= _MIN_DISTINCTIVE_LENGTH and not name.isdecimal()
+    pattern = b"|".join(re.escape(spelling) for spelling in sorted(_spellings(value)))
+    whole = re.compile(rb"(?<![0-9a-z_])(?:%b)(?![0-9a-z_])" % pattern, re.IGNORECASE)
+    as_id = re.compile(rb'id"\s*:\s*"?(?:%b)(?![0-9a-z_])' % pattern, re.IGNORECASE)
+    distinctive = len(value) >= _MIN_DISTINCTIVE_LENGTH and not value.isdecimal()
 
-    def names(document: bytes) -> bool:
+    def matches(document: bytes) -> bool:
         is_json = document.lstrip()[:1] in {b"{", b"["}
-        return (as_id if is_json and not telling else whole).search(document) is not None
+        return (as_id if is_json and not distinctive else whole).search(document) is not None
 
-    return names
+    return matches
 
 
 def _unpacked(raw: bytes) -> bytes:
-    """Return the document in a body that was refused before it was unpacked."""
+    """Returns a gzip body unpacked, as far as `_MAX_UNPACKED_BYTES`; any other body unchanged."""
     if raw[:2] != b"\x1f\x8b":
         return raw
     with suppress(zlib.error):

@@ -1,4 +1,4 @@
-"""Outbound streams: what each sends where, and the position up to which it has sent it."""
+"""Outbound subscriptions: their definitions, and the position that each has reached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FROM ledger.ledger_head WHERE workspace = %s
 ON CONFLICT DO NOTHING
 """
 
-_CHANGE = """
+_UPDATE = """
 UPDATE ledger.outbound_stream SET version = version + 1, definition = %s
 WHERE workspace = %s AND id = %s AND definition <> %s
 """
@@ -33,42 +33,42 @@ SELECT {_COLUMNS} FROM ledger.outbound_stream WHERE workspace = %s AND id > %s O
 
 _FIND = f"SELECT {_COLUMNS} FROM ledger.outbound_stream WHERE workspace = %s AND id = %s"
 
-_BEHIND = """
+_LAGGING = """
 SELECT workspace, id FROM ledger.outbound_stream JOIN ledger.ledger_head USING (workspace)
 WHERE position < last_position ORDER BY workspace, id
 """
 
-_HOLD = f"""
+_LOCK = f"""
 SELECT {_COLUMNS} FROM ledger.outbound_stream WHERE workspace = %s AND id = %s
 FOR UPDATE SKIP LOCKED
 """
 
-_READ = """
+_EVENTS_AFTER = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
 FROM ledger.event WHERE workspace = %s AND position > %s ORDER BY position LIMIT %s
 """
 
-_MOVE = "UPDATE ledger.outbound_stream SET position = %s WHERE workspace = %s AND id = %s"
+_ADVANCE = "UPDATE ledger.outbound_stream SET position = %s WHERE workspace = %s AND id = %s"
 
-_WAIT = "SELECT FROM ledger.outbound_stream WHERE workspace = %s ORDER BY id FOR UPDATE"
+_LOCK_ALL = "SELECT FROM ledger.outbound_stream WHERE workspace = %s ORDER BY id FOR UPDATE"
 
 
 class SubscriptionRow(NamedTuple):
-    """One outbound stream."""
+    """A stored subscription."""
 
     workspace: int
     id: str
     version: int
     definition: bytes
-    """As JSON, see `application.deliveries.subscriptions`."""
+    """JSON, see `application.deliveries.subscriptions`."""
 
     position: int
-    """Up to here everything that it is to send waits to be sent, or was."""
+    """Position up to which deliveries were queued for every event that it selects."""
 
     created_at: datetime
 
 
-def insert(  # noqa: PLR0917 - the columns
+def insert(  # noqa: PLR0917 - one for each column
     connection: Connection[Any],
     workspace: int,
     id_: str,
@@ -76,24 +76,24 @@ def insert(  # noqa: PLR0917 - the columns
     after: int | None,
     now: datetime,
 ) -> bool:
-    """Add a stream of what follows a position, the last one unless said; False if there is one of that id."""
+    """Adds a subscription to events after a position (None: the last); False if the id exists."""
     return bool(connection.execute(_CREATE, (id_, definition, after, now, workspace)).rowcount)
 
 
 def update(connection: Connection[Any], workspace: int, id_: str, definition: bytes) -> None:
-    """Let it send other things from where it is."""
-    connection.execute(_CHANGE, (definition, workspace, id_, definition))
+    """Replaces the definition; the position stays."""
+    connection.execute(_UPDATE, (definition, workspace, id_, definition))
 
 
 def delete(connection: Connection[Any], workspace: int, id_: str) -> bool:
-    """Remove a stream; False if there is none."""
+    """Removes a subscription; False if it does not exist."""
     return bool(connection.execute(_DELETE, (workspace, id_)).rowcount)
 
 
 def list_subscriptions(
     connection: Connection[Any], workspace: int, after: str, limit: int
 ) -> Sequence[SubscriptionRow]:
-    """Return a workspace's streams, by id."""
+    """Returns a page of a workspace's subscriptions, by id, after ``after``."""
     return [
         SubscriptionRow(*row)
         for row in connection.execute(_LIST, (workspace, after, limit)).fetchall()
@@ -101,44 +101,43 @@ def list_subscriptions(
 
 
 def find(connection: Connection[Any], workspace: int, id_: str) -> SubscriptionRow | None:
-    """Return one stream."""
+    """Returns a subscription; None if it does not exist."""
     row = connection.execute(_FIND, (workspace, id_)).fetchone()
     return None if row is None else SubscriptionRow(*row)
 
 
 def lagging(connection: Connection[Any]) -> Sequence[tuple[int, str]]:
-    """Return the streams that have not seen the last events of their workspaces."""
-    return connection.execute(_BEHIND).fetchall()
+    """Returns workspace and id of each subscription that is behind its ledger's head."""
+    return connection.execute(_LAGGING).fetchall()
 
 
 def lock_subscription(
     connection: Connection[Any], workspace: int, id_: str
 ) -> SubscriptionRow | None:
-    """Return a stream that nobody else moves until the end of the transaction; None if somebody does."""
-    row = connection.execute(_HOLD, (workspace, id_)).fetchone()
+    """Locks a subscription until the end of the transaction; None if locked or unknown."""
+    row = connection.execute(_LOCK, (workspace, id_)).fetchone()
     return None if row is None else SubscriptionRow(*row)
 
 
 def next_events(
     connection: Connection[Any], subscription: SubscriptionRow, limit: int
 ) -> Sequence[RecordedEvent]:
-    """Return the events that a stream has yet to see, in order.
+    """Returns the next events after a subscription's position, in order.
 
-    Read while the stream is held, as an erasure waits for it: nobody is erased between here and the end
-    of the transaction whose data would go out after it.
+    Call it with the subscription locked.  An erasure waits for that lock, so no profile is erased
+    between this read and the end of the transaction that queues its data.
     """
+    params = (subscription.workspace, subscription.position, limit)
     with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(
-            _READ, (subscription.workspace, subscription.position, limit)
-        ).fetchall()
+        rows = cursor.execute(_EVENTS_AFTER, params).fetchall()
     return [history.recorded_event(row) for row in rows]
 
 
 def advance(connection: Connection[Any], subscription: SubscriptionRow, position: int) -> None:
-    """Write up to where a stream has seen everything."""
-    connection.execute(_MOVE, (position, subscription.workspace, subscription.id))
+    """Stores the position that a subscription has reached."""
+    connection.execute(_ADVANCE, (position, subscription.workspace, subscription.id))
 
 
 def lock_all(connection: Connection[Any], workspace: int) -> None:
-    """Let no stream of the workspace move until the end of the transaction."""
-    connection.execute(_WAIT, (workspace,))
+    """Locks all subscriptions of a workspace until the end of the transaction."""
+    connection.execute(_LOCK_ALL, (workspace,))

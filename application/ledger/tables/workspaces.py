@@ -1,4 +1,4 @@
-"""Workspaces: one tenant, one ledger, one secret."""
+"""Workspaces: each is one tenant with its own ledger and secret."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from application.ledger.store import LedgerDatastore
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 
 _CREATE = """
-WITH made AS (
+WITH created AS (
     INSERT INTO ledger.workspace (name, secret) VALUES (%s, %s) RETURNING id, name, created_at
 ), head AS (
     INSERT INTO ledger.ledger_head (workspace, last_position, recorded_at)
-    SELECT id, 0, created_at FROM made
+    SELECT id, 0, created_at FROM created
 )
-SELECT id, name, created_at FROM made
+SELECT id, name, created_at FROM created
 """
 
 _LIST = "SELECT id, name, created_at FROM ledger.workspace ORDER BY id"
@@ -28,7 +28,7 @@ _SECRET = "SELECT secret FROM ledger.workspace WHERE id = %s"  # noqa: S105 - a 
 
 
 class Workspace(NamedTuple):
-    """A tenant; its id is a small number, its name is what people type."""
+    """A tenant, with a small number as id and a name that users type."""
 
     id: int
     name: str
@@ -36,45 +36,48 @@ class Workspace(NamedTuple):
 
 
 class Workspaces:
-    """Makes and finds workspaces."""
+    """Creates and finds workspaces."""
 
     def __init__(self, store: LedgerDatastore) -> None:
         self._store = store
         self.secret = lru_cache(maxsize=4096)(self._secret)
 
     def create(self, name: str) -> Workspace:
-        """Make a workspace with an empty ledger.  Raises Conflict if the name is taken."""
+        """Creates a workspace with an empty ledger.  Raises Conflict if the name is taken."""
         if not name or len(name) > 100 or not name.isprintable() or name != name.strip():
-            raise InvalidRequest("a workspace's name is 1 to 100 printable characters", name=name)
+            raise InvalidRequest(
+                "a workspace's name must be 1 to 100 printable characters, without outer blanks",
+                name=name,
+            )
         with self._store.connection() as connection:
             try:
                 row = connection.execute(_CREATE, (name, secrets.token_bytes(32))).fetchone()
             except psycopg.errors.UniqueViolation:
-                raise Conflict(f"there is a workspace {name!r} already", name=name) from None
+                raise Conflict(f"workspace {name!r} already exists", name=name) from None
         assert row is not None
         return Workspace(*row)
 
     def list(self) -> list[Workspace]:
-        """Return all workspaces, oldest first."""
+        """Returns all workspaces, oldest first."""
         with self._store.connection() as connection:
             return [Workspace(*row) for row in connection.execute(_LIST).fetchall()]
 
     def by_name(self, name: str) -> Workspace:
-        """Return a workspace.  Raises NotFound, with the names there are."""
+        """Returns the workspace of a name.  Raises NotFound with the existing names."""
         with self._store.connection() as connection:
             row = connection.execute(_BY_NAME, (name,)).fetchone()
         if row is None:
             names = [workspace.name for workspace in self.list()]
             raise NotFound(
-                f"there is no workspace {name!r}; there are: {', '.join(names) or 'none'}",
+                f"workspace {name!r} does not exist; use one of: {', '.join(names) or 'none yet'}",
                 workspaces=names,
             )
         return Workspace(*row)
 
     def _secret(self, workspace: int) -> bytes:
-        """Return the 32 bytes that key a workspace's digests."""
+        """Returns the 32 bytes that key a workspace's digests."""
         with self._store.connection() as connection:
             row = connection.execute(_SECRET, (workspace,)).fetchone()
         if row is None:
-            raise NotFound(f"there is no workspace {workspace}")
+            raise NotFound(f"workspace {workspace} does not exist")
         return bytes(row[0])

@@ -1,4 +1,4 @@
-"""What the ledger promises of a flush: once, dense, in order, beside its evidence."""
+"""Guarantees of an append: each message once, dense positions in order, valid evidence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from eventsourcing.persistence import EventStore
 
 from application.ledger.append.evidence import commitment_of, leaf_hash
-from application.ledger.append.prepared import Rejection
 from application.ledger.mapper import EventMapper
 from application.ledger.recorder import LedgerRecorder
+from application.ledger.tables.rejected import Rejection
 from domain.core.time import to_micros
 from domain.events.events import (
     AttributesChanged,
@@ -51,7 +51,7 @@ def test_a_duplicate_is_success_and_adds_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 100, 101, 10_000])
-def test_ids_of_any_length_are_told_apart(bench: Bench, length: int) -> None:
+def test_ids_of_any_length_are_distinct(bench: Bench, length: int) -> None:
     bench.record(tracked(message_id="x" * length), tracked(message_id="X" * length))
     assert bench.record(tracked(message_id="x" * length)).duplicates == 1
     assert len(bench.all()) == 2
@@ -62,19 +62,19 @@ def test_the_same_id_in_another_workspace_is_another_message(bench: Bench) -> No
     message = tracked(message_id="same")
     bench.record(message)
     assert bench.ledger.record(other, [message]).result(10) == (1, 1, 0, 0, 0)
-    mine, theirs = bench.all()[0].stream, bench.ledger.read(other, 0, 9)[0].stream
-    assert mine != theirs, "stream ids are keyed with the workspace's secret"
+    [first], [second] = bench.all(), bench.ledger.read(other, 0, 9)
+    assert first.stream != second.stream, "stream ids are keyed with the workspace's secret"
 
 
-def test_the_same_id_with_other_content_keeps_the_first_and_shows_the_second(bench: Bench) -> None:
-    bench.record(tracked(message_id="same", content=1))
-    second = tracked(message_id="same", content=2)
+def test_a_reused_message_id_keeps_the_first_content_and_rejects_the_second(bench: Bench) -> None:
+    bench.record(tracked(message_id="same", fingerprint=1))
+    second = tracked(message_id="same", fingerprint=2)
     assert bench.record(second).duplicates == 1
-    (clash,) = bench.ledger.list_rejected(bench.workspace)
-    assert (clash.code, clash.message_id, clash.raw) == ("id_used_before", "same", second.payload)
+    (row,) = bench.ledger.list_rejected(bench.workspace)
+    assert (row.code, row.message_id, row.raw) == ("id_used_before", "same", second.payload)
 
 
-def test_what_each_kind_of_message_is_recorded_as(bench: Bench) -> None:
+def test_each_kind_of_message_is_recorded_as_its_event_class(bench: Bench) -> None:
     bench.record(
         tracked(),
         tracked(kind="page"),
@@ -145,14 +145,14 @@ def test_every_row_carries_its_evidence(bench: Bench) -> None:
         "SELECT workspace, originator_id, originator_version, recorded_at, topic,"
         " salt, commitment, leaf, state FROM ledger.event"
     ):
-        workspace, stream, version, recorded_at, topic, salt, committed, its_leaf, state = row
-        assert committed == commitment_of(salt, state) == sha256(b"\2" + salt + state).digest()
-        assert its_leaf == leaf_hash(
-            workspace, stream.bytes, version, to_micros(recorded_at), topic.encode(), committed
+        workspace, stream, version, recorded_at, topic, salt, commitment, leaf, state = row
+        assert commitment == commitment_of(salt, state) == sha256(b"\2" + salt + state).digest()
+        assert leaf == leaf_hash(
+            workspace, stream.bytes, version, to_micros(recorded_at), topic.encode(), commitment
         )
 
 
-def test_no_header_tells_who_it_is_about(bench: Bench) -> None:
+def test_no_header_reveals_an_identifier(bench: Bench) -> None:
     bench.record(tracked("V", user("ann@example.com"), message_id="ann@example.com"))
     headers = bench.sql(
         "SELECT workspace, position, originator_id, originator_version, topic FROM ledger.event"
@@ -184,7 +184,7 @@ def test_not_even_the_owner_can_edit_the_ledger(bench: Bench, forbidden: str) ->
 @pytest.mark.parametrize(
     "forbidden", ["UPDATE ledger.event SET state = NULL", "DELETE FROM ledger.event"]
 )
-def test_the_service_has_no_right_to_try(bench: Bench, forbidden: str) -> None:
+def test_the_service_role_lacks_the_privilege(bench: Bench, forbidden: str) -> None:
     with (
         bench.store.raw_connection() as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"),
@@ -198,7 +198,7 @@ def test_only_the_eraser_may_blank_a_payload(bench: Bench) -> None:
     assert bench.all()[0].event is None
 
 
-def test_what_was_rejected_is_kept_once_and_counted(bench: Bench) -> None:
+def test_a_repeated_rejection_is_stored_once_and_counted(bench: Bench) -> None:
     bad = Rejection("no_user", "who? \0 \ud800", b"\0\xff", "segment", NOON)
     for _ in range(3):
         assert bench.record(rejections=(bad,)).rejected == 1
@@ -210,5 +210,5 @@ def test_the_library_reads_a_stream(bench: Bench) -> None:
     bench.record(tracked("A"), tracked("B"), tracked("A", user(), anonymous()))
     events: EventStore[Any] = EventStore(EventMapper(), LedgerRecorder(bench.store, 1))
     read = list(events.get(bench.ledger.stream_of(1, user())))
-    assert read == [it.event for it in bench.all()]
-    assert [it.originator_version for it in read] == [1, 2, 3, 4]
+    assert read == [recorded.event for recorded in bench.all()]
+    assert [event.originator_version for event in read] == [1, 2, 3, 4]

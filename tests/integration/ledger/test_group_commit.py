@@ -1,4 +1,4 @@
-"""One flush, many requests: a bad message fails alone, and no answer is given too early."""
+"""One flush for many requests: a bad message fails alone, no request is answered too early."""
 
 from __future__ import annotations
 
@@ -28,41 +28,44 @@ CREATE TRIGGER poison BEFORE INSERT ON ledger.event FOR EACH ROW EXECUTE FUNCTIO
 """
 
 
-def test_a_poisonous_message_fails_alone_and_is_kept(bench: Bench) -> None:
+def test_a_poison_message_fails_alone_and_is_stored_as_rejected(bench: Bench) -> None:
     bench.sql(POISON)
     messages = [tracked("poison" if n in (3, 17) else "fine", user(f"u-{n}")) for n in range(40)]
 
     assert bench.record(*messages) == (38, 38, 0, 2, 0)
     assert [r.event.name for r in bench.all()] == ["fine"] * 38
     assert [r.position for r in bench.all()] == list(range(1, 39))
-    kept = bench.ledger.list_rejected(bench.workspace)
-    assert {row.code for row in kept} == {"not_storable"}
-    assert {row.raw for row in kept} == {messages[3].payload, messages[17].payload}
+    rejected = bench.ledger.list_rejected(bench.workspace)
+    assert {row.code for row in rejected} == {"not_storable"}
+    assert {row.raw for row in rejected} == {messages[3].payload, messages[17].payload}
 
 
-def test_requests_of_one_flush_are_told_apart(bench: Bench) -> None:
+def test_each_request_of_a_flush_has_its_own_receipt(bench: Bench) -> None:
     with psycopg.connect(bench.dsn) as blocker:
         blocker.execute("SELECT FROM ledger.ledger_head FOR UPDATE")
-        first = bench.ledger.record(bench.workspace, [tracked(message_id="a")])
-        second = bench.ledger.record(bench.workspace, [tracked(message_id=m) for m in "ab"])
-        third = bench.ledger.record(bench.workspace, [tracked(message_id=m) for m in "bc"])
-        assert not any(it.done() for it in (first, second, third)), "nothing is durable yet"
+        futures = [
+            bench.ledger.record(bench.workspace, [tracked(message_id=id_) for id_ in ids])
+            for ids in ("a", "ab", "bc")
+        ]
+        assert not any(future.done() for future in futures), "nothing is durable yet"
         blocker.rollback()
-    receipts = [it.result(10) for it in (first, second, third)]
-    assert [r.recorded for r in receipts] == [1, 1, 1]
-    assert [r.duplicates for r in receipts] == [0, 1, 1]
+    receipts = [future.result(10) for future in futures]
+    assert [receipt.recorded for receipt in receipts] == [1, 1, 1]
+    assert [receipt.duplicates for receipt in receipts] == [0, 1, 1]
 
 
-def test_a_head_that_stays_locked_is_unavailable_and_nothing_is_promised(bench: Bench) -> None:
+def test_a_ledger_head_that_stays_locked_fails_the_request_and_records_nothing(
+    bench: Bench,
+) -> None:
     with psycopg.connect(bench.dsn) as blocker:
         blocker.execute("SELECT FROM ledger.ledger_head FOR UPDATE")
         future = bench.ledger.record(bench.workspace, [tracked()])
-        with pytest.raises(LedgerUnavailable, match="send it again"):
+        with pytest.raises(LedgerUnavailable, match="not acknowledged; retry shortly"):
             future.result(15)
     assert bench.all() == []
 
 
-def test_a_lost_connection_is_replaced_and_the_flush_sent_again(bench: Bench) -> None:
+def test_a_lost_connection_is_replaced_and_the_flush_retried(bench: Bench) -> None:
     bench.record(tracked())
     bench.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -73,16 +76,15 @@ def test_a_lost_connection_is_replaced_and_the_flush_sent_again(bench: Bench) ->
 
 def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) -> None:
     lost: list[AppendResult] = []
-    genuine = bench.ledger._append
 
-    def commits_but_loses_the_reply(workspace, entries, rejections):
-        appended = genuine(workspace, entries, rejections)
+    def append_and_lose_the_first_reply(workspace, entries, rejections):
+        result = bench.ledger._append(workspace, entries, rejections)
         if not lost:
-            lost.append(appended)
+            lost.append(result)
             raise psycopg.OperationalError("server closed the connection unexpectedly")
-        return appended
+        return result
 
-    commits = GroupCommit(commits_but_loses_the_reply)
+    commits = GroupCommit(append_and_lose_the_first_reply)
     entries = MessagePreparer(bench.workspaces.secret(bench.workspace)).prepare(
         [tracked(), tracked()]
     )
@@ -92,27 +94,27 @@ def test_a_reply_lost_after_the_commit_is_resolved_by_the_digests(bench: Bench) 
     assert len(bench.all()) == 2
 
 
-def test_more_than_may_wait_is_refused_at_once() -> None:
-    started, go_on = Event(), Event()
+def test_a_request_beyond_a_full_queue_is_refused_at_once() -> None:
+    started, resume = Event(), Event()
 
     def slow(_workspace, entries, _rejections) -> AppendResult:
         started.set()
-        go_on.wait(10)
+        resume.wait(10)
         return AppendResult(len(entries), frozenset(entry.digest for entry in entries))
 
     commits = GroupCommit(slow, limits=FlushLimits(max_flush=10, max_queued=20), writers=1)
     entries = MessagePreparer(bytes(32)).prepare([tracked() for _ in range(10)])
-    answers: list[Future] = [commits.submit(1, entries)]
+    futures: list[Future] = [commits.submit(1, entries)]
     assert started.wait(10)
-    answers += [commits.submit(1, entries), commits.submit(1, entries)]
+    futures += [commits.submit(1, entries), commits.submit(1, entries)]
     with pytest.raises(Overloaded):
         commits.submit(1, entries)
-    go_on.set()
-    assert all(it.result(10).position == 10 for it in answers)
+    resume.set()
+    assert all(future.result(10).position == 10 for future in futures)
     commits.close()
 
 
-def test_closing_writes_what_is_waiting_and_takes_no_more(bench: Bench) -> None:
+def test_closing_writes_the_queue_and_accepts_no_more(bench: Bench) -> None:
     ledger = Ledger(bench.store, bench.workspaces)
     futures = [ledger.record(bench.workspace, [tracked()]) for _ in range(50)]
     ledger.close()

@@ -1,4 +1,4 @@
-"""Lists kept by hand: one event for each person, and none for those that it does not concern."""
+"""Manual lists: one event for each profile that changes, none for the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from application.definitions import manual_lists
 from application.definitions.manual_lists import ManualListChange
 from application.definitions.segments import MAX_LIST_CHANGES, CommandContext, SegmentService
-from application.ledger.tables import definitions as kept
+from application.ledger.tables import definitions as definition_table
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.core.identifiers import Identifier
 from domain.events.events import ManualListChanged
@@ -23,11 +23,11 @@ from tests.fix_ledger import Bench
 pytestmark = pytest.mark.storage
 
 BY = CommandContext("key-1", "a test")
-ANN, BOB, PHONE, NOBODY = user("ann"), user("bob"), anonymous("phone"), user("nobody")
+ANN, BOB, PHONE, UNKNOWN = user("ann"), user("bob"), anonymous("phone"), user("unknown")
 
 
 class Lists:
-    """A segment kept by hand, and people to put on it."""
+    """A manual list, and profiles to add to it."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench, self.workspace = bench, bench.workspace
@@ -36,17 +36,20 @@ class Lists:
         self.segments.define(self.workspace, "vips", SegmentVersion("VIPs"), BY)
         bench.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
 
-    def stream(self, who: Identifier | UUID) -> UUID:
-        return who if isinstance(who, UUID) else self.bench.ledger.stream_of(self.workspace, who)
+    def stream(self, reference: Identifier | UUID) -> UUID:
+        if isinstance(reference, UUID):
+            return reference
+        return self.bench.ledger.stream_of(self.workspace, reference)
 
-    def put(self, *wanted: tuple[Identifier | UUID, bool], by: CommandContext = BY) -> list[str]:
-        asked = [ManualListChange(self.stream(who), listed) for who, listed in wanted]
-        done = self.segments.change_list(self.workspace, "vips", asked, by)
-        assert done.position == len(self.bench.all())
-        return list(done.statuses)
+    def change(self, *wanted: tuple[Identifier | UUID, bool], by: CommandContext = BY) -> list[str]:
+        changes = [ManualListChange(self.stream(reference), listed) for reference, listed in wanted]
+        result = self.segments.change_list(self.workspace, "vips", changes, by)
+        assert result.position == len(self.bench.all())
+        return list(result.statuses)
 
     def events(self) -> Sequence[ManualListChanged]:
-        return [it.event for it in self.bench.all() if isinstance(it.event, ManualListChanged)]
+        events = (recorded.event for recorded in self.bench.all())
+        return [event for event in events if isinstance(event, ManualListChanged)]
 
 
 @pytest.fixture
@@ -54,58 +57,58 @@ def lists(bench: Bench) -> Lists:
     return Lists(bench)
 
 
-def test_each_for_themselves(lists: Lists) -> None:
-    strangers = [NOBODY, UUID(int=7), lists.bench.ledger.segment_stream(lists.workspace, "vips")]
-    asked = [(it, True) for it in (ANN, *strangers, PHONE, BOB)]
-    verdicts = lists.put(*asked, (PHONE, False))
-    assert verdicts == ["listed", *["unknown"] * 3, "unchanged", "listed", "contradicted"]
+def test_each_change_has_its_own_status(lists: Lists) -> None:
+    unknown = [UNKNOWN, UUID(int=7), lists.bench.ledger.segment_stream(lists.workspace, "vips")]
+    changes = [(reference, True) for reference in (ANN, *unknown, PHONE, BOB)]
+    statuses = lists.change(*changes, (PHONE, False))
+    assert statuses == ["listed", *["unknown"] * 3, "unchanged", "listed", "contradicted"]
     ann, bob = lists.events()
     assert [ann.originator_id, bob.originator_id] == [lists.stream(ANN), lists.stream(BOB)]
     assert (ann.segment, ann.listed, ann.actor, ann.reason) == ("vips", True, "key-1", "a test")
     assert ann.id != bob.id
 
 
-def test_what_is_so_already_adds_nothing(lists: Lists) -> None:
-    assert lists.put((ANN, False)) == ["unchanged"]
-    assert lists.put((ANN, True)) == ["listed"]
-    assert lists.put((PHONE, True), (ANN, True)) == ["unchanged"] * 2
-    assert lists.put((PHONE, False)) == ["listed"]
-    assert lists.put((PHONE, True)) == ["listed"]
-    assert [it.listed for it in lists.events()] == [True, False, True]
+def test_a_change_without_effect_adds_nothing(lists: Lists) -> None:
+    assert lists.change((ANN, False)) == ["unchanged"]
+    assert lists.change((ANN, True)) == ["listed"]
+    assert lists.change((PHONE, True), (ANN, True)) == ["unchanged"] * 2
+    assert lists.change((PHONE, False)) == ["listed"]
+    assert lists.change((PHONE, True)) == ["listed"]
+    assert [event.listed for event in lists.events()] == [True, False, True]
 
 
-def test_the_last_word_is_the_latest_whatever_the_clocks_say(lists: Lists) -> None:
+def test_the_last_change_is_the_latest_even_if_the_clock_goes_back(lists: Lists) -> None:
     """The clock of these tests runs backwards."""
-    for who, listed in ((ANN, True), (PHONE, False), (ANN, True)):
-        lists.put((who, listed))
-    times = [it.occurred_at for it in lists.events()]
+    for identifier, listed in ((ANN, True), (PHONE, False), (ANN, True)):
+        lists.change((identifier, listed))
+    times = [event.occurred_at for event in lists.events()]
     assert times == sorted(set(times))
 
 
-def test_only_the_last_word_about_the_person_now_counts(lists: Lists) -> None:
-    lists.put((ANN, True))
+def test_only_the_last_change_of_the_current_profile_counts(lists: Lists) -> None:
+    lists.change((ANN, True))
     lists.bench.record(merged(ANN, BOB, occurred_at=NOON))
-    assert lists.put((BOB, True)) == ["unchanged"]
-    assert lists.put((BOB, False)) == ["listed"]
+    assert lists.change((BOB, True)) == ["unchanged"]
+    assert lists.change((BOB, False)) == ["listed"]
     lists.bench.record(unmerged(BOB, ANN, occurred_at=NOON + timedelta(hours=1)))
-    assert lists.put((ANN, False), (BOB, False)) == ["listed", "unchanged"]
+    assert lists.change((ANN, False), (BOB, False)) == ["listed", "unchanged"]
 
 
-def test_a_name_that_only_a_link_tells_is_known(lists: Lists) -> None:
+def test_an_identifier_known_only_from_a_link_can_be_listed(lists: Lists) -> None:
     mail = Identifier("email", "ann@example.com")
     lists.bench.record(tracked("Viewed", ANN, mail))
-    assert lists.put((mail, True), (PHONE, True)) == ["listed", "unchanged"]
+    assert lists.change((mail, True), (PHONE, True)) == ["listed", "unchanged"]
 
 
-def test_the_same_key_lists_once(lists: Lists) -> None:
-    keyed = BY._replace(key="k-1")
-    assert lists.put((ANN, True), by=keyed) == ["listed"]
-    assert lists.put((ANN, False)) == ["listed"]
-    assert lists.put((ANN, True), by=keyed) == ["unchanged"]
-    assert lists.put((ANN, True)) == ["listed"]
+def test_the_same_idempotency_key_changes_once(lists: Lists) -> None:
+    keyed = BY._replace(idempotency_key="k-1")
+    assert lists.change((ANN, True), by=keyed) == ["listed"]
+    assert lists.change((ANN, False)) == ["listed"]
+    assert lists.change((ANN, True), by=keyed) == ["unchanged"]
+    assert lists.change((ANN, True)) == ["listed"]
 
 
-def test_only_lists_take_people(lists: Lists) -> None:
+def test_only_manual_lists_accept_changes(lists: Lists) -> None:
     with pytest.raises(NotFound):
         lists.segments.change_list(lists.workspace, "nothing", [], BY)
     lists.segments.define(lists.workspace, "x", SegmentVersion("x", "", b'{"event": "x"}'), BY)
@@ -113,56 +116,54 @@ def test_only_lists_take_people(lists: Lists) -> None:
         lists.segments.change_list(lists.workspace, "x", [], BY)
     lists.segments.archive(lists.workspace, "vips", BY)
     with pytest.raises(NotFound):
-        lists.put((ANN, True))
+        lists.change((ANN, True))
     many = [ManualListChange(UUID(int=n), listed=True) for n in range(MAX_LIST_CHANGES + 1)]
     with pytest.raises(InvalidRequest, match="at most 1,000"):
         lists.segments.change_list(lists.workspace, "vips", many, BY)
 
 
 def test_a_thousand_at_once(lists: Lists) -> None:
-    people = [user(f"u-{n}") for n in range(MAX_LIST_CHANGES)]
-    lists.bench.record(*(tracked("Viewed", it, anonymous(it.value)) for it in people))
-    assert lists.put(*((it, True) for it in people)) == ["listed"] * MAX_LIST_CHANGES
-    assert (
-        lists.put(*((anonymous(it.value), True) for it in people))
-        == ["unchanged"] * MAX_LIST_CHANGES
-    )
+    users = [user(f"u-{n}") for n in range(MAX_LIST_CHANGES)]
+    devices = [anonymous(f"a-{n}") for n in range(MAX_LIST_CHANGES)]
+    lists.bench.record(*(tracked("Viewed", *pair) for pair in zip(users, devices, strict=True)))
+    assert lists.change(*((id_, True) for id_ in users)) == ["listed"] * MAX_LIST_CHANGES
+    assert lists.change(*((id_, True) for id_ in devices)) == ["unchanged"] * MAX_LIST_CHANGES
 
 
-def test_nothing_is_recorded_of_the_suppressed(lists: Lists) -> None:
+def test_suppressed_profiles_are_not_listed(lists: Lists) -> None:
     suppress(lists, ANN)
-    assert lists.put((PHONE, True), (ANN, True), (BOB, True)) == ["suppressed"] * 2 + ["listed"]
+    assert lists.change((PHONE, True), (ANN, True), (BOB, True)) == ["suppressed"] * 2 + ["listed"]
 
 
-def suppress(lists: Lists, who: Identifier) -> None:
-    """As `Erasing.suppress` does, without read models."""
-    person = lists.bench.ledger.profile(lists.workspace, lists.stream(who))
-    for stream in person.streams:
-        row = lists.workspace, stream, person.id, NOON
+def suppress(lists: Lists, identifier: Identifier) -> None:
+    """Suppress a profile in the ledger only, without read models."""
+    profile = lists.bench.ledger.profile(lists.workspace, lists.stream(identifier))
+    for stream in profile.streams:
+        row = lists.workspace, stream, profile.id, NOON
         lists.bench.sql("INSERT INTO ledger.suppressed VALUES (%s, %s, %s, %s)", *row)
     lists.bench.sql("UPDATE ledger.ledger_head SET erasures = erasures + 1")
 
 
-def suppress_between_looking_and_recording(lists: Lists, monkeypatch) -> list[str]:
-    looked, times = kept.manual_list_changes, count()
+def suppress_between_reading_and_appending(lists: Lists, monkeypatch) -> list[str]:
+    read, calls = definition_table.manual_list_changes, count()
 
-    def look(connection, workspace, streams):
-        found = looked(connection, workspace, streams)
-        if next(times) == 0:
+    def read_then_suppress(connection, workspace, streams):
+        changes = read(connection, workspace, streams)
+        if next(calls) == 0:
             suppress(lists, ANN)
-        return found
+        return changes
 
-    monkeypatch.setattr(kept, "manual_list_changes", look)
-    return lists.put((ANN, True), (BOB, True))
-
-
-def test_somebody_suppressed_meanwhile_is_seen(lists: Lists, monkeypatch) -> None:
-    done = suppress_between_looking_and_recording(lists, monkeypatch)
-    assert done == ["suppressed", "listed"]
+    monkeypatch.setattr(definition_table, "manual_list_changes", read_then_suppress)
+    return lists.change((ANN, True), (BOB, True))
 
 
-def test_without_the_count_of_erasures_they_are_not(lists: Lists, monkeypatch) -> None:
+def test_a_profile_suppressed_during_the_command_is_not_listed(lists: Lists, monkeypatch) -> None:
+    statuses = suppress_between_reading_and_appending(lists, monkeypatch)
+    assert statuses == ["suppressed", "listed"]
+
+
+def test_without_the_erasure_epoch_it_is_listed(lists: Lists, monkeypatch) -> None:
     append = manual_lists.append_events
-    monkeypatch.setattr(manual_lists, "append_events", lambda *asked: append(*asked[:3]))
-    done = suppress_between_looking_and_recording(lists, monkeypatch)
-    assert done == ["listed", "listed"]
+    monkeypatch.setattr(manual_lists, "append_events", lambda *params: append(*params[:3]))
+    statuses = suppress_between_reading_and_appending(lists, monkeypatch)
+    assert statuses == ["listed", "listed"]

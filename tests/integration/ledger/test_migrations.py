@@ -1,4 +1,4 @@
-"""Migrations run once whoever calls them, and the ledger's role gets no more rights than it needs."""
+"""Migrations run once for all callers; the service's role has only the needed privileges."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_several_deployers_do_not_collide(postgres_dsn: str) -> None:
 
 
 def test_the_service_may_only_add_and_read_events(bench: Bench) -> None:
-    rights = bench.sql(
+    privileges = bench.sql(
         "SELECT privilege_type FROM information_schema.role_table_grants"
         " WHERE grantee = 'foldline_service' AND table_schema = 'ledger' AND table_name = 'event'"
     )
-    assert {right for (right,) in rights} == {"SELECT", "INSERT"}
+    assert {privilege for (privilege,) in privileges} == {"SELECT", "INSERT"}
     with bench.store.raw_connection() as connection:
         assert connection.execute("SELECT current_user").fetchone() == ("foldline_service",)
 

@@ -1,4 +1,4 @@
-"""Deliveries are taken in with the event that says why, once each, whatever their actions say."""
+"""Deliveries are queued in the transaction of their event, once each, also invalid ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.storage
 ALL = "SELECT id, lane, state, attempts, due_at FROM ledger.delivery ORDER BY id"
 
 
-def delivery(number: int = 1, **facts: Any) -> NewDelivery:
-    asked = NewDelivery(
+def delivery(number: int = 1, **fields: Any) -> NewDelivery:
+    welcome = NewDelivery(
         id=UUID(int=number),
         rule="welcome",
         version=1,
@@ -27,25 +27,25 @@ def delivery(number: int = 1, **facts: Any) -> NewDelivery:
         context=b'{"event": {}, "customer": {}}',
         due_at=NOON,
     )
-    return asked._replace(**facts)
+    return welcome._replace(**fields)
 
 
-def test_the_same_delivery_is_taken_in_once(bench: Bench) -> None:
+def test_the_same_delivery_is_queued_once(bench: Bench) -> None:
     with bench.store.raw_connection() as connection:
         enqueue(connection, bench.workspace, [delivery(1), delivery(2)])
-        enqueue(connection, bench.workspace, [delivery(2), delivery(3, person=None)])
+        enqueue(connection, bench.workspace, [delivery(2), delivery(3, profile_stream=None)])
         enqueue(connection, bench.workspace, [])
     assert bench.sql(ALL) == [(UUID(int=n), "crm", "waiting", 0, NOON) for n in (1, 2, 3)]
 
 
-def test_none_is_taken_in_if_the_transaction_is_rolled_back(bench: Bench) -> None:
+def test_none_is_queued_if_the_transaction_is_rolled_back(bench: Bench) -> None:
     with bench.store.raw_connection() as connection, connection.transaction(force_rollback=True):
         enqueue(connection, bench.workspace, [delivery()])
     assert bench.sql(ALL) == []
 
 
 @pytest.mark.parametrize(
-    ("action", "lane"),
+    ("action", "queue"),
     [
         (b'{"webhook": {"endpoint": "crm", "body": "x"}}', "crm"),
         (b'{"send_event": {"name": "Welcomed"}}', COMMAND_QUEUE),
@@ -57,7 +57,7 @@ def test_none_is_taken_in_if_the_transaction_is_rolled_back(bench: Bench) -> Non
         (b"", COMMAND_QUEUE),
     ],
 )
-def test_no_action_keeps_a_trigger_from_being_recorded(bench: Bench, action: bytes, lane) -> None:
+def test_an_invalid_action_is_queued_too(bench: Bench, action: bytes, queue: str) -> None:
     with bench.store.raw_connection() as connection:
         enqueue(connection, bench.workspace, [delivery(action=action, cause="a\0b")])
-    assert [row[1] for row in bench.sql(ALL)] == [lane]
+    assert [row[1] for row in bench.sql(ALL)] == [queue]

@@ -1,4 +1,4 @@
-"""Each protection of the append at work, and taken out: then the same check has to go red."""
+"""Each protection of the append, with a test that fails without it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from application.ledger.append import append as appending
-from application.ledger.append.binary import BigintArray, UuidArray
+from application.ledger.append import seen
 from application.ledger.append.group_commit import FlushLimits
+from application.ledger.binary_arrays import BigintArray, UuidArray
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
@@ -19,7 +20,7 @@ from domain.core.errors import LedgerUnavailable
 from domain.events.message import Message
 from tests.builders import tracked, user
 from tests.checker import History, Report, check
-from tests.e2e.sabotage import _beside
+from tests.e2e.sabotage import second_connection
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage
@@ -27,30 +28,30 @@ pytestmark = pytest.mark.storage
 
 @pytest.fixture
 def dedup_outside_the_transaction(monkeypatch) -> Callable[[], None]:
-    """What was seen is remembered at once, whatever becomes of the rest."""
-    see = appending._see_messages
+    """Digests of messages are committed at once, even if the rest of the flush fails."""
+    insert = seen.insert_messages_seen
 
-    def seen_at_once(cursor, workspace, first):
-        with _beside(cursor.connection) as apart, apart.cursor(binary=True) as beside:
-            return see(beside, workspace, first)
+    def insert_at_once(cursor, workspace, first):
+        with second_connection(cursor.connection) as other, other.cursor(binary=True) as outside:
+            return insert(outside, workspace, first)
 
-    return lambda: monkeypatch.setattr(appending, "_see_messages", seen_at_once)
+    return lambda: monkeypatch.setattr(seen, "insert_messages_seen", insert_at_once)
 
 
 @pytest.fixture
 def unsorted_dedup(monkeypatch) -> Callable[[], None]:
-    """Message ids are locked in the order in which they came."""
+    """Digests of messages are locked in random order."""
     chance = random.Random(1)
 
-    def seen_as_they_came(cursor, workspace, first):
+    def insert_unsorted(cursor, workspace, first):
         digests = [*first]
         chance.shuffle(digests)
-        contents = BigintArray(first[digest].content for digest in digests)
-        cursor.execute(appending._SEE_MESSAGES, (workspace, UuidArray(digests), contents))
-        cursor.execute(appending._SEEN_BEFORE, (workspace, UuidArray(digests)))
+        fingerprints = BigintArray(first[digest].fingerprint for digest in digests)
+        cursor.execute(seen.INSERT_MESSAGES_SEEN, (workspace, UuidArray(digests), fingerprints))
+        cursor.execute(seen.SELECT_MESSAGES_SEEN, (workspace, UuidArray(digests)))
         return dict(cursor.fetchall())
 
-    return lambda: monkeypatch.setattr(appending, "_see_messages", seen_as_they_came)
+    return lambda: monkeypatch.setattr(seen, "insert_messages_seen", insert_unsorted)
 
 
 def test_a_connection_lost_within_the_append_loses_no_message(bench: Bench, monkeypatch) -> None:
@@ -79,26 +80,26 @@ def test_with_unsorted_dedup_they_deadlock(bench: Bench, unsorted_dedup) -> None
 
 
 def lose_connections(bench: Bench, monkeypatch) -> Report:
-    """Record messages while every other append loses its connection before it wrote an event."""
+    """Record messages while every other append loses its connection before it writes an event."""
     write, calls = appending._write_next, iter(range(1_000_000))
 
-    def cut_off(connection, *rest):
+    def disconnect(connection, *rest):
         if next(calls) % 2 == 0:
             bench.sql("SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
         return write(connection, *rest)
 
-    monkeypatch.setattr(appending, "_write_next", cut_off)
+    monkeypatch.setattr(appending, "_write_next", disconnect)
     history = History()
     for turn in range(10):
         batch = [_message(f"m-{turn}-{n}") for n in range(5)]
         _note(history, "one", turn, batch)
         bench.record(*batch)
-        history.learn([it.message_id for it in batch], "ok")
+        history.learn([message.message_id for message in batch], "ok")
     return check(bench.dsn, bench.workspace, history)
 
 
 def overlap(bench: Bench, rounds: int) -> tuple[Report, int]:
-    """Record from six threads over two ledgers, a third of all messages twice; count deadlocks."""
+    """Record with six threads over two ledgers, a third of the messages twice; count deadlocks."""
     history, chance = History(), random.Random(7)
     pool = [_message(f"m-{n}") for n in range(rounds * 300)]
     _note(history, "all", 0, pool)
@@ -107,11 +108,11 @@ def overlap(bench: Bench, rounds: int) -> tuple[Report, int]:
         again = chance.sample(pool[: start + 300], 100)
         batch = pool[start : start + 300] + again
         chance.shuffle(batch)
-        batches += [batch, again + batch[:100]]  # at about the same time
-    with psycopg.connect(bench.dsn, autocommit=True) as watching:
-        before = _deadlocks(watching)
+        batches += [batch, again + batch[:100]]  # adjacent, so recorded at about the same time
+    with psycopg.connect(bench.dsn, autocommit=True) as observer:
+        before = _deadlocks(observer)
         stores = [LedgerDatastore(bench.dsn) for _ in range(2)]
-        eager = FlushLimits(second_writer_at=1)  # as many appends at the same time as there can be
+        eager = FlushLimits(second_writer_at=1)  # as many concurrent appends as possible
         ledgers = [Ledger(store, Workspaces(store), limits=eager) for store in stores]
         with ThreadPoolExecutor(6) as threads:
             futures = [
@@ -122,9 +123,9 @@ def overlap(bench: Bench, rounds: int) -> tuple[Report, int]:
                 future.result()
         for ledger, store in zip(ledgers, stores, strict=True):
             ledger.close()
-            store.close()  # a session hands in its statistics when it ends
-        watching.execute("SELECT pg_stat_clear_snapshot()")
-        return check(bench.dsn, bench.workspace, history), _deadlocks(watching) - before
+            store.close()  # a session reports its statistics when it ends
+        observer.execute("SELECT pg_stat_clear_snapshot()")
+        return check(bench.dsn, bench.workspace, history), _deadlocks(observer) - before
 
 
 def _record(ledger: Ledger, workspace: int, batch: list[Message], history: History) -> None:
@@ -132,12 +133,12 @@ def _record(ledger: Ledger, workspace: int, batch: list[Message], history: Histo
         ledger.record(workspace, batch).result(30)
     except LedgerUnavailable:
         return
-    history.learn([it.message_id for it in batch], "ok")
+    history.learn([message.message_id for message in batch], "ok")
 
 
-def _deadlocks(watching: psycopg.Connection) -> int:
+def _deadlocks(observer: psycopg.Connection) -> int:
     sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    row = watching.execute(sql).fetchone()
+    row = observer.execute(sql).fetchone()
     return row[0] if row else 0
 
 
@@ -146,4 +147,6 @@ def _message(message_id: str) -> Message:
 
 
 def _note(history: History, client: str, turn: int, batch: list[Message]) -> None:
-    history.invoke(client, turn, [(it.message_id, it.raw or it.payload) for it in batch])
+    history.invoke(
+        client, turn, [(message.message_id, message.raw or message.payload) for message in batch]
+    )

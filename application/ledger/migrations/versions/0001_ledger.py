@@ -1,7 +1,7 @@
-"""The ledger: workspaces, keys, heads, events, what was seen, what was rejected.
+"""The ledger: workspaces, keys, heads, events, messages and links seen, rejections.
 
-Every table has its distribution column inside each unique constraint and none has a foreign key, so
-that the same schema can be spread over several machines (design, "Scale").
+Every unique constraint contains the table's distribution column and no table has a foreign key, so that
+the same schema can be distributed over several machines (design, "Scale").
 """
 
 from alembic import op
@@ -111,8 +111,8 @@ ALTER TABLE ledger.event ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE ledger.event ENABLE ALWAYS TRIGGER never_truncated;
 """
 
-# Roles belong to the whole server, so another database may have made them already.  Where the
-# deploying role may not create roles, the triggers stand alone and `foldline doctor` says so.
+# Roles belong to the whole server, so another database may have created them already.  If the
+# deploying role may not create roles, only the triggers protect the events; `foldline doctor` reports it.
 ROLES = """
 DO $$
 DECLARE wanted text;

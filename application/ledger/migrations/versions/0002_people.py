@@ -1,7 +1,7 @@
-"""Who is who from the ledger alone: which streams facts join, and where those facts are.
+"""Identity from the ledger alone: which streams facts relate, and an index of those facts.
 
-`stream_link` holds each pair of streams that a link or merge names, both ways round, so that all that
-may belong to one person is found from any of their streams.  Its rows are never updated.
+`stream_link` holds each pair of streams that a link or merge relates, in both directions, so that all
+streams that may belong to one profile are found from any of them.  Its rows are never updated.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
-"""Snapshots: what a stream's first events add up to, so that loading does not grow with its history.
+"""Snapshots of stream states, so that the time to load one does not grow with its history.
 
-They can be taken anew at any time.  They hold what their stream's events say of a person, so erasing a
-person deletes them.
+They can be computed again at any time.  They hold personal data of their stream's events, so erasing a
+profile deletes them.
 """
 
 from alembic import op

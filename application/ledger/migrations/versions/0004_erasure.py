@@ -1,7 +1,7 @@
-"""Erasure: whom messages are ignored about, and a number by which every writer notices a change.
+"""Erasure: suppressed streams, and the erasure epoch by which every writer notices a change.
 
 `ledger_head.erasures` counts erasures, suppressions and liftings.  Each append reads it with the head
-that it moves anyway, so that no process goes on with links it remembers, or people it does not ignore.
+that it advances anyway, so that no process keeps cached links or misses a suppression.
 """
 
 from alembic import op

@@ -1,6 +1,6 @@
-"""Segments: what was decided about them, and who is on their lists, found without reading everything else.
+"""Segments: indexes of their definition events and of manual list changes.
 
-Neither index grows with what people do.
+Neither index grows with the messages of profiles.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
-"""Deliveries: what rules and streams have sent, are to send, and where to.
+"""Deliveries, endpoints and outbound subscriptions.
 
 No rebuild touches these: a rebuild recomputes triggers and sends nothing.  A delivery's id is a digest
-of what triggered it, so the same trigger, found twice, is sent once.
+of its trigger, so the same trigger, found twice, is sent once.
 """
 
 from alembic import op

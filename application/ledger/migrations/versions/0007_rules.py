@@ -1,7 +1,7 @@
-"""Automation rules: what was decided about them, and up to when their triggers have been fired.
+"""Automation rules: an index of their definition events, and the watermark of firings.
 
-The mark is never set back: a trigger that a rebuild finds before it fires no more, whatever was found
-when its time was.
+The watermark never goes back: a trigger before it, found by a rebuild, does not fire, whether or not it
+fired at its time.
 """
 
 from alembic import op
