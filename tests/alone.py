@@ -1,4 +1,4 @@
-"""What processes of pytest-xdist share is touched by one at a time."""
+"""A lock for what all processes of pytest-xdist share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Do what concerns the whole machine, or files and servers that processes share."""
+    """Holds the lock: for changes to the machine, or to files and servers that processes share."""
     lock = Path(tempfile.gettempdir()) / f"foldline-tests-{os.geteuid()}.lock"
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Looks for words in a whole database: every column of every table, as text and byte by byte."""
+"""Searches a whole database for words: every column of every table, as text and as bytes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ ORDER BY 1, 2
 """
 
 
-def places(dsn: str, words: Iterable[str]) -> dict[str, list[str]]:
-    """Return the tables that hold any of the words, each with the words found there."""
-    wanted = {word: (word.lower(), word.encode().hex()) for word in words}
-    found: dict[str, list[str]] = {}
+def tables_containing(dsn: str, words: Iterable[str]) -> dict[str, list[str]]:
+    """Returns the tables that contain any of the words, each with those words."""
+    forms_of_word = {word: (word.lower(), word.encode().hex()) for word in words}
+    words_by_table: dict[str, list[str]] = {}
     with psycopg.connect(dsn) as connection:
         for schema, table in connection.execute(_TABLES).fetchall():
             name = sql.Identifier(schema, table)
             rows = connection.execute(sql.SQL("SELECT t::text FROM {} AS t").format(name))
             text = "\n".join(row for (row,) in rows).lower()
-            seen = [word for word, forms in wanted.items() if any(it in text for it in forms)]
-            if seen:
-                found[f"{schema}.{table}"] = seen
-    return found
+            present = [
+                word for word, forms in forms_of_word.items() if any(form in text for form in forms)
+            ]
+            if present:
+                words_by_table[f"{schema}.{table}"] = present
+    return words_by_table
 
 
-def rows(dsn: str, table: str, workspace: int) -> list[str]:
-    """Return a workspace's rows of a read model's table, in an order that depends on them alone."""
+def table_rows(dsn: str, table: str, workspace: int) -> list[str]:
+    """Returns a workspace's rows of a read model's table as JSON, sorted."""
     query = f"SELECT to_jsonb(t)::text FROM {table} AS t WHERE workspace = %s"
     with psycopg.connect(dsn) as connection:
         return sorted(row for (row,) in connection.execute(query, (workspace,)))

@@ -1,9 +1,8 @@
-"""The judge of every fault test: what clients were told, held against what the ledger has.
+"""The checker of all fault tests: compares what clients were answered with the ledger.
 
-Clients note each message before they send it and again when they know what became of it: ``ok`` (it was
-acknowledged), ``fail`` (it was refused) or ``info`` (a timeout, a reset or a 5xx: nobody knows).  At the
-end every ``ok`` is there exactly once with the same bytes, every ``fail`` is absent, every ``info`` is
-absent or there once, and the ledger itself is whole.
+Clients record each message before they send it, and its outcome: ``ok`` (acknowledged), ``fail`` (refused) or
+``info`` (unknown: a timeout, a reset or a 5xx).  At the end every ``ok`` is in the ledger exactly once with
+the same bytes, every ``fail`` is absent, every ``info`` is absent or there once, and the ledger is consistent.
 """
 
 from __future__ import annotations
@@ -28,32 +27,32 @@ Outcome = Literal["ok", "fail", "info"]
 
 @dataclass
 class Sent:
-    """One message of one client, and the last that is known of it."""
+    """One message of one client, and its last known outcome."""
 
     client: str
     turn: int
-    """Which of the client's requests, one after the other, it was first part of."""
+    """Number of the client's request that first contained it."""
 
     digest: bytes
     outcome: Outcome = "info"
 
 
 class History:
-    """What all clients did; each may write from a thread of its own."""
+    """The messages of all clients, which may run in threads."""
 
     def __init__(self) -> None:
         self.sent: dict[str, Sent] = {}
         self._lock = threading.Lock()
 
     def invoke(self, client: str, turn: int, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Note messages, by id and bytes, before they go out."""
+        """Records messages, by id and bytes, before they are sent."""
         with self._lock:
             for message_id, body in messages:
                 assert message_id not in self.sent, "ids of different messages differ"
                 self.sent[message_id] = Sent(client, turn, sha256(body).digest())
 
     def learn(self, message_ids: Iterable[str], outcome: Outcome) -> None:
-        """Note what became of them.  What was acknowledged once stays acknowledged."""
+        """Records their outcome.  An acknowledged message stays acknowledged."""
         with self._lock:
             for message_id in message_ids:
                 if self.sent[message_id].outcome != "ok":
@@ -61,46 +60,46 @@ class History:
 
     def count(self, outcome: Outcome) -> int:
         with self._lock:
-            return sum(it.outcome == outcome for it in self.sent.values())
+            return sum(message.outcome == outcome for message in self.sent.values())
 
 
 @dataclass
 class Report:
-    """What was found; every list of it is empty when all is well."""
+    """Result of a check; without problems every list is empty."""
 
     acknowledged: int = 0
     unknown: int = 0
     events: int = 0
     lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    unasked: list[str] = field(default_factory=list)
-    """Messages that nobody sent, or that were refused and are there all the same."""
+    unexpected: list[str] = field(default_factory=list)
+    """Messages that were not sent, or that were refused, and are in the ledger."""
 
     out_of_order: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    """What is wrong with the ledger, whatever was sent."""
+    """Inconsistencies of the ledger itself."""
 
     def problems(self) -> Iterator[str]:
-        for name in ("lost", "doubled", "changed", "unasked", "out_of_order", "broken"):
-            found = getattr(self, name)
-            if found:
-                yield f"{len(found)} {name.replace('_', ' ')}, such as {found[0]}"
+        for name in ("lost", "duplicated", "changed", "unexpected", "out_of_order", "broken"):
+            problems = getattr(self, name)
+            if problems:
+                yield f"{len(problems)} {name.replace('_', ' ')}, such as {problems[0]}"
 
     @property
     def sentence(self) -> str:
-        """The figures, with what they prove: none in n trials bounds the rate by 3/n at 95 %."""
+        """The figures, with their bound: no loss in n trials means a rate below 3/n at 95 %."""
         bound = 3 / self.acknowledged if self.acknowledged else 1.0
         return (
             f"{len(self.lost)} of {self.acknowledged:,} acknowledged lost (at 95 %: fewer than {bound:.2g} of them),"
-            f" {len(self.doubled)} doubled, {len(self.changed)} changed, {len(self.broken)} breaks in"
-            f" {self.events:,} events; {self.unknown:,} of unknown fate"
+            f" {len(self.duplicated)} duplicated, {len(self.changed)} changed, {len(self.broken)} breaks in"
+            f" {self.events:,} events; {self.unknown:,} with unknown outcome"
         )
 
 
 @dataclass
 class Row:
-    """One event of the ledger with everything that the checks look at."""
+    """One event of the ledger, with everything that the checks read."""
 
     position: int
     stream: bytes
@@ -120,15 +119,15 @@ FROM ledger.event WHERE workspace = %s ORDER BY position
 
 
 def check(dsn: str, workspace: int, history: History) -> Report:
-    """Hold what the clients were told against what is in the database."""
+    """Compares what the clients were answered with what is in the database."""
     rows = list(_rows(dsn, workspace))
     report = Report(
         acknowledged=history.count("ok"), unknown=history.count("info"), events=len(rows)
     )
     report.broken += _broken(rows, workspace)
-    found = _messages(rows)
-    report.broken += _bookkeeping(dsn, workspace, rows, len(found))
-    _compare(report, history, found)
+    messages = _messages(rows)
+    report.broken += _bookkeeping(dsn, workspace, rows, len(messages))
+    _compare(report, history, messages)
     return report
 
 
@@ -140,17 +139,17 @@ def _rows(dsn: str, workspace: int) -> Iterator[Row]:
 
 
 def _messages(rows: Iterable[Row]) -> list[tuple[int, str, bytes]]:
-    """Position, message id and bytes of each message; links are the ledger's own."""
-    found = []
+    """Returns position, message id and bytes of each message; clients send no other events."""
+    messages = []
     for row in rows:
         event = decode_event(UUID(bytes=row.stream), row.version, row.topic, row.state)
         if isinstance(event, MessageEvent):
-            found.append((row.position, event.message_id, event.raw or event.payload))
-    return found
+            messages.append((row.position, event.message_id, event.raw or event.payload))
+    return messages
 
 
 def _broken(rows: list[Row], workspace: int) -> Iterator[str]:
-    """Positions 1..n, versions 1..n in each stream, time that never goes back, true evidence."""
+    """Checks dense positions and versions, times that never decrease, and the evidence."""
     heads: Counter[bytes] = Counter()
     recorded = 0
     for expected, row in enumerate(rows, 1):
@@ -172,16 +171,16 @@ def _broken(rows: list[Row], workspace: int) -> Iterator[str]:
 
 
 def _bookkeeping(dsn: str, workspace: int, rows: list[Row], messages: int) -> Iterator[str]:
-    """The tables beside the events agree with them."""
+    """Checks that the tables next to the events agree with them."""
     versions: Counter[bytes] = Counter(row.stream for row in rows)
     with psycopg.connect(dsn) as connection:
 
-        def one(sql: str) -> int:
-            found = connection.execute(sql, (workspace,)).fetchone()
-            return int(found[0]) if found else 0
+        def number(sql: str) -> int:
+            row = connection.execute(sql, (workspace,)).fetchone()
+            return int(row[0]) if row else 0
 
-        head = one("SELECT last_position FROM ledger.ledger_head WHERE workspace = %s")
-        seen = one("SELECT count(*) FROM ledger.message_seen WHERE workspace = %s")
+        head = number("SELECT last_position FROM ledger.ledger_head WHERE workspace = %s")
+        seen = number("SELECT count(*) FROM ledger.message_seen WHERE workspace = %s")
         streams = {
             stream.bytes: version
             for stream, version in connection.execute(
@@ -190,33 +189,33 @@ def _bookkeeping(dsn: str, workspace: int, rows: list[Row], messages: int) -> It
             )
         }
     if head != len(rows):
-        yield f"the head says {head}, there are {len(rows)} events"
+        yield f"the head is at {head}, but there are {len(rows)} events"
     if seen != messages:
-        yield f"{seen} messages are remembered as seen, {messages} are recorded"
+        yield f"{seen} messages are in message_seen, {messages} are recorded"
     if streams != versions:
-        yield "the heads of streams are not those of their events"
+        yield "stream_head does not agree with the versions of the events"
 
 
-def _compare(report: Report, history: History, found: list[tuple[int, str, bytes]]) -> None:
-    places: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
-    for position, message_id, body in found:
-        places[message_id].append((position, sha256(body).digest()))
+def _compare(report: Report, history: History, messages: list[tuple[int, str, bytes]]) -> None:
+    recorded: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    for position, message_id, body in messages:
+        recorded[message_id].append((position, sha256(body).digest()))
     turns: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for message_id, sent in history.sent.items():
-        there = places.pop(message_id, [])
-        if not there and sent.outcome == "ok":
+        copies = recorded.pop(message_id, [])
+        if not copies and sent.outcome == "ok":
             report.lost.append(message_id)
-        if there and sent.outcome == "fail":
-            report.unasked.append(message_id)
-        if len(there) > 1:
-            report.doubled.append(message_id)
-        if any(digest != sent.digest for _, digest in there):
+        if copies and sent.outcome == "fail":
+            report.unexpected.append(message_id)
+        if len(copies) > 1:
+            report.duplicated.append(message_id)
+        if any(digest != sent.digest for _, digest in copies):
             report.changed.append(message_id)
-        if there and sent.outcome == "ok":
-            turns[sent.client].append((there[0][0], sent.turn))
-    report.unasked += places
-    for client, taken in turns.items():
-        taken.sort()
-        order = [turn for _, turn in taken]
+        if copies and sent.outcome == "ok":
+            turns[sent.client].append((copies[0][0], sent.turn))
+    report.unexpected += recorded
+    for client, turns_by_position in turns.items():
+        turns_by_position.sort()
+        order = [turn for _, turn in turns_by_position]
         if order != sorted(order):
             report.out_of_order.append(client)

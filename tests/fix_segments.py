@@ -1,4 +1,4 @@
-"""The timeline and the segments, kept by the projector on a database of their own."""
+"""The read models timeline and segments, projected into a database of their own."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Interval(NamedTuple):
 
 
 class SegmentBench:
+    """Projects histories, each into a workspace of its own, and reads the memberships."""
+
     def __init__(self, dsn: str) -> None:
         self.engine = create_engine(
             dsn.replace("postgresql://", "postgresql+psycopg://", 1),
@@ -48,7 +50,7 @@ class SegmentBench:
         self._numbers = count(1)
 
     def project(self, records: Sequence[RecordedEvent], size: int) -> int:
-        """Project them in batches of that size, let time go by, and return the workspace."""
+        """Projects records in batches of a size, then advances time; returns the workspace."""
         workspace = next(self._numbers)
         self.feed.workspaces[workspace] = list(records)
         self.projector.catch_up(workspace, size)
@@ -58,18 +60,18 @@ class SegmentBench:
 
     def intervals(self, workspace: int) -> list[Interval]:
         with self.engine.connect() as tx:
-            inside, over, states = (
-                tx.execute(it.select().where(it.c.workspace == workspace)).all()
-                for it in (tables.member, tables.membership_interval, tables.membership_state)
+            current, ended, states = (
+                tx.execute(table.select().where(table.c.workspace == workspace)).all()
+                for table in (tables.member, tables.membership_interval, tables.membership_state)
             )
             index = load_segment_index(tx, workspace)
         # The members of each segment and the segments of each profile agree.
-        assert sorted((row.segment, row.profile, row.entered_at) for row in inside) == sorted(
+        assert sorted((row.segment, row.profile, row.entered_at) for row in current) == sorted(
             (index.segments[ordinal].id, row.profile, entered_at)
             for row in states
             for ordinal, entered_at in reader.decode_memberships(index, row.member_of).items()
         )
-        return [Interval(*it) for it in (*inside, *over)]
+        return [Interval(*row) for row in (*current, *ended)]
 
     def rows(self, workspace: int) -> Any:
         return rows_of(self.engine, [segments.projection], workspace, ())
@@ -77,8 +79,8 @@ class SegmentBench:
 
 @pytest.fixture
 def segment_bench(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SegmentBench]:
-    # So that as few people as there are come in several parts.
+    # So that the few profiles of a history are evaluated in several partitions.
     monkeypatch.setattr(partitioning, "INPUTS_PER_PARTITION", 1)
-    made = SegmentBench(database)
-    yield made
-    made.engine.dispose()
+    bench = SegmentBench(database)
+    yield bench
+    bench.engine.dispose()

@@ -1,4 +1,4 @@
-"""What is decided about one rule, and what it did by the read model."""
+"""Events about one rule, and the outcomes of its runs in the read model."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def rule_event(kind, version: int) -> Decision:
 
 def outcomes_by_cause(segment_bench: SegmentBench, workspace: int) -> dict[str, tuple[str, str]]:
     with segment_bench.engine.connect() as tx:
-        found = tx.execute(tables.rule_run.select().where(tables.rule_run.c.workspace == workspace))
-        return {it.cause: (it.outcome, it.reason) for it in found}
+        runs = tx.execute(tables.rule_run.select().where(tables.rule_run.c.workspace == workspace))
+        return {run.cause: (run.outcome, run.reason) for run in runs}

@@ -1,4 +1,4 @@
-"""A history by the minute: messages, and what is decided about segments."""
+"""A history by the minute: messages, and events about definitions and manual lists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LISTS = ("s-1", "s-2")
 
 
 class Decision(NamedTuple):
-    """An event of the ledger's own, at a minute."""
+    """An event that is not a message, and its stream."""
 
     event: Event
     stream: UUID
@@ -41,7 +41,7 @@ class Decision(NamedTuple):
 
 class HistoryEntry(NamedTuple):
     minute: int
-    """When the ledger takes it; what it tells of happened that long before, or less."""
+    """When it is recorded; it occurred at this minute or before."""
 
     content: Message | Decision
 
@@ -51,9 +51,9 @@ def at(minute: float) -> datetime:
 
 
 def defined(segment: str, document: Any) -> Decision:
-    said = b"" if document is None else msgspec.json.encode(document)
+    condition = b"" if document is None else msgspec.json.encode(document)
     event = SegmentDefined(
-        id=UUID(int=0), segment=segment, name=segment, condition=said, occurred_at=START
+        id=UUID(int=0), segment=segment, name=segment, condition=condition, occurred_at=START
     )
     return Decision(event, UUID(int=7))
 
@@ -76,29 +76,28 @@ def archived(segment: str) -> Decision:
 
 
 def ledger(history: Sequence[HistoryEntry]) -> list[RecordedEvent]:
-    """Record it, but for lists with people nobody has heard of, as the ledger refuses those.
+    """Records a history; all entries of a minute have the same time.
 
-    What is said in one minute has one time.
+    Changes of manual lists for profiles that do not exist are left out, as the ledger refuses those.
     """
     records: list[RecordedEvent] = []
-    for minute, what in history:
-        moment = at(minute)
-        if isinstance(what, Decision):
-            if isinstance(what.event, ManualListChanged) and what.stream not in profiles_by_stream(
-                records
-            ):
+    for minute, content in history:
+        recorded_at = at(minute)
+        if isinstance(content, Decision):
+            event, stream = content
+            if isinstance(event, ManualListChanged) and stream not in profiles_by_stream(records):
                 continue
-            records.append(RecordedEvent(len(records) + 1, what.stream, 1, moment, what.event))
+            records.append(RecordedEvent(len(records) + 1, stream, 1, recorded_at, event))
         else:
-            made = recorded([what], after=len(records))
-            records += [it._replace(recorded_at=moment) for it in made]
+            added = recorded([content], after=len(records))
+            records += [record._replace(recorded_at=recorded_at) for record in added]
     return records
 
 
 def instants(records: Sequence[RecordedEvent]) -> list[int]:
-    """Return each minute, and the microseconds before and after it."""
+    """Returns each minute, and the microseconds before and after it."""
     return sorted(
-        to_micros(at(minute)) + slip
+        to_micros(at(minute)) + offset
         for minute in (*range(30), 60, 62, 65, 70, LAST_MINUTE - 1)
-        for slip in (-1, 0, 1)
+        for offset in (-1, 0, 1)
     )

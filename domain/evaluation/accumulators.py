@@ -1,7 +1,7 @@
-"""What is remembered of each stream so that it can be told who is in which segment.
+"""Accumulators: the mergeable state that conditions need of each stream.
 
-A memory is a small value, kept by stream under a key: events are added to it in any order, and a
-person's is the join of those of their streams.
+An accumulator's value is small and stored per stream under a key.  Events are added to it in any order; the
+value of a profile is the merge of the values of its streams.
 """
 
 from __future__ import annotations
@@ -22,58 +22,62 @@ from domain.profiles.facts import TAG_EVENTS, tags_in
 from domain.profiles.view import TAGS_TRAIT
 
 AccumulatorValue = Any
-"""What is remembered; None: nothing yet."""
+"""The state of one accumulator and one stream; None if nothing was added."""
 
 AddFunction = Callable[[AccumulatorValue, EventView], AccumulatorValue]
+"""Returns the value with an event added; the same object if the event does not matter."""
+
 Partials = Sequence[tuple[AccumulatorValue, datetime | None]]
-"""The values of a person's streams; those with an instant are demoted: see `domain.identity.resolution`."""
+"""Values of a profile's streams; the instant is set for demoted streams: see `domain.identity.resolution`."""
 
 IDENTIFY = "identify"
+"""Kind of the messages that set attributes."""
+
 _decode_registers = msgspec.msgpack.Decoder(Registers).decode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 class Accumulator(Protocol):
-    """One kind of thing that is remembered."""
+    """What is accumulated per stream for a condition or a rule."""
 
     @property
     def kind(self) -> str | None:
-        """The kind of message that it looks at; None: any."""
+        """Kind of message that it reads; None for every kind."""
         ...
 
     @property
     def key(self) -> str:
-        """What it is kept under: memories of the same are the same."""
+        """Key of its values; accumulators with equal keys are interchangeable."""
         ...
 
     @property
     def names(self) -> frozenset[str] | None:
-        """Names of the events that it looks at; None: a pattern tells them."""
+        """Names of the events that it reads; None if a pattern decides."""
         ...
 
     def watches(self, name: str) -> bool:
-        """Say whether it looks at events of a name."""
+        """Returns whether it reads events of a name."""
         ...
 
     def make_add(self) -> AddFunction:
-        """Return what adds an event to a value; one that does not matter gives the same value back."""
+        """Returns the function that adds an event to a value."""
         ...
 
     def merge(self, partials: Partials) -> AccumulatorValue:
-        """Return the value of all sides together; none of them is None."""
+        """Merges the values of several streams, none of which is None."""
         ...
 
     def to_stored(self, value: AccumulatorValue, clock: int, /) -> AccumulatorValue:
-        """Return what has to be kept of a value from the clock on, as MessagePack can hold it; None for nothing."""
+        """Returns what of a value matters after the clock, for MessagePack; None if nothing does."""
         ...
 
     def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
-        """Return the value that was kept."""
+        """Decodes a stored value."""
         ...
 
 
 class EventAccumulator:
-    """What a condition remembers of what a person did."""
+    """The summary that a condition on events needs."""
 
     kind = None
 
@@ -82,46 +86,46 @@ class EventAccumulator:
         self.to_stored = leaf.prune
 
     def make_add(self) -> AddFunction:
-        """Return the condition's own."""
+        """Returns the condition's own function."""
         return self.leaf.make_add()
 
     def merge(self, partials: Partials) -> AccumulatorValue:
-        """Return the condition's own join: whoever did it, the person did."""
+        """Merges as the condition does: events of all streams count equally."""
         return reduce(self.leaf.merge, (value for value, _ in partials))
 
     def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
-        """Return plain values."""
+        """Decodes a stored value."""
         return _decode(stored)
 
 
 class _NamedEventsAccumulator:
-    """A memory that looks at events of known names."""
+    """An accumulator that reads events of fixed names."""
 
     names: frozenset[str] = frozenset()
 
     def watches(self, name: str) -> bool:
-        """Look among the names."""
+        """Returns whether a name is one of them."""
         return name in self.names
 
 
 class _RegisterAccumulator(_NamedEventsAccumulator):
-    """Registers of what was told of a person."""
+    """Last-writer-wins registers of a profile's attributes or tags."""
 
     def merge(self, partials: Partials) -> AccumulatorValue:
-        """Let the latest word count, and that of demoted streams fill gaps only."""
+        """Keeps the latest of each register; demoted streams only fill gaps."""
         return lww_register.merge_registers(partials)
 
     def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
-        """Keep it all, in the order of the names: words do not age."""
+        """Keeps everything, sorted by name: registers do not expire."""
         return dict(sorted(value.items()))
 
     def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
-        """Return registers."""
+        """Decodes stored registers."""
         return _decode_registers(stored)
 
 
 class AttributeAccumulator(_RegisterAccumulator):
-    """The word on one attribute, of identify calls."""
+    """The register of one attribute, set by identify calls."""
 
     kind = IDENTIFY
     names = frozenset((IDENTIFY,))
@@ -130,39 +134,42 @@ class AttributeAccumulator(_RegisterAccumulator):
         self.name, self.key = name, f"attribute:{name}"
 
     def make_add(self) -> AddFunction:
-        """Return what takes the attribute's value."""
+        """Returns the function that sets the register from an identify call."""
         name = self.name
 
-        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:
-            traits = happened.document["properties"]
+        def add(value: AccumulatorValue, event: EventView) -> AccumulatorValue:
+            traits = event.document["properties"]
             if name not in traits:
                 return value
-            return _with_register(value, name, happened, msgspec.json.encode(traits[name]))
+            return _with_register(value, name, event, msgspec.json.encode(traits[name]))
 
         return add
 
 
 class TagAccumulator(_RegisterAccumulator):
-    """The words on single tags, of `Tag Added` and `Tag Removed`."""
+    """The registers of single tags, set by `Tag Added` and `Tag Removed`."""
 
     kind = "track"
     key = TAGS_TRAIT
     names = frozenset(TAG_EVENTS)
 
     def make_add(self) -> AddFunction:
-        """Return what takes a tag's word."""
+        """Returns the function that sets the registers of the tags of an event."""
 
-        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:
-            said = TAG_EVENTS[happened.name]
-            for tag in tags_in(happened.document["properties"]):
-                value = _with_register(value, tag, happened, said)
+        def add(value: AccumulatorValue, event: EventView) -> AccumulatorValue:
+            encoded = TAG_EVENTS[event.name]
+            for tag in tags_in(event.document["properties"]):
+                value = _with_register(value, tag, event, encoded)
             return value
 
         return add
 
 
 class ListAccumulator(_NamedEventsAccumulator):
-    """Whether the person is on the list of a segment that is kept by hand: the last word counts."""
+    """Whether the profile is on a segment's manual list: the last change counts.
+
+    Its value is the position of that change, and whether it put the profile on the list.
+    """
 
     kind = None
 
@@ -170,24 +177,24 @@ class ListAccumulator(_NamedEventsAccumulator):
         self.segment, self.key = segment, ManualListCondition(segment).key
 
     def make_add(self) -> AddFunction:
-        """Return what changes nothing: no message puts anybody on a list."""
+        """Returns a function that changes nothing: no message changes a manual list."""
         return lambda value, _: value
 
     def merge(self, partials: Partials) -> AccumulatorValue:
-        """Return the word of the highest position."""
+        """Returns the change with the highest position."""
         return max(value for value, _ in partials)
 
     def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
-        """Keep it all: words do not age."""
+        """Keeps everything: the last change does not expire."""
         return value
 
     def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
-        """Return position and word."""
+        """Decodes a stored value."""
         return _decode(stored)
 
 
 class AccumulatorCodec(NamedTuple):
-    """What is remembered, by its key, and the numbers that stand for the keys where values are stored."""
+    """How values are stored: accumulators by key, and the numbers stored instead of keys."""
 
     accumulators: Mapping[str, Accumulator]
     stored_ids: Mapping[str, int]
@@ -198,16 +205,16 @@ EMPTY_CODEC = AccumulatorCodec({}, {}, {})
 
 
 class LazyDict(dict[str, AccumulatorValue]):
-    """What is remembered, by key; None: nothing.  Each value is put here when it is first asked for."""
+    """Values by key, each loaded at its first use; None if nothing was accumulated."""
 
     def get(self, key: str, default: AccumulatorValue = None) -> AccumulatorValue:
-        """Return the value."""
+        """Returns the value, or the default if nothing was accumulated."""
         value = self[key]
         return default if value is None else value
 
 
 class AccumulatorState(LazyDict):
-    """What is remembered of a stream.  What was stored is decoded when it is first asked for."""
+    """The accumulated values of one stream; stored values are decoded at their first use."""
 
     __slots__ = ("_codec", "stored")
 
@@ -217,7 +224,7 @@ class AccumulatorState(LazyDict):
         stored: Mapping[int, bytes | msgspec.Raw] = {},
         codec: AccumulatorCodec = EMPTY_CODEC,
     ) -> None:
-        """``stored``: values by number, each of which stands for a key."""
+        """``stored`` are encoded values by stored id."""
         super().__init__(values)
         self.stored, self._codec = stored, codec
 
@@ -227,25 +234,27 @@ class AccumulatorState(LazyDict):
         return value
 
     def nonempty_among(self, keys: Iterable[str]) -> list[str]:
-        """Return those of the keys under which something is remembered."""
-        numbers, stored = self._codec.stored_ids, self.stored
+        """Returns those of the keys that have a value."""
+        stored_ids, stored = self._codec.stored_ids, self.stored
         return [
-            it for it in keys if numbers.get(it) in stored or (it in self and self[it] is not None)
+            key
+            for key in keys
+            if stored_ids.get(key) in stored or (key in self and self[key] is not None)
         ]
 
     def nonempty_keys(self) -> set[str]:
-        """Return the keys under which something is remembered."""
+        """Returns the keys that have a value."""
         keys = self._codec.keys
-        found = (key for key, value in self.items() if value is not None)
-        return {keys[it] for it in self.stored}.union(found)
+        added = (key for key, value in self.items() if value is not None)
+        return {keys[stored_id] for stored_id in self.stored}.union(added)
 
 
 def required_accumulators(condition: Condition) -> Iterator[Accumulator]:
-    """Return what has to be remembered for a condition; the same may come more than once."""
+    """Yields the accumulators that a condition needs; the same key may come more than once."""
     if isinstance(condition, Leaf):
         yield EventAccumulator(condition)
     elif isinstance(condition, AttributeCondition):
-        # A name may hold dots of its own, or lead into a nested value.
+        # The attribute's own name may contain dots, or the dots lead into a nested value.
         yield from map(
             AttributeAccumulator, sorted({condition.attribute, condition.top_level_name})
         )
@@ -258,9 +267,9 @@ def required_accumulators(condition: Condition) -> Iterator[Accumulator]:
 
 
 def _with_register(
-    value: AccumulatorValue, key: str, happened: EventView, encoded: bytes
+    value: AccumulatorValue, key: str, event: EventView, encoded: bytes
 ) -> AccumulatorValue:
-    register = Register(from_micros(happened.occurred_at), happened.id, encoded)
+    register = Register(from_micros(event.occurred_at), event.id, encoded)
     current = None if value is None else value.get(key)
     return (
         value if current is not None and current >= register else {**(value or {}), key: register}

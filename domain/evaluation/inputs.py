@@ -1,4 +1,4 @@
-"""What happens to people that may change which segments they are in."""
+"""Inputs of the evaluator: what can change which segments a profile is in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.evaluation.profile_context import StreamOwner
 
 
 class EventInput(msgspec.Struct, frozen=True, gc=False):
-    """A message came in."""
+    """A message of a profile."""
 
     cause: Cause
     stream: UUID
@@ -24,24 +24,28 @@ class EventInput(msgspec.Struct, frozen=True, gc=False):
     kind: str
     event: EventView
     depth: int = 0
-    """How many rules led to it, one after the other."""
+    """Number of rules that led to it, each through the event of the one before."""
 
 
 class IdentityChange(NamedTuple):
-    """It became known who is who: streams at hand that are somebody else's from now on."""
+    """An identity change: streams that belong to another profile from now on."""
 
     cause: Cause
     owners: Mapping[UUID, StreamOwner]
+    """New owners, by stream."""
+
     linked_at: int | None = None
-    """When two names were shown together, in microseconds; None: somebody said so, by a merge or unmerge."""
+    """When a message linked two identifiers, in microseconds; None for an explicit merge or unmerge."""
 
 
 class ListChange(NamedTuple):
-    """Somebody put a person on a list, or took them off."""
+    """A profile was put on a manual list, or taken off."""
 
     cause: Cause
     stream: UUID
     key: str
+    """Accumulator key of the list."""
+
     listed: bool
 
 

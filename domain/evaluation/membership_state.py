@@ -1,11 +1,13 @@
-"""A person as it is told which segments they are in: whose streams they are, and where they stand."""
+"""Evaluation state of one profile: its streams, current segments and next timer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from domain.conditions.base import MANY_EVENTS
+from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.profile_context import ProfileContext, StreamState
 from domain.evaluation.segment_index import SegmentIndex
 
@@ -13,8 +15,19 @@ if TYPE_CHECKING:
     from domain.core.ledger_time import Cause
 
 
+class MembershipInterval(NamedTuple):
+    """A period in which a profile was in a segment."""
+
+    segment: str
+    profile_id: UUID
+    entered: Cause | int
+    """Only the instant, in microseconds, if the profile entered before this batch."""
+
+    left: Cause
+
+
 class MembershipState:
-    """Which segments a person is in, and when that may change by itself."""
+    """The segments a profile is in, and its next timer."""
 
     __slots__ = (
         "_initial_timer",
@@ -28,45 +41,55 @@ class MembershipState:
     def __init__(
         self, member_of: dict[int, int] | None = None, next_timer: int | None = None
     ) -> None:
+        """Takes ownership of ``member_of``."""
         self.member_of = {} if member_of is None else member_of
-        """Places of the segments, and when the person entered each, in microseconds: what is given is taken over."""
+        """When the profile entered its segments, in microseconds, by the segments' ordinals."""
 
         self.entered_in_batch: dict[int, Cause] = {}
-        """Places of those among them that were entered by the events at hand."""
+        """Causes of those that were entered in this batch, by ordinal."""
 
         self.next_timer = self._initial_timer = next_timer
-        """When to ask again if nothing happens: no later than an answer changes by itself.
+        """When to evaluate again if nothing happens: no later than a result changes through time alone.
 
-        It may be too early, for events put changes off, and are not asked by how much.
+        It may be too early, because an event can delay such a change and the timer is not recomputed then.
         """
 
-        self.segments_changed = self.has_dropped_segments = False
-        """``moved``: in other segments than before; ``stale``: kept with segments that are no more."""
+        self.segments_changed = False
+        """Whether the profile is in other segments than it was stored with."""
+
+        self.has_dropped_segments = False
+        """Whether it was stored with segments that do not exist any more."""
 
     def enter(self, ordinal: int, cause: Cause) -> None:
-        """Be in a segment from then on."""
+        """Adds the profile to a segment."""
         self.member_of[ordinal], self.entered_in_batch[ordinal] = cause.at, cause
         self.segments_changed = True
 
     def enter_all(self, ordinals: Sequence[int], cause: Cause) -> None:
-        """Be in several from then on: at once, for of a stranger most segments hold that hold of whoever did nothing."""
+        """Adds the profile to several segments.
+
+        A new profile usually matches every segment that an empty profile matches.
+        """
         self.member_of.update(dict.fromkeys(ordinals, cause.at))
         self.entered_in_batch.update(dict.fromkeys(ordinals, cause))
         self.segments_changed |= bool(ordinals)
 
     def leave(self, ordinal: int) -> Cause | int:
-        """Be in a segment no more, and return when it was entered: as a mere instant if not by the events at hand."""
-        self.segments_changed, at = True, self.member_of.pop(ordinal)
-        return self.entered_in_batch.pop(ordinal, at)
+        """Removes the profile from a segment, and returns when it had entered.
+
+        That is a cause if it entered in this batch, else only the instant in microseconds.
+        """
+        self.segments_changed, entered_at = True, self.member_of.pop(ordinal)
+        return self.entered_in_batch.pop(ordinal, entered_at)
 
     @property
     def changed(self) -> bool:
-        """Whether it is another than before the events at hand."""
+        """Whether it differs from what is stored."""
         return self.segments_changed or self.next_timer != self._initial_timer
 
 
 class EvaluatedProfile:
-    """A person: whose streams they are, and where they stand."""
+    """A profile in memory: its streams and its membership."""
 
     __slots__ = ("cached_context", "id", "membership", "streams", "touched")
 
@@ -74,22 +97,51 @@ class EvaluatedProfile:
         self.id, self.membership = id_, membership or MembershipState()
         self.streams: dict[UUID, StreamState] = {}
         self.cached_context: ProfileContext | None = None
-        """What is known of them from their streams; None: it has not been asked since those changed."""
+        """The context built from the streams; None if it was not used since they changed."""
 
         self.touched = False
-        """Whether something happened to them: else all of theirs is as it was."""
+        """Whether an input concerned the profile: if not, nothing of it has to be written."""
 
     def mark_touched(self) -> None:
-        """Take note that something happens to them."""
+        """Records that an input concerns the profile."""
         self.touched = True
         self.membership.segments_changed |= self.membership.has_dropped_segments
 
+    def update_accumulators(
+        self, stream: StreamState, values: Mapping[str, AccumulatorValue], cause: Cause
+    ) -> None:
+        """Replaces accumulated values of one of the profile's streams, by key."""
+        stream.update(values, cause.at)
+        if self.cached_context is not None:
+            for key in values:
+                self.cached_context.invalidate(key)
+
     def context(self, index: SegmentIndex) -> ProfileContext:
-        """Return what is known of them."""
+        """Returns the context of the profile's conditions, which is cached."""
         if self.cached_context is None:
-            streams = [it for _, it in sorted(self.streams.items())]
+            streams = [stream for _, stream in sorted(self.streams.items())]
             ordinal_of, member_of = index.ordinal_of, self.membership.member_of
             self.cached_context = ProfileContext(
                 index, streams, lambda segment: ordinal_of.get(segment) in member_of
             )
         return self.cached_context
+
+    @property
+    def active_streams(self) -> int:
+        """Number of the profile's streams that have events."""
+        return sum(stream.first_event_at is not None for stream in self.streams.values())
+
+    def event_count_bound(
+        self, stream: StreamState, key: str, before: AccumulatorValue, after: AccumulatorValue
+    ) -> int | None:
+        """Returns the largest possible number of events under a key, for `Condition.can_flip_to`.
+
+        ``before`` and ``after`` are the values of the stream that an event was added to.
+        """
+        others = (other.accumulators[key] for other in self.streams.values() if other is not stream)
+        values = [after, *(value for value in others if value is not None)]
+        if any(isinstance(value, dict) for value in values):
+            return None  # future-dated events may have become due by the time of the evaluation
+        if all(isinstance(value, list) for value in values):
+            return sum(map(len, values))
+        return 1 if before is None and len(values) == 1 else MANY_EVENTS

@@ -1,4 +1,4 @@
-"""What is known of a person from the memories of their streams, joined when it is first asked for."""
+"""The context in which conditions are evaluated: a profile's merged accumulators."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from domain.profiles.view import TAGS_TRAIT
 
 
 class StreamOwner(NamedTuple):
-    """Which person a stream is of."""
+    """The profile that a stream belongs to."""
 
     profile_id: UUID
     kind: str
-    """Kind of the identifier that owns it."""
+    """Kind of the stream's identifier."""
 
     guessed: bool = False
+    """Whether an alias only assumed that kind of identifier: conditions do not see it."""
+
     demoted_at: datetime | None = None
-    """See `domain.identity.resolution.Component`."""
+    """Since when the stream only fills gaps: see `domain.identity.resolution.Component`."""
 
 
 class StreamState:
-    """One stream, and what is remembered of it."""
+    """Evaluation state of one stream."""
 
     __slots__ = (
         "accumulators",
@@ -57,32 +59,32 @@ class StreamState:
         )
         self.accumulators = AccumulatorState() if accumulators is None else accumulators
         self.backfilled_to = first_seen_position
-        """Position up to which it is remembered, whatever was asked for by then.
+        """Backfill watermark: accumulators registered up to this position contain the stream's history.
 
-        There is nothing to remember from before it was first met, at ``met_by``.
+        Before ``first_seen_position`` the stream has no history.
         """
 
         self.watermark_moved = False
-        """Whether it is to be kept that this is further than before, even if nothing is remembered."""
+        """Whether the watermark must be saved even if no accumulator changed."""
 
         self.row_changed = False
-        """Whether anything but the memory is different from before."""
+        """Whether anything but the accumulators differs from what is stored."""
 
         self.dirty: dict[str, int] = {}
-        """Keys of what is remembered that is different from before, and when that came."""
+        """When accumulators changed, in microseconds, by their keys."""
 
     def update(self, values: Mapping[str, AccumulatorValue], clock: int) -> None:
-        """Remember something else under some keys from the clock on."""
+        """Replaces some accumulated values."""
         self.accumulators.update(values)
         self.dirty.update(dict.fromkeys(values, clock))
 
     def has_future_events(self, profile_fact_keys: Collection[str]) -> bool:
-        """Whether it is remembered of an event whose time is still to come; what was ``told`` has no time."""
+        """Returns whether an accumulator contains a future-dated event; profile facts have no time."""
         accumulators = self.accumulators
         return any(
-            isinstance(accumulators[it], dict)
-            for it in accumulators.nonempty_keys()
-            if it not in profile_fact_keys
+            isinstance(accumulators[key], dict)
+            for key in accumulators.nonempty_keys()
+            if key not in profile_fact_keys
         )
 
     def apply_backfill(
@@ -92,9 +94,9 @@ class StreamState:
         *,
         save_watermark: bool,
     ) -> None:
-        """Remember what was asked for by a position: values by key, and since when.
+        """Sets backfilled values, each with its clock, and moves the watermark.
 
-        ``noted``: that this was done is kept even if there is nothing to remember.
+        ``save_watermark``: the new watermark is saved even if there are no values.
         """
         for key, (value, clock) in values.items():
             self.accumulators[key], self.dirty[key] = value, clock
@@ -102,28 +104,28 @@ class StreamState:
 
 
 class ProfileContext:
-    """What is known of the person whose streams these are."""
+    """The input of conditions for the profile that owns these streams."""
 
     __slots__ = ("_facts", "evaluation_input", "exists")
 
     def __init__(
         self, index: SegmentIndex, streams: Sequence[StreamState], in_segment: Callable[[str], bool]
     ) -> None:
-        self.exists = any(it.first_event_at is not None for it in streams)
+        self.exists = any(stream.first_event_at is not None for stream in streams)
         self._facts = _LazyProfileFacts(index, streams)
-        alone = len(streams) == 1
-        summaries = streams[0].accumulators if alone else _MergedAccumulators(index, streams)
+        single = len(streams) == 1
+        summaries = streams[0].accumulators if single else _MergedAccumulators(index, streams)
         self.evaluation_input = EvaluationInput(summaries, self._facts.read, in_segment)
 
     def invalidate(self, key: str) -> None:
-        """Look at a memory anew."""
+        """Drops what was derived from an accumulator that has changed."""
         if isinstance(self.evaluation_input.summaries, _MergedAccumulators):
             self.evaluation_input.summaries.pop(key, None)
         self._facts.invalidate(key)
 
 
 class _LazyProfileFacts:
-    """What was told of a person, read when it is first asked for."""
+    """Attributes, tags and identifier kinds of a profile, computed at their first use."""
 
     __slots__ = ("_facts", "_index", "_streams")
 
@@ -133,7 +135,9 @@ class _LazyProfileFacts:
 
     def read(self) -> ProfileFacts:
         if self._facts is None:
-            kinds = frozenset(it.owner.kind for it in self._streams if not it.owner.guessed)
+            kinds = frozenset(
+                stream.owner.kind for stream in self._streams if not stream.owner.guessed
+            )
             self._facts = ProfileFacts(*self._attributes_and_tags(), kinds)
         return self._facts
 
@@ -144,27 +148,31 @@ class _LazyProfileFacts:
     def _attributes_and_tags(self) -> tuple[Mapping[str, Any], frozenset[str]]:
         keys = {
             key
-            for it in self._streams
-            for key in it.accumulators.nonempty_among(self._index.profile_fact_keys)
+            for stream in self._streams
+            for key in stream.accumulators.nonempty_among(self._index.profile_fact_keys)
         }
-        if not keys:  # as of most people whom one event is about
+        if not keys:  # as for most profiles of one event
             return {}, frozenset()
         accumulators = self._index.accumulators
         merged = {
             key: accumulators[key].merge(_partials(self._streams, key)) for key in sorted(keys)
         }
         tags = merged.pop(TAGS_TRAIT, {})
-        attributes = {name: word for each in merged.values() for name, word in each.items()}
-        state = ProfileState(attributes=attributes, tags=tags)
-        shown = profile_view.attributes(state)
+        registers = {
+            name: register
+            for registers_of_key in merged.values()
+            for name, register in registers_of_key.items()
+        }
+        state = ProfileState(attributes=registers, tags=tags)
+        attributes = profile_view.attributes(state)
         return (
-            {name: msgspec.json.decode(value) for name, value in shown.items()},
+            {name: msgspec.json.decode(value) for name, value in attributes.items()},
             frozenset(profile_view.tags(state)),
         )
 
 
 class _MergedAccumulators(LazyDict):
-    """Memories of a person, joined from their streams'."""
+    """Accumulated values of a profile, merged from those of its streams."""
 
     def __init__(self, index: SegmentIndex, streams: Sequence[StreamState]) -> None:
         super().__init__()
@@ -178,7 +186,7 @@ class _MergedAccumulators(LazyDict):
 
 def _partials(streams: Sequence[StreamState], key: str) -> Partials:
     return [
-        (value, it.owner.demoted_at)
-        for it in streams
-        if (value := it.accumulators[key]) is not None
+        (value, stream.owner.demoted_at)
+        for stream in streams
+        if (value := stream.accumulators[key]) is not None
     ]

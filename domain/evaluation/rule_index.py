@@ -1,4 +1,4 @@
-"""The rules that are in effect, made ready to be set off."""
+"""Index of the active rules: which an event, segment or attribute triggers."""
 
 from __future__ import annotations
 
@@ -13,60 +13,69 @@ from domain.rules.triggers import AttributeChangedTrigger
 
 
 class ActiveRule(NamedTuple):
-    """One definition of a rule."""
+    """One version of a rule that can be triggered, or that runs in progress still follow."""
 
     rule: str
     version: int
     definition: RuleDefinition
     accepts_triggers: bool = True
-    """Whether it can be set off; an older definition only goes on with those who wait in it."""
+    """Whether it can be triggered; an older version only completes its waiting runs."""
 
 
 class RuleIndex:
-    """Definitions of rules, by what sets them off.
+    """Versions of rules, by what triggers them.
 
-    ``known`` are the ids of rules that do nothing just now, and go on with what they remember later.
+    ``known_rules`` are the ids of rules that are inactive now: their history is kept for when they are
+    enabled again.
     """
 
     def __init__(self, rules: Iterable[ActiveRule] = (), known_rules: Iterable[str] = ()) -> None:
-        self.rules = tuple(sorted(rules, key=lambda it: (it.rule, it.version)))
-        self._known_rules = sorted({it.rule for it in self.rules} | {*known_rules})
+        self.rules = tuple(sorted(rules, key=lambda rule: (rule.rule, rule.version)))
+        self._known_rules = sorted({rule.rule for rule in self.rules} | {*known_rules})
         self.definitions: Mapping[tuple[str, int], RuleDefinition] = {
-            (it.rule, it.version): it.definition for it in self.rules
+            (rule.rule, rule.version): rule.definition for rule in self.rules
         }
-        self._accepting = [it for it in self.rules if it.accepts_triggers]
+        self._accepting = [rule for rule in self.rules if rule.accepts_triggers]
         self.attribute_triggered = [
-            it
-            for it in self._accepting
-            if isinstance(it.definition.trigger, AttributeChangedTrigger)
+            rule
+            for rule in self._accepting
+            if isinstance(rule.definition.trigger, AttributeChangedTrigger)
         ]
-        self._waits = [it.definition.wait for it in self.rules if it.definition.wait is not None]
+        """Rules that an attribute's change triggers."""
+
+        self._waits = [
+            rule.definition.wait for rule in self.rules if rule.definition.wait is not None
+        ]
         self.triggered_by = lru_cache(maxsize=65_536)(self._triggered_by)
+        """Returns the rules that a kind of trigger with a subject triggers."""
+
         self.awaits = lru_cache(maxsize=65_536)(self._awaits)
-        self.trigger_kinds = frozenset(it.definition.trigger.KEY for it in self._accepting)
-        """Kinds of triggers that there are."""
+        """Returns whether a run may wait for an event of this name."""
+
+        self.trigger_kinds = frozenset(rule.definition.trigger.KEY for rule in self._accepting)
+        """Keys of the triggers of these rules."""
 
     def __bool__(self) -> bool:
         return bool(self.rules)
 
     @property
     def accumulators(self) -> Iterable[Accumulator]:
-        """What has to be remembered of people; the same may come more than once."""
-        for it in self._accepting:
-            for condition in it.definition.conditions:
+        """The accumulators that the rules need; the same key may come more than once."""
+        for rule in self._accepting:
+            for condition in rule.definition.conditions:
                 yield from required_accumulators(condition)
         yield from map(RuleHistoryAccumulator, self._known_rules)
 
     def listens_to(self, name: str) -> bool:
-        """Say whether an event of this name may set a rule off, or is waited for."""
+        """Returns whether an event of this name can trigger a rule, or a run may wait for it."""
         return bool(self.triggered_by("event", name)) or self.awaits(name)
 
     def _triggered_by(self, kind: str, subject: str) -> Sequence[ActiveRule]:
-        same_kind = [it for it in self._accepting if kind == it.definition.trigger.KEY]
-        return [it for it in same_kind if it.definition.trigger.matches(subject)]
+        same_kind = [rule for rule in self._accepting if kind == rule.definition.trigger.KEY]
+        return [rule for rule in same_kind if rule.definition.trigger.matches(subject)]
 
     def _awaits(self, name: str) -> bool:
-        return any(it.accepts(name) for it in self._waits)
+        return any(wait.accepts(name) for wait in self._waits)
 
 
 NO_RULES = RuleIndex()

@@ -1,13 +1,14 @@
-"""How rules are set off, wait and come to their end: one decision after the other, each with its reason."""
+"""Runs rules: triggers them, resumes their waiting runs, and records why each run ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from domain.conditions.values import json_equal
 from domain.core.time import parse_duration
+from domain.evaluation.loaded_profiles import LoadedProfiles
 from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.evaluation.rule_runs import (
     DELAY,
@@ -25,76 +26,52 @@ from domain.evaluation.rule_runs import (
     decode_context,
     encode_context,
     history_key,
-    sorted_by_start,
 )
-from domain.rules.definition import MAX_CAP_TIMES, OncePer, RuleDefinition
+from domain.evaluation.waiting_runs import WaitingRuns
+from domain.rules.definition import MAX_CAP_TIMES, MAX_RULE_DEPTH, OncePer, RuleDefinition
 
 if TYPE_CHECKING:
     from domain.core.ledger_time import Cause
-    from domain.evaluation.profile_context import ProfileContext
 
 MAX_WAITING_RUNS = 1_000
-"""Times that one person may wait in one rule at the same time."""
-
-MAX_RULE_DEPTH = 5
-"""Rules that may lead to one another, through the events that they send."""
-
-
-class ProfileAccess(Protocol):
-    """Whom rules act on."""
-
-    def streams_of(self, profile_id: UUID) -> Collection[UUID]:
-        """Return the streams that are a person's by now."""
-        ...
-
-    def context_of(self, profile_id: UUID) -> ProfileContext:
-        """Return what is known of a person."""
-        ...
-
-    def update_accumulator(
-        self, stream: UUID, key: str, change: Callable[[Any], Any], cause: Cause
-    ) -> None:
-        """Remember something else of a stream than before."""
-        ...
+"""Maximum concurrent waiting runs per profile and rule."""
 
 
 class RuleRunner:
-    """The runs of rules for some people."""
+    """The runs of rules of the loaded profiles."""
 
     def __init__(
-        self, rule_index: RuleIndex, profiles: ProfileAccess, waiting: Iterable[RuleRun] = ()
+        self, rule_index: RuleIndex, profiles: LoadedProfiles, waiting: Iterable[RuleRun] = ()
     ) -> None:
         self._rule_index, self._profiles = rule_index, profiles
-        self._waiting: dict[UUID, dict[tuple[str, int, str], RuleRun]] = {}
+        self._waiting = WaitingRuns(profiles, waiting)
         self.paused = False
-        """Whether nothing is set off for now."""
+        """Whether triggers are ignored; waiting runs still resume."""
 
         self.changed_runs: dict[tuple[str, int, str], RuleRun] = {}
-        """Runs that are new, or have come to something else than before."""
-
-        for run in waiting:
-            self._waiting.setdefault(run.stream, {})[run.key] = run
+        """Runs that started or changed in this batch."""
 
     @property
     def has_waiting_runs(self) -> bool:
-        """Whether anybody waits in a rule, for time to go by or for an event."""
-        return bool(self._waiting)
+        """Whether any loaded profile has a waiting run."""
+        return bool(self._waiting.by_stream)
 
     def next_timer(self, profile_id: UUID) -> int | None:
-        """Return when the next of a person's runs goes on by itself."""
-        return min((it.due for it in self._runs_of(profile_id) if it.due is not None), default=None)
+        """Returns when the first of a profile's waiting runs is due."""
+        runs = self._waiting.of_profile(profile_id)
+        return min((run.due for run in runs if run.due is not None), default=None)
 
     def advance_time(self, profile_id: UUID, cause: Cause) -> None:
-        """Let a person's runs go on that are due."""
-        for run in self._runs_of(profile_id):
+        """Resumes the runs of a profile that are due."""
+        for run in self._waiting.of_profile(profile_id):
             if run.due is not None and run.due <= cause.at:
                 self._resume(run._replace(profile_id=profile_id), cause)
 
     def on_awaited_event(self, profile_id: UUID, trigger_event: TriggerEvent) -> None:
-        """Let those of a person's runs go on that wait for this event."""
+        """Resumes the runs of a profile that wait for an event."""
         if not self._rule_index.awaits(trigger_event.subject):
             return
-        for run in self._runs_of(profile_id):
+        for run in self._waiting.of_profile(profile_id):
             definition = self._rule_index.definitions[run.rule, run.version]
             if (
                 run.reason != EVENT
@@ -111,7 +88,7 @@ class RuleRunner:
                 )
 
     def trigger(self, profile_id: UUID, stream: UUID, trigger_event: TriggerEvent) -> None:
-        """Set off all rules that the occasion is one for."""
+        """Starts a run of each rule that an event triggers; ``stream`` is what the runs follow."""
         if self.paused:
             return
         for rule in self._rule_index.triggered_by(trigger_event.kind, trigger_event.subject):
@@ -119,13 +96,17 @@ class RuleRunner:
                 self._start_run(rule, profile_id, stream, trigger_event)
 
     def attribute_values(self, profile_id: UUID) -> Mapping[str, Sequence[Any]]:
-        """Return the values of the attributes whose changes set rules off."""
+        """Returns a profile's values of the attributes that rules observe."""
         if not self._rule_index.attribute_triggered:
             return {}
         evaluation_input = self._profiles.context_of(profile_id).evaluation_input
-        triggers = (it.definition.trigger.attribute for it in self._rule_index.attribute_triggered)
+        observed = (
+            rule.definition.trigger.attribute for rule in self._rule_index.attribute_triggered
+        )
         return {
-            it.attribute: list(it.values(evaluation_input)) for it in triggers if it is not None
+            attribute.attribute: list(attribute.values(evaluation_input))
+            for attribute in observed
+            if attribute is not None
         }
 
     def trigger_attribute_changes(
@@ -135,7 +116,7 @@ class RuleRunner:
         before: Mapping[str, Sequence[Any]],
         trigger_event: TriggerEvent,
     ) -> None:
-        """Set off rules by attributes that have other values than before."""
+        """Triggers rules for the attributes whose values differ from those before."""
         for name, values in self.attribute_values(profile_id).items():
             previous = before.get(name, ())
             if not json_equal(list(previous), list(values)):
@@ -151,13 +132,6 @@ class RuleRunner:
                         kind="attribute_changed", subject=name, document=document
                     ),
                 )
-
-    def _runs_of(self, profile_id: UUID) -> Sequence[RuleRun]:
-        streams = self._profiles.streams_of(profile_id)
-        if self._waiting.keys().isdisjoint(streams):  # of most people it is so
-            return ()
-        runs = (self._waiting.get(it, {}).values() for it in streams)
-        return sorted_by_start([run for each in runs for run in each])
 
     def _start_run(
         self, rule: ActiveRule, profile_id: UUID, stream: UUID, trigger_event: TriggerEvent
@@ -175,12 +149,11 @@ class RuleRunner:
             cause,
             context=encode_context(TriggerContext.from_trigger_event(trigger_event)),
         )
-        reasons = self._suppression_reasons(rule, run, trigger_event)
-        reason = next(reasons, None)
-        if trigger_event.kind == "system_event" and "audience" in (reason, *reasons):
-            return  # it is for the audience: all others have nothing to do with it
-        if reason is not None:
-            self._finish(run, "suppressed", reason, cause)
+        reasons = tuple(self._suppression_reasons(rule, run, trigger_event))
+        if trigger_event.kind == "system_event" and "audience" in reasons:
+            return  # a system event reaches every profile; a run is recorded only for its audience
+        if reasons:
+            self._finish(run, "suppressed", reasons[0], cause)
             return
         if rule.definition.options.records_entry:
             self._record_history(run, cause, entered=True)
@@ -192,12 +165,9 @@ class RuleRunner:
     def _suppression_reasons(
         self, rule: ActiveRule, run: RuleRun, trigger_event: TriggerEvent
     ) -> Iterator[str]:
-        """Give out why nothing comes of it; nothing if something does."""
-        definition, clock, audience = (
-            rule.definition,
-            trigger_event.cause.at,
-            rule.definition.audience,
-        )
+        """Yields all reasons to suppress a run: the first is the one that is recorded."""
+        definition, clock = rule.definition, trigger_event.cause.at
+        audience = definition.audience
         if trigger_event.by_definition:
             yield "by_definition"
         if (
@@ -216,7 +186,7 @@ class RuleRunner:
                 yield "audience"
         if not self._may_reenter(definition, run, clock):
             yield "reentry"
-        if self._waiting_count(run) >= MAX_WAITING_RUNS:
+        if self._waiting.count(run.profile_id, run.rule) >= MAX_WAITING_RUNS:
             yield "too_many"
 
     def _may_reenter(self, definition: RuleDefinition, run: RuleRun, clock: int) -> bool:
@@ -224,16 +194,13 @@ class RuleRunner:
         if reentry == "always":
             return True
         if reentry == "not_while_waiting":
-            return self._waiting_count(run) == 0
+            return self._waiting.count(run.profile_id, run.rule) == 0
         last_entered_at = self._history(run).last_entered_at
         if last_entered_at is None:
             return True
         return isinstance(reentry, OncePer) and clock - last_entered_at >= parse_duration(
             reentry.once_per
         )
-
-    def _waiting_count(self, run: RuleRun) -> int:
-        return sum(it.rule == run.rule for it in self._runs_of(run.profile_id))
 
     def _resume(self, run: RuleRun, cause: Cause) -> None:
         definition = self._rule_index.definitions[run.rule, run.version]
@@ -245,7 +212,7 @@ class RuleRunner:
     def _wait_or_fire(
         self, run: RuleRun, definition: RuleDefinition, branch: str, cause: Cause
     ) -> None:
-        """Wait for an event if the rule says so, or fire."""
+        """Waits for an event if the rule has a `wait`, else fires."""
         if definition.wait is not None:
             self._suspend(run, EVENT, definition.wait.timeout, cause)
         else:
@@ -263,22 +230,21 @@ class RuleRunner:
         cap = definition.options.cap
         if cap is not None:
             since = cause.at - parse_duration(cap.per)
-            if sum(it > since for it in self._history(run).fired_at) >= cap.times:
+            if sum(fired_at > since for fired_at in self._history(run).fired_at) >= cap.times:
                 self._finish(run, "suppressed", "cap", cause)
                 return
             self._record_history(run, cause, entered=False)
         self._finish(run, "fired", branch, cause)
 
     def _suspend(self, run: RuleRun, reason: str, duration: str, cause: Cause) -> None:
-        waiting = run._replace(reason=reason, since=cause, due=cause.at + parse_duration(duration))
-        self._waiting.setdefault(run.stream, {})[run.key] = waiting
-        self.changed_runs[run.key] = waiting
+        suspended = run._replace(
+            reason=reason, since=cause, due=cause.at + parse_duration(duration)
+        )
+        self._waiting.add(suspended)
+        self.changed_runs[run.key] = suspended
 
     def _finish(self, run: RuleRun, outcome: RunOutcome, reason: str, cause: Cause) -> None:
-        waiting = self._waiting.get(run.stream, {})
-        waiting.pop(run.key, None)
-        if not waiting:
-            self._waiting.pop(run.stream, None)
+        self._waiting.remove(run)
         context = run.context if outcome == "fired" else b""
         self.changed_runs[run.key] = run._replace(
             outcome=outcome, reason=reason, since=cause, due=None, context=context
@@ -290,7 +256,7 @@ class RuleRunner:
         return history or RuleHistory()
 
     def _record_history(self, run: RuleRun, cause: Cause, *, entered: bool) -> None:
-        """Remember, with the stream that it is about, that the rule has taken somebody, or fired."""
+        """Records in the run's stream that the profile entered the rule, or that it fired."""
 
         def updated(value: RuleHistory | None) -> RuleHistory:
             before = value or RuleHistory()
@@ -308,7 +274,7 @@ def _is_too_old(definition: RuleDefinition, trigger_event: TriggerEvent) -> bool
 
 
 def _single_or_list(values: Sequence[Any]) -> Any:
-    """Return the value of a path that leads to one, null for none, a list for several."""
+    """Returns the single value of a path, null for none, a list for several."""
     if len(values) > 1:
         return list(values)
     return values[0] if values else None

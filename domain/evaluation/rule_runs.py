@@ -1,4 +1,4 @@
-"""What became of a rule each time that it was set off, and what is remembered so that it can be told."""
+"""Runs of rules, the events that trigger them, and the history that limits them."""
 
 from __future__ import annotations
 
@@ -19,56 +19,58 @@ if TYPE_CHECKING:
 RunOutcome = Literal["waiting", "fired", "suppressed"]
 
 DELAY, EVENT = "delay", "event"
-"""Why a run waits: for its delay to pass, or for an event to come."""
+"""What a run waits for: the end of its delay, or an event."""
 
 IMMEDIATE, DELAYED, THEN, ELSE = "at_once", "delayed", "then", "else"
-"""How a run fired: what it waited for came, or did not, or it waited for nothing but time."""
+"""Branches of a run that fires: at once, after its delay, on the awaited event, or on the timeout."""
 
 SUPPRESSION_REASONS: Mapping[str, str] = {
-    "too_old": "it had happened too long before the ledger took it: see `max_age`",
-    "by_merge": "it came of a merge or unmerge, not of what the person did: see `on_merge`",
-    "by_definition": "the segment was defined, the person did nothing",
-    "too_deep": "rules had set off one another too often",
-    "audience": "the person was not in the audience",
-    "reentry": "the person was taken before: see `reentry`",
-    "too_many": "the person waits in this rule too many times already",
-    "cap": "the rule had fired for the person as often as it may: see `cap`",
-    "event_came": "what was waited for came, and nothing is to be done then",
-    "timed_out": "what was waited for did not come, and nothing is to be done then",
-    "rule_disabled": "the rule was disabled while the person waited",
-    "rule_archived": "the rule was archived while the person waited",
+    "too_old": "the event was older than `max_age` when it was recorded",
+    "by_merge": "caused by a merge or unmerge: see `on_merge`",
+    "by_definition": "caused by a changed definition, not by an event of the profile",
+    "too_deep": "rules triggered each other too often",
+    "audience": "the profile is not in the audience",
+    "reentry": "the profile has entered this rule before: see `reentry`",
+    "too_many": "the profile has too many waiting runs in this rule",
+    "cap": "the cap of firings per profile is reached: see `cap`",
+    "event_came": "the awaited event arrived and `then` has no actions",
+    "timed_out": "the wait timed out and `else` has no actions",
+    "rule_disabled": "the rule was disabled during the run",
+    "rule_archived": "the rule was archived during the run",
 }
-"""Why a run came to nothing."""
+"""Why a run was suppressed, by code."""
 
 
 class TriggerEvent(NamedTuple):
-    """Something that may set rules off."""
+    """An event, membership change, attribute change or profile change that can trigger rules."""
 
     kind: str
-    """The key of a kind of trigger: see `domain.rules.triggers`."""
+    """KEY of a trigger class: see `domain.rules.triggers`."""
 
     subject: str
-    """Which event, segment, attribute or turn of a profile."""
+    """Event name, segment id, attribute name, or `created` or `merged` for a profile."""
 
     document: Mapping[str, Any]
-    """What `where`, `match` and fields look at."""
+    """The context that `where`, `match` and `$field` read."""
 
     cause: Cause
-    """When the ledger took it, or it came about by itself."""
+    """When it was recorded, or when a timer caused it."""
 
     occurred_at: int
     """When it happened, in microseconds since 1970 UTC."""
 
     depth: int = 0
-    """How many rules led to it, one after the other."""
+    """Number of rules that led to it, each through the event of the one before."""
 
     by_merge: bool = False
+    """Whether a merge or unmerge caused it."""
+
     by_definition: bool = False
-    """It came about because people, or a segment, are seen in another way than before."""
+    """Whether a changed definition caused it."""
 
 
 class TriggerContext(msgspec.Struct, frozen=True):
-    """What is kept of an occasion for as long as it matters."""
+    """The part of a trigger event that a run keeps until it ends, and that actions can use."""
 
     kind: str
     subject: str
@@ -78,7 +80,7 @@ class TriggerContext(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_trigger_event(cls, trigger_event: TriggerEvent) -> TriggerContext:
-        """Return what is to be kept."""
+        """Returns the context of a trigger event."""
         return cls(
             trigger_event.kind,
             trigger_event.subject,
@@ -93,44 +95,44 @@ decode_context = msgspec.json.Decoder(TriggerContext).decode
 
 
 class RuleRun(NamedTuple):
-    """One time that a rule was set off for a person."""
+    """One run of a rule for a profile: waiting, fired or suppressed."""
 
     rule: str
     version: int
-    """Of the definition by which it was set off, and which it follows to its end."""
+    """The version of the rule that was triggered: the run follows it to its end."""
 
     cause: str
-    """What set it off: with rule and version, this is there once for ever."""
+    """Key of what triggered it, unique for the rule and version: see `cause_key`."""
 
     stream: UUID
-    """One of the person's: whoever has it later, this is about."""
+    """One of the profile's streams.  The run follows this stream through later merges."""
 
     profile_id: UUID
-    """Who it was when it was last looked at."""
+    """The profile that owned the stream when the run was last changed."""
 
     started: Cause
     outcome: RunOutcome
     reason: str
     since: Cause
-    """Since when that is its outcome."""
+    """When it got this outcome."""
 
     due: int | None = None
-    """When it goes on by itself; None of one that has come to its end."""
+    """When its timer fires, in microseconds since 1970 UTC; None once the run has ended."""
 
     context: bytes = b""
-    """A `Context`, for as long as it is needed."""
+    """An encoded `TriggerContext`, while it is needed."""
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What no two have in common."""
+        """The identity of the run: rule, version and cause."""
         return self.rule, self.version, self.cause
 
 
 def cause_key(trigger_event: TriggerEvent, profile_id: UUID) -> str:
-    """Return what an occasion is called among the causes of a rule's runs.
+    """Returns the key of a trigger event among the causes of a rule's runs.
 
-    An event of a person is a position of the ledger; anything else may happen to several people at one
-    position or, by itself, at one instant.
+    For an event of a profile it is the position in the ledger.  Anything else can concern several profiles
+    at one position or, if a timer causes it, at one instant; so the profile is part of its key.
     """
     if trigger_event.kind == "event":
         return f"{trigger_event.cause.position}"
@@ -143,14 +145,14 @@ def cause_key(trigger_event: TriggerEvent, profile_id: UUID) -> str:
 
 
 class RuleHistory(NamedTuple):
-    """When a person was last taken by a rule, and when it fired for them, the newest first."""
+    """When a profile last entered a rule, and when the rule fired for it, newest first."""
 
     last_entered_at: int | None = None
     fired_at: tuple[int, ...] = ()
 
 
 class RuleHistoryAccumulator:
-    """The memory of one rule: kept like those of conditions, but written by what rules do."""
+    """The history of one rule, stored like other accumulators but written by its runs."""
 
     kind = None
     names: frozenset[str] = frozenset()
@@ -158,44 +160,49 @@ class RuleHistoryAccumulator:
     def __init__(self, rule: str) -> None:
         self.key = history_key(rule)
 
-    def watches(self, name: str) -> bool:  # noqa: ARG002 - as every memory
-        """Say no: it looks at no message."""
+    def watches(self, name: str) -> bool:  # noqa: ARG002 - as in every accumulator
+        """Returns False: it reads no messages."""
         return False
 
     def make_add(self) -> AddFunction:
-        """Return what changes nothing."""
+        """Returns a function that changes nothing."""
 
-        def add(value: AccumulatorValue, happened: EventView) -> AccumulatorValue:  # noqa: ARG001
+        def add(value: AccumulatorValue, event: EventView) -> AccumulatorValue:  # noqa: ARG001
             return value
 
         return add
 
     def merge(self, partials: Partials) -> AccumulatorValue:
-        """Return the last time, and the newest of all."""
-        values = [RuleHistory(*value) for value, _ in partials]
+        """Keeps the latest entry, and the newest firings of all streams."""
+        histories = [RuleHistory(*value) for value, _ in partials]
         last_entered_at = max(
-            (it.last_entered_at for it in values if it.last_entered_at is not None), default=None
+            (
+                history.last_entered_at
+                for history in histories
+                if history.last_entered_at is not None
+            ),
+            default=None,
         )
-        fired_at = sorted((at for it in values for at in it.fired_at), reverse=True)
+        fired_at = sorted((at for history in histories for at in history.fired_at), reverse=True)
         return RuleHistory(last_entered_at, tuple(fired_at[:MAX_CAP_TIMES]))
 
     def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
-        """Keep it all: the newest times, as many as can matter."""
+        """Keeps everything: the number of firings is limited already."""
         return value
 
     def decode(self, stored: bytes) -> AccumulatorValue:
-        """Return what was kept."""
+        """Decodes a stored value."""
         last_entered_at, fired_at = msgspec.msgpack.decode(stored)
         return RuleHistory(last_entered_at, tuple(fired_at))
 
 
 def history_key(rule: str) -> str:
-    """Return what it is remembered under how often a rule has taken somebody."""
+    """Returns the accumulator key of a rule's history."""
     return f"rule:{rule}"
 
 
 class DueFiring(NamedTuple):
-    """A trigger that the ledger does not have yet."""
+    """A run that has fired and is not recorded in the ledger yet."""
 
     rule: str
     version: int
@@ -204,17 +211,18 @@ class DueFiring(NamedTuple):
     profile_id: UUID
     branch: str
     at: int
-    """Since when it is due, in microseconds since 1970 UTC."""
+    """When the run fired, in microseconds since 1970 UTC."""
 
     context: TriggerContext
     plan: bytes
+    """JSON of the rule's version."""
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What no two have in common."""
+        """The identity of the run: rule, version and cause."""
         return self.rule, self.version, self.cause
 
 
 def sorted_by_start(runs: Sequence[RuleRun]) -> Sequence[RuleRun]:
-    """Return runs in the order in which they were set off."""
-    return sorted(runs, key=lambda it: (it.started, it.key))
+    """Returns runs in the order in which they started."""
+    return sorted(runs, key=lambda run: (run.started, run.key))

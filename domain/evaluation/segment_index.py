@@ -1,4 +1,4 @@
-"""The segments that are in effect, made ready to be asked about people, and about each other."""
+"""Dependency index of the compiled segments: which of them an input can affect."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ from domain.segments.segment import referenced_segments
 
 
 class CompiledSegment(NamedTuple):
-    """Who is in a segment."""
+    """A segment as it is evaluated."""
 
     id: str
     condition: Condition
     stored_id: int = 0
-    """What stands for it where it is kept who is inside: position from which on it was there."""
+    """Its id in stored memberships: the ledger position of its first definition."""
 
 
 class Registration(NamedTuple):
-    """Since when something is remembered."""
+    """Since when an accumulator is stored."""
 
     stored_id: int
-    """What stands for its key where values are kept."""
+    """Replaces the accumulator's key where values are stored."""
 
     since: Cause
 
 
 AccumulatorChange = tuple[str, int | None]
-"""Key of a memory that one event has changed, and how many are in it by now: see `Condition.can_become`."""
+"""Key of an accumulator that an event changed, and how many events it has now: see `Condition.can_flip_to`."""
 
 
 class AffectedSegments(NamedTuple):
-    """Places of the segments that somebody may enter, or leave."""
+    """Ordinals of the segments that a profile may enter, and of those that it may leave."""
 
     may_enter: frozenset[int]
     may_leave: frozenset[int]
 
 
 class NewProfileSegments(NamedTuple):
-    """What is known of somebody's segments by the first that is heard of them."""
+    """Segments of a new profile, after its first event."""
 
     member_of: Sequence[int]
-    """Places of those that they are in, whoever they are, in their order."""
+    """Sorted ordinals of those that every new profile enters: they need no evaluation."""
 
     to_evaluate: frozenset[int]
-    """Places of those to ask about."""
+    """Ordinals of those that depend on the event."""
 
 
 class SegmentIndex:
-    """Segments, those that others ask about first."""
+    """Segments in topological order: an ordinal is a segment's index in that order."""
 
     def __init__(
         self,
@@ -73,92 +73,106 @@ class SegmentIndex:
         rule_index: RuleIndex = NO_RULES,
     ) -> None:
         self.computed_attributes = computed_attributes
-        """The computed attributes in effect, by name: what they need is remembered, too."""
+        """The computed attributes in effect, by name: what they need is accumulated, too."""
+
         self.rule_index = rule_index
-        """The automation rules that look at the same people."""
+        """The automation rules that run on the same profiles."""
 
-        self.segments = _topological_order({it.id: it for it in segments})
-        self.predicates = [rule.condition.compile() for rule in self.segments]
-        """What to ask about each, by its place."""
+        self.segments = _topological_order({segment.id: segment for segment in segments})
+        self.predicates = [segment.condition.compile() for segment in self.segments]
+        """Compiled conditions, by ordinal."""
 
-        self.ordinal_of = {rule.id: place for place, rule in enumerate(self.segments)}
-        self.stored_ids = [rule.stored_id for rule in self.segments]
-        self.ordinal_of_stored_id = {number: place for place, number in enumerate(self.stored_ids)}
-        """Places by number."""
+        self.ordinal_of = {segment.id: ordinal for ordinal, segment in enumerate(self.segments)}
+        self.stored_ids = [segment.stored_id for segment in self.segments]
+        self.ordinal_of_stored_id = {
+            stored_id: ordinal for ordinal, stored_id in enumerate(self.stored_ids)
+        }
 
-        required = [list(required_accumulators(rule.condition)) for rule in self.segments]
+        required = [list(required_accumulators(segment.condition)) for segment in self.segments]
         of_computed_attributes = chain.from_iterable(
             required_accumulators(value) for value in computed_attributes.values()
         )
         all_required = chain(
             chain.from_iterable(required), of_computed_attributes, rule_index.accumulators
         )
-        self.accumulators: Mapping[str, Accumulator] = {it.key: it for it in all_required}
+        self.accumulators: Mapping[str, Accumulator] = {
+            accumulator.key: accumulator for accumulator in all_required
+        }
         self.add_functions: Mapping[str, AddFunction] = {
-            k: it.make_add() for k, it in self.accumulators.items()
+            key: accumulator.make_add() for key, accumulator in self.accumulators.items()
         }
         self.registrations = registrations
         self.profile_fact_keys = frozenset(
             key
-            for key, it in self.accumulators.items()
-            if isinstance(it, (AttributeAccumulator, TagAccumulator))
+            for key, accumulator in self.accumulators.items()
+            if isinstance(accumulator, (AttributeAccumulator, TagAccumulator))
         )
-        """Keys of what is remembered of what people are."""
+        """Keys of the accumulators of attributes and tags."""
 
         self.readers = dict.fromkeys(self.accumulators, frozenset[int]()) | _inverted(
-            [{it.key for it in each} for each in required]
+            [{accumulator.key for accumulator in accumulators} for accumulators in required]
         )
-        """Places of the segments that look at a memory, by its key."""
+        """Ordinals of the segments that read an accumulator, by its key."""
 
         self.time_sensitive = AffectedSegments(*map(self._flipping_with_time_to, (True, False)))
-        """Whose answers may be others when only time has gone by, and no event's time has come."""
+        """Segments whose result can change by time alone, ignoring future-dated events."""
 
         self.affected_by = lru_cache(maxsize=65_536)(self._affected_by)
-        """Whose answers may be others when one event has changed memories."""
+        """Returns the segments whose result can change after one event changed accumulators."""
 
         readers_of_segment = _inverted(
-            [referenced_segments(rule.condition) for rule in self.segments]
+            [referenced_segments(segment.condition) for segment in self.segments]
         )
         self.dependents = {
-            self.ordinal_of[it]: places
-            for it, places in readers_of_segment.items()
-            if it in self.ordinal_of
+            self.ordinal_of[segment_id]: ordinals
+            for segment_id, ordinals in readers_of_segment.items()
+            if segment_id in self.ordinal_of
         }
-        """Places of the segments that ask about a segment, by its place."""
+        """Ordinals of the segments that refer to a segment, by its ordinal."""
 
         self.keys_for = lru_cache(maxsize=65_536)(self._keys_for)
+        """Returns the keys of the accumulators that read messages of a kind and name."""
+
         self.add_functions_for = lru_cache(maxsize=65_536)(self._add_functions_for)
+        """Returns these keys, each with the function that adds a message."""
+
         matching, undecided = self._evaluate_empty_profile()
         self.always_evaluate = matching | undecided
-        """Places of those that somebody may be in of whom nothing is remembered."""
+        """Ordinals of the segments that a profile can be in without any accumulated value."""
 
         self._undecided = self._with_dependents(undecided)
         self._matching = matching - self._undecided
         self.for_new_profile = lru_cache(maxsize=65_536)(self._for_new_profile)
+        """Returns the segments of a profile whose first event changed these accumulators."""
 
     @property
     def registrations(self) -> Mapping[str, Registration]:
-        """Since when each of the memories is kept, by its key."""
+        """Since when each accumulator is stored, by its key."""
         return self._registrations
 
     @registrations.setter
-    def registrations(self, asked: Mapping[str, Registration]) -> None:
-        self._registrations = asked
-        numbers = {key: it.stored_id for key, it in asked.items()}
+    def registrations(self, registrations: Mapping[str, Registration]) -> None:
+        self._registrations = registrations
+        stored_ids = {key: registered.stored_id for key, registered in registrations.items()}
         self.codec = AccumulatorCodec(
-            self.accumulators, numbers, {it: key for key, it in numbers.items()}
+            self.accumulators, stored_ids, {id_: key for key, id_ in stored_ids.items()}
         )
         self.newest_registration = max(
-            (it.since.position for it in self.registered_after(0).values()), default=0
+            (registered.since.position for registered in self.registered_after(0).values()),
+            default=0,
         )
-        """Position of the last decision for which something that people do has to be remembered."""
+        """Position at which the last accumulator that reads messages was registered."""
 
     def registered_after(self, position: int) -> Mapping[str, Registration]:
-        """Return what of the things that people do is remembered only since some later position."""
-        looking = (key for key, it in self.accumulators.items() if it.names is None or it.names)
+        """Returns the accumulators that read messages and were registered after a position."""
+        reading = (
+            key
+            for key, accumulator in self.accumulators.items()
+            if accumulator.names is None or accumulator.names
+        )
         return {
             key: self._registrations[key]
-            for key in looking
+            for key in reading
             if key in self._registrations and self._registrations[key].since.position > position
         }
 
@@ -166,98 +180,104 @@ class SegmentIndex:
         return len(self.segments)
 
     def _keys_for(self, kind: str, name: str) -> Sequence[str]:
-        """Return the keys of the memories that look at messages of a kind and name."""
         return [
             key
-            for key, memory in self.accumulators.items()
-            if memory.kind in (None, kind) and memory.watches(name)
+            for key, accumulator in self.accumulators.items()
+            if accumulator.kind in (None, kind) and accumulator.watches(name)
         ]
 
     def _add_functions_for(self, kind: str, name: str) -> Sequence[tuple[str, AddFunction]]:
-        """Return these keys, each with what adds a message to what is remembered."""
         return [(key, self.add_functions[key]) for key in self.keys_for(kind, name)]
 
     def _affected_by(self, *changes: AccumulatorChange) -> AffectedSegments:
-        affected = (self._affected_by_change(*it) for it in changes)
-        entered, left = zip(*affected, strict=True) if changes else ((), ())
-        return AffectedSegments(frozenset().union(*entered), frozenset().union(*left))
+        affected = (self._affected_by_change(*change) for change in changes)
+        may_enter, may_leave = zip(*affected, strict=True) if changes else ((), ())
+        return AffectedSegments(frozenset().union(*may_enter), frozenset().union(*may_leave))
 
     def _affected_by_change(self, key: str, size: int | None) -> AffectedSegments:
         readers = self.readers[key]
         if not isinstance(self.accumulators[key], EventAccumulator):
             return AffectedSegments(readers, readers)
-        entered, left = (
+        may_enter, may_leave = (
             frozenset(
-                it for it in readers if self.segments[it].condition.can_flip_to(answer, key, size)
+                ordinal
+                for ordinal in readers
+                if self.segments[ordinal].condition.can_flip_to(result, key, size)
             )
-            for answer in (True, False)
+            for result in (True, False)
         )
-        return AffectedSegments(entered, left)
+        return AffectedSegments(may_enter, may_leave)
 
-    def _flipping_with_time_to(self, answer: bool) -> frozenset[int]:
-        every = enumerate(self.segments)
-        return frozenset(place for place, it in every if answer in it.condition.flips_with_time)
+    def _flipping_with_time_to(self, result: bool) -> frozenset[int]:
+        return frozenset(
+            ordinal
+            for ordinal, segment in enumerate(self.segments)
+            if result in segment.condition.flips_with_time
+        )
 
     def _evaluate_empty_profile(self) -> tuple[frozenset[int], frozenset[int]]:
-        """Return the places of those that hold of somebody who did and is nothing, and of those that may.
+        """Returns the segments that match an empty profile, and those that might.
 
-        The first hold at whatever clock.
+        The first match at any clock.
         """
         matching, undecided = set[str](), set[str]()
         empty_profile = EvaluationInput({}, in_segment=lambda segment: segment in matching)
-        for rule, answer in zip(self.segments, self.predicates, strict=True):
-            holds, changes_at = answer(empty_profile, 0)
-            referenced = referenced_segments(rule.condition)
+        for segment, predicate in zip(self.segments, self.predicates, strict=True):
+            holds, changes_at = predicate(empty_profile, 0)
+            referenced = referenced_segments(segment.condition)
             if (
                 changes_at is not None
                 or referenced & undecided
-                or _reads_identifiers(rule.condition)
+                or _reads_identifiers(segment.condition)
             ):
-                undecided.add(rule.id)
+                undecided.add(segment.id)
             elif holds:
-                matching.add(rule.id)
+                matching.add(segment.id)
         return self._ordinals_of(matching), self._ordinals_of(undecided)
 
-    def _ordinals_of(self, segments: Iterable[str]) -> frozenset[int]:
-        return frozenset(self.ordinal_of[it] for it in segments)
+    def _ordinals_of(self, segment_ids: Iterable[str]) -> frozenset[int]:
+        return frozenset(self.ordinal_of[segment_id] for segment_id in segment_ids)
 
     def _for_new_profile(self, *changes: AccumulatorChange) -> NewProfileSegments:
-        entered, left = self._affected_by(*changes)
-        to_evaluate = self._with_dependents((entered - self._matching) | (left & self._matching))
+        may_enter, may_leave = self._affected_by(*changes)
+        to_evaluate = self._with_dependents(
+            (may_enter - self._matching) | (may_leave & self._matching)
+        )
         return NewProfileSegments(
             sorted(self._matching - to_evaluate), to_evaluate | self._undecided
         )
 
     def _with_dependents(self, ordinals: frozenset[int]) -> frozenset[int]:
-        """Return the places, with those of all segments that ask about them, or about those."""
+        """Returns the ordinals and those of all direct and indirect dependents."""
         while (
-            more := frozenset().union(*(self.dependents.get(it, ()) for it in ordinals)) - ordinals
+            more := frozenset().union(*(self.dependents.get(ordinal, ()) for ordinal in ordinals))
+            - ordinals
         ):
             ordinals |= more
         return ordinals
 
 
 def _topological_order(segments: Mapping[str, CompiledSegment]) -> Sequence[CompiledSegment]:
-    """Return the rules so that each comes after those that it asks about."""
+    """Returns the segments in an order in which each comes after those it refers to."""
     ordered: dict[str, CompiledSegment] = {}
 
-    def put(rule: CompiledSegment) -> None:
-        if rule.id not in ordered:
-            for other in sorted(referenced_segments(rule.condition) & segments.keys()):
-                put(segments[other])
-            ordered[rule.id] = rule
+    def add(segment: CompiledSegment) -> None:
+        if segment.id not in ordered:
+            for other in sorted(referenced_segments(segment.condition) & segments.keys()):
+                add(segments[other])
+            ordered[segment.id] = segment
 
-    for segment in sorted(segments):
-        put(segments[segment])
+    for segment_id in sorted(segments):
+        add(segments[segment_id])
     return list(ordered.values())
 
 
-def _inverted(sets: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
-    found: dict[str, set[int]] = {}
-    for place, each in enumerate(sets):
-        for key in each:
-            found.setdefault(key, set()).add(place)
-    return {key: frozenset(places) for key, places in found.items()}
+def _inverted(keys_by_ordinal: Sequence[Iterable[str]]) -> dict[str, frozenset[int]]:
+    ordinals_by_key: dict[str, set[int]] = {}
+    for ordinal, keys in enumerate(keys_by_ordinal):
+        for key in keys:
+            ordinals_by_key.setdefault(key, set()).add(ordinal)
+    return {key: frozenset(ordinals) for key, ordinals in ordinals_by_key.items()}
 
 
 def _reads_identifiers(condition: Condition) -> bool:

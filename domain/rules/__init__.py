@@ -1,1 +1,1 @@
-"""Automation rules: trigger, audience, options and actions."""
+"""Automation rules: trigger, audience, wait, options and actions."""

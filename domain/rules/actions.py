@@ -1,4 +1,4 @@
-"""What a rule does.  A new action is one class here and its name in ACTIONS."""
+"""The actions of a rule.  A new action is one class here and its line in ACTIONS."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import msgspec
 from domain.core.errors import InvalidRequest
 
 MAX_ACTIONS = 10
-"""Actions of one rule, or of one branch of it."""
+"""Maximum number of actions of a rule, or of one branch of its wait."""
 
 _MAX_NAME_LENGTH = 2_000
 
 
 class RuleAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something that is done for a person once a rule fires."""
+    """An action that is executed for a profile when a rule fires."""
 
     KEY: ClassVar[str]
-    """The one member of its JSON, which holds the rest: ``{"add_tag": {"tag": "vip"}}``."""
+    """The action's only JSON member, which holds its fields: ``{"add_tag": {"tag": "vip"}}``."""
 
 
 class WebhookAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A request goes to an endpoint; without a body of one's own it tells of the trigger and the person."""
+    """Sends a request to an endpoint; without `body` it describes the trigger and the profile."""
 
     KEY: ClassVar[str] = "webhook"
 
     endpoint: str
-    """The id of one that takes deliveries."""
+    """The endpoint's id."""
 
     body: Any = msgspec.UNSET
-    """A text is one template; JSON has templates in its texts."""
+    """A text is one template; in JSON, each text is a template."""
 
     headers: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        _check_name("an endpoint", self.endpoint)
+        _check_name("endpoint", self.endpoint)
 
 
 class SendEventAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An event of the person is recorded."""
+    """Records an event of the profile."""
 
     KEY: ClassVar[str] = "send_event"
 
@@ -47,11 +47,11 @@ class SendEventAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_
     properties: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        _check_name("an event", self.name)
+        _check_name("event name", self.name)
 
 
 class SetAttributeAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An attribute of the person gets a value; null takes it away."""
+    """Sets an attribute of the profile; null removes it."""
 
     KEY: ClassVar[str] = "set_attribute"
 
@@ -59,29 +59,29 @@ class SetAttributeAction(RuleAction, frozen=True, forbid_unknown_fields=True, om
     value: Any
 
     def __post_init__(self) -> None:
-        _check_name("an attribute", self.name)
+        _check_name("attribute name", self.name)
 
 
 class AddTagAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The person gets a tag."""
+    """Adds a tag to the profile."""
 
     KEY: ClassVar[str] = "add_tag"
 
     tag: str
 
     def __post_init__(self) -> None:
-        _check_name("a tag", self.tag)
+        _check_name("tag", self.tag)
 
 
 class RemoveTagAction(RuleAction, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A tag is taken from the person."""
+    """Removes a tag from the profile."""
 
     KEY: ClassVar[str] = "remove_tag"
 
     tag: str
 
     def __post_init__(self) -> None:
-        _check_name("a tag", self.tag)
+        _check_name("tag", self.tag)
 
 
 ACTIONS: tuple[type[RuleAction], ...] = (
@@ -91,18 +91,23 @@ ACTIONS: tuple[type[RuleAction], ...] = (
     AddTagAction,
     RemoveTagAction,
 )
-"""Every kind."""
+"""All kinds of actions."""
 
 
 def parse_actions(documents: Any, pointer: str) -> tuple[RuleAction, ...]:
-    """Return the actions that a list spells.  Raises InvalidRequest with the place."""
+    """Parses a JSON list of actions.
+
+    ``pointer`` is the JSON pointer of the list.  Raises InvalidRequest with that of the invalid action.
+    """
     if not isinstance(documents, list) or len(documents) > MAX_ACTIONS:
-        raise InvalidRequest(f"actions are a list of at most {MAX_ACTIONS}", path=pointer)
-    return tuple(_parse_action(it, f"{pointer}/{at}") for at, it in enumerate(documents))
+        raise InvalidRequest(f"`actions` must be a list of at most {MAX_ACTIONS}", path=pointer)
+    return tuple(
+        _parse_action(document, f"{pointer}/{index}") for index, document in enumerate(documents)
+    )
 
 
 def encode_action(action: RuleAction) -> bytes:
-    """Return an action as JSON."""
+    """Encodes an action as JSON."""
     return msgspec.json.encode({action.KEY: action})
 
 
@@ -114,10 +119,11 @@ def _parse_action(document: Any, pointer: str) -> RuleAction:
             except (msgspec.ValidationError, InvalidRequest) as error:
                 raise InvalidRequest(f"{error} (in `{kind.KEY}`)", path=pointer) from None
     raise InvalidRequest(
-        f"an action is an object with one of {', '.join(it.KEY for it in ACTIONS)}", path=pointer
+        f"an action is an object with one of {', '.join(kind.KEY for kind in ACTIONS)}",
+        path=pointer,
     )
 
 
-def _check_name(what: str, name: str) -> None:
+def _check_name(label: str, name: str) -> None:
     if not name.strip() or len(name) > _MAX_NAME_LENGTH:
-        raise InvalidRequest(f"{what} has a name, of at most {_MAX_NAME_LENGTH:,} characters")
+        raise InvalidRequest(f"the {label} must have 1 to {_MAX_NAME_LENGTH:,} characters")

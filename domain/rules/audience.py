@@ -1,7 +1,7 @@
-"""For whom a rule acts: a condition, in which a value may be a field of what set the rule off.
+"""The audience of a rule: a condition whose values may be fields of the triggering event.
 
-A field stands where it does not matter to what has to be remembered of people: as the value of an
-attribute's or a computed attribute's comparison, and as a tag.
+A field is allowed only where it does not change which accumulators are stored: as a tag, and as the value
+of a comparison with an attribute or a computed attribute.
 """
 
 from __future__ import annotations
@@ -15,23 +15,25 @@ from domain.core import paths
 from domain.core.errors import InvalidRequest
 
 FIELD = "$field"
+"""Key of a field: ``{"$field": "properties.item_id"}``."""
 
 _MAX_DEPTH = 200
 _EXAMPLE_VALUE = "2026-01-01"
-"""Fits every operator that takes a single value: a text that is a time."""
+"""Stands for a field while the audience is checked: a time as text is valid for every operator on one value."""
 
 _FieldResolver = Callable[[str, bool], Any]
-"""Gives the value of a field, or the list of its values."""
+"""Returns the value at a path or, if the second argument is true, the list of its values."""
 
 
 class _MissingField(Exception):
-    """The context has no such field."""
+    """The trigger's context has no value for a field."""
 
 
 class Audience:
-    """A condition that is asked at the moment at which a rule is set off."""
+    """A condition that is evaluated at the moment at which a rule is triggered."""
 
     def __init__(self, document: Any, pointer: str = "") -> None:
+        """Raises InvalidRequest for an invalid condition; ``pointer`` is the document's place."""
         self._document = document
         example = _substitute(document, pointer, _example_value)
         try:
@@ -42,7 +44,7 @@ class Audience:
         self._has_fields = example != document
 
     def resolve(self, context: Mapping[str, Any]) -> Condition | None:
-        """Return the condition with the context's fields; None if one is not there, or does not fit."""
+        """Returns the condition with the context's values; None if one is missing or not valid."""
         if not self._has_fields:
             return self.condition
         try:
@@ -55,26 +57,26 @@ class Audience:
     def holds(
         self, evaluation_input: EvaluationInput, clock: int, context: Mapping[str, Any]
     ) -> bool:
-        """Say whether it holds of a person; without one of its fields it never does."""
+        """Returns whether the condition holds for a profile; false if the context lacks a field."""
         condition = self.resolve(context)
         return condition is not None and condition.holds(evaluation_input, clock)
 
 
-def _example_value(path: str, many: bool) -> Any:
+def _example_value(path: str, as_list: bool) -> Any:
     paths.parse(path)
-    return [] if many else _EXAMPLE_VALUE
+    return [] if as_list else _EXAMPLE_VALUE
 
 
 def _context_resolver(context: Mapping[str, Any]) -> _FieldResolver:
-    def value(path: str, many: bool) -> Any:
-        found = list(paths.find_values(context, paths.parse(path)))
-        if many:
-            return found[0] if len(found) == 1 and isinstance(found[0], list) else found
-        if not found or found[0] is None:
+    def resolve_field(path: str, as_list: bool) -> Any:
+        values = list(paths.find_values(context, paths.parse(path)))
+        if as_list:
+            return values[0] if len(values) == 1 and isinstance(values[0], list) else values
+        if not values or values[0] is None:
             raise _MissingField
-        return found[0]
+        return values[0]
 
-    return value
+    return resolve_field
 
 
 def _substitute(document: Any, pointer: str, resolve_field: _FieldResolver, depth: int = 0) -> Any:
@@ -82,15 +84,15 @@ def _substitute(document: Any, pointer: str, resolve_field: _FieldResolver, dept
         raise InvalidRequest("the condition is nested too deeply", path=pointer)
     if isinstance(document, list):
         return [
-            _substitute(each, f"{pointer}/{at}", resolve_field, depth + 1)
-            for at, each in enumerate(document)
+            _substitute(part, f"{pointer}/{index}", resolve_field, depth + 1)
+            for index, part in enumerate(document)
         ]
     if not isinstance(document, dict):
         return document
     if FIELD in document:
         raise InvalidRequest(
-            f"`{FIELD}` may be the value of an attribute's or a computed attribute's comparison, or a"
-            " tag; here it would change what has to be remembered of everybody",
+            f"`{FIELD}` is allowed only as a tag, or as the value of a comparison with an attribute or a"
+            " computed attribute; elsewhere it would change which accumulators are stored",
             path=pointer,
         )
     return {
@@ -110,11 +112,13 @@ def _allows_field(condition: dict[str, Any], name: str) -> bool:
 def _substitute_operand(value: Any, op: Any, pointer: str, resolve_field: _FieldResolver) -> Any:
     if isinstance(value, list):
         return [
-            _substitute_operand(each, None, f"{pointer}/{at}", resolve_field)
-            for at, each in enumerate(value)
+            _substitute_operand(part, None, f"{pointer}/{index}", resolve_field)
+            for index, part in enumerate(value)
         ]
     if not (isinstance(value, dict) and FIELD in value):
         return value
     if value.keys() != {FIELD} or not isinstance(value[FIELD], str):
-        raise InvalidRequest(f'write {{"{FIELD}": "properties.item_id"}}', path=pointer)
+        raise InvalidRequest(
+            f'a field is written as {{"{FIELD}": "properties.item_id"}}', path=pointer
+        )
     return resolve_field(value[FIELD], op in {"in", "not_in"})

@@ -1,4 +1,4 @@
-"""What a rule does: what sets it off, for whom, when, how often, and what is done then."""
+"""The definition of a rule: trigger, audience, timing, limits and actions."""
 
 from __future__ import annotations
 
@@ -21,45 +21,50 @@ from domain.rules.audience import Audience
 from domain.rules.triggers import EventTrigger, SystemEventTrigger, Trigger
 
 MAX_CAP_TIMES = 100
-"""Largest number of times that a cap may count to."""
+"""Largest `times` of a cap: a rule's history keeps this many firings per profile."""
 
 _DEFAULT_MAX_AGE = "72h"
 MAX_PRIORITY = 1_000
 
+MAX_RULE_DEPTH = 5
+"""Maximum length of a chain of rules, each triggered by an event of the one before."""
+
 
 class OncePer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """At most once in a while."""
+    """A profile can enter the rule again after a duration."""
 
     once_per: str
+    """A duration, such as `7d`."""
 
     def __post_init__(self) -> None:
         parse_duration(self.once_per)
 
 
 Reentry = Literal["always", "once", "not_while_waiting"] | OncePer
-"""Whether a person who was taken may be taken again."""
+"""Whether a profile that has entered the rule can enter it again."""
 
 
 class Cap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule fires for one person at most so many times in a while."""
+    """The rule fires at most `times` times per profile within `per`."""
 
     times: int
     per: str
+    """A duration, such as `7d`."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.times <= MAX_CAP_TIMES:
-            raise InvalidRequest(f"a cap counts from 1 to {MAX_CAP_TIMES} times")
+            raise InvalidRequest(f"`times` of a cap must be from 1 to {MAX_CAP_TIMES}")
         parse_duration(self.per)
 
 
 class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Wait for another event of the person, and do one thing if it comes, another if it does not."""
+    """Wait for another event of the profile: `then` runs if it arrives in time, `else` if not."""
 
     event: EventName
     timeout: str
     where: tuple[Comparison, ...] = ()
     match: str | None = None
-    """A path at which the awaited event has the same value as the event that set the rule off."""
+    """A path at which the awaited event must have the same value as the triggering event."""
 
     def __post_init__(self) -> None:
         parse_duration(self.timeout)
@@ -67,18 +72,21 @@ class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             paths.parse(self.match)
 
     def accepts(self, name: str) -> bool:
-        """Say whether it may be an event of this name."""
+        """Returns whether events of this name can end the wait."""
         return compile_event_name(self.event)(name)
 
     def is_satisfied_by(self, document: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
-        """Say whether it is this event that is waited for."""
+        """Returns whether an event ends the wait; ``context`` is the triggering event."""
         if not self._matches(document):
             return False
         if self.match is None:
             return True
         steps = paths.parse(self.match)
-        theirs, ours = paths.find_values(document, steps), paths.find_values(context, steps)
-        return any(it is not None and any(json_equal(it, one) for one in ours) for it in theirs)
+        expected = paths.find_values(context, steps)
+        return any(
+            value is not None and any(json_equal(value, other) for other in expected)
+            for value in paths.find_values(document, steps)
+        )
 
     @property
     def _matches(self) -> Callable[[Mapping[str, Any]], bool]:
@@ -86,7 +94,7 @@ class Wait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What of a plan is plain."""
+    """The fields of a rule whose JSON is converted as it is."""
 
     where: tuple[Comparison, ...] = ()
     delay: str | None = None
@@ -97,20 +105,20 @@ class RuleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_merge: Literal["never", "always"] = "never"
 
     def __post_init__(self) -> None:
-        for each in (self.delay, self.max_age):
-            if each is not None:
-                parse_duration(each)
+        for duration in (self.delay, self.max_age):
+            if duration is not None:
+                parse_duration(duration)
         if abs(self.priority) > MAX_PRIORITY:
-            raise InvalidRequest(f"a priority is from -{MAX_PRIORITY} to {MAX_PRIORITY}")
+            raise InvalidRequest(f"`priority` must be from -{MAX_PRIORITY} to {MAX_PRIORITY}")
 
     @property
     def records_entry(self) -> bool:
-        """Whether it matters when somebody was last taken."""
+        """Whether re-entry depends on when the profile last entered the rule."""
         return self.reentry == "once" or isinstance(self.reentry, OncePer)
 
 
 class RuleDefinition(msgspec.Struct, frozen=True, dict=True):
-    """A rule, ready to be asked."""
+    """A parsed rule."""
 
     trigger: Trigger
     options: RuleOptions
@@ -118,45 +126,45 @@ class RuleDefinition(msgspec.Struct, frozen=True, dict=True):
     wait: Wait | None = None
     immediate: tuple[RuleAction, ...] = ()
     then: tuple[RuleAction, ...] = ()
-    """If what is waited for comes."""
+    """Executed if the awaited event arrives in time."""
 
     else_: tuple[RuleAction, ...] = ()
-    """If it does not."""
+    """Executed if it does not."""
 
     @cached_property
     def matches(self) -> Callable[[Mapping[str, Any]], bool]:
-        """What tests the context of a trigger."""
+        """Compiled `where`: whether the context of a trigger event matches."""
         return compile_where(self.options.where)
 
     @property
     def conditions(self) -> Iterator[Condition]:
-        """What is asked about people, so that it is remembered what that needs."""
+        """The conditions on profiles: what they need must be accumulated."""
         if self.audience is not None:
             yield self.audience.condition
         if self.trigger.attribute is not None:
             yield self.trigger.attribute
 
     def actions(self, branch: str) -> tuple[RuleAction, ...]:
-        """Return what is done: `then` and `else` are the ends of a wait."""
+        """Returns the actions of a branch; `then` and `else` are the two ends of a wait."""
         return {"then": self.then, "else": self.else_}.get(branch, self.immediate)
 
 
 _OPTION_FIELDS = RuleOptions.__struct_fields__
 RULE_FIELDS = ("trigger", "audience", "wait", "actions", *_OPTION_FIELDS)
-"""The members of a plan's JSON."""
+"""The members of a rule's JSON."""
 
 
 def parse_definition(document: Any) -> RuleDefinition:
-    """Return the plan that a JSON document spells.
+    """Parses a rule from a JSON document.
 
-    Raises InvalidRequest with the place, as a JSON pointer, and what to write there.
+    Raises InvalidRequest with a JSON pointer in `path`, and what to write there.
     """
     if not isinstance(document, dict):
         raise InvalidRequest("a rule is an object with `trigger` and `actions`", path="")
     unknown = sorted(document.keys() - set(RULE_FIELDS))
     if unknown:
         raise InvalidRequest(f"a rule has no {unknown[0]!r}", path=f"/{unknown[0]}")
-    present = {name: it for name, it in document.items() if it is not None}
+    present = {name: value for name, value in document.items() if value is not None}
     trigger = triggers.parse_trigger(present.get("trigger"), "/trigger")
     options = _convert(
         {name: present[name] for name in _OPTION_FIELDS if name in present}, RuleOptions, ""
@@ -170,11 +178,11 @@ def parse_definition(document: Any) -> RuleDefinition:
         raise InvalidRequest("a rule needs `actions`, or a `wait` with `then` or `else`", path="")
     if wait is not None and immediate:
         raise InvalidRequest(
-            "a rule that waits does what stands in `then` and `else` of its `wait`", path="/actions"
+            "a rule with `wait` takes its actions from `wait.then` and `wait.else`", path="/actions"
         )
     if isinstance(trigger, SystemEventTrigger) and audience is None:
         raise InvalidRequest(
-            'a system event is for everybody; say for whom in `audience`, {"all": []} for all',
+            'a rule triggered by a system event needs `audience`; use {"all": []} for all profiles',
             path="/audience",
         )
     return RuleDefinition(trigger, options, audience, wait, immediate, then, else_)
@@ -185,11 +193,11 @@ def _parse_wait(
 ) -> tuple[Wait, tuple[RuleAction, ...], tuple[RuleAction, ...]]:
     if not isinstance(document, dict):
         raise InvalidRequest("`wait` is an object with `event` and `timeout`", path="/wait")
-    rest = {name: it for name, it in document.items() if name not in {"then", "else"}}
+    rest = {name: value for name, value in document.items() if name not in {"then", "else"}}
     wait = _convert(rest, Wait, "/wait")
     if wait.match is not None and not isinstance(trigger, (EventTrigger, SystemEventTrigger)):
         raise InvalidRequest(
-            "`match` compares with the event that set the rule off; this one is set off by none",
+            "`match` needs a rule that is triggered by an event or a system event",
             path="/wait/match",
         )
     then = actions.parse_actions(document.get("then", []), "/wait/then")

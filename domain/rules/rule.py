@@ -1,10 +1,11 @@
-"""An automation rule, and what was decided about it."""
+"""An automation rule as an aggregate: its definition, and whether it is enabled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
+from domain.core.actor import Actor
 from domain.core.errors import InvalidRequest, NotFound
 from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, Event
@@ -15,37 +16,36 @@ from domain.events.rule_events import (
     RuleEnabled,
     RuleStatusChanged,
 )
-from domain.rules import definition as plans
-from domain.rules.definition import RuleDefinition
-from domain.segments.segment import Actor, referenced_segments
+from domain.rules.definition import RuleDefinition, parse_definition
+from domain.segments.segment import referenced_segments
 
 
 class RuleVersion(NamedTuple):
-    """What somebody wants a rule to be."""
+    """One version of a rule's definition."""
 
     name: str
     description: str = ""
     plan: bytes = b""
-    """As JSON: `domain.rules.definition`."""
+    """JSON: see `domain.rules.definition`."""
 
 
 class Rule(NamedTuple):
-    """What was decided about one rule so far."""
+    """The current state of one rule, folded from its events."""
 
     id: str
     definition: RuleVersion | None = None
-    """None: it was never defined."""
+    """None if the rule was never defined."""
 
     enabled: bool = False
     archived: bool = False
     version: int = 0
-    """How many decisions that took."""
+    """Number of events about the rule so far."""
 
     definition_version: int = 0
-    """The version of the definition that is in effect."""
+    """The `version` at which the current definition was recorded."""
 
     def apply(self, event: Event) -> Self:
-        """Return the rule as it is after a decision."""
+        """Returns the state after an event; other events change nothing."""
         version = self.version + 1
         match event:
             case RuleDefined():
@@ -63,12 +63,12 @@ class Rule(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """Whether it can be enabled."""
+        """Whether the rule is defined and not archived."""
         return self.definition is not None and not self.archived
 
     @property
     def referenced_segments(self) -> frozenset[str]:
-        """Ids of the segments that it needs."""
+        """Ids of the segments that its trigger and audience refer to."""
         return (
             frozenset()
             if self.definition is None
@@ -78,10 +78,10 @@ class Rule(NamedTuple):
     def define(
         self, definition: RuleVersion, is_segment: Callable[[str], bool], actor: Actor
     ) -> RuleDefined | None:
-        """Return the decision that makes it so; None if it is so already.
+        """Returns the event that puts a definition into effect; None if it is in effect already.
 
-        A new rule is not enabled; one that is enabled stays so.  ``is_segment`` says whether there is a
-        segment by an id.  Raises InvalidRequest for what cannot be.
+        A new rule starts disabled; an enabled rule stays enabled.  ``is_segment`` returns whether a segment
+        with that id exists.  Raises InvalidRequest for an invalid definition.
         """
         check_id("rule", self.id, "welcome")
         check_texts("rule", *definition)
@@ -102,16 +102,16 @@ class Rule(NamedTuple):
         )
 
     def enable(self, actor: Actor, *, enabled: bool) -> RuleStatusChanged | None:
-        """Return the decision that it acts from now on, or does nothing; None if it is so already.
+        """Returns the event that enables or disables the rule; None if that is its state already.
 
-        Raises NotFound if it is not there.
+        Raises NotFound if the rule does not exist.
         """
         self._check_exists()
         event_class = RuleEnabled if enabled else RuleDisabled
         return None if self.enabled == enabled else self._status_event(event_class, actor)
 
     def archive(self, actor: Actor) -> RuleStatusChanged:
-        """Return the decision that it is gone.  Raises NotFound if it is not there."""
+        """Returns the event that archives the rule.  Raises NotFound if it does not exist."""
         self._check_exists()
         return self._status_event(RuleArchived, actor)
 
@@ -128,12 +128,12 @@ class Rule(NamedTuple):
 
 
 def decode_definition(plan: bytes) -> RuleDefinition:
-    """Return the plan that JSON text spells.  Raises InvalidRequest with the place."""
-    return plans.parse_definition(decode_json("rule", plan))
+    """Parses a rule from JSON text.  Raises InvalidRequest with a JSON pointer in `path`."""
+    return parse_definition(decode_json("rule", plan))
 
 
 def _referenced_segments(definition: RuleDefinition) -> frozenset[str]:
-    segments = frozenset[str]().union(*(referenced_segments(it) for it in definition.conditions))
+    segments = frozenset[str]().union(*map(referenced_segments, definition.conditions))
     return (
         segments if definition.trigger.segment is None else segments | {definition.trigger.segment}
     )

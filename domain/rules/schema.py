@@ -1,7 +1,7 @@
-"""The JSON schema of rules, made from their classes.
+"""The JSON schema of rules, generated from their classes.
 
-An audience is a condition whose values may be fields, which the schema of conditions does not know: what
-it may be is left open here.  Nor can a schema say that a path can be read, or a pattern.
+It accepts more than the parser: an audience is any object here, because the schema of conditions does not
+know values that are fields; and it cannot check the syntax of paths and name patterns.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _REF = "#/$defs/{name}"
 
 
 def document() -> dict[str, Any]:
-    """Return the schema of what a rule does as a document by itself."""
+    """Returns the schema as a complete document."""
     kinds = (*TRIGGERS, *ACTIONS, RuleOptions, Wait)
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     for kind, name in ((Wait, "timeout"), (Cap, "per"), (OncePer, "once_per")):
         schemas[kind.__name__]["properties"][name] |= _DURATION
     schemas["Cap"]["properties"]["times"] |= {"minimum": 1, "maximum": MAX_CAP_TIMES}
-    plain = schemas.pop("RuleOptions")["properties"]
-    plain["delay"] = {"anyOf": [_DURATION, {"type": "null"}], "default": None}
-    plain["max_age"] |= _DURATION
-    plain["priority"] |= {"minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
+    options = schemas.pop("RuleOptions")["properties"]
+    options["delay"] = {"anyOf": [_DURATION, {"type": "null"}], "default": None}
+    options["max_age"] |= _DURATION
+    options["priority"] |= {"minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
     schemas["Actions"] = {
         "type": "array",
         "maxItems": MAX_ACTIONS,
-        "items": {"anyOf": [_only(it.KEY, it.__name__) for it in ACTIONS]},
+        "items": {"anyOf": [_object_with(kind.KEY, kind.__name__) for kind in ACTIONS]},
     }
     schemas["Audience"] = {
         "type": "object",
-        "description": f'A condition, in which a value may be {{"{FIELD}": "properties.item_id"}}.',
+        "description": f'A condition; a value may be {{"{FIELD}": "properties.item_id"}}.',
     }
     schemas["Wait"]["properties"] |= {"then": _ref("Actions"), "else": _ref("Actions")}
     return {
@@ -45,11 +45,11 @@ def document() -> dict[str, Any]:
         "title": "Rule",
         "type": "object",
         "properties": {
-            "trigger": {"anyOf": [_ref(it.__name__) for it in TRIGGERS]},
+            "trigger": {"anyOf": [_ref(kind.__name__) for kind in TRIGGERS]},
             "audience": {"anyOf": [_ref("Audience"), {"type": "null"}]},
             "wait": {"anyOf": [_ref("Wait"), {"type": "null"}]},
             "actions": _ref("Actions"),
-            **plain,
+            **options,
         },
         "required": ["trigger"],
         "additionalProperties": False,
@@ -61,7 +61,7 @@ def _ref(name: str) -> dict[str, Any]:
     return {"$ref": _REF.format(name=name)}
 
 
-def _only(key: str, name: str) -> dict[str, Any]:
+def _object_with(key: str, name: str) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {key: _ref(name)},

@@ -1,4 +1,4 @@
-"""What sets a rule off.  A new kind is one class here and its name in TRIGGERS."""
+"""The triggers of rules.  A new kind is one class here and its line in TRIGGERS."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from domain.core.errors import InvalidRequest
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something by which a rule may be set off."""
+    """What triggers a rule."""
 
     KEY: ClassVar[str]
-    """The member that tells this kind from the others in JSON."""
+    """The JSON member that identifies this kind of trigger."""
 
     MERGE_SENSITIVE: ClassVar[bool] = True
-    """Whether it may come of a merge alone, which by default sets nothing off."""
+    """Whether a merge alone can cause it: by default such a change triggers nothing (`on_merge`)."""
 
     def matches(self, subject: str) -> bool:
-        """Say whether it is set off by this event, segment, attribute or turn of a profile."""
+        """Returns whether an event name, segment id, attribute or profile change triggers the rule."""
         return bool(subject == getattr(self, self.KEY))
 
     @property
     def segment(self) -> str | None:
-        """The segment that it asks about, if it does."""
+        """The id of the segment that it refers to, if any."""
         return None
 
     @property
     def attribute(self) -> AttributeCondition | None:
-        """The attribute that has to be remembered for it, if one has."""
+        """The attribute that it observes, if any, as a condition: its values must be accumulated."""
         return None
 
 
 class EventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """A person did something."""
+    """A profile has an event."""
 
     KEY: ClassVar[str] = "event"
     MERGE_SENSITIVE: ClassVar[bool] = False
@@ -44,12 +44,12 @@ class EventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     event: EventName
 
     def matches(self, subject: str) -> bool:
-        """Look at the event's name."""
+        """Returns whether the rule is triggered by events of this name."""
         return compile_event_name(self.event)(subject)
 
 
 class SystemEventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """Something happened that concerns no single person: everybody in the audience is taken."""
+    """A system event, which belongs to no profile: the rule runs for the whole audience."""
 
     KEY: ClassVar[str] = "system_event"
     MERGE_SENSITIVE: ClassVar[bool] = False
@@ -57,12 +57,12 @@ class SystemEventTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
     system_event: EventName
 
     def matches(self, subject: str) -> bool:
-        """Look at the event's name."""
+        """Returns whether the rule is triggered by events of this name."""
         return compile_event_name(self.system_event)(subject)
 
 
 class SegmentEnteredTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """A person entered a segment."""
+    """A profile entered a segment."""
 
     KEY: ClassVar[str] = "entered"
 
@@ -70,12 +70,12 @@ class SegmentEnteredTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
 
     @property
     def segment(self) -> str:
-        """The segment."""
+        """The segment's id."""
         return self.entered
 
 
 class SegmentLeftTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """A person left a segment."""
+    """A profile left a segment."""
 
     KEY: ClassVar[str] = "left"
 
@@ -83,12 +83,12 @@ class SegmentLeftTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
 
     @property
     def segment(self) -> str:
-        """The segment."""
+        """The segment's id."""
         return self.left
 
 
 class AttributeChangedTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """An attribute of a person has another value than before; dots lead into nested values."""
+    """An attribute of a profile changed its value; a dotted path observes a nested value."""
 
     KEY: ClassVar[str] = "attribute_changed"
 
@@ -96,17 +96,17 @@ class AttributeChangedTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not self.attribute_changed:
-            raise InvalidRequest("an attribute has a name")
+            raise InvalidRequest("`attribute_changed` must be the name of an attribute")
         AttributeCondition(self.attribute_changed, "exists")
 
     @property
     def attribute(self) -> AttributeCondition:
-        """The attribute."""
+        """The attribute, as a condition that reads its values."""
         return AttributeCondition(self.attribute_changed, "exists")
 
 
 class ProfileTrigger(Trigger, frozen=True, forbid_unknown_fields=True):
-    """Somebody was heard of for the first time, or two profiles became one."""
+    """A profile was created, or two profiles were merged."""
 
     KEY: ClassVar[str] = "profile"
     MERGE_SENSITIVE: ClassVar[bool] = False
@@ -122,11 +122,11 @@ TRIGGERS: tuple[type[Trigger], ...] = (
     AttributeChangedTrigger,
     ProfileTrigger,
 )
-"""Every kind."""
+"""All kinds of triggers."""
 
 
 def parse_trigger(document: Any, pointer: str) -> Trigger:
-    """Return the trigger that a JSON document spells.  Raises InvalidRequest with the place."""
+    """Parses a trigger; ``pointer`` is its JSON pointer.  Raises InvalidRequest."""
     for kind in TRIGGERS:
         if isinstance(document, dict) and kind.KEY in document:
             try:
@@ -136,5 +136,6 @@ def parse_trigger(document: Any, pointer: str) -> Trigger:
                     f"{error} (in a trigger with `{kind.KEY}`)", path=pointer
                 ) from None
     raise InvalidRequest(
-        f"a trigger is an object with one of {', '.join(it.KEY for it in TRIGGERS)}", path=pointer
+        f"a trigger is an object with one of {', '.join(kind.KEY for kind in TRIGGERS)}",
+        path=pointer,
     )

@@ -1,1 +1,1 @@
-"""Segments and computed attributes: what is defined and which changes are allowed."""
+"""Segments and computed attributes: their definitions, and the changes that are allowed."""

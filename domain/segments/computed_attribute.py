@@ -1,7 +1,7 @@
-"""A computed attribute: a value worked out over what a person did, or a score; and what was decided about it.
+"""A computed attribute (an aggregate over events, or a score) and its allowed changes.
 
-Its definition is what stands in a condition, without what it is compared with: ``{"computed": {"fn": "count",
-"event": "order", "within": {"last": "30d"}}}`` or ``{"score": [{"when": {"tag": "vip"}, "points": 10}]}``.
+Its definition is a condition without the comparison: ``{"computed": {"fn": "count", "event": "order",
+"within": {"last": "30d"}}}`` or ``{"score": [{"when": {"tag": "vip"}, "points": 10}]}``.
 """
 
 from __future__ import annotations
@@ -20,50 +20,57 @@ from domain.core.naming import check_id, check_texts, decode_json
 from domain.events.events import NIL, ComputedAttributeArchived, ComputedAttributeDefined, Event
 
 KIND = "computed attribute"
+"""How error messages name what this module defines."""
+
 _PLACEHOLDER_COMPARISON: Mapping[str, Mapping[str, object]] = {
     ComputedCondition.KEY: {"op": "exists"},
     ScoreCondition.KEY: {"op": "gte", "value": 0},
 }
+"""By key, a comparison that makes a complete condition of a definition, so that it can be parsed as one."""
 
 
 class ComputedAttributeVersion(NamedTuple):
-    """What somebody wants a computed attribute to be."""
+    """One version of a computed attribute's definition."""
 
     name: str
     description: str
     computation: bytes
-    """As JSON."""
+    """JSON."""
 
 
 class ComputedAttribute(NamedTuple):
-    """What was decided about one computed attribute so far."""
+    """The current state of one computed attribute's definition, folded from its events."""
 
     id: str
     definition: ComputedAttributeVersion | None = None
-    """None: it was never defined."""
+    """None if the attribute was never defined."""
 
     archived: bool = False
     version: int = 0
-    """How many decisions that took."""
+    """Number of events about the definition so far."""
 
     def apply(self, event: Event) -> Self:
-        """Return it as it is after a decision."""
+        """Returns the state after an event; other events change nothing."""
         match event:
             case ComputedAttributeDefined():
-                said = ComputedAttributeVersion(event.name, event.description, event.computation)
-                return self._replace(definition=said, archived=False, version=self.version + 1)
+                definition = ComputedAttributeVersion(
+                    event.name, event.description, event.computation
+                )
+                return self._replace(
+                    definition=definition, archived=False, version=self.version + 1
+                )
             case ComputedAttributeArchived():
                 return self._replace(archived=True, version=self.version + 1)
         return self
 
     @property
     def exists(self) -> bool:
-        """Whether anybody can have a value."""
+        """Whether the attribute is defined and not archived."""
         return self.definition is not None and not self.archived
 
     @property
     def value(self) -> ReferencedValue:
-        """What it is, with the names that it asks about as they are; it must have been defined."""
+        """The parsed definition, with its references unresolved; the attribute must be defined."""
         assert self.definition is not None
         return parse_computation(self.definition.computation)
 
@@ -73,20 +80,20 @@ class ComputedAttribute(NamedTuple):
         others: Iterable[ComputedAttribute],
         actor: Actor,
     ) -> ComputedAttributeDefined | None:
-        """Return the decision that makes it so; None if it is so already.
+        """Returns the event that puts a definition into effect; None if it is in effect already.
 
-        Raises InvalidRequest for what cannot be, Conflict if a score would become something else or the
-        other way round.
+        ``others`` are the workspace's computed attributes.  Raises InvalidRequest for an invalid definition,
+        Conflict if a score would become a computation or the reverse.
         """
         check_id(KIND, self.id, "orders_30d")
         check_texts(KIND, *definition)
         value = parse_computation(definition.computation)
         if self.definition is not None and type(self.value) is not type(value):
             raise Conflict(
-                "a score stays one, and so does what is computed over events; make a new one",
+                "a score cannot become a computation, or the reverse; create a new attribute",
                 attribute=self.id,
             )
-        active_values = {it.id: it.value for it in others if it.exists}
+        active_values = {other.id: other.value for other in others if other.exists}
         resolve_all(active_values | {self.id: value})
         if self.exists and definition == self.definition:
             return None
@@ -102,16 +109,17 @@ class ComputedAttribute(NamedTuple):
         )
 
     def archive(self, used_by: Iterable[str], actor: Actor) -> ComputedAttributeArchived:
-        """Return the decision that nobody has a value from now on.
+        """Returns the event that archives the attribute: from then on no profile has a value.
 
-        ``used_by`` are the ids of what asks about it.  Raises NotFound if it is not there, Conflict if it
-        is needed.
+        ``used_by`` are the ids of the definitions that refer to it.  Raises NotFound if the attribute does
+        not exist, Conflict if anything refers to it.
         """
         if not self.exists:
             raise NotFound(f"there is no computed attribute {self.id!r}", attribute=self.id)
         if dependents := sorted(used_by):
             raise Conflict(
-                f"others ask about {self.id!r}: {', '.join(dependents)}; change those first",
+                f"computed attribute {self.id!r} is used by: {', '.join(dependents)};"
+                " change those first",
                 attribute=self.id,
                 used_by=dependents,
             )
@@ -121,7 +129,7 @@ class ComputedAttribute(NamedTuple):
 
 
 def parse_computation(computation: bytes) -> ReferencedValue:
-    """Return what a definition says.  Raises InvalidRequest with the place."""
+    """Parses a definition from JSON.  Raises InvalidRequest with a JSON pointer in `path`."""
     document = decode_json(KIND, computation)
     if (
         not isinstance(document, dict)
@@ -131,7 +139,7 @@ def parse_computation(computation: bytes) -> ReferencedValue:
         raise InvalidRequest("give either `computed` or `score`, and nothing else", path="")
     [(key, definition)] = document.items()
     if isinstance(definition, str):
-        raise InvalidRequest(f"write what {definition!r} is, not its name", path=f"/{key}")
+        raise InvalidRequest(f"expected a definition, not the name {definition!r}", path=f"/{key}")
     value = conditions.parse_condition(
         {**document, **_PLACEHOLDER_COMPARISON[key]}, allow_references=True
     )
@@ -141,23 +149,26 @@ def parse_computation(computation: bytes) -> ReferencedValue:
 
 
 def resolve_all(values: Mapping[str, ReferencedValue]) -> Mapping[str, ReferencedValue]:
-    """Return all with what the names in them stand for.  Raises InvalidRequest."""
+    """Resolves the references of scores to computations, by name.
+
+    Raises InvalidRequest for a reference to a computation that is not among the values.
+    """
     resolved_values: dict[str, ReferencedValue] = {
-        name: it for name, it in values.items() if isinstance(it, ComputedCondition)
+        name: value for name, value in values.items() if isinstance(value, ComputedCondition)
     }
-    for name, it in values.items():
-        if isinstance(it, ScoreCondition):
-            score = conditions.resolve_references(it, resolved_values)
+    for name, value in values.items():
+        if isinstance(value, ScoreCondition):
+            score = conditions.resolve_references(value, resolved_values)
             assert isinstance(score, ScoreCondition)
             resolved_values[name] = score
     return resolved_values
 
 
 def _refuse_cycles(condition: Condition, pointer: str) -> None:
-    """Refuse what could lead a score back to itself."""
+    """Raises InvalidRequest for a reference that could lead a score back to itself."""
     if isinstance(condition, SegmentCondition | ScoreReference):
         raise InvalidRequest(
-            "a score that has a name asks neither about segments nor about other scores",
+            "a named score cannot refer to segments or to other scores; write their conditions here",
             path=pointer,
         )
     for part_pointer, part in conditions.located_parts(condition, pointer):

@@ -1,4 +1,4 @@
-"""A segment: people who meet a condition, or who were put on a list; and what was decided about it."""
+"""A segment (a condition or a manual list) and its allowed changes."""
 
 from __future__ import annotations
 
@@ -15,55 +15,57 @@ from domain.events.events import NIL, Event, SegmentArchived, SegmentDefined
 
 
 class SegmentVersion(NamedTuple):
-    """What somebody wants a segment to be."""
+    """One version of a segment's definition."""
 
     name: str
     description: str = ""
     condition: bytes = b""
-    """As JSON; empty: a list that is kept by hand."""
+    """JSON; empty for a manual list."""
 
 
 class Segment(NamedTuple):
-    """What was decided about one segment so far."""
+    """The current state of one segment's definition, folded from its events."""
 
     id: str
     definition: SegmentVersion | None = None
-    """None: it was never defined."""
+    """None if the segment was never defined."""
 
     archived: bool = False
     version: int = 0
-    """How many decisions that took."""
+    """Number of events about the definition so far."""
 
     def apply(self, event: Event) -> Self:
-        """Return the segment as it is after a decision."""
+        """Returns the state after an event; other events change nothing."""
         match event:
             case SegmentDefined():
-                said = SegmentVersion(event.name, event.description, event.condition)
-                return self._replace(definition=said, archived=False, version=self.version + 1)
+                definition = SegmentVersion(event.name, event.description, event.condition)
+                return self._replace(
+                    definition=definition, archived=False, version=self.version + 1
+                )
             case SegmentArchived():
                 return self._replace(archived=True, version=self.version + 1)
         return self
 
     @property
     def exists(self) -> bool:
-        """Whether anybody can be in it."""
+        """Whether the segment is defined and not archived."""
         return self.definition is not None and not self.archived
 
     @property
     def is_manual(self) -> bool:
-        """Whether people are put on its list by hand."""
+        """Whether the segment is a manual list instead of a condition."""
         return self.definition is not None and not self.definition.condition
 
     @property
     def referenced_segments(self) -> frozenset[str]:
-        """Ids of the segments that its condition asks about."""
+        """Ids of the segments that the condition refers to."""
         if self.definition is None or not self.definition.condition:
             return frozenset()
         return referenced_segments(self._parse_condition(self.definition))
 
     @property
     def referenced_attributes(self) -> frozenset[str]:
-        """Ids of the computed attributes that its condition asks about by name."""
+        """Ids of the computed attributes that the condition refers to by name."""
         if self.definition is None or not self.definition.condition:
             return frozenset()
         return frozenset(conditions.referenced_names(self._parse_condition(self.definition)))
@@ -75,16 +77,17 @@ class Segment(NamedTuple):
         actor: Actor,
         computed_attributes: Mapping[str, ReferencedValue] = {},
     ) -> SegmentDefined | None:
-        """Return the decision that makes it so; None if it is so already.
+        """Returns the event that puts a definition into effect; None if it is in effect already.
 
-        ``others`` gives a segment by its id, ``values`` what the names of computed attributes stand for.  Raises InvalidRequest for what cannot be, Conflict if a
-        list kept by hand would become a condition or the other way round.
+        ``find_segment`` returns a segment by its id, also one that does not exist; ``computed_attributes``
+        are those in effect, by name.  Raises InvalidRequest for an invalid definition, Conflict if a manual
+        list would become a condition or the reverse.
         """
         check_id("segment", self.id, "big-spenders")
         check_texts("segment", *definition)
         if self.definition is not None and self.is_manual != (not definition.condition):
             raise Conflict(
-                "a list kept by hand stays one, and so does a condition; make a new segment",
+                "a manual list cannot become a condition, or the reverse; create a new segment",
                 segment=self.id,
             )
         if definition.condition:
@@ -111,17 +114,16 @@ class Segment(NamedTuple):
         )
 
     def archive(self, used_by: Mapping[str, str], actor: Actor) -> SegmentArchived:
-        """Return the decision that nobody is in it from now on.
+        """Returns the event that archives the segment: from then on it has no members.
 
-        ``used_by`` are the names of segments and rules that refer to it, by id.  Raises NotFound if it
-        is not there, Conflict if another needs it.
+        ``used_by`` are the names of the segments and rules that refer to it, by id.  Raises NotFound if the
+        segment does not exist, Conflict if anything refers to it.
         """
         if not self.exists:
             raise NotFound(f"there is no segment {self.id!r}", segment=self.id)
         if used_by:
             raise Conflict(
-                f"others ask who is in {self.id!r}: {', '.join(sorted(used_by))};"
-                " change those first",
+                f"segment {self.id!r} is used by: {', '.join(sorted(used_by))}; change those first",
                 segment=self.id,
                 used_by=sorted(used_by),
             )
@@ -131,33 +133,33 @@ class Segment(NamedTuple):
 
 
 def referenced_segments(condition: Condition) -> frozenset[str]:
-    """Return the ids of the segments that a condition asks about."""
+    """Returns the ids of the segments that a condition refers to."""
     return frozenset(_reference_pointers(condition))
 
 
 def _reference_pointers(condition: Condition, pointer: str = "") -> dict[str, str]:
-    """Return where a condition asks about which segment: a JSON pointer, by the segment's id."""
+    """Return, by segment id, the JSON pointer of the condition's first reference to it."""
     if isinstance(condition, SegmentCondition):
         return {condition.segment: pointer}
-    found: dict[str, str] = {}
-    for at, part in enumerate(condition.parts):
-        found = _reference_pointers(part, f"{pointer}/{condition.KEY}/{at}") | found
-    return found
+    pointers: dict[str, str] = {}
+    for index, part in enumerate(condition.parts):
+        pointers = _reference_pointers(part, f"{pointer}/{condition.KEY}/{index}") | pointers
+    return pointers
 
 
 def _check_references(
     segment: str, condition: Condition, find_segment: Callable[[str], Segment]
 ) -> None:
-    """Refuse a condition about a segment that is not there, or one that leads back to itself."""
+    """Raises InvalidRequest if a referenced segment does not exist, or leads back to this one."""
     pointers = _reference_pointers(condition)
-    pending: list[tuple[str, ...]] = [(segment, it) for it in pointers]
+    pending: list[tuple[str, ...]] = [(segment, other) for other in pointers]
     seen: set[str] = set()
     while pending:
         chain = pending.pop()
         other, pointer = chain[-1], pointers[chain[1]]
         if other == segment:
             raise InvalidRequest(
-                f"the segment would ask about itself: {' → '.join(chain)}",
+                f"the segment refers to itself: {' → '.join(chain)}",
                 path=pointer,
                 segment=segment,
             )
@@ -169,4 +171,4 @@ def _check_references(
             raise InvalidRequest(
                 f"there is no segment {other!r}", path=pointer, segment=segment, missing=other
             )
-        pending += [(*chain, it) for it in referenced.referenced_segments]
+        pending += [(*chain, next_id) for next_id in referenced.referenced_segments]

@@ -1,4 +1,4 @@
-"""A channel funnel, counted by hand, message by message."""
+"""Oracle of channel funnels: counts them directly, message by message."""
 
 from __future__ import annotations
 
@@ -14,60 +14,62 @@ from tests.integration.projections.history import stream_of
 from tests.strategies.channel_funnels import EVENTS, since, until
 
 
-def by_hand(events, asked):
-    facts = [fact for it in events for fact in facts_from_event(it.event)]
-    whole, templates = defaultdict(lambda: defaultdict(list)), defaultdict(list)
-    for it in events:
-        name = getattr(it.event, "name", None)
+def expected_funnels(records, params):
+    facts = [fact for record in records for fact in facts_from_event(record.event)]
+    times_by_key, templates = defaultdict(lambda: defaultdict(list)), defaultdict(list)
+    for record in records:
+        name = getattr(record.event, "name", None)
         if name in EVENTS:
-            properties = json.loads(it.event.payload)["properties"]
+            properties = json.loads(record.event.payload)["properties"]
             message = properties.get("message_id")
-            person = find_profile(it.stream, facts, stream_of).id
-            own = (person, message) if message else (person, it.stream)
-            key = properties["campaign_id"], message, *own
-            whole[key][EVENTS[name]].append(to_micros(it.event.occurred_at))
+            profile_id = find_profile(record.stream, facts, stream_of).id
+            unit = (profile_id, message) if message else (profile_id, record.stream)
+            key = properties["campaign_id"], message, *unit
+            times_by_key[key][EVENTS[name]].append(to_micros(record.event.occurred_at))
             templates[key] += [properties["template_id"]] if "template_id" in properties else []
-    people_of = defaultdict(set)
-    for campaign, message, person, _ in whole:
-        people_of[campaign, message].add(person)
-    whole = {key: it for key, it in whole.items() if meets(asked, it, templates[key])}
-    found = {}
-    for campaign in {key[0] for key in whole}:
-        mine = {
-            key: {step: min(at) for step, at in it.items()}
-            for key, it in whole.items()
+    profiles_of = defaultdict(set)
+    for campaign, message, profile_id, _ in times_by_key:
+        profiles_of[campaign, message].add(profile_id)
+    times_by_key = {
+        key: times for key, times in times_by_key.items() if matches(params, times, templates[key])
+    }
+    funnels = {}
+    for campaign in {key[0] for key in times_by_key}:
+        first_times = {
+            key: {step: min(instants) for step, instants in times.items()}
+            for key, times in times_by_key.items()
             if key[0] == campaign
         }
-        messages, people = [0] * 4, defaultdict(int)
+        messages, depth_of_profile = [0] * 4, defaultdict(int)
         outcomes, waits = [], defaultdict(list)
-        for (_, message, person, _), times in mine.items():
-            taken = [place for place, step in enumerate(CHANNEL_STEPS) if step in times]
-            sure = message is not None and len(people_of[campaign, message]) == 1
-            if taken:
-                for place in range(0 if sure else taken[0], taken[-1] + 1):
-                    messages[place] += 1
-                for one, other in pairwise(taken):
-                    waits[other].append(
-                        max(0, times[CHANNEL_STEPS[other]] - times[CHANNEL_STEPS[one]])
-                    )
-            people[person] = max(people[person], taken[-1] + 1 if taken else 0)
+        for (_, message, profile_id, _), times in first_times.items():
+            steps = [number for number, step in enumerate(CHANNEL_STEPS) if step in times]
+            is_one_message = message is not None and len(profiles_of[campaign, message]) == 1
+            if steps:
+                for number in range(0 if is_one_message else steps[0], steps[-1] + 1):
+                    messages[number] += 1
+                for previous, following in pairwise(steps):
+                    wait = times[CHANNEL_STEPS[following]] - times[CHANNEL_STEPS[previous]]
+                    waits[following].append(max(0, wait))
+            depth = steps[-1] + 1 if steps else 0
+            depth_of_profile[profile_id] = max(depth_of_profile[profile_id], depth)
             if "unsubscribed" in times:
-                outcomes.append(person)
-        found[campaign] = (
+                outcomes.append(profile_id)
+        funnels[campaign] = (
             messages,
-            [sum(it > place for it in people.values()) for place in range(4)],
+            [sum(depth > number for depth in depth_of_profile.values()) for number in range(4)],
             {"unsubscribed": (len(outcomes), len(set(outcomes)))} if outcomes else {},
-            [median(waits[place]) for place in range(4)],
+            [median(waits[number]) for number in range(4)],
         )
-    return found
+    return funnels
 
 
-def meets(asked, times, templates) -> bool:
-    first = min(min(at) for at in times.values())
+def matches(params, times, templates) -> bool:
+    first = min(min(instants) for instants in times.values())
     return (
-        ("template" not in asked or (bool(templates) and min(templates) == asked["template"]))
-        and ("from" not in asked or first >= to_micros(since))
-        and ("to" not in asked or first < to_micros(until))
+        ("template" not in params or (bool(templates) and min(templates) == params["template"]))
+        and ("from" not in params or first >= to_micros(since))
+        and ("to" not in params or first < to_micros(until))
     )
 
 

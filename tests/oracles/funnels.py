@@ -1,4 +1,4 @@
-"""What a funnel comes to, by trying every way through a history."""
+"""Oracle of funnels: tries every walk through a history."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ from domain.identity.resolved_profile import find_profile
 from tests.builders import NOON
 from tests.integration.projections.history import stream_of
 from tests.oracles import conditions as oracle
-from tests.oracles.conditions import Event, fits
+from tests.oracles.conditions import Event, matches_step
 from tests.oracles.values import UNITS
 
 
-def way(events: Sequence[Event], steps: Sequence[dict[str, Any]], window: str | None) -> tuple:
-    """When somebody took as many of a funnel's steps as can be, as early as can be: by trying all."""
+def furthest_walk(
+    events: Sequence[Event], steps: Sequence[dict[str, Any]], window: str | None
+) -> tuple:
+    """Returns when the furthest walk took its steps; of those equally far, the earliest."""
     span = None if window is None else int(window[:-1]) * UNITS[window[-1]] * 1_000_000
-    ways: list[tuple[int, ...]] = [()]
+    walks: list[tuple[int, ...]] = [()]
 
-    def go_on(taken: tuple[int, ...]) -> None:
-        ways.append(tuple(events[it].at for it in taken))
-        if len(taken) == len(steps):
+    def extend(chosen: tuple[int, ...]) -> None:
+        walks.append(tuple(events[index].at for index in chosen))
+        if len(chosen) == len(steps):
             return
-        for place, each in enumerate(events):
-            if place in taken or not fits(each, steps[len(taken)]):
+        for index, event in enumerate(events):
+            if index in chosen or not matches_step(event, steps[len(chosen)]):
                 continue
-            if taken and each.at < events[taken[-1]].at:
+            if chosen and event.at < events[chosen[-1]].at:
                 continue
-            if taken and span is not None and each.at - events[taken[0]].at > span:
+            if chosen and span is not None and event.at - events[chosen[0]].at > span:
                 continue
-            go_on((*taken, place))
+            extend((*chosen, index))
 
-    go_on(())
-    return min(ways, key=lambda it: (-len(it), it))
+    extend(())
+    return min(walks, key=lambda walk: (-len(walk), walk))
 
 
-def expected(told, wanted, window, since) -> list[int]:
-    facts = [fact for it in told for fact in facts_from_event(it.event)]
-    theirs = defaultdict(list)
-    for it in told:
-        if getattr(it.event, "kind", None) != "track":
+def expected_counts(records, steps, window, since) -> list[int]:
+    facts = [fact for record in records for fact in facts_from_event(record.event)]
+    events_of_profile = defaultdict(list)
+    for record in records:
+        if getattr(record.event, "kind", None) != "track":
             continue
-        at = to_micros(it.event.occurred_at)
+        at = to_micros(record.event.occurred_at)
         offset = (at - to_micros(NOON)) // 1_000_000
         if since is None or since <= offset < since + 4:
-            n = json.loads(it.event.payload)["properties"]["n"]
-            person = find_profile(it.stream, facts, stream_of).id
-            theirs[person].append(oracle.Event(at, it.event.name, {"n": n}))
-    depths = [len(way(each, wanted, window)) for each in theirs.values()]
-    return [sum(it > place for it in depths) for place in range(len(wanted))]
+            n = json.loads(record.event.payload)["properties"]["n"]
+            profile_id = find_profile(record.stream, facts, stream_of).id
+            events_of_profile[profile_id].append(oracle.Event(at, record.event.name, {"n": n}))
+    depths = [len(furthest_walk(events, steps, window)) for events in events_of_profile.values()]
+    return [sum(depth > number for depth in depths) for number in range(len(steps))]

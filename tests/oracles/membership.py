@@ -1,4 +1,4 @@
-"""Who is in a segment, by the oracle of conditions over each profile's whole history."""
+"""Oracle of membership: evaluates a condition over each profile's whole history."""
 
 from __future__ import annotations
 
@@ -23,70 +23,85 @@ from tests.integration.projections.history import stream_of
 from tests.oracles import conditions as oracle
 
 
-def members(stays: Sequence[Any], segment: str, clock: int) -> set[UUID]:
+def members(intervals: Sequence[Any], segment: str, clock: int) -> set[UUID]:
+    """Returns the profiles that were in a segment at an instant, by the read model's intervals."""
     return {
-        stay.profile
-        for stay in stays
-        if stay.segment == segment
-        and stay.entered_at <= clock
-        and (stay.left_at is None or clock < stay.left_at)
+        interval.profile
+        for interval in intervals
+        if interval.segment == segment
+        and interval.entered_at <= clock
+        and (interval.left_at is None or clock < interval.left_at)
     }
 
 
 def profiles_by_stream(records: Sequence[RecordedEvent]) -> Mapping[UUID, ResolvedProfile]:
-    """Return the persons whom the events are about, by their streams."""
-    facts = [fact for it in records if it.event for fact in facts_from_event(it.event)]
-    persons = [profile_of_component(it, stream_of) for it in resolve_components(facts).values()]
-    found = {stream: person for person in persons for stream in person.streams}
-    for it in records:
-        if not isinstance(it.event, MessageEvent) or it.event.subject is None:
+    """Returns the profiles of events, by stream."""
+    facts = [fact for record in records if record.event for fact in facts_from_event(record.event)]
+    linked = [
+        profile_of_component(component, stream_of)
+        for component in resolve_components(facts).values()
+    ]
+    profiles = {stream: profile for profile in linked for stream in profile.streams}
+    for record in records:
+        event, stream = record.event, record.stream
+        if not isinstance(event, MessageEvent) or event.subject is None:
             continue
-        if it.stream not in found:
-            found[it.stream] = ResolvedProfile(it.stream, (it.event.subject,), (it.stream,), {})
-    return found
+        if stream not in profiles:
+            profiles[stream] = ResolvedProfile(stream, (event.subject,), (stream,), {})
+    return profiles
 
 
 def expected_members(
-    records: Sequence[RecordedEvent], document: Any, clock: int, rules: Mapping[str, Any] = {}
+    records: Sequence[RecordedEvent],
+    document: Any,
+    clock: int,
+    other_segments: Mapping[str, Any] = {},
 ) -> set[UUID]:
-    """Say who meets the condition, by the oracle, of what the ledger has by the clock.
+    """Returns the profiles that match a condition, of the events recorded by the clock.
 
-    ``rules`` are the conditions of other segments, that it may ask about.
+    ``other_segments`` are the conditions of segments that it may refer to.
     """
-    known = [it for it in records if to_micros(it.recorded_at) <= clock]
-    found = set()
-    for person in {it.id: it for it in profiles_by_stream(known).values()}.values():
-        past = history_of(known, person)
-        if past is not None:
-            inside = {name for name, rule in rules.items() if oracle.holds(rule, past, clock)}
-            past = past._replace(segments=past.segments - rules.keys() | inside)
-        if past is not None and oracle.holds(document, past, clock):
-            found.add(person.id)
-    return found
+    recorded = [record for record in records if to_micros(record.recorded_at) <= clock]
+    matching = set()
+    profiles = {profile.id: profile for profile in profiles_by_stream(recorded).values()}
+    for profile in profiles.values():
+        history = history_of(recorded, profile)
+        if history is not None:
+            member_of = {
+                name
+                for name, condition in other_segments.items()
+                if oracle.holds(condition, history, clock)
+            }
+            segments = history.segments - other_segments.keys() | member_of
+            history = history._replace(segments=segments)
+        if history is not None and oracle.holds(document, history, clock):
+            matching.add(profile.id)
+    return matching
 
 
-def history_of(known: Sequence[RecordedEvent], person: ResolvedProfile) -> oracle.History | None:
+def history_of(records: Sequence[RecordedEvent], profile: ResolvedProfile) -> oracle.History | None:
+    """Returns a profile's history; None if it has no events."""
     events, states, lists = [], {}, {}
-    for it in known:
-        if it.stream not in person.streams:
+    for record in records:
+        event = record.event
+        if record.stream not in profile.streams:
             continue
-        if isinstance(it.event, ManualListChanged):
-            lists[it.event.segment] = it.event.listed
-        elif (
-            isinstance(it.event, MessageEvent) and it.event.kind not in profile_state.COMMAND_KINDS
-        ):
-            said = payload.parse(it.event)
-            events.append(oracle.Event(to_micros(it.event.occurred_at), said.name, said.properties))
-            state = states.setdefault(it.stream, profile_state.ProfileState())
-            profile_state.add(state, it.event, said)
+        if isinstance(event, ManualListChanged):
+            lists[event.segment] = event.listed
+        elif isinstance(event, MessageEvent) and event.kind not in profile_state.COMMAND_KINDS:
+            parsed = payload.parse(event)
+            at = to_micros(event.occurred_at)
+            events.append(oracle.Event(at, parsed.name, parsed.properties))
+            state = states.setdefault(record.stream, profile_state.ProfileState())
+            profile_state.add(state, event, parsed)
     if not events:
         return None
-    whole = profile_state.merge(states, person)
-    shown = profile_view.attributes(whole)
+    merged = profile_state.merge(states, profile)
+    attributes = profile_view.attributes(merged)
     return oracle.History(
         events,
-        {key: msgspec.json.decode(value) for key, value in shown.items()},
-        frozenset(profile_view.tags(whole)),
-        frozenset(it.kind for it in person.identifiers),
-        frozenset(it for it, listed in lists.items() if listed),
+        {key: msgspec.json.decode(value) for key, value in attributes.items()},
+        frozenset(profile_view.tags(merged)),
+        frozenset(identifier.kind for identifier in profile.identifiers),
+        frozenset(segment for segment, listed in lists.items() if listed),
     )

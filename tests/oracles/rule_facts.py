@@ -1,4 +1,4 @@
-"""One run of a rule, and what the oracle of rules reads in events."""
+"""Parts of the oracle of rules: one run, and what it reads from events."""
 
 from __future__ import annotations
 
@@ -13,41 +13,56 @@ from domain.events.events import (
 )
 from domain.events.recorded import RecordedEvent
 from tests.oracles import values
-from tests.oracles.membership import history_of, people
+from tests.oracles.membership import history_of, profiles_by_stream
 
 
 @dataclass
 class Run:
+    """One run of the rule; times are in microseconds."""
+
     cause: str
     stream: UUID
-    set_off: tuple[int, int]
+    started: tuple[int, int]
     document: dict[str, Any]
     outcome: str = "waiting"
     reason: str = ""
     due: int | None = None
-    taken: int | None = None
-    fired: int | None = None
+    entered_at: int | None = None
+    fired_at: int | None = None
 
 
-def profiles_in(known: Sequence[RecordedEvent]) -> set[UUID]:
-    persons = {it.id: it for it in people(known).values()}
-    return {id_ for id_, it in persons.items() if history_of(known, it) is not None}
+def profiles_in(records: Sequence[RecordedEvent]) -> set[UUID]:
+    """Returns the ids of the profiles that have events."""
+    profiles = {profile.id: profile for profile in profiles_by_stream(records).values()}
+    return {id_ for id_, profile in profiles.items() if history_of(records, profile) is not None}
 
 
-def filled(audience: Any, document: dict[str, Any]) -> Any:
+def previous_profiles(
+    before: Sequence[RecordedEvent], after: Sequence[RecordedEvent], profile_id: UUID
+) -> set[UUID]:
+    """Returns the profiles with events that owned a profile's streams before."""
+    owners = profiles_by_stream(before)
+    streams = {
+        stream for stream, profile in profiles_by_stream(after).items() if profile.id == profile_id
+    }
+    return {owners[stream].id for stream in streams & owners.keys()} & profiles_in(before)
+
+
+def resolve_fields(audience: Any, document: dict[str, Any]) -> Any:
+    """Returns the audience with the value of its `$field`; False if there is no value."""
     if audience and isinstance(audience.get("value"), dict) and "$field" in audience["value"]:
-        found = list(values.walk(document, audience["value"]["$field"].split(".")))
-        if not found or found[0] is None:
+        matches = list(values.walk(document, audience["value"]["$field"].split(".")))
+        if not matches or matches[0] is None:
             return False
-        return audience | {"value": found[0]}
+        return audience | {"value": matches[0]}
     return audience
 
 
-def document_of(event: MessageEvent) -> dict[str, Any]:
-    said = payload.parse(event)
-    return {"name": said.name, "properties": said.properties}
+def trigger_document(event: MessageEvent) -> dict[str, Any]:
+    parsed = payload.parse(event)
+    return {"name": parsed.name, "properties": parsed.properties}
 
 
-def compares(it: dict[str, Any], document: dict[str, Any]) -> bool:
-    found = values.walk(document, it["path"].replace("[]", ".[]").split("."))
-    return values.compares(list(found), it["op"], it.get("value"), 0)
+def compares(comparison: dict[str, Any], document: dict[str, Any]) -> bool:
+    matches = values.walk(document, comparison["path"].replace("[]", ".[]").split("."))
+    return values.compares(list(matches), comparison["op"], comparison.get("value"), 0)

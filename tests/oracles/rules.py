@@ -1,6 +1,6 @@
-"""What a rule does, said as plainly as can be: over the whole history, instant by instant.
+"""Oracle of rules: plays a whole history, instant by instant, as simply as possible.
 
-Slow, and written without a look at `domain.rules` or `domain.evaluation`: it is what that is tested against.
+It is slow and independent of `domain.rules` and `domain.evaluation`, which are tested against it.
 """
 
 from __future__ import annotations
@@ -27,238 +27,254 @@ from domain.profiles.state import COMMAND_KINDS
 from tests.oracles import conditions as oracle
 from tests.oracles import rule_facts as facts
 from tests.oracles import values
-from tests.oracles.membership import expected, history_of, people
+from tests.oracles.membership import expected_members, history_of, profiles_by_stream
 from tests.oracles.rule_facts import Run
 
-SEGMENT = "asked"
+SEGMENT = "tested"
+IDENTITY_FACTS = "identity facts"
 
 
 @dataclass
 class Automation:
-    """One rule, and what it does."""
+    """One rule and its runs."""
 
     rule: dict[str, Any]
     version: int
     records: Sequence[RecordedEvent]
     runs: dict[str, Run] = field(default_factory=dict)
-    acts: bool = False
+    enabled: bool = False
     condition: dict[str, Any] | None = None
-    inside: set[UUID] = field(default_factory=set)
+    members: set[UUID] = field(default_factory=set)
 
     def play(self, last: int) -> dict[str, tuple[str, str]]:
-        """Go through the history, and return outcome and reason of each run by its cause."""
+        """Plays the history until ``last``; returns the outcome and reason of each run by its cause."""
         clock = to_micros(self.records[0].recorded_at)
-        for at, record in enumerate(self.records):
+        for index, record in enumerate(self.records):
             now = to_micros(record.recorded_at)
-            self._pass(self.records[:at], clock, now)
+            self._advance_time(self.records[:index], clock, now)
             clock = now
-            for before, known, event in self._parts(at):
-                self._take(before, known, record, event, now)
-        self._pass(self.records, clock, last)
-        return {it.cause: (it.outcome, it.reason) for it in self.runs.values()}
+            for before, records, event in self._parts(index):
+                self._apply(before, records, record, event, now)
+        self._advance_time(self.records, clock, last)
+        return {run.cause: (run.outcome, run.reason) for run in self.runs.values()}
 
-    def _parts(self, at: int) -> Iterator[tuple[list[RecordedEvent], list[RecordedEvent], Any]]:
-        """Give out what is known before and after an event; an alias first says who is who, then that it was said."""
-        record, event = self.records[at], self.records[at].event
-        before = list(self.records[:at])
+    def _parts(self, index: int) -> Iterator[tuple[list[RecordedEvent], list[RecordedEvent], Any]]:
+        """Yields the records before and after each part of an event.
+
+        An event with identity facts has two parts: first its facts, as a merge, then the event itself.
+        """
+        record, event = self.records[index], self.records[index].event
+        before = list(self.records[:index])
         if event is not None and facts_from_event(event):
-            said = event
+            facts_only = event
             if isinstance(event, MessageEvent):
-                said = msgspec.structs.replace(event, kind="merge")
-            told = [*before, record._replace(event=said)]
-            yield before, told, "who is who"
-            before = told
+                facts_only = msgspec.structs.replace(event, kind="merge")
+            after = [*before, record._replace(event=facts_only)]
+            yield before, after, IDENTITY_FACTS
+            before = after
         if isinstance(event, MessageEvent) and event.kind in COMMAND_KINDS:
             return
-        yield before, [*self.records[:at], record], event
+        yield before, [*self.records[:index], record], event
 
-    def _pass(self, known: Sequence[RecordedEvent], after: int, until: int) -> None:
+    def _advance_time(self, records: Sequence[RecordedEvent], after: int, until: int) -> None:
         minute = 60_000_000
         first = after // minute * minute
-        ticks = (at + slip for at in range(first, until + 1, minute) for slip in (0, 1))
-        for tick in (it for it in ticks if after < it <= until):
-            self._moves(known, (tick, 0), tick, {})
-            for run in sorted(self.runs.values(), key=lambda it: (it.set_off, it.cause)):
+        ticks = (at + offset for at in range(first, until + 1, minute) for offset in (0, 1))
+        for tick in (tick for tick in ticks if after < tick <= until):
+            self._membership_changes(records, (tick, 0), tick, {})
+            for run in sorted(self.runs.values(), key=lambda run: (run.started, run.cause)):
                 if run.due == tick:
-                    self._go_on(known, run, tick)
+                    self._resume(records, run, tick)
 
-    def _take(self, before: Any, known: Any, record: RecordedEvent, event: Any, now: int) -> None:
+    def _apply(self, before, records, record: RecordedEvent, event: Any, now: int) -> None:
         at = (now, record.position)
-        if event == "who is who":
+        if event == IDENTITY_FACTS:
             linked = isinstance(record.event, IdentifiersLinked)
-            occurred = to_micros(record.event.occurred_at) if linked else now
-            self._moves(known, at, occurred, {"by_merge": True}, before if linked else None)
-            self._merges(before, known, at, occurred)
+            occurred_at = to_micros(record.event.occurred_at) if linked else now
+            self._membership_changes(
+                records, at, occurred_at, {"by_merge": True}, before if linked else None
+            )
+            self._merges(before, records, at, occurred_at)
         elif isinstance(event, SegmentDefined) and event.segment == SEGMENT:
             self.condition = msgspec.json.decode(event.condition)
-            self._moves(known, at, now, {"by_definition": True})
+            self._membership_changes(records, at, now, {"by_definition": True})
         elif isinstance(event, (RuleEnabled, RuleDisabled)):
-            self._decided(acts=isinstance(event, RuleEnabled))
+            self._set_enabled(enabled=isinstance(event, RuleEnabled))
         elif isinstance(event, ManualListChanged):
-            self._moves(known, at, now, {})
+            self._membership_changes(records, at, now, {})
         elif isinstance(event, SystemEventOccurred):
-            document = facts.document_of(event)
-            for person in facts.profiles_in(known):
-                self._set_off(known, person, person, "system_event", document, at, document=document,
-                              occurred=to_micros(event.occurred_at))  # fmt: skip
+            document = facts.trigger_document(event)
+            for profile_id in facts.profiles_in(records):
+                self._trigger(records, profile_id, profile_id, "system_event", document, at,
+                              document=document, occurred_at=to_micros(event.occurred_at))  # fmt: skip
         elif isinstance(event, MessageEvent):
-            self._did(before, known, record, event, at)
+            self._on_message(before, records, record, event, at)
 
-    def _decided(self, *, acts: bool) -> None:
-        self.acts = acts
+    def _set_enabled(self, *, enabled: bool) -> None:
+        self.enabled = enabled
         for run in self.runs.values():
-            if not acts and run.outcome == "waiting":
+            if not enabled and run.outcome == "waiting":
                 run.outcome, run.reason, run.due = "suppressed", "rule_disabled", None
 
-    def _did(self, before: Any, known: Any, record: RecordedEvent, event: Any, at: Any) -> None:
-        person, document = people(known)[record.stream].id, facts.document_of(event)
-        occurred = to_micros(event.occurred_at)
-        self._comes(known, person, document, at, occurred)
-        if person not in facts.profiles_in(before):
-            self._set_off(known, person, record.stream, "profile", "created", at,
-                          document={"profile": "created"}, occurred=occurred)  # fmt: skip
+    def _on_message(
+        self, before: Any, records: Any, record: RecordedEvent, event: Any, at: Any
+    ) -> None:
+        profile_id = profiles_by_stream(records)[record.stream].id
+        document = facts.trigger_document(event)
+        occurred_at = to_micros(event.occurred_at)
+        self._on_awaited_event(records, profile_id, document, at, occurred_at)
+        if profile_id not in facts.profiles_in(before):
+            self._trigger(records, profile_id, record.stream, "profile", "created", at,
+                          document={"profile": "created"}, occurred_at=occurred_at)  # fmt: skip
         if event.kind == "identify":
-            self._retold(before, known, person, person, record.stream, at, occurred, {})
-        self._moves(known, at, occurred, {})
-        self._set_off(known, person, record.stream, "event", document, at,
-                      document=document, occurred=occurred)  # fmt: skip
+            stream = record.stream
+            self._attribute_change(before, records, profile_id, stream, at, occurred_at, {})
+        self._membership_changes(records, at, occurred_at, {})
+        self._trigger(records, profile_id, record.stream, "event", document, at,
+                      document=document, occurred_at=occurred_at)  # fmt: skip
 
-    def _merges(self, before, known, at: tuple[int, int], occurred: int) -> None:
-        was, now, somebody = people(before), people(known), facts.profiles_in(before)
-        for person in facts.profiles_in(known):
-            streams = [it for it, one in now.items() if one.id == person]
-            were = {was[it].id for it in streams if it in was} & somebody
-            if len(were) > 1:
-                document = {"profile": "merged", "absorbed": sorted(map(str, were - {person}))}
-                self._set_off(known, person, person, "profile", "merged", at,
-                              document=document, occurred=occurred, by_merge=True)  # fmt: skip
-            self._retold(before, known, person, person, person, at, occurred, {"by_merge": True})
+    def _merges(self, before, records, at: tuple[int, int], occurred_at: int) -> None:
+        for profile_id in facts.profiles_in(records):
+            previous_ids = facts.previous_profiles(before, records, profile_id)
+            if len(previous_ids) > 1:
+                absorbed = sorted(map(str, previous_ids - {profile_id}))
+                document = {"profile": "merged", "absorbed": absorbed}
+                self._trigger(records, profile_id, profile_id, "profile", "merged", at,
+                              document=document, occurred_at=occurred_at, by_merge=True)  # fmt: skip
+            flags = {"by_merge": True}
+            self._attribute_change(before, records, profile_id, profile_id, at, occurred_at, flags)
 
-    def _retold(self, before, known, earlier, person, stream, at, occurred, more) -> None:
-        old, new = self._attribute(before, earlier), self._attribute(known, person)
+    def _attribute_change(
+        self, before, records, profile_id, stream, at, occurred_at, flags
+    ) -> None:
+        old, new = self._attribute(before, profile_id), self._attribute(records, profile_id)
         if repr(old) != repr(new) and not values.compares(old, "in", new, 0) | (old == new == []):
-            one = {"attribute": "n", "value": (new or [None])[0], "previous": (old or [None])[0]}
-            self._set_off(known, person, stream, "attribute_changed", "n", at,
-                          document=one, occurred=occurred, **more)  # fmt: skip
+            document = {"attribute": "n", "value": (new or [None])[0],
+                        "previous": (old or [None])[0]}  # fmt: skip
+            self._trigger(records, profile_id, stream, "attribute_changed", "n", at,
+                          document=document, occurred_at=occurred_at, **flags)  # fmt: skip
 
-    def _attribute(self, known: Sequence[RecordedEvent], person: UUID) -> list[Any]:
-        past = self._past(known, person)
-        return [] if past is None else list(values.walk(past.attributes, ["n"]))
+    def _attribute(self, records: Sequence[RecordedEvent], profile_id: UUID) -> list[Any]:
+        history = self._history(records, profile_id)
+        return [] if history is None else list(values.walk(history.attributes, ["n"]))
 
-    def _moves(self, known, at, occurred, more, linked=None) -> None:
+    def _membership_changes(self, records, at, occurred_at, flags, linked=None) -> None:
         if self.condition is None or not self.rule["trigger"].keys() & {"entered", "left"}:
             return
-        somebody = facts.profiles_in(known)
-        now = expected(known, self.condition, at[0])
-        for person in sorted((now | self.inside) & somebody):
-            if (person in now) != (person in self.inside):
-                kind = "entered" if person in now else "left"
+        existing = facts.profiles_in(records)
+        now = expected_members(records, self.condition, at[0])
+        for profile_id in sorted((now | self.members) & existing):
+            if (profile_id in now) != (profile_id in self.members):
+                kind = "entered" if profile_id in now else "left"
                 if linked is not None:
-                    more = {"by_merge": kind == "entered" and self._was_in(linked, known, person)}
-                self._set_off(known, person, person, kind, SEGMENT, at,
-                              document={"segment": SEGMENT}, occurred=occurred, **more)  # fmt: skip
-        self.inside = now
+                    flags = {
+                        "by_merge": kind == "entered"
+                        and self._was_member(linked, records, profile_id)
+                    }
+                self._trigger(records, profile_id, profile_id, kind, SEGMENT, at,
+                              document={"segment": SEGMENT}, occurred_at=occurred_at, **flags)  # fmt: skip
+        self.members = now
 
-    def _was_in(
-        self, before: Sequence[RecordedEvent], known: Sequence[RecordedEvent], person: UUID
+    def _was_member(
+        self, before: Sequence[RecordedEvent], records: Sequence[RecordedEvent], profile_id: UUID
     ) -> bool:
-        was, now, somebody = people(before), people(known), facts.profiles_in(before)
-        streams = [it for it, one in now.items() if one.id == person]
-        return bool({was[it].id for it in streams if it in was} & somebody & self.inside)
+        return bool(facts.previous_profiles(before, records, profile_id) & self.members)
 
-    def _set_off(
-        self, known, person, stream, kind, subject, at, *, document, occurred, **more
+    def _trigger(
+        self, records, profile_id, stream, kind, subject, at, *, document, occurred_at, **flags
     ) -> None:
-        if not self.acts or not self._fits(kind, subject, document):
+        if not self.enabled or not self._matches(kind, subject, document):
             return
-        place = f"{at[1]}" if at[1] else f"@{at[0]}"
-        cause = place if kind == "event" else f"{place}/{person}"
+        origin = f"{at[1]}" if at[1] else f"@{at[0]}"
+        cause = origin if kind == "event" else f"{origin}/{profile_id}"
         run = Run(cause, stream, at, document)
-        reason = self._refusal(known, run, person, at, occurred, more, kind)
+        reason = self._suppression_reason(records, run, profile_id, at, occurred_at, flags, kind)
         if reason == "audience" and kind == "system_event":
             return
         self.runs[cause] = run
         if reason:
             run.outcome, run.reason = "suppressed", reason
             return
-        run.taken = at[0]
+        run.entered_at = at[0]
         if "delay" in self.rule:
             run.reason, run.due = "delay", at[0] + values.span(self.rule["delay"])
         else:
-            self._await(known, run, "at_once", at[0])
+            self._wait_or_fire(records, run, "at_once", at[0])
 
-    def _fits(self, kind: str, subject: Any, document: dict[str, Any]) -> bool:
-        wanted = self.rule["trigger"].get(kind)
-        if wanted is None:
+    def _matches(self, kind: str, subject: Any, document: dict[str, Any]) -> bool:
+        expected = self.rule["trigger"].get(kind)
+        if expected is None:
             return False
         name = subject["name"] if isinstance(subject, dict) else subject
-        if not oracle.named(name, wanted):
+        if not oracle.matches_name(name, expected):
             return False
-        return all(facts.compares(it, document) for it in self.rule.get("where", ()))
+        return all(facts.compares(test, document) for test in self.rule.get("where", ()))
 
-    def _refusal(self, known, run, person, at, occurred, more, kind) -> str:
+    def _suppression_reason(self, records, run, profile_id, at, occurred_at, flags, kind) -> str:
         clock = at[0]
-        audience = facts.filled(self.rule.get("audience"), run.document)
-        past = self._past(known, person)
-        is_out = audience is False or bool(audience and not oracle.holds(audience, past, clock))
+        audience = facts.resolve_fields(self.rule.get("audience"), run.document)
+        history = self._history(records, profile_id)
+        is_out = audience is False or bool(audience and not oracle.holds(audience, history, clock))
         if is_out and kind == "system_event":
             return "audience"
-        if more.get("by_definition"):
+        if flags.get("by_definition"):
             return "by_definition"
-        if more.get("by_merge") and kind != "profile" and self.rule.get("on_merge") != "always":
+        if flags.get("by_merge") and kind != "profile" and self.rule.get("on_merge") != "always":
             return "by_merge"
-        if self._old(clock, occurred):
+        if self._is_too_old(clock, occurred_at):
             return "too_old"
         if is_out:
             return "audience"
-        theirs = self._theirs(known, person)
+        runs = self._runs_of(records, profile_id)
         reentry = self.rule.get("reentry", "always")
-        taken = [it.taken for it in theirs if it.taken is not None]
-        if reentry == "not_while_waiting" and any(it.outcome == "waiting" for it in theirs):
+        entries = [run.entered_at for run in runs if run.entered_at is not None]
+        if reentry == "not_while_waiting" and any(run.outcome == "waiting" for run in runs):
             return "reentry"
-        if reentry == "once" and taken:
+        if reentry == "once" and entries:
             return "reentry"
         if isinstance(reentry, dict) and any(
-            clock - it < values.span(reentry["once_per"]) for it in taken
+            clock - entered_at < values.span(reentry["once_per"]) for entered_at in entries
         ):
             return "reentry"
         return ""
 
-    def _old(self, clock: int, occurred: int) -> bool:
-        return clock - occurred > values.span(self.rule.get("max_age", "72h"))
+    def _is_too_old(self, clock: int, occurred_at: int) -> bool:
+        return clock - occurred_at > values.span(self.rule.get("max_age", "72h"))
 
-    def _theirs(self, known: Sequence[RecordedEvent], person: UUID) -> list[Run]:
-        whose = people(known)
-        return [it for it in self.runs.values() if whose[it.stream].id == person]
+    def _runs_of(self, records: Sequence[RecordedEvent], profile_id: UUID) -> list[Run]:
+        owners = profiles_by_stream(records)
+        return [run for run in self.runs.values() if owners[run.stream].id == profile_id]
 
-    def _comes(self, known, person, document, at, occurred) -> None:
+    def _on_awaited_event(self, records, profile_id, document, at, occurred_at) -> None:
         wait = self.rule.get("wait")
-        if wait is None or self._old(at[0], occurred):
+        if wait is None or self._is_too_old(at[0], occurred_at):
             return
-        for run in sorted(self._theirs(known, person), key=lambda it: (it.set_off, it.cause)):
-            if run.reason != "event" or not oracle.named(document["name"], wait["event"]):
+        runs = self._runs_of(records, profile_id)
+        for run in sorted(runs, key=lambda run: (run.started, run.cause)):
+            if run.reason != "event" or not oracle.matches_name(document["name"], wait["event"]):
                 continue
             if "match" in wait:
                 steps = wait["match"].split(".")
-                theirs = list(values.walk(document, steps))
-                ours = list(values.walk(run.document, steps))
-                if not theirs or theirs[0] is None or not values.compares(theirs, "in", ours, 0):
+                actual = list(values.walk(document, steps))
+                expected = list(values.walk(run.document, steps))
+                is_equal = values.compares(actual, "in", expected, 0)
+                if not actual or actual[0] is None or not is_equal:
                     continue
-            self._end(known, run, "then", at[0])
+            self._finish(records, run, "then", at[0])
 
-    def _go_on(self, known, run: Run, clock: int) -> None:
+    def _resume(self, records, run: Run, clock: int) -> None:
         if run.reason == "delay":
-            self._await(known, run, "delayed", clock)
+            self._wait_or_fire(records, run, "delayed", clock)
         else:
-            self._end(known, run, "else", clock)
+            self._finish(records, run, "else", clock)
 
-    def _await(self, known, run: Run, branch: str, clock: int) -> None:
+    def _wait_or_fire(self, records, run: Run, branch: str, clock: int) -> None:
         if "wait" in self.rule:
             run.reason, run.due = "event", clock + values.span(self.rule["wait"]["timeout"])
         else:
-            self._end(known, run, branch, clock)
+            self._finish(records, run, branch, clock)
 
-    def _end(self, known, run: Run, branch: str, clock: int) -> None:
+    def _finish(self, records, run: Run, branch: str, clock: int) -> None:
         run.due = None
         wait = self.rule.get("wait", {})
         if branch in {"then", "else"} and not wait.get(branch):
@@ -266,18 +282,19 @@ class Automation:
             run.reason = "event_came" if branch == "then" else "timed_out"
             return
         cap = self.rule.get("cap")
-        theirs = self._theirs(known, people(known)[run.stream].id)
+        runs = self._runs_of(records, profiles_by_stream(records)[run.stream].id)
         if cap:
             since = clock - values.span(cap["per"])
-            if sum(it.fired is not None and it.fired > since for it in theirs) >= cap["times"]:
+            firings = [run for run in runs if run.fired_at is not None and run.fired_at > since]
+            if len(firings) >= cap["times"]:
                 run.outcome, run.reason = "suppressed", "cap"
                 return
-        run.outcome, run.reason, run.fired = "fired", branch, clock
+        run.outcome, run.reason, run.fired_at = "fired", branch, clock
 
-    def _past(self, known: Sequence[RecordedEvent], person: UUID) -> oracle.History | None:
-        found = people(known).get(person)
-        if found is None or found.id != person:
+    def _history(self, records: Sequence[RecordedEvent], profile_id: UUID) -> oracle.History | None:
+        profile = profiles_by_stream(records).get(profile_id)
+        if profile is None or profile.id != profile_id:
             return None
-        past = history_of(known, found)
-        inside = frozenset([SEGMENT]) if person in self.inside else frozenset()
-        return past and past._replace(segments=past.segments | inside)
+        history = history_of(records, profile)
+        member_of = frozenset([SEGMENT]) if profile_id in self.members else frozenset()
+        return history and history._replace(segments=history.segments | member_of)

@@ -1,4 +1,4 @@
-"""How the oracles walk to a value, and compare it."""
+"""How the oracles find values at a path, and compare them."""
 
 from __future__ import annotations
 
@@ -14,48 +14,55 @@ def walk(value: Any, steps: list[str]) -> Iterable[Any]:
     if not steps:
         yield value
     elif steps[0] == "[]":
-        for each in value if isinstance(value, list) else ():
-            yield from walk(each, steps[1:])
+        for element in value if isinstance(value, list) else ():
+            yield from walk(element, steps[1:])
     elif isinstance(value, Mapping) and steps[0] in value:
         yield from walk(value[steps[0]], steps[1:])
 
 
-def compares(found: list[Any], op: str, value: Any, clock: int) -> bool:
+def compares(values: list[Any], op: str, operand: Any, clock: int) -> bool:
     negative = {"ne": "eq", "not_in": "in", "not_contains": "contains", "not_exists": "exists"}
     if op in negative:
-        return not compares(found, negative[op], value, clock)
-    return any(_one(it, op, value, clock) for it in found)
+        return not compares(values, negative[op], operand, clock)
+    return any(_compare(value, op, operand, clock) for value in values)
 
 
-def _one(it: Any, op: str, value: Any, clock: int) -> bool:  # noqa: C901 - a plain list
+def _compare(value: Any, op: str, operand: Any, clock: int) -> bool:  # noqa: C901 - a plain list
     if op == "exists":
-        return it is not None
+        return value is not None
     if op == "eq":
-        return kind_of(it) == kind_of(value) and it == value
+        return kind_of(value) == kind_of(operand) and value == operand
     if op == "in":
-        return any(_one(it, "eq", one, clock) for one in value)
+        return any(_compare(value, "eq", option, clock) for option in operand)
     if op == "contains":
-        if isinstance(it, list):
-            return any(_one(one, "eq", value, clock) for one in it)
-        return isinstance(it, str) and isinstance(value, str) and value in it
+        if isinstance(value, list):
+            return any(_compare(element, "eq", operand, clock) for element in value)
+        return isinstance(value, str) and isinstance(operand, str) and operand in value
     if op in {"starts_with", "ends_with"}:
-        return isinstance(it, str) and (it.startswith if op == "starts_with" else it.endswith)(
-            value
-        )
+        return isinstance(value, str) and (
+            value.startswith if op == "starts_with" else value.endswith
+        )(operand)
     if op == "between":
-        return _one(it, "gte", value[0], clock) and _one(it, "lte", value[1], clock)
+        return _compare(value, "gte", operand[0], clock) and _compare(
+            value, "lte", operand[1], clock
+        )
     if op in {"before", "after", "on"}:
-        at = micros(it) if isinstance(it, str) else None
-        if kind_of(it) == "number":
-            at = int(it * 1_000_000)
-        bound = clock - span(value["ago"]) if isinstance(value, dict) else micros(value)
+        at = micros(value) if isinstance(value, str) else None
+        if kind_of(value) == "number":
+            at = int(value * 1_000_000)
+        bound = clock - span(operand["ago"]) if isinstance(operand, dict) else micros(operand)
         if at is None or bound is None:
             return False
         day = 86_400_000_000
         return {"before": at < bound, "after": at > bound, "on": at // day == bound // day}[op]
-    if kind_of(it) != kind_of(value) or kind_of(it) not in {"number", "string"}:
+    if kind_of(value) != kind_of(operand) or kind_of(value) not in {"number", "string"}:
         return False
-    return {"gt": it > value, "gte": it >= value, "lt": it < value, "lte": it <= value}[op]
+    return {
+        "gt": value > operand,
+        "gte": value >= operand,
+        "lt": value < operand,
+        "lte": value <= operand,
+    }[op]
 
 
 def kind_of(value: Any) -> str:
@@ -72,8 +79,8 @@ def span(text: str) -> int:
 
 def micros(text: str) -> int | None:
     try:
-        moment = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         return None
-    delta = moment - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    delta = instant - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -1,4 +1,4 @@
-"""What a condition keeps of a history, as the read model folds and stores it."""
+"""Folds a history into the summaries of a condition, as the read model does."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from tests.oracles import conditions as oracle
 from tests.strategies.conditions import MINUTE
 
 
-def known(
+def merged_input(
     program: CompiledCondition,
     history: oracle.History,
     streams: list[int],
     order: list[int],
-    ahead: list[int],
+    minutes_ahead: list[int],
 ) -> EvaluationInput:
-    """Fold the events in some order into summaries of several streams, and join those.
+    """Folds events in an order into summaries of several streams, and merges those.
 
-    ``ahead`` says by how many minutes each event's time was ahead of the clock when it was recorded.
+    ``streams``: the stream of each event.  ``minutes_ahead``: by how many minutes each event was dated ahead
+    of the time at which it was recorded.
     """
-    kept: dict[tuple[int, str], Any] = {}
-    for place in order:
-        event = history.events[place]
-        happened = EventView(
+    summaries: dict[tuple[int, str], Any] = {}
+    for number in order:
+        event = history.events[number]
+        view = EventView(
             event.at,
-            place.to_bytes(2),
+            number.to_bytes(2),
             event.name,
             {"properties": event.properties},
-            event.at - ahead[place] * MINUTE,
+            event.at - minutes_ahead[number] * MINUTE,
         )
         for key in program.keys_watching(event.name):
-            where = (streams[place], key)
-            kept[where] = program.add_functions[key](kept.get(where), happened)
-    joined: dict[str, Any] = {}
-    for (_, key), summary in kept.items():
-        joined[key] = program.leaves[key].merge(joined.get(key), summary)
-    told = ProfileFacts(history.attributes, history.tags, history.kinds)
-    return EvaluationInput(joined, lambda: told, lambda it: it in history.segments)
+            stream_key = (streams[number], key)
+            summaries[stream_key] = program.add_functions[key](summaries.get(stream_key), view)
+    merged: dict[str, Any] = {}
+    for (_, key), summary in summaries.items():
+        merged[key] = program.leaves[key].merge(merged.get(key), summary)
+    facts = ProfileFacts(history.attributes, history.tags, history.kinds)
+    return EvaluationInput(merged, lambda: facts, lambda segment: segment in history.segments)
 
 
 def stored(
     program: CompiledCondition, summaries: Mapping[str, Any], clock: int
 ) -> Mapping[str, Any]:
-    """Return the summaries as they come back from a table, without what is not needed any more."""
+    """Returns the summaries as they are read back from a table, pruned."""
     return {
         key: msgspec.msgpack.decode(
             msgspec.msgpack.encode(program.leaves[key].prune(summary, clock))

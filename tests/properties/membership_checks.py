@@ -1,4 +1,4 @@
-"""Checks that who is kept in a segment is who the oracle says."""
+"""Checks that the members of a segment are those that the oracle expects."""
 
 from __future__ import annotations
 
@@ -12,47 +12,52 @@ from domain.evaluation.accumulators import Accumulator
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 from domain.events.recorded import RecordedEvent
 from projections.segments.backfill import sql
-from tests.fix_segments import Kept
-from tests.oracles.membership import expected, members
-from tests.segment_history import LISTS, Said, at, defined, instants, ledger
+from tests.fix_segments import SegmentBench
+from tests.oracles.membership import expected_members, members
+from tests.segment_history import LISTS, HistoryEntry, at, defined, instants, ledger
 
 
-def holds_as_the_oracle_says(
-    kept: Kept, document: Any, history: Sequence[Said], cut: int, size: int
+def check_members(
+    segment_bench: SegmentBench, document: Any, history: Sequence[HistoryEntry], cut: int, size: int
 ) -> None:
-    """Define a segment after so many messages, and check who is in it from then on."""
+    """Defines a segment after ``cut`` entries of a history, and checks its members from then on."""
     minute = history[cut - 1].minute if cut else 0
     whole = [
-        *(Said(0, defined(it, None)) for it in LISTS),
+        *(HistoryEntry(0, defined(segment, None)) for segment in LISTS),
         *history[:cut],
-        Said(minute, defined("asked", document)),
+        HistoryEntry(minute, defined("tested", document)),
         *history[cut:],
     ]
     records = ledger(whole)
-    workspace = kept.project(records, 4_000)
-    stays = kept.stays(workspace)
+    workspace = segment_bench.project(records, 4_000)
+    intervals = segment_bench.intervals(workspace)
     for clock in instants(records):
         if clock >= to_micros(at(minute)):
-            assert members(stays, "asked", clock) == expected(records, document, clock), clock
-    readings_agree(kept, workspace, document, records)
-    other = kept.project(records, size)
-    assert kept.rows(other) == kept.rows(workspace)
+            assert members(intervals, "tested", clock) == expected_members(
+                records, document, clock
+            ), clock
+    check_backfill(segment_bench, workspace, document, records)
+    in_batches = segment_bench.project(records, size)
+    assert segment_bench.rows(in_batches) == segment_bench.rows(workspace)
 
 
-def readings_agree(
-    kept: Kept, workspace: int, document: Any, records: Sequence[RecordedEvent]
+def check_backfill(
+    segment_bench: SegmentBench, workspace: int, document: Any, records: Sequence[RecordedEvent]
 ) -> None:
-    """Check that the server gathers what is found by looking at each event."""
+    """Checks that backfill in SQL and backfill event by event return the same values."""
     position, now = records[-1].position, to_micros(records[-1].recorded_at)
-    memories = SegmentIndex([CompiledSegment("asked", parse_condition(document))]).accumulators
-    with kept.engine.begin() as tx:
-        for it in filter(sql.can_aggregate_in_sql, memories.values()):
-            there = sql.aggregate_in_sql(tx, workspace, it, position=position, now=now, until=None)
-            here = sql.aggregate_in_python(tx, workspace, [sql.AccumulatorRun(it)], position)[
-                it.key
-            ]
-            assert _remembered(it, there, now) == _remembered(it, here, now)
+    index = SegmentIndex([CompiledSegment("tested", parse_condition(document))])
+    with segment_bench.engine.begin() as tx:
+        for accumulator in filter(sql.can_aggregate_in_sql, index.accumulators.values()):
+            in_sql = sql.aggregate_in_sql(
+                tx, workspace, accumulator, position=position, now=now, until=None
+            )
+            runs = [sql.AccumulatorRun(accumulator)]
+            in_python = sql.aggregate_in_python(tx, workspace, runs, position)[accumulator.key]
+            assert _to_stored(accumulator, in_sql, now) == _to_stored(accumulator, in_python, now)
 
 
-def _remembered(memory: Accumulator, values: Mapping[UUID, Any], now: int) -> Mapping[UUID, Any]:
-    return {stream: memory.to_stored(value, now) for stream, value in values.items()}
+def _to_stored(
+    accumulator: Accumulator, values: Mapping[UUID, Any], now: int
+) -> Mapping[UUID, Any]:
+    return {stream: accumulator.to_stored(value, now) for stream, value in values.items()}

@@ -1,4 +1,4 @@
-"""What a rule does is what the oracle says: set off, waiting, fired, and every time that it was not."""
+"""Every run of a rule, and its outcome, equals what the oracle says."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ from domain.core.time import to_micros
 from domain.events.rule_events import RuleDefined, RuleDisabled, RuleEnabled
 from tests import examples
 from tests.builders import tracked, user
-from tests.fix_segments import Kept
+from tests.fix_segments import SegmentBench
 from tests.oracles import rules as rules_oracle
-from tests.rule_history import RULE, TAG, decree, triggers_of
-from tests.segment_history import LAST, LISTS, START, Decided, Said, at, defined, ledger
+from tests.rule_history import RULE, TAG, outcomes_by_cause, rule_event
+from tests.segment_history import (
+    LAST_MINUTE,
+    LISTS,
+    START,
+    Decision,
+    HistoryEntry,
+    at,
+    defined,
+    ledger,
+)
 from tests.strategies.conditions import conditions
-from tests.strategies.rules import announcements, rules
+from tests.strategies.rules import rules, system_events
 from tests.strategies.segment_histories import histories
 
 RENAMED = [
-    Said(0, tracked("a", user("a"), occurred_at=START)),
-    Said(0, tracked("alias", user("b"), kind="alias", absorbs=(user("a"),), occurred_at=START)),
+    HistoryEntry(0, tracked("a", user("a"), occurred_at=START)),
+    HistoryEntry(
+        0, tracked("alias", user("b"), kind="alias", absorbs=(user("a"),), occurred_at=START)
+    ),
 ]
-"""Somebody who is known gets another name: nobody is created."""
+"""A known profile gets another identifier: no profile is created."""
 
 
 @examples.on_one_database(0.12)
@@ -32,7 +43,7 @@ RENAMED = [
     rule={"trigger": {"profile": "created"}, "actions": TAG},
     document={"event": "a", "count": {"at_least": 0}},
     history=RENAMED,
-    announced=[],
+    system_events_sent=[],
     places=(0.0, 0.0, 0.0),
     size=1,
 )
@@ -40,41 +51,45 @@ RENAMED = [
     rule=rules(),
     document=conditions,
     history=histories(),
-    announced=st.lists(announcements(), max_size=2),
+    system_events_sent=st.lists(system_events(), max_size=2),
     places=st.tuples(*[st.floats(0, 1)] * 3),
     size=st.integers(1, 6),
 )
 def test_a_rule_does_what_the_oracle_says(
-    kept: Kept, rule, document, history, announced, places, size
+    segment_bench: SegmentBench, rule, document, history, system_events_sent, places, size
 ) -> None:
-    history = sorted([*history, *announced], key=lambda it: it.minute)
-    made = RuleDefined(
+    history = sorted([*history, *system_events_sent], key=lambda entry: entry.minute)
+    defined_rule = RuleDefined(
         id=UUID(int=0), rule=RULE, name=RULE, plan=msgspec.json.encode(rule), occurred_at=START
     )
-    decisions = [Decided(made, UUID(int=8)), decree(RuleEnabled, 2), decree(RuleDisabled, 3)]
+    decisions = [
+        Decision(defined_rule, UUID(int=8)),
+        rule_event(RuleEnabled, 2),
+        rule_event(RuleDisabled, 3),
+    ]
     if places[0] < 0.5:
         decisions.pop()
-    whole = [*(Said(0, defined(it, None)) for it in LISTS)]
-    cuts = sorted(round(it * len(history)) for it in places)
-    asked = round(places[1] * len(history))
+    whole = [HistoryEntry(0, defined(segment, None)) for segment in LISTS]
+    cuts = sorted(round(place * len(history)) for place in places)
+    defined_after = round(places[1] * len(history))
     if rule["trigger"].keys() & {"entered", "left"}:
-        asked = min(asked, cuts[0])
+        defined_after = min(defined_after, cuts[0])
     for number in range(len(history) + 1):
         minute = history[number - 1].minute if number else 0
-        if number == asked:
-            whole.append(Said(minute, defined("asked", document)))
+        if number == defined_after:
+            whole.append(HistoryEntry(minute, defined("tested", document)))
         for cut, decision in zip(cuts, decisions, strict=False):
             if cut == number:
-                whole.append(Said(minute, decision))
+                whole.append(HistoryEntry(minute, decision))
         whole += history[number : number + 1]
     versions = {}
     records = []
-    for it in ledger(whole):
-        versions[it.stream] = versions.get(it.stream, 0) + 1
-        records.append(it._replace(version=versions[it.stream]))
-    end = to_micros(at(LAST))
-    wanted = rules_oracle.Automation(rule, 1, records).play(end)
-    workspace = kept.project(records, 4_000)
-    assert triggers_of(kept, workspace) == wanted
-    other = kept.project(records, size)
-    assert kept.rows(other) == kept.rows(workspace)
+    for record in ledger(whole):
+        versions[record.stream] = versions.get(record.stream, 0) + 1
+        records.append(record._replace(version=versions[record.stream]))
+    end = to_micros(at(LAST_MINUTE))
+    expected = rules_oracle.Automation(rule, 1, records).play(end)
+    workspace = segment_bench.project(records, 4_000)
+    assert outcomes_by_cause(segment_bench, workspace) == expected
+    in_batches = segment_bench.project(records, size)
+    assert segment_bench.rows(in_batches) == segment_bench.rows(workspace)

@@ -10,7 +10,7 @@ from domain.conditions import CompiledCondition, parse_condition
 from domain.core.errors import InvalidRequest
 from tests import examples
 from tests.oracles import conditions as oracle
-from tests.properties.folding import known, stored
+from tests.properties.folding import merged_input, stored
 from tests.strategies.condition_kinds import KINDS, likely
 from tests.strategies.conditions import (
     MINUTE,
@@ -41,7 +41,7 @@ def test_a_pattern_matches_the_names_that_the_oracle_matches_or_is_refused(patte
         return
     compiled = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
     for name in names:
-        assert bool(compiled.keys_watching(name)) == oracle.named(name, {"matching": pattern})
+        assert bool(compiled.keys_watching(name)) == oracle.matches_name(name, {"matching": pattern})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +61,7 @@ def assert_equal_at_every_instant(document, history, data) -> None:
     streams = [data.draw(st.integers(0, 2)) for _ in indexes]
     compiled = CompiledCondition(parse_condition(document))
     minutes_ahead = [data.draw(st.sampled_from([0, 0, 0, 1, 7, 13])) for _ in indexes]
-    inputs = known(compiled, history, streams, order, minutes_ahead)
+    inputs = merged_input(compiled, history, streams, order, minutes_ahead)
     # Every instant that can matter (a time, a time plus a window), and one microsecond on either side.
     spans = (0, MINUTE, 2 * MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE)
     times = {START + minute * MINUTE + span for minute in range(13) for span in spans}

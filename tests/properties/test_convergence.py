@@ -1,4 +1,4 @@
-"""The same messages in any order, any number of times, in any batches, give the same read models."""
+"""Convergence: the same messages in any order and repetition give the same read models."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ Converges = Callable[[Sequence[Message], Sequence[Message], int], None]
 
 @pytest.fixture
 def converges(database: str) -> Iterator[Converges]:
-    """Checks that two deliveries, taken in batches of other sizes, come to the same rows."""
+    """Checks that two deliveries, applied in batches of different sizes, give the same rows."""
     engine, workspaces = unsynced(database), count(1)
     models = Given(engine)
 
-    def check(one: Sequence[Message], other: Sequence[Message], size: int) -> None:
+    def check(first: Sequence[Message], second: Sequence[Message], size: int) -> None:
         rows = []
-        for delivery, batch in ((one, 4_000), (other, size)):
+        for delivery, batch_size in ((first, 4_000), (second, size)):
             workspace = next(workspaces)
-            first = {it.message_id: it for it in reversed(delivery)}  # as the ledger takes them
-            kept = [it for it in delivery if first.pop(it.message_id, None)]
-            models.feed.workspaces[workspace] = recorded(kept)
-            models.projector.catch_up(workspace, batch)
+            first_of_each: dict[str, Message] = {}
+            for message in delivery:
+                first_of_each.setdefault(message.message_id, message)
+            models.feed.workspaces[workspace] = recorded([*first_of_each.values()])
+            models.projector.catch_up(workspace, batch_size)
             rows.append(models.tables(workspace=workspace, without=MOVES_WITH_ORDER))
         assert rows[0] == rows[1]
 
@@ -50,7 +51,7 @@ def converges(database: str) -> Iterator[Converges]:
 
 
 class Foldline:
-    """A ledger with all read models, on a database of its own."""
+    """A ledger with all read models, on its own database."""
 
     def __init__(self, dsn: str) -> None:
         self.store = LedgerDatastore(dsn)
@@ -61,15 +62,15 @@ class Foldline:
         self.projector.prepare()
 
     def workspace(self, secret: bytes) -> int:
-        """Make a workspace that hashes names as another does that has the same secret."""
-        made = self.workspaces.create(f"of {secret!r}").id
+        """Create a workspace whose digests equal those of any other with the same secret."""
+        workspace = self.workspaces.create(f"of {secret!r}").id
         with self.engine.begin() as tx:
-            changed = "UPDATE ledger.workspace SET secret = %s WHERE id = %s"
-            tx.exec_driver_sql(changed, (secret, made))
-        return made
+            update = "UPDATE ledger.workspace SET secret = %s WHERE id = %s"
+            tx.exec_driver_sql(update, (secret, workspace))
+        return workspace
 
     def rows(self, workspace: int, delivery: Sequence[Message], requests: int, batch: int):
-        """Record a delivery in requests of that size, project it, and return what that came to."""
+        """Record a delivery in requests of that size, project it, and return all rows."""
         for start in range(0, len(delivery), requests):
             self.ledger.record(workspace, delivery[start : start + requests]).result(10)
         self.projector.catch_up(workspace, batch)
@@ -84,11 +85,11 @@ class Foldline:
 @contextmanager
 def foldline(template: Template) -> Iterator[Foldline]:
     with clone(template) as dsn:
-        made = Foldline(dsn)
+        instance = Foldline(dsn)
         try:
-            yield made
+            yield instance
         finally:
-            made.close()
+            instance.close()
 
 
 @examples.on_one_database(0.5)
@@ -100,39 +101,41 @@ def test_any_delivery_of_the_same_messages_gives_the_same_read_models(
 
 
 def test_it_does_so_through_the_real_ledger(template):
-    """Which links are recorded depends on the order there; what they come to does not."""
+    """Which links are recorded depends on the order there; the resolution does not."""
     secrets = (b"%032d" % n for n in count())
-    with foldline(template) as one, foldline(template) as other:
+    with foldline(template) as ordered, foldline(template) as shuffled:
 
         @examples.on_one_database(0.2)
         @given(data=st.data(), history=histories, size=st.integers(1, 7))
         def check(data, history, size):
             secret, delivery = next(secrets), data.draw(deliveries(history))
-            there, here = (it.workspace(secret) for it in (other, one))
-            expected = one.rows(here, history, requests=100, batch=4_000)
-            assert other.rows(there, delivery, requests=size, batch=size) == expected
+            expected = ordered.rows(ordered.workspace(secret), history, requests=100, batch=4_000)
+            workspace = shuffled.workspace(secret)
+            assert shuffled.rows(workspace, delivery, requests=size, batch=size) == expected
 
         check()
 
 
 def last_arrival_wins(monkeypatch) -> None:
-    """Attributes are the last that arrived, as in PostHog."""
-    monkeypatch.setattr(lww_register, "put", lambda known, key, said: known.update({key: said}))
+    """An attribute has the value that arrived last, as in PostHog."""
+    monkeypatch.setattr(
+        lww_register, "put", lambda registers, key, register: registers.update({key: register})
+    )
 
 
 def first_arrival_links(monkeypatch) -> None:
-    """A device belongs to whoever's message arrived first."""
+    """A device belongs to the user whose message arrived first."""
 
-    def as_they_came(known, said):
-        return said.links | {pair: at for pair, (at, _) in known.links.items()}
+    def first_arrived(stored, facts):
+        return facts.links | {pair: at for pair, (at, _) in stored.links.items()}
 
-    monkeypatch.setattr(fold, "_earliest", as_they_came)
+    monkeypatch.setattr(fold, "_earliest_links", first_arrived)
 
 
 @pytest.mark.parametrize(
     "sabotage", [last_arrival_wins, pytest.param(first_arrival_links, marks=pytest.mark.nightly)]
 )
-def test_with_a_rule_that_goes_by_arrival_the_check_goes_red(converges, monkeypatch, sabotage):
+def test_with_a_rule_that_depends_on_arrival_the_check_fails(converges, monkeypatch, sabotage):
     sabotage(monkeypatch)
 
     @examples.sabotaged()

@@ -1,4 +1,4 @@
-"""Erasure of any profile at any time: the read models equal a rebuild from the blanked ledger."""
+"""Erasure of any profile at any time: read models equal a rebuild from the blanked ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolution is a function of the set of facts: order and repeats do not matter, and facts far away neither."""
+"""Resolution is a function of the set of facts: order and repeats do not matter."""
 
 from __future__ import annotations
 
@@ -43,37 +43,38 @@ facts = st.lists(
 
 
 @given(facts, st.randoms())
-def test_order_and_repeats_do_not_matter(said: list[IdentityFact], chance) -> None:
-    again = said + [fact for fact in said if chance.random() < 0.5]
-    chance.shuffle(again)
-    assert resolve_components(again) == resolve_components(said)
+def test_order_and_repeats_do_not_matter(history: list[IdentityFact], chance) -> None:
+    repeated = history + [fact for fact in history if chance.random() < 0.5]
+    chance.shuffle(repeated)
+    assert resolve_components(repeated) == resolve_components(history)
 
 
 @given(facts)
-def test_it_is_a_partition_with_a_member_as_its_name(said: list[IdentityFact]) -> None:
-    for identifier, component in resolve_components(said).items():
+def test_it_is_a_partition_with_a_canonical_member(history: list[IdentityFact]) -> None:
+    components = resolve_components(history)
+    for identifier, component in components.items():
         assert identifier in component.members
         assert component.canonical in component.members
-        assert all(resolve_components(said)[it] == component for it in component.members)
+        assert all(components[member] == component for member in component.members)
 
 
 @given(facts)
-def test_two_users_share_a_person_only_through_merges(said: list[IdentityFact]) -> None:
-    merges = [fact for fact in said if not isinstance(fact, LinkFact)]
+def test_two_user_ids_share_a_profile_only_through_merges(history: list[IdentityFact]) -> None:
+    merges = [fact for fact in history if not isinstance(fact, LinkFact)]
     by_merges = resolve_components(merges)
-    for identifier, component in resolve_components(said).items():
+    for identifier, component in resolve_components(history).items():
         for other in component.members:
             if identifier.kind == other.kind == "user_id" and identifier != other:
                 joined = {identifier} | set().union(
                     *(c.members for c in by_merges.values() if identifier in c.members)
                 )
-                weak = {it for it in component.members if it.kind != "user_id"}
+                weak = {member for member in component.members if member.kind != "user_id"}
                 assert other in joined or weak
 
 
 @given(facts, facts)
-def test_facts_about_others_change_nothing(
-    said: list[IdentityFact], others: list[IdentityFact]
+def test_facts_about_other_identifiers_change_nothing(
+    history: list[IdentityFact], others: list[IdentityFact]
 ) -> None:
     def elsewhere(part):
         if isinstance(part, Identifier):
@@ -81,32 +82,33 @@ def test_facts_about_others_change_nothing(
         return frozenset(map(elsewhere, part)) if isinstance(part, frozenset) else part
 
     moved = [type(fact)(*map(elsewhere, fact)) for fact in others]
-    together = resolve_components(said + moved)
+    together = resolve_components(history + moved)
     assert all(
         together[identifier] == component
-        for identifier, component in resolve_components(said).items()
+        for identifier, component in resolve_components(history).items()
     )
 
 
 @given(facts, facts)
-def test_an_idle_link_changes_nothing_whatever_links_and_merges_follow(
-    said: list[IdentityFact], more: list[IdentityFact]
+def test_an_inactive_link_changes_nothing_whatever_links_and_merges_follow(
+    history: list[IdentityFact], more: list[IdentityFact]
 ) -> None:
-    idle = resolve_facts(said).inactive_links
-    later = [it for it in more if not isinstance(it, UnmergeFact)]
-    awake = [it for it in said if it not in idle]
-    heard_of = [LinkFact(NOON, it, it) for link in idle for it in (link.left, link.right)]
-    assert resolve_components(awake + heard_of + later) == resolve_components(said + later)
+    inactive = resolve_facts(history).inactive_links
+    later = [fact for fact in more if not isinstance(fact, UnmergeFact)]
+    active = [fact for fact in history if fact not in inactive]
+    existence = [LinkFact(NOON, id_, id_) for link in inactive for id_ in (link.left, link.right)]
+    assert resolve_components(active + existence + later) == resolve_components(history + later)
 
 
 @given(facts, st.lists(st.integers(1, 3), max_size=40))
-def test_learning_facts_in_turn_says_of_all_whom_they_concern_what_all_facts_come_to(
-    said: list[IdentityFact], at_once: list[int]
+def test_incremental_resolution_equals_the_resolution_of_all_facts(
+    history: list[IdentityFact], batch_sizes: list[int]
 ) -> None:
-    start = at_once.pop() if at_once else 0
-    unfolding, known = IncrementalResolver(said[:start]), dict(resolve_components(said[:start]))
-    while start < len(said):
-        end = start + (at_once.pop() if at_once else 1)
-        known |= unfolding.add_facts(said[start:end])
-        assert known == resolve_components(said[:end])
+    start = batch_sizes.pop() if batch_sizes else 0
+    resolver = IncrementalResolver(history[:start])
+    components = dict(resolve_components(history[:start]))
+    while start < len(history):
+        end = start + (batch_sizes.pop() if batch_sizes else 1)
+        components |= resolver.add_facts(history[start:end])
+        assert components == resolve_components(history[:end])
         start = end

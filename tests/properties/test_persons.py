@@ -1,4 +1,4 @@
-"""Who is who in the read model: the same as the ledger says, whatever the order and the batches."""
+"""The identity read model gives the same profiles as the ledger, for any order and batches."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ from projections.runtime.projector import Projector
 from tests import examples
 from tests.builders import NOON, merged, tracked, unmerged
 
-NAMES = [
+IDENTIFIERS = [
     Identifier(kind, value)
     for kind in ("user_id", "email", "anonymous_id")
     for value in ("a", "b", "c", "null")
 ]
-names = st.sampled_from(NAMES)
+identifiers = st.sampled_from(IDENTIFIERS)
 instants = st.integers(0, 6).map(lambda minutes: NOON + timedelta(minutes=minutes))
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     kind = draw(st.sampled_from(["track", "track", "alias", "merge", "unmerge"]))
-    at, who = draw(instants), draw(names)
+    at, subject = draw(instants), draw(identifiers)
     if kind == "merge":
         policy = draw(st.sampled_from(["latest", "primary"]))
-        return merged(who, draw(names), occurred_at=at, policy=policy)
+        return merged(subject, draw(identifiers), occurred_at=at, policy=policy)
     if kind == "unmerge":
-        return unmerged(who, *draw(st.lists(names, max_size=3)), occurred_at=at)
+        return unmerged(subject, *draw(st.lists(identifiers, max_size=3)), occurred_at=at)
     if kind == "alias":
-        before = draw(names)
-        either = () if before == who else (before, Identifier("anonymous_id", before.value))
-        return tracked("alias", who, kind="alias", absorbs=either, occurred_at=at)
-    return tracked("Viewed", *draw(st.lists(names, min_size=1, max_size=3)), occurred_at=at)
+        previous = draw(identifiers)
+        guesses = (previous, Identifier("anonymous_id", previous.value))
+        absorbs = () if previous == subject else guesses
+        return tracked("alias", subject, kind="alias", absorbs=absorbs, occurred_at=at)
+    subjects = draw(st.lists(identifiers, min_size=1, max_size=3))
+    return tracked("Viewed", *subjects, occurred_at=at)
 
 
-class Kept:
-    """A real ledger, and the identity read model over it."""
+class IdentityBench:
+    """A real ledger and the identity read model."""
 
     def __init__(self, dsn: str) -> None:
         self.store = LedgerDatastore(dsn)
@@ -68,10 +70,10 @@ class Kept:
 
 
 @pytest.fixture
-def kept(database: str) -> Iterator[Kept]:
-    made = Kept(database)
-    yield made
-    made.close()
+def bench(database: str) -> Iterator[IdentityBench]:
+    bench = IdentityBench(database)
+    yield bench
+    bench.close()
 
 
 @examples.on_one_database(0.4)
@@ -79,17 +81,17 @@ def kept(database: str) -> Iterator[Kept]:
     history=st.lists(messages(), min_size=1, max_size=15),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=20),
 )
-def test_the_read_model_says_what_the_ledger_says(kept, history, sizes):
-    workspace = kept.workspace()
+def test_the_read_model_equals_the_ledger(bench, history, sizes):
+    workspace = bench.workspace()
     for message in history:
-        kept.ledger.record(workspace, [message]).result(10)
+        bench.ledger.record(workspace, [message]).result(10)
     for size in sizes:
-        kept.projector.advance(workspace, size)
-    kept.projector.catch_up(workspace)
+        bench.projector.advance(workspace, size)
+    bench.projector.catch_up(workspace)
 
-    with kept.engine.connect() as tx:
-        streams = [kept.ledger.stream_of(workspace, it) for it in NAMES]
-        known = [kept.ledger.person(workspace, stream) for stream in streams]
-        assert [identity.load_profile(tx, workspace, stream) for stream in streams] == known
-        people = identity.load_profile_ids(tx, workspace, streams)
-        assert [people[stream] for stream in streams] == [it.id for it in known]
+    with bench.engine.connect() as tx:
+        streams = [bench.ledger.stream_of(workspace, identifier) for identifier in IDENTIFIERS]
+        expected = [bench.ledger.profile(workspace, stream) for stream in streams]
+        assert [identity.load_profile(tx, workspace, stream) for stream in streams] == expected
+        ids = identity.load_profile_ids(tx, workspace, streams)
+        assert [ids[stream] for stream in streams] == [profile.id for profile in expected]

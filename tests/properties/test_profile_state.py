@@ -1,4 +1,4 @@
-"""A profile's state is a join: order, repeats and grouping make no difference."""
+"""A profile's state is a join: order, repeats and grouping do not matter."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ histories = st.lists(calls(), max_size=12)
 
 
 def facts(state: ProfileState) -> ProfileState:
-    """All but the counts, which are sums over distinct messages."""
+    """The state without counts, which are sums over distinct messages."""
     copy = profile_state.decode(profile_state.encode(state))
     copy.counts = {}
     return copy
 
 
 @given(histories, st.randoms())
-def test_events_in_any_order_and_any_number_of_times_make_the_same_state(history, random):
+def test_events_in_any_order_and_repetition_give_the_same_state(history, random):
     shuffled = random.sample(history, len(history))
     expected = state_of(history)
     assert state_of(shuffled) == expected
@@ -76,16 +76,18 @@ def test_events_in_any_order_and_any_number_of_times_make_the_same_state(history
 
 
 @given(histories, st.lists(st.sampled_from(STREAMS), min_size=12, max_size=12), st.randoms())
-def test_streams_joined_in_any_grouping_are_what_one_stream_would_have_been(history, whose, random):
+def test_streams_merged_in_any_grouping_equal_a_single_stream(history, owners, random):
     states = {
-        stream: state_of([it for it, owner in zip(history, whose, strict=False) if owner == stream])
+        stream: state_of(
+            [call for call, owner in zip(history, owners, strict=False) if owner == stream]
+        )
         for stream in random.sample(STREAMS, len(STREAMS))
     }
-    one, other, third = STREAMS
-    all_at_once = profile_state.merge(states, ResolvedProfile(one, (), STREAMS, {}))
-    two = profile_state.merge(states, ResolvedProfile(one, (), (other, one), {}))
+    first, second, third = STREAMS
+    all_at_once = profile_state.merge(states, ResolvedProfile(first, (), STREAMS, {}))
+    two = profile_state.merge(states, ResolvedProfile(first, (), (second, first), {}))
     step_by_step = profile_state.merge(
-        {one: two, third: states[third]}, ResolvedProfile(one, (), STREAMS, {})
+        {first: two, third: states[third]}, ResolvedProfile(first, (), STREAMS, {})
     )
     assert all_at_once == step_by_step
     expected = state_of(history)
@@ -93,11 +95,11 @@ def test_streams_joined_in_any_grouping_are_what_one_stream_would_have_been(hist
 
 
 @given(histories, histories, st.integers(0, 3), st.randoms())
-def test_demotion_does_not_depend_on_order(first, second, minute, random):
-    one, other, _ = STREAMS
-    person = ResolvedProfile(one, (), (one, other), {other: at(minute)})
-    joined = profile_state.merge({one: state_of(first), other: state_of(second)}, person)
-    random.shuffle(first)
-    random.shuffle(second)
-    again = profile_state.merge({other: state_of(second), one: state_of(first)}, person)
-    assert profile_state.encode(joined) == profile_state.encode(again)
+def test_demotion_does_not_depend_on_order(primary, secondary, minute, random):
+    first, second, _ = STREAMS
+    profile = ResolvedProfile(first, (), (first, second), {second: at(minute)})
+    merged = profile_state.merge({first: state_of(primary), second: state_of(secondary)}, profile)
+    random.shuffle(primary)
+    random.shuffle(secondary)
+    again = profile_state.merge({second: state_of(secondary), first: state_of(primary)}, profile)
+    assert profile_state.encode(merged) == profile_state.encode(again)

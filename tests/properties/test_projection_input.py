@@ -1,4 +1,4 @@
-"""No payload, however broken, stops a read model or costs a neighbour its row."""
+"""No payload, however broken, stops a read model or loses another event's row."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def nested(levels: int) -> str:
 
 def objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     members = st.tuples(keys, inner).map(":".join)
-    return st.lists(members, max_size=4).map(lambda it: "{" + ",".join(it) + "}")
+    return st.lists(members, max_size=4).map(lambda texts: "{" + ",".join(texts) + "}")
 
 
 documents = st.recursive(
@@ -77,20 +77,21 @@ documents = st.recursive(
     | st.sampled_from(["null", "true"])
     | st.sampled_from([10, 60, 300, 5_000, 100_000]).map(nested),
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda it: "[" + ",".join(it) + "]") | objects(inner)
+        st.lists(inner, max_size=3).map(lambda texts: "[" + ",".join(texts) + "]") | objects(inner)
     ),
     max_leaves=8,
 )
 payloads = st.tuples(documents | objects(documents), documents, documents, documents).map(
-    lambda it: (
-        f'{{"properties":{it[0]},"context":{{"sessionId":{it[1]},"library":{it[2]}}},"name":{it[3]}}}'
+    lambda parts: (
+        f'{{"properties":{parts[0]},"context":{{"sessionId":{parts[1]},"library":{parts[2]}}},'
+        f'"name":{parts[3]}}}'
     )
 )
 
 
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
-    """A payload as a client may send it, with some bytes changed now and then."""
+    """A payload as a client may send it, sometimes with some bytes changed."""
     document = bytearray(draw(payloads).encode("utf-8", "surrogatepass"))
     if draw(st.booleans()):
         for _ in range(draw(st.integers(1, 3))):
@@ -112,7 +113,7 @@ def models(database: str) -> Iterator[Given]:
 )
 def test_any_payload_is_projected_listed_and_shown(models, payloads, kind):
     workspace = next(_workspaces)
-    bad = [with_payload(tracked("Bad", kind=kind), it) for it in payloads]
+    bad = [with_payload(tracked("Bad", kind=kind), payload) for payload in payloads]
     history = models.messages(tracked("Good"), *bad, tracked("Good"), workspace=workspace)
 
     assert sorted(models.names(workspace=workspace, limit=500)) == ["Bad"] * len(bad) + ["Good"] * 2
@@ -121,7 +122,7 @@ def test_any_payload_is_projected_listed_and_shown(models, payloads, kind):
         if shown["raw_encoding"] == "utf-8":
             assert shown["raw"].encode() == recorded.event.payload
     counts = {
-        it["name"]: it["count"]
-        for it in models.ask("/event-types", workspace=workspace)["event_types"]
+        event_type["name"]: event_type["count"]
+        for event_type in models.ask("/event-types", workspace=workspace)["event_types"]
     }
     assert counts == {"Good": 2, "Bad": len(bad)}

@@ -1,4 +1,4 @@
-"""Whatever is decided about segments: the ledger gives back what was decided, and no circle gets in."""
+"""Definitions of segments are read back as they were recorded, and never refer in a circle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests import examples
 from tests.fix_ledger import Bench
 
 IDS = ("a", "b", "c", "d")
-BY = CommandContext("key-1")
+CONTEXT = CommandContext("key-1")
 
 _workspaces = count(1)
 
@@ -26,18 +26,18 @@ ids = st.sampled_from(IDS)
 
 class Step(NamedTuple):
     id: str
-    wanted: SegmentVersion | None
-    """None: to be archived."""
+    definition: SegmentVersion | None
+    """None to archive the segment."""
 
     version: int | None
 
 
-def asking(segments: list[str]) -> bytes:
-    inner = ", ".join(f'{{"none": [{{"segment": "{it}"}}]}}' for it in segments)
+def referring_to(segments: list[str]) -> bytes:
+    inner = ", ".join(f'{{"none": [{{"segment": "{segment}"}}]}}' for segment in segments)
     return f'{{"any": [{inner}]}}'.encode()
 
 
-conditions = st.lists(ids, max_size=2).map(asking) | st.sampled_from([b"", b'{"event": "x"}'])
+conditions = st.lists(ids, max_size=2).map(referring_to) | st.sampled_from([b"", b'{"event": "x"}'])
 definitions = st.builds(SegmentVersion, st.sampled_from(["One", "Other"]), condition=conditions)
 steps = st.builds(
     Step,
@@ -48,27 +48,29 @@ steps = st.builds(
 
 
 @examples.on_one_database(0.3)
-@given(decisions=st.lists(steps, max_size=14))
-def test_the_ledger_gives_back_what_was_decided(bench: Bench, decisions: list[Step]) -> None:
+@given(steps=st.lists(steps, max_size=14))
+def test_definitions_are_read_back_as_they_were_recorded(bench: Bench, steps: list[Step]) -> None:
     workspace = bench.workspaces.create(f"w-{next(_workspaces)}").id
-    segments, known = SegmentService(bench.ledger), {it: Segment(it) for it in IDS}
-    for id_, wanted, version in decisions:
-        before, head = known[id_], bench.ledger.heads()[workspace]
+    segments, current = SegmentService(bench.ledger), {id_: Segment(id_) for id_ in IDS}
+    for id_, definition, version in steps:
+        before, head = current[id_], bench.ledger.heads()[workspace]
         try:
-            if wanted is None:
-                made = segments.archive(workspace, id_, BY, version=version)
+            if definition is None:
+                stored = segments.archive(workspace, id_, CONTEXT, version=version)
             else:
-                made = segments.define(workspace, id_, wanted, BY, version=version)
+                stored = segments.define(workspace, id_, definition, CONTEXT, version=version)
         except (Conflict, InvalidRequest, NotFound):
             assert bench.ledger.heads()[workspace] == head
             continue
-        known[id_] = made.segment
-        assert made.segment.version == before.version + made.changed
-        assert made.segment.archived == (wanted is None)
-        assert made.segment.definition == (wanted or before.definition)
-        assert bench.ledger.heads()[workspace] == head + made.changed
+        current[id_] = stored.segment
+        assert stored.segment.version == before.version + stored.changed
+        assert stored.segment.archived == (definition is None)
+        assert stored.segment.definition == (definition or before.definition)
+        assert bench.ledger.heads()[workspace] == head + stored.changed
         assert version in {None, before.version}
-    assert {it: segments.segment(workspace, it) for it in IDS} == known
-    there = {it.id: it.referenced_segments for it in known.values() if it.exists}
-    TopologicalSorter(there).prepare()  # raises CycleError
-    assert all(asked <= there.keys() for asked in there.values())
+    assert {id_: segments.segment(workspace, id_) for id_ in IDS} == current
+    references = {
+        segment.id: segment.referenced_segments for segment in current.values() if segment.exists
+    }
+    TopologicalSorter(references).prepare()  # raises CycleError
+    assert all(referenced <= references.keys() for referenced in references.values())

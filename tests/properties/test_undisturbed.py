@@ -1,4 +1,4 @@
-"""What is decided about segments, wherever it stands in the ledger, disturbs no other read model."""
+"""Events about segments, at any position of the ledger, change no other read model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.properties.models import MOVES_WITH_ORDER, unsynced
 from tests.strategies.decisions import Placed, decisions
 from tests.strategies.histories import histories
 
-OTHERS = [it for it in PROJECTIONS if it.name != "segments"]
+OTHERS = [projection for projection in PROJECTIONS if projection.name != "segments"]
 
 
 def among(history: Sequence[RecordedEvent], placed: Sequence[Placed]) -> list[RecordedEvent]:
-    """Return a history with decisions in it, as a ledger would have numbered it."""
-    events = [(it.stream, it.event) for it in history]
+    """Returns a history with these events in it, numbered as in a ledger."""
+    events = [(record.stream, record.event) for record in history]
     for after, stream, event in placed:
         events.insert(min(after, len(events)), (stream, event))
     versions: dict[UUID, int] = {}
@@ -44,7 +44,7 @@ def among(history: Sequence[RecordedEvent], placed: Sequence[Placed]) -> list[Re
 
 @pytest.fixture
 def undisturbed(database: str) -> Iterator:
-    """Checks that read models are the same with decisions among the events and without."""
+    """Checks that read models are the same with and without the events about segments."""
     engine, workspaces = unsynced(database), count(1)
     models = Given(engine, OTHERS)
 
@@ -64,12 +64,14 @@ def undisturbed(database: str) -> Iterator:
 
 @examples.on_one_database(0.3)
 @given(history=histories, placed=decisions, size=st.integers(1, 7))
-def test_decisions_about_segments_disturb_nothing(undisturbed, history, placed, size) -> None:
+def test_events_about_segments_change_no_other_read_model(
+    undisturbed, history, placed, size
+) -> None:
     undisturbed(history, placed, size)
 
 
-def test_were_they_taken_for_messages_it_would_show(undisturbed, monkeypatch) -> None:
-    """As if a fold looked at every event of a person's stream."""
+def test_treating_them_as_messages_would_be_noticed(undisturbed, monkeypatch) -> None:
+    """As if a fold read every event of a profile's stream."""
     monkeypatch.setattr(batch, "MessageEvent", Event)
 
     @examples.sabotaged()

@@ -1,4 +1,4 @@
-"""One kind of condition at a time, and the events that it asks for."""
+"""Conditions by kind, and events that they are likely to match."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ likely = st.builds(
     minutes,
     st.sampled_from([1, 2, 2.5]),
 )
-moving = durations.map(lambda it: {"within": {"last": it}})
+moving = durations.map(lambda duration: {"within": {"last": duration}})
 plain = st.just({"event": "a"})
 filtered = st.sampled_from([[], [{"path": "properties.n", "op": "gt", "value": 1}]]).map(
-    lambda it: {"event": "a", "where": it}
+    lambda where: {"event": "a", "where": where}
 )
 KINDS = {
     "performed": st.builds(
-        lambda it, count, window: it | {"count": count} | window, plain, counts, moving
+        lambda step, count, window: step | {"count": count} | window, plain, counts, moving
     ),
     "occurred": st.builds(
-        lambda it, which, how, age: it | {"occurrence": which, how: age},
+        lambda step, which, operator, age: step | {"occurrence": which, operator: age},
         plain,
         st.sampled_from(["first", "last"]),
         st.sampled_from(["older_than", "newer_than"]),
         durations,
     ),
     "aggregated": st.builds(
-        lambda it, fn, value, window: (
-            it
+        lambda step, fn, value, window: (
+            step
             | {"aggregate": {"fn": fn, "path": "properties.n", "op": "gte", "value": value}}
             | window
         ),
@@ -40,8 +40,8 @@ KINDS = {
         moving,
     ),
     "computed": st.builds(
-        lambda it, fn, value, window: {
-            "computed": it
+        lambda step, fn, value, window: {
+            "computed": step
             | {"fn": fn}
             | ({} if fn == "count" else {"path": "properties.n"})
             | window,
@@ -54,7 +54,7 @@ KINDS = {
         moving,
     ),
     "fixed": st.builds(
-        lambda it, count, window: it | {"count": count} | window, plain, counts, windows
+        lambda step, count, window: step | {"count": count} | window, plain, counts, windows
     ),
     "relative": st.builds(
         lambda op, span: {"attribute": "at", "op": op, "value": {"ago": span}},

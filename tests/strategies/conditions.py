@@ -1,4 +1,4 @@
-"""Conditions of every kind, and histories in which they may hold."""
+"""Conditions of all kinds, and histories that may match them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ names = st.sampled_from(["a", "b", "c"])
 odd_names = st.text("ab*+|\\ ", max_size=4)
 pieces = st.sampled_from(["a", "b", "*", "+", "|", " ", "\\*", "\\+", "\\|", "\\\\", "\\ "])
 any_patterns = st.lists(pieces, min_size=1, max_size=6).map("".join)
-patterns = any_patterns.filter(lambda it: oracle.terms(it) is not None)
+patterns = any_patterns.filter(lambda pattern: oracle.terms(pattern) is not None)
 minutes = st.integers(0, 12)
 scalars = st.sampled_from(
     [0, 1, 2, 2.5, 0.1, 0.2, True, False, None, "x", "xy", "1", "2026-01-01T00:05:00+00:00"]
@@ -33,7 +33,7 @@ properties = st.fixed_dictionaries(
 events = st.lists(
     st.builds(
         oracle.Event,
-        st.integers(0, 12).map(lambda it: START + it * MINUTE),
+        minutes.map(lambda minute: START + minute * MINUTE),
         names | odd_names,
         properties,
     ),
@@ -50,7 +50,11 @@ instants = minutes.map(instant)
 
 
 def comparisons(path: st.SearchStrategy[dict[str, Any]], *, relative: bool) -> Any:
-    times = instants | st.builds(lambda it: {"ago": it}, durations) if relative else instants
+    times = (
+        instants | st.builds(lambda duration: {"ago": duration}, durations)
+        if relative
+        else instants
+    )
     orders = st.sampled_from(["gt", "gte", "lt", "lte"])
     numbers = st.sampled_from([0, 1, 2, 2.5])
     operators = [
@@ -77,45 +81,47 @@ def comparisons(path: st.SearchStrategy[dict[str, Any]], *, relative: bool) -> A
         st.fixed_dictionaries({"op": st.sampled_from(["exists", "not_exists"])}),
         st.fixed_dictionaries({"op": st.sampled_from(["before", "after", "on"]), "value": times}),
     ]
-    return st.builds(lambda one, other: one | other, path, st.one_of(operators))
+    return st.builds(lambda target, test: target | test, path, st.one_of(operators))
 
 
 where = st.lists(
     comparisons(
-        st.sampled_from(["properties.n", "properties.items[].n"]).map(lambda it: {"path": it}),
+        st.sampled_from(["properties.n", "properties.items[].n"]).map(lambda path: {"path": path}),
         relative=False,
     ),
     max_size=1,
 )
-asked_names = names | odd_names | patterns.map(lambda it: {"matching": it})
-step = st.builds(lambda name, tests: {"event": name, "where": tests}, asked_names, where)
+event_names = names | odd_names | patterns.map(lambda pattern: {"matching": pattern})
+step = st.builds(lambda name, tests: {"event": name, "where": tests}, event_names, where)
 small = st.integers(0, 3)
 counts = st.one_of(
-    small.map(lambda it: {"at_least": it}),
-    small.map(lambda it: {"at_most": it}),
-    small.map(lambda it: {"exactly": it}),
-    st.tuples(small, small).map(lambda it: {"between": sorted(it)}),
+    small.map(lambda bound: {"at_least": bound}),
+    small.map(lambda bound: {"at_most": bound}),
+    small.map(lambda bound: {"exactly": bound}),
+    st.tuples(small, small).map(lambda bounds: {"between": sorted(bounds)}),
 )
 windows = st.one_of(
     st.just({}),
-    durations.map(lambda it: {"within": {"last": it}}),
-    instants.map(lambda it: {"within": {"from": it}}),
-    instants.map(lambda it: {"within": {"to": it}}),
-    st.tuples(instants, instants).map(lambda it: {"within": {"from": it[0], "to": it[1]}}),
+    durations.map(lambda duration: {"within": {"last": duration}}),
+    instants.map(lambda start: {"within": {"from": start}}),
+    instants.map(lambda end: {"within": {"to": end}}),
+    st.tuples(instants, instants).map(
+        lambda bounds: {"within": {"from": bounds[0], "to": bounds[1]}}
+    ),
 )
 performed = st.builds(
-    lambda it, count, window: it | {"count": count} | window, step, counts, windows
+    lambda step, count, window: step | {"count": count} | window, step, counts, windows
 )
 occurred = st.builds(
-    lambda it, which, how, age: it | {"occurrence": which, how: age},
+    lambda step, which, operator, age: step | {"occurrence": which, operator: age},
     step,
     st.sampled_from(["first", "last"]),
     st.sampled_from(["older_than", "newer_than"]),
     durations,
 )
 aggregated = st.builds(
-    lambda it, fn, path, compared, window: (
-        it | {"aggregate": {"fn": fn, "path": path} | compared} | window
+    lambda step, fn, path, comparison, window: (
+        step | {"aggregate": {"fn": fn, "path": path} | comparison} | window
     ),
     step,
     st.sampled_from(["sum", "avg", "min", "max", "distinct"]),
@@ -134,13 +140,13 @@ aggregated = st.builds(
 in_order = st.builds(
     lambda steps, within, without: {"sequence": steps} | within | without,
     st.lists(step, min_size=2, max_size=3),
-    st.one_of(st.just({}), durations.map(lambda it: {"within": it})),
-    st.lists(step, max_size=1).map(lambda it: {"without": it}),
+    st.one_of(st.just({}), durations.map(lambda duration: {"within": duration})),
+    st.lists(step, max_size=1).map(lambda without: {"without": without}),
 )
 computation = st.one_of(
-    st.builds(lambda it, window: it | {"fn": "count"} | window, step, windows),
+    st.builds(lambda step, window: step | {"fn": "count"} | window, step, windows),
     st.builds(
-        lambda it, fn, path, window: it | {"fn": fn, "path": path} | window,
+        lambda step, fn, path, window: step | {"fn": fn, "path": path} | window,
         step,
         st.sampled_from(["sum", "avg", "min", "max", "first", "last", "distinct"]),
         st.sampled_from(["properties.n", "properties.items[].n"]),
@@ -148,13 +154,13 @@ computation = st.one_of(
     ),
 )
 computed = st.builds(
-    lambda it, compared: {"computed": it} | compared,
+    lambda computation, comparison: {"computed": computation} | comparison,
     computation,
     comparisons(st.just({}), relative=True),
 )
-about = st.one_of(
+on_facts = st.one_of(
     comparisons(
-        st.sampled_from(["n", "deep.n", "items[].n"]).map(lambda it: {"attribute": it}),
+        st.sampled_from(["n", "deep.n", "items[].n"]).map(lambda path: {"attribute": path}),
         relative=True,
     ),
     st.fixed_dictionaries(
@@ -165,12 +171,12 @@ about = st.one_of(
     ),
     st.fixed_dictionaries({"segment": st.sampled_from(["s-1", "s-2"])}),
 )
-leaves = st.one_of(performed, occurred, aggregated, computed, in_order, about)
+leaves = st.one_of(performed, occurred, aggregated, computed, in_order, on_facts)
 conditions = st.recursive(
     leaves,
     lambda inner: (
         st.builds(
-            lambda kind, parts: {kind: parts},
+            lambda group, parts: {group: parts},
             st.sampled_from(["all", "any", "none"]),
             st.lists(inner, max_size=3),
         )

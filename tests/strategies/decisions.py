@@ -1,4 +1,4 @@
-"""Decisions about a segment, and the places in a history where they are taken."""
+"""Events about a segment's definition, and where in a history they are recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEGMENT = UUID(bytes=segment_stream(SECRET, "s-1"))
 
 
 Placed = tuple[int, UUID, Event]
-"""After how many events, in which stream, what."""
+"""Number of events before it, its stream, and the event."""
 
 
 conditions = st.sampled_from(
@@ -59,7 +59,7 @@ decisions = st.lists(
             st.tuples(st.just(SEGMENT), defined | archived | computed),
             st.tuples(names.map(stream_of), listed),
         ),
-    ).map(lambda it: (it[0], *it[1])),
+    ).map(lambda placed: (placed[0], *placed[1])),
     min_size=1,
     max_size=8,
 )

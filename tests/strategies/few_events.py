@@ -1,4 +1,4 @@
-"""Conditions of few events, whose answer one more event may turn."""
+"""Conditions on few events, whose result one more event can change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.strategies.conditions import MINUTE, START
 
 few_names = st.sampled_from(["a", "a", "b"])
 counts = st.sampled_from(
-    [{"at_least": it} for it in (1, 2, 3)]
-    + [{"at_most": it} for it in (0, 1, 2)]
-    + [{"exactly": it} for it in (0, 1, 2)]
+    [{"at_least": bound} for bound in (1, 2, 3)]
+    + [{"at_most": bound} for bound in (0, 1, 2)]
+    + [{"exactly": bound} for bound in (0, 1, 2)]
     + [{"between": [1, 2]}, {"between": [0, 1]}]
 )
 counted = st.builds(
@@ -27,14 +27,14 @@ occurred = st.builds(
     st.sampled_from([{"older_than": "6m"}, {"newer_than": "6m"}]),
 )
 in_order = st.builds(
-    lambda steps, without: {"sequence": [{"event": it} for it in steps]} | without,
+    lambda steps, without: {"sequence": [{"event": name} for name in steps]} | without,
     st.lists(few_names, min_size=2, max_size=3),
     st.sampled_from([{}, {"without": [{"event": "b"}]}]),
 )
 leaves = counted | occurred | in_order
 scores = st.builds(
     lambda whens, points, op: {
-        "score": [{"when": it, "points": n} for it, n in zip(whens, points, strict=False)],
+        "score": [{"when": when, "points": n} for when, n in zip(whens, points, strict=False)],
         "op": op,
         "value": 0,
     },
@@ -44,6 +44,8 @@ scores = st.builds(
 )
 of_few = leaves | scores | st.fixed_dictionaries({"none": st.lists(leaves, min_size=1, max_size=2)})
 few = st.builds(
-    lambda events: oracle.History([oracle.Event(START + at * MINUTE, it, {}) for at, it in events]),
+    lambda events: oracle.History(
+        [oracle.Event(START + at * MINUTE, name, {}) for at, name in events]
+    ),
     st.lists(st.tuples(st.integers(0, 12), few_names), max_size=4),
 )

@@ -1,4 +1,4 @@
-"""Funnels, and histories in which they are walked."""
+"""Funnels, and histories that may walk through them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ events = st.lists(
 )
 
 
-who = st.sampled_from([user("ann"), user("bob"), anonymous("x"), anonymous("y")])
-happened = st.builds(
-    lambda name, whom, at, n: tracked(
-        name, *whom, occurred_at=NOON + timedelta(seconds=at), properties={"n": n}
+identifiers = st.sampled_from([user("ann"), user("bob"), anonymous("x"), anonymous("y")])
+tracked_messages = st.builds(
+    lambda name, shown, at, n: tracked(
+        name, *shown, occurred_at=NOON + timedelta(seconds=at), properties={"n": n}
     ),
     st.sampled_from(NAMES),
-    st.one_of(st.tuples(who), st.tuples(st.just(user("ann")), st.just(anonymous("x")))),
+    st.one_of(st.tuples(identifiers), st.tuples(st.just(user("ann")), st.just(anonymous("x")))),
     seconds,
     st.integers(0, 2),
 )
-said = st.one_of(
-    happened,
-    happened,
-    happened,
-    st.builds(merged, who, who),
-    st.builds(unmerged, who, who),
+messages = st.one_of(
+    tracked_messages,
+    tracked_messages,
+    tracked_messages,
+    st.builds(merged, identifiers, identifiers),
+    st.builds(unmerged, identifiers, identifiers),
 )

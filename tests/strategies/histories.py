@@ -1,4 +1,4 @@
-"""Histories of messages as sources send them at their worst: out of order, about each other's people, odd."""
+"""Histories of messages as bad as sources send them: unordered, overlapping and malformed."""
 
 from __future__ import annotations
 
@@ -74,9 +74,11 @@ usual_payloads = st.fixed_dictionaries(
 
 users = st.sampled_from([user("ann"), user("bob"), user("cy")])
 devices = st.sampled_from([anonymous("x"), anonymous("y"), anonymous("z"), anonymous("null")])
-mails = st.sampled_from([Identifier("email", it) for it in ("a@example.com", "b@example.com")])
+mails = st.sampled_from(
+    [Identifier("email", address) for address in ("a@example.com", "b@example.com")]
+)
 names = st.one_of(users, devices, mails)
-whom = st.one_of(
+identifier_sets = st.one_of(
     st.tuples(users, devices),
     st.tuples(devices),
     st.tuples(users),
@@ -88,12 +90,12 @@ events = st.sampled_from(["Viewed", "Bought", "page_view", "session_started", "\
 about_messages = st.sampled_from(["Email Sent", "email_opened", "Email Bounced", "link_clicked"])
 kinds = st.sampled_from(["track", "track", "page", "screen", "identify", "identify", "group"])
 clocks = st.integers(-5, 5).map(lambda hours: NOON + timedelta(hours=hours))
-"""Few enough that many things happen at the same instant."""
+"""Few enough that many events share an instant."""
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
-    """A call that says what happened or what somebody is like."""
+    """An event, or a call that describes a profile."""
     message = tracked(
         draw(
             st.one_of(
@@ -102,7 +104,7 @@ def messages(draw: st.DrawFn) -> Message:
                 st.sampled_from(sorted(profile_facts.PROFILE_CHANGING_EVENTS)),
             )
         ),
-        identifiers=draw(whom),
+        identifiers=draw(identifier_sets),
         kind=draw(kinds),
         occurred_at=draw(clocks),
     )
@@ -112,15 +114,17 @@ def messages(draw: st.DrawFn) -> Message:
 @st.composite
 def claims(draw: st.DrawFn) -> Message:
     """An alias, a merge or an unmerge."""
-    at, who, other = draw(clocks), draw(names), draw(names)
+    at, identifier, other = draw(clocks), draw(names), draw(names)
     kind = draw(st.sampled_from(["alias", "merge", "unmerge"]))
     if kind == "merge":
         policy = draw(st.sampled_from(["latest", "primary"]))
-        return merged(who, other, occurred_at=at, policy=policy)
+        return merged(identifier, other, occurred_at=at, policy=policy)
     if kind == "unmerge":
-        return unmerged(who, *draw(st.lists(names, min_size=1, max_size=3)), occurred_at=at)
-    either = () if other == who else (other, *(anonymous(it.value) for it in (other, who)))
-    return tracked("alias", who, kind="alias", absorbs=either, occurred_at=at)
+        return unmerged(identifier, *draw(st.lists(names, min_size=1, max_size=3)), occurred_at=at)
+    absorbs = (
+        () if other == identifier else (other, anonymous(other.value), anonymous(identifier.value))
+    )
+    return tracked("alias", identifier, kind="alias", absorbs=absorbs, occurred_at=at)
 
 
 histories = st.lists(st.one_of(messages(), messages(), claims()), min_size=1, max_size=20)
@@ -128,6 +132,6 @@ histories = st.lists(st.one_of(messages(), messages(), claims()), min_size=1, ma
 
 @st.composite
 def deliveries(draw: st.DrawFn, history: list[Message]) -> list[Message]:
-    """The same messages as another network would have brought them: in any order, some twice."""
-    again = draw(st.lists(st.sampled_from(history), max_size=5))
-    return draw(st.permutations(history + again))
+    """The same messages as another network would deliver them: in any order, some twice."""
+    repeated = draw(st.lists(st.sampled_from(history), max_size=5))
+    return draw(st.permutations(history + repeated))

@@ -1,4 +1,4 @@
-"""Rules of every kind, and announcements that may set them off."""
+"""Rules with all kinds of triggers, and system events that may trigger them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from tests.builders import tracked
 from tests.rule_history import TAG
-from tests.segment_history import Said, at
+from tests.segment_history import HistoryEntry, at
 from tests.strategies.conditions import conditions, properties, where
 
 spans = st.sampled_from(["60s", "2m", "5m"])
 names = st.sampled_from(["a", "b", {"matching": "*"}])
 triggers = st.one_of(
-    names.map(lambda it: {"event": it}),
-    names.map(lambda it: {"event": it}),
+    names.map(lambda name: {"event": name}),
+    names.map(lambda name: {"event": name}),
     st.sampled_from(
         [
             {"system_event": "sys"},
-            {"entered": "asked"},
-            {"left": "asked"},
+            {"entered": "tested"},
+            {"left": "tested"},
             {"attribute_changed": "n"},
             {"profile": "created"},
             {"profile": "merged"},
@@ -57,20 +57,20 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
             rule["wait"].pop("match", None)
     else:
         rule["actions"] = TAG
-    more = {
+    options = {
         "reentry": st.sampled_from(["once", "not_while_waiting", {"once_per": "2m"}]),
         "cap": st.sampled_from([{"times": 1, "per": "5m"}, {"times": 2, "per": "1h"}]),
         "max_age": spans,
         "on_merge": st.just("always"),
     }
-    return rule | draw(st.fixed_dictionaries({}, optional=more))
+    return rule | draw(st.fixed_dictionaries({}, optional=options))
 
 
 @st.composite
-def announcements(draw: st.DrawFn) -> Said:
+def system_events(draw: st.DrawFn) -> HistoryEntry:
     minute = draw(st.integers(0, 14))
     when = at(draw(st.integers(0, minute)))
-    return Said(
+    return HistoryEntry(
         minute,
         tracked("sys", identifiers=(), properties=draw(properties), occurred_at=when),
     )

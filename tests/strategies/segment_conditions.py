@@ -1,4 +1,4 @@
-"""Conditions of segments that are asked of histories by the minute."""
+"""Conditions of segments for histories by the minute."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tests.strategies.conditions import (
 )
 
 on_events = st.builds(
-    lambda it, name: it | {"event": name} if "event" in it else it,
+    lambda condition, name: condition | {"event": name} if "event" in condition else condition,
     st.one_of(performed, performed, occurred, aggregated, in_order),
     st.sampled_from(["a", "b"]),
 )
 
 
-told_where = st.lists(
+sql_where = st.lists(
     st.builds(
         lambda op, value: {"path": "properties.n", "op": op, "value": value},
         st.sampled_from(["eq", "gt", "gte", "lt", "lte"]),
         st.sampled_from([-1, 0, 1, 2.5, 0.1]),
     )
     | st.sampled_from(["x", "1", True]).map(
-        lambda it: {"path": "properties.n", "op": "eq", "value": it}
+        lambda value: {"path": "properties.n", "op": "eq", "value": value}
     ),
     max_size=2,
 )
-told_aggregate = st.builds(
+sql_aggregate = st.builds(
     lambda fn, op, value, window: (
         {"aggregate": {"fn": fn, "path": "properties.n", "op": op, "value": value}} | window
     ),
@@ -40,21 +40,25 @@ told_aggregate = st.builds(
     st.sampled_from([-2, 0, 1, 2.5, 3, 0.3]),
     windows,
 )
-told = st.builds(
-    lambda it, tests: it | {"event": "a", "where": tests},
-    st.one_of(performed, occurred, told_aggregate),
-    told_where,
+sql_conditions = st.builds(
+    lambda condition, tests: condition | {"event": "a", "where": tests},
+    st.one_of(performed, occurred, sql_aggregate),
+    sql_where,
 )
-told_on_the_server = st.one_of(
-    told,
+sql_groups = st.one_of(
+    sql_conditions,
     st.builds(
-        lambda how, parts: {how: parts},
+        lambda group, parts: {group: parts},
         st.sampled_from(["all", "any", "none"]),
-        st.lists(told, min_size=1, max_size=3),
+        st.lists(sql_conditions, min_size=1, max_size=3),
     ),
-    st.builds(lambda one, other: {"all": [one, {"none": [other]}]}, told, told),
+    st.builds(
+        lambda included, excluded: {"all": [included, {"none": [excluded]}]},
+        sql_conditions,
+        sql_conditions,
+    ),
 )
 
 
-own = conditions.filter(lambda it: "s-2" not in repr(it))
-"""Conditions of s-2 itself."""
+without_references = conditions.filter(lambda condition: "s-2" not in repr(condition))
+"""Conditions for segment s-2, which must not refer to itself."""

@@ -1,4 +1,4 @@
-"""Histories by the minute, of several names that may be one profile."""
+"""Histories by the minute, of several identifiers that may be one profile."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ from domain.events.events import (
 from domain.events.message import Message
 from tests.builders import merged, tracked, unmerged
 from tests.integration.projections.history import stream_of
-from tests.segment_history import LISTS, NAMES, Decided, Said, at
+from tests.segment_history import IDENTIFIERS, LISTS, Decision, HistoryEntry, at
 from tests.strategies.conditions import (
     properties,
     scalars,
 )
 
-names = st.sampled_from(NAMES)
+identifiers = st.sampled_from(IDENTIFIERS)
 
 
 @st.composite
-def messages(draw: st.DrawFn, minute: int) -> Message | Decided:
+def messages(draw: st.DrawFn, minute: int) -> Message | Decision:
     kind = draw(
         st.sampled_from(
             ["track"] * 5 + ["identify", "identify", "tag", "alias", "merge", "unmerge", "list"]
         )
     )
-    who, when = draw(names), at(draw(st.integers(0, minute)))
+    identifier, occurred_at = draw(identifiers), at(draw(st.integers(0, minute)))
     if kind == "merge":
         policy = draw(st.sampled_from(["latest", "primary"]))
-        return merged(who, draw(names), occurred_at=when, policy=policy)
+        return merged(identifier, draw(identifiers), occurred_at=occurred_at, policy=policy)
     if kind == "unmerge":
-        return unmerged(who, *draw(st.lists(names, max_size=3)), occurred_at=when)
+        others = draw(st.lists(identifiers, max_size=3))
+        return unmerged(identifier, *others, occurred_at=occurred_at)
     if kind == "alias":
-        before = draw(names)
-        either = () if before == who else (before, Identifier("anonymous_id", before.value))
-        return tracked("alias", who, kind="alias", absorbs=either, occurred_at=when)
+        previous = draw(identifiers)
+        kinds = (previous, Identifier("anonymous_id", previous.value))
+        absorbs = () if previous == identifier else kinds
+        return tracked("alias", identifier, kind="alias", absorbs=absorbs, occurred_at=occurred_at)
     if kind == "list":
         event = ManualListChanged(
             id=UUID(int=0),
             segment=draw(st.sampled_from(LISTS)),
             listed=draw(st.booleans()),
-            occurred_at=when,
+            occurred_at=occurred_at,
         )
-        return Decided(event, stream_of(who))
-    both = draw(st.lists(names, min_size=1, max_size=2))
+        return Decision(event, stream_of(identifier))
+    shown = draw(st.lists(identifiers, min_size=1, max_size=2))
     if kind == "identify":
         traits = draw(
             st.fixed_dictionaries(
@@ -62,55 +64,62 @@ def messages(draw: st.DrawFn, minute: int) -> Message | Decided:
             )
         )
         document = {"type": "identify", "traits": traits}
-        said = tracked("identify", *both, kind="identify", occurred_at=when)
-        return msgspec.structs.replace(said, payload=msgspec.json.encode(document))
+        message = tracked("identify", *shown, kind="identify", occurred_at=occurred_at)
+        return msgspec.structs.replace(message, payload=msgspec.json.encode(document))
     if kind == "tag":
         name = draw(st.sampled_from(["Tag Added", "Tag Removed"]))
         tag = {"tag": draw(st.sampled_from(["vip", "new"]))}
-        return tracked(name, *both, properties=tag, occurred_at=when)
+        return tracked(name, *shown, properties=tag, occurred_at=occurred_at)
     name = draw(st.sampled_from(["a", "b", "c"]))
-    return tracked(name, *both, properties=draw(properties), occurred_at=when)
+    return tracked(name, *shown, properties=draw(properties), occurred_at=occurred_at)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Said]:
+def histories(draw: st.DrawFn) -> list[HistoryEntry]:
     minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=1, max_size=9)))
-    return [Said(minute, draw(messages(minute))) for minute in minutes]
+    return [HistoryEntry(minute, draw(messages(minute))) for minute in minutes]
 
 
 @st.composite
-def busy(draw: st.DrawFn) -> list[Said]:
-    """A history in which people mostly do what conditions ask for."""
+def matching_histories(draw: st.DrawFn) -> list[HistoryEntry]:
+    """Histories whose events mostly match the conditions."""
     minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
-    doing = st.sampled_from(["a", "b"])
+    names = st.sampled_from(["a", "b"])
 
-    def did(minute: int) -> Message | Decided:
-        when = at(draw(st.integers(0, minute)))
-        who = draw(st.lists(st.sampled_from(NAMES[:2]), min_size=1, max_size=2))
-        return tracked(draw(doing), *who, properties=draw(properties), occurred_at=when)
+    def matching_event(minute: int) -> Message | Decision:
+        occurred_at = at(draw(st.integers(0, minute)))
+        shown = draw(st.lists(st.sampled_from(IDENTIFIERS[:2]), min_size=1, max_size=2))
+        return tracked(draw(names), *shown, properties=draw(properties), occurred_at=occurred_at)
 
-    more = st.sampled_from([True, True, True, False])
-    return [Said(it, did(it) if draw(more) else draw(messages(it))) for it in minutes]
+    usually = st.sampled_from([True, True, True, False])
+    return [
+        HistoryEntry(minute, matching_event(minute) if draw(usually) else draw(messages(minute)))
+        for minute in minutes
+    ]
 
 
-some_numbers = st.sampled_from([-3, -1, 0, 1, 1, 2, 2.5, 0.1]) | st.sampled_from(
+numbers = st.sampled_from([-3, -1, 0, 1, 1, 2, 2.5, 0.1]) | st.sampled_from(
     [-1, 0, 1, 2, 3, 0.12345, 10**12]
 )
 odd_properties = st.fixed_dictionaries(
-    {}, optional={"n": some_numbers | st.sampled_from(["x", "1", True, None, [1], {"n": 1}])}
+    {}, optional={"n": numbers | st.sampled_from(["x", "1", True, None, [1], {"n": 1}])}
 )
 
 
 @st.composite
-def untidy(draw: st.DrawFn) -> list[Said]:
-    """A history with numbers of all sorts, and with events whose time is still to come."""
+def irregular_histories(draw: st.DrawFn) -> list[HistoryEntry]:
+    """Histories with all kinds of numbers, and with future-dated events."""
     minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
 
-    def did(minute: int) -> Message | Decided:
-        rarely = draw(st.integers(0, 9)) == 0
-        when = at(draw(st.integers(minute, minute + 3) if rarely else st.integers(0, minute)))
-        who = draw(st.lists(st.sampled_from(NAMES[:2]), min_size=1, max_size=2))
-        return tracked("a", *who, properties=draw(odd_properties), occurred_at=when)
+    def irregular_event(minute: int) -> Message | Decision:
+        is_future = draw(st.integers(0, 9)) == 0
+        minutes = st.integers(minute, minute + 3) if is_future else st.integers(0, minute)
+        occurred_at = at(draw(minutes))
+        shown = draw(st.lists(st.sampled_from(IDENTIFIERS[:2]), min_size=1, max_size=2))
+        return tracked("a", *shown, properties=draw(odd_properties), occurred_at=occurred_at)
 
-    more = st.sampled_from([True, True, True, False])
-    return [Said(it, did(it) if draw(more) else draw(messages(it))) for it in minutes]
+    usually = st.sampled_from([True, True, True, False])
+    return [
+        HistoryEntry(minute, irregular_event(minute) if draw(usually) else draw(messages(minute)))
+        for minute in minutes
+    ]

@@ -1,4 +1,4 @@
-"""What may be decided about a computed attribute, and what its name then stands for."""
+"""Which definitions of computed attributes are allowed, and how references to them resolve."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from domain import conditions
 from domain.conditions.computed import ComputedCondition
+from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.segments.computed_attribute import (
     ComputedAttribute,
@@ -16,38 +17,37 @@ from domain.segments.computed_attribute import (
     parse_computation,
     resolve_all,
 )
-from domain.segments.segment import Actor, Segment
-from domain.segments.segment import SegmentVersion as Wanted
+from domain.segments.segment import Segment, SegmentVersion
 
-BY = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
+ACTOR = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 ORDERS = {"computed": {"fn": "count", "event": "order", "within": {"last": "30d"}}}
 KEEN = {"computed": "orders_30d", "op": "gte", "value": 3}
 ENGAGED = {"score": [{"when": {"tag": "vip"}, "points": 5}, {"when": KEEN, "points": 10}]}
 
 
-def wanted(computation: object, name: str = "It") -> ComputedAttributeVersion:
+def version(computation: object, name: str = "Attribute") -> ComputedAttributeVersion:
     return ComputedAttributeVersion(name, "", json.dumps(computation).encode())
 
 
 def defined(id_: str, computation: object, *others: ComputedAttribute) -> ComputedAttribute:
-    event = ComputedAttribute(id_).define(wanted(computation), others, BY)
+    event = ComputedAttribute(id_).define(version(computation), others, ACTOR)
     assert event is not None
     return ComputedAttribute(id_).apply(event)
 
 
-def test_a_definition_is_kept_with_who_when_and_why() -> None:
+def test_a_definition_records_its_actor_time_and_reason() -> None:
     attribute = ComputedAttribute("orders_30d")
-    event = attribute.define(wanted(ORDERS), (), BY)
+    event = attribute.define(version(ORDERS), (), ACTOR)
     assert event is not None
-    assert (event.actor, event.occurred_at, event.reason) == ("key-1", BY.at, "a test")
+    assert (event.actor, event.occurred_at, event.reason) == ("key-1", ACTOR.at, "a test")
     attribute = attribute.apply(event)
     assert (attribute.exists, attribute.version) == (True, 1)
     assert isinstance(attribute.value, ComputedCondition)
-    assert attribute.define(wanted(ORDERS), (), BY) is None
-    gone = attribute.apply(attribute.archive((), BY))
-    assert (gone.exists, gone.version) == (False, 2)
+    assert attribute.define(version(ORDERS), (), ACTOR) is None
+    archived = attribute.apply(attribute.archive((), ACTOR))
+    assert (archived.exists, archived.version) == (False, 2)
     with pytest.raises(NotFound):
-        gone.archive((), BY)
+        archived.archive((), ACTOR)
 
 
 @pytest.mark.parametrize(
@@ -63,45 +63,45 @@ def test_a_definition_is_kept_with_who_when_and_why() -> None:
         ({"score": [{"when": {"none": [KEEN]}, "points": 1}]}, "/score/0/when/none/0"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_with_its_place(computation, path) -> None:
+def test_an_invalid_definition_is_refused_with_a_pointer(computation, path) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        ComputedAttribute("it").define(wanted(computation), (), BY)
+        ComputedAttribute("attribute").define(version(computation), (), ACTOR)
     assert refused.value.details.get("path") == path
 
 
-def test_a_name_stands_for_what_is_in_effect() -> None:
+def test_a_reference_resolves_to_the_current_definition() -> None:
     orders = defined("orders_30d", ORDERS)
     engaged = defined("engaged", ENGAGED, orders)
-    values = resolve_all({it.id: it.value for it in (engaged, orders)})
-    asked = {"any": [{"none": [KEEN]}, {"score": "engaged", "op": "gte", "value": 15}]}
-    spelt_out = {
+    values = resolve_all({attribute.id: attribute.value for attribute in (engaged, orders)})
+    condition = {"any": [{"none": [KEEN]}, {"score": "engaged", "op": "gte", "value": 15}]}
+    expected = {
         "any": [
             {"none": [KEEN | ORDERS]},
             {"score": [ENGAGED["score"][0], {"when": KEEN | ORDERS, "points": 10}], "op": "gte", "value": 15},
         ]
     }  # fmt: skip
-    found = conditions.resolve_references(
-        conditions.parse_condition(asked, allow_references=True), values
+    resolved = conditions.resolve_references(
+        conditions.parse_condition(condition, allow_references=True), values
     )
-    assert found == conditions.parse_condition(spelt_out)
+    assert resolved == conditions.parse_condition(expected)
 
 
-def test_names_are_for_segments_alone_and_of_the_right_kind() -> None:
+def test_only_segments_may_use_references_and_their_kind_must_match() -> None:
     with pytest.raises(InvalidRequest, match="define 'orders_30d' inline") as refused:
         conditions.parse_condition({"all": [{"event": "x"}, KEEN]})
     assert refused.value.details["path"] == "/all/1"
     values = {"orders_30d": defined("orders_30d", ORDERS).value}
     for condition in ({"score": "orders_30d", "op": "eq", "value": 1}, KEEN | {"computed": "no"}):
-        definition = Wanted("Asks", "", json.dumps({"any": [condition]}).encode())
+        definition = SegmentVersion("Refers", "", json.dumps({"any": [condition]}).encode())
         with pytest.raises(InvalidRequest, match="there is no") as refused:
-            Segment("asks").define(definition, Segment, BY, values)
+            Segment("refers").define(definition, Segment, ACTOR, values)
         assert refused.value.details["path"] == "/any/0"
 
 
-def test_what_is_asked_about_stays_and_a_score_stays_a_score() -> None:
+def test_an_attribute_in_use_cannot_be_archived_and_a_score_stays_a_score() -> None:
     orders = defined("orders_30d", ORDERS)
-    with pytest.raises(Conflict, match="others ask about 'orders_30d': engaged, keen"):
-        orders.archive({"keen", "engaged"}, BY)
-    with pytest.raises(Conflict, match="a score stays one"):
-        orders.define(wanted({"score": []}), (), BY)
+    with pytest.raises(Conflict, match="'orders_30d' is used by: engaged, keen"):
+        orders.archive({"keen", "engaged"}, ACTOR)
+    with pytest.raises(Conflict, match="a score cannot become"):
+        orders.define(version({"score": []}), (), ACTOR)
     assert parse_computation(b'{"score": []}')

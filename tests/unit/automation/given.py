@@ -1,4 +1,4 @@
-"""The smallest rule that can be written."""
+"""The smallest valid rule, to build others from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memberships, but for what they answer: that is compared with an oracle."""
+"""An evaluator is freed by reference counting, without the cyclic garbage collector."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from domain.evaluation.inputs import EventInput
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 
 
-def test_what_is_known_is_gone_as_soon_as_nobody_holds_it() -> None:
-    did = EventInput(
+def test_an_evaluator_is_freed_with_its_last_reference() -> None:
+    purchase = EventInput(
         Cause(1, 1), UUID(int=1), "user_id", "track", EventView(1, bytes(16), "bought", {})
     )
     gc.disable()
     try:
-        people = Evaluator(
+        evaluator = Evaluator(
             SegmentIndex([CompiledSegment("buyers", parse_condition({"event": "bought"}))]), {}
         )
-        people.process([did], 2)
-        assert people.segments_of(UUID(int=1)) == {"buyers"}
-        held = ref(people)
-        del people
-        assert held() is None
+        evaluator.process([purchase], 2)
+        assert evaluator.segments_of(UUID(int=1)) == {"buyers"}
+        reference = ref(evaluator)
+        del evaluator
+        assert reference() is None
     finally:
         gc.enable()

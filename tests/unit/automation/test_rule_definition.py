@@ -1,4 +1,4 @@
-"""What may be written in a rule, and what is refused, with its place."""
+"""Which rules are valid, and the JSON pointer at which others are refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from domain.conditions import EvaluationInput, ProfileFacts
 from domain.core.errors import InvalidRequest
-from domain.rules import definition
 from domain.rules.actions import encode_action
+from domain.rules.definition import parse_definition
 from tests.unit.automation.given import EVENT, TAG, WAIT, rule
 
 
@@ -42,12 +42,12 @@ from tests.unit.automation.given import EVENT, TAG, WAIT, rule
         ),
     ],
 )
-def test_a_rule_can_be_written(document) -> None:
-    assert definition.parse_definition(document)
+def test_a_valid_rule_is_parsed(document) -> None:
+    assert parse_definition(document)
 
 
 @pytest.mark.parametrize(
-    ("document", "place"),
+    ("document", "pointer"),
     [
         ([], ""),
         (rule(extra=1), "/extra"),
@@ -80,20 +80,20 @@ def test_a_rule_can_be_written(document) -> None:
         (rule(audience={"evnt": "x"}), "/audience"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_with_its_place(document, place) -> None:
+def test_an_invalid_rule_is_refused_with_a_pointer(document, pointer) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        definition.parse_definition(document)
-    assert refused.value.details.get("path", "") == place
+        parse_definition(document)
+    assert refused.value.details.get("path", "") == pointer
 
 
-def test_actions_are_written_as_they_were_read() -> None:
+def test_actions_are_encoded_as_they_were_parsed() -> None:
     documents = [
         {"webhook": {"endpoint": "crm"}},
         {"send_event": {"name": "x"}},
         {"set_attribute": {"name": "x", "value": None}},
     ]
-    read = definition.parse_definition(rule(actions=documents)).immediate
-    assert [encode_action(it) for it in read] == [
+    actions = parse_definition(rule(actions=documents)).immediate
+    assert [encode_action(action) for action in actions] == [
         b'{"webhook":{"endpoint":"crm"}}',
         b'{"send_event":{"name":"x"}}',
         b'{"set_attribute":{"name":"x","value":null}}',
@@ -113,13 +113,11 @@ def test_actions_are_written_as_they_were_read() -> None:
         ({"op": "in", "value": {"$field": "properties.a"}}, {}, {"x": 1}, False),
     ],
 )
-def test_a_field_is_taken_from_what_set_the_rule_off(
-    comparison, context, attributes, holds
-) -> None:
-    read = definition.parse_definition(rule(audience={"attribute": "x"} | comparison)).audience
-    assert read is not None
+def test_a_field_is_read_from_the_trigger_event(comparison, context, attributes, holds) -> None:
+    audience = parse_definition(rule(audience={"attribute": "x"} | comparison)).audience
+    assert audience is not None
     assert (
-        read.holds(
+        audience.holds(
             EvaluationInput({}, lambda: ProfileFacts(attributes)), 0, {"properties": context}
         )
         is holds

@@ -1,0 +1,67 @@
+"""The profiles that one evaluation works on, with their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from uuid import UUID
+
+from domain.core.ledger_time import Cause
+from domain.evaluation.accumulators import AccumulatorValue
+from domain.evaluation.membership_state import EvaluatedProfile, MembershipState
+from domain.evaluation.profile_context import ProfileContext, StreamState
+from domain.evaluation.segment_index import SegmentIndex
+
+
+class LoadedProfiles:
+    """Profiles in memory, shared by the evaluator and the parts that run rules.
+
+    Those parts hold this and not the evaluator: in a reference cycle each evaluator would stay in memory
+    until the cyclic garbage collector runs, which took a third of a backfill's time (measured).
+    """
+
+    def __init__(
+        self,
+        index: SegmentIndex,
+        streams: Mapping[UUID, StreamState],
+        memberships: Mapping[UUID, MembershipState],
+    ) -> None:
+        self._index = index
+        self.streams = dict(streams)
+        self.by_id = {
+            profile_id: EvaluatedProfile(profile_id, membership)
+            for profile_id, membership in memberships.items()
+        }
+        for stream_id, stream in self.streams.items():
+            self.get_or_create(stream.owner.profile_id).streams[stream_id] = stream
+
+    def get_or_create(self, profile_id: UUID) -> EvaluatedProfile:
+        """Returns a profile; one that is not loaded is created without streams."""
+        profile = self.by_id.get(profile_id)
+        if profile is None:
+            profile = self.by_id[profile_id] = EvaluatedProfile(profile_id)
+        return profile
+
+    def context_of(self, profile_id: UUID) -> ProfileContext:
+        """Returns the context in which conditions on a profile are evaluated."""
+        return self.get_or_create(profile_id).context(self._index)
+
+    def segments_of(self, profile_id: UUID) -> frozenset[str]:
+        """Returns the ids of the segments that a profile is in."""
+        member_of = self.get_or_create(profile_id).membership.member_of
+        return frozenset(self._index.segments[ordinal].id for ordinal in member_of)
+
+    def streams_of(self, profile_id: UUID) -> Collection[UUID]:
+        """Returns the ids of a profile's streams."""
+        return self.get_or_create(profile_id).streams
+
+    def update_accumulator(
+        self,
+        stream_id: UUID,
+        key: str,
+        change: Callable[[AccumulatorValue], AccumulatorValue],
+        cause: Cause,
+    ) -> None:
+        """Replaces one accumulated value of a stream by the result of a function of it."""
+        stream = self.streams[stream_id]
+        profile = self.by_id[stream.owner.profile_id]
+        profile.update_accumulators(stream, {key: change(stream.accumulators[key])}, cause)

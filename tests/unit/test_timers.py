@@ -1,0 +1,78 @@
+"""Timers: which segments are evaluated when only time passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.conditions import EventView, parse_condition
+from domain.core.ledger_time import Cause
+from domain.evaluation.engine import Evaluator
+from domain.evaluation.inputs import EventInput
+from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+
+ANN = UUID(int=1)
+MINUTE = 60_000_000
+LATELY = {"event": "bought", "within": {"last": "1m"}}
+NEVER = {"event": "bought", "within": {"last": "1m"}, "count": {"exactly": 0}}
+EVER = {"event": "bought"}
+OFTEN = {"event": "bought", "count": {"at_least": 2}, "within": {"last": "1m"}}
+CALM = {"score": [{"when": LATELY, "points": -1}], "op": "gte", "value": 0}
+SEGMENTS = {"calm": CALM, "ever": EVER, "lately": LATELY, "never": NEVER, "often": OFTEN}
+
+
+@pytest.fixture
+def evaluated() -> list[str]:
+    """Segments in the order in which they are evaluated."""
+    return []
+
+
+@pytest.fixture
+def evaluator(evaluated: list[str]) -> Evaluator:
+    index = SegmentIndex(
+        CompiledSegment(name, parse_condition(document)) for name, document in SEGMENTS.items()
+    )
+
+    def recording(segment: str, predicate: Callable[..., Any]) -> Callable[..., Any]:
+        def evaluate(evaluation_input: Any, clock: int) -> Any:
+            evaluated.append(segment)
+            return predicate(evaluation_input, clock)
+
+        return evaluate
+
+    index.predicates = [
+        recording(segment.id, predicate)
+        for segment, predicate in zip(index.segments, index.predicates, strict=True)
+    ]
+    return Evaluator(index, {})
+
+
+def bought(position: int, at: int, recorded: int) -> EventInput:
+    event = EventView(at, position.to_bytes(16), "bought", {"properties": {}}, recorded)
+    return EventInput(Cause(recorded, position), ANN, "user_id", "track", event)
+
+
+def test_only_segments_that_time_can_change_are_evaluated(
+    evaluator: Evaluator, evaluated: list[str]
+) -> None:
+    evaluator.process([bought(1, 0, 0)], MINUTE - 1)
+    assert evaluator.segments_of(ANN) == {"ever", "lately"}
+    evaluated.clear()
+
+    evaluator.advance_time_to(MINUTE)
+    assert evaluator.segments_of(ANN) == {"calm", "ever", "never"}
+    assert evaluated == ["calm", "lately", "never"], (
+        "no profile enters `often` or leaves `ever` through time alone"
+    )
+
+
+def test_a_future_dated_event_can_change_any_segment(evaluator: Evaluator) -> None:
+    evaluator.process([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
+    assert evaluator.segments_of(ANN) == {"calm", "never"}
+    evaluator.advance_time_to(2 * MINUTE)
+    assert evaluator.segments_of(ANN) == {"ever", "lately"}
+    evaluator.advance_time_to(3 * MINUTE)
+    assert evaluator.segments_of(ANN) == {"calm", "ever", "never"}
