@@ -26,6 +26,7 @@ html_title = "Foldline"
 html_static_path = ["_static"]
 html_css_files = ["foldline.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"

@@ -31,6 +31,12 @@ _BOUNDS = (
     ("pattern", "matches `{}`"),
 )
 
+_DURATION = "^[1-9][0-9]{0,8}[smhd]$"
+"""How the schemas of conditions and rules spell 90s, 15m, 24h and 30d."""
+
+_LARGEST = 2**63 - 1
+"""What PostgreSQL's integers hold: no limit that a reader meets."""
+
 
 def ref_name(reference: str) -> str:
     """Return the name of the schema that a `$ref` points to."""
@@ -39,8 +45,14 @@ def ref_name(reference: str) -> str:
 
 def type_text(schema: Schema, link: Link) -> str:
     """Return what a value of the schema may be."""
+    if schema.get("pattern") == _DURATION:
+        return "duration"
     text = _kind(schema, link)
-    bounds = [text.format(schema[name]) for name, text in _BOUNDS if name in schema]
+    bounds = [
+        text.format(schema[name])
+        for name, text in _BOUNDS
+        if name in schema and schema[name] != _LARGEST
+    ]
     return f"{text} ({', '.join(bounds)})" if bounds else text
 
 
