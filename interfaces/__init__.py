@@ -1,1 +1,1 @@
-"""How the world reaches Foldline: HTTP, wire formats, the command line, and what wires it up."""
+"""Entry points of Foldline: HTTP API, wire formats, command line, and their composition."""

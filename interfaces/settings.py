@@ -1,4 +1,4 @@
-"""What a person may set about a running Foldline, each with its flag, its environment name and its limits."""
+"""Settings of Foldline, each with its flag, environment variable and limits."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from domain.core.errors import InvalidRequest
 
 
 class InvalidSetting(InvalidRequest):
-    """A setting has a value that Foldline cannot run with; the message names it and says what would do."""
+    """A setting has an invalid value; the message names the setting and the valid values."""
 
     code = "invalid_setting"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One thing to set: where it is read from, what it is when nobody sets it, and what it means.
+    """One setting: its sources, default, meaning and parser.
 
-    ``default`` is spelled as it would be in the environment; empty means *not set*.
-    ``read`` makes the value of a spelling, or raises ``ValueError`` with what would have done.
+    ``default`` is text, as in the environment; empty means *not set*.
+    ``parse`` converts text to the value, or raises ``ValueError`` with a description of valid values.
     """
 
     field: str
@@ -38,13 +38,13 @@ class Setting:
     parse: Callable[[str], Any]
 
 
-def _parse_integer(text: str, *, least: int, most: int) -> int:
+def _parse_integer(text: str, *, minimum: int, maximum: int) -> int:
     try:
         number = int(text)
     except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise ValueError(f"a whole number from {least} to {most}")
+        number = minimum - 1
+    if not minimum <= number <= maximum:
+        raise ValueError(f"a whole number from {minimum} to {maximum}")
     return number
 
 
@@ -64,7 +64,7 @@ def _parse_folder(text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise ValueError("a folder; that user has no home to find it under") from None
+        raise ValueError("a folder; the user named in the path has no home folder") from None
 
 
 def _parse_host(text: str) -> str:
@@ -97,14 +97,14 @@ def _check_networks(text: str) -> str:
     return text
 
 
-def _define(name: str, default: str, read: Callable[[str], Any], help: str) -> Setting:  # noqa: A002 - typer's word
+def _define(name: str, default: str, parse: Callable[[str], Any], help: str) -> Setting:  # noqa: A002 - Typer's name for it
     return Setting(
         field=name,
         env=f"FOLDLINE_{name.upper()}",
         flag=f"--{name.replace('_', '-')}",
         default=default,
         help=help,
-        parse=read,
+        parse=parse,
     )
 
 
@@ -127,75 +127,75 @@ SETTINGS: tuple[Setting, ...] = (
     _define(
         "port",
         "8080",
-        partial(_parse_integer, least=0, most=65_535),
-        "Port to listen on; 0 takes any free one",
+        partial(_parse_integer, minimum=0, maximum=65_535),
+        "Port to listen on; 0 selects a free port",
     ),
     _define(
         "workers",
         "1",
-        partial(_parse_integer, least=1, most=64),
-        "Server processes that take requests",
+        partial(_parse_integer, minimum=1, maximum=64),
+        "Number of server processes",
     ),
     _define(
         "log_level",
         "info",
         _parse_log_level,
-        f"Least severe log line to write: {', '.join(_LOG_LEVELS)}",
+        f"Minimum severity of log lines: {', '.join(_LOG_LEVELS)}",
     ),
     _define(
         "max_message_bytes",
         "32768",
-        partial(_parse_integer, least=1_024, most=_MIB),
-        "Largest single message, in bytes; a larger one is kept among the rejected",
+        partial(_parse_integer, minimum=1_024, maximum=_MIB),
+        "Maximum message size in bytes; larger messages are rejected and stored",
     ),
     _define(
         "max_batch_bytes",
         "512000",
-        partial(_parse_integer, least=1_024, most=64 * _MIB),
-        "Largest request body once unpacked, in bytes",
+        partial(_parse_integer, minimum=1_024, maximum=64 * _MIB),
+        "Maximum size of a decompressed request body in bytes",
     ),
     _define(
         "max_batch_messages",
         "2500",
-        partial(_parse_integer, least=1, most=100_000),
-        "Most messages in one request",
+        partial(_parse_integer, minimum=1, maximum=100_000),
+        "Maximum number of messages in one request",
     ),
     _define(
         "flush_events",
         "2000",
-        partial(_parse_integer, least=1, most=20_000),
-        "Most events written to the ledger in one transaction",
+        partial(_parse_integer, minimum=1, maximum=20_000),
+        "Maximum number of events written to the ledger in one transaction",
     ),
     _define(
         "queue_events",
         "20000",
-        partial(_parse_integer, least=1, most=1_000_000),
-        "Most events that may wait for their transaction; beyond it requests are answered 503",
+        partial(_parse_integer, minimum=1, maximum=1_000_000),
+        "Maximum number of queued events; beyond it requests return 503",
     ),
     _define(
         "secret_key",
         "",
         _check_secret_key,
-        "32 random bytes in base64 that secrets of endpoints are kept encrypted with; not set: a file in the home folder beside the embedded"
-        " database, and no endpoints on another",
+        "Base64 of 32 random bytes, which encrypts endpoint secrets at rest; not set: a key file in the home folder with the"
+        " embedded database, and no endpoints with an external one",
     ),
     _define(
         "webhook_allow",
         "",
         _check_networks,
-        "Networks, with commas between, that webhooks may go to beside the public internet, at any port and by plain http",
+        "Comma-separated networks allowed for webhooks besides the public internet, on any port and over plain http",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that is set, read once at start and passed on by whoever needs it.
+    """Values of all settings, read once at the start.
 
-    Sizes are bytes.  The limits of the Segment dialect (32 KiB a message, 500 KB a batch) are the defaults.
+    Sizes are bytes.  The defaults are the limits of Segment's API: 32 KiB per message, 500 KB per batch.
     """
 
-    dsn: str | None = field(repr=False)  # may hold a password, and reprs end in logs
+    dsn: str | None = field(repr=False)  # may contain a password, and reprs end up in logs
     home: Path
     host: str
     port: int
@@ -213,15 +213,17 @@ class Settings:
     def from_environment(
         cls, environ: Mapping[str, str] | None = None, **overrides: Any
     ) -> Settings:
-        """Read ``SETTINGS``: an override (a flag's value) wins over the environment, which wins over the default.
+        """Read ``SETTINGS`` from overrides (values of flags), then the environment, then defaults.
 
         ``None`` as an override and an empty variable both mean *not set*.  Raises ``InvalidSetting``.
         """
         environ = os.environ if environ is None else environ
         unknown = overrides.keys() - {setting.field for setting in SETTINGS}
         if unknown:
-            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
-        settings = cls(**{one.field: _read_value(one, environ, overrides) for one in SETTINGS})
+            raise TypeError(f"unknown setting: {', '.join(sorted(unknown))}")
+        settings = cls(
+            **{setting.field: _read_value(setting, environ, overrides) for setting in SETTINGS}
+        )
         _check_not_larger(settings, "max_message_bytes", "max_batch_bytes")
         _check_not_larger(settings, "flush_events", "queue_events")
         return settings
@@ -234,9 +236,9 @@ def _read_value(setting: Setting, environ: Mapping[str, str], overrides: Mapping
     try:
         return setting.parse(text or setting.default)
     except ValueError as error:
-        # A mistyped address may hold a password, so it is never repeated; nor is a key.
-        was = "" if setting.field in {"dsn", "secret_key"} else f", not {text!r}"
-        raise InvalidSetting(f"{name} must be {error}{was}", setting=setting.field) from None
+        # An address may contain a password, so neither it nor a key is repeated.
+        actual = "" if setting.field in {"dsn", "secret_key"} else f", not {text!r}"
+        raise InvalidSetting(f"{name} must be {error}{actual}", setting=setting.field) from None
 
 
 def _check_not_larger(settings: Settings, small: str, large: str) -> None:

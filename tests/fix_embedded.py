@@ -1,4 +1,4 @@
-"""Homes of the embedded database, processes that open them, and ways to look at what happened."""
+"""Homes of the embedded database, processes that open them, and helpers to inspect them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from interfaces.embedded.postgres import EmbeddedPostgres
 database = EmbeddedPostgres(Path(sys.argv[1]))
 print(database.open(), flush=True)
 """
-UNTIL_TOLD = OPEN + "sys.stdin.readline()\n"
-UNTIL_TOLD_THEN_CLOSES = UNTIL_TOLD + "database.close()\n"
+WAIT_FOR_LINE = OPEN + "sys.stdin.readline()\n"
+WAIT_THEN_CLOSE = WAIT_FOR_LINE + "database.close()\n"
 SERVES = """
 import sys
 from pathlib import Path
@@ -63,7 +63,7 @@ sys.stdin.readline()
 
 
 @contextmanager
-def lent_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="foldline-home-", dir=homes()))
     try:
         yield folder
@@ -74,28 +74,28 @@ def lent_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder: a home before its first start."""
-    with lent_folder() as folder:
+    """An empty folder, as a home before its first start."""
+    with temporary_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
-def used() -> Iterator[Path]:
-    with lent_folder() as folder:
+def initialised_home() -> Iterator[Path]:
+    with temporary_folder() as folder:
         with EmbeddedPostgres(folder):
             pass
         yield folder
 
 
 @pytest.fixture
-def home(folder: Path, used: Path) -> Path:
-    """A home that was started before, copied since that is quicker than another first start."""
-    subprocess.run(["cp", "-a", used / "postgres", folder], check=True)
+def home(folder: Path, initialised_home: Path) -> Path:
+    """A home that was started before; copied, as that is faster than another first start."""
+    subprocess.run(["cp", "-a", initialised_home / "postgres", folder], check=True)
     return folder
 
 
-def started(code: str, home: Path) -> subprocess.Popen[str]:
-    """Start the code in a process of its own."""
+def start_process(code: str, home: Path) -> subprocess.Popen[str]:
+    """Start the code in a separate process."""
     return subprocess.Popen(
         [sys.executable, "-c", code, str(home)],
         cwd=ROOT,
@@ -107,17 +107,17 @@ def started(code: str, home: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def process(code: str, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Lend a process that runs the code, from its first line of output on."""
-    child = started(code, home)
+    """Yield a process that runs the code, after its first line of output."""
+    child = start_process(code, home)
     try:
-        assert child.stdout.readline(), "it ended before it had said anything"
+        assert child.stdout.readline(), "the process ended before it printed anything"
         yield child
     finally:
         child.kill()
         child.communicate(timeout=30)
 
 
-def tell(child: subprocess.Popen[str]) -> int:
+def send_line(child: subprocess.Popen[str]) -> int:
     child.stdin.write("\n")
     child.stdin.flush()
     return child.wait(60)
@@ -128,10 +128,10 @@ def postmaster(home: Path) -> int | None:
 
 
 def was_stopped_cleanly(home: Path) -> bool:
-    said = subprocess.check_output(
+    output = subprocess.check_output(
         [binaries_folder() / "pg_controldata", home / "postgres"], text=True, env={"LC_ALL": "C"}
     )
-    return postmaster(home) is None and "cluster state:               shut down\n" in said
+    return postmaster(home) is None and "cluster state:               shut down\n" in output
 
 
 def execute(dsn: str, statement: str) -> list[tuple]:

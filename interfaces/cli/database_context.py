@@ -1,4 +1,4 @@
-"""What commands that work on the database begin with."""
+"""Opens the database and the service for commands."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from interfaces.settings import Settings
 
 @contextmanager
 def connected_service(settings: Settings) -> Iterator[Service]:
-    """Give the parts of Foldline over the database of the settings, embedded or not."""
+    """Yield the service on the configured database, embedded or external."""
     with open_database(settings) as reachable, open_service(reachable, parallelism=2) as svc:
         yield svc
 
 
 def workspace_id(svc: Service, name: str) -> int:
-    """Return a workspace's id.  The default one is made if it is not there yet."""
-    if name == DEFAULT_WORKSPACE and all(it.name != name for it in svc.workspaces.list()):
+    """Return a workspace's id; the default workspace is created if it does not exist."""
+    if name == DEFAULT_WORKSPACE and all(
+        workspace.name != name for workspace in svc.workspaces.list()
+    ):
         return svc.workspaces.create(name).id
     return svc.workspaces.by_name(name).id

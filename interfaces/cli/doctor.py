@@ -1,4 +1,4 @@
-"""`foldline doctor`: is everything as it should be, and if not, what to do."""
+"""`foldline doctor`: checks the installation and suggests fixes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from interfaces.settings import Settings
 
 @with_settings(*DATABASE_SETTINGS)
 def doctor(*, settings: Settings, as_json: JsonOption = False) -> None:
-    """Say what is wrong, and what to do about it.
+    """Check the installation and suggest fixes.
 
-    Looks at this machine, the settings and the database. Exits 1 if something fails; what is only advised does not count. Nothing is changed, except that the embedded
-    database is started, and made if there is none: that it can be is one of the checks.
+    Checks this machine, the settings and the database. Exits 1 on a failure; warnings do not count. Changes nothing,
+    except that the embedded database is created and started if needed, which is one of the checks.
     """
     from interfaces.cli.doctor_checks import run_checks
 

@@ -1,4 +1,4 @@
-"""What `foldline doctor` looks at, and what each finding means."""
+"""Checks of `foldline doctor`, each with its result and advice."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from interfaces.settings import Settings
 _GIB = 1 << 30
 
 LOW_DISK_BYTES, MIN_DISK_BYTES = 5 * _GIB, 1 * _GIB
-"""Free bytes of the home's disk that are worth a warning, and that are too few."""
+"""Free bytes on the home folder's disk below which a check warns, and below which it fails."""
 
 MAX_CLOCK_SKEW = timedelta(seconds=2)
-"""How far the clocks may be apart before times in one event contradict each other visibly."""
+"""Clock difference above which the times in one event visibly contradict each other."""
 
 
 class Check(NamedTuple):
-    """One thing that was looked at."""
+    """Result of one check."""
 
     name: str
     status: Literal["ok", "warn", "fail"]
@@ -42,25 +42,26 @@ class Check(NamedTuple):
 
 
 def run_checks(settings: Settings) -> list[Check]:
-    """Look at everything, as far as one can get."""
+    """Run all checks; those that depend on a failed one are left out."""
     checks = [_check_python(), _check_settings(settings)]
-    if settings.dsn is None:  # the disk of another server cannot be seen from here
+    if settings.dsn is None:  # the disk of an external server is not visible
         checks.append(_check_disk(settings))
     with ExitStack() as stack:
         try:
             settings = stack.enter_context(open_database(settings))
             assert settings.dsn is not None
-            found = inspect_database(settings.dsn)
+            inspection = inspect_database(settings.dsn)
         except FoldlineError as error:
             return [*checks, Check("database", "fail", str(error), _CONNECT_ADVICE)]
-        checks += _check_database(found)
-        if all(it.status != "fail" for it in checks) and not found.pending_revisions:
+        checks += _check_database(inspection)
+        healthy = all(check.status != "fail" for check in checks)
+        if healthy and not inspection.pending_revisions:
             checks += _check_projections(settings)
     return checks
 
 
 _CONNECT_ADVICE = (
-    "the embedded one: see its log under --home; your own: is it up, and is --dsn right?"
+    "embedded: see its log under --home; external: check that the server is up and --dsn is correct"
 )
 
 
@@ -69,98 +70,104 @@ def _check_python() -> Check:
 
 
 def _check_settings(settings: Settings) -> Check:
-    where = (
+    database = (
         "embedded"
         if settings.dsn is None
         else f"the server at {_address_without_password(settings.dsn)}"
     )
     return Check(
-        "settings", "ok", f"database {where}, home {settings.home}, {settings.host}:{settings.port}"
+        "settings",
+        "ok",
+        f"database {database}, home {settings.home}, {settings.host}:{settings.port}",
     )
 
 
 def _address_without_password(dsn: str) -> str:
-    """Return an address without the password in it."""
+    """Return a database address without user and password."""
     parts = urlsplit(dsn)
     return f"{parts.netloc.rpartition('@')[2] or 'a local socket'}{parts.path}"
 
 
 def _check_disk(settings: Settings) -> Check:
-    place = next(it for it in (settings.home, *settings.home.parents) if it.exists())
-    free = shutil.disk_usage(Path(place)).free
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(Path(folder)).free
     status: Literal["ok", "warn", "fail"] = (
         "fail" if free < MIN_DISK_BYTES else "warn" if free < LOW_DISK_BYTES else "ok"
     )
     advice = (
-        "" if status == "ok" else "make room, or set FOLDLINE_HOME to a folder on a larger disk"
+        ""
+        if status == "ok"
+        else "free disk space, or set FOLDLINE_HOME to a folder on a larger disk"
     )
     return Check("disk", status, f"{free / _GIB:.1f} GiB free under {settings.home}", advice)
 
 
-def _check_database(found: Inspection) -> Iterator[Check]:
-    if found.server_supported:
-        yield Check("server", "ok", f"PostgreSQL {found.server}")
+def _check_database(inspection: Inspection) -> Iterator[Check]:
+    if inspection.server_supported:
+        yield Check("server", "ok", f"PostgreSQL {inspection.server}")
     else:
-        yield Check("server", "fail", f"PostgreSQL {found.server}", "upgrade it to 15 or newer")
-    yield from _check_durability(found)
-    if found.pending_revisions:
+        yield Check(
+            "server", "fail", f"PostgreSQL {inspection.server}", "upgrade it to 15 or newer"
+        )
+    yield from _check_durability(inspection)
+    if inspection.pending_revisions:
         yield Check(
             "migrations",
             "warn",
-            f"not applied yet: {', '.join(found.pending_revisions)}",
-            "run `foldline migrate`; `serve` and the others do it by themselves when they start",
+            f"pending: {', '.join(inspection.pending_revisions)}",
+            "run `foldline migrate`, or start `foldline serve`, which also applies them",
         )
     else:
         yield Check("migrations", "ok", "none pending")
-    if found.triggers is not None:
-        yield from _check_grants(found)
-        yield from _check_triggers(found.triggers)
-    yield _check_clock(found)
+    if inspection.triggers is not None:
+        yield from _check_grants(inspection)
+        yield from _check_triggers(inspection.triggers)
+    yield _check_clock(inspection)
 
 
-def _check_durability(found: Inspection) -> Iterator[Check]:
-    for finding in found.unmet_required:
-        yield _setting_check(finding, "fail")
-    if not found.unmet_required:
-        yield Check("durability", "ok", "what is acknowledged survives a crash of the machine")
-    for finding in found.unmet_advised:
-        yield _setting_check(finding, "warn")
+def _check_durability(inspection: Inspection) -> Iterator[Check]:
+    for requirement in inspection.unmet_required:
+        yield _setting_check(requirement, "fail")
+    if not inspection.unmet_required:
+        yield Check("durability", "ok", "acknowledged events survive a crash of the machine")
+    for requirement in inspection.unmet_advised:
+        yield _setting_check(requirement, "warn")
 
 
-def _setting_check(finding: UnmetRequirement, status: Literal["warn", "fail"]) -> Check:
+def _setting_check(requirement: UnmetRequirement, status: Literal["warn", "fail"]) -> Check:
     return Check(
         "server setting",
         status,
-        f"{finding.name} is {finding.value}: {finding.reason}",
-        "set it in postgresql.conf (also look for ALTER SYSTEM, DATABASE and ROLE) and restart the server",
+        f"{requirement.name} is {requirement.value}: {requirement.reason}",
+        "change it in postgresql.conf (also check ALTER SYSTEM, DATABASE and ROLE) and restart the server",
     )
 
 
-def _check_grants(found: Inspection) -> Iterator[Check]:
-    role = found.role
+def _check_grants(inspection: Inspection) -> Iterator[Check]:
+    role = inspection.role
     if role is None:
         yield Check(
             "role",
             "warn",
-            "there is no role foldline_service; only triggers keep events from being changed",
-            "let a role that may create roles run `foldline migrate`",
+            "role foldline_service is missing; only triggers protect events from changes",
+            "run `foldline migrate` as a role that may create roles",
         )
         return
     if not role.usable:
         yield Check(
             "role",
             "warn",
-            "the connecting user may not step down to foldline_service and works with its own rights",
+            "the connecting user cannot SET ROLE foldline_service and uses its own rights",
             "GRANT foldline_service TO the user in FOLDLINE_DSN",
         )
     excess = sorted(role.privileges - ALLOWED_PRIVILEGES)
     missing = sorted(ALLOWED_PRIVILEGES - role.privileges)
     if role.superuser or excess:
-        what = "is a superuser" if role.superuser else f"may {', '.join(excess)} events"
+        problem = "is a superuser" if role.superuser else f"may {', '.join(excess)} events"
         advice = f"REVOKE {', '.join(excess)} ON ledger.event FROM foldline_service, PUBLIC"
         if role.superuser:
             advice = "ALTER ROLE foldline_service NOSUPERUSER"
-        yield Check("grants", "fail", f"foldline_service {what}", advice)
+        yield Check("grants", "fail", f"foldline_service {problem}", advice)
     elif missing:
         yield Check(
             "grants",
@@ -173,45 +180,47 @@ def _check_grants(found: Inspection) -> Iterator[Check]:
 
 
 def _check_triggers(triggers: dict[str, str]) -> Iterator[Check]:
-    off = [name for name in GUARD_TRIGGERS if triggers.get(name) != "A"]
-    if off:
+    disabled = [name for name in GUARD_TRIGGERS if triggers.get(name) != "A"]
+    if disabled:
         yield Check(
             "triggers",
             "fail",
-            f"not on guard: {', '.join(off)}; events could be changed or removed",
-            "; ".join(f"ALTER TABLE ledger.event ENABLE ALWAYS TRIGGER {name}" for name in off),
+            f"disabled: {', '.join(disabled)}; events could be changed or removed",
+            "; ".join(
+                f"ALTER TABLE ledger.event ENABLE ALWAYS TRIGGER {name}" for name in disabled
+            ),
         )
     else:
-        yield Check("triggers", "ok", "updates, deletes and truncation of events are refused")
+        yield Check("triggers", "ok", "updates, deletes and truncation of events are rejected")
 
 
-def _check_clock(found: Inspection) -> Check:
-    ahead = found.clock_offset.total_seconds()
-    told = f"the database is {abs(ahead):.3f} s {'ahead' if ahead >= 0 else 'behind'}"
-    if abs(found.clock_offset) - found.clock_uncertainty > MAX_CLOCK_SKEW:
-        return Check("clocks", "warn", told, "keep both machines' clocks right, with NTP")
-    return Check("clocks", "ok", told)
+def _check_clock(inspection: Inspection) -> Check:
+    ahead = inspection.clock_offset.total_seconds()
+    offset = f"the database clock is {abs(ahead):.3f} s {'ahead' if ahead >= 0 else 'behind'}"
+    if abs(inspection.clock_offset) - inspection.clock_uncertainty > MAX_CLOCK_SKEW:
+        return Check("clocks", "warn", offset, "synchronise both clocks with NTP")
+    return Check("clocks", "ok", offset)
 
 
 def _check_projections(settings: Settings) -> Iterator[Check]:
     with open_service(settings) as svc:
-        names = {it.id: it.name for it in svc.workspaces.list()}
-        standings = svc.projector.status()
-    for it in standings:
-        name = f"{it.name} of workspace {names.get(it.workspace, it.workspace)}"
-        if it.failure:
+        names = {workspace.id: workspace.name for workspace in svc.workspaces.list()}
+        statuses = svc.projector.status()
+    for status in statuses:
+        name = f"{status.name} of workspace {names.get(status.workspace, status.workspace)}"
+        if status.failure:
             yield Check(
                 "projection",
                 "fail",
-                f"{name} stands at {it.position:,}, {it.lag:,} behind: {it.failure}",
-                "the worker tries again by itself; if it stays, report this",
+                f"{name} failed at position {status.position:,}, {status.lag:,} events behind: {status.failure}",
+                "the worker retries; report this if it persists",
             )
-        elif it.lag:
+        elif status.lag:
             yield Check(
                 "projection",
                 "warn",
-                f"{name} is at {it.position:,}, {it.lag:,} events behind",
+                f"{name} is at position {status.position:,}, {status.lag:,} events behind",
                 "it catches up while `foldline serve` or `foldline worker` runs",
             )
         else:
-            yield Check("projection", "ok", f"{name} is at the head, {it.position:,}")
+            yield Check("projection", "ok", f"{name} is at the head, position {status.position:,}")

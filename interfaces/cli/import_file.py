@@ -1,4 +1,4 @@
-"""`foldline import`: take in a file of events, once, however often it is tried."""
+"""`foldline import`: records a file of events; repeating an import adds nothing."""
 
 from __future__ import annotations
 
@@ -14,58 +14,62 @@ if TYPE_CHECKING:
     from interfaces.cli.file_import import ImportSummary
 
 MAX_SHOWN = 20
-"""Rejected lines that are shown; all of them are kept."""
+"""Rejected lines to print; all of them are stored."""
 
 
-def _column(flag: str, what: str) -> Any:
-    return typer.Option(flag, metavar="COLUMN", help=f"csv: column with {what}.")
+def _column(flag: str, content: str) -> Any:
+    return typer.Option(flag, metavar="COLUMN", help=f"csv: column with {content}.")
 
 
 @with_settings(*WRITE_SETTINGS, "max_message_bytes")
 def import_file(
     *,
     settings: Settings,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="May be gzipped.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to import; may be gzipped.")],
     file_format: Annotated[
         str | None,
         typer.Option(
             "--format",
             "-f",
             metavar="FORMAT",
-            help="csv (a heading, one event a row) or ndjson (one Segment message a line)."
-            " Left out: by the file's name.",
+            help="csv (a header row, one event per row) or ndjson (one Segment message per line);"
+            " default: from the file name.",
         ),
     ] = None,
     workspace: Annotated[
-        str, typer.Option("--workspace", "-w", metavar="NAME", help="Where to.")
+        str, typer.Option("--workspace", "-w", metavar="NAME", help="Target workspace.")
     ] = "default",
     name: Annotated[str | None, _column("--name", "the event's name")] = None,
     user: Annotated[str | None, _column("--user", "the user id")] = None,
     anonymous: Annotated[str | None, _column("--anonymous", "the anonymous id")] = None,
     email: Annotated[str | None, _column("--email", "the e-mail address")] = None,
-    time: Annotated[str | None, _column("--time", "when it happened; no zone means UTC")] = None,
-    session: Annotated[str | None, _column("--session", "the session's id")] = None,
+    time: Annotated[
+        str | None, _column("--time", "the time of the event; UTC if it has no zone")
+    ] = None,
+    session: Annotated[str | None, _column("--session", "the session id")] = None,
     channel: Annotated[str | None, _column("--channel", "the channel, such as web")] = None,
-    message_id: Annotated[str | None, _column("--id", "the message's own, unique id")] = None,
+    message_id: Annotated[str | None, _column("--id", "the unique message id")] = None,
     number: Annotated[
         list[str] | None,
         typer.Option(
-            "--number", metavar="COLUMN", help="csv: property that is a number; may be repeated."
+            "--number",
+            metavar="COLUMN",
+            help="csv: property column that holds numbers; may be repeated.",
         ),
     ] = None,
     no_project: Annotated[
-        bool, typer.Option("--no-project", help="Leave the read models to a worker.")
+        bool, typer.Option("--no-project", help="Do not update read models; a worker does.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Record the events of a file.
 
-    Importing it again adds nothing: a row is known by its id or its content.
+    Repeating an import adds nothing: rows are identified by their id or content.
 
-    The columns of a csv that no option names become properties. A line that cannot be an event is reported with
-    the reason, kept (GET /v1/rejected), and keeps nothing else out. A server may run meanwhile.
+    CSV columns without an option become properties. An invalid line is rejected with a reason and stored
+    (GET /v1/rejected); all other lines are imported. A server may be running.
 
-    Exits 1 if nothing of the file is in the ledger afterwards, or if it could not be read to its end.
+    Exits 1 if no line was accepted or the file could not be read to the end.
     """
     from domain.core.errors import FoldlineError
     from interfaces.bootstrap import create_first_keys
@@ -95,7 +99,7 @@ def import_file(
     _report(summary, as_json=as_json)
     if summary.read_error is not None:
         raise FoldlineError(
-            f"{summary.read_error}. What was read before that is recorded; import the whole file again to add the rest"
+            f"{summary.read_error}. Earlier lines are recorded; import the whole file again to add the rest"
         )
     if summary.rejected and not summary.recorded + summary.duplicates:
         raise typer.Exit(1)
@@ -111,16 +115,16 @@ def _report(summary: ImportSummary, *, as_json: bool) -> None:
                 "duplicates": summary.duplicates,
                 "rejected": summary.rejected,
                 "position": summary.position,
-                "rejections": [it._asdict() for it in summary.rejected_lines[:MAX_SHOWN]],
+                "rejections": [line._asdict() for line in summary.rejected_lines[:MAX_SHOWN]],
             }
         )
         return
     typer.echo(
-        f"{summary.recorded:,} recorded, {summary.duplicates:,} already there, {summary.rejected:,} rejected"
+        f"{summary.recorded:,} recorded, {summary.duplicates:,} duplicates, {summary.rejected:,} rejected"
     )
-    for refused in summary.rejected_lines[:MAX_SHOWN]:
-        print_status(f"  line {refused.line}: {refused.message} ({refused.code})")
+    for rejected in summary.rejected_lines[:MAX_SHOWN]:
+        print_status(f"  line {rejected.line}: {rejected.message} ({rejected.code})")
     if summary.rejected > MAX_SHOWN:
         print_status(f"  ... and {summary.rejected - MAX_SHOWN:,} more")
     if summary.rejected:
-        print_status("All rejected lines are kept, with the reason: GET /v1/rejected")
+        print_status("Rejected lines are stored with their reasons: GET /v1/rejected")

@@ -1,4 +1,4 @@
-"""`foldline keys`: make, list and revoke the keys that clients authenticate with."""
+"""`foldline keys`: create, list and revoke the keys of clients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from interfaces.settings import Settings
 
 app = typer.Typer(
     name="keys",
-    help="Make, list and revoke keys.\n\n"
-    "write: may send events, and nothing else; safe in a web page. read: may ask. admin: may do both, and"
-    " make keys.",
+    help="Create, list and revoke keys.\n\n"
+    "write: may only send events; safe in a web page. read: may query. admin: may do everything, including"
+    " managing keys.",
     no_args_is_help=True,
 )
 
 WorkspaceOption = Annotated[
-    str, typer.Option("--workspace", "-w", metavar="NAME", help="Whose key: a workspace's name.")
+    str, typer.Option("--workspace", "-w", metavar="NAME", help="Workspace name.")
 ]
 
 
@@ -34,22 +34,23 @@ def create(
     workspace: WorkspaceOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print it, this once.
+    """Create a key and print it; it is shown only once.
 
-    Only a hash of it is kept. Standard output holds the key and nothing else, so `KEY=$(foldline keys create --kind write)` works.
+    Only a hash of it is stored. Standard output contains only the key, so
+    `KEY=$(foldline keys create --kind write)` works.
     """
     from interfaces.cli.database_context import connected_service, workspace_id
 
     with connected_service(settings) as svc:
-        made = svc.keys.create(workspace_id(svc, workspace), kind)
+        key = svc.keys.create(workspace_id(svc, workspace), kind)
     if as_json:
-        print_json({"id": made.id, "workspace": workspace, "kind": made.kind, "key": made.text})
+        print_json({"id": key.id, "workspace": workspace, "kind": key.kind, "key": key.text})
         return
-    a = "An" if made.kind == "admin" else "A"
+    article = "An" if key.kind == "admin" else "A"
     print_status(
-        f"{a} {made.kind} key of workspace {workspace}, id {made.id}; it is not shown again:"
+        f"{article} {key.kind} key of workspace {workspace}, id {key.id}; it is not shown again:"
     )
-    typer.echo(made.text)
+    typer.echo(key.text)
 
 
 @app.command("list")
@@ -57,7 +58,7 @@ def create(
 def list_keys(
     *, settings: Settings, workspace: WorkspaceOption = "default", as_json: JsonOption = False
 ) -> None:
-    """List a workspace's keys, oldest first, revoked ones too."""
+    """List a workspace's keys, oldest first, including revoked ones."""
     from interfaces.cli.database_context import connected_service, workspace_id
 
     with connected_service(settings) as svc:
@@ -75,14 +76,12 @@ def list_keys(
 def revoke(
     *,
     settings: Settings,
-    key_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The key's id, as `foldline keys list` shows it.")
-    ],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Key id, see `foldline keys list`.")],
     workspace: WorkspaceOption = "default",
 ) -> None:
-    """Make a key useless, within five seconds in every running process."""
+    """Revoke a key; takes up to 5 seconds in running processes."""
     from interfaces.cli.database_context import connected_service, workspace_id
 
     with connected_service(settings) as svc:
         svc.keys.revoke(workspace_id(svc, workspace), key_id)
-    print_status(f"Key {key_id} works no longer.")
+    print_status(f"Key {key_id} is revoked.")

@@ -1,4 +1,4 @@
-"""The entry point: which commands there are, and how an error is told."""
+"""Entry point of the command line: registers the commands and prints errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from interfaces.cli import (
 from interfaces.cli.output import print_error
 
 _DATABASE_LIBRARIES = {"psycopg", "psycopg_pool", "sqlalchemy", "alembic", "eventsourcing"}
-"""The libraries whose errors are the database's."""
+"""Libraries whose exceptions mean a database error."""
 
 app = typer.Typer(
     name="foldline",
-    help="Foldline keeps what your customers do, for ever and exactly once, and answers from it.\n\n"
-    "Start with `foldline demo` to look around, or with `foldline serve` to take events in."
+    help="Foldline records customer events exactly once and serves profiles, segments and funnels from them.\n\n"
+    "Start with `foldline demo` to explore sample data, or with `foldline serve` to receive events."
     " No database is needed: unless --dsn names a PostgreSQL server, Foldline runs its own.",
     no_args_is_help=True,
     add_completion=False,
@@ -55,7 +55,7 @@ def _foldline(
         ),
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    """Options of `foldline` itself, before any command."""
 
 
 app.command()(serve.serve)
@@ -71,10 +71,7 @@ app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Run one command; exits 0 if it went well, 1 if it was refused, 2 if it was not understood.
-
-    130 after Ctrl-C, as shells expect.
-    """
+    """Run one command. Exit codes: 0 success, 1 failure, 2 invalid usage, 130 after Ctrl-C."""
     try:
         app()
     except FoldlineError as error:
@@ -83,8 +80,8 @@ def main() -> None:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _DATABASE_LIBRARIES:
             raise
-        # A missing right, say, or a server that was stopped meanwhile: not a fault of the program.
-        print_error(LedgerUnavailable(f"the database refused: {str(error).strip()}"))
+        # For example a missing privilege, or a server that was stopped: no traceback is needed.
+        print_error(LedgerUnavailable(f"database error: {str(error).strip()}"))
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""`foldline migrate`: bring the ledger's tables to the newest shape."""
+"""`foldline migrate`: applies database migrations."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from interfaces.settings import Settings
 
 @with_settings(*DATABASE_SETTINGS)
 def migrate(*, settings: Settings, as_json: JsonOption = False) -> None:
-    """Bring the tables to the newest shape.
+    """Apply database migrations.
 
-    `serve`, `worker` and the others do this by themselves when they start. It stands alone for deployments
-    where only one step may change tables: the role in --dsn must then be allowed to create schemas.
-    Any number of them may run at once; one does the work and the others wait.
+    `serve`, `worker` and the other commands do this when they start. Use this command in deployments where only one
+    step may change tables: the role in --dsn must then be allowed to create schemas. Safe to run concurrently: one
+    process applies the migrations, the others wait.
     """
-    from application.ledger.migrate import migrate as bring_up_to_date
+    from application.ledger.migrate import migrate as apply_migrations
     from interfaces.bootstrap import check_server, open_database
 
     with open_database(settings) as reachable:
         assert reachable.dsn is not None
         check_server(reachable.dsn)
-        applied = bring_up_to_date(reachable.dsn)
+        applied = apply_migrations(reachable.dsn)
     if as_json:
         print_json({"applied": applied})
         return
     for revision in applied:
         typer.echo(f"applied {revision}")
     if not applied:
-        typer.echo("nothing to do: the database has the newest shape")
+        typer.echo("no pending migrations")

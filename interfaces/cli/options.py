@@ -1,4 +1,4 @@
-"""The flags of the settings, made from ``SETTINGS``, so that flag, environment name and help stay one thing."""
+"""Command-line flags, derived from ``SETTINGS``."""
 
 from __future__ import annotations
 
@@ -14,41 +14,45 @@ from interfaces.settings import SETTINGS, Setting, Settings
 Command = Callable[..., None]
 
 DATABASE_SETTINGS = ("dsn", "home", "log_level")
-"""The settings of a command that only opens the database."""
+"""Settings of a command that only opens the database."""
 
 WRITE_SETTINGS = (*DATABASE_SETTINGS, "flush_events", "queue_events")
-"""The settings of a command that records events."""
+"""Settings of a command that records events."""
 
 DELIVERY_SETTINGS = (*DATABASE_SETTINGS, "secret_key", "webhook_allow")
-"""The settings of a command that sends webhooks."""
+"""Settings of a command that sends webhooks."""
 
 ALL_SETTINGS = tuple(setting.field for setting in SETTINGS)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def with_settings(*fields: str) -> Callable[[Command], Command]:
-    """Give a command the flags of these settings; it is called with ``settings``, read and checked.
+    """Add the flags of these settings to a command, which receives validated ``settings``.
 
-    A setting without a flag of the command is read from the environment all the same.
+    Settings without a flag on the command are still read from the environment.
     """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def read_and_run(**given: Any) -> None:
-            flags = {field: given.pop(field) for field in fields}
+        def read_and_run(**arguments: Any) -> None:
+            flags = {field: arguments.pop(field) for field in fields}
             settings = Settings.from_environment(**flags)
             from interfaces.bootstrap import configure_logging
 
             configure_logging(settings.log_level)
-            command(settings=settings, **given)
+            command(settings=settings, **arguments)
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [it for it in own if it.name != "settings"]
-        parameters += [_setting_parameter(it) for it in SETTINGS if it.field in fields]
-        # What typer reads the command's options from.
+        command_parameters = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [parameter for parameter in command_parameters if parameter.name != "settings"]
+        parameters += [
+            _setting_parameter(setting) for setting in SETTINGS if setting.field in fields
+        ]
+        # Typer reads the command's options from these two attributes.
         read_and_run.__dict__["__signature__"] = inspect.Signature(parameters)
-        read_and_run.__annotations__ = {it.name: it.annotation for it in parameters}
+        read_and_run.__annotations__ = {
+            parameter.name: parameter.annotation for parameter in parameters
+        }
         return read_and_run
 
     return decorate

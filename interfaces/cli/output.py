@@ -1,4 +1,4 @@
-"""How commands speak: answers on standard output, everything about the run on standard error."""
+"""Output of commands: results on standard output, status and errors on standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_error(error: FoldlineError) -> None:
-    """Tell what was refused and what to do about it."""
+    """Print an error and its reason to standard error."""
     typer.echo(f"error: {error}", err=True)
     reason = error.details.get("reason")
     if reason and str(reason) not in str(error):
@@ -25,21 +25,21 @@ def print_error(error: FoldlineError) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document, with times as everywhere else: RFC 3339, UTC, microseconds."""
+    """Print one JSON document; times are RFC 3339, UTC, with microseconds."""
     typer.echo(json.dumps(value, indent=2, default=_json_default))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows in columns, as wide as they need to be; cut nothing, so that they can be copied."""
+    """Print rows in aligned columns; cells are never truncated, so that they can be copied."""
     lines = [list(columns), *([str(_format_cell(cell)) for cell in row] for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         typer.echo("  ".join(cells).rstrip())
 
 
 def progress_bar(*columns: Any) -> Progress:
-    """Return a progress bar on standard error; on anything but a terminal it draws nothing."""
+    """Return a progress bar on standard error; it draws only on a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -56,14 +56,14 @@ def progress_bar(*columns: Any) -> Progress:
 
 
 def print_status(text: str = "") -> None:
-    """Tell the person who started the command something that is not its answer."""
+    """Print a status line to standard error, which is not part of the command's result."""
     typer.echo(text, err=True)
     sys.stderr.flush()
 
 
-def format_instant(at: datetime) -> str:
-    """Write a time as everywhere else: RFC 3339, UTC, microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def format_instant(instant: datetime) -> str:
+    """Format an instant as RFC 3339 in UTC, with microseconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _format_cell(cell: object) -> object:
@@ -73,7 +73,7 @@ def _format_cell(cell: object) -> object:
 
 
 def format_to_seconds(instant: datetime) -> str:
-    """Write a time for a person to read, to the second, in UTC."""
+    """Format an instant for tables: UTC, to the second."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 

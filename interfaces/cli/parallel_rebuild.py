@@ -1,4 +1,4 @@
-"""Builds read models in several processes, as many as there are cores, while one shows how far they are."""
+"""Rebuilds read models in parallel processes, one per core, and reports progress."""
 
 from __future__ import annotations
 
@@ -17,61 +17,63 @@ from projections.rebuild.service import RebuildService
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0
-"""How long a process may take to break off; what it does would be rolled back, not lost."""
+"""Time for a process to stop. The batch of a process that takes longer is rolled back, not lost."""
 
 
 def run_builds(svc: Service, names: Sequence[str], on_progress: Callable[[], None]) -> None:
-    """Work on builds that were asked for, or wait for whoever does, until none of them is unfinished.
+    """Run the requested builds, or wait for the processes that run them, until all end.
 
-    ``told`` is called now and then.  Each process takes a share, and reads the ledger once for all in it.
+    Calls ``on_progress`` repeatedly.  Each process takes a share of the builds, and reads the ledger once for all of
+    its share.
     """
-    lifecycle = RebuildService(svc.projector)
-    shares = lifecycle.partition(names, os.cpu_count() or 1)
+    rebuilds = RebuildService(svc.projector)
+    shares = rebuilds.partition(names, os.cpu_count() or 1)
     if len(shares) == 1:
-        _build_here(lifecycle, names, on_progress)
+        _build_here(rebuilds, names, on_progress)
         return
-    with _start_processes(svc.settings, shares) as working:
-        while _unfinished(lifecycle, names) and any(it.is_alive() for it in working):
+    with _start_processes(svc.settings, shares) as processes:
+        while _unfinished(rebuilds, names) and any(process.is_alive() for process in processes):
             on_progress()
             time.sleep(POLL_SECONDS)
     on_progress()
 
 
 def _build_here(
-    lifecycle: RebuildService, names: Sequence[str], on_progress: Callable[[], None]
+    rebuilds: RebuildService, names: Sequence[str], on_progress: Callable[[], None]
 ) -> None:
-    while unfinished := _unfinished(lifecycle, names):
-        if not lifecycle.run_builds(*unfinished, on_progress=on_progress):
-            time.sleep(POLL_SECONDS)  # somebody else is at it, or has just ended
+    while unfinished := _unfinished(rebuilds, names):
+        if not rebuilds.run_builds(*unfinished, on_progress=on_progress):
+            time.sleep(POLL_SECONDS)  # another process runs them, or has just ended
         on_progress()
 
 
-def _unfinished(lifecycle: RebuildService, names: Sequence[str]) -> Sequence[str]:
-    builds = lifecycle.status()
-    return [it for it in names if builds[it].unfinished]
+def _unfinished(rebuilds: RebuildService, names: Sequence[str]) -> Sequence[str]:
+    builds = rebuilds.status()
+    return [name for name in names if builds[name].unfinished]
 
 
 @contextmanager
 def _start_processes(
     settings: Settings, shares: Sequence[Sequence[str]]
 ) -> Iterator[Sequence[SpawnProcess]]:
-    spawn = multiprocessing.get_context("spawn")  # a fork would share our connections
+    spawn = multiprocessing.get_context("spawn")  # a fork would share the database connections
     processes = [
-        spawn.Process(target=_build_in_process, args=(settings, it), daemon=True) for it in shares
+        spawn.Process(target=_build_in_process, args=(settings, share), daemon=True)
+        for share in shares
     ]
-    for it in processes:
-        it.start()
+    for process in processes:
+        process.start()
     try:
         yield processes
     finally:
-        for it in processes:
-            it.terminate()
-        for it in processes:
-            it.join(STOP_SECONDS)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(STOP_SECONDS)
 
 
 def _build_in_process(settings: Settings, names: Sequence[str]) -> None:
-    """Be a process that works on its share, until that is built or the process that began it says stop."""
+    """Main function of a child process: runs its share of builds until finished or stopped."""
     exit_with_parent()
     configure_logging(settings.log_level)
     with exit_on_signals(), open_service(settings) as svc:

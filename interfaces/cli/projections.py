@@ -30,9 +30,7 @@ app = typer.Typer(
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[NAME...]", help="Read model names (see `list`); default: all."
-    ),
+    typer.Argument(metavar="[NAME...]", help="Read model names (see `list`); default: all."),
 ]
 
 
@@ -62,8 +60,9 @@ def rebuild(
     *,
     settings: Settings,
     names: NamesArgument = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Start from scratch instead of resuming a cancelled build.")
+    restart: Annotated[
+        bool,
+        typer.Option("--anew", help="Start from scratch instead of resuming a cancelled build."),
     ] = False,
 ) -> None:
     """Rebuild read models and switch to each once it has caught up.
@@ -71,7 +70,7 @@ def rebuild(
     Rebuilds run in parallel on all cores while the live tables serve queries. Ctrl-C stops them; the next `rebuild`
     or a worker resumes them.
     """
-    _request_and_run(settings, names, "rebuild", anew=anew)
+    _request_and_run(settings, names, "rebuild", restart=restart)
     print_status("Done: the rebuilt tables are live.")
 
 
@@ -118,7 +117,7 @@ def cancel(
 
 
 def _request_and_run(
-    settings: Settings, names: Iterable[str] | None, kind: BuildKind, *, anew: bool = False
+    settings: Settings, names: Iterable[str] | None, kind: BuildKind, *, restart: bool = False
 ) -> list[BuildProgress]:
     """Request builds and run them, or wait for the process that runs them, until all are done."""
     from interfaces.cli.database_context import connected_service
@@ -128,7 +127,7 @@ def _request_and_run(
     with connected_service(settings) as svc:
         rebuilds = RebuildService(svc.projector)
         requested = [projection.name for projection in rebuilds.by_name(list(names or ()))]
-        rebuilds.request(requested, kind, restart=anew)
+        rebuilds.request(requested, kind, restart=restart)
         with _show_progress(rebuilds, requested, kind) as on_progress:
             run_builds(svc, requested, on_progress)
         builds = [rebuilds.status()[name] for name in requested]

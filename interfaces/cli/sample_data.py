@@ -1,8 +1,7 @@
-"""Sample customers of a small shop, for `foldline demo`: the same every time, day for day.
+"""Deterministic sample customers of a small shop, for `foldline demo`.
 
-All that a person does follows from the day on which they first came and their number on that day, never from
-the time at which it is asked for.  So asking again later gives the same messages with the same ids, and those of
-the days since.
+A profile's messages depend only on its first day and its number on that day, never on the current time.  A later
+call therefore returns the same messages with the same ids, plus those of the days since.
 """
 
 from __future__ import annotations
@@ -47,97 +46,99 @@ class _SampleProfile:
     anonymous_id: str
     mobile: bool
     signup_visit: int | None
-    """The visit in which they say who they are; None if they never do."""
+    """Ordinal of the visit in which the customer signs up; None if there is none."""
 
 
 def sample_messages(now: datetime) -> list[Message]:
-    """Return what happened in the last 30 days, oldest first, in Segment's layout."""
+    """Return the messages of the last 30 days, oldest first, in Segment's layout."""
     today = now.astimezone(UTC).date()
-    days = [today - timedelta(days=back) for back in range(DAYS)]
-    happened = [
+    days = [today - timedelta(days=age) for age in range(DAYS)]
+    messages = [
         message
         for day in days
         for number in range(NEW_PROFILES_PER_DAY)
         for message in _profile_messages(_sample_profile(day, number))
         if message["timestamp"] <= now
     ]
-    happened.sort(key=lambda it: (it["timestamp"], it["messageId"]))
-    return happened
+    messages.sort(key=lambda message: (message["timestamp"], message["messageId"]))
+    return messages
 
 
 def _sample_profile(day: date, number: int) -> _SampleProfile:
     key = f"{day:%Y%m%d}-{number}"
-    chance = Random(f"foldline demo {key}")  # noqa: S311 - the same every time is the point
+    rng = Random(f"foldline demo {key}")  # noqa: S311 - must be reproducible, not secret
     return _SampleProfile(
         key=key,
-        rng=chance,
+        rng=rng,
         first_day=day,
-        name=f"{chance.choice(_FIRST)} {chance.choice(_LAST)}",
-        anonymous_id=f"{chance.getrandbits(128):032x}",
-        mobile=chance.random() < 0.3,
-        signup_visit=chance.choices((0, 1, 2, None), (4, 2, 1, 3))[0],
+        name=f"{rng.choice(_FIRST)} {rng.choice(_LAST)}",
+        anonymous_id=f"{rng.getrandbits(128):032x}",
+        mobile=rng.random() < 0.3,
+        signup_visit=rng.choices((0, 1, 2, None), (4, 2, 1, 3))[0],
     )
 
 
 def _profile_messages(profile: _SampleProfile) -> list[Message]:
-    """Return everything that the person does in 30 days, and what is sent to them."""
+    """Return a profile's messages over 30 days: visits, and the campaigns sent to it."""
     visits = [0, *(day for day in range(1, DAYS) if profile.rng.random() < 2 / (day + 3))]
-    done: list[Message] = []
+    messages: list[Message] = []
     signed_up: date | None = None
     for visit, days in enumerate(visits):
         day = profile.first_day + timedelta(days=days)
         signs_up = visit == profile.signup_visit
-        done += _visit_messages(profile, visit, day, known=signed_up is not None, signs_up=signs_up)
+        messages += _visit_messages(
+            profile, visit, day, known=signed_up is not None, signs_up=signs_up
+        )
         signed_up = signed_up or (day if signs_up else None)
     if signed_up is not None:
         for week in range(1, 5):
-            done += _campaign_messages(
+            messages += _campaign_messages(
                 profile, signed_up + timedelta(days=7 * week - signed_up.weekday())
             )
     numbers = count()
-    return [it | {"messageId": f"demo-{profile.key}-{next(numbers)}"} for it in done]
+    return [message | {"messageId": f"demo-{profile.key}-{next(numbers)}"} for message in messages]
 
 
 def _visit_messages(
     profile: _SampleProfile, visit: int, day: date, *, known: bool, signs_up: bool
 ) -> Iterator[Message]:
-    chance = profile.rng
-    at = datetime.combine(day, time(chance.randint(6, 22), chance.randint(0, 59)), UTC)
+    rng = profile.rng
+    at = datetime.combine(day, time(rng.randint(6, 22), rng.randint(0, 59)), UTC)
     session = f"{profile.key}-s{visit}"
 
     def call(kind: str, **facts: Any) -> Message:
         nonlocal at
-        at += chance.randint(5, 90) * _SECOND
-        who = {"userId": _user_id(profile)} if known else {}
-        return _base_message(profile, session, kind, at, who | facts)
+        at += rng.randint(5, 90) * _SECOND
+        user = {"userId": _user_id(profile)} if known else {}
+        return _base_message(profile, session, kind, at, user | facts)
 
     view = "screen" if profile.mobile else "page"
-    yield call(
-        view, name="Home", properties=_page_properties(profile, "/", chance.choice(_SOURCES))
-    )
+    yield call(view, name="Home", properties=_page_properties(profile, "/", rng.choice(_SOURCES)))
     cart: list[tuple[str, str, str, float]] = []
-    for product in chance.sample(_PRODUCTS, chance.randint(1, 3)):
+    for product in rng.sample(_PRODUCTS, rng.randint(1, 3)):
         sku, name, category, price = product
         yield call(
             view, name=name, properties=_page_properties(profile, f"/{category}/{sku}", None)
         )
-        seen = {"product_id": sku, "name": name, "category": category, "price": price}
-        yield call("track", event="product_viewed", properties=seen)
-        if chance.random() < 0.3:
+        product_properties = {"product_id": sku, "name": name, "category": category, "price": price}
+        yield call("track", event="product_viewed", properties=product_properties)
+        if rng.random() < 0.3:
             cart.append(product)
-            yield call("track", event="added_to_cart", properties=seen | {"quantity": 1})
+            yield call(
+                "track", event="added_to_cart", properties=product_properties | {"quantity": 1}
+            )
     if signs_up:
         known = True
         yield call("identify", traits=_signup_traits(profile, day))
-    if cart and known and chance.random() < 0.6:
+    if cart and known and rng.random() < 0.6:
         yield call(
-            "track", event="order_completed", properties=_order_properties(session, cart, chance)
+            "track", event="order_completed", properties=_order_properties(session, cart, rng)
         )
 
 
 def _campaign_messages(profile: _SampleProfile, day: date) -> Iterator[Message]:
-    chance = profile.rng
-    campaign, channel = f"weekly-{day:%G-w%V}", chance.choice(_CHANNELS)
+    rng = profile.rng
+    campaign, channel = f"weekly-{day:%G-w%V}", rng.choice(_CHANNELS)
     at = datetime.combine(day, time(9), UTC)
     facts = {
         "campaign_id": campaign,
@@ -145,24 +146,24 @@ def _campaign_messages(profile: _SampleProfile, day: date) -> Iterator[Message]:
         "template_id": "weekly-picks",
         "message_id": f"{campaign}-{profile.key}",
     }
-    for name, likely in (
+    for name, probability in (
         ("message_sent", 1.0),
         ("message_delivered", 0.97),
         ("message_read", 0.5),
         ("link_clicked", 0.35),
     ):
-        if chance.random() >= likely:
+        if rng.random() >= probability:
             return
-        own = {"url": "https://shop.example/picks"} if name == "link_clicked" else {}
+        link = {"url": "https://shop.example/picks"} if name == "link_clicked" else {}
         yield {
             "type": "track",
             "event": name,
             "userId": _user_id(profile),
             "timestamp": at,
-            "properties": facts | own,
+            "properties": facts | link,
             "context": {"library": {"name": "messaging-node"}},
         }
-        at += chance.randint(2, 7200) * _SECOND
+        at += rng.randint(2, 7200) * _SECOND
 
 
 def _base_message(
@@ -185,12 +186,12 @@ def _page_properties(profile: _SampleProfile, path: str, referrer: str | None) -
 
 
 def _order_properties(
-    session: str, cart: list[tuple[str, str, str, float]], chance: Random
+    session: str, cart: list[tuple[str, str, str, float]], rng: Random
 ) -> dict[str, Any]:
     items = []
     cents = 0
     for sku, name, category, price in cart:
-        quantity = chance.choice((1, 1, 1, 2))
+        quantity = rng.choice((1, 1, 1, 2))
         cents += round(100 * price) * quantity
         items.append(
             {
@@ -205,11 +206,11 @@ def _order_properties(
         "order_id": f"order-{session}",
         "total": cents / 100,
         "currency": "EUR",
-        "coupon": chance.choice((None, None, "WELCOME10")),
+        "coupon": rng.choice((None, None, "WELCOME10")),
         "items": items,
         "shipping": {
-            "method": chance.choice(("post", "courier")),
-            "express": chance.random() < 0.2,
+            "method": rng.choice(("post", "courier")),
+            "express": rng.random() < 0.2,
         },
     }
 

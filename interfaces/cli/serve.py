@@ -1,4 +1,4 @@
-"""`foldline serve`: the API and the projection worker, in one process or several."""
+"""`foldline serve`: runs the API, and the worker unless `--no-worker` is given."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NoWorkerOption = Annotated[
     bool,
     typer.Option(
         "--no-worker",
-        help="Serve the API alone; `foldline worker` keeps the read models up to date.",
+        help="Run only the API; maintain read models with `foldline worker`.",
     ),
 ]
 
 
 @with_settings(*ALL_SETTINGS)
 def serve(*, settings: Settings, no_worker: NoWorkerOption = False) -> None:
-    """Take events in and answer questions.
+    """Run the API, and the worker unless --no-worker is given.
 
-    Runs until Ctrl-C or SIGTERM. Starts the embedded PostgreSQL unless --dsn names a server, brings the tables up to date, makes the workspace
-    `default` with its keys at the very first start (they are printed once), and prints the address as soon as
-    requests are answered. When it is stopped, requests under way are answered and what was acknowledged is on disk.
+    Runs until Ctrl-C or SIGTERM. Starts the embedded PostgreSQL unless --dsn names a server, applies migrations,
+    creates the workspace `default` and its keys at the first start (they are printed once), and prints the address
+    once requests are accepted. On a stop, running requests are completed; acknowledged events are on disk.
     """
     from interfaces.bootstrap import create_first_keys, open_database, open_service
     from interfaces.cli import server

@@ -1,4 +1,4 @@
-"""Serves HTTP: the socket, uvicorn around the application, the line that says ready, the clean stop."""
+"""HTTP server: binds the socket, runs uvicorn, announces readiness and stops cleanly."""
 
 from __future__ import annotations
 
@@ -23,46 +23,45 @@ from interfaces.service import Service
 from interfaces.settings import SETTINGS, Settings
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted, while the process is busy or starting."""
+"""Length of the queue of connections that are not accepted yet."""
 
 READY_SECONDS = 60.0
-"""How long a server process may take to start before the others are announced without it."""
+"""Time for a server process to start; if one takes longer, readiness is not announced."""
 
 SWITCH_INTERVAL_SECONDS = 0.001
-"""How long the event loop keeps the interpreter when a ledger writer wants it.  Python's own 5 ms, times the
-several turns that a flush takes, would be most of the time that a request waits for its commit."""
+"""Longest time that the event loop holds the GIL while a ledger writer waits for it.  Python's default of 5 ms,
+times the several GIL switches of a flush, would be most of the time that a request waits for its commit."""
 
 _UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
     "http": "httptools",
     "ws": "none",
-    "log_config": None,  # ours is set up already
+    "log_config": None,  # logging is configured already
     "access_log": False,
     "server_header": False,
-    "timeout_keep_alive": 75,  # longer than load balancers keep an idle connection, usually 60
+    "timeout_keep_alive": 75,  # load balancers keep idle connections for 60 s, usually
     "timeout_graceful_shutdown": 10,
     "backlog": BACKLOG,
 }
 
 
 class CannotListen(FoldlineError):
-    """The address to listen on cannot be had."""
+    """The address to listen on cannot be bound."""
 
     code = "cannot_listen"
 
 
 class ServerFailed(FoldlineError):
-    """A server process did not come up."""
+    """A server process failed to start."""
 
     code = "server_failed"
 
 
 @contextmanager
 def bind_socket(host: str, port: int, *, or_any: bool = False) -> Iterator[socket.socket]:
-    """Give a socket bound to the address, not yet listening; port 0 takes any free one.
+    """Yield a socket bound to the address, not yet listening; port 0 selects a free port.
 
-    A port that is taken is replaced by a free one with ``or_any``, else it raises CannotListen, before
-    anything else has been started.
+    With ``or_any``, a port in use is replaced by a free one; otherwise raises CannotListen.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -72,7 +71,7 @@ def bind_socket(host: str, port: int, *, or_any: bool = False) -> Iterator[socke
     except OSError as error:
         raise _cannot_listen(host, port, error) from error
     with listener:
-        # A restart must not wait for the connections of the process before to be forgotten.
+        # A restart must not wait until the kernel drops the previous process's connections.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             try:
@@ -87,18 +86,18 @@ def bind_socket(host: str, port: int, *, or_any: bool = False) -> Iterator[socke
 
 
 def listener_url(listener: socket.socket) -> str:
-    """Return the address at which this machine reaches the socket."""
+    """Return the URL at which this machine reaches the socket."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - replaces the wildcard, does not bind it
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run_server(svc: Service, listener: socket.socket, *, worker: bool) -> None:
-    """Serve until stopped, with the projection worker beside it if wanted."""
+    """Serve until stopped, optionally with the worker threads in the same process."""
     host, port = listener.getsockname()[:2]
     try:
         listener.listen(BACKLOG)
-    except OSError as error:  # another process bound the same address at the same time
+    except OSError as error:  # another process has bound the same address meanwhile
         raise _cannot_listen(host, port, error) from error
     with run_worker_threads(svc) if worker else nullcontext():
         if svc.settings.workers == 1:
@@ -108,18 +107,18 @@ def run_server(svc: Service, listener: socket.socket, *, worker: bool) -> None:
 
 
 def announce_ready(listener: socket.socket) -> None:
-    """Say where requests are answered from now on, in one line that scripts can wait for."""
+    """Print the URL on one line, which scripts can wait for."""
     typer.echo(f"Foldline is ready at {listener_url(listener)}")
 
 
 def tune_interpreter() -> None:
-    """Set up the interpreter of a process that serves, once everything is loaded."""
+    """Set the switch interval and garbage collector of a server process, after all imports."""
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     tune_garbage_collector()
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Calls back once requests are accepted."""
+    """Uvicorn server that calls back once it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -132,7 +131,7 @@ class _AnnouncingServer(uvicorn.Server):
 
 
 class _AnnouncingSupervisor(Multiprocess):
-    """Calls back once every server process accepts requests."""
+    """Uvicorn supervisor that calls back once every server process accepts requests."""
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], started: Callable[[], None]
@@ -142,7 +141,9 @@ class _AnnouncingSupervisor(Multiprocess):
 
     def init_processes(self) -> None:
         super().init_processes()
-        if all(it.wait_until_ready(READY_SECONDS, self.should_exit) for it in self.processes):
+        if all(
+            process.wait_until_ready(READY_SECONDS, self.should_exit) for process in self.processes
+        ):
             self._on_started()
 
 
@@ -154,7 +155,7 @@ def _run_in_process(svc: Service, listener: socket.socket) -> None:
 
 
 def _run_in_processes(settings: Settings, listener: socket.socket) -> None:
-    for setting in SETTINGS:  # the processes read their settings from the environment, as anyone
+    for setting in SETTINGS:  # server processes read their settings from the environment
         os.environ[setting.env] = str(getattr(settings, setting.field))
     config = uvicorn.Config(
         "interfaces.cli.server_process:app",
@@ -166,12 +167,12 @@ def _run_in_processes(settings: Settings, listener: socket.socket) -> None:
     supervisor = _AnnouncingSupervisor(config, [listener], lambda: announce_ready(listener))
     tune_garbage_collector()
     supervisor.run()
-    if any(it.exitcode == STARTUP_FAILURE for it in supervisor.processes):
-        raise ServerFailed("a server process did not start; its lines above say why")
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise ServerFailed("a server process failed to start; see its log lines above")
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
     return CannotListen(
-        f"cannot listen on {host} port {port}: {error.strerror or error}. Choose another with --host and --port;"
-        " --port 0 takes any free one"
+        f"cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --host and --port;"
+        " --port 0 selects a free port"
     )

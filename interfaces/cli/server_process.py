@@ -1,4 +1,4 @@
-"""One of several server processes: what `foldline serve --workers N` starts N times."""
+"""A server process: `foldline serve --workers N` starts N of them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from interfaces.settings import Settings
 
 
 def app() -> Any:
-    """Return the ASGI application of a process of its own, with settings from the environment."""
+    """Return the ASGI application of this process, with settings from the environment."""
     settings = Settings.from_environment()
     configure_logging(settings.log_level)
     exit_with_parent()
-    parts = ExitStack()
+    resources = ExitStack()
     try:
-        svc = parts.enter_context(open_service(settings, on_flush=observe_flush))
+        svc = resources.enter_context(open_service(settings, on_flush=observe_flush))
     except FoldlineError as error:
         print_error(error)
-        sys.exit(STARTUP_FAILURE)  # any other code would be tried again for ever
+        sys.exit(
+            STARTUP_FAILURE
+        )  # the supervisor restarts a process that exits with any other code
     http = create_app(svc, Ingest(svc))
     tune_interpreter()
 
@@ -40,7 +42,7 @@ def app() -> Any:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        parts.close()  # writes what is still waiting for its flush
+        resources.close()  # writes the events that still wait for a flush
         await send({"type": "lifespan.shutdown.complete"})
 
     return serve

@@ -1,4 +1,4 @@
-"""How a process is told to stop."""
+"""Stop signals: turns them into a clean exit, and follows a parent process."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an ordinary exit with code 0, so that everything open is closed.
+    """Turn Ctrl-C and SIGTERM into an exit with code 0 that closes all resources.
 
-    Being told to stop is how a server ends well; a supervisor would take any other code for a crash.
+    A stop signal is the normal end of a server; a supervisor would treat any other code as a crash.
     """
-    before = {number: signal.signal(number, _exit_once) for number in STOP_SIGNALS}
+    previous = {number: signal.signal(number, _exit_once) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is _exit_once:  # not while stopping: see below
+        for number, handler in previous.items():
+            if signal.getsignal(number) is _exit_once:  # unchanged while stopping: see _exit_once
                 signal.signal(number, handler)
 
 
 def exit_with_parent() -> None:
-    """Stop when the parent is gone, killed say: it owns the database, and nobody else would stop us."""
+    """Stop this process when its parent is gone, for example killed: nothing else would stop it."""
     parent = parent_process()
     if parent is None:
         return
@@ -42,6 +42,6 @@ def exit_with_parent() -> None:
 
 
 def _exit_once(_number: int, _frame: FrameType | None) -> None:
-    for number in STOP_SIGNALS:  # once is enough; a second would break off the clean stop
+    for number in STOP_SIGNALS:  # a second signal would interrupt the clean stop
         signal.signal(number, signal.SIG_IGN)
     raise SystemExit(0)

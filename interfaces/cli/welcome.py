@@ -1,4 +1,4 @@
-"""What a person sees first: keys, addresses, and commands to copy."""
+"""Text printed at the first start: keys, addresses, and commands to copy."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from application.ledger.tables.keys import CreatedKey
 
 _KEY_USES: Mapping[str, str] = {
     "write": "sends events; for SDKs and web pages",
-    "read": "asks questions",
-    "admin": "does both, and makes keys",
+    "read": "queries",
+    "admin": "everything, including managing keys",
 }
 
 
 def print_first_keys(keys: list[CreatedKey], url: str, *, err: bool = False) -> None:
-    """Print the keys of a workspace that was just made, with something to try them on."""
+    """Print the keys of the workspace that was just created, with commands to try them."""
     if not keys:
         return
-    say = partial(typer.echo, err=err)
-    say("This is the first start: workspace `default` was made. Its keys are shown this once:\n")
-    say(format_keys(keys))
-    say("\nSend an event, then read it back:\n")
-    say(format_curl_commands(url, keys))
-    say()
+    echo = partial(typer.echo, err=err)
+    echo("First start: created workspace `default`. Its keys are shown only once:\n")
+    echo(format_keys(keys))
+    echo("\nSend an event, then read it back:\n")
+    echo(format_curl_commands(url, keys))
+    echo()
 
 
 def format_keys(keys: Iterable[CreatedKey]) -> str:
-    """Return one key a line, each with what it is for."""
+    """Format keys as text: each key on a line, its use on the next."""
     return "\n".join(f"  {key.kind:<6} {key.text}\n  {'':<6} {_KEY_USES[key.kind]}" for key in keys)
 
 
 def format_curl_commands(url: str, keys: Iterable[CreatedKey]) -> str:
-    """Return a command that sends an event and one that reads it back."""
+    """Format a command that sends an event and one that reads it back."""
     text = {key.kind: key.text for key in keys}
     event = '{"event": "Hello", "userId": "u-1", "properties": {"from": "curl"}}'
     return (
@@ -44,6 +44,6 @@ def format_curl_commands(url: str, keys: Iterable[CreatedKey]) -> str:
 
 
 def format_exports(url: str, keys: Iterable[CreatedKey]) -> str:
-    """Return `export` lines for a shell: URL, WRITE_KEY, READ_KEY and ADMIN_KEY."""
-    lines = [f"export URL={url}", *(f"export {it.kind.upper()}_KEY={it.text}" for it in keys)]
+    """Format `export` lines for a shell: URL, WRITE_KEY, READ_KEY and ADMIN_KEY."""
+    lines = [f"export URL={url}", *(f"export {key.kind.upper()}_KEY={key.text}" for key in keys)]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`foldline worker`: keep the read models up to date, and send what is due, without an API."""
+"""`foldline worker`: maintains read models and sends deliveries, without the API."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from interfaces.settings import Settings
 RoleOption = Annotated[
     WorkerRole | None,
     typer.Option(
-        help="Do one part only, and leave the other to another worker: keep the read models, or fire rules and send.",
+        help="Run one role only: maintain the read models, or fire rules and deliver.",
         show_default=False,
     ),
 ]
 
 _ROLE_SUMMARIES = {
-    WorkerRole.READ_MODELS: "keeps the read models; another one has to send",
-    WorkerRole.SENDING: "fires rules and sends; another one has to keep the read models",
+    WorkerRole.READ_MODELS: "maintains the read models; another worker must deliver",
+    WorkerRole.SENDING: "fires rules and delivers; another worker must maintain the read models",
 }
 
 
 @with_settings(*DELIVERY_SETTINGS)
 def worker(*, settings: Settings, only: RoleOption = None) -> None:
-    """Keep the read models up to date, and send what is due, without an API.
+    """Maintain read models and send deliveries, without the API.
 
-    Runs until Ctrl-C or SIGTERM. For deployments where the API runs as `foldline serve --no-worker`. Several workers may run at once: whoever
-    takes a batch first applies it. Where much is sent, two workers with `--only` leave each part a core of its own.
+    Runs until Ctrl-C or SIGTERM. For deployments where the API runs as `foldline serve --no-worker`. Several workers
+    may run at once; each batch is applied once. Under high delivery load, run two workers, one for each role of
+    `--only`, so that each role has its own core.
     """
     import threading
 
@@ -41,8 +42,8 @@ def worker(*, settings: Settings, only: RoleOption = None) -> None:
 
     with exit_on_signals(), connected_service(settings) as svc:
         tune_garbage_collector()
-        # In threads: a signal in the middle of a batch must not break it off.
+        # Work runs in threads: a signal, which the main thread handles, must not interrupt a batch.
         with run_worker_threads(svc, only):
-            does = "follows the ledger" if only is None else _ROLE_SUMMARIES[only]
-            print_status(f"The worker {does}. Ctrl-C stops it.")
+            summary = "follows the ledger" if only is None else _ROLE_SUMMARIES[only]
+            print_status(f"The worker {summary}. Press Ctrl-C to stop.")
             threading.Event().wait()

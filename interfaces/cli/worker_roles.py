@@ -1,4 +1,4 @@
-"""The parts of what a worker does."""
+"""Roles of a worker process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class WorkerRole(StrEnum):
-    """A part that may have a process of its own: threads of one process share one core.
+    """Part of a worker's tasks, which may run in its own process.
 
-    At 500 triggers a second on two cores, a webhook came 1.1 s (p99) after its event from one worker, and
-    0.6 s from two with a part each.
+    Threads of one process share a core: at 500 triggers a second on two cores, the delay from event to webhook was 1.1 s (p99) with one worker, and
+    0.6 s with two workers of one role each.
     """
 
     READ_MODELS = "read-models"

@@ -1,4 +1,4 @@
-"""What a worker does: brings read models up to date, and sends; beside a server until it stops, or once, to the end."""
+"""Runs the loops of a worker in threads, or brings the read models up to date once."""
 
 from __future__ import annotations
 
@@ -21,57 +21,60 @@ from projections.runtime.worker import work
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 30.0
-"""How long a batch may take to finish after the stop; it would be rolled back, not lost."""
+"""Time for a batch to finish after the stop signal. A batch that takes longer is rolled back, not lost."""
 
 
 @contextmanager
 def run_worker_threads(svc: Service, role: WorkerRole | None = None) -> Iterator[None]:
-    """Keep read models up to date, build what is asked for, take snapshots, send: in threads, while inside."""
+    """Run all loops of the role (default: of both roles) in threads until the context ends."""
     stop = threading.Event()
     tasks: dict[WorkerRole, tuple[tuple[str, Callable[[threading.Event], None]], ...]] = {
         WorkerRole.READ_MODELS: (
             ("projector", partial(work, svc.projector)),
-            ("builder", RebuildService(svc.projector).run),
-            ("keeper", svc.ledger.run_snapshotter),
+            ("rebuild-worker", RebuildService(svc.projector).run),
+            ("snapshotter", svc.ledger.run_snapshotter),
         ),
         WorkerRole.SENDING: (
-            ("firer", create_firing_worker(svc.ledger, svc.engine).run),
-            ("courier", svc.deliveries.worker.run),
-            ("streams", svc.deliveries.subscriptions.run),
+            ("trigger-firing", create_firing_worker(svc.ledger, svc.engine).run),
+            ("delivery-worker", svc.deliveries.worker.run),
+            ("subscription-worker", svc.deliveries.subscriptions.run),
         ),
     }
-    followers = [
+    threads = [
         threading.Thread(target=run, args=(stop,), name=name, daemon=True)
         for name, run in chain.from_iterable(tasks.values() if role is None else [tasks[role]])
     ]
-    for follower in followers:
-        follower.start()
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        for follower in followers:
-            follower.join(STOP_SECONDS)
-            if follower.is_alive():
-                log.warning("did not stop in time; what it does is rolled back", name=follower.name)
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+            if thread.is_alive():
+                # The batch in progress is rolled back when the process ends.
+                log.warning("thread_did_not_stop", name=thread.name)
 
 
 def catch_up_with_progress(svc: Service, workspace: int) -> None:
-    """Bring a workspace's read models up to the head of its ledger, with a progress bar.
+    """Apply a workspace's events up to the head of its ledger, with a progress bar.
 
-    A worker may run at the same time: whoever takes a batch first applies it, the other waits.
+    A worker may run at the same time: the process that locks a batch first applies it, the other waits.
     """
     head = svc.ledger.heads().get(workspace, 0)
     with progress_bar() as bar:
         task = bar.add_task("Updating read models", total=head)
-        while (reached := _slowest_position(svc, workspace)) < head:
-            bar.update(task, completed=reached)
+        while (position := _slowest_position(svc, workspace)) < head:
+            bar.update(task, completed=position)
             if not svc.projector.advance(workspace):
                 time.sleep(0.05)
         bar.update(task, completed=head)
 
 
 def _slowest_position(svc: Service, workspace: int) -> int:
-    """Return the position that all read models have taken; 0 while one of them has not begun."""
-    found = [it.position for it in svc.projector.status() if it.workspace == workspace]
-    return min(found) if len(found) == len(svc.projector.projections) else 0
+    """Return the position that every read model has reached; 0 while one has no checkpoint yet."""
+    positions = [
+        status.position for status in svc.projector.status() if status.workspace == workspace
+    ]
+    return min(positions) if len(positions) == len(svc.projector.projections) else 0

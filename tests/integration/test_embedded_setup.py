@@ -1,4 +1,4 @@
-"""The embedded database is set up safely, or says why it cannot be."""
+"""The embedded database is set up safely, or the error says why it cannot be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import IS_ROOT, execute, postmaster
 
 
-def test_it_is_postgresql_18_and_keeps_what_was_acknowledged(folder):
+def test_the_server_is_postgresql_18_with_durable_commits(folder):
     with EmbeddedPostgres(folder) as dsn:
         settings = dict(execute(dsn, "SELECT name, setting FROM pg_settings"))
 
@@ -34,28 +34,26 @@ def test_it_is_postgresql_18_and_keeps_what_was_acknowledged(folder):
     assert settings["log_min_error_statement"] == "panic"
 
 
-def test_it_is_set_up_alike_whatever_the_environment_says(folder, monkeypatch):
+def test_the_setup_does_not_depend_on_the_environment(folder, monkeypatch):
     for name, value in {"PGPORT": "6543", "LC_ALL": "tlh_KX.UTF-8", "PGDATA": "/nowhere"}.items():
         monkeypatch.setenv(name, value)
     with EmbeddedPostgres(folder) as dsn:
-        found = execute(
+        rows = execute(
             dsn,
             "SELECT datlocprovider, datlocale, current_setting('TimeZone'), upper('é')"
             " FROM pg_database WHERE datname = current_database()",
         )
 
-    assert found == [("b", "C.UTF-8", "UTC", "É")]
+    assert rows == [("b", "C.UTF-8", "UTC", "É")]
 
 
-def test_only_the_user_it_runs_as_may_connect(home):
+def test_only_the_server_s_user_may_connect(home):
     with EmbeddedPostgres(home):
         for path in (home / "postgres", home / "postgres" / ".s.PGSQL.5432"):
             assert path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) == 0
 
 
-def test_a_path_too_long_for_a_socket_gets_one_elsewhere_that_nobody_else_may_enter(
-    folder, monkeypatch
-):
+def test_a_path_too_long_for_a_socket_gets_a_private_socket_folder_elsewhere(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     deep = folder / ("a" * 120)
     try:
@@ -68,31 +66,31 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere_that_nobody_else_may_en
         Cluster(deep / "postgres").stop()
 
 
-def test_a_path_with_blanks_and_quotes_will_do(folder):
-    spelt = folder / "it's my café"
+def test_a_path_with_blanks_and_quotes_is_supported(folder):
+    home = folder / "it's my café"
 
-    with EmbeddedPostgres(spelt) as dsn:
+    with EmbeddedPostgres(home) as dsn:
         assert execute(dsn, "SELECT 1") == [(1,)]
 
 
-def refusal(folder: Path) -> str:
+def opening_error(folder: Path) -> str:
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
-    with pytest.raises(EmbeddedUnavailable) as refused:
+    with pytest.raises(EmbeddedUnavailable) as caught:
         EmbeddedPostgres(folder).open()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == handlers
-    assert "FOLDLINE_HOME" in str(refused.value)
-    return str(refused.value)
+    assert "FOLDLINE_HOME" in str(caught.value)
+    return str(caught.value)
 
 
-def test_no_room_for_a_socket_anywhere_is_refused(folder, monkeypatch):
+def test_too_long_paths_for_a_socket_are_rejected(folder, monkeypatch):
     deep = folder / ("a" * 120)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
 
-    assert "too long for a socket" in refusal(deep)
+    assert "too long for a socket" in opening_error(deep)
 
 
-def test_a_spare_socket_folder_that_is_not_ours_is_refused(folder, monkeypatch):
+def test_a_socket_folder_of_another_user_is_rejected(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     (folder / "elsewhere").mkdir()
     (folder / f"foldline-{os.geteuid()}").symlink_to(folder / "elsewhere")
@@ -104,48 +102,52 @@ def test_a_spare_socket_folder_that_is_not_ours_is_refused(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ['a"b', "a$b", "a`b", "a\\b", "a\nb", "a,b"])
-def test_a_path_that_a_shell_would_read_otherwise_is_refused(folder, name):
-    assert "its path holds one of" in refusal(folder / name)
+def test_a_path_with_characters_special_to_a_shell_is_rejected(folder, name):
+    assert "its path contains one of" in opening_error(folder / name)
 
 
-def test_a_home_that_cannot_be_made_is_refused(folder):
+def test_a_home_that_cannot_be_created_is_rejected(folder):
     (folder / "file").write_text("")
 
-    assert f"{folder / 'file'}" in refusal(folder / "file" / "home")
+    assert f"{folder / 'file'}" in opening_error(folder / "file" / "home")
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may write anywhere")
-def test_a_home_that_cannot_be_written_is_refused(folder):
+def test_a_read_only_home_is_rejected(folder):
     folder.chmod(0o500)
 
-    assert "Permission denied" in refusal(folder)
+    assert "Permission denied" in opening_error(folder)
 
 
-def test_the_data_of_another_version_is_refused_and_left_alone(folder):
+def test_the_data_of_another_version_is_rejected_and_unchanged(folder):
     data = folder / "postgres"
     data.mkdir()
     (data / "PG_VERSION").write_text("15\n")
 
-    assert "was made by PostgreSQL 15; this Foldline brings PostgreSQL 18" in refusal(folder)
+    assert "was created by PostgreSQL 15; this Foldline contains PostgreSQL 18" in opening_error(
+        folder
+    )
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
-def test_a_folder_of_something_else_is_refused_and_left_alone(folder):
+def test_a_folder_with_other_files_is_rejected_and_unchanged(folder):
     data = folder / "postgres"
     data.mkdir()
     (data / "holiday.jpg").write_text("")
 
-    assert "holds files but no PostgreSQL database" in refusal(folder)
+    assert "contains files but no PostgreSQL database" in opening_error(folder)
     assert [path.name for path in data.iterdir()] == ["holiday.jpg"]
 
 
-def test_why_a_server_would_not_start_is_told_and_set_right_it_starts(home):
+def test_the_reason_of_a_failed_start_is_reported_and_a_corrected_server_starts(home):
     with EmbeddedPostgres(home) as dsn:
         execute(dsn, "ALTER SYSTEM SET huge_pages = 'try'")
     override = home / "postgres" / "postgresql.auto.conf"
     override.write_text("max_connections = 'many'\n")
 
-    with pytest.raises(EmbeddedUnavailable, match=r'(?s)server\.log says:.*"max_connections"'):
+    with pytest.raises(
+        EmbeddedUnavailable, match=r'(?s)Last lines of .*server\.log:.*"max_connections"'
+    ):
         EmbeddedPostgres(home).open()
 
     override.write_text("max_connections = 7\n")
@@ -153,7 +155,7 @@ def test_why_a_server_would_not_start_is_told_and_set_right_it_starts(home):
         assert execute(dsn, "SHOW max_connections") == [("7",)]
 
 
-def test_waiting_for_another_process_comes_to_an_end(folder, monkeypatch):
+def test_waiting_for_another_process_times_out(folder, monkeypatch):
     monkeypatch.setattr(postgres, "START_SECONDS", 0.1)
     with (folder / "postgres.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -163,7 +165,7 @@ def test_waiting_for_another_process_comes_to_an_end(folder, monkeypatch):
             EmbeddedPostgres(folder).open()
 
 
-def test_a_log_grown_large_is_put_aside_at_the_next_start(home):
+def test_a_large_log_is_rotated_at_the_next_start(home):
     log = home / "postgres" / "server.log"
     with EmbeddedPostgres(home):
         pass
@@ -175,8 +177,8 @@ def test_a_log_grown_large_is_put_aside_at_the_next_start(home):
     assert log.with_name("server.log.1").stat().st_size > 11_000_000
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root starts it as another user")
-def test_as_root_the_folders_above_are_opened_for_passing_but_not_for_listing(folder):
+@pytest.mark.skipif(not IS_ROOT, reason="only root starts the server as another user")
+def test_as_root_the_parent_folders_become_traversable_but_not_readable(folder):
     inner = folder / "private" / "home"
     inner.parent.mkdir(mode=0o700)
     with EmbeddedPostgres(inner) as dsn:
@@ -188,18 +190,18 @@ def test_as_root_the_folders_above_are_opened_for_passing_but_not_for_listing(fo
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may give a folder away")
-def test_as_root_the_database_of_an_ordinary_user_stays_theirs(home):
+def test_as_root_the_database_of_an_ordinary_user_keeps_its_owner(home):
     data = home / "postgres"
     with EmbeddedPostgres(home):
         pass
-    nobody = 65_534
+    owner = 65_534
     for path in (data, *data.rglob("*")):
-        os.chown(path, nobody, nobody)
+        os.chown(path, owner, owner)
 
     with EmbeddedPostgres(home) as dsn:
         assert execute(dsn, "SELECT 1") == [(1,)]
-        assert psutil.Process(postmaster(home)).uids().real == nobody
-    assert {path.stat().st_uid for path in data.rglob("*")} - {0} == {nobody}
+        assert psutil.Process(postmaster(home)).uids().real == owner
+    assert {path.stat().st_uid for path in data.rglob("*")} - {0} == {owner}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_shared_buffers_are_an_eighth_of_the_memory_within_bounds(
 
 
 @pytest.mark.parametrize(("lz4", "compression"), [(True, "lz4"), (False, "off")])
-def test_the_log_is_compressed_where_that_is_cheap(lz4, compression):
+def test_the_wal_is_compressed_if_the_server_supports_lz4(lz4, compression):
     text = configuration.configuration(Path("/x"), 5432, lz4=lz4)
 
     assert f"\nwal_compression = {compression}\n" in text

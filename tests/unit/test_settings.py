@@ -1,4 +1,4 @@
-"""Settings: flag over environment over default, and a refusal that names what to change."""
+"""Settings: precedence of flag, environment and default, and errors that name the setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from interfaces.settings import SETTINGS, InvalidSetting, Settings
 
 
-def test_nothing_set_gives_the_documented_defaults():
+def test_without_settings_the_documented_defaults_apply():
     settings = Settings.from_environment({})
 
     assert settings.dsn is None
@@ -26,14 +26,14 @@ def test_nothing_set_gives_the_documented_defaults():
     assert (settings.flush_events, settings.queue_events) == (2_000, 20_000)
 
 
-def test_the_table_and_the_settings_name_the_same_fields_once_each():
+def test_the_definitions_and_the_settings_have_the_same_fields():
     assert [setting.field for setting in SETTINGS] == [field.name for field in fields(Settings)]
     for column in ("env", "flag", "help"):
         values = [getattr(setting, column) for setting in SETTINGS]
         assert len(set(values)) == len(values)
 
 
-def test_names_others_rely_on_are_kept():
+def test_published_environment_names_are_kept():
     assert {"FOLDLINE_DSN", "FOLDLINE_HOME", "FOLDLINE_HOST", "FOLDLINE_PORT"} <= {
         setting.env for setting in SETTINGS
     }
@@ -56,7 +56,7 @@ def test_the_environment_is_read(tmp_path):
     assert (settings.host, settings.port, settings.log_level) == ("0.0.0.0", 9000, "debug")
 
 
-def test_an_empty_variable_is_one_not_set():
+def test_an_empty_variable_counts_as_not_set():
     settings = Settings.from_environment(
         {"FOLDLINE_PORT": "", "FOLDLINE_DSN": " ", "FOLDLINE_HOME": ""}
     )
@@ -64,7 +64,7 @@ def test_an_empty_variable_is_one_not_set():
     assert settings == Settings.from_environment({})
 
 
-def test_a_flag_wins_over_the_environment_and_a_flag_not_given_does_not():
+def test_a_flag_overrides_the_environment_and_an_absent_flag_does_not():
     environ = {"FOLDLINE_PORT": "9000", "FOLDLINE_HOST": "10.0.0.1"}
 
     settings = Settings.from_environment(environ, port=0, host=None)
@@ -88,7 +88,7 @@ def test_a_home_may_start_with_a_tilde_and_is_made_absolute(monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("environ", "sentence"),
+    ("environ", "message"),
     [
         (
             {"FOLDLINE_PORT": "http"},
@@ -111,8 +111,8 @@ def test_a_home_may_start_with_a_tilde_and_is_made_absolute(monkeypatch, tmp_pat
             "FOLDLINE_LOG_LEVEL must be one of debug, info, warning, error, not 'loud'",
         ),
         (
-            {"FOLDLINE_HOME": "~nobody-at-all/x"},
-            "FOLDLINE_HOME must be a folder; that user has no home",
+            {"FOLDLINE_HOME": "~no-such-user/x"},
+            "FOLDLINE_HOME must be a folder; the user named in the path has no home",
         ),
         ({"FOLDLINE_HOST": "http://x/"}, "FOLDLINE_HOST must be a host name or an address"),
         (
@@ -125,42 +125,42 @@ def test_a_home_may_start_with_a_tilde_and_is_made_absolute(monkeypatch, tmp_pat
         ),
     ],
 )
-def test_a_bad_value_is_refused_by_the_name_of_its_variable(environ, sentence):
-    with pytest.raises(InvalidSetting) as refusal:
+def test_an_invalid_value_is_reported_with_the_name_of_its_variable(environ, message):
+    with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment(environ)
 
-    assert str(refusal.value).startswith(sentence)
-    assert refusal.value.code == "invalid_setting"
+    assert str(caught.value).startswith(message)
+    assert caught.value.code == "invalid_setting"
 
 
-def test_a_bad_flag_is_refused_by_the_name_of_the_flag():
+def test_an_invalid_flag_is_reported_with_the_name_of_the_flag():
     with pytest.raises(InvalidSetting, match=r"^--max-batch-messages must be"):
         Settings.from_environment({}, max_batch_messages=0)
 
 
 def test_an_unknown_override_is_a_programming_error():
-    with pytest.raises(TypeError, match="no such setting: colour"):
+    with pytest.raises(TypeError, match="unknown setting: colour"):
         Settings.from_environment({}, colour="red")
 
 
-def test_a_password_is_neither_shown_nor_repeated_in_a_refusal():
+def test_a_password_is_neither_in_the_repr_nor_in_an_error():
     settings = Settings.from_environment({"FOLDLINE_DSN": "postgresql://u:hunter2@db/x"})
     with pytest.raises(
         InvalidSetting, match=r"^FOLDLINE_DSN must be a PostgreSQL address"
-    ) as refusal:
+    ) as caught:
         Settings.from_environment({"FOLDLINE_DSN": "mysql://u:hunter2@db/x"})
 
     assert "hunter2" not in repr(settings)
-    assert "hunter2" not in str(refusal.value)
-    assert refusal.value.__cause__ is None
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
-def test_settings_cannot_be_changed_once_read():
+def test_settings_are_immutable():
     with pytest.raises(FrozenInstanceError):
         Settings.from_environment({}).port = 1
 
 
 @given(name=st.sampled_from([setting.env for setting in SETTINGS]), value=st.text())
-def test_any_text_in_any_variable_is_a_value_or_a_refusal(name, value):
+def test_any_text_in_any_variable_is_a_value_or_an_invalid_setting(name, value):
     with suppress(InvalidSetting):
         assert isinstance(Settings.from_environment({name: value}), Settings)

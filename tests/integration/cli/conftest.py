@@ -1,4 +1,4 @@
-"""The command, to be run or started by a test."""
+"""Fixtures that run or start the command."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tests.integration.cli.running import PATIENCE, ROOT, Serving, command, envi
 
 @pytest.fixture(scope="session")
 def template(modelled: Template) -> Template:
-    """Clone databases with the tables of the read models; those of `tests/e2e` start without."""
+    """Template with the tables of the read models; databases of `tests/e2e` start without them."""
     return modelled
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Serving]]:
-    """Start a command that goes on until it is stopped."""
-    started: list[Serving] = []
+    """Start a command that runs until it is stopped."""
+    servers: list[Serving] = []
 
-    def starts(*arguments: str, **settings: str) -> Serving:
-        started.append(Serving(*arguments, **settings))
-        return started[-1]
+    def start_command(*arguments: str, **settings: str) -> Serving:
+        servers.append(Serving(*arguments, **settings))
+        return servers[-1]
 
-    yield starts
-    for each in started:
-        each.close()
+    yield start_command
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture
 def foldline(database: str) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command to its end on a database of its own."""
+    """Run a command to its end on its own database."""
 
-    def runs(*arguments: str, dsn: str = database) -> subprocess.CompletedProcess[str]:
+    def run_command(*arguments: str, dsn: str = database) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*arguments),
             cwd=ROOT,
@@ -49,7 +49,7 @@ def foldline(database: str) -> Callable[..., subprocess.CompletedProcess[str]]:
             check=False,
         )
 
-    return runs
+    return run_command
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def home() -> Iterator[Path]:
         prefix="foldline-cli-", dir=homes(), ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
-        left = EmbeddedPostgres(Path(folder))
-        if left.cluster.data.exists():
-            left.open()
-            left.close()
+        database = EmbeddedPostgres(Path(folder))
+        if database.cluster.data.exists():
+            database.open()
+            database.close()

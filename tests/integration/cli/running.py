@@ -1,4 +1,4 @@
-"""The real command, in a process of its own."""
+"""Runs the real command in a separate process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 class Serving:
-    """A `foldline` process that serves, and what it has said so far."""
+    """A running `foldline` process and its output so far."""
 
     def __init__(self, *arguments: str, **settings: str) -> None:
         self.process = subprocess.Popen(
@@ -38,36 +38,38 @@ class Serving:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.said = ""
-        self._too_late = threading.Timer(PATIENCE, self.process.kill)
-        self._too_late.start()
+        self.output = ""
+        self._timeout = threading.Timer(PATIENCE, self.process.kill)
+        self._timeout.start()
 
     def wait_for(self, words: str) -> str:
-        """Return the first line with the words in it."""
+        """Return the first line that contains the words."""
         for line in self.process.stdout:
-            self.said += line
+            self.output += line
             if words in line:
                 return line
-        raise AssertionError(f"it ended before saying {words!r}: {self.said}")
+        raise AssertionError(f"the process ended before printing {words!r}: {self.output}")
 
     def url(self) -> str:
         return self.wait_for("Foldline is ready at ").split()[-1]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Tell it to stop, and return its exit code."""
+        """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(number)
         return self.ended()
 
     def ended(self) -> int:
-        self.said += self.process.stdout.read()
+        self.output += self.process.stdout.read()
         return self.process.wait(PATIENCE)
 
     def key(self, kind: str) -> str:
-        """The text of a key that was printed."""
-        return next(it for it in self.said.split() if it.startswith(f"cdp_live_{kind}_")).strip(":")
+        """Return the text of a key in the output."""
+        return next(
+            word for word in self.output.split() if word.startswith(f"cdp_live_{kind}_")
+        ).strip(":")
 
     def close(self) -> None:
-        self._too_late.cancel()
+        self._timeout.cancel()
         if self.process.poll() is None:
             self.process.kill()
         self.process.stdout.close()

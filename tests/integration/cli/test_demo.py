@@ -1,4 +1,4 @@
-"""`foldline demo`, from nothing to answers."""
+"""`foldline demo`: loads sample data and prints working commands."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_the_demo_loads_once_and_its_keys_and_commands_work(
 
     demo = start("demo", "--port", "0", "--home", str(home))
     demo.url()
-    assert f"{loaded:,} were there already" in demo.said
-    answers = paste(demo.said)
+    assert f"{loaded:,} were there already" in demo.output
+    answers = paste(demo.output)
     assert [next(iter(answer)) for answer in answers] == [
         "success",
         "id",
@@ -54,7 +54,7 @@ def test_the_demo_loads_once_and_its_keys_and_commands_work(
     assert [it["event"] for it in funnel["steps"]][-1] == "order_completed"
     assert {it["outcome"] for it in runs["triggers"]} >= {"waiting", "suppressed"}
     assert demo.stop() == 0
-    assert "Traceback" not in demo.said
+    assert "Traceback" not in demo.output
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 

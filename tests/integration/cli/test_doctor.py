@@ -1,4 +1,4 @@
-"""`foldline doctor`, on databases that are well and on some that are not."""
+"""`foldline doctor` on healthy and on damaged databases."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ pytestmark = pytest.mark.storage
 Foldline = Callable[..., CompletedProcess[str]]
 
 
-def examined(done: CompletedProcess[str]) -> dict[str, dict[str, str]]:
-    """The checks by name; of several with one name, the worst."""
+def parse_checks(done: CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    """Return the checks by name; of several with the same name, the worst."""
     assert "Traceback" not in done.stderr
-    found = json.loads(done.stdout)
-    assert (done.returncode == 0) == found["ok"]
+    report = json.loads(done.stdout)
+    assert (done.returncode == 0) == report["ok"]
     worst: dict[str, dict[str, str]] = {}
-    for check in sorted(found["checks"], key=lambda it: ("ok", "warn", "fail").index(it["status"])):
+    severities = ("ok", "warn", "fail")
+    for check in sorted(report["checks"], key=lambda check: severities.index(check["status"])):
         worst[check["name"]] = check
     return worst
 
@@ -40,19 +41,19 @@ def run(database: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_a_good_database_is_well(foldline: Foldline, database: str) -> None:
+def test_a_healthy_database_passes_all_checks(foldline: Foldline, database: str) -> None:
     assert foldline("keys", "create", "--kind", "read").returncode == 0
-    found = examined(foldline("doctor", "--json"))
+    checks = parse_checks(foldline("doctor", "--json"))
     for name in ("python", "settings", "server", "durability", "migrations", "grants", "triggers"):
-        assert found[name]["status"] == "ok", found[name]
-    assert found["clocks"]["status"] == "ok"
-    told = foldline("doctor")
-    assert told.returncode == 0
-    assert "PostgreSQL" in told.stdout
+        assert checks[name]["status"] == "ok", checks[name]
+    assert checks["clocks"]["status"] == "ok"
+    done = foldline("doctor")
+    assert done.returncode == 0
+    assert "PostgreSQL" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("damage", "name", "told"),
+    ("damage", "name", "finding"),
     [
         (
             "GRANT UPDATE ON ledger.event TO foldline_service",
@@ -78,66 +79,66 @@ def test_a_good_database_is_well(foldline: Foldline, database: str) -> None:
         ("DROP TRIGGER append_only ON ledger.event", "triggers", "append_only"),
     ],
 )
-def test_a_guard_that_was_taken_away_is_noticed(
-    database: str, damage: str, name: str, told: str
+def test_a_removed_protection_of_events_is_detected(
+    database: str, damage: str, name: str, finding: str
 ) -> None:
     run(database, damage)
     checks = run_checks(Settings.from_environment({}, dsn=database))
-    [check] = [it for it in checks if it.name == name]
+    [check] = [check for check in checks if check.name == name]
     assert check.status == "fail"
-    assert told in check.found
+    assert finding in check.found
     assert check.advice
 
 
-def test_a_server_that_may_lose_events_fails(foldline: Foldline, home: Path) -> None:
+def test_a_server_that_may_lose_events_fails_the_check(foldline: Foldline, home: Path) -> None:
     with EmbeddedPostgres(home) as dsn:
         run(dsn, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         done = foldline("doctor", "--json", "--home", str(home), dsn="")
-    check = examined(done)["server setting"]
+    check = parse_checks(done)["server setting"]
     assert done.returncode == 1
     assert check["status"] == "fail"
     assert "fsync is off: a crash of the machine would lose acknowledged events" in check["found"]
 
 
-def test_an_unmigrated_database_is_not_touched(foldline: Foldline, postgres_dsn: str) -> None:
+def test_an_unmigrated_database_is_not_changed(foldline: Foldline, postgres_dsn: str) -> None:
     name = f"foldline_test_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             empty = database_dsn(postgres_dsn, name)
-            check = examined(foldline("doctor", "--json", dsn=empty))["migrations"]
+            check = parse_checks(foldline("doctor", "--json", dsn=empty))["migrations"]
             assert check["status"] == "warn"
             assert "0001" in check["found"]
             with psycopg.connect(empty) as inside:
-                found = inside.execute("SELECT to_regnamespace('ledger')").fetchone()
-            assert found == (None,)
+                row = inside.execute("SELECT to_regnamespace('ledger')").fetchone()
+            assert row == (None,)
         finally:
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             )
 
 
-def test_a_read_model_that_lags_or_failed_is_told(
+def test_a_lagging_or_failed_read_model_is_reported(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "some.csv"
+    file = tmp_path / "events.csv"
     file.write_text("user,event\n" + "u-1,viewed\n" * 30)
     columns = ("--name", "event", "--user", "user")
     assert foldline("import", str(file), *columns).returncode == 0
-    assert examined(foldline("doctor", "--json"))["projection"]["status"] == "ok"
+    assert parse_checks(foldline("doctor", "--json"))["projection"]["status"] == "ok"
     run(database, "UPDATE projections.checkpoint SET position = 10")
-    behind = examined(foldline("doctor", "--json"))["projection"]
+    behind = parse_checks(foldline("doctor", "--json"))["projection"]
     assert behind["status"] == "warn"
     assert "20 events behind" in behind["found"]
     run(database, "UPDATE projections.checkpoint SET failure = 'it broke', failed_at = now()")
-    failed = examined(foldline("doctor", "--json"))["projection"]
+    failed = parse_checks(foldline("doctor", "--json"))["projection"]
     assert failed["status"] == "fail"
     assert "it broke" in failed["found"]
 
 
-def test_a_database_that_is_away_is_told_with_what_to_do(foldline: Foldline) -> None:
-    done = foldline("doctor", "--json", dsn="postgresql://someone:hidden@127.0.0.1:1/nothing")
-    found: dict[str, Any] = examined(done)
-    assert found["database"]["status"] == "fail"
-    assert found["database"]["advice"]
+def test_an_unreachable_database_is_reported_with_advice(foldline: Foldline) -> None:
+    done = foldline("doctor", "--json", dsn="postgresql://user:hidden@127.0.0.1:1/nothing")
+    checks: dict[str, Any] = parse_checks(done)
+    assert checks["database"]["status"] == "fail"
+    assert checks["database"]["advice"]
     assert "hidden" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""`foldline import`: all that is good goes in, once; what is not is told and kept."""
+"""`foldline import`: records valid rows once; reports and stores invalid ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ROWS = 2_500
 
 
 def clickstream(rows: int = ROWS) -> str:
-    """A shop's events; every tenth row says the same as the row before it."""
+    """Return a shop's events as CSV; every tenth row repeats the row before it."""
     lines = ["user_id,event,timestamp,price"]
     for number in range(rows):
-        said = number - 1 if number % 10 == 9 else number
-        seconds = f"{said // 60 % 60:02}:{said % 60:02}"
-        lines.append(f"u-{said % 40},viewed,2026-01-02 {said // 3600:02}:{seconds},{said}.5")
+        event = number - 1 if number % 10 == 9 else number
+        seconds = f"{event // 60 % 60:02}:{event % 60:02}"
+        lines.append(f"u-{event % 40},viewed,2026-01-02 {event // 3600:02}:{seconds},{event}.5")
     return "\n".join(lines) + "\n"
 
 
@@ -40,7 +40,7 @@ def rows_of(database: str, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_importing_a_file_twice_adds_it_once(
+def test_importing_a_file_twice_records_it_once(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv.gz"
@@ -62,7 +62,7 @@ def test_the_read_models_are_at_the_head_after_an_import(
     assert rows_of(database, "SELECT DISTINCT position FROM projections.checkpoint") == [(300,)]
 
 
-def test_projecting_can_be_left_to_a_worker(
+def test_updating_read_models_can_be_left_to_a_worker(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv"
@@ -72,7 +72,7 @@ def test_projecting_can_be_left_to_a_worker(
     assert rows_of(database, "SELECT last_position FROM ledger.ledger_head") == [(300,)]
 
 
-def test_bad_rows_are_told_with_line_and_reason_and_the_rest_goes_in(
+def test_invalid_rows_are_reported_with_line_and_reason_and_the_others_are_recorded(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv"
@@ -87,17 +87,19 @@ def test_bad_rows_are_told_with_line_and_reason_and_the_rest_goes_in(
     )
     done = foldline("import", str(file), *COLUMNS)
     assert done.returncode == 0
-    assert done.stdout == "2 recorded, 0 already there, 4 rejected\n"
+    assert done.stdout == "2 recorded, 0 duplicates, 4 rejected\n"
     for line, reason in ((3, "event name"), (4, "yesterday"), (5, "cheap"), (6, "2 cells")):
-        assert any(f"line {line}:" in said and reason in said for said in done.stderr.splitlines())
-    kept = rows_of(database, "SELECT source, message, raw FROM ledger.rejected ORDER BY message")
-    assert [(source, message[:6]) for source, message, _ in kept] == [
+        assert any(f"line {line}:" in text and reason in text for text in done.stderr.splitlines())
+    rejected = rows_of(
+        database, "SELECT source, message, raw FROM ledger.rejected ORDER BY message"
+    )
+    assert [(source, message[:6]) for source, message, _ in rejected] == [
         ("csv", f"line {line}") for line in (3, 4, 5, 6)
     ]
-    assert kept[1][2] == b"u-1,viewed,yesterday,1"
-    again = json.loads(foldline("import", str(file), *COLUMNS, "--json").stdout)
-    assert (again["recorded"], again["duplicates"], again["rejected"]) == (0, 2, 4)
-    assert [it["line"] for it in again["rejections"]] == [3, 4, 5, 6]
+    assert rejected[1][2] == b"u-1,viewed,yesterday,1"
+    repeated = json.loads(foldline("import", str(file), *COLUMNS, "--json").stdout)
+    assert (repeated["recorded"], repeated["duplicates"], repeated["rejected"]) == (0, 2, 4)
+    assert [line["line"] for line in repeated["rejections"]] == [3, 4, 5, 6]
 
 
 def test_only_the_first_rejected_lines_are_shown(
@@ -111,22 +113,22 @@ def test_only_the_first_rejected_lines_are_shown(
     assert "and 5 more" in done.stderr
 
 
-def test_segment_messages_are_imported_from_lines_of_json(
+def test_segment_messages_are_imported_from_ndjson(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "messages.ndjson"
-    good = [
+    messages = [
         {"type": "track", "event": "Seen", "userId": "u-1", "messageId": "m-1"},
         {"type": "identify", "userId": "u-1", "traits": {"plan": "pro"}},
     ]
-    file.write_text("\n".join([*map(json.dumps, good), "{broken"]))
+    file.write_text("\n".join([*map(json.dumps, messages), "{broken"]))
     for recorded, duplicates in ((2, 0), (0, 2)):
-        found = summary(foldline("import", str(file), "--json"))
-        assert (found["recorded"], found["duplicates"]) == (recorded, duplicates)
-        assert [it["line"] for it in found["rejections"]] == [3]
+        result = summary(foldline("import", str(file), "--json"))
+        assert (result["recorded"], result["duplicates"]) == (recorded, duplicates)
+        assert [line["line"] for line in result["rejections"]] == [3]
 
 
-def test_a_file_that_breaks_off_is_recorded_up_to_there_and_told(
+def test_a_truncated_file_is_recorded_up_to_the_error_and_reported(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     packed = gzip.compress(clickstream().encode())
@@ -143,28 +145,28 @@ def test_a_file_that_breaks_off_is_recorded_up_to_there_and_told(
     assert (whole["recorded"], whole["duplicates"]) == (ROWS - head, head)
 
 
-def test_a_queue_smaller_than_a_batch_only_makes_it_slower(
+def test_a_queue_smaller_than_a_batch_only_makes_the_import_slower(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv"
     file.write_text(clickstream())
     small = ("--queue-events", "10", "--flush-events", "10")
-    found = summary(foldline("import", str(file), *COLUMNS, *small, "--json"))
-    assert found["recorded"] == ROWS
+    result = summary(foldline("import", str(file), *COLUMNS, *small, "--json"))
+    assert result["recorded"] == ROWS
 
 
-def test_a_file_without_the_named_column_is_refused_with_the_columns_that_it_has(
+def test_a_missing_column_is_reported_with_the_columns_of_the_file(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv"
     file.write_text(clickstream(10))
     done = foldline("import", str(file), "--name", "evnt")
     assert done.returncode == 1
-    assert "error: the file has no column evnt; it has user_id, event" in done.stderr
+    assert "error: unknown column evnt; the file has user_id, event" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_first_import_makes_the_workspace_and_shows_its_keys_beside_the_answer(
+def test_the_first_import_creates_the_workspace_and_prints_its_keys_to_standard_error(
     foldline: Foldline, database: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.csv"
@@ -175,4 +177,4 @@ def test_the_first_import_makes_the_workspace_and_shows_its_keys_beside_the_answ
     assert "cdp_live_" not in foldline("import", str(file), *COLUMNS, "--json").stderr
     unknown = foldline("import", str(file), *COLUMNS, "--workspace", "shop")
     assert unknown.returncode == 1
-    assert "there is no workspace 'shop'; there are: default" in unknown.stderr
+    assert "workspace 'shop' does not exist; use one of: default" in unknown.stderr

@@ -1,4 +1,4 @@
-"""`foldline projections`: listed, rebuilt, verified; and what a damaged read model looks like."""
+"""`foldline projections`: list, rebuild, verify and repair read models."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ Foldline = Callable[..., CompletedProcess[str]]
 @pytest.fixture
 def shop(foldline: Foldline, tmp_path: Path) -> Foldline:
     file = tmp_path / "events.ndjson"
-    lines = ({"type": "track", "event": "purchase", "userId": f"u-{it}"} for it in range(50))
-    file.write_text("\n".join(json.dumps(it | {"messageId": it["userId"]}) for it in lines))
+    messages = (
+        {"type": "track", "event": "purchase", "userId": f"u-{number}"} for number in range(50)
+    )
+    file.write_text(
+        "\n".join(json.dumps(message | {"messageId": message["userId"]}) for message in messages)
+    )
     done = foldline("import", str(file))
     assert done.returncode == 0, done.stderr
     return foldline
@@ -34,60 +38,67 @@ def shop(foldline: Foldline, tmp_path: Path) -> Foldline:
 
 def test_read_models_are_listed_rebuilt_and_verified(shop: Foldline) -> None:
     listed = json.loads(shop("projections", "list", "--json").stdout)["projections"]
-    assert all(it["lag"] == 0 and it["build"] is None for it in listed)
+    assert all(row["lag"] == 0 and row["build"] is None for row in listed)
     built = shop("projections", "rebuild", "timeline", "segments")
-    assert (built.returncode, "new tables answer" in built.stderr) == (0, True), built.stderr
+    assert (built.returncode, "rebuilt tables are live" in built.stderr) == (0, True), built.stderr
     built = shop("projections", "rebuild")
-    assert (built.returncode, "new tables answer" in built.stderr) == (0, True), built.stderr
+    assert (built.returncode, "rebuilt tables are live" in built.stderr) == (0, True), built.stderr
     listed = json.loads(shop("projections", "list", "--json").stdout)["projections"]
-    assert {it["build"] for it in listed} == {"rebuild done, 50 of 50"}, "all, if none is named"
+    assert {row["build"] for row in listed} == {"rebuild done, 50 of 50"}, "all, if none is named"
     same = shop("projections", "verify", "timeline", "--json")
     assert (same.returncode, json.loads(same.stdout)["timeline"]["same"]) == (0, True)
     assert "verify done, 50 of 50" in shop("projections", "list").stdout
 
 
-def test_a_damaged_read_model_is_found_out_and_mended(shop: Foldline, database: str) -> None:
+def test_a_damaged_read_model_is_detected_and_repaired(shop: Foldline, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
-            "DELETE FROM read_profile_v2.state WHERE stream = "
-            "(SELECT min(stream::text)::uuid FROM read_profile_v2.state)"
+            "DELETE FROM read_profile_v3.state WHERE stream = "
+            "(SELECT min(stream::text)::uuid FROM read_profile_v3.state)"
         )
-    found = shop("projections", "verify", "profile")
-    assert (found.returncode, "rebuild NAME" in found.stderr) == (1, True)
+    verified = shop("projections", "verify", "profile")
+    assert (verified.returncode, "rebuild NAME" in verified.stderr) == (1, True)
     assert shop("projections", "rebuild", "profile").returncode == 0
     assert shop("projections", "verify", "profile").returncode == 0
 
 
-def test_what_cannot_be_done_is_told(shop: Foldline) -> None:
+def test_an_impossible_command_is_reported(shop: Foldline) -> None:
     refused = shop("projections", "rebuild", "nope")
-    assert (refused.returncode, "there is no read model 'nope'; there are" in refused.stderr) == (
+    assert (refused.returncode, "unknown read model 'nope'; use one of" in refused.stderr) == (
         1,
         True,
     )
-    assert "No build of profile was under way" in shop("projections", "cancel", "profile").stderr
+    assert "No build of profile is running" in shop("projections", "cancel", "profile").stderr
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_or_killed_it_takes_its_processes_along_and_the_next_goes_on(
+def test_a_stopped_or_killed_rebuild_ends_its_processes_and_the_next_one_resumes(
     shop: Foldline, database: str, stop: signal.Signals
 ) -> None:
     rebuild = ("projections", "rebuild", "timeline", "profile")
-    with psycopg.connect(database) as holder, psycopg.connect(database, autocommit=True) as asked:
-        holder.execute(_ERASE)  # no batch can be taken meanwhile
+    with (
+        psycopg.connect(database) as holder,
+        psycopg.connect(database, autocommit=True) as observer,
+    ):
+        holder.execute(_HOLD_ERASURE_LOCK)  # no batch can be applied while this lock is held
         process = subprocess.Popen(
             command(*rebuild), cwd=ROOT, env=environment(FOLDLINE_DSN=database), stderr=PIPE
         )
-        assert eventually(lambda: asked.execute(_HELD).fetchall() == [(2,)], PATIENCE)
-        family = psutil.Process(process.pid).children(recursive=True)
+        assert eventually(lambda: observer.execute(_COUNT_LEASES).fetchall() == [(2,)], PATIENCE)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(stop)
         process.communicate(timeout=PATIENCE)
         assert process.returncode == (130 if stop is signal.SIGINT else -stop)
-        psutil.wait_procs(family, timeout=PATIENCE)
-        assert not [it for it in family if it.is_running()]
-        assert asked.execute(_HELD).fetchall() == [(0,)], "others need not wait for them to lapse"
+        psutil.wait_procs(children, timeout=PATIENCE)
+        assert not [child for child in children if child.is_running()]
+        assert observer.execute(_COUNT_LEASES).fetchall() == [(0,)], (
+            "the leases are released, not left to expire"
+        )
     done = shop(*rebuild)
     assert done.returncode == 0, done.stderr
 
 
-_ERASE = f"SELECT pg_advisory_xact_lock({ERASURE_LOCK}, id) FROM ledger.workspace"
-_HELD = "SELECT count(*) FROM projections.build WHERE state = 'running' AND leased_until > now()"
+_HOLD_ERASURE_LOCK = f"SELECT pg_advisory_xact_lock({ERASURE_LOCK}, id) FROM ledger.workspace"
+_COUNT_LEASES = (
+    "SELECT count(*) FROM projections.build WHERE state = 'running' AND leased_until > now()"
+)

@@ -1,4 +1,4 @@
-"""`foldline serve` and `foldline worker`, started and stopped as people and supervisors do."""
+"""`foldline serve` and `foldline worker`: start, stop, failures and processes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.storage
 
 Start = Callable[..., Serving]
 
-LOOKS = 0.5
-"""Seconds in which a worker looks several times for what is new: what it was to do it would have done."""
+POLLS_SECONDS = 0.5
+"""Time in which a worker polls several times, so it would have applied or delivered pending work."""
 
 
 def track(http: httpx2.Client, key: str, message_id: str) -> httpx2.Response:
@@ -34,19 +34,19 @@ def track(http: httpx2.Client, key: str, message_id: str) -> httpx2.Response:
 
 def eventually(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never came"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.05)
-    return found
+    return result
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_a_server_as_wanted(start: Start, database: str, number: int) -> None:
+def test_a_signal_stops_a_server_with_exit_code_0(start: Start, database: str, number: int) -> None:
     server = start("serve", "--port", "0", FOLDLINE_DSN=database)
-    with httpx2.Client(base_url=server.url()) as http:  # an idle connection must not hold it up
+    with httpx2.Client(base_url=server.url()) as http:  # an idle connection must not delay the stop
         assert http.get("/healthz/ready").json() == {"ready": True, "reasons": []}
         assert server.stop(number) == 0
-    assert "Traceback" not in server.said
+    assert "Traceback" not in server.output
 
 
 def test_the_first_start_prints_keys_that_work_and_later_ones_print_none(
@@ -57,8 +57,8 @@ def test_the_first_start_prints_keys_that_work_and_later_ones_print_none(
     with client(url, first.key("read")) as http:
         sent = track(http, first.key("write"), "m-1")
         assert sent.status_code == 200
-        asked = {"name": "Seen", "min_position": sent.json()["position"]}
-        assert len(http.get("/v1/events", params=asked).json()["events"]) == 1
+        params = {"name": "Seen", "min_position": sent.json()["position"]}
+        assert len(http.get("/v1/events", params=params).json()["events"]) == 1
         assert http.get("/v1/keys").status_code == 403
     with client(url, first.key("admin")) as http:
         assert len(http.get("/v1/keys").json()["keys"]) == 3
@@ -66,10 +66,12 @@ def test_the_first_start_prints_keys_that_work_and_later_ones_print_none(
     second = start("serve", "--port", "0", FOLDLINE_DSN=database)
     second.url()
     assert second.stop() == 0
-    assert "cdp_live_" not in second.said
+    assert "cdp_live_" not in second.output
 
 
-def test_a_request_under_way_is_answered_before_the_end(start: Start, database: str) -> None:
+def test_a_running_request_is_completed_before_the_server_stops(
+    start: Start, database: str
+) -> None:
     server = start("serve", "--port", "0", FOLDLINE_DSN=database)
     address = server.url().removeprefix("http://").split(":")
     body = json.dumps({"event": "Late", "userId": "u-1", "writeKey": server.key("write")}).encode()
@@ -78,19 +80,19 @@ def test_a_request_under_way_is_answered_before_the_end(start: Start, database: 
         caller.sendall(head.encode() + body[:10])
         time.sleep(0.3)  # the server has read the start of it
         server.process.send_signal(signal.SIGTERM)
-        eventually(lambda: not _listens(int(address[1])))
+        eventually(lambda: not _is_listening(int(address[1])))
         caller.sendall(body[10:])
         assert caller.recv(1000).startswith(b"HTTP/1.1 200 ")
     assert server.ended() == 0
 
 
-def _listens(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.smoke
-def test_what_was_acknowledged_before_the_stop_is_in_the_ledger(
+def test_messages_acknowledged_before_the_stop_are_in_the_ledger(
     start: Start, database: str, foldline: Callable[..., Any]
 ) -> None:
     server = start("serve", "--port", "0", FOLDLINE_DSN=database)
@@ -107,38 +109,38 @@ def test_what_was_acknowledged_before_the_stop_is_in_the_ledger(
                     return
 
     senders = [threading.Thread(target=send, args=(number,)) for number in range(4)]
-    for each in senders:
-        each.start()
+    for sender in senders:
+        sender.start()
     eventually(lambda: len(acknowledged) > 100)
     assert server.stop() == 0
-    for each in senders:
-        each.join(PATIENCE)
+    for sender in senders:
+        sender.join(PATIENCE)
     listed = json.loads(foldline("workspaces", "list", "--json").stdout)
     recorded = listed["workspaces"][0]["head"]
-    # The answers of at most one request a sender may have been lost on the way.
+    # At most one response per sender may have been lost.
     assert len(acknowledged) <= recorded <= len(acknowledged) + len(senders)
 
 
-def test_a_taken_port_is_told_before_anything_is_started(
+def test_a_port_in_use_is_reported_before_the_database_is_started(
     foldline: Callable[..., Any], home: Any
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = foldline("serve", "--port", str(port), "--home", str(home), dsn="")
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
     assert [*home.iterdir()] == []
 
 
-def test_without_its_worker_a_server_leaves_the_read_models_to_another_process(
+def test_with_no_worker_a_server_leaves_the_read_models_to_another_process(
     start: Start, database: str
 ) -> None:
     server = start("serve", "--port", "0", "--no-worker", FOLDLINE_DSN=database)
     url = server.url()
     with httpx2.Client(base_url=url) as http:
         assert track(http, server.key("write"), "m-1").status_code == 200
-    _leaves_read_models_alone(url, server.key("read"))
+    _assert_read_models_untouched(url, server.key("read"))
     worker = start("worker", FOLDLINE_DSN=database)
     worker.wait_for("The worker follows the ledger")
     eventually(lambda: all(not it["lag"] for it in status(url, server.key("read"))["projections"]))
@@ -146,7 +148,7 @@ def test_without_its_worker_a_server_leaves_the_read_models_to_another_process(
     assert server.stop(signal.SIGINT) == 0
 
 
-def test_two_workers_can_do_a_part_each(start: Start, database: str) -> None:
+def test_two_workers_can_have_one_role_each(start: Start, database: str) -> None:
     server = start("serve", "--port", "0", "--no-worker", FOLDLINE_DSN=database)
     url = server.url()
     with client(url, server.key("admin")) as admin:
@@ -156,28 +158,26 @@ def test_two_workers_can_do_a_part_each(start: Start, database: str) -> None:
     with httpx2.Client(base_url=url) as http:
         assert track(http, server.key("write"), "m-1").status_code == 200
     sender = start("worker", "--only", "sending", FOLDLINE_DSN=database)
-    sender.wait_for("another one has to keep the read models")
-    _leaves_read_models_alone(url, server.key("read"))
+    sender.wait_for("another worker must maintain the read models")
+    _assert_read_models_untouched(url, server.key("read"))
     assert sender.stop() == 0
-    keeper = start("worker", "--only", "read-models", FOLDLINE_DSN=database)
-    keeper.wait_for("another one has to send")
+    projector = start("worker", "--only", "read-models", FOLDLINE_DSN=database)
+    projector.wait_for("another worker must deliver")
     with client(url, server.key("read")) as http:
         eventually(lambda: http.get("/v1/rules/r/triggers").json().get("triggers"))
-        time.sleep(LOOKS)
+        time.sleep(POLLS_SECONDS)
         assert http.get("/v1/events", params={"name": "Tag Added"}).json()["events"] == []
         sender = start("worker", "--only", "sending", FOLDLINE_DSN=database)
         eventually(lambda: http.get("/v1/events", params={"name": "Tag Added"}).json()["events"])
-    assert sender.stop() == keeper.stop() == server.stop() == 0
+    assert sender.stop() == projector.stop() == server.stop() == 0
 
 
-def _leaves_read_models_alone(url: str, read_key: str) -> None:
-    time.sleep(LOOKS)
+def _assert_read_models_untouched(url: str, read_key: str) -> None:
+    time.sleep(POLLS_SECONDS)
     assert {it["position"] for it in status(url, read_key)["projections"]} == {0}
 
 
-def test_several_server_processes_share_the_port_and_end_together(
-    start: Start, database: str
-) -> None:
+def test_server_processes_share_the_port_and_stop_together(start: Start, database: str) -> None:
     server = start("serve", "--port", "0", "--workers", "2", FOLDLINE_DSN=database)
     url, key = server.url(), server.key("write")
     workers = psutil.Process(server.process.pid).children(recursive=True)
@@ -187,33 +187,35 @@ def test_several_server_processes_share_the_port_and_end_together(
             assert track(http, key, f"m-{number}").status_code == 200
     eventually(lambda: status(url, server.key("read"))["projections"][0]["position"] == 20)
     assert server.stop() == 0
-    assert "Traceback" not in server.said
+    assert "Traceback" not in server.output
     assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
-def test_a_server_process_that_died_is_replaced_unless_it_cannot_serve(
+def test_a_dead_server_process_is_replaced_unless_it_fails_to_start(
     start: Start, database: str
 ) -> None:
     server = start("serve", "--port", "0", "--workers", "2", FOLDLINE_DSN=database)
     url = server.url()
-    first = _answering(server)
+    first = _server_processes(server)
     os.kill(min(first), signal.SIGKILL)
-    eventually(lambda: len(_answering(server) - {min(first)}) == 2)
+    eventually(lambda: len(_server_processes(server) - {min(first)}) == 2)
     assert status(url, server.key("read"))["head"] == 0
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-    os.kill(min(_answering(server)), signal.SIGKILL)
+    os.kill(min(_server_processes(server)), signal.SIGKILL)
     assert server.ended() == 1
-    assert "synchronous_commit is off" in server.said
-    assert "error: a server process did not start" in server.said
-    assert "Traceback" not in server.said
+    assert "synchronous_commit is off" in server.output
+    assert "error: a server process failed to start" in server.output
+    assert "Traceback" not in server.output
 
 
-def _answering(server: Serving) -> set[int]:
-    """The processes that serve, beside the one that Python itself starts to look after them."""
+def _server_processes(server: Serving) -> set[int]:
+    """Return the ids of the server processes, without the resource tracker that Python starts."""
     children = psutil.Process(server.process.pid).children()
-    return {it.pid for it in processes.named(children, lambda it: "spawn_main" in it)}
+    return {
+        child.pid for child in processes.named(children, lambda command: "spawn_main" in command)
+    }
 
 
 def test_server_processes_do_not_outlive_a_killed_parent(start: Start, database: str) -> None:
@@ -222,10 +224,10 @@ def test_server_processes_do_not_outlive_a_killed_parent(start: Start, database:
     workers = psutil.Process(server.process.pid).children(recursive=True)
     os.kill(server.process.pid, signal.SIGKILL)
     assert psutil.wait_procs(workers, timeout=30)[1] == []
-    assert not _listens(int(url.rpartition(":")[2]))
+    assert not _is_listening(int(url.rpartition(":")[2]))
 
 
-def test_the_embedded_database_comes_and_goes_with_the_server(start: Start, home: Any) -> None:
+def test_the_embedded_database_starts_and_stops_with_the_server(start: Start, home: Any) -> None:
     server = start("serve", "--port", "0", "--home", str(home))
     url, key = server.url(), server.key("write")
     with httpx2.Client(base_url=url) as http:
@@ -239,7 +241,7 @@ def test_the_embedded_database_comes_and_goes_with_the_server(start: Start, home
     assert not (home / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_server_that_could_lose_events_is_refused_with_the_reason(
+def test_a_database_server_that_could_lose_events_is_rejected_with_the_reason(
     foldline: Callable[..., Any], database: str
 ) -> None:
     done = foldline("serve", "--port", "0", dsn=f"{database}&options=-c%20synchronous_commit%3Doff")

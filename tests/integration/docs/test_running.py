@@ -17,7 +17,7 @@ import yaml
 from interfaces.embedded.account import binaries_folder
 from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.settings import Settings
-from tests.fix_embedded import lent_folder
+from tests.fix_embedded import temporary_folder
 from tests.fix_postgres import database_dsn
 from tests.pages import ROOT, Page, Serve, Shell, checkout
 from tests.serving import Server, bearer
@@ -63,7 +63,7 @@ def test_a_restored_ledger_answers_as_the_first_did(
 def _started(base: Path, home: Path) -> Iterator[str]:
     """Start a server on a base backup, as the user who owns the data of another home."""
     owner = (home / "postgres").stat()
-    with lent_folder() as folder:
+    with temporary_folder() as folder:
         data = Path(shutil.copytree(base, folder / "postgres"))
         for lock in data.glob(".s.PGSQL.*"):  # of the socket, which lies in an embedded home
             lock.unlink()

@@ -1,4 +1,4 @@
-"""What the command says about itself, and how quickly."""
+"""Help texts of the command, and the imports they need."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from interfaces.settings import SETTINGS
 ROOT = Path(__file__).parents[3]
 
 
-def paths(group: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
-    """Every command there is, by what one types for it."""
-    yield before
+def paths(group: typer.Typer, *parents: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command."""
+    yield parents
     for command in group.registered_commands:
         assert command.callback is not None
-        yield (*before, command.name or command.callback.__name__)
+        yield (*parents, command.name or command.callback.__name__)
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
-        yield from paths(inner.typer_instance, *before, str(inner.name))
+        yield from paths(inner.typer_instance, *parents, str(inner.name))
 
 
 @pytest.mark.parametrize("path", [*paths(app)], ids=" ".join)
-def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
-    asked = CliRunner().invoke(app, [*path, "--help"])
-    assert asked.exit_code == 0
-    text = " ".join(asked.output.split())
+def test_every_command_has_a_help_text(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
     assert text.startswith("Usage: ")
     assert "--help" in text
 
 
-def test_the_design_s_commands_are_there() -> None:
+def test_all_designed_commands_exist() -> None:
     known = {" ".join(path) for path in paths(app)}
     assert known >= {
         "serve",
@@ -70,9 +70,9 @@ from interfaces.cli.main import main
 try:
     main()
 finally:
-    print([it for it in ("sqlalchemy", "psycopg", "fastapi", "uvicorn", "alembic") if it in sys.modules])
+    print([name for name in ("sqlalchemy", "psycopg", "fastapi", "uvicorn", "alembic") if name in sys.modules])
 """
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script, "--help"],
         cwd=ROOT,
         capture_output=True,
@@ -80,10 +80,10 @@ finally:
         timeout=60,
         check=True,
     )
-    assert said.stdout.endswith("[]\n")
+    assert done.stdout.endswith("[]\n")
 
 
-def test_what_is_not_understood_exits_2_and_what_is_refused_exits_1(
+def test_invalid_usage_exits_2_and_an_invalid_value_exits_1(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert CliRunner().invoke(app, ["serve", "--no-such-flag"]).exit_code == 2

@@ -1,4 +1,4 @@
-"""How a file to import is to be read."""
+"""Choice of the reader for a file to import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interfaces.cli.file_import import resolve_source
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "columns", "expected"),
+    ("name", "format_name", "columns", "expected"),
     [
         ("shop.csv", None, {"name": "event"}, "csv"),
         ("shop.csv.gz", None, {"name": "event"}, "csv"),
@@ -22,27 +22,27 @@ from interfaces.cli.file_import import resolve_source
         ("shop.csv", "ndjson", {}, "ndjson"),
     ],
 )
-def test_the_format_is_what_was_said_or_what_the_name_says(
-    tmp_path: Path, name: str, told: str | None, columns: dict[str, Any], expected: str
+def test_the_format_is_the_given_one_or_that_of_the_file_name(
+    tmp_path: Path, name: str, format_name: str | None, columns: dict[str, Any], expected: str
 ) -> None:
     (tmp_path / name).touch()
-    assert resolve_source(tmp_path / name, told, columns).format == expected
+    assert resolve_source(tmp_path / name, format_name, columns).format == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "columns", "reason"),
+    ("name", "format_name", "columns", "reason"),
     [
-        ("nowhere.csv", None, {"name": "event"}, "there is no file"),
-        ("shop.txt", None, {}, "--format is one of csv, ndjson"),
-        ("shop.csv", "segment", {}, "--format is one of csv, ndjson"),
+        ("nowhere.csv", None, {"name": "event"}, "file not found"),
+        ("shop.txt", None, {}, "--format must be one of csv, ndjson"),
+        ("shop.csv", "segment", {}, "--format must be one of csv, ndjson"),
         ("shop.csv", None, {"user": "user_id"}, "--name is missing"),
-        ("shop.ndjson", None, {"name": "event"}, "leave the columns out"),
+        ("shop.ndjson", None, {"name": "event"}, "omit the column options"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_what_to_say_instead(
-    tmp_path: Path, name: str, told: str | None, columns: dict[str, Any], reason: str
+def test_an_unreadable_source_is_rejected_with_the_reason(
+    tmp_path: Path, name: str, format_name: str | None, columns: dict[str, Any], reason: str
 ) -> None:
     if name != "nowhere.csv":
         (tmp_path / name).touch()
     with pytest.raises(InvalidRequest, match=reason):
-        resolve_source(tmp_path / name, told, columns)
+        resolve_source(tmp_path / name, format_name, columns)

@@ -1,4 +1,4 @@
-"""Flags that are made from settings."""
+"""Flags derived from settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from interfaces.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """A command sets up logging for its process; here that is everybody's."""
+def _restore_logging() -> Iterator[None]:
+    """Restore logging, which a command configures for the whole process."""
     configuration, handlers = structlog.get_config(), [*logging.root.handlers]
     yield
     structlog.configure(**configuration)
@@ -26,17 +26,17 @@ def _logging_as_before() -> Iterator[None]:
 
 def called_with(*arguments: str, env: dict[str, str] | None = None) -> Settings:
     app = typer.Typer()
-    seen: list[Settings] = []
+    received: list[Settings] = []
 
     @app.command()
     @with_settings("port", "host")
     def command(*, settings: Settings, loud: bool = False) -> None:
-        seen.append(settings)
+        received.append(settings)
 
-    ran = CliRunner().invoke(app, [*arguments], env=env)
-    if ran.exception is not None:
-        raise ran.exception
-    [settings] = seen
+    result = CliRunner().invoke(app, [*arguments], env=env)
+    if result.exception is not None:
+        raise result.exception
+    [settings] = received
     return settings
 
 
@@ -46,11 +46,11 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_default() -> None:
     assert called_with("--port", "82", "--loud", env={"FOLDLINE_PORT": "81"}).port == 82
 
 
-def test_a_setting_without_a_flag_here_is_read_from_the_environment() -> None:
+def test_a_setting_without_a_flag_on_the_command_is_read_from_the_environment() -> None:
     assert called_with(env={"FOLDLINE_WORKERS": "3"}).workers == 3
 
 
-def test_a_bad_value_is_refused_by_the_name_it_was_given_under() -> None:
+def test_an_invalid_value_is_reported_by_the_name_of_its_source() -> None:
     with pytest.raises(InvalidRequest, match=r"^--port must be"):
         called_with("--port", "x")
     with pytest.raises(InvalidRequest, match=r"^FOLDLINE_PORT must be"):

@@ -1,4 +1,4 @@
-"""Bodies as clients send them, and how they are read in these tests."""
+"""Bodies as clients send them, and helpers that parse them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = WireLimits()
 
 
 def track(**fields: Any) -> dict[str, Any]:
-    """A track message that is accepted, unless told otherwise."""
+    """Return a valid track message with these fields; ``...`` removes a field."""
     message = {"type": "track", "event": "Viewed", "userId": "u-1", "messageId": "m-1"} | fields
     return {key: value for key, value in message.items() if value is not ...}
 
@@ -34,9 +34,9 @@ def read_batch(body: bytes, limits: WireLimits = LIMITS) -> ParsedBody:
 
 
 def batch(*items: Any, **around: Any) -> ParsedBody:
-    """Read a batch of these messages; bytes stand for JSON as they are."""
-    rest = b"".join(b",%b:%b" % (written(key), written(value)) for key, value in around.items())
-    return read_batch(b'{"batch":[' + b",".join(map(written, items)) + b"]" + rest + b"}")
+    """Parse a batch of these messages; bytes are used as JSON unchanged."""
+    members = b"".join(b",%b:%b" % (written(key), written(value)) for key, value in around.items())
+    return read_batch(b'{"batch":[' + b",".join(map(written, items)) + b"]" + members + b"}")
 
 
 def single(item: Any, kind: Any = "track") -> ParsedBody:
@@ -50,7 +50,7 @@ def single(item: Any, kind: Any = "track") -> ParsedBody:
 
 
 def accepted(item: Any, **around: Any) -> Message:
-    """Read a batch of one, which must be accepted."""
+    """Parse a batch of one message, which must be accepted."""
     parsed = batch(item, **around)
     assert not parsed.rejections, parsed.rejections
     (message,) = parsed.messages
@@ -58,7 +58,7 @@ def accepted(item: Any, **around: Any) -> Message:
 
 
 def rejected(item: Any, **around: Any) -> ParseRejection:
-    """Read a batch of one, which must be rejected, and as it was sent."""
+    """Parse a batch of one message, which must be rejected with its original bytes."""
     parsed = batch(item, **around)
     assert not parsed.messages, parsed.messages
     (rejection,) = parsed.rejections

@@ -1,3 +1,5 @@
+"""The registry of wire formats and its HTTP paths."""
+
 from __future__ import annotations
 
 from itertools import count
@@ -8,13 +10,13 @@ from interfaces.wire import FORMATS
 from tests.unit.wire.given import LIMITS, RECEIVED, track, written
 
 
-def test_a_format_bears_the_name_of_its_module():
+def test_a_format_has_the_name_of_its_module():
     assert list(FORMATS) == ["segment", "ndjson", "csv"]
     assert all(name == format_.name for name, format_ in FORMATS.items())
 
 
 def test_a_format_has_routes_or_reads_files():
-    assert all(it.routes or it.read for it in FORMATS.values())
+    assert all(wire_format.routes or wire_format.read for wire_format in FORMATS.values())
 
 
 @pytest.mark.parametrize(
@@ -22,20 +24,20 @@ def test_a_format_has_routes_or_reads_files():
     [("t", "track"), ("i", "identify"), ("p", "page"), ("s", "screen"), ("g", "group"),
      ("a", "alias")],
 )  # fmt: skip
-def test_long_and_short_paths_are_the_same(short, long):
+def test_long_and_short_paths_are_equal(short, long):
     body = written(track(groupId="g", previousId="p"))
     parsed = [
-        FORMATS["segment"].routes[f"/v1/{it}"](
+        FORMATS["segment"].routes[f"/v1/{name}"](
             body, received_at=RECEIVED, limits=LIMITS, default_id=lambda: "none needed"
         )
-        for it in (short, long)
+        for name in (short, long)
     ]
     assert parsed[0] == parsed[1]
     assert parsed[0].messages[0].kind == long
 
 
 @pytest.mark.parametrize("path", ["/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"])
-def test_every_path_for_batches_takes_one(path):
+def test_every_batch_path_accepts_a_batch(path):
     ids = count()
     parsed = FORMATS["segment"].routes[path](
         b'{"batch":[%b]}' % written(track(messageId=None)),
@@ -43,4 +45,4 @@ def test_every_path_for_batches_takes_one(path):
         limits=LIMITS,
         default_id=lambda: f"server-{next(ids)}",
     )
-    assert [it.message_id for it in parsed.messages] == ["server-0"]
+    assert [message.message_id for message in parsed.messages] == ["server-0"]

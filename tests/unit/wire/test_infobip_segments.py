@@ -1,4 +1,4 @@
-"""Infobip's segments mean as conditions what they say: each operator by name, and all against a naive reading."""
+"""Translated Infobip segments: each operator by example, and all against a naive evaluation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 HOUR = timedelta(hours=1)
 
 
-def query(asked: Any) -> dict:
-    return {"query": asked}
+def query(clauses: Any) -> dict:
+    return {"query": clauses}
 
 
 @pytest.mark.parametrize(
-    ("asked", "value", "other"),
+    ("clauses", "value", "other"),
     [
         ({"city": "Zagreb"}, "Zagreb", "Split"),
         ({"#eq": {"city": "Zagreb"}}, "Zagreb", None),
@@ -53,13 +53,13 @@ def query(asked: Any) -> dict:
     ],
     ids=repr,
 )
-def test_a_query_of_attributes(asked, value, other) -> None:
-    for said, holds in ((value, True), (other, False)):
-        person = Profile(attributes={} if said is None else {"city": said})
-        assert person.satisfies(translate(query(asked)), NOON) == holds
+def test_a_query_of_attributes(clauses, value, other) -> None:
+    for city, expected in ((value, True), (other, False)):
+        profile = Profile(attributes={} if city is None else {"city": city})
+        assert profile.satisfies(translate(query(clauses)), NOON) == expected
 
 
-def test_tags_and_names_of_all_kinds() -> None:
+def test_tags_and_attribute_names_with_special_characters() -> None:
     vip = Profile(tags=frozenset({"VIP Client"}), attributes={"a b": 1, "a.b": 2})
     assert vip.satisfies(translate(query({"#contains": {"tags": "VIP Client"}})), NOON)
     assert not vip.satisfies(translate(query({"#notContain": {"tags": "VIP Client"}})), NOON)
@@ -67,8 +67,10 @@ def test_tags_and_names_of_all_kinds() -> None:
     assert vip.satisfies(translate(query({"a b": 1, "a.b": 2})), NOON)
 
 
-def asked(which: str, operator: str, start: Any = None, end: Any = None, **more: Any) -> dict:
-    window = {"occurred": which, "operator": operator, "start": start, "end": end}
+def event_condition(
+    occurred: str, operator: str, start: Any = None, end: Any = None, **more: Any
+) -> dict:
+    window = {"occurred": occurred, "operator": operator, "start": start, "end": end}
     return {"definitionId": "e", "timelineCondition": window | {"units": "HOURS"}} | more
 
 
@@ -77,9 +79,13 @@ def asked(which: str, operator: str, start: Any = None, end: Any = None, **more:
 )
 @pytest.mark.parametrize("times", range(5))
 def test_each_operation_of_an_occurrence(operation, times) -> None:
-    event = asked("ALL", "EMPTY", occurrenceCondition={"operation": operation, "times": 2})
-    person = Profile(*(did("e", NOON - it * HOUR) for it in range(times)))
-    assert person.satisfies(translate({"events": [event]}), NOON) == _often(operation, times, 2)
+    event = event_condition(
+        "ALL", "EMPTY", occurrenceCondition={"operation": operation, "times": 2}
+    )
+    profile = Profile(*(did("e", NOON - age * HOUR) for age in range(times)))
+    assert profile.satisfies(translate({"events": [event]}), NOON) == _count_matches(
+        operation, times, 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,24 +106,31 @@ def test_each_operation_of_an_occurrence(operation, times) -> None:
 def test_each_operator_of_a_payload(operator, value, holds, fails) -> None:
     tests = [{"attribute": "n", "operator": operator, "value": value}]
     document = translate({"events": [{"definitionId": "e", "payloadConditions": tests}]})
-    assert [it for it in (*holds, *fails) if Profile(did("e", n=it)).satisfies(document, NOON)] == holds
+    assert [
+        number
+        for number in (*holds, *fails)
+        if Profile(did("e", n=number)).satisfies(document, NOON)
+    ] == holds
 
 
-def _often(operation: str, times: int, wanted: int) -> bool:
+def _count_matches(operation: str, times: int, operand: int) -> bool:
     return {
-        "IS": times == wanted,
-        "LESS_THAN": times < wanted,
-        "LESS_OR_EQUAL": times <= wanted,
-        "GREATER_OR_EQUAL": times >= wanted,
-        "GREATER_THAN": times > wanted,
+        "IS": times == operand,
+        "LESS_THAN": times < operand,
+        "LESS_OR_EQUAL": times <= operand,
+        "GREATER_OR_EQUAL": times >= operand,
+        "GREATER_THAN": times > operand,
     }[operation]
 
 
 def naive(event: dict, ages: list[int], ahead: timedelta) -> bool:
-    """Read an event's condition word for word; ages are hours before noon, the clock is ahead of it."""
+    """Evaluate an event condition literally.
+
+    ``ages`` are hours before noon; the clock is ``ahead`` of noon.
+    """
     window = event["timelineCondition"]
-    which, operator = window["occurred"], window["operator"]
-    often = event["occurrenceCondition"]
+    occurred, operator = window["occurred"], window["operator"]
+    occurrence = event["occurrenceCondition"]
 
     def inside(age: int) -> bool:
         at, now = NOON - age * HOUR, NOON + ahead
@@ -130,15 +143,16 @@ def naive(event: dict, ages: list[int], ahead: timedelta) -> bool:
         newer = operator == "BEFORE" or at > now - start * HOUR
         return newer and (operator == "AFTER" or at <= now - end * HOUR)
 
-    if which in {"FIRST", "LAST"}:
-        one = (max if which == "FIRST" else min)(ages, default=None)
-        counted = _often(often["operation"], len(ages), often["times"])
-        return counted and (operator == "EMPTY" or (one is not None and inside(one)))
-    held = _often(often["operation"], len([it for it in ages if inside(it)]), often["times"])
-    return held != (which == "NOT")
+    operation, times = occurrence["operation"], occurrence["times"]
+    if occurred in {"FIRST", "LAST"}:
+        selected = (max if occurred == "FIRST" else min)(ages, default=None)
+        in_window = operator == "EMPTY" or (selected is not None and inside(selected))
+        return _count_matches(operation, len(ages), times) and in_window
+    matches = _count_matches(operation, len([age for age in ages if inside(age)]), times)
+    return matches != (occurred == "NOT")
 
 
-START, END = ((NOON - it * HOUR).isoformat() for it in (8, 2))
+START, END = ((NOON - age * HOUR).isoformat() for age in (8, 2))
 windows = st.sampled_from(
     [
         ("EMPTY", None, None),
@@ -161,24 +175,30 @@ windows = st.sampled_from(
     st.lists(st.integers(0, 10), max_size=4),
     st.sampled_from([timedelta(), -MICROSECOND, HOUR, HOUR - MICROSECOND, 5 * HOUR]),
 )
-def test_a_translated_event_agrees_with_a_naive_reading(which, window, how, times, ages, ahead):
-    event = asked(which, *window, occurrenceCondition={"operation": how, "times": times})
-    ages = [it for it in ages if it * HOUR >= -ahead]
-    at_least_once = (how, times) in {("GREATER_OR_EQUAL", 1), ("LESS_THAN", 1)}
-    if which in {"ALL", "NOT"} and (
+def test_a_translated_event_agrees_with_a_naive_evaluation(
+    occurred, window, operation, times, ages, ahead
+):
+    event = event_condition(
+        occurred, *window, occurrenceCondition={"operation": operation, "times": times}
+    )
+    ages = [age for age in ages if age * HOUR >= -ahead]
+    at_least_once = (operation, times) in {("GREATER_OR_EQUAL", 1), ("LESS_THAN", 1)}
+    if occurred in {"ALL", "NOT"} and (
         window[0] == "BETWEEN" or (window[0] == "BEFORE" and not at_least_once)
     ):
-        with pytest.raises(InvalidRequest) as refused:
+        with pytest.raises(InvalidRequest) as caught:
             translate({"events": [event]})
-        assert refused.value.details["path"] == "/events/0/timelineCondition"
+        assert caught.value.details["path"] == "/events/0/timelineCondition"
         return
-    person = Profile(*(did("e", NOON - age * HOUR) for age in ages))
-    assert person.satisfies(translate({"events": [event]}), NOON + ahead) == naive(event, ages, ahead)
+    profile = Profile(*(did("e", NOON - age * HOUR) for age in ages))
+    assert profile.satisfies(translate({"events": [event]}), NOON + ahead) == naive(
+        event, ages, ahead
+    )
 
 
 def test_units_are_days_hours_and_minutes() -> None:
     for units, span in {"DAYS": days(3), "HOURS": 3 * HOUR, "MINUTES": HOUR / 20}.items():
-        event = asked("ALL", "AFTER", 3)
+        event = event_condition("ALL", "AFTER", 3)
         event["timelineCondition"]["units"] = units
         assert Profile(did("e")).around(translate({"events": [event]}), NOON + span) == (
             True,
@@ -188,7 +208,7 @@ def test_units_are_days_hours_and_minutes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "place"),
+    ("document", "pointer"),
     [
         ([], ""),
         ({}, ""),
@@ -197,7 +217,7 @@ def test_units_are_days_hours_and_minutes() -> None:
             {"events": [{"definitionId": "e", "occurrenceCondition": {"operation": []}}]},
             "/events/0/occurrenceCondition",
         ),
-        ({"events": [asked([], "EMPTY")]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition([], "EMPTY")]}, "/events/0/timelineCondition"),
         (query({"#and": [{"a": 1}, {"#like": {"b": 1}}]}), "/query/#and/1/#like"),
         (query({"#or": {"a": 1}}), "/query/#or"),
         (query({"#exists": {"a": 1}}), "/query/#exists"),
@@ -207,15 +227,15 @@ def test_units_are_days_hours_and_minutes() -> None:
         (query({"#startsWith": {"tags": "x"}}), "/query/#startsWith/tags"),
         ({"events": [{}]}, "/events/0"),
         ({"events": [{"definitionId": "e", "count": 1}]}, "/events/0"),
-        ({"events": [asked("SOME", "EMPTY")]}, "/events/0/timelineCondition"),
-        ({"events": [asked("ALL", "DURING", 1)]}, "/events/0/timelineCondition"),
-        ({"events": [asked("ALL", "AFTER")]}, "/events/0/timelineCondition"),
-        ({"events": [asked("ALL", "AFTER_ABS", 5)]}, "/events/0/timelineCondition"),
-        ({"events": [asked("ALL", "BETWEEN", 60, 30)]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition("SOME", "EMPTY")]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition("ALL", "DURING", 1)]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition("ALL", "AFTER")]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition("ALL", "AFTER_ABS", 5)]}, "/events/0/timelineCondition"),
+        ({"events": [event_condition("ALL", "BETWEEN", 60, 30)]}, "/events/0/timelineCondition"),
     ],
     ids=repr,
 )
-def test_what_cannot_be_translated_is_refused_with_its_place(document, place) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+def test_an_untranslatable_part_is_rejected_with_its_json_pointer(document, pointer) -> None:
+    with pytest.raises(InvalidRequest) as caught:
         translate(document)
-    assert refused.value.details["path"] == place
+    assert caught.value.details["path"] == pointer

@@ -1,3 +1,5 @@
+"""Scans of JSON: offsets of elements, limits, and time linear in the length."""
+
 from __future__ import annotations
 
 import json
@@ -29,24 +31,27 @@ def as_written(value, layout, ascii_only):
 
 
 @given(st.lists(values), layouts, st.booleans())
-def test_elements_are_the_same_slices_that_a_json_reader_finds(elements, layout, ascii_only):
+def test_elements_are_the_same_slices_that_a_json_parser_returns(elements, layout, ascii_only):
     data = as_written(elements, layout, ascii_only)
     slices = [data[start:end] for start, end in json_scan.element_spans(data)]
-    assert slices == [bytes(it) for it in msgspec.json.decode(data, type=list[msgspec.Raw])]
+    assert slices == [
+        bytes(element) for element in msgspec.json.decode(data, type=list[msgspec.Raw])
+    ]
 
 
 @given(st.dictionaries(st.text(), values), layouts, st.booleans())
-def test_members_are_the_same_slices_that_a_json_reader_finds(fields, layout, ascii_only):
+def test_members_are_the_same_slices_that_a_json_parser_returns(fields, layout, ascii_only):
     data = as_written(fields, layout, ascii_only)
     slices = {
-        json.loads(b'"%b"' % it.key): data[it.start : it.end] for it in json_scan.members(data)
+        json.loads(b'"%b"' % member.key): data[member.start : member.end]
+        for member in json_scan.members(data)
     }
-    found = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    assert slices == {key: bytes(value) for key, value in found.items()}
+    expected = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    assert slices == {key: bytes(value) for key, value in expected.items()}
 
 
 @given(st.binary() | st.text('{}[]",:\\ a0').map(str.encode))
-def test_any_bytes_are_taken_apart_or_malformed(data):
+def test_any_bytes_are_split_or_malformed(data):
     for scan in (json_scan.element_spans, json_scan.members):
         with suppress(json_scan.MalformedJson):
             scan(data)
@@ -57,7 +62,7 @@ def test_any_bytes_are_taken_apart_or_malformed(data):
     [b"", b"1", b"[", b"{", b"[1", b'["a', b'["a\\"]', b'["\\', b"[1]]", b"[1] x", b"[}", b"[{]}",
      b"]", b'{"a":[}]}', b'["]', b"[1]["],
 )  # fmt: skip
-def test_what_does_not_match_is_malformed(data):
+def test_unbalanced_brackets_or_quotes_are_malformed(data):
     with pytest.raises(json_scan.MalformedJson):
         json_scan.element_spans(data)
 
@@ -87,23 +92,23 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("data", HOSTILE, ids=lambda it: repr(it[:8] + b".." + it[-4:]))
-def test_nothing_takes_more_than_a_time_in_proportion_to_its_length(data):
-    begun = time.process_time()
+@pytest.mark.parametrize("data", HOSTILE, ids=lambda data: repr(data[:8] + b".." + data[-4:]))
+def test_hostile_texts_take_linear_time(data):
+    start = time.process_time()
     for scan in (json_scan.element_spans, json_scan.members, json_scan.check_shape):
         with suppress(json_scan.MalformedJson, InvalidMessage):
             scan(data)
     json_scan.lone_surrogates_as_nul(data)
-    assert time.process_time() - begun < 5  # quadratic would be minutes
+    assert time.process_time() - start < 5  # quadratic would be minutes
 
 
 @given(st.text(st.characters(), max_size=30), st.text(max_size=5))
-def test_only_half_surrogate_pairs_read_as_nul(text, end):
+def test_only_lone_surrogates_read_as_nul(text, end):
     data = json.dumps(text + "\\" + end + "\\ud800").encode()
     readable = json_scan.lone_surrogates_as_nul(data)
     assert len(readable) == len(data)
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if "\ufffd" not in whole:  # no half
+    if "\ufffd" not in whole:  # no lone surrogate
         assert readable == data
 
 
@@ -119,11 +124,11 @@ def test_only_half_surrogate_pairs_read_as_nul(text, end):
         (rb'"\ud83"', rb'"\ud83"'),
     ],
 )
-def test_halves_are_told_from_pairs_and_from_escaped_backslashes(data, readable):
+def test_lone_surrogates_are_distinguished_from_pairs_and_escaped_backslashes(data, readable):
     assert json_scan.lone_surrogates_as_nul(data) == readable
 
 
-def refused(data):
+def rejection_code(data):
     with pytest.raises(InvalidMessage) as caught:
         json_scan.check_shape(data)
     return caught.value.code
@@ -137,14 +142,14 @@ def nested(depth):
 def test_32_levels_are_allowed_and_33_are_not(wrap):
     around = 0 if wrap == b"%b" else 1
     json_scan.check_shape(wrap % nested(32 - around))
-    assert refused(wrap % nested(33 - around)) == "too_deep"
+    assert rejection_code(wrap % nested(33 - around)) == "too_deep"
 
 
-def test_brackets_in_texts_hide_no_depth_and_make_none():
+def test_brackets_in_strings_do_not_change_the_depth():
     json_scan.check_shape(b'{"a":"' + b"[{" * 500 + b'"}')
     json_scan.check_shape(b'{"a":"\\"' + b"[{" * 500 + b'"}')
     hiding = b'{"}":' * 40 + b"1" + b',"{":1}' * 40
-    assert refused(hiding) == "too_deep"
+    assert rejection_code(hiding) == "too_deep"
 
 
 def test_many_small_objects_are_not_deep():
@@ -155,8 +160,8 @@ def test_1000_keys_are_allowed_and_1001_are_not():
     wide = {f"k{number}": number for number in range(1000)}
     json_scan.check_shape(json.dumps(wide).encode())
     json_scan.check_shape(json.dumps({"a": wide, "b": wide}).encode())
-    assert refused(json.dumps(wide | {"one": 1}).encode()) == "too_many_keys"
-    assert refused(json.dumps({"a": [wide | {"one": {}}]}).encode()) == "too_many_keys"
+    assert rejection_code(json.dumps(wide | {"one": 1}).encode()) == "too_many_keys"
+    assert rejection_code(json.dumps({"a": [wide | {"one": {}}]}).encode()) == "too_many_keys"
     json_scan.check_shape(json.dumps({"a": "x:" * 2000}).encode())
 
 
@@ -168,15 +173,15 @@ def test_a_key_of_512_bytes_is_allowed_and_513_are_not(before, layout):
         return json.dumps(fields, separators=layout).encode()
 
     json_scan.check_shape(message(512))
-    assert refused(message(513)) == "key_too_long"
+    assert rejection_code(message(513)) == "key_too_long"
 
 
-def test_escaped_quotes_hide_no_long_key():
+def test_escaped_quotes_do_not_hide_a_long_key():
     key = '"'.join("k" * 90 for _ in range(7))
-    assert refused(json.dumps({key: 1}).encode()) == "key_too_long"
+    assert rejection_code(json.dumps({key: 1}).encode()) == "key_too_long"
 
 
-def test_long_texts_and_long_gaps_are_no_keys():
+def test_long_strings_and_long_gaps_are_not_keys():
     json_scan.check_shape(json.dumps({"a": "x" * 20_000, "b": ["y" * 3000, ":"]}).encode())
     json_scan.check_shape(b'{"a":[' + b"1," * 600 + b'":b",":"]}')
 
@@ -187,4 +192,4 @@ def test_long_texts_and_long_gaps_are_no_keys():
      (b'{"a":"\xc0\x80"}', "invalid_utf8"), (b"\xef\xbb\xbf{}", "invalid_json")],
 )  # fmt: skip
 def test_text_is_strict_utf8(data, code):
-    assert refused(data) == code
+    assert rejection_code(data) == code

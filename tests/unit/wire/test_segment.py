@@ -1,3 +1,5 @@
+"""Segment's messages: kinds and event names."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,7 +15,7 @@ from tests.unit.wire.given import (
 )
 
 
-def test_a_track_message_says_what_happened_to_whom():
+def test_a_track_message_has_an_event_name_and_identifiers():
     item = track(event=" Order Completed ", anonymousId="a-1", properties={"total": 12.5})
     message = accepted(item)
     assert (message.kind, message.name, message.message_id) == ("track", "Order Completed", "m-1")
@@ -37,7 +39,7 @@ def test_a_track_message_says_what_happened_to_whom():
         ({"type": " Identify "}, "identify", "identify"),
     ],
 )
-def test_every_type_is_recorded_as_what_it_is(fields, kind, name):
+def test_every_type_has_its_kind_and_event_name(fields, kind, name):
     message = accepted(track(**fields))
     assert (message.kind, message.name) == (kind, name)
     assert message.identifiers == (USER,)
@@ -55,7 +57,7 @@ def test_a_track_needs_an_event_name(event):
     assert rejection.message_id == "m-1"
 
 
-def test_an_event_name_holds_what_every_store_can_hold():
+def test_characters_of_an_event_name_that_cannot_be_stored_are_replaced():
     assert accepted(track(event="a\0b")).name == "a\ufffdb"
     assert accepted(track(event="\ud83d")).name == "\ufffd"
     assert accepted(track(event="ü" * 512)).name == "ü" * 512

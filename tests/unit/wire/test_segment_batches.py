@@ -1,4 +1,4 @@
-"""Segment's batches: bodies, their limits, and what is said for all of their messages."""
+"""Segment's batches: bodies, limits, and fields shared by all messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.wire.given import (
 )
 
 
-def test_what_a_batch_says_for_all_is_merged_and_the_message_wins():
+def test_shared_fields_are_merged_and_the_message_has_priority():
     fields = track(context={"ip": "1.1.1.1", "app": {"name": "mine"}})
     raw = written(fields)[:-1] + b',"n":1.00}'
     message = accepted(
@@ -40,13 +40,13 @@ def test_what_a_batch_says_for_all_is_merged_and_the_message_wins():
     [{}, {"context": None}, {"context": {}}, {"context": "x", "integrations": []},
      {"context": {"ip": "9.9.9.9"}}],
 )  # fmt: skip
-def test_a_payload_to_which_nothing_is_added_stays_as_it_came(around):
+def test_a_payload_without_additions_is_unchanged(around):
     raw = b'{ "type":"track", "event":"x", "userId":"u", "context":{"ip" : "1.1.1.1"} }'
     message = accepted(raw, **around)
     assert (message.payload, message.raw) == (raw, b"")
 
 
-def test_a_merge_keeps_big_numbers_and_half_emojis_as_written():
+def test_a_merge_keeps_big_numbers_and_lone_surrogates_as_written():
     raw = rb'{"type":"track","event":"x","userId":"u","p":"\ud83d","n":18446744073709551616}'
     message = accepted(raw, context=rb'{"a":1e400,"b":"\ude00","\u0063":"\u0000"}')
     assert message.payload == (
@@ -56,7 +56,7 @@ def test_a_merge_keeps_big_numbers_and_half_emojis_as_written():
     assert message.raw == raw
 
 
-def test_a_context_that_may_not_be_part_of_a_message_refuses_the_batch():
+def test_an_invalid_shared_context_rejects_the_batch():
     for context, code in (
         (b'{"a":' * 40 + b"1" + b"}" * 40, "too_deep"),
         (b'{"a":"\xff"}', "invalid_utf8"),
@@ -74,7 +74,7 @@ def test_a_context_that_may_not_be_part_of_a_message_refuses_the_batch():
         b"1e400", b"-1e131071", '"Zażółć 😀"'.encode(), b'{"a":1,"a":2}',
     ],
 )  # fmt: skip
-def test_odd_but_legal_json_is_accepted_and_kept_as_it_came(odd):
+def test_unusual_but_valid_json_is_accepted_unchanged(odd):
     raw = b'{"type":"track","event":"x","userId":"u","properties":{"odd":%b}}' % odd
     message = accepted(raw)
     assert message.payload == raw
@@ -93,7 +93,7 @@ def test_odd_but_legal_json_is_accepted_and_kept_as_it_came(odd):
         (json.dumps(dict.fromkeys(map(str, range(1001)))).encode(), "too_many_keys"),
     ],
 )  # fmt: skip
-def test_what_is_not_allowed_is_rejected_alone(odd, code):
+def test_only_the_invalid_message_is_rejected(odd, code):
     bad = b'{"type":"track","event":"x","userId":"u","messageId":"b","properties":{"odd":%b}}' % odd
     parsed = batch(track(messageId="1"), bad, track(messageId="2"))
     assert [it.message_id for it in parsed.messages] == ["1", "2"]
@@ -103,7 +103,7 @@ def test_what_is_not_allowed_is_rejected_alone(odd, code):
 
 
 @pytest.mark.parametrize("item", [b"1", b'"x"', b"null", b"[]", b"true"])
-def test_a_message_that_is_no_object_is_rejected_alone(item):
+def test_only_the_message_that_is_not_an_object_is_rejected(item):
     parsed = batch(item, track())
     assert (len(parsed.messages), parsed.rejections[0].code) == (1, "not_an_object")
 
@@ -130,7 +130,7 @@ def test_a_message_of_32_kib_is_accepted_and_one_byte_more_is_not():
     assert parsed.rejections[0].raw == written(longer)
 
 
-def test_messages_beyond_the_limit_are_rejected_and_kept():
+def test_messages_beyond_the_limit_are_rejected_with_their_bytes():
     items = [track(messageId=str(number)) for number in range(2503)]
     parsed = batch(*items)
     assert [it.message_id for it in parsed.messages] == [str(it) for it in range(2500)]
@@ -140,7 +140,7 @@ def test_messages_beyond_the_limit_are_rejected_and_kept():
     assert parsed.count == 2503
 
 
-def test_a_batch_of_a_hundred_thousand_crumbs_is_refused_as_a_whole():
+def test_a_batch_of_a_hundred_thousand_tiny_messages_is_rejected_as_a_whole():
     with pytest.raises(InvalidBody) as caught:
         read_batch(b'{"batch":[' + b"1," * 100_000 + b"1]}")
     assert caught.value.code == "too_many_messages"
@@ -162,24 +162,24 @@ def test_a_batch_of_a_hundred_thousand_crumbs_is_refused_as_a_whole():
         (b"[" * 250_000, "not_an_object"), (b'{"a":' * 80_000, "invalid_json"),
     ],
 )  # fmt: skip
-def test_a_body_without_a_list_of_messages_is_refused(body, code):
+def test_a_body_without_a_list_of_messages_is_rejected(body, code):
     with pytest.raises(InvalidBody) as caught:
         read_batch(body)
     assert caught.value.code == code
 
 
-def test_an_empty_batch_is_fine():
+def test_an_empty_batch_is_valid():
     assert batch().count == 0
 
 
-def test_a_depth_of_100_000_costs_only_the_message_that_has_it():
+def test_a_depth_of_100_000_rejects_only_its_message():
     deep = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     parsed = batch(track(messageId="1"), deep, track(messageId="2"))
     assert [it.message_id for it in parsed.messages] == ["1", "2"]
     assert parsed.rejections[0].code == "message_too_large"
 
 
-def test_the_write_key_is_the_batch_s_or_that_of_its_first_message():
+def test_the_write_key_is_that_of_the_batch_or_its_first_message():
     assert batch(track()).write_key is None
     assert batch(track(writeKey="a"), writeKey="b").write_key == "b"
     assert batch(track(writeKey="a"), track(writeKey="c")).write_key == "a"
@@ -190,7 +190,7 @@ def test_the_write_key_is_the_batch_s_or_that_of_its_first_message():
     assert batch(b'{"x":NaN}', writeKey="b").write_key == "b"
 
 
-def test_a_single_message_is_its_body_and_of_the_path_s_kind():
+def test_a_single_message_is_the_body_and_has_the_kind_of_the_path():
     body = b' {"event":"x", "userId":"u", "writeKey":"k"}\n'
     parsed = single(body)
     assert parsed.write_key == "k"
@@ -204,7 +204,7 @@ def test_the_path_wins_over_a_contradictory_type():
     assert (parsed.messages[0].kind, parsed.messages[0].name) == ("page", "page_view")
 
 
-def test_a_single_message_that_is_refused_is_kept():
+def test_a_rejected_single_message_keeps_its_bytes():
     for body, code in (
         (b'{"event":"x"}', "no_user_anon_id"),
         (b'{"event":NaN,"writeKey":"k"}', "invalid_json"),
@@ -218,16 +218,16 @@ def test_a_single_message_that_is_refused_is_kept():
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[1]", b"{", b'{"a":1}}', b"{a}", b"\xef\xbb\xbf{}"])
-def test_a_single_body_that_is_no_object_is_refused(body):
+def test_a_single_body_that_is_not_an_object_is_rejected(body):
     with pytest.raises(InvalidBody) as caught:
         single(body)
     assert caught.value.code in {"not_an_object", "invalid_json"}
 
 
-def test_the_same_message_sent_again_has_the_same_content():
+def test_a_retry_has_the_same_fingerprint():
     item = track(properties={"a": 1}, context={"ip": "1"}, sentAt="2020-01-01T00:00:00Z")
-    again = item | {"context": {"ip": "2"}, "sentAt": "2021-01-01", "_metadata": {"retryCount": 2}}
-    assert accepted(item).fingerprint == accepted(again).fingerprint != 0
+    retry = item | {"context": {"ip": "2"}, "sentAt": "2021-01-01", "_metadata": {"retryCount": 2}}
+    assert accepted(item).fingerprint == accepted(retry).fingerprint != 0
 
 
 @pytest.mark.parametrize(
@@ -236,11 +236,11 @@ def test_the_same_message_sent_again_has_the_same_content():
      {"traits": {"a": 1}}, {"type": "page"}, {"name": "x"}, {"category": "x"},
      {"type": "group", "groupId": "g"}, {"type": "alias", "previousId": "p"}],
 )  # fmt: skip
-def test_another_message_under_the_same_id_has_another_content(other):
+def test_another_message_with_the_same_id_has_another_fingerprint(other):
     item = track(properties={"a": 1})
-    content = accepted(item | other).fingerprint
-    assert content != accepted(item).fingerprint
-    assert -(2**63) <= content < 2**63
+    fingerprint = accepted(item | other).fingerprint
+    assert fingerprint != accepted(item).fingerprint
+    assert -(2**63) <= fingerprint < 2**63
 
 
 def test_limits_can_be_set():

@@ -1,4 +1,4 @@
-"""What real SDKs sent, replayed: the requests were captured from the official packages."""
+"""Replays requests that were captured from the official SDKs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {"page": "page_view", "screen": "screen_view"}
 
 
 def exchanges():
-    """Every captured POST of messages: (name for the test, path, body, decoded body)."""
+    """Yield the path and body of every captured POST of messages."""
     for file in sorted(CAPTURED.glob("*.json")):
         for name, run in json.loads(file.read_text())["suite"].items():
             for exchange in run if isinstance(run, list) else run["exchanges"]:
@@ -30,8 +30,8 @@ def exchanges():
 
 
 def replay(path, body):
-    said = [it.get("sentAt") or body.get("sentAt") for it in body.get("batch", [body])]
-    sent = max((datetime.fromisoformat(it) for it in said if it), default=None)
+    sent_times = [item.get("sentAt") or body.get("sentAt") for item in body.get("batch", [body])]
+    sent = max((datetime.fromisoformat(text) for text in sent_times if text), default=None)
     received = (sent or datetime.fromisoformat("2026-11-22T05:00:00Z")) + timedelta(seconds=3)
     written = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     parse = FORMATS["segment"].routes[path]
@@ -40,12 +40,12 @@ def replay(path, body):
     )
 
 
-def test_there_is_something_to_replay():
-    captured = [it.id for it in exchanges()]
-    assert len(captured) == 36
+def test_the_captured_requests_of_all_clients_are_found():
+    captured_ids = [exchange.id for exchange in exchanges()]
+    assert len(captured_ids) == 36
     for client in ("segment-analytics-python", "segment-analytics-next-browser", "rudder-sdk-node",
                    "customerio-cdp-analytics-node"):  # fmt: skip
-        assert any(it.startswith(client) for it in captured)
+        assert any(name.startswith(client) for name in captured_ids)
 
 
 @pytest.mark.parametrize(("path", "body"), list(exchanges()))
@@ -54,8 +54,10 @@ def test_a_captured_request_replays(path, body):
     items = body.get("batch", [body])
     assert parsed.rejections == []
     assert parsed.write_key == body.get("writeKey")
-    assert [it.kind for it in parsed.messages] == [it["type"] for it in items]
-    assert [it.message_id for it in parsed.messages] == [it["messageId"] for it in items]
+    assert [message.kind for message in parsed.messages] == [item["type"] for item in items]
+    assert [message.message_id for message in parsed.messages] == [
+        item["messageId"] for item in items
+    ]
     for item, message in zip(items, parsed.messages, strict=True):
         assert message.name == item.get("event", NAMES.get(item["type"], item["type"]))
         assert json.loads(message.payload) == item
@@ -75,29 +77,29 @@ def test_a_captured_request_replays(path, body):
 def captured(client, run):
     suite = json.loads((CAPTURED / f"{client}.json").read_text())["suite"][run]
     posts = suite if isinstance(suite, list) else suite["exchanges"]
-    return [it["request"] for it in posts if it["request"]["method"] == "POST"]
+    return [post["request"] for post in posts if post["request"]["method"] == "POST"]
 
 
-def test_a_retry_of_the_browser_is_the_same_message_with_the_same_content():
+def test_a_retry_of_the_browser_sdk_has_the_same_id_and_fingerprint():
     first, second = captured("segment-analytics-next-browser", "standard_500_then_ok")
     assert first["body_json"] != second["body_json"]
-    (one,) = replay(first["path"], first["body_json"])[1].messages
-    (two,) = replay(second["path"], second["body_json"])[1].messages
-    assert (one.message_id, one.fingerprint) == (two.message_id, two.fingerprint)
-    assert one.sent_at < two.sent_at
+    (original,) = replay(first["path"], first["body_json"])[1].messages
+    (retry,) = replay(second["path"], second["body_json"])[1].messages
+    assert (original.message_id, original.fingerprint) == (retry.message_id, retry.fingerprint)
+    assert original.sent_at < retry.sent_at
 
 
 def test_an_alias_after_identify_goes_to_the_current_user():
     aliases = [
-        replay(it["path"], it["body_json"])[1].messages[0]
-        for it in captured("segment-analytics-next-browser", "alias_after_load")
-        if it["path"] == "/v1/a"
+        replay(request["path"], request["body_json"])[1].messages[0]
+        for request in captured("segment-analytics-next-browser", "alias_after_load")
+        if request["path"] == "/v1/a"
     ]
-    to_itself, of_another = aliases
+    to_itself, of_another_user = aliases
     assert to_itself.absorbs == ()
-    assert of_another.identifiers[0] == Identifier("user_id", "u-1")
-    visitors = (Identifier("anonymous_id", it) for it in ("u-3", "u-1"))
-    assert of_another.absorbs == (Identifier("user_id", "u-3"), *visitors)
+    assert of_another_user.identifiers[0] == Identifier("user_id", "u-1")
+    anonymous_ids = (Identifier("anonymous_id", value) for value in ("u-3", "u-1"))
+    assert of_another_user.absorbs == (Identifier("user_id", "u-3"), *anonymous_ids)
 
 
 def test_python_and_node_send_the_same_suite():
@@ -105,7 +107,7 @@ def test_python_and_node_send_the_same_suite():
         (request,) = captured(client, "plain")
         _, parsed = replay(request["path"], request["body_json"])
         kinds = ["identify", "track", "track", "page", "screen", "group", "alias"]
-        assert [it.kind for it in parsed.messages][:7] == kinds
+        assert [message.kind for message in parsed.messages][:7] == kinds
         assert parsed.messages[1].name == "Order Completed"
         assert parsed.messages[2].identifiers == (Identifier("anonymous_id", "anon-2"),)
         assert parsed.messages[6].absorbs == (

@@ -1,4 +1,4 @@
-"""Segment's messages: whose they are, and which message each is."""
+"""Segment's messages: identifiers and message ids."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.unit.wire.given import (
 )
 
 
-@pytest.mark.parametrize("nobody", [None, "", ...])
-def test_null_empty_and_absent_ids_mean_nobody(nobody):
-    assert accepted(track(userId=nobody, anonymousId="a-1")).identifiers == (ANONYMOUS,)
-    assert accepted(track(anonymousId=nobody)).identifiers == (USER,)
-    assert rejected(track(userId=nobody, anonymousId=nobody)).code == "no_user_anon_id"
+@pytest.mark.parametrize("absent", [None, "", ...])
+def test_null_and_empty_ids_count_as_absent(absent):
+    assert accepted(track(userId=absent, anonymousId="a-1")).identifiers == (ANONYMOUS,)
+    assert accepted(track(anonymousId=absent)).identifiers == (USER,)
+    assert rejected(track(userId=absent, anonymousId=absent)).code == "no_user_anon_id"
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_null_empty_and_absent_ids_mean_nobody(nobody):
     [(b"42", "42"), (b"-1", "-1"), (b"18446744073709551616", "18446744073709551616"),
      (b"1.0", "1.0"), (b"1e2", "1e2"), (b"9" * 900, "9" * 900)],
 )  # fmt: skip
-def test_a_number_is_an_id_as_it_is_written(number, text):
+def test_a_number_is_an_id_as_written(number, text):
     message = accepted(b'{"type":"track","event":"x","userId":%b}' % number)
     assert message.identifiers == (Identifier("user_id", text),)
 
@@ -36,7 +36,7 @@ def test_a_number_is_an_id_as_it_is_written(number, text):
     [True, False, [], {}, ["u-1"], "a\0b", "a\nb", "\x7f", "\x85", "\ud83d", "x" * 1025, "é" * 513],
 )
 @pytest.mark.parametrize("field", ["userId", "anonymousId"])
-def test_what_cannot_be_an_id_is_rejected(field, value):
+def test_an_invalid_id_is_rejected(field, value):
     assert rejected(track(**{field: value})).code == "invalid_id"
 
 
@@ -47,11 +47,11 @@ def test_an_id_of_10_000_digits_is_rejected():
 
 
 @pytest.mark.parametrize("value", ["x" * 1024, "é" * 512, "😀" * 256, " ", "a b", "\u200d", "İ"])
-def test_ids_are_kept_as_they_are_sent(value):
+def test_ids_are_recorded_as_sent(value):
     assert accepted(track(userId=value)).identifiers == (Identifier("user_id", value),)
 
 
-def test_identify_may_name_somebody_by_e_mail_alone():
+def test_identify_may_have_an_e_mail_address_as_its_only_identifier():
     item = {"type": "identify", "messageId": "m-1", "traits": {"email": " Ann@Example.com"}}
     assert accepted(item).identifiers == (Identifier("email", "ann@example.com"),)
     assert accepted(item | {"userId": "u-1"}).identifiers == (USER,)
@@ -59,7 +59,7 @@ def test_identify_may_name_somebody_by_e_mail_alone():
 
 
 @pytest.mark.parametrize("traits", [{}, None, [], "x", {"email": 7}, {"email": ""}, {"email": " "}])
-def test_identify_needs_somebody(traits):
+def test_identify_needs_an_identifier(traits):
     assert rejected({"type": "identify", "traits": traits}).code == "no_user_anon_id"
 
 
@@ -71,23 +71,27 @@ def test_a_group_needs_a_group_id():
     assert accepted(group | {"groupId": 7}).kind == "group"
 
 
-def visitor(value: str) -> Identifier:
+def anonymous_id(value: str) -> Identifier:
     return Identifier("anonymous_id", value)
 
 
-def test_an_alias_absorbs_whoever_its_ids_stand_for():
+def test_an_alias_absorbs_its_ids_as_user_and_anonymous_ids():
     message = accepted(track(type="alias", previousId="old", anonymousId="a-1"))
     assert message.identifiers == (USER, ANONYMOUS)
-    assert message.absorbs == (Identifier("user_id", "old"), visitor("old"), visitor("u-1"))
+    assert message.absorbs == (
+        Identifier("user_id", "old"),
+        anonymous_id("old"),
+        anonymous_id("u-1"),
+    )
 
 
-def test_an_alias_of_an_anonymous_id_is_about_the_user_alone():
+def test_an_alias_of_an_anonymous_id_identifies_only_the_user():
     message = accepted(track(type="alias", previousId="a-1", anonymousId="a-1"))
     assert message.identifiers == (USER,)
-    assert message.absorbs == (Identifier("user_id", "a-1"), ANONYMOUS, visitor("u-1"))
+    assert message.absorbs == (Identifier("user_id", "a-1"), ANONYMOUS, anonymous_id("u-1"))
 
 
-def test_an_alias_to_oneself_is_recorded_and_absorbs_nobody():
+def test_an_alias_of_a_user_to_itself_is_recorded_and_absorbs_no_profile():
     message = accepted(track(type="alias", previousId="u-1"))
     assert (message.identifiers, message.absorbs) == ((USER,), ())
 
@@ -102,7 +106,7 @@ def test_an_alias_needs_both_ids(ids):
 
 
 @pytest.mark.parametrize("message_id", ["0", "x" * 100, "x" * 101, "x" * 1024, "é", "😀", "M-1"])
-def test_a_message_id_is_kept_as_it_is_sent(message_id):
+def test_a_message_id_is_recorded_as_sent(message_id):
     assert accepted(track(messageId=message_id)).message_id == message_id
 
 
@@ -116,7 +120,7 @@ def test_a_number_as_message_id_is_its_text_so_that_a_retry_is_recognised():
 
 
 @pytest.mark.parametrize("message_id", ["x" * 1025, "x" * 10_000, "a\0b", "a\nb", "\ud83d"])
-def test_an_impossible_message_id_is_rejected(message_id):
+def test_an_invalid_message_id_is_rejected(message_id):
     rejection = rejected(track(messageId=message_id))
     assert rejection.code == "invalid_message_id"
     assert rejection.message_id is None

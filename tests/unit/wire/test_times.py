@@ -55,7 +55,7 @@ def at(*fields):
         (0, EPOCH),
     ],
 )
-def test_a_time_is_read_in_every_form_that_clients_send(text, instant):
+def test_every_time_format_of_clients_is_parsed(text, instant):
     assert parse_time(text) == instant
     assert parse_time(text).tzinfo is UTC
 
@@ -72,12 +72,12 @@ def test_a_time_is_read_in_every_form_that_clients_send(text, instant):
         10**40, -(10**40), "\u0662\u0660\u0662\u0665-03-04", "\ud800",
     ],
 )  # fmt: skip
-def test_what_is_no_believable_time_is_none(text):
+def test_an_invalid_or_implausible_time_is_none(text):
     assert parse_time(text) is None
 
 
 @given(instants)
-def test_what_a_client_formats_is_read_back(instant):
+def test_a_formatted_time_is_parsed_back(instant):
     assert parse_time(instant.isoformat()) == instant
     assert parse_time(instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")) == instant
     assert parse_time(instant.replace(tzinfo=None).isoformat(" ")) == instant
@@ -86,34 +86,34 @@ def test_what_a_client_formats_is_read_back(instant):
 
 
 @given(st.text() | st.floats() | st.integers() | st.none() | st.text("0123456789-:+.eTZ "))
-def test_no_value_is_too_odd_to_be_looked_at(value):
+def test_any_value_is_parsed_or_none(value):
     parsed = parse_time(value)
     assert parsed is None or 1970 <= parsed.year <= 2100
 
 
-def test_a_wrong_clock_is_put_right():
+def test_a_wrong_clock_is_corrected():
     sent = at(2020, 1, 1, 12, 0, 10)  # five years slow, ten seconds after it happened
     assert correct_clock_skew(at(2025, 1, 1), sent, at(2020, 1, 1, 12)) == at(
         2024, 12, 31, 23, 59, 50
     )
 
 
-def test_without_a_time_of_sending_there_is_nothing_to_put_right():
+def test_without_a_sent_time_no_correction_is_made():
     assert correct_clock_skew(at(2025, 1, 1), None, at(2020, 1, 1)) == at(2020, 1, 1)
     assert correct_clock_skew(at(2025, 1, 1), None, at(2026, 1, 1)) == at(2025, 1, 1)
 
 
-def test_a_result_before_1970_gives_way_to_the_server_s_time():
+def test_a_result_before_1970_is_replaced_by_the_received_time():
     assert correct_clock_skew(at(2025, 1, 1), at(2100, 1, 1), at(1971, 1, 1)) == at(2025, 1, 1)
 
 
 @given(instants, st.none() | anything, anything)
-def test_nothing_happens_later_than_it_is_received(received, sent, original):
+def test_no_event_is_later_than_its_received_time(received, sent, original):
     assert EPOCH <= correct_clock_skew(received, sent, original) <= received
 
 
 @given(instants, instants, instants, st.timedeltas(timedelta(days=-9999), timedelta(days=9999)))
-def test_how_wrong_the_clock_is_makes_no_difference(received, sent, original, error):
+def test_the_size_of_the_clock_error_makes_no_difference(received, sent, original, error):
     assert correct_clock_skew(received, sent, original) == correct_clock_skew(
         received, sent + error, original + error
     )
