@@ -1,6 +1,6 @@
-"""Run the fast ring on each Python that is found, and on the lowest versions of what we depend on.
+"""Run the fast ring on each Python that is found, and on the lowest dependencies.
 
-`make matrix` calls it.  Each run has a virtualenv of its own, which is thrown away.
+`make matrix` calls it.  Each run has a temporary virtualenv.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ FAST = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "(unit or smoke) a
 def minors() -> list[str]:
     """Return the versions of Python that pyproject.toml promises, the lowest first."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    said = (it.rpartition(" :: ")[2] for it in project["classifiers"] if "Python :: 3." in it)
-    return sorted(said, key=lambda it: [int(part) for part in it.split(".")])
+    versions = (it.rpartition(" :: ")[2] for it in project["classifiers"] if "Python :: 3." in it)
+    return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def python(minor: str) -> Path | None:
-    """Find an interpreter on the path or of pyenv; a shim that starts none is none."""
+    """Find an interpreter on the path or of pyenv; a shim that starts nothing does not count."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     on_path = shutil.which(f"python{minor}")
     for candidate in [on_path, *sorted(pyenv.glob(f"{minor}.*/bin/python{minor}"), reverse=True)]:
@@ -37,14 +37,14 @@ def python(minor: str) -> Path | None:
 
 def _version(interpreter: Path) -> str:
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    told = subprocess.run(
+    result = subprocess.run(
         [interpreter, "-c", code], capture_output=True, text=True, check=False, cwd="/"
     )
-    return told.stdout.strip()
+    return result.stdout.strip()
 
 
 def passes(interpreter: Path, resolution: str) -> bool:
-    """Install Foldline in a new virtualenv, with versions so chosen, and run the fast ring there."""
+    """Install Foldline with these versions in a new virtualenv and run the fast ring there."""
     with tempfile.TemporaryDirectory(prefix="foldline-matrix-") as folder:
         uv = [str(BIN / "uv"), "--quiet"]
         installs = [*uv, "pip", "install", "--python", f"{folder}/bin/python"]
@@ -62,15 +62,15 @@ def main() -> int:
         runs[f"Python {minor}"] = (python(minor), "highest")
     lowest = minors()[0]
     runs[f"Python {lowest}, lowest dependencies"] = (python(lowest), "lowest-direct")
-    said = {}
+    results = {}
     for name, (interpreter, resolution) in runs.items():
         print(f"\n=== {name}: {interpreter or 'not found'}", flush=True)
         if interpreter is None:
-            said[name] = "skipped: not found"
+            results[name] = "skipped: not found"
         else:
-            said[name] = "passed" if passes(interpreter, resolution) else "FAILED"
-    print("\n" + "\n".join(f"{name:32} {result}" for name, result in said.items()))
-    return int("FAILED" in said.values())
+            results[name] = "passed" if passes(interpreter, resolution) else "FAILED"
+    print("\n" + "\n".join(f"{name:32} {result}" for name, result in results.items()))
+    return int("FAILED" in results.values())
 
 
 if __name__ == "__main__":
