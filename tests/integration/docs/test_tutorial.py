@@ -39,6 +39,7 @@ def test_the_tutorial_runs_as_it_is_written(demo: Shell) -> None:
     assert demo.follow(TUTORIAL) == len(TUTORIAL.of("json"))
 
 
+@pytest.mark.smoke
 def test_the_five_minutes_of_the_readme_answer(demo: Shell) -> None:
     blocks = [block for block in README.of("sh") if "$URL" in block.text]
     assert len(blocks) == 4
