@@ -1,4 +1,4 @@
-"""Profiles from messages, with no ledger in between."""
+"""Profile states from messages, without a ledger."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def at(minute: int) -> datetime:
 
 
 def message(kind: str, minute: int = 0, name: str = "", **document: Any) -> Message:
-    """A call at some minute after noon, with this for its payload."""
-    who = document.pop("who", ())
+    """A call at a minute after noon with this payload; ``identifiers`` are its subject's."""
+    identifiers = document.pop("identifiers", ())
     return tracked(
         name or kind,
-        *who,
+        *identifiers,
         kind=kind,
         occurred_at=at(minute),
         payload=json.dumps(document, separators=(",", ":")).encode(),
     )
 
 
-def identified(minute: int = 0, *who: Any, **traits: Any) -> Message:
-    return message("identify", minute, who=who, traits=traits)
+def identified(minute: int = 0, *identifiers: Any, **traits: Any) -> Message:
+    return message("identify", minute, identifiers=identifiers, traits=traits)
 
 
 def state_of(messages: Iterable[Message], state: ProfileState | None = None) -> ProfileState:
     state = ProfileState() if state is None else state
-    for each in messages:
-        event = route_message(each, UUID(bytes=message_digest(SECRET, each.message_id))).event
+    for call in messages:
+        event = route_message(call, UUID(bytes=message_digest(SECRET, call.message_id))).event
         profile_state.add(state, event, payload.parse(event))
     return state

@@ -1,4 +1,4 @@
-"""Which events tell of messages: every channel and outcome of those who define them."""
+"""Channel events: every channel, step and outcome of the vendors that define them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INFOBIP = {
     "LINE": ["Sent", "Link Clicked"],
     "MMS": ["Sent", "Delivered"],
 }
-ALONE = {
+OTHER_EVENTS = {
     "Personalize": ("mobile_app", "personalized"),
     "Depersonalize": ("mobile_app", "depersonalized"),
     "Install": ("mobile_app", "installed"),
@@ -45,36 +45,37 @@ ALONE = {
     "Unsubscribed": ("email", "unsubscribed"),
     "Application Installed": ("mobile_app", "installed"),
 }
-MEANT = {"Opened": "read", "Seen": "read", "Link Clicked": "clicked"}
+STEP_OF_WORD = {"Opened": "read", "Seen": "read", "Link Clicked": "clicked"}
 
 
 @pytest.mark.parametrize(
-    ("channel", "word"), [(it, w) for it, words in INFOBIP.items() for w in words]
+    ("channel", "word"),
+    [(channel, word) for channel, words in INFOBIP.items() for word in words],
 )
 def test_every_event_of_infobips_table_is_a_step_or_an_outcome(channel, word) -> None:
-    known = {"Mobile push": "push", "In-app message": "in_app"}.get(channel, channel.lower())
-    touch = channels.parse_channel_event(f"{channel} {word}", {})
-    assert touch == ChannelEvent(known, MEANT.get(word, word.lower()), None, None, None)
-    assert touch.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
-    assert channels.parse_channel_event(f"{channel}_{word}".lower().replace(" ", "_"), {}) == touch
+    canonical = {"Mobile push": "push", "In-app message": "in_app"}.get(channel, channel.lower())
+    event = channels.parse_channel_event(f"{channel} {word}", {})
+    assert event == ChannelEvent(canonical, STEP_OF_WORD.get(word, word.lower()), None, None, None)
+    assert event.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
+    assert channels.parse_channel_event(f"{channel}_{word}".lower().replace(" ", "_"), {}) == event
 
 
-@pytest.mark.parametrize(("name", "meant"), ALONE.items())
-def test_so_is_every_one_with_a_name_of_its_own(name, meant) -> None:
-    touch = channels.parse_channel_event(name, {})
-    assert touch is not None
-    assert (touch.channel, touch.step) == meant
-    assert touch.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
+@pytest.mark.parametrize(("name", "channel_and_step"), OTHER_EVENTS.items())
+def test_so_is_every_event_with_another_name(name, channel_and_step) -> None:
+    event = channels.parse_channel_event(name, {})
+    assert event is not None
+    assert (event.channel, event.step) == channel_and_step
+    assert event.step in (*CHANNEL_STEPS, *CHANNEL_OUTCOMES)
 
 
-def test_botbats_events_say_the_channel_in_a_property() -> None:
-    said = {"channel": "WhatsApp", "campaign_id": 7, "template_id": "t", "message_id": "m"}
+def test_botbats_events_have_the_channel_in_a_property() -> None:
+    properties = {"channel": "WhatsApp", "campaign_id": 7, "template_id": "t", "message_id": "m"}
     for name, step in zip(
         ("message_sent", "message_delivered", "message_read", "link_clicked"),
         CHANNEL_STEPS,
         strict=True,
     ):
-        assert channels.parse_channel_event(name, said) == ChannelEvent(
+        assert channels.parse_channel_event(name, properties) == ChannelEvent(
             "whatsapp", step, "7", "t", "m"
         )
 
@@ -89,24 +90,24 @@ def test_botbats_events_say_the_channel_in_a_property() -> None:
         ({}, "unknown"),
     ],
 )
-def test_a_delivery_report_says_the_step_as_a_metric(properties, channel) -> None:
-    said = {"metric": "opened", "deliveryId": "d-1"} | properties
-    assert channels.parse_channel_event("Report Delivery Event", said) == ChannelEvent(
+def test_a_delivery_report_has_the_step_as_a_metric(properties, channel) -> None:
+    report = {"metric": "opened", "deliveryId": "d-1"} | properties
+    assert channels.parse_channel_event("Report Delivery Event", report) == ChannelEvent(
         channel, "read", None, None, "d-1"
     )
     assert channels.parse_channel_event("Report Delivery Event", {"metric": ["odd"]}) is None
 
 
 def test_a_campaign_may_be_an_object() -> None:
-    touch = channels.parse_channel_event(
+    event = channels.parse_channel_event(
         "Push Notification Received", {"campaign": {"name": "spring"}}
     )
-    assert touch is not None
-    assert touch.campaign == "spring"
+    assert event is not None
+    assert event.campaign == "spring"
 
 
 @pytest.mark.parametrize("name", ["purchase", "sent", "Order Delivered", "page_view", ""])
-def test_other_events_are_about_no_message(name) -> None:
+def test_other_events_are_no_channel_events(name) -> None:
     assert channels.parse_channel_event(name, {"channel": "email", "message_id": "m"}) is None
 
 

@@ -1,3 +1,5 @@
+"""Parsing of payloads: properties, channel and session, also of broken payloads."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,7 +19,7 @@ def read(document: Any, kind: str = "track", name: str = "Viewed") -> payload.Pa
     return payload.parse(route_message(message, UUID(int=1)).event)
 
 
-def test_properties_keep_the_digits_they_were_written_with():
+def test_numbers_in_properties_keep_their_digits():
     document = b'{"properties": {"total": 10.50, "rate": 1e2, "id": 900719925474099}}'
     assert read(document).properties_json == b'{"total": 10.50, "rate": 1e2, "id": 900719925474099}'
 
@@ -35,7 +37,7 @@ def test_properties_keep_the_digits_they_were_written_with():
         b"{",
     ],
 )
-def test_properties_that_are_no_object_are_none(document):
+def test_properties_that_are_no_object_are_empty(document):
     assert read(document).properties == {}
     assert read(document).properties_json == b"{}"
 
@@ -57,9 +59,9 @@ def test_properties_that_are_no_object_are_none(document):
     ],
 )
 def test_each_kind_of_call_has_its_own_properties(document, kind, properties):
-    found = read(document, kind)
-    assert found.properties == properties
-    assert msgspec.json.decode(found.properties_json) == properties
+    parsed = read(document, kind)
+    assert parsed.properties == properties
+    assert msgspec.json.decode(parsed.properties_json) == properties
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_each_kind_of_call_has_its_own_properties(document, kind, properties):
         ({}, None),
     ],
 )
-def test_the_channel_is_what_the_message_says_before_what_its_library_is(document, channel):
+def test_the_channel_is_the_messages_own_before_that_of_its_library(document, channel):
     assert read(document).channel == channel
 
 
@@ -95,7 +97,7 @@ def test_the_channel_is_what_the_message_says_before_what_its_library_is(documen
         ("", None),
     ],
 )
-def test_a_library_speaks_for_a_channel(library, channel):
+def test_a_library_implies_a_channel(library, channel):
     assert read({"context": {"library": {"name": library}}}).channel == channel
 
 
@@ -111,7 +113,7 @@ def test_a_library_speaks_for_a_channel(library, channel):
         ({"context": None}, None),
     ],
 )
-def test_the_session_is_found_where_sdks_put_it(document, session):
+def test_the_session_id_is_read_from_where_sdks_put_it(document, session):
     assert read(document).session_id == session
 
 
@@ -139,17 +141,17 @@ def test_the_session_is_found_where_sdks_put_it(document, session):
     ],
 )
 def test_what_jsonb_cannot_hold_is_repaired(document, properties):
-    found = read(document)
-    assert found.properties == properties
-    assert msgspec.json.decode(found.properties_json) == properties
+    parsed = read(document)
+    assert parsed.properties == properties
+    assert msgspec.json.decode(parsed.properties_json) == properties
 
 
-def test_only_numbers_that_need_it_become_text():
+def test_only_numbers_that_jsonb_cannot_hold_become_text():
     document = read(rb'{"properties":{"a":1e400,"b":12345678901234.123456789,"c":1.10,"d":7}}')
     assert document.properties_json == b'{"a":"1e400","b":12345678901234.123456789,"c":1.10,"d":7}'
 
 
-def test_a_name_is_cut_where_an_index_ends_and_cleaned():
+def test_a_name_is_repaired_and_cut_to_the_length_of_an_index():
     document = read({}, name="a\0" + "ä" * 1_000)
     assert document.name == "a\ufffd" + "ä" * 254
 

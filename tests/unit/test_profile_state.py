@@ -1,3 +1,5 @@
+"""State of a profile: how messages change it, and how streams merge."""
+
 from __future__ import annotations
 
 from hashlib import sha256
@@ -16,25 +18,27 @@ from domain.profiles.state import ProfileState
 from tests.builders import anonymous, user
 from tests.unit.given_profile import at, identified, message, state_of
 
-ONE, OTHER = UUID(int=1), UUID(int=2)
+FIRST, SECOND = UUID(int=1), UUID(int=2)
 
 
 def attributes(state: ProfileState) -> dict[str, bytes]:
     return {key: bytes(value) for key, value in profile_view.attributes(state).items()}
 
 
-def joined(one: list[Message], other: list[Message], demoted_at: int | None = None) -> ProfileState:
-    demoted = {} if demoted_at is None else {OTHER: at(demoted_at)}
-    person = ResolvedProfile(ONE, (user(), user("u-2")), (ONE, OTHER), demoted)
-    return profile_state.merge({ONE: state_of(one), OTHER: state_of(other)}, person)
+def merge_streams(
+    first: list[Message], second: list[Message], demoted_at: int | None = None
+) -> ProfileState:
+    demoted = {} if demoted_at is None else {SECOND: at(demoted_at)}
+    profile = ResolvedProfile(FIRST, (user(), user("u-2")), (FIRST, SECOND), demoted)
+    return profile_state.merge({FIRST: state_of(first), SECOND: state_of(second)}, profile)
 
 
-def test_the_latest_word_on_an_attribute_counts_whichever_comes_last():
+def test_the_latest_value_of_an_attribute_counts_in_any_order_of_arrival():
     state = state_of([identified(2, plan="pro"), identified(1, plan="free", city="Rome")])
     assert attributes(state) == {"city": b'"Rome"', "plan": b'"pro"'}
 
 
-def test_null_unsets_an_attribute_even_if_an_older_word_comes_later():
+def test_null_unsets_an_attribute_even_if_an_older_value_arrives_later():
     assert attributes(state_of([identified(2, plan=None), identified(1, plan="pro")])) == {}
 
 
@@ -43,23 +47,23 @@ def test_a_nested_value_is_replaced_as_a_whole():
     assert attributes(state) == {"address": b'{"zip":"1"}'}
 
 
-def test_numbers_keep_the_digits_they_were_written_with():
+def test_numbers_keep_their_digits():
     payload = b'{"traits": {"score": 10.50, "big": 9007199254740993}}'
     call = msgspec.structs.replace(identified(), payload=payload)
     assert attributes(state_of([call])) == {"score": b"10.50", "big": b'"9007199254740993"'}
 
 
-def test_first_and_last_seen_are_those_of_what_the_person_did():
+def test_first_and_last_seen_are_those_of_activity():
     inactive = message("track", 9, "Opened", context={"active": False})
-    decided = message("merge", 20, source="foldline")
+    command = message("merge", 20, source="foldline")
     state = state_of(
-        [message("track", 5, "Viewed"), inactive, decided, message("track", 3, "Viewed")]
+        [message("track", 5, "Viewed"), inactive, command, message("track", 3, "Viewed")]
     )
     assert (state.first_seen, state.last_seen) == (at(3), at(5))
     assert state.counts == {"Viewed": 2, "Opened": 1}
 
 
-def test_an_identify_with_tags_says_all_of_them_and_a_tag_event_says_one():
+def test_an_identify_sets_all_tags_and_a_tag_event_changes_one():
     state = state_of(
         [
             identified(2, tags=["vip", "new"]),
@@ -82,14 +86,14 @@ def test_contacts_come_from_traits_and_devices():
             message("track", 3, "Opened", context={"device": device}),
         ]
     )
-    assert [tuple(it) for it in profile_view.contacts(state)] == [
+    assert [tuple(contact) for contact in profile_view.contacts(state)] == [
         ("email", "ada@example.com", at(1)),
         ("phone", "491234", at(1)),
         ("push", "t-1", at(3)),
     ]
 
 
-def test_a_device_is_there_from_its_first_mention_until_it_is_deleted():
+def test_a_device_is_present_from_its_first_mention_until_it_is_deleted():
     updated = message(
         "track",
         1,
@@ -105,17 +109,17 @@ def test_a_device_is_there_from_its_first_mention_until_it_is_deleted():
     assert (device.type, device.last_used, list(device.attributes)) == ("ios", at(4), ["model"])
 
 
-@pytest.mark.parametrize("left", ["Relationship Deleted", "Object Deleted"])
-def test_a_person_is_in_a_group_until_the_relationship_or_the_group_is_deleted(left):
+@pytest.mark.parametrize("removal", ["Relationship Deleted", "Object Deleted"])
+def test_a_profile_is_in_a_group_until_the_relationship_or_the_group_is_deleted(removal):
     traits = {"name": "Acme", "objectTypeId": 2, "relationshipAttributes": {"role": "owner"}}
     call = message("group", 1, groupId="g-1", traits=traits)
     (group,) = profile_view.groups(state_of([call]))
     assert (group.object_type_id, group.id) == ("2", "g-1")
     assert {key: bytes(value) for key, value in group.traits.items()} == {"name": b'"Acme"'}
-    assert {key: bytes(it) for key, it in group.relationship.items()} == {"role": b'"owner"'}
-    gone = message("track", 2, left, properties={"objectId": "g-1", "objectTypeId": "2"})
-    assert profile_view.groups(state_of([gone, call])) == []
-    other = message("track", 2, left, properties={"objectId": "g-1"})
+    assert {key: bytes(value) for key, value in group.relationship.items()} == {"role": b'"owner"'}
+    removed = message("track", 2, removal, properties={"objectId": "g-1", "objectTypeId": "2"})
+    assert profile_view.groups(state_of([removed, call])) == []
+    other = message("track", 2, removal, properties={"objectId": "g-1"})
     assert len(profile_view.groups(state_of([other, call]))) == 1
 
 
@@ -137,8 +141,8 @@ def test_a_name_is_one_trait_or_two(traits, name):
     assert profile_view.display_name(state_of([identified(**traits)])) == name
 
 
-def test_a_person_is_the_join_of_their_streams():
-    state = joined(
+def test_a_profile_is_the_join_of_its_streams():
+    state = merge_streams(
         [identified(1, plan="pro"), message("track", 9, "Viewed")],
         [identified(2, anonymous(), plan="free", city="Rome"), message("track", 0, "Viewed")],
     )
@@ -148,10 +152,10 @@ def test_a_person_is_the_join_of_their_streams():
     assert state.identifiers == (user(), user("u-2"), anonymous())
 
 
-def test_what_a_demoted_stream_said_by_the_merge_only_fills_gaps():
+def test_values_of_a_demoted_stream_before_the_merge_only_fill_gaps():
     primary = [identified(1, plan="pro", gone="x"), identified(2, gone=None)]
     secondary = [identified(3, plan="free", city="Rome", gone="y"), identified(6, late="z")]
-    assert attributes(joined(primary, secondary, demoted_at=5)) == {
+    assert attributes(merge_streams(primary, secondary, demoted_at=5)) == {
         "plan": b'"pro"',
         "city": b'"Rome"',
         "gone": b'"y"',
@@ -159,43 +163,42 @@ def test_what_a_demoted_stream_said_by_the_merge_only_fills_gaps():
     }
 
 
-def test_what_a_demoted_stream_says_after_the_merge_counts_like_any_other():
-    state = joined([identified(1, plan="pro")], [identified(6, plan="free")], demoted_at=5)
+def test_values_of_a_demoted_stream_after_the_merge_count_like_any_other():
+    state = merge_streams([identified(1, plan="pro")], [identified(6, plan="free")], demoted_at=5)
     assert attributes(state) == {"plan": b'"free"'}
 
 
-def test_unsetting_after_the_merge_is_no_gap():
-    state = joined([identified(6, plan=None)], [identified(3, plan="free")], demoted_at=5)
+def test_an_attribute_unset_after_the_merge_is_no_gap():
+    state = merge_streams([identified(6, plan=None)], [identified(3, plan="free")], demoted_at=5)
     assert attributes(state) == {}
 
 
-def test_a_state_survives_being_stored():
-    state = joined(
+def test_a_state_survives_encoding():
+    state = merge_streams(
         [identified(1, plan={"a": [1, None]}), message("group", 1, groupId="g")],
         [message("track", 3, "Opened", context={"device": {"token": "t"}})],
     )
     assert profile_state.decode(profile_state.encode(state)) == state
 
 
-def test_a_profile_keeps_a_limited_number_of_attributes_the_same_in_any_order():
+def test_a_profile_keeps_a_limited_number_of_attributes_in_any_order():
     calls = [
         identified(1, **{f"a{n:05}": n for n in chunk}) for chunk in (range(700), range(700, 1400))
     ]
-    forth, back = state_of(calls), state_of(reversed(calls))
-    assert forth == back
-    assert len(forth.attributes) == MAX_ENTRIES
-    assert profile_view.truncated_parts(forth) == ["attributes"]
+    state = state_of(calls)
+    assert state == state_of(reversed(calls))
+    assert len(state.attributes) == MAX_ENTRIES
+    assert profile_view.truncated_parts(state) == ["attributes"]
     assert profile_view.truncated_parts(state_of(calls[:1])) == []
 
 
 @pytest.mark.parametrize("trait", sorted(PRIORITY_KEYS))
-def test_what_a_profile_shows_in_a_place_of_its_own_is_not_crowded_out(trait):
-    crowd = [identified(1, **{f"A{n:05}": n for n in range(MAX_ENTRIES)})]
-    told = identified(0, **{trait: ["vip"] if trait == "tags" else "Ada"})
-    one, other = state_of([told, *crowd]), state_of([*crowd, told])
-    assert one == other
-    whole = joined([told], crowd)
-    for state in (one, whole):
+def test_traits_with_a_special_meaning_are_not_crowded_out(trait):
+    others = [identified(1, **{f"A{n:05}": n for n in range(MAX_ENTRIES)})]
+    special = identified(0, **{trait: ["vip"] if trait == "tags" else "Ada"})
+    one_stream = state_of([special, *others])
+    assert one_stream == state_of([*others, special])
+    for state in (one_stream, merge_streams([special], others)):
         assert len(state.attributes) == MAX_ENTRIES
         shown = (
             profile_view.display_name(state),
@@ -205,10 +208,10 @@ def test_what_a_profile_shows_in_a_place_of_its_own_is_not_crowded_out(trait):
         assert any(shown)
 
 
-def test_none_of_the_traits_that_a_profile_shows_in_a_place_of_its_own_is_forgotten():
-    told = {trait for traits in profile_view.CONTACT_TRAITS.values() for trait in traits}
+def test_all_traits_with_a_special_meaning_have_priority():
+    contact_traits = {trait for traits in profile_view.CONTACT_TRAITS.values() for trait in traits}
     assert {
-        *told,
+        *contact_traits,
         profile_view.TAGS_TRAIT,
         "name",
         *profile_view._FIRST_NAME,
@@ -230,34 +233,37 @@ def test_none_of_the_traits_that_a_profile_shows_in_a_place_of_its_own_is_forgot
     ("kind", "name"),
     [("identify", ""), ("group", "")]
     + [
-        ("track", it)
-        for it in ("Tag Added", "Device Created or Updated", "Device Deleted", "Object Deleted")
+        ("track", name)
+        for name in ("Tag Added", "Device Created or Updated", "Device Deleted", "Object Deleted")
     ],
 )
-def test_no_message_is_too_odd(kind, name, document):
+def test_an_odd_message_never_fails(kind, name, document):
     state = state_of([message(kind, 1, name, **document)])
     assert sum(state.counts.values()) == 1
     profile_view.contacts(state), profile_view.groups(state), profile_view.tags(state)
 
 
 def test_the_identifier_of_a_stream_is_that_of_its_messages():
-    assert state_of([message("track", name="Viewed", who=[anonymous()])]).identifiers == (
+    assert state_of([message("track", name="Viewed", identifiers=[anonymous()])]).identifiers == (
         Identifier("anonymous_id", "a-1"),
     )
 
 
 def test_a_changed_fold_has_a_changed_format():
-    """Stored states are made anew only when FORMAT is raised: raise it, then put the digest here."""
-    told = [
+    """Snapshots are retaken only if STATE_FORMAT is raised: raise it, then update the digest."""
+    calls = [
         identified(1, user(), anonymous(), email="ada@example.com", tags=["vip"], n=1.50),
         identified(0, user(), email="old@example.com", city="Bern"),
         identified(2, user(), city=None),
-        message("track", 3, "Tag Added", who=[user()], properties={"tag": "new"}),
-        message("track", 3, who=[user()], context={"device": {"token": "t", "type": "ios"}}),
-        message("group", 4, who=[user()], groupId="g-1", traits={"name": "Acme"}),
-        message("page", 5, "page_view", who=[user()], context={"active": False}),
+        message("track", 3, "Tag Added", identifiers=[user()], properties={"tag": "new"}),
+        message(
+            "track", 3, identifiers=[user()], context={"device": {"token": "t", "type": "ios"}}
+        ),
+        message("group", 4, identifiers=[user()], groupId="g-1", traits={"name": "Acme"}),
+        message("page", 5, "page_view", identifiers=[user()], context={"active": False}),
     ]
-    named = [msgspec.structs.replace(it, message_id=f"{n}") for n, it in enumerate(told)]
-    state = state_of(named)
+    state = state_of(
+        msgspec.structs.replace(call, message_id=f"{number}") for number, call in enumerate(calls)
+    )
     digest = sha256(profile_state.encode(state)).hexdigest()[:16]
     assert (profile_state.STATE_FORMAT, digest) == (2, "86206fb979f91b91")

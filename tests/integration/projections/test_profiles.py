@@ -23,7 +23,7 @@ def people(given):
         ),
         identified(2, user("grace"), firstName="Grace", lastName="Hopper", email="Grace@Navy.mil"),
         identified(3, user("zoë"), name="Zoë"),
-        message("track", 9, "Viewed", who=[user("ada")]),
+        message("track", 9, "Viewed", identifiers=[user("ada")]),
     )
     return given
 
@@ -34,11 +34,15 @@ def test_a_profile_shows_what_is_known_of_the_person(given):
         identified(
             1, user(), anonymous(), email="ada@example.com", plan="pro", tags=["vip"], name="Ada"
         ),
-        message("track", 0, "Viewed", who=[anonymous()]),
+        message("track", 0, "Viewed", identifiers=[anonymous()]),
         message(
-            "track", 3, "Opened", who=[user()], context={"device": {"token": "t", "type": "ios"}}
+            "track",
+            3,
+            "Opened",
+            identifiers=[user()],
+            context={"device": {"token": "t", "type": "ios"}},
         ),
-        message("group", 4, who=[user()], groupId="g-1", traits={"name": "Acme"}),
+        message("group", 4, identifiers=[user()], groupId="g-1", traits={"name": "Acme"}),
     )
     expected = {
         "id": str(stream_of(user())),
@@ -87,7 +91,7 @@ def test_a_historical_import_does_not_overwrite_newer_attributes(given):
 
 
 def test_a_profile_never_heard_of_is_not_found(given):
-    given.messages(message("track", 1, "Broadcast", who=[]))
+    given.messages(message("track", 1, "Broadcast", identifiers=[]))
     with pytest.raises(NotFound):
         given.ask("/profiles/{ref}", ref="user_id:nobody")
 
@@ -139,7 +143,10 @@ def test_pages_of_profiles_show_each_person_once(given, q):
             identified(n % 7, user(f"user-{n}"), *([anonymous(f"user-a{n}")] if n % 2 else []))
             for n in range(20)
         ),
-        *(message("track", n % 5, "Viewed", who=[anonymous(f"user-a{n}")]) for n in range(20)),
+        *(
+            message("track", n % 5, "Viewed", identifiers=[anonymous(f"user-a{n}")])
+            for n in range(20)
+        ),
     )
     seen, cursor = [], None
     while True:
@@ -171,11 +178,11 @@ def test_a_changed_name_is_found_and_the_old_one_is_not(people):
     assert ids(people.ask("/profiles", q="lovelace")) == []
 
 
-def test_what_only_the_index_of_grams_finds_is_found(people, monkeypatch):
+def test_what_only_the_index_of_trigrams_finds_is_found(people, monkeypatch):
     monkeypatch.setattr("projections.profile.listing.NEWEST_ROWS", 0)
     monkeypatch.setattr(
         "projections.profile.listing._NEWEST_MATCHES",
-        "SELECT now(), NULL WHERE false --{beyond}{limit}",
+        "SELECT now(), NULL WHERE false --{after}{limit}",
     )
     assert ids(people.ask("/profiles", q="love")) == ["ada"]
     assert ids(people.ask("/profiles", q="g")) == ["grace"]
@@ -190,7 +197,7 @@ def test_a_search_finds_nobody_of_another_workspace(people):
 
 
 def test_a_decision_about_a_person_is_no_sign_of_life(given):
-    merge = message("merge", 9, who=[user()], source="foldline")
+    merge = message("merge", 9, identifiers=[user()], source="foldline")
     given.messages(identified(1, user()), merge)
     shown = given.ask("/profiles/{ref}", ref="user_id:u-1")
     assert shown["last_seen"] == "2026-01-01T12:01:00.000000Z"
@@ -204,12 +211,12 @@ def test_a_cursor_from_elsewhere_is_refused(people):
 
 def test_the_last_batch_counts_like_the_first(given):
     for n in range(3):
-        given.messages(message("track", n, "Viewed", who=[user()]))
+        given.messages(message("track", n, "Viewed", identifiers=[user()]))
     shown = given.ask("/profiles/{ref}", ref="user_id:u-1")
     assert shown["counts"] == {"Viewed": 3}
     assert shown["last_seen"] == (NOON + timedelta(minutes=2)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def test_an_email_identifier_is_found(given):
-    given.messages(message("track", 1, "Viewed", who=[Identifier("email", "x@y.example")]))
+    given.messages(message("track", 1, "Viewed", identifiers=[Identifier("email", "x@y.example")]))
     assert len(given.ask("/profiles", q="y.ex")["profiles"]) == 1
