@@ -22,12 +22,12 @@ def serve(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Serve a database of its own with the code of a folder; gives the shell to try it in."""
     with ExitStack() as stack:
 
-        def serves(code: Path = ROOT) -> Shell:
+        def serves(code: Path = ROOT, **settings: str) -> Shell:
             folder = tmp_path_factory.mktemp("page")
             dsn = stack.enter_context(clone(template))
             command = (sys.executable, "-P", "-m", "interfaces.cli.main")
-            path = {"PYTHONPATH": str(code)}
-            server = Server.on(folder, dsn, command=command, environment=path)
+            environment = {"PYTHONPATH": str(code), **settings}
+            server = Server.on(folder, dsn, command=command, environment=environment)
             stack.enter_context(server)
             keys = {
                 f"{kind.upper()}_KEY": re.search(rf"cdp_live_{kind}_[\w-]+", server.output())[0]
