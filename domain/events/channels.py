@@ -1,4 +1,4 @@
-"""Channel events: which event is which step of a sent message, in which channel and campaign.
+"""Channel events: which event reports which step of a message, in which channel.
 
 The tables below define them.  Names are compared by their letters and digits alone, without case:
 `Email Delivered`, `email_delivered` and `emailDelivered` are equal.
@@ -213,7 +213,7 @@ def _lookup_event(name: str) -> tuple[str | None, str | None] | None:
 
 
 def _first_id(properties: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    """Returns the value of the first of these properties that has one; of an object its id or name."""
+    """Returns the first value of these properties; of an object its id or name."""
     for name in names:
         value = properties.get(name)
         if isinstance(value, dict):

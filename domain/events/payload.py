@@ -212,7 +212,7 @@ def _session(name: str, context: MessageContext, properties: dict[str, Any]) -> 
 
 @lru_cache(maxsize=4096)
 def is_session_event(name: str) -> bool:
-    """Returns whether a name is Session Started, session_ended, sessionStart or a similar spelling."""
+    """Returns whether a name is Session Started, session_ended, sessionStart or similar."""
     return re.sub("[^a-z]", "", name.lower()) in _SESSION_EVENTS
 
 

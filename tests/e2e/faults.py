@@ -21,7 +21,7 @@ CUTS: tuple[Cut, ...] = ("before", "at once", "after the reply")
 
 
 class CommitCutter:
-    """A relay to a PostgreSQL server that cuts COMMITs of the ledger's writers with a probability.
+    """A relay to PostgreSQL that cuts COMMITs of the ledger's writers with a probability.
 
     ``dsn`` is the address of the same database through the relay.
     """
