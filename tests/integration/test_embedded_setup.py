@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,8 @@ from interfaces.embedded.account import EmbeddedUnavailable, embedded_version
 from interfaces.embedded.cluster import Cluster
 from interfaces.embedded.postgres import EmbeddedPostgres
 from tests.fix_embedded import IS_ROOT, execute, postmaster
+
+UNPRIVILEGED_UID = 65_534
 
 
 def test_the_server_is_postgresql_18_with_durable_commits(folder):
@@ -112,9 +115,19 @@ def test_a_home_that_cannot_be_created_is_rejected(folder):
     assert f"{folder / 'file'}" in opening_error(folder / "file" / "home")
 
 
-@pytest.mark.skipif(IS_ROOT, reason="root may write anywhere")
-def test_a_read_only_home_is_rejected(folder):
-    folder.chmod(0o500)
+@pytest.fixture
+def unprivileged() -> Iterator[None]:
+    """Drop root's rights for the test, since root may write anywhere."""
+    if IS_ROOT:
+        os.seteuid(UNPRIVILEGED_UID)
+    yield
+    if IS_ROOT:
+        os.seteuid(0)
+
+
+def test_a_read_only_home_is_rejected(folder, request):
+    folder.chmod(0o555)
+    request.getfixturevalue("unprivileged")
 
     assert "Permission denied" in opening_error(folder)
 
