@@ -16,6 +16,9 @@ from tests.serving import Server
 
 KINDS = ("write", "read", "admin")
 
+START_SECONDS = 90.0
+"""A copy of the code has no bytecode yet, and each file is compiled first."""
+
 
 @pytest.fixture(scope="module")
 def serve(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
@@ -28,7 +31,9 @@ def serve(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Itera
             command = (sys.executable, "-P", "-m", "interfaces.cli.main")
             environment = {"PYTHONPATH": str(code), **settings}
             server = Server.on(folder, dsn, command=command, environment=environment)
-            stack.enter_context(server)
+            stack.callback(server.stop)
+            server.launch()
+            server.wait_ready(START_SECONDS)
             keys = {
                 f"{kind.upper()}_KEY": re.search(rf"cdp_live_{kind}_[\w-]+", server.output())[0]
                 for kind in KINDS
