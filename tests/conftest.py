@@ -1,4 +1,4 @@
-"""What every test starts from: its Hypothesis profile, and no settings of the developer's own."""
+"""What every test starts from: its Hypothesis profile, none of the developer's settings."""
 
 from __future__ import annotations
 

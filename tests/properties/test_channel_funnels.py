@@ -16,7 +16,7 @@ from tests.integration.projections.given import Given
 from tests.integration.projections.history import recorded
 from tests.oracles.channel_funnels import expected_funnels
 from tests.properties.models import unsynced
-from tests.strategies.channel_funnels import merged_read_limits, histories, questions
+from tests.strategies.channel_funnels import histories, merged_read_limits, questions
 from tests.strategies.histories import deliveries
 
 

@@ -25,8 +25,7 @@ from tests.integration.projections.history import recorded, stream_of
 from tests.oracles import conditions as oracle
 from tests.oracles.funnels import expected_counts, furthest_walk
 from tests.properties.models import unsynced
-from tests.strategies.funnels import events, seconds, steps, windows
-from tests.strategies.funnels import messages as messages
+from tests.strategies.funnels import events, messages, seconds, steps, windows
 from tests.strategies.histories import deliveries
 
 

@@ -85,7 +85,7 @@ def tx(postgres_dsn: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def asked(tx: Connection, document: Any, filter_: str) -> bool:
+def is_selected(tx: Connection, document: Any, filter_: str) -> bool:
     wanted = select(where.sql_condition(column("document", JSONB), filter_))
     given_ = text("(SELECT CAST(:it AS jsonb) AS document) AS given")
     return tx.execute(wanted.select_from(given_), {"it": json.dumps(document)}).scalar_one()
@@ -108,7 +108,7 @@ def test_a_filter_holds_where_a_plain_reading_says_so(tx, document, path, operat
     written = "properties" + "".join("[]" if it is None else where.path_step(it) for it in path)
     written += f" {operator}" if "exists" in operator else f"{operator}{json.dumps(wanted)}"
 
-    assert asked(tx, document, written) == holds(document, path, operator, wanted)
+    assert is_selected(tx, document, written) == holds(document, path, operator, wanted)
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ def test_a_filter_holds_where_a_plain_reading_says_so(tx, document, path, operat
     ],
 )
 def test_filters_that_readers_wonder_about(tx, document, filter_, answer):
-    assert asked(tx, document, filter_) is answer
+    assert is_selected(tx, document, filter_) is answer

@@ -19,7 +19,7 @@ SLOW = 2 * TARGET_SECONDS
 
 @pytest.fixture
 def take(monkeypatch):
-    """Take a batch of so many that are left, in so many seconds, and return how many may be in it."""
+    """Take a batch: events left and seconds taken in, the batch limit out."""
     clock, tempo = [0.0], AdaptiveBatchSize()
     monkeypatch.setattr(batch_size, "monotonic", lambda: clock[0])
 

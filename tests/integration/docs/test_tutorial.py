@@ -1,4 +1,4 @@
-"""The tutorial and the README: their commands, in order, against the demo; answers are those on the page."""
+"""The tutorial and the README: their commands, in order, answer as written."""
 
 from __future__ import annotations
 

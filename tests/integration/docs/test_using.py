@@ -1,4 +1,4 @@
-"""Pages on lists, profiles and webhooks: their commands, run in order, answer as the pages show."""
+"""Pages on lists, profiles and webhooks: their commands, in order, answer as written."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def wait(projector: Projector, *, workspace: int) -> None:
 
 
 def build(projector: Projector, *, name: str) -> None:
-    """Build a read model anew, or go on with it, whoever had it."""
+    """Rebuild a read model, or resume a rebuild that another worker began."""
     lifecycle = RebuildService(projector)
     with projector.engine.begin() as tx:
         tx.execute(text("UPDATE projections.build SET leased_until = NULL"))
@@ -117,7 +117,7 @@ class Worker:
 
 
 def _nursery(dsn: str, pipe: Pipe) -> None:
-    """Fork a process for each job that is asked for, until nobody asks any more."""
+    """Fork a process for each requested job, until the pipe is closed."""
     batch_size.BATCH_SIZE = BATCH
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with engine_on(dsn) as engine, suppress(EOFError):
@@ -128,10 +128,10 @@ def _nursery(dsn: str, pipe: Pipe) -> None:
                 _do(engine, feed, job, after, theirs)
                 os._exit(0)
             theirs.close()
-            told = None
+            result = None
             with answer, suppress(EOFError):
-                told = answer.recv()
-            pipe.send((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told))
+                result = answer.recv()
+            pipe.send((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), result))
 
 
 def _do(engine: Engine, feed: ListFeed, job: Job, after: int | None, answer: Pipe) -> None:

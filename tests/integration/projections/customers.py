@@ -12,16 +12,16 @@ NAMES = [it.name for it in PROJECTIONS]
 
 
 def customers(n: int, first: int = 0):
-    """Messages of a few people that give every read model something to keep."""
+    """Messages of a few profiles that give every read model rows."""
     for at in range(first, first + n):
         who = (user(f"u-{at % 7}"), anonymous(f"a-{at % 11}"))
         message = tracked("Viewed", *who, kind="identify" if at % 5 == 0 else "track")
-        said = {
+        document = {
             "traits": {"plan": f"p-{at % 3}", "email": f"u{at % 7}@example.com"},
             "properties": {"total": at},
             "context": {"sessionId": f"s-{at % 13}"},
         }
-        yield with_payload(message, said)
+        yield with_payload(message, document)
 
 
 def aside(given) -> list[str]:

@@ -77,8 +77,8 @@ class Given:
         return rows_of(self.engine, self.projector.projections, workspace, without)
 
 
-OF_A_WORKSPACE = ("workspace", "grams")
-"""Columns that differ between workspaces: grams are made of the words beside them and its number."""
+OF_A_WORKSPACE = ("workspace", "trigrams")
+"""Columns that differ between workspaces: trigrams depend on the terms beside them and its number."""
 
 
 def rows_of(

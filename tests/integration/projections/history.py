@@ -53,7 +53,7 @@ class ListFeed:
 
     def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         near, found = set(streams), {}
-        told = {
+        facts_at = {
             it.position: (
                 it.event,
                 {stream_of(name) for fact in facts for name in identifiers_in(fact)},
@@ -61,9 +61,9 @@ class ListFeed:
             for it in self.workspaces.get(workspace, [])
             if it.event is not None and (facts := facts_from_event(it.event))
         }
-        while more := {at for at, (_, those) in told.items() if those & near} - found.keys():
+        while more := {at for at, (_, those) in facts_at.items() if those & near} - found.keys():
             for at in more:
-                found[at], those = told[at]
+                found[at], those = facts_at[at]
                 near |= those
         return found
 
@@ -100,21 +100,21 @@ def recorded(messages: Iterable[Message], *, after: int = 0) -> list[RecordedEve
 def past(
     history: Sequence[RecordedEvent], stream: UUID, when: int | datetime
 ) -> ProfileAsOf | None:
-    """Return a person as the history shows them at a position or instant, without any snapshot."""
+    """Return a profile as of a position or instant, from the history alone."""
     known = [
         it for it in history if when >= (it.position if isinstance(when, int) else it.recorded_at)
     ]
-    person = find_profile(
+    profile = find_profile(
         stream, [fact for it in known if it.event for fact in facts_from_event(it.event)], stream_of
     )
     states: dict[UUID, ProfileState] = {}
     for it in known:
-        if it.stream in person.streams and isinstance(it.event, MessageEvent):
+        if it.stream in profile.streams and isinstance(it.event, MessageEvent):
             state = states.setdefault(it.stream, ProfileState())
             profile_state.add(state, it.event, payload.parse(it.event))
-    state = profile_state.merge(states, person)
+    state = profile_state.merge(states, profile)
     place = LedgerPoint(known[-1].position, known[-1].recorded_at) if known else None
-    return ProfileAsOf(place, person, state) if place and state.identifiers else None
+    return ProfileAsOf(place, profile, state) if place and state.identifiers else None
 
 
 def with_payload(message: Message, payload: Any) -> Message:

@@ -1,4 +1,4 @@
-"""Several read models built at once: their batches are read one time, and none holds up the others."""
+"""Several read models are built from one read of each batch, independently."""
 
 from __future__ import annotations
 

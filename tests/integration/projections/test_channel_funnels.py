@@ -13,14 +13,14 @@ from projections.channel_funnels import fold, sql
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 
 
-def told(name: str, *who, at: float = 0, **properties):
+def channel_event(name: str, *who, at: float = 0, **properties):
     moment = NOON + timedelta(seconds=at)
     return tracked(name, *(who or (user(),)), occurred_at=moment, properties=properties)
 
 
 def spring(name: str, message: str, *who, at: float = 0, **more):
-    said = {"campaign_id": "spring", "channel": "email", "message_id": message}
-    return told(name, *who, at=at, **(said | more))
+    document = {"campaign_id": "spring", "channel": "email", "message_id": message}
+    return channel_event(name, *who, at=at, **(document | more))
 
 
 def messages(funnel) -> list[int]:
@@ -63,7 +63,7 @@ def test_the_earliest_time_counts_whatever_comes_first(given) -> None:
     assert [it["seconds_p50"] for it in only(given)["steps"]] == [None, 5, 20, None]
 
 
-def test_whoever_keeps_the_time_that_arrived_last_is_caught(given, monkeypatch) -> None:
+def test_keeping_the_time_that_arrived_last_is_caught(given, monkeypatch) -> None:
     monkeypatch.setattr(
         fold.MessageProgress, "add", lambda self, _, times: self.times.update(times)
     )
@@ -71,12 +71,12 @@ def test_whoever_keeps_the_time_that_arrived_last_is_caught(given, monkeypatch) 
         test_the_earliest_time_counts_whatever_comes_first(given)
 
 
-def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
+def test_groups_by_campaign_channel_template_and_day(given) -> None:
     day = 86_400
     given.messages(
         spring("message_sent", "1", template_id="t-1"),
         spring("message_sent", "2", at=day, channel="SMS"),
-        told("Email Sent", at=day, delivery_id="3"),
+        channel_event("Email Sent", at=day, delivery_id="3"),
     )
     found = given.ask("/channel-funnels", by=["day,campaign", "channel"])["channel_funnels"]
     assert [(it["campaign"], it["channel"], it["day"]) for it in found] == [
@@ -102,7 +102,7 @@ def test_told_apart_by_campaign_channel_template_and_day(given) -> None:
 
 
 @pytest.mark.parametrize("few", [0, sql.MAX_MERGED_READ])
-def test_people_are_counted_through_merges_and_unmerges(given, monkeypatch, few) -> None:
+def test_profiles_are_counted_through_merges_and_unmerges(given, monkeypatch, few) -> None:
     monkeypatch.setattr(sql, "MAX_MERGED_READ", few)
     one, other = user("u-1"), user("u-2")
     given.messages(spring("message_sent", "1", one), spring("message_sent", "2", other))
@@ -123,17 +123,19 @@ def test_a_click_under_another_name_belongs_to_the_message_once_that_is_known(gi
     assert found["steps"][3]["seconds_p50"] == 9
 
 
-def test_an_id_that_many_people_share_is_a_message_of_each(given) -> None:
-    people = [user(f"u-{n}") for n in range(5)]
-    given.messages(*(spring("message_sent", "same", it) for it in people))
-    given.messages(spring("message_delivered", "same", people[3]))
+def test_an_id_that_many_profiles_share_is_a_message_of_each(given) -> None:
+    profiles = [user(f"u-{n}") for n in range(5)]
+    given.messages(*(spring("message_sent", "same", it) for it in profiles))
+    given.messages(spring("message_delivered", "same", profiles[3]))
     assert messages(only(given)) == profiles(only(given)) == [5, 1, 0, 0]
 
 
 def test_what_names_no_message_implies_no_sending_of_one(given) -> None:
     given.messages(
         spring("message_sent", "1"),
-        told("link_clicked", at=60, campaign_id="spring", channel="email", url="https://x.example"),
+        channel_event(
+            "link_clicked", at=60, campaign_id="spring", channel="email", url="https://x.example"
+        ),
     )
     found = only(given)
     assert messages(found) == [1, 0, 0, 1]
@@ -141,11 +143,11 @@ def test_what_names_no_message_implies_no_sending_of_one(given) -> None:
 
 
 def test_a_click_on_a_website_is_about_no_message(given) -> None:
-    given.messages(told("link_clicked", url="https://x.example"))
+    given.messages(channel_event("link_clicked", url="https://x.example"))
     assert messages(only(given)) == [0, 0, 0, 0]
 
 
-def test_the_people_behind_each_bar_and_each_loss(given) -> None:
+def test_the_profiles_behind_each_step_and_each_loss(given) -> None:
     given.messages(
         *(spring("message_sent", f"m-{n}", user(f"u-{n}")) for n in range(5)),
         *(spring("message_delivered", f"m-{n}", user(f"u-{n}")) for n in range(3)),
@@ -173,24 +175,24 @@ def test_the_people_behind_each_bar_and_each_loss(given) -> None:
 @pytest.mark.parametrize(
     "params", [{"step": "clicked", "lost": True}, {"step": "failed", "lost": True}]
 )
-def test_nobody_is_lost_after_the_last_step(given, params) -> None:
+def test_no_profile_is_lost_after_the_last_step(given, params) -> None:
     with pytest.raises(InvalidRequest):
         given.ask("/channel-funnels/profiles", **params)
 
 
-def test_what_cannot_be_asked_is_said(given) -> None:
-    with pytest.raises(InvalidRequest, match="by is one or more of"):
+def test_an_invalid_query_names_its_mistake(given) -> None:
+    with pytest.raises(InvalidRequest, match="cannot group messages by"):
         given.ask("/channel-funnels", by=["colour"])
     with pytest.raises(ValidationError):
         given.ask("/channel-funnels/profiles", step="eaten")
 
 
-def test_people_are_not_gone_through_for_each_message_of_a_young_workspace(given) -> None:
+def test_profiles_are_not_scanned_for_each_message_of_a_new_workspace(given) -> None:
     plans: list[str] = []
 
     @event.listens_for(given.engine, "after_cursor_execute")
     def explain(tx, _cursor, statement, params, _context, _many) -> None:
-        if "WITH merged" in statement and not statement.startswith("EXPLAIN"):
+        if "WITH merged_users" in statement and not statement.startswith("EXPLAIN"):
             plans.append("\n".join(tx.exec_driver_sql(f"EXPLAIN {statement}", params).scalars()))
 
     given.messages(spring("message_sent", "1"), spring("link_clicked", "2", anonymous("a")))

@@ -1,4 +1,4 @@
-"""Commits of read models do not wait for the disk, for what a crash takes back is taken in again."""
+"""Commits of read models do not wait for the disk; those of erasures do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At whatever exchange with the database a projector dies, the next comes to the very same rows."""
+"""Wherever a projector dies, its successor arrives at the same rows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_letting_time_go_by(crashes: Crashing) -> None:
     before = crashes.rows(whole)
     crashes.feed.now = at(60)
     exchanges = crashes.worker.do(partial(crashing.wait, workspace=whole))
-    assert crashes.rows(whole) != before, "somebody left by the clock alone"
+    assert crashes.rows(whole) != before, "a timer has changed rows"
     for after in range(exchanges):
         workspace = crashes.workspace(projected=True)
         crashes.break_off(partial(crashing.wait, workspace=workspace), after)
@@ -100,8 +100,8 @@ def test_letting_time_go_by(crashes: Crashing) -> None:
     ],
     ids=str,
 )
-def test_building_a_read_model_anew(crashes: Crashing, projection: Projection, step: int) -> None:
-    """By night at every exchange of the one that time changes, too; here and there of the others.
+def test_rebuilding_a_read_model(crashes: Crashing, projection: Projection, step: int) -> None:
+    """By night also at every exchange of the read model with timers; at some of the others.
 
     They differ in their folds only, and those are gone through above.
     """

@@ -28,14 +28,14 @@ def derived(given, ref="user_id:u-1", **filters):
     return [it for it in reversed(listed) if it["name"] != "person_created"]
 
 
-def told(given, ref="user_id:u-1"):
+def derived_events(given, ref="user_id:u-1"):
     return [
         (it["name"], *(it["properties"][side] for side in ("attribute", "before", "after")))
         for it in derived(given, ref)
     ]
 
 
-def test_a_person_is_created_by_the_first_message_of_a_stream(given):
+def test_a_profile_is_created_by_the_first_message_of_a_stream(given):
     given.messages(happened(5, "Viewed"), happened(2, "Bought"), happened(9, "Viewed"))
     [created] = given.ask(PATH, ref="user_id:u-1", derived=True)["timeline"]
     assert (created["name"], created["kind"]) == ("person_created", "derived")
@@ -48,7 +48,7 @@ def test_a_person_is_created_by_the_first_message_of_a_stream(given):
     assert earlier["id"] != created["id"]
 
 
-def test_neither_system_events_nor_decisions_create_a_person(given):
+def test_neither_system_events_nor_decisions_create_a_profile(given):
     given.messages(
         tracked("Deployed", identifiers=()),
         merged(user("u-1"), user("u-2")),
@@ -65,7 +65,7 @@ def test_an_attribute_changes_only_if_its_value_differs(given):
         identified(4, plan=None),
         identified(5, plan=None),
     )
-    assert told(given) == [
+    assert derived_events(given) == [
         ("attribute_changed", "plan", None, "free"),
         ("attribute_changed", "seats", None, 5),
         ("attribute_changed", "plan", "free", "pro"),
@@ -101,7 +101,7 @@ def test_standard_traits_have_events_of_their_own(given, trait, name):
 )
 def test_a_contact_is_added_changed_and_deleted(given, trait, kind):
     given.messages(*(identified(i, **{trait: it}) for i, it in enumerate(["a", "b", "b", None])))
-    assert told(given) == [
+    assert derived_events(given) == [
         (f"{kind}_added", trait, None, "a"),
         (f"{kind}_changed", trait, "a", "b"),
         (f"{kind}_deleted", trait, "b", None),
@@ -115,7 +115,7 @@ def test_contact_events_tell_of_the_contacts_that_the_profile_has(given):
         identified(3, email="a@b", phone="491511"),
         identified(4, email={"a": "b"}),
     )
-    assert told(given) == [
+    assert derived_events(given) == [
         ("email_added", "email", None, "a@b"),
         ("phone_added", "phone", None, "491511"),
         ("email_deleted", "email", "a@b", None),
@@ -133,7 +133,7 @@ def test_a_push_token_is_added_changed_and_deleted(given):
         happened(5, "Device Deleted", token="t-1"),
     )
     one, other = {"token": "t-1", "type": "ios"}, {"token": "t-1", "type": "iPadOS"}
-    assert told(given) == [
+    assert derived_events(given) == [
         ("push_added", "push", None, one),
         ("push_added", "push", None, {"token": "t-2", "type": "android"}),
         ("push_changed", "push", one, other),
@@ -150,7 +150,7 @@ def test_tags_are_added_and_removed_one_by_one(given):
         identified(5, tags=["d", "e"]),
         identified(6, tags=None),
     )
-    assert told(given) == [
+    assert derived_events(given) == [
         ("tag_added", "tags", None, "a"),
         ("tag_added", "tags", None, "b"),
         ("tag_added", "tags", None, "c"),
@@ -168,17 +168,17 @@ def test_a_late_word_changes_what_follows_from_the_next(given):
     given.messages(identified(1, plan="free"), identified(5, plan="pro"), identified(9, plan="pro"))
     [_, before] = derived(given)
     given.messages(identified(3, plan="pro"))
-    assert told(given) == [
+    assert derived_events(given) == [
         ("attribute_changed", "plan", None, "free"),
         ("attribute_changed", "plan", "free", "pro"),
     ]
-    assert derived(given)[1]["occurred_at"] == "2026-01-01T12:03:00.000000Z"
+    assert derived_events(given)[1]["occurred_at"] == "2026-01-01T12:03:00.000000Z"
     given.messages(identified(4, plan="trial"))
-    assert told(given)[2:] == [
+    assert derived_events(given)[2:] == [
         ("attribute_changed", "plan", "pro", "trial"),
         ("attribute_changed", "plan", "trial", "pro"),
     ]
-    assert derived(given)[3]["id"] == before["id"]
+    assert derived_events(given)[3]["id"] == before["id"]
 
 
 HISTORY = (
@@ -201,7 +201,7 @@ def test_what_follows_depends_on_the_messages_and_not_on_their_order(given):
         assert found == wanted
 
 
-def test_a_merge_and_an_unmerge_are_events_of_the_person(given):
+def test_a_merge_and_an_unmerge_are_events_of_the_profile(given):
     given.messages(
         happened(0, "Viewed"),
         tracked("alias", user(), kind="alias", absorbs=(anonymous("a-9"),)),
@@ -251,7 +251,7 @@ def test_a_derived_event_stands_right_after_its_cause_and_shows_it(given):
     assert pages == listed
 
 
-def test_lists_show_derived_events_when_they_are_asked_for(given):
+def test_lists_show_derived_events_when_requested(given):
     given.messages(identified(1, email="a@x.org"))
     assert given.names() == ["identify"]
     assert given.names(name="email_added") == ["email_added"]

@@ -110,7 +110,7 @@ def shop(given):
         ({"name": "bought"}, []),
         ({"profile": "user_id:u-1"}, [3, 2]),
         ({"profile": "anonymous_id:a-1"}, [6, 4, 1]),
-        ({"profile": "user_id:nobody"}, []),
+        ({"profile": "user_id:unknown"}, []),
         ({"profile": str(stream_of(user("u-2")))}, [6, 4, 1]),
         ({"channel": "web"}, [2, 1]),
         ({"session": "s-1"}, [2, 1]),

@@ -1,4 +1,4 @@
-"""Who is who in the read model: examples, and what is told of profiles too large to be true."""
+"""Identity in the read model: examples, and what is logged of oversized profiles."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.integration.projections.history import stream_of
 ANN, BOB, KIOSK = user("ann"), user("bob"), anonymous("kiosk")
 
 
-def person(given, who):
+def profile_of(given, who):
     with given.engine.connect() as tx:
         return identity.load_profile(tx, 1, stream_of(who))
 
 
 def names(given, who) -> set[str]:
-    return {it.value for it in person(given, who).identifiers}
+    return {it.value for it in profile_of(given, who).identifiers}
 
 
 def shown(*who, minutes: int = 0):
@@ -35,11 +35,11 @@ def test_a_late_link_moves_a_device_to_who_claimed_it_first(given):
     assert (names(given, KIOSK), names(given, BOB)) == ({"ann", "kiosk"}, {"bob"})
 
 
-def test_a_stream_that_nothing_is_known_of_is_a_person(given):
-    nobody = stream_of(user("nobody"))
+def test_an_unknown_stream_is_a_profile_of_its_own(given):
+    unknown = stream_of(user("unknown"))
     with given.engine.connect() as tx:
-        assert identity.load_profile(tx, 1, nobody).streams == (nobody,)
-        assert identity.load_profile_ids(tx, 1, [nobody]) == {nobody: nobody}
+        assert identity.load_profile(tx, 1, unknown).streams == (unknown,)
+        assert identity.load_profile_ids(tx, 1, [unknown]) == {unknown: unknown}
         assert identity.load_profile_ids(tx, 1, []) == {}
 
 
@@ -55,7 +55,7 @@ def test_an_unmerge_gives_the_device_to_the_next_of_its_users(given):
     assert names(given, KIOSK) == {"u-1", "kiosk"}
 
 
-def test_a_profile_with_too_many_names_is_told_once(given, capsys):
+def test_a_profile_with_too_many_identifiers_is_logged_once(given, capsys):
     devices = [shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(LARGE_COMPONENT)]
     given.messages(*devices[: LARGE_COMPONENT - 2])
     assert given.ask("/profiles/large")["profiles"] == []
@@ -64,9 +64,9 @@ def test_a_profile_with_too_many_names_is_told_once(given, capsys):
     [large] = given.ask("/profiles/large")["profiles"]
     assert (large["id"], large["identifiers"]) == (str(stream_of(ANN)), LARGE_COMPONENT + 1)
     assert len(large["sample"]) == 10
-    told = [it for it in capsys.readouterr().out.splitlines() if "large_profile" in it]
-    assert len(told) == 1
-    assert "ann" not in told[0]
+    logged = [it for it in capsys.readouterr().out.splitlines() if "large_profile" in it]
+    assert len(logged) == 1
+    assert "ann" not in logged[0]
 
 
 def test_large_profiles_are_listed_largest_first_page_by_page(given):
@@ -111,7 +111,7 @@ def test_who_is_forgotten_leaves_others_as_they_are_without_them(given, erased, 
     given.messages(*ANNS, shown(BOB, KIOSK, minutes=2), MERGED)
     given.messages(*left, workspace=2)
     with given.engine.begin() as tx:
-        gone = person(given, erased).streams
+        gone = profile_of(given, erased).streams
         identity.projection.erase(tx, ErasureScope(1, gone))
     assert identity_rows(given, 1) == identity_rows(given, 2)
 

@@ -1,4 +1,4 @@
-"""The read models of a large batch are written on two connections, with nothing lost or taken twice."""
+"""A large batch is written on two connections; nothing is lost or applied twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_two_lanes_write_what_one_does(given):
 def test_read_models_are_shared_out_by_their_weight(given):
     pids = {}
 
-    def asked(it):
+    def recording_pid(it):
         def apply(tx, batch):
             pids[it.name] = tx.execute(text("SELECT pg_backend_pid()")).scalar()
             it.apply(tx, batch)
@@ -56,7 +56,7 @@ def test_read_models_are_shared_out_by_their_weight(given):
 
     given.messages(*customers(5))
     start_over(given)
-    projector(given, [asked(it) for it in PROJECTIONS]).catch_up(1)
+    projector(given, [recording_pid(it) for it in PROJECTIONS]).catch_up(1)
     assert len(pids) == len(PROJECTIONS)
     weights = dict.fromkeys(pids.values(), 0)
     for it in PROJECTIONS:

@@ -57,7 +57,7 @@ def test_a_long_url_is_cut_and_not_refused(given):
 
 
 @pytest.mark.parametrize(
-    ("said", "domain", "path"),
+    ("properties", "domain", "path"),
     [
         ({"url": "example.com/a"}, "example.com", "/a"),
         ({"url": "https://example.com"}, "example.com", "/"),
@@ -69,8 +69,8 @@ def test_a_long_url_is_cut_and_not_refused(given):
         ({}, None, None),
     ],
 )
-def test_domain_and_path_come_from_whatever_is_there(given, said, domain, path):
-    seen = page_view(given, {"properties": said})
+def test_domain_and_path_come_from_whatever_is_there(given, properties, domain, path):
+    seen = page_view(given, {"properties": properties})
     assert (seen["domain"], seen["path"]) == (domain, path)
 
 

@@ -15,8 +15,8 @@ PATH = "/profiles/{ref}/timeline"
 
 def names(given, ref, **filters):
     """Return the names of what was received."""
-    asked = {"derived": False, **filters}
-    return [it["name"] for it in given.ask(PATH, ref=ref, **asked)["timeline"]]
+    params = {"derived": False, **filters}
+    return [it["name"] for it in given.ask(PATH, ref=ref, **params)["timeline"]]
 
 
 def test_a_profile_is_named_by_its_id_or_by_its_identifier(given):
@@ -53,8 +53,8 @@ def test_a_timeline_sees_through_links_merges_and_unmerges(given):
         at(3, "d", user("u-2")),
     )
     assert names(given, "anonymous_id:a-1") == ["c", "a"]
-    whose = given.ask(PATH, ref="anonymous_id:a-1")["timeline"]
-    assert {it["profile_id"] for it in whose} == {str(stream_of(user("u-1")))}
+    events = given.ask(PATH, ref="anonymous_id:a-1")["timeline"]
+    assert {it["profile_id"] for it in events} == {str(stream_of(user("u-1")))}
 
     given.messages(merged(user("u-1"), user("u-2"), occurred_at=NOON + timedelta(minutes=4)))
     for ref in ("user_id:u-1", "user_id:u-2", "anonymous_id:a-1"):
@@ -71,7 +71,7 @@ def test_a_timeline_sees_through_links_merges_and_unmerges(given):
     assert names(given, "user_id:u-2") == ["unmerge", "d", "b"]
 
 
-def test_a_profile_nobody_has_heard_of_is_not_found(given):
+def test_an_unknown_profile_is_not_found(given):
     given.messages(tracked("Viewed"), workspace=2)
     with pytest.raises(NotFound, match="user_id:u-1"):
         given.ask(PATH, ref="user_id:u-1")

@@ -16,7 +16,7 @@ def ids(answer):
 
 
 @pytest.fixture
-def people(given):
+def found_profiles(given):
     given.messages(
         identified(
             1, user("ada"), name="Ada Lovelace", email="ada@example.com", phone="+49 170 12"
@@ -29,7 +29,7 @@ def people(given):
 
 
 @pytest.mark.smoke
-def test_a_profile_shows_what_is_known_of_the_person(given):
+def test_a_profile_shows_attributes_tags_and_contacts(given):
     given.messages(
         identified(
             1, user(), anonymous(), email="ada@example.com", plan="pro", tags=["vip"], name="Ada"
@@ -93,11 +93,11 @@ def test_a_historical_import_does_not_overwrite_newer_attributes(given):
 def test_a_profile_never_heard_of_is_not_found(given):
     given.messages(message("track", 1, "Broadcast", identifiers=[]))
     with pytest.raises(NotFound):
-        given.ask("/profiles/{ref}", ref="user_id:nobody")
+        given.ask("/profiles/{ref}", ref="user_id:unknown")
 
 
-def test_profiles_are_listed_with_those_last_seen_first(people):
-    answer = people.ask("/profiles")
+def test_profiles_are_listed_with_those_last_seen_first(found_profiles):
+    answer = found_profiles.ask("/profiles")
     assert ids(answer) == ["ada", "zoë", "grace"]
     assert answer["profiles"][0] == {
         "id": str(stream_of(user("ada"))),
@@ -127,17 +127,17 @@ def test_profiles_are_listed_with_those_last_seen_first(people):
         ("oë", ["zoë"]),
         ("%", []),
         ("a_a", []),
-        ("nobody", []),
+        ("unknown", []),
         ("  ", ["ada", "zoë", "grace"]),
         ("\0", ["ada", "zoë", "grace"]),
     ],
 )
-def test_a_search_finds_parts_of_names_addresses_numbers_and_identifiers(people, q, found):
-    assert ids(people.ask("/profiles", q=q)) == found
+def test_a_search_finds_parts_of_names_addresses_numbers_and_identifiers(found_profiles, q, found):
+    assert ids(found_profiles.ask("/profiles", q=q)) == found
 
 
 @pytest.mark.parametrize("q", [None, "user"])
-def test_pages_of_profiles_show_each_person_once(given, q):
+def test_pages_of_profiles_show_each_profile_once(given, q):
     given.messages(
         *(
             identified(n % 7, user(f"user-{n}"), *([anonymous(f"user-a{n}")] if n % 2 else []))
@@ -161,7 +161,7 @@ def test_pages_of_profiles_show_each_person_once(given, q):
     assert set(seen) == {str(it) for it in everyone}
 
 
-def test_what_another_stream_of_the_person_overruled_is_not_found(given):
+def test_a_value_overruled_by_another_stream_is_not_found(given):
     given.messages(
         identified(1, anonymous(), email="old@example.com"),
         identified(2, user(), anonymous(), email="new@example.com"),
@@ -172,31 +172,31 @@ def test_what_another_stream_of_the_person_overruled_is_not_found(given):
     assert len(given.ask("/profiles", q="example")["profiles"]) == 1
 
 
-def test_a_changed_name_is_found_and_the_old_one_is_not(people):
-    people.messages(identified(30, user("ada"), name="Ada King"))
-    assert ids(people.ask("/profiles", q="king")) == ["ada"]
-    assert ids(people.ask("/profiles", q="lovelace")) == []
+def test_a_changed_name_is_found_and_the_old_one_is_not(found_profiles):
+    found_profiles.messages(identified(30, user("ada"), name="Ada King"))
+    assert ids(found_profiles.ask("/profiles", q="king")) == ["ada"]
+    assert ids(found_profiles.ask("/profiles", q="lovelace")) == []
 
 
-def test_what_only_the_index_of_trigrams_finds_is_found(people, monkeypatch):
+def test_what_only_the_index_of_trigrams_finds_is_found(found_profiles, monkeypatch):
     monkeypatch.setattr("projections.profile.listing.NEWEST_ROWS", 0)
     monkeypatch.setattr(
         "projections.profile.listing._NEWEST_MATCHES",
         "SELECT now(), NULL WHERE false --{after}{limit}",
     )
-    assert ids(people.ask("/profiles", q="love")) == ["ada"]
-    assert ids(people.ask("/profiles", q="g")) == ["grace"]
-    assert ids(people.ask("/profiles", q="ë")) == []
-    assert ids(people.ask("/profiles", q="oë")) == ["zoë"]
+    assert ids(found_profiles.ask("/profiles", q="love")) == ["ada"]
+    assert ids(found_profiles.ask("/profiles", q="g")) == ["grace"]
+    assert ids(found_profiles.ask("/profiles", q="ë")) == []
+    assert ids(found_profiles.ask("/profiles", q="oë")) == ["zoë"]
 
 
-def test_a_search_finds_nobody_of_another_workspace(people):
-    people.messages(identified(1, user("eve"), name="Eve Love"), workspace=2)
-    assert ids(people.ask("/profiles", q="love")) == ["ada"]
-    assert ids(people.ask("/profiles", q="love", workspace=2)) == ["eve"]
+def test_a_search_finds_no_profile_of_another_workspace(found_profiles):
+    found_profiles.messages(identified(1, user("eve"), name="Eve Love"), workspace=2)
+    assert ids(found_profiles.ask("/profiles", q="love")) == ["ada"]
+    assert ids(found_profiles.ask("/profiles", q="love", workspace=2)) == ["eve"]
 
 
-def test_a_decision_about_a_person_is_no_sign_of_life(given):
+def test_a_merge_does_not_change_last_seen(given):
     merge = message("merge", 9, identifiers=[user()], source="foldline")
     given.messages(identified(1, user()), merge)
     shown = given.ask("/profiles/{ref}", ref="user_id:u-1")
@@ -204,9 +204,9 @@ def test_a_decision_about_a_person_is_no_sign_of_life(given):
     assert shown["counts"] == {"identify": 1}
 
 
-def test_a_cursor_from_elsewhere_is_refused(people):
+def test_a_cursor_from_elsewhere_is_refused(found_profiles):
     with pytest.raises(InvalidRequest):
-        people.ask("/profiles", cursor="x")
+        found_profiles.ask("/profiles", cursor="x")
 
 
 def test_the_last_batch_counts_like_the_first(given):

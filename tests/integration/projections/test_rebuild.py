@@ -1,4 +1,4 @@
-"""A read model is built anew beside the one that answers, and takes its place."""
+"""A read model is rebuilt in a shadow schema and replaces the live one."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_cancelled_twenty_times_it_ends_as_the_live_one(filled, lifecycle, monke
     assert rows(filled) == expected
 
 
-def test_what_was_stopped_is_gone_on_with_by_whoever_comes_next(filled, lifecycle, monkeypatch):
+def test_a_stopped_build_is_resumed_by_the_next_worker(filled, lifecycle, monkeypatch):
     small_batches(monkeypatch)
     stop = Event()
     lifecycle.request(["timeline"], "rebuild")
@@ -212,28 +212,28 @@ def test_a_fold_that_fails_ends_the_build_and_mended_it_goes_on(filled, lifecycl
     assert lifecycle.status()["timeline"].failure is None
 
 
-def test_asked_for_anew_or_discarded_it_begins_anew(filled, lifecycle, monkeypatch):
+def test_a_restarted_or_discarded_build_begins_at_zero(filled, lifecycle, monkeypatch):
     small_batches(monkeypatch)
-    for begin_anew in (
+    for start_over in (
         lambda: lifecycle.cancel("timeline", discard=True),
         lambda: lifecycle.request(["timeline"], "rebuild", restart=True),
     ):
         lifecycle.request(["timeline"], "rebuild")
         lifecycle.run_builds("timeline", on_progress=lambda: lifecycle.cancel("timeline"))
         assert lifecycle.status()["timeline"].events == 5
-        begin_anew()
+        start_over()
         assert lifecycle.status()["timeline"].events == 0
     lifecycle.request(["timeline"], "rebuild")
     assert lifecycle.run_builds("timeline")
 
 
-def test_what_cannot_be_asked_is_refused(lifecycle):
-    with pytest.raises(NotFound, match="there is no read model 'nobody'; there are identity,"):
-        lifecycle.request(["timeline", "nobody"], "rebuild")
+def test_an_unknown_read_model_is_refused(lifecycle):
+    with pytest.raises(NotFound, match="unknown read model 'unknown'; use one of identity,"):
+        lifecycle.request(["timeline", "unknown"], "rebuild")
     assert lifecycle.status() == {}
     lifecycle.request(["timeline"], "verify")
     lifecycle.request(["timeline"], "verify")
-    with pytest.raises(Conflict, match="a verify of timeline is under way"):
+    with pytest.raises(Conflict, match="a verify of timeline is running"):
         lifecycle.request(["identity", "timeline"], "rebuild")
     assert set(lifecycle.status()) == {"timeline"}
     assert not lifecycle.cancel("identity")

@@ -9,7 +9,7 @@ from tests.builders import NOON, anonymous, merged, tracked, user
 from tests.integration.projections.history import stream_of, with_payload
 
 
-def visited(minutes: float, *who, session="s-1", name="Viewed", context=None, **said):
+def visited(minutes: float, *who, session="s-1", name="Viewed", context=None, **document):
     """A message in a session, so many minutes after noon."""
     message = tracked(
         name,
@@ -18,7 +18,7 @@ def visited(minutes: float, *who, session="s-1", name="Viewed", context=None, **
         received_at=NOON + timedelta(days=1),
         kind="page" if name == "page_view" else "track",
     )
-    payload = {"properties": said, "context": {"sessionId": session, **(context or {})}}
+    payload = {"properties": document, "context": {"sessionId": session, **(context or {})}}
     return with_payload(message, payload)
 
 
@@ -65,7 +65,7 @@ def test_a_session_that_names_no_source_is_direct(given):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "document",
     [
         {"utm_source": "ads", "utm_medium": "cpc"},
         {"url": "https://example.com/?utm_source=ads&utm_medium=cpc"},
@@ -73,13 +73,13 @@ def test_a_session_that_names_no_source_is_direct(given):
         {"context": {"campaign": {"source": "ads", "medium": "cpc"}}},
     ],
 )
-def test_the_campaign_is_found_wherever_it_was_put(given, said):
-    given.messages(visited(0, **said))
+def test_the_campaign_is_found_wherever_it_was_put(given, document):
+    given.messages(visited(0, **document))
     session = one(given)
     assert (session["source"], session["utm_medium"]) == ("ads", "cpc")
 
 
-def test_what_was_said_first_holds_whatever_came_in_first(given):
+def test_the_earliest_value_holds_in_any_order_of_arrival(given):
     given.messages(
         visited(9, channel="mobile", utm_source="later"),
         visited(1, channel="web", device_type="TV"),
@@ -136,11 +136,11 @@ def test_sessions_are_found_by_profile_and_by_their_start(given):
     )
     assert ids(given, profile="user_id:u-1") == ["late", "early"]
     assert ids(given, "/profiles/{ref}/sessions", ref="user_id:u-2") == ["s-1"]
-    assert ids(given, profile="user_id:nobody") == []
+    assert ids(given, profile="user_id:unknown") == []
     assert ids(given, **{"from": "2026-01-01T12:00", "to": "2026-01-01T12:01:00Z"}) == ["early"]
 
 
-def test_a_visit_that_began_anonymously_is_one_session_of_the_person(given):
+def test_a_visit_that_began_anonymously_is_one_session_of_the_profile(given):
     given.messages(
         visited(0, anonymous(), name="page_view", utm_source="ads"),
         visited(1, session="other"),
@@ -151,17 +151,17 @@ def test_a_visit_that_began_anonymously_is_one_session_of_the_person(given):
     assert session["profile_id"] == str(stream_of(user()))
     assert (session["events"], session["pages"], session["source"]) == (3, 1, "ads")
     assert session["length_seconds"] == 180
-    for path, whose in (
+    for path, filters in (
         ("/sessions", {}),
         ("/sessions", {"profile": "anonymous_id:a-1"}),
         ("/profiles/{ref}/sessions", {"ref": "user_id:u-1"}),
     ):
-        assert ids(given, path, **whose) == ["other", "s-1"]
-        page = given.ask(path, limit=1, **whose)
-        assert ids(given, path, limit=1, cursor=page["next"], **whose) == ["s-1"]
+        assert ids(given, path, **filters) == ["other", "s-1"]
+        page = given.ask(path, limit=1, **filters)
+        assert ids(given, path, limit=1, cursor=page["next"], **filters) == ["s-1"]
 
 
-def test_one_id_of_two_people_is_two_sessions_until_they_are_merged(given):
+def test_one_id_of_two_profiles_is_two_sessions_until_they_merge(given):
     given.messages(visited(0, user("u-1")), visited(1, user("u-2")))
     assert ids(given) == ["s-1", "s-1"]
     assert one(given, profile="user_id:u-2")["events"] == 1
@@ -172,7 +172,7 @@ def test_one_id_of_two_people_is_two_sessions_until_they_are_merged(given):
     assert one(given)["events"] == 2
 
 
-def test_a_session_nobody_had_is_not_found(given):
+def test_an_unknown_session_is_not_found(given):
     given.messages(visited(0), tracked("Deployed", identifiers=(), properties={"session_id": "x"}))
     for session, profile in (("s-2", None), ("x", None), ("s-1", "user_id:u-2")):
         with pytest.raises(NotFound):

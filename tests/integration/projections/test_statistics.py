@@ -31,31 +31,31 @@ def rows_known(tx, schema: str, table: str = state.name) -> float:
     ).scalar_one()
 
 
-def people(first: int, last: int):
+def profiles(first: int, last: int):
     return [tracked("Viewed", user(f"u-{it}")) for it in range(first, last)]
 
 
 def test_live_tables_are_looked_at_when_they_have_grown(given, young):
-    given.messages(*people(0, YOUNG - 1))
+    given.messages(*profiles(0, YOUNG - 1))
     with given.engine.connect() as tx:
         assert rows_known(tx, state.schema) == -1
-    given.messages(*people(YOUNG - 1, YOUNG + 10))
+    given.messages(*profiles(YOUNG - 1, YOUNG + 10))
     with given.engine.connect() as tx:
         assert rows_known(tx, state.schema) == YOUNG + 10
 
 
 def test_a_table_that_is_known_is_left_to_the_server(given, young):
-    given.messages(*people(0, 5))
+    given.messages(*profiles(0, 5))
     with given.engine.begin() as tx:
         tx.execute(text(f"ANALYZE {state}"))
-    given.messages(*people(5, YOUNG + 10))
+    given.messages(*profiles(5, YOUNG + 10))
     with given.engine.connect() as tx:
         assert rows_known(tx, state.schema) == 5
         assert rows_known(tx, state.schema, search.name) == YOUNG + 10
 
 
 def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
-    given.messages(*people(0, YOUNG + 10))
+    given.messages(*profiles(0, YOUNG + 10))
     seen = []
     gather = analyze.analyze_tables
 
@@ -75,8 +75,8 @@ def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
     [(0, 19, False), (0, 20, True), (19, 20, True), (20, 40, False), (0, 4_000, True)],
 )
 def test_a_position_is_passed_once(given, young, after, position, due):
-    feed = people(after, position)
-    given.messages(*people(0, after)) if after else None
+    feed = profiles(after, position)
+    given.messages(*profiles(0, after)) if after else None
     history = given.messages(*feed)
     batch = given.projector.read_batch(1, after, len(history))
     assert analyze.should_analyze(batch) == due

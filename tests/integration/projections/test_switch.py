@@ -1,4 +1,4 @@
-"""While events come in and questions are asked, a rebuilt read model takes the place of the other unnoticed."""
+"""A rebuilt read model replaces the live one while events and queries go on."""
 
 from __future__ import annotations
 
@@ -128,16 +128,16 @@ def ask_across_the_switch(given, reading) -> tuple[int, int]:
     return found[0]
 
 
-def test_a_question_asked_before_is_answered_before(given, reading):
+def test_a_query_that_began_before_is_answered_from_the_old_tables(given, reading):
     assert ask_across_the_switch(given, reading) == (10, 10)
 
 
-def test_if_nobody_waited_for_it_it_would_miss_what_was_built_since(given, reading, monkeypatch):
+def test_without_waiting_for_it_a_query_would_miss_later_rows(given, reading, monkeypatch):
     monkeypatch.setattr(switch, "wait_for_queries", lambda *_: True)
     assert ask_across_the_switch(given, reading) == (0, 10)
 
 
-def test_a_question_that_takes_long_holds_up_the_switch_and_nobody_else(given, reading):
+def test_a_long_query_delays_the_switch_and_no_other_query(given, reading):
     given.messages(*(tracked() for _ in range(10)))
     lifecycle = RebuildService(given.projector)
     lifecycle.request(["timeline"], "rebuild")

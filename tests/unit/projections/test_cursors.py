@@ -60,7 +60,7 @@ def forged(text: str) -> str:
 )
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
     for read in (cursors.decode_event, cursors.decode_session):
-        with pytest.raises(InvalidRequest, match="send the `next` of the page before"):
+        with pytest.raises(InvalidRequest, match="send the `next` of the previous page"):
             read(cursor)
 
 

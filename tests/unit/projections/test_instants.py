@@ -24,9 +24,7 @@ from projections.kit import instants
     ],
 )
 def test_a_time_is_an_instant_or_local_to_the_zone(text, zone, utc):
-    assert (
-        format_utc(instants.parse_instant(text, instants.parse_zone(zone), "from")) == utc
-    )
+    assert format_utc(instants.parse_instant(text, instants.parse_zone(zone), "from")) == utc
 
 
 @pytest.mark.parametrize(
@@ -53,7 +51,7 @@ def test_instants_are_shown_in_utc_with_microseconds():
 
 
 @pytest.mark.parametrize("text", ["", "-1", "4.2", "1e3", "now", "2026-13-01"])
-def test_what_is_no_place_of_the_ledger_is_told_what_one_is(text):
+def test_an_invalid_point_is_refused_with_the_accepted_forms(text):
     with pytest.raises(InvalidRequest, match="as_of is neither a position"):
         instants.parse_position_or_instant(text, "as_of")
 

@@ -1,4 +1,4 @@
-"""Segments look into the timeline, which has to be written before them in the same transaction."""
+"""Segments read the timeline, which is written before them in one transaction."""
 
 import pytest
 

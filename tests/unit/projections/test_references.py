@@ -9,7 +9,7 @@ from domain.core.identifiers import Identifier
 from projections.kit import references
 
 ID = UUID("3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-ASKED = UUID(int=1)
+STREAM = UUID(int=1)
 
 
 @pytest.mark.parametrize(
@@ -24,16 +24,16 @@ ASKED = UUID(int=1)
     ],
 )
 def test_an_identifier_names_the_profile_of_its_stream(reference, identifier):
-    asked = []
-    assert references.resolve_stream(reference, lambda it: asked.append(it) or ASKED) == ASKED
-    assert asked == [identifier]
+    resolved = []
+    assert references.resolve_stream(reference, lambda it: resolved.append(it) or STREAM) == STREAM
+    assert resolved == [identifier]
 
 
 def test_a_profile_id_names_itself():
-    assert references.resolve_stream(str(ID), lambda _: ASKED) == ID
+    assert references.resolve_stream(str(ID), lambda _: STREAM) == ID
 
 
 @pytest.mark.parametrize("reference", ["", "u-1", "user_id:", "name:ada", ":", "user_id"])
 def test_anything_else_is_refused_with_the_kinds_there_are(reference):
     with pytest.raises(InvalidRequest, match="KIND one of user_id, email, phone"):
-        references.resolve_stream(reference, lambda _: ASKED)
+        references.resolve_stream(reference, lambda _: STREAM)

@@ -58,7 +58,7 @@ def test_browser_and_device_are_read_from_the_user_agent(text, client):
         ("", "unknown"),
     ],
 )
-def test_every_type_of_device_is_told_apart(text, device_type):
+def test_every_device_type_is_recognised(text, device_type):
     assert user_agent.parse_user_agent(text).device_type == device_type
 
 
