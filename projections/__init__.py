@@ -1,4 +1,4 @@
-"""Read models.  A new one is one module here, and its name in PROJECTIONS."""
+"""Read models: each is a package here and an entry of PROJECTIONS."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ PROJECTIONS: tuple[Projection, ...] = (
     saved_funnels.projection,
     segments.projection,
 )
-"""Every read model.  Workers, routes, CLI and tests go by this list."""
+"""Every read model.  Workers, routes, CLI and tests use this list."""

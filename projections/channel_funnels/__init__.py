@@ -1,4 +1,4 @@
-"""How far messages to people came, by campaign, channel, template and day."""
+"""Channel funnels: steps that messages reached, by campaign, channel, template and day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a batch of events is added to what is known of messages: minima, so that order cannot matter."""
+"""Applies events about messages: the earliest time of each step counts, in any order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import Connection as Driver
-from psycopg import Cursor
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
@@ -18,65 +16,67 @@ from domain.events.channels import CHANNEL_OUTCOMES, CHANNEL_STEPS, ChannelEvent
 from domain.profiles.erasure import ErasureScope
 from projections.channel_funnels.tables import BITS, message
 from projections.kit.copying import copy_rows, jsonb
+from projections.kit.driver import binary_cursor
 from projections.runtime.batch import Batch
 
 _STEPS = ", ".join(CHANNEL_STEPS)
 _ALL_STEPS = (1 << len(CHANNEL_STEPS)) - 1
 
-_KNOWN = f"""
-SELECT known.id, known.stream, known.template, {_STEPS}, outcomes::text
-FROM unnest(%b::uuid[], %b::uuid[]) AS asked (id, stream)
+_LOAD = f"""
+SELECT stored.id, stored.stream, stored.template, {_STEPS}, outcomes::text
+FROM unnest(%b::uuid[], %b::uuid[]) AS keys (id, stream)
 CROSS JOIN LATERAL (
-    SELECT * FROM {message} AS known
-    WHERE known.workspace = %s AND known.id = asked.id AND known.stream = asked.stream OFFSET 0
-) AS known
+   SELECT * FROM {message} AS stored
+    WHERE stored.workspace = %s AND stored.id = keys.id AND stored.stream = keys.stream OFFSET 0
+) AS stored
 """
 
 _CHANGE = f"""
-UPDATE {message} AS known
-SET template = new.template, first_at = new.first_at,
-    {", ".join(f"{it} = new.{it}" for it in CHANNEL_STEPS)},
-    low = new.low, reached = new.reached, outcomes = new.outcomes::jsonb
+UPDATE {message} AS stored
+SET template = incoming.template, first_at = incoming.first_at,
+    {", ".join(f"{step} = incoming.{step}" for step in CHANNEL_STEPS)},
+    implied_from = incoming.implied_from, reached_bits = incoming.reached_bits,
+    outcomes = incoming.outcomes::jsonb
 FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bigint[], {"%b::bigint[], " * len(CHANNEL_STEPS)}
     %b::int[], %b::int[], %b::text[])
-    AS new (id, stream, template, first_at, {_STEPS}, low, reached, outcomes)
-WHERE known.workspace = %s AND known.id = new.id AND known.stream = new.stream
+    AS incoming (id, stream, template, first_at, {_STEPS}, implied_from, reached_bits, outcomes)
+WHERE stored.workspace = %s AND stored.id = incoming.id AND stored.stream = incoming.stream
 """
 
-_OTHER = f"""EXISTS (
+_REPORTED_BY_OTHERS = f"""EXISTS (
     SELECT FROM {message} AS other
-    WHERE other.workspace = known.workspace AND other.id = known.id
-        AND other.stream <> known.stream
+    WHERE other.workspace = stored.workspace AND other.id = stored.id
+        AND other.stream <> stored.stream
 )"""
 
 _SHARE = f"""
-UPDATE {message} AS known SET shared = true
-WHERE workspace = %s AND id = ANY(%s) AND NOT shared AND {_OTHER}
+UPDATE {message} AS stored SET shared = true
+WHERE workspace = %s AND id = ANY(%s) AND NOT shared AND {_REPORTED_BY_OTHERS}
 """
 
-_FORGET = f"""
+_DELETE = f"""
 DELETE FROM {message} WHERE workspace = %s AND stream = ANY(%s) RETURNING id, shared
 """
 
 _UNSHARE = f"""
-UPDATE {message} AS known SET shared = false
-WHERE workspace = %s AND id = ANY(%s) AND shared AND NOT {_OTHER}
+UPDATE {message} AS stored SET shared = false
+WHERE workspace = %s AND id = ANY(%s) AND shared AND NOT {_REPORTED_BY_OTHERS}
 """
 
 MessageKey = tuple[UUID, UUID]
-"""Id of the message, and the stream."""
+"""Id of the message, and the stream that reported it."""
 
 
 class MessageProgress(msgspec.Struct, gc=False):
-    """What one stream shows of a message."""
+    """What one stream has reported of a message."""
 
     by_user: bool
     template: str | None
     times: dict[str, int]
-    """When each step, and each other outcome, was seen first."""
+    """Earliest time of each step and other outcome, in microseconds since 1970 UTC."""
 
     def add(self, template: str | None, times: Mapping[str, int]) -> None:
-        """Add what else is shown; of several templates the least counts."""
+        """Adds times, of which the earliest count, and a template, of which the least counts."""
         if template is not None and (self.template is None or template < self.template):
             self.template = template
         for step, at in times.items():
@@ -84,73 +84,74 @@ class MessageProgress(msgspec.Struct, gc=False):
 
     @property
     def first_at(self) -> int:
-        """When anything was seen of it."""
+        """The earliest of all times."""
         return min(self.times.values())
 
     @property
     def steps(self) -> list[int | None]:
-        """When each step was seen."""
-        return [self.times.get(it) for it in CHANNEL_STEPS]
+        """The time of each step; None if it was not reported."""
+        return [self.times.get(step) for step in CHANNEL_STEPS]
 
     @property
     def outcomes(self) -> bytes:
-        """When each other outcome was seen, as JSON."""
+        """The times of the other outcomes, as JSON."""
         return msgspec.json.encode(
-            {it: self.times[it] for it in CHANNEL_OUTCOMES if it in self.times}
+            {name: self.times[name] for name in CHANNEL_OUTCOMES if name in self.times}
         )
 
     @property
-    def reached(self) -> int:
+    def reached_bits(self) -> int:
         """The bits of the steps up to the furthest, and of the outcomes."""
-        known = sum(BITS[it] for it in self.times)
-        return known | (1 << (known & _ALL_STEPS).bit_length()) - 1
+        reported = sum(BITS[name] for name in self.times)
+        return reported | (1 << (reported & _ALL_STEPS).bit_length()) - 1
 
     def implied_from(self, touch: ChannelEvent) -> int:
-        """Return from which step on all up to the furthest are taken: of what has a name, from the first.
+        """Returns the step, from 1, from which on all steps up to the furthest were taken.
 
-        As long as no other stream shows the message too: then `asking` decides.
+        For a message with an id that is the first step, as long as no other stream has reported the
+        message too: then `sql` decides.
         """
-        first = next((it for it, at in enumerate(self.steps, 1) if at is not None), 1)
-        return 1 if touch.message is not None else first
+        first_known = next((n for n, time in enumerate(self.steps, 1) if time is not None), 1)
+        return 1 if touch.message is not None else first_known
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Add what the batch's events say about messages.
+    """Adds the batch's events to the messages that they are about.
 
-    Nobody else adds to a workspace's messages meanwhile, for the checkpoint is held.
+    No other worker writes the workspace's messages meanwhile, because the checkpoint is locked.
     """
-    shown: dict[MessageKey, MessageProgress] = {}
-    about: dict[UUID, ChannelEvent] = {}
+    progress: dict[MessageKey, MessageProgress] = {}
+    touches: dict[UUID, ChannelEvent] = {}
     for recorded, event, document in batch.messages():
         if event.kind != "track" or event.subject is None:
             continue
         touch = channels.parse_channel_event(document.name, document.properties)
         if touch is not None:
             id_ = message_id(touch, recorded.stream)
-            about[id_] = touch
+            touches[id_] = touch
             by_user = event.subject.kind == "user_id"
-            each = shown.setdefault((id_, recorded.stream), MessageProgress(by_user, None, {}))
-            each.add(touch.template, {touch.step: to_micros(event.occurred_at)})
-    if shown:
-        _write_progress(tx, batch.workspace, shown, about)
+            reported = progress.setdefault(
+                (id_, recorded.stream), MessageProgress(by_user, None, {})
+            )
+            reported.add(touch.template, {touch.step: to_micros(event.occurred_at)})
+    if progress:
+        _write_progress(tx, batch.workspace, progress, touches)
 
 
 def message_id(touch: ChannelEvent, stream: UUID) -> UUID:
-    """Return the id of a message; what names no message is one of its own for each stream."""
-    own = touch.message if touch.message is not None else f"\0{stream}"
-    text = "\0".join((touch.campaign or "", touch.channel, own))
+    """Returns the id of a message; an event without one is a message of its own for each stream."""
+    name = touch.message if touch.message is not None else f"\0{stream}"
+    text = "\0".join((touch.campaign or "", touch.channel, name))
     return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
 
 
-def erase(tx: Connection, forgotten: ErasureScope) -> None:
-    """Remove what an erased person's streams show; what others show of the same messages stays."""
-    with _cursor(tx) as cursor:
-        gone = cursor.execute(
-            _FORGET, (forgotten.workspace, [*forgotten.cleared_streams])
-        ).fetchall()
-        left = sorted({id_ for id_, shared in gone if shared})
-        if left:
-            cursor.execute(_UNSHARE, (forgotten.workspace, left))
+def erase(tx: Connection, scope: ErasureScope) -> None:
+    """Removes the rows of erased streams; rows of other streams about the same messages stay."""
+    with binary_cursor(tx) as cursor:
+        deleted = cursor.execute(_DELETE, (scope.workspace, [*scope.cleared_streams])).fetchall()
+        remaining = sorted({id_ for id_, shared in deleted if shared})
+        if remaining:
+            cursor.execute(_UNSHARE, (scope.workspace, remaining))
 
 
 def _write_progress(
@@ -160,16 +161,17 @@ def _write_progress(
     touches: Mapping[UUID, ChannelEvent],
 ) -> None:
     keys = sorted(progress)
-    with _cursor(tx) as cursor:
-        asked = [[it[0] for it in keys], [it[1] for it in keys]]
-        known = cursor.execute(_KNOWN, (*asked, workspace)).fetchall()
-        for id_, stream, template, *times, outcomes in known:
-            before = {it: at for it, at in zip(CHANNEL_STEPS, times, strict=True) if at is not None}
-            progress[id_, stream].add(template, before | msgspec.json.decode(outcomes))
-        changed = sorted((row[0], row[1]) for row in known)
+    with binary_cursor(tx) as cursor:
+        key_columns = [[id_ for id_, _ in keys], [stream for _, stream in keys]]
+        stored = cursor.execute(_LOAD, (*key_columns, workspace)).fetchall()
+        for id_, stream, template, *times, outcomes in stored:
+            steps = zip(CHANNEL_STEPS, times, strict=True)
+            known_times = {step: time for step, time in steps if time is not None}
+            progress[id_, stream].add(template, known_times | msgspec.json.decode(outcomes))
+        changed = sorted((row[0], row[1]) for row in stored)
         if changed:
             rows = (_change_row(key, progress[key], touches[key[0]]) for key in changed)
-            cursor.execute(_CHANGE, (*(list(it) for it in zip(*rows, strict=True)), workspace))
+            cursor.execute(_CHANGE, (*map(list, zip(*rows, strict=True)), workspace))
         new = sorted(progress.keys() - set(changed))
         copy_rows(tx, message, _new_rows(workspace, new, progress, touches))
         if new:
@@ -178,8 +180,8 @@ def _write_progress(
 
 
 def _change_row(key: MessageKey, progress: MessageProgress, touch: ChannelEvent) -> tuple[Any, ...]:
-    found = (progress.implied_from(touch), progress.reached, progress.outcomes.decode())
-    return (*key, progress.template, progress.first_at, *progress.steps, *found)
+    totals = (progress.implied_from(touch), progress.reached_bits, progress.outcomes.decode())
+    return (*key, progress.template, progress.first_at, *progress.steps, *totals)
 
 
 def _new_rows(
@@ -189,21 +191,15 @@ def _new_rows(
     touches: Mapping[UUID, ChannelEvent],
 ) -> Iterator[tuple[Any, ...]]:
     for key in keys:
-        touch, it = touches[key[0]], progress[key]
+        touch, item = touches[key[0]], progress[key]
         fixed = (
             workspace,
-            it.reached,
-            it.first_at,
+            item.reached_bits,
+            item.first_at,
             *key,
-            it.implied_from(touch),
-            it.by_user,
+            item.implied_from(touch),
+            item.by_user,
             False,
         )
-        said = (touch.campaign or "", touch.channel, touch.message, it.template)
-        yield (*fixed, *it.steps, *said, jsonb(it.outcomes))
-
-
-def _cursor(tx: Connection) -> Cursor[Any]:
-    driver = tx.connection.driver_connection
-    assert isinstance(driver, Driver)
-    return driver.cursor(binary=True)
+        texts = (touch.campaign or "", touch.channel, touch.message, item.template)
+        yield (*fixed, *item.steps, *texts, jsonb(item.outcomes))

@@ -1,4 +1,4 @@
-"""How far messages to people came: how many, how many people, how fast, and who."""
+"""Queries of channel funnels: counts, durations, and the profiles behind a step."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ _KINDS = ("messages", "profiles")
 class _MessageFilterParams(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
-    campaign: str | None = Field(None, description="Campaign; empty: messages of none")
+    campaign: str | None = Field(None, description="Campaign; empty: messages without one")
     channel: str | None = Field(None, description="Channel, such as email, push, sms, whatsapp")
     template: str | None = Field(None, description="Template")
     from_: str | None = Field(
         None,
         alias="from",
-        description="Messages first heard of, as a rule sent, at or after: an instant or date in `tz`",
+        description="First event of the message, usually its sending, at or after: an instant or date in `tz`",
     )
-    to: str | None = Field(None, description="Likewise, before")
+    to: str | None = Field(
+        None, description="First event of the message before: an instant or date in `tz`"
+    )
     tz: str = Field("UTC", description="IANA time zone of `from` and `to`, such as Europe/Berlin")
 
     @property
     def message_filter(self) -> MessageFilter:
-        """The same, understood.  Raises InvalidRequest."""
+        """The filter that the parameters describe.  Raises InvalidRequest."""
         zone = instants.parse_zone(self.tz)
         return MessageFilter(
             None if self.campaign is None else storable_name(self.campaign),
@@ -53,43 +55,45 @@ class _MessageFilterParams(BaseModel):
 
 
 class ChannelFunnelListParams(_MessageFilterParams):
-    """Which messages, and what they are told apart by."""
+    """Filters and groups of messages, and a page."""
 
     by: list[str] = Field(
         [],
         max_length=len(GROUPINGS),
-        description="Tell apart by `campaign`, `channel`, `template`, `day` (UTC, of the first time),"
-        " or several of them: give it more than once, or with commas",
+        description="Group by `campaign`, `channel`, `template`, `day` (UTC, of the first time), or"
+        " several of them: repeat the parameter, or separate with commas",
     )
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(500, ge=1, le=1_000)
 
 
 class ChannelFunnelProfileListParams(_MessageFilterParams):
-    """Which messages, and whose."""
+    """Filters of messages, a step, and a page of profiles."""
 
     step: Literal[(*CHANNEL_STEPS, *CHANNEL_OUTCOMES)] = Field(  # type: ignore[valid-type]
-        description="Those of whom a message took this step, or a later one; or came to this outcome"
+        description="Profiles with a message that took this step or a later one, or had this outcome"
     )
-    lost: bool = Field(False, description="Only those of whom no message took a later step")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    lost: bool = Field(False, description="Only profiles with no message that took a later step")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class ChannelFunnelStep(BaseModel):
-    """A step of the main line."""
+    """How many messages and profiles reached a step."""
 
     step: str
-    messages: int = Field(description="That took this step or a later one")
-    profiles: int = Field(description="Different people of whom a message did")
+    messages: int = Field(description="Messages that took this step or a later one")
+    profiles: int = Field(description="Profiles with such a message")
     conversion: float = Field(description="Share of the messages sent: 0 to 1")
-    from_previous: float = Field(description="Share of the messages of the step before")
-    seconds_p50: float | None = Field(description="Since the step before that is known")
+    from_previous: float = Field(description="Share of the messages of the previous step: 0 to 1")
+    seconds_p50: float | None = Field(
+        description="Median seconds since the latest known step before"
+    )
     seconds_p90: float | None
 
 
 class ChannelFunnelOutcome(BaseModel):
-    """Something else that came of messages."""
+    """How many messages and profiles had an outcome beside the steps, such as `failed`."""
 
     outcome: str
     messages: int
@@ -97,7 +101,7 @@ class ChannelFunnelOutcome(BaseModel):
 
 
 class ChannelFunnel(BaseModel):
-    """The messages of a group; without `by` of all."""
+    """Steps and outcomes of one group of messages; without `by`, of all."""
 
     campaign: str | None = None
     channel: str | None = None
@@ -108,7 +112,7 @@ class ChannelFunnel(BaseModel):
 
 
 class ChannelFunnelList(BaseModel):
-    """Funnels by what was asked for."""
+    """A page of groups."""
 
     channel_funnels: list[ChannelFunnel]
     next: str | None
@@ -116,15 +120,15 @@ class ChannelFunnelList(BaseModel):
 
 
 class ReachedProfile(BaseModel):
-    """Somebody behind a bar."""
+    """A profile behind a step or outcome."""
 
     profile_id: UUID
     identifiers: list[ProfileIdentifier]
-    messages: int = Field(description="How many messages of those asked for they were sent")
+    messages: int = Field(description="How many of the filtered messages the profile was sent")
 
 
 class ReachedProfileList(BaseModel):
-    """A page of people, by their ids."""
+    """A page of profiles, by id."""
 
     profiles: list[ReachedProfile]
     next: str | None
@@ -132,20 +136,20 @@ class ReachedProfileList(BaseModel):
 
 
 class _Group:
-    """What is counted of one group."""
+    """Counts and durations of one group."""
 
     def __init__(self) -> None:
         self.steps = {kind: [0] * len(CHANNEL_STEPS) for kind in _KINDS}
         self.outcomes = {kind: [0] * len(CHANNEL_OUTCOMES) for kind in _KINDS}
         self.times: Sequence[Sequence[float] | None] = [None] * len(CHANNEL_STEPS[1:])
 
-    def add(self, kind: str, low: int, reached: int, number: int) -> None:
-        for place, step in enumerate(CHANNEL_STEPS):
-            if place >= low - 1 and reached & BITS[step]:
-                self.steps[kind][place] += number
-        for place, outcome in enumerate(CHANNEL_OUTCOMES):
-            if reached & BITS[outcome]:
-                self.outcomes[kind][place] += number
+    def add(self, kind: str, implied_from: int, reached_bits: int, count: int) -> None:
+        for index, step in enumerate(CHANNEL_STEPS):
+            if index >= implied_from - 1 and reached_bits & BITS[step]:
+                self.steps[kind][index] += count
+        for index, outcome in enumerate(CHANNEL_OUTCOMES):
+            if reached_bits & BITS[outcome]:
+                self.outcomes[kind][index] += count
 
     def to_json(self) -> dict[str, Any]:
         messages, profiles = (self.steps[kind] for kind in _KINDS)
@@ -153,70 +157,74 @@ class _Group:
         steps = [
             {
                 "step": step,
-                "messages": messages[place],
-                "profiles": profiles[place],
-                "conversion": min(1.0, ratio(messages[place], messages[0])),
-                "from_previous": min(1.0, ratio(messages[place], before[place])),
+                "messages": messages[index],
+                "profiles": profiles[index],
+                "conversion": min(1.0, ratio(messages[index], messages[0])),
+                "from_previous": min(1.0, ratio(messages[index], before[index])),
                 "seconds_p50": times and times[0] / 1e6,
                 "seconds_p90": times and times[1] / 1e6,
             }
-            for place, (step, times) in enumerate(
+            for index, (step, times) in enumerate(
                 zip(CHANNEL_STEPS, (None, *self.times), strict=True)
             )
         ]
         outcomes = [
-            {"outcome": it, **{kind: self.outcomes[kind][place] for kind in _KINDS}}
-            for place, it in enumerate(CHANNEL_OUTCOMES)
-            if self.outcomes["messages"][place]
+            {"outcome": name, **{kind: self.outcomes[kind][index] for kind in _KINDS}}
+            for index, name in enumerate(CHANNEL_OUTCOMES)
+            if self.outcomes["messages"][index]
         ]
         return {"steps": steps, "outcomes": outcomes}
 
 
 def list_channel_funnels(reader: Reader, params: ChannelFunnelListParams) -> dict[str, Any]:
-    """Answer how far messages came.  Raises InvalidRequest for what they cannot be told apart by."""
+    """Returns message funnels by group.  Raises InvalidRequest for an unknown group."""
     by = _groupings(params.by)
     groups: dict[tuple[Any, ...], _Group] = defaultdict(_Group)
     if not by:
         groups[()] = _Group()
-    for what, *row in sql.count_messages(reader, params.message_filter, by):
+    for kind, *row in sql.count_messages(reader, params.message_filter, by):
         group = groups[tuple(row[: len(by)])]
-        low, reached, number, *times = row[len(by) :]
-        if what == "times":
+        implied_from, reached_bits, count, *times = row[len(by) :]
+        if kind == "times":
             group.times = times
         else:
-            group.add(what, low, reached, number)
+            group.add(kind, implied_from, reached_bits, count)
     start = 0 if params.cursor is None else cursors.decode_position(params.cursor)
-    ordered = sorted(groups, key=lambda key: [(it is None, "" if it is None else it) for it in key])
+    ordered = sorted(groups, key=lambda key: [(v is None, "" if v is None else v) for v in key])
     page = ordered[start : start + params.limit]
     more = start + len(page) < len(ordered)
     return {
-        "channel_funnels": [_group_key(by, it) | groups[it].to_json() for it in page],
+        "channel_funnels": [_group_key(by, key) | groups[key].to_json() for key in page],
         "next": cursors.encode_position(start + len(page)) if more else None,
         "projected_to": reader.projected_to,
     }
 
 
 def _groupings(values: Iterable[str]) -> Sequence[str]:
-    asked = [it.strip() for each in values for it in each.split(",")]
-    for each in asked:
-        if each not in GROUPINGS:
-            raise InvalidRequest(f"by is one or more of {', '.join(GROUPINGS)}; not {each[:50]!r}")
-    return [it for it in GROUPINGS if it in asked]
+    names = [name.strip() for value in values for name in value.split(",")]
+    for name in names:
+        if name not in GROUPINGS:
+            raise InvalidRequest(
+                f"cannot group messages by {name[:50]!r}: by is one or more of {', '.join(GROUPINGS)}"
+            )
+    return [name for name in GROUPINGS if name in names]
 
 
 def _group_key(by: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = dict(zip(by, values, strict=True))
-    if "day" in shown:
-        shown["day"] = (_EPOCH + timedelta(days=shown["day"])).isoformat()
-    if "campaign" in shown:
-        shown["campaign"] = shown["campaign"] or None
-    return shown
+    key: dict[str, Any] = dict(zip(by, values, strict=True))
+    if "day" in key:
+        key["day"] = (_EPOCH + timedelta(days=key["day"])).isoformat()
+    if "campaign" in key:
+        key["campaign"] = key["campaign"] or None
+    return key
 
 
 def list_reached_profiles(reader: Reader, params: ChannelFunnelProfileListParams) -> dict[str, Any]:
-    """Answer a page of the people behind a step or outcome, or of those lost after a step."""
+    """Returns a page of the profiles that reached a step or outcome, or were lost after a step."""
     if params.lost and params.step not in CHANNEL_STEPS[:-1]:
-        raise InvalidRequest(f"people are lost after one of {', '.join(CHANNEL_STEPS[:-1])}")
+        raise InvalidRequest(
+            f"`lost` needs one of the steps {', '.join(CHANNEL_STEPS[:-1])}; not {params.step!r}"
+        )
     after = None if params.cursor is None else cursors.decode_profile_id(params.cursor)
     rows = sql.profiles_reached(
         reader,
@@ -227,17 +235,17 @@ def list_reached_profiles(reader: Reader, params: ChannelFunnelProfileListParams
         limit=params.limit,
     )
     page = rows[: params.limit]
-    names = reader.identifiers(reader.profiles(it.person for it in page).values())
+    identifiers = reader.identifiers(reader.profiles(row.profile_id for row in page).values())
     return {
         "profiles": [
             {
-                "profile_id": it.person,
-                "identifiers": [one._asdict() for one in names.get(it.person, ())],
-                "messages": it.messages,
+                "profile_id": row.profile_id,
+                "identifiers": [i._asdict() for i in identifiers.get(row.profile_id, ())],
+                "messages": row.messages,
             }
-            for it in page
+            for row in page
         ],
-        "next": cursors.encode_text(str(page[-1].person)) if len(rows) > len(page) else None,
+        "next": cursors.encode_text(str(page[-1].profile_id)) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
@@ -247,7 +255,7 @@ channel_funnels = Query(
     params=ChannelFunnelListParams,
     response_model=ChannelFunnelList,
     handler=list_channel_funnels,
-    summary="How far messages came: sent, delivered, read, clicked, and what else came of them",
+    summary="Get message funnels by campaign, channel, template and day",
 )
 
 profiles = Query(
@@ -255,5 +263,5 @@ profiles = Query(
     params=ChannelFunnelProfileListParams,
     response_model=ReachedProfileList,
     handler=list_reached_profiles,
-    summary="List the people behind a step of messages, or those lost after it",
+    summary="List profiles that reached, or were lost after, a step of messages",
 )

@@ -1,4 +1,4 @@
-"""The event catalogue: which events there are, how often, and what their properties look like."""
+"""Event catalogue: the event names seen, their counts, and the properties of their events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a batch of messages is added to the catalogue."""
+"""Applies a batch of messages to the catalogue."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from projections.event_catalogue.tables import TYPES, day, event_type, property_
 from projections.runtime.batch import Batch, DecodedMessage
 
 EVENT_KINDS = frozenset(("track", "page", "screen"))
-"""Calls that say what happened; the others say who somebody is."""
+"""Calls that are events; the others are about a profile's attributes and identity."""
 
 # Each statement takes all its rows as one JSON parameter: one plan, whatever the batch.  Rows are
 # sorted by key, so that two writers can never wait for each other.
 _ADD_EVENT_TYPES = text(f"""
-INSERT INTO {event_type} AS known
+INSERT INTO {event_type} AS stored
 SELECT :workspace, name, kind, first_seen, last_seen, count FROM json_to_recordset(:rows)
-    AS new(name text, kind text, first_seen timestamptz, last_seen timestamptz, count bigint)
+    AS input (name text, kind text, first_seen timestamptz, last_seen timestamptz, count bigint)
 ON CONFLICT (workspace, name) DO UPDATE SET
-    kind = least(known.kind, excluded.kind),
-    first_seen = least(known.first_seen, excluded.first_seen),
-    last_seen = greatest(known.last_seen, excluded.last_seen),
-    count = known.count + excluded.count
+    kind = least(stored.kind, excluded.kind),
+    first_seen = least(stored.first_seen, excluded.first_seen),
+    last_seen = greatest(stored.last_seen, excluded.last_seen),
+    count = stored.count + excluded.count
 """)
 
 _ADD_DAYS = text(f"""
-INSERT INTO {day} AS known
+INSERT INTO {day} AS stored
 SELECT :workspace, name, day, count FROM json_to_recordset(:rows)
-    AS new(name text, day date, count bigint)
-ON CONFLICT (workspace, name, day) DO UPDATE SET count = known.count + excluded.count
+    AS input (name text, day date, count bigint)
+ON CONFLICT (workspace, name, day) DO UPDATE SET count = stored.count + excluded.count
 """)
 
 _ADD_PROPERTIES = text(f"""
-INSERT INTO {property_} AS known (workspace, name, path, {", ".join(f'"{it}"' for it in TYPES)}, samples)
-SELECT :workspace, name, path, {", ".join(f'"{it}"' for it in TYPES)}, samples
+INSERT INTO {property_} AS stored (workspace, name, path, {", ".join(f'"{type_}"' for type_ in TYPES)}, samples)
+SELECT :workspace, name, path, {", ".join(f'"{type_}"' for type_ in TYPES)}, samples
 FROM json_to_recordset(:rows)
-    AS new(name text, path text, {", ".join(f'"{it}" bigint' for it in TYPES)}, samples text[])
+    AS input (name text, path text, {", ".join(f'"{type_}" bigint' for type_ in TYPES)}, samples text[])
 ON CONFLICT (workspace, name, path) DO UPDATE SET
-    {", ".join(f'"{it}" = known."{it}" + excluded."{it}"' for it in TYPES)},
-    samples = CASE WHEN excluded.samples <@ known.samples THEN known.samples ELSE ARRAY(
-        SELECT DISTINCT it FROM unnest(known.samples || excluded.samples) AS it
-        ORDER BY it LIMIT {survey.MAX_SAMPLES}) END
+    {", ".join(f'"{type_}" = stored."{type_}" + excluded."{type_}"' for type_ in TYPES)},
+    samples = CASE WHEN excluded.samples <@ stored.samples THEN stored.samples ELSE ARRAY(
+        SELECT DISTINCT sample FROM unnest(stored.samples || excluded.samples) AS sample
+        ORDER BY sample LIMIT {survey.MAX_SAMPLES}) END
 RETURNING name, (xmax = 0) AS is_new
 """)
 
-# Paths only ever come in below a kept one, so one that falls out has no way back: what is kept,
-# and how often it was counted, does not depend on the order of arrival.
+# A path that is dropped can never return, because stored paths are only replaced by lesser ones: which paths
+# are stored, and their counts, do not depend on the order of arrival.
 _DROP_EXCESS = text(f"""
-DELETE FROM {property_} AS known USING (
-    SELECT name, path, row_number() OVER (PARTITION BY name ORDER BY path) AS place
+DELETE FROM {property_} AS stored USING (
+    SELECT name, path, row_number() OVER (PARTITION BY name ORDER BY path) AS rank
     FROM {property_} WHERE workspace = :workspace AND name = ANY(:names)
-) AS placed
-WHERE known.workspace = :workspace AND known.name = placed.name AND known.path = placed.path
-    AND placed.place > {survey.MAX_PATHS}
+) AS ranked
+WHERE stored.workspace = :workspace AND stored.name = ranked.name AND stored.path = ranked.path
+    AND ranked.rank > {survey.MAX_PATHS}
 """)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Count the events of the batch, and survey their properties."""
+    """Counts the events of the batch, and surveys their properties."""
     by_name: dict[str, list[DecodedMessage]] = defaultdict(list)
     for message in batch.messages():
         if message.event.kind in EVENT_KINDS:
@@ -71,13 +71,11 @@ def apply(tx: Connection, batch: Batch) -> None:
     names = sorted(by_name)
     if not names:
         return
+    _upsert(tx, _ADD_EVENT_TYPES, batch.workspace, [_event_type_row(n, by_name[n]) for n in names])
     _upsert(
-        tx, _ADD_EVENT_TYPES, batch.workspace, [_event_type_row(it, by_name[it]) for it in names]
+        tx, _ADD_DAYS, batch.workspace, [row for n in names for row in _day_rows(n, by_name[n])]
     )
-    _upsert(
-        tx, _ADD_DAYS, batch.workspace, [row for it in names for row in _day_rows(it, by_name[it])]
-    )
-    properties = [row for it in names for row in _property_rows(it, by_name[it])]
+    properties = [row for n in names for row in _property_rows(n, by_name[n])]
     if properties:
         added = _upsert(tx, _ADD_PROPERTIES, batch.workspace, properties)
         grown = sorted({name for name, is_new in added if is_new})
@@ -91,10 +89,10 @@ def _upsert(tx: Connection, statement: Any, workspace: int, rows: Sequence[dict[
 
 
 def _event_type_row(name: str, messages: Sequence[DecodedMessage]) -> dict[str, Any]:
-    times = [it.event.occurred_at for it in messages]
+    times = [message.event.occurred_at for message in messages]
     return {
         "name": name,
-        "kind": min({it.event.kind for it in messages}),
+        "kind": min({message.event.kind for message in messages}),
         "first_seen": min(times),
         "last_seen": max(times),
         "count": len(messages),
@@ -102,22 +100,22 @@ def _event_type_row(name: str, messages: Sequence[DecodedMessage]) -> dict[str, 
 
 
 def _day_rows(name: str, messages: Sequence[DecodedMessage]) -> list[dict[str, Any]]:
-    counts = Counter([_utc(it.event.occurred_at).date() for it in messages])
-    return [{"name": name, "day": each, "count": counts[each]} for each in sorted(counts)]
+    counts = Counter([_utc(message.event.occurred_at).date() for message in messages])
+    return [{"name": name, "day": date, "count": counts[date]} for date in sorted(counts)]
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+def _utc(instant: datetime) -> datetime:
+    return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 def _property_rows(name: str, messages: Sequence[DecodedMessage]) -> list[dict[str, Any]]:
-    found = survey.survey_properties([it.document.properties for it in messages])
+    by_path = survey.survey_properties([message.document.properties for message in messages])
     return [
         {
             "name": name,
             "path": path,
-            **{kind: found[path].counts.get(kind, 0) for kind in TYPES},
-            "samples": found[path].encode_samples(),
+            **{kind: by_path[path].counts.get(kind, 0) for kind in TYPES},
+            "samples": by_path[path].encode_samples(),
         }
-        for path in sorted(found)
+        for path in sorted(by_path)
     ]

@@ -1,4 +1,4 @@
-"""What the catalogue answers: the event names of a workspace and what is known of each."""
+"""Query of the event catalogue: the event names of a workspace, with counts and properties."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from projections.kit import cursors
 from projections.runtime.projection import Query, Reader
 
 DAYS_SHOWN = 30
-"""Days shown of an event: the latest on which it occurred."""
+"""Days shown of an event: the latest days on which it occurred."""
 
 
 class EventTypeListParams(BaseModel):
-    """Which event names."""
+    """A prefix, and a page of event names."""
 
     q: str | None = Field(None, description="Beginning of the name, in any case")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class EventProperty(BaseModel):
-    """What has been seen at one path of an event's properties."""
+    """The values seen at one path of an event's properties."""
 
     path: str = Field(description="As in `where=`, such as properties.items[].type")
-    types: dict[str, int] = Field(description="JSON types, and how many values were of each")
+    types: dict[str, int] = Field(description="Number of values by JSON type")
     samples: list[Any] = Field(description="Up to 10 short values")
-    count: int = Field(description="How many values were seen")
+    count: int = Field(description="Number of values seen")
 
 
 class EventType(BaseModel):
-    """One event name."""
+    """An event name, with counts, days and properties."""
 
     name: str
     kind: str
@@ -50,7 +50,7 @@ class EventType(BaseModel):
 
 
 class EventTypeList(BaseModel):
-    """A page of event names, in their order."""
+    """A page of event names, in alphabetical order."""
 
     event_types: list[EventType]
     next: str | None = Field(description="Cursor of the next page; null on the last")
@@ -58,15 +58,15 @@ class EventTypeList(BaseModel):
 
 
 def list_event_types(reader: Reader, params: EventTypeListParams) -> dict[str, Any]:
-    """Answer a page of the event names of the workspace."""
-    wanted = select(event_type).where(event_type.c.workspace == reader.workspace)
+    """Returns a page of the event names of the workspace."""
+    query = select(event_type).where(event_type.c.workspace == reader.workspace)
     if params.q is not None:
         prefix = params.q.replace("\0", "\ufffd")
-        wanted = wanted.where(func.starts_with(func.lower(event_type.c.name), func.lower(prefix)))
+        query = query.where(func.starts_with(func.lower(event_type.c.name), func.lower(prefix)))
     if params.cursor is not None:
-        wanted = wanted.where(event_type.c.name > cursors.decode_text(params.cursor))
+        query = query.where(event_type.c.name > cursors.decode_text(params.cursor))
     rows = (
-        reader.tx.execute(wanted.order_by(event_type.c.name).limit(params.limit + 1))
+        reader.tx.execute(query.order_by(event_type.c.name).limit(params.limit + 1))
         .mappings()
         .all()
     )
@@ -91,39 +91,37 @@ def list_event_types(reader: Reader, params: EventTypeListParams) -> dict[str, A
 
 
 def _days(reader: Reader, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    place = func.row_number().over(partition_by=day.c.name, order_by=day.c.day.desc())
+    rank = func.row_number().over(partition_by=day.c.name, order_by=day.c.day.desc())
     ranked = (
-        select(day.c.name, day.c.day, day.c.count.label("events"), place.label("place"))
+        select(day.c.name, day.c.day, day.c.count.label("events"), rank.label("rank"))
         .where(day.c.workspace == reader.workspace, day.c.name.in_(names))
         .subquery()
     )
-    latest = (
-        select(ranked).where(ranked.c.place <= DAYS_SHOWN).order_by(ranked.c.name, ranked.c.day)
-    )
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+    latest = select(ranked).where(ranked.c.rank <= DAYS_SHOWN).order_by(ranked.c.name, ranked.c.day)
+    days: dict[str, dict[str, int]] = defaultdict(dict)
     for row in reader.tx.execute(latest):
-        found[row.name][row.day.isoformat()] = row.events
-    return found
+        days[row.name][row.day.isoformat()] = row.events
+    return days
 
 
 def _properties(reader: Reader, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    wanted = (
+    query = (
         select(property_)
         .where(property_.c.workspace == reader.workspace, property_.c.name.in_(names))
         .order_by(property_.c.name, property_.c.path)
     )
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in reader.tx.execute(wanted).mappings():
+    properties: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in reader.tx.execute(query).mappings():
         types = {kind: row[kind] for kind in TYPES if row[kind]}
-        found[row["name"]].append(
+        properties[row["name"]].append(
             {
                 "path": "properties" + row["path"],
                 "types": types,
-                "samples": [decode_sample(it) for it in row["samples"]],
+                "samples": [decode_sample(sample) for sample in row["samples"]],
                 "count": sum(types.values()),
             }
         )
-    return found
+    return properties
 
 
 event_types = Query(

@@ -1,4 +1,4 @@
-"""Where the catalogue is kept: event names, their days, their properties."""
+"""Tables of the event catalogue: event names, their days, their properties."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ event_type = Table(
     _count("count"),
     postgresql_with=_ROOM,
 )
-"""``kind`` is the first in the alphabet, should calls of several kinds share the name."""
+"""``kind`` is the alphabetically first if calls of several kinds share the name."""
 
 day = Table(
     "day",
@@ -50,7 +50,7 @@ day = Table(
 """Events of each name by the UTC day on which they occurred."""
 
 TYPES = ("string", "number", "boolean", "null", "object", "array")
-"""The types of JSON.  Each has its column in ``property``: how many values were of it."""
+"""The types of JSON.  Each is a column of ``property``: the number of values of the type."""
 
 property_ = Table(
     "property",
@@ -62,4 +62,4 @@ property_ = Table(
     Column("samples", ARRAY(Text(collation="C")), nullable=False),
     postgresql_with=_ROOM,
 )
-"""Values seen at each path.  ``samples`` are as :mod:`projections.event_catalogue.survey` says."""
+"""Values seen at each path.  For ``samples`` see :mod:`projections.event_catalogue.survey`."""

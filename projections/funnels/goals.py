@@ -105,7 +105,7 @@ def _message_exposures_sql(
             params[name] = normalise(value)
     return (
         f"""
-        SELECT coalesce(member.person, message.stream),
+        SELECT coalesce(member.profile_id, message.stream),
             timestamptz 'epoch' + {at} * interval '1 microsecond', NULL, NULL, message.id
         FROM {message} AS message LEFT JOIN {reader.identity_members} AS member
             ON member.workspace = message.workspace AND member.stream = message.stream

@@ -34,7 +34,7 @@ EARLIEST_INSTANT, LATEST_INSTANT = (
 _NAME_FILTER = "AND event.name = ANY(%(names)s)"
 
 _STEP_EVENTS = f"""
-SELECT coalesce(member.person, event.stream) AS profile,
+SELECT coalesce(member.profile_id, event.stream) AS profile,
     event.occurred_at AS at, event.name, {{properties}} AS properties, event.id
 FROM {timeline} AS event
 LEFT JOIN {{members}} AS member

@@ -1,4 +1,4 @@
-"""Who is who: the person behind each stream, and all the names and streams of a person."""
+"""Identity: the profile of each stream, and the identifiers and streams of each profile."""
 
 from __future__ import annotations
 

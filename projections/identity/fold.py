@@ -1,7 +1,7 @@
-"""How what a batch says about identifiers becomes persons, late facts included.
+"""Applies links, merges and unmerges to the profiles, including those that arrive late.
 
-A fact can only change who is who among the names that facts connect it with.  So those are loaded,
-resolved anew together with what was said, and what came out differently is written.
+A fact can only change the profiles of the identifiers that facts connect it with.  So these are loaded
+and resolved again together with the new facts, and the rows that differ are written.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from domain.identity.resolution import (
 from domain.profiles.erasure import ErasureScope
 from projections.identity import store
 from projections.identity.identity_facts import IdentityFacts, decision_rows, facts_in_batch
-from projections.identity.store import MemberRow, Neighbourhood, StreamPair
-from projections.identity.tables import large, member
+from projections.identity.store import LinkScope, MemberRow, Neighbourhood, StreamPair
+from projections.identity.tables import large_profile, member
 from projections.runtime.batch import Batch
 
 BEFORE_ALL_TIME = datetime.min.replace(tzinfo=UTC)
@@ -37,33 +37,33 @@ log = structlog.get_logger(__name__)
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Take in what the batch says.  A batch that says nothing costs nothing."""
-    said = facts_in_batch(batch)
-    if not said.streams:
+    """Applies the batch's identity events.  A batch without any costs no query."""
+    facts = facts_in_batch(batch)
+    if not facts.streams:
         return
-    known = store.neighbourhood(
-        tx, batch.workspace, said.streams.values(), include_idle=said.has_unmerges
-    )
-    store.insert_decisions(tx, batch.workspace, decision_rows(said))
-    streams = {it.identifier: it.stream for it in known.members} | said.streams
-    decisions = {*known.decisions, *(fact for _, fact in said.decisions)}
-    others = decisions | _confirmed_guesses(tx, batch.workspace, known, said)
-    _resolve_and_write(
-        tx, batch.workspace, known, _ResolutionInput(streams, _earliest_links(known, said), others)
-    )
+    scope = LinkScope.ALL if facts.has_unmerges else LinkScope.ACTIVE
+    stored = store.neighbourhood(tx, batch.workspace, facts.streams.values(), scope)
+    store.insert_decisions(tx, batch.workspace, decision_rows(facts))
+    streams = {row.identifier: row.stream for row in stored.members} | facts.streams
+    decisions: set[IdentityFact] = {*stored.decisions, *(fact for _, fact in facts.decisions)}
+    decisions |= _confirmed_guesses(tx, batch.workspace, stored, facts)
+    resolution_input = _ResolutionInput(streams, _earliest_links(stored, facts), decisions)
+    _resolve_and_write(tx, batch.workspace, stored, resolution_input)
 
 
-def erase(tx: Connection, forgotten: ErasureScope) -> None:
-    """Remove the names of an erased person, and say anew who those are that they were shown with."""
-    workspace, gone = forgotten.workspace, set(forgotten.streams)
-    known = store.neighbourhood(tx, workspace, forgotten.cleared_streams, include_idle=True)
-    store.delete_erased(tx, forgotten)
-    left = Neighbourhood(
-        known.members, *store.load_links_and_decisions(tx, workspace, known.members)
+def erase(tx: Connection, scope: ErasureScope) -> None:
+    """Removes an erased profile's identifiers, and resolves those that were linked with them."""
+    workspace, erased = scope.workspace, set(scope.streams)
+    stored = store.neighbourhood(tx, workspace, scope.cleared_streams, LinkScope.ALL)
+    store.delete_erased(tx, scope)
+    remaining = Neighbourhood(
+        stored.members,
+        *store.load_links_and_decisions(tx, workspace, stored.members, LinkScope.ALL),
     )
-    streams = {it.identifier: it.stream for it in known.members if it.stream not in gone}
-    shown = {pair: at for pair, (at, _) in left.links.items()}
-    _resolve_and_write(tx, workspace, left, _ResolutionInput(streams, shown, {*left.decisions}))
+    streams = {row.identifier: row.stream for row in stored.members if row.stream not in erased}
+    links = {pair: linked_at for pair, (linked_at, _) in remaining.links.items()}
+    resolution_input = _ResolutionInput(streams, links, {*remaining.decisions})
+    _resolve_and_write(tx, workspace, remaining, resolution_input)
 
 
 class _ResolutionInput(NamedTuple):
@@ -73,38 +73,44 @@ class _ResolutionInput(NamedTuple):
 
 
 def _resolve_and_write(
-    tx: Connection, workspace: int, known: Neighbourhood, facts: _ResolutionInput
+    tx: Connection, workspace: int, stored: Neighbourhood, facts: _ResolutionInput
 ) -> None:
-    """Resolve what is told, and write what that makes different from what is known."""
-    names = {stream: identifier for identifier, stream in facts.streams.items()}
-    links = {pair: LinkFact(at, names[pair[0]], names[pair[1]]) for pair, at in facts.links.items()}
+    """Resolves the facts, and writes the rows that differ from the stored ones."""
+    identifiers = {stream: identifier for identifier, stream in facts.streams.items()}
+    links = {
+        (stream, other): LinkFact(linked_at, identifiers[stream], identifiers[other])
+        for (stream, other), linked_at in facts.links.items()
+    }
     all_facts: set[IdentityFact] = {*links.values(), *facts.decisions}
-    components, idle = resolve_facts(all_facts)
-    current = {pair: (link.at, link in idle) for pair, link in links.items()}
-    changed = {pair: link for pair, link in current.items() if known.links.get(pair) != link}
+    components, inactive = resolve_facts(all_facts)
+    current = {pair: (link.at, link in inactive) for pair, link in links.items()}
+    changed = {pair: link for pair, link in current.items() if stored.links.get(pair) != link}
     store.upsert_links(tx, workspace, changed)
-    after = [_member_row(it, component, facts.streams) for it, component in components.items()]
-    _write_members(tx, workspace, known.members, after)
+    members = [_member_row(i, component, facts.streams) for i, component in components.items()]
+    _write_members(tx, workspace, stored.members, members)
 
 
-def _earliest_links(known: Neighbourhood, facts: IdentityFacts) -> Mapping[StreamPair, datetime]:
-    shown = {pair: at for pair, (at, _) in known.links.items()}
-    for pair, at in facts.links.items():
-        shown[pair] = min(at, shown.get(pair, at))
-    return shown
+def _earliest_links(stored: Neighbourhood, facts: IdentityFacts) -> Mapping[StreamPair, datetime]:
+    links = {pair: linked_at for pair, (linked_at, _) in stored.links.items()}
+    for pair, linked_at in facts.links.items():
+        links[pair] = min(linked_at, links.get(pair, linked_at))
+    return links
 
 
 def _confirmed_guesses(
-    tx: Connection, workspace: int, known: Neighbourhood, facts: IdentityFacts
+    tx: Connection, workspace: int, stored: Neighbourhood, facts: IdentityFacts
 ) -> set[IdentityFact]:
-    """Return that names exist which an alias guesses, where it may be that only idle links have shown so."""
-    exist = {it.identifier for it in known.members if not it.guessed}
-    before = {it.secondary for it in known.decisions if _is_guess(it)} & exist
-    # Of a name that nothing had guessed, its row does not tell whether anything has shown it.
-    new = {it.secondary for _, it in facts.decisions if _is_guess(it)} & exist
-    shown = store.linked_streams(tx, workspace, [facts.streams[it] for it in new])
-    sure = before | {it for it in new if facts.streams[it] in shown}
-    return {LinkFact(BEFORE_ALL_TIME, it, it) for it in sure}
+    """Returns facts that confirm the identifiers which an alias only guessed.
+
+    They are needed where the confirming link may be inactive, and so was not loaded.
+    """
+    existing = {row.identifier for row in stored.members if not row.guessed}
+    confirmed = {fact.secondary for fact in stored.decisions if _is_guess(fact)} & existing
+    # The row of an identifier that was never guessed does not say whether a link has confirmed it.
+    new = {fact.secondary for _, fact in facts.decisions if _is_guess(fact)} & existing
+    linked = store.linked_streams(tx, workspace, [facts.streams[i] for i in new])
+    confirmed |= {i for i in new if facts.streams[i] in linked}
+    return {LinkFact(BEFORE_ALL_TIME, i, i) for i in confirmed}
 
 
 def _is_guess(fact: IdentityFact) -> TypeGuard[MergeFact]:
@@ -117,62 +123,67 @@ def _member_row(
     return MemberRow(
         streams[identifier],
         *identifier,
-        person=streams[component.canonical],
+        profile_id=streams[component.canonical],
         guessed=identifier in component.guessed,
         demoted_at=component.demoted.get(identifier),
     )
 
 
-_PUT_MEMBERS = text(f"""
-INSERT INTO {member} AS known
-SELECT :workspace, new.* FROM json_to_recordset(:rows) AS new (
-    stream uuid, kind text, value text, person uuid, guessed boolean, demoted_at timestamptz
+_UPSERT_MEMBERS = text(f"""
+INSERT INTO {member}
+SELECT :workspace, input.* FROM json_to_recordset(:rows) AS input (
+    stream uuid, kind text, value text, profile_id uuid, guessed boolean, demoted_at timestamptz
 ) ORDER BY stream
 ON CONFLICT (workspace, stream) DO UPDATE
-SET person = excluded.person, guessed = excluded.guessed, demoted_at = excluded.demoted_at
+SET profile_id = excluded.profile_id, guessed = excluded.guessed, demoted_at = excluded.demoted_at
 """)
 
 
-_DROP_MEMBERS = text(f"DELETE FROM {member} WHERE workspace = :workspace AND stream = ANY(:gone)")
+_DELETE_MEMBERS = text(
+    f"DELETE FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)"
+)
 
 
 def _write_members(
     tx: Connection, workspace: int, before: Collection[MemberRow], after: Collection[MemberRow]
 ) -> None:
-    known = set(before)
-    store.execute_json_rows(
-        tx, _PUT_MEMBERS, workspace, MemberRow._fields, (it for it in after if it not in known)
-    )
-    gone = {it.stream for it in before} - {it.stream for it in after}
-    if gone:
-        tx.execute(_DROP_MEMBERS, {"workspace": workspace, "gone": sorted(gone)})
-    _track_large_profiles(tx, workspace, _sizes(before), _sizes(after))
+    unchanged = set(before)
+    changed = (row for row in after if row not in unchanged)
+    store.execute_json_rows(tx, _UPSERT_MEMBERS, workspace, MemberRow._fields, changed)
+    removed = {row.stream for row in before} - {row.stream for row in after}
+    if removed:
+        tx.execute(_DELETE_MEMBERS, {"workspace": workspace, "streams": sorted(removed)})
+    _update_large_profiles(tx, workspace, _large_sizes(before), _large_sizes(after))
 
 
-def _sizes(members: Iterable[MemberRow]) -> Mapping[UUID, int]:
-    counts = Counter(it.person for it in members)
-    return {person: count for person, count in counts.items() if count >= LARGE_COMPONENT}
+def _large_sizes(members: Iterable[MemberRow]) -> Mapping[UUID, int]:
+    counts = Counter(row.profile_id for row in members)
+    return {id_: count for id_, count in counts.items() if count >= LARGE_COMPONENT}
 
 
-_PUT_LARGE = text(f"""
-INSERT INTO {large} SELECT :workspace, person, identifiers
-FROM json_to_recordset(:rows) AS new (person uuid, identifiers integer)
-ON CONFLICT (workspace, person) DO UPDATE SET identifiers = excluded.identifiers
+_UPSERT_LARGE_PROFILES = text(f"""
+INSERT INTO {large_profile} SELECT :workspace, profile_id, identifiers
+FROM json_to_recordset(:rows) AS input (profile_id uuid, identifiers integer)
+ON CONFLICT (workspace, profile_id) DO UPDATE SET identifiers = excluded.identifiers
 """)
 
-_DROP_LARGE = text(f"DELETE FROM {large} WHERE workspace = :workspace AND person = ANY(:persons)")
+_DELETE_LARGE_PROFILES = text(
+    f"DELETE FROM {large_profile} WHERE workspace = :workspace AND profile_id = ANY(:profile_ids)"
+)
 
 
-def _track_large_profiles(
+def _update_large_profiles(
     tx: Connection, workspace: int, before: Mapping[UUID, int], after: Mapping[UUID, int]
 ) -> None:
-    """Keep count of the persons that are too large to be true, and tell of each new one."""
-    grown = sorted((it, count) for it, count in after.items() if before.get(it) != count)
-    if grown:
-        store.execute_json_rows(tx, _PUT_LARGE, workspace, ("person", "identifiers"), grown)
-    gone = sorted(before.keys() - after.keys())
-    if gone:
-        tx.execute(_DROP_LARGE, {"workspace": workspace, "persons": gone})
-    for person, count in grown:
-        if person not in before:
-            log.warning("large_profile", workspace=workspace, id=str(person), identifiers=count)
+    """Writes the sizes of profiles that are too large to be one profile, and logs each new one."""
+    changed = sorted((id_, count) for id_, count in after.items() if before.get(id_) != count)
+    if changed:
+        store.execute_json_rows(
+            tx, _UPSERT_LARGE_PROFILES, workspace, ("profile_id", "identifiers"), changed
+        )
+    removed = sorted(before.keys() - after.keys())
+    if removed:
+        tx.execute(_DELETE_LARGE_PROFILES, {"workspace": workspace, "profile_ids": removed})
+    for profile_id, count in changed:
+        if profile_id not in before:
+            log.warning("large_profile", workspace=workspace, id=str(profile_id), identifiers=count)

@@ -1,4 +1,4 @@
-"""What a batch says about who is who."""
+"""Facts about identity in a batch: links, merges and unmerges of identifiers."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ _IDENTITY_EVENTS = (IdentifiersLinked, ProfilesMerged, ProfilesUnmerged)
 
 
 class IdentityFacts(NamedTuple):
-    """What the batch's events say."""
+    """Facts about identity, and the streams of the identifiers in them."""
 
     links: dict[StreamPair, datetime]
-    """When each was first shown."""
+    """Pairs of streams whose identifiers appeared together, and when they first did."""
 
     decisions: list[tuple[UUID, MergeFact | UnmergeFact]]
-    """Each with the event that says so."""
+    """Merges and unmerges, each with the id of its event."""
 
     streams: dict[Identifier, UUID]
-    """The streams of all who are named."""
+    """Stream of every identifier in the facts."""
 
     @property
     def has_unmerges(self) -> bool:
-        """Whether it takes anybody apart."""
+        """Whether a decision separates identifiers."""
         return any(isinstance(fact, UnmergeFact) for _, fact in self.decisions)
 
 
 def facts_in_batch(batch: Batch) -> IdentityFacts:
-    """Return what the batch says.  A fact that names an impossible identifier says nothing."""
-    said = IdentityFacts({}, [], {})
+    """Returns the batch's facts.  A fact with an identifier that cannot be stored is left out."""
+    facts = IdentityFacts({}, [], {})
     for recorded in batch.records:
         event = recorded.event
         if isinstance(event, _IDENTITY_EVENTS):
             for fact in facts_from_event(event):
                 if _is_storable(fact):
-                    _add_fact(said, event.id, fact, batch)
-    return said
+                    _add_fact(facts, event.id, fact, batch)
+    return facts
 
 
 def decision_rows(facts: IdentityFacts) -> Iterator[tuple[Any, ...]]:
-    """Return the decisions as rows of `decision`, without their workspace."""
+    """Returns the decisions as rows of `decision`, without the workspace."""
     for event, fact in facts.decisions:
         if isinstance(fact, MergeFact):
             yield _row(facts.streams, event, fact.at, fact.primary, fact.secondary, fact)
@@ -66,7 +66,7 @@ def decision_rows(facts: IdentityFacts) -> Iterator[tuple[Any, ...]]:
 
 
 def _is_storable(fact: IdentityFact) -> bool:
-    return all(sanitise.storable_text(it.value) == it.value for it in identifiers_in(fact))
+    return all(sanitise.storable_text(i.value) == i.value for i in identifiers_in(fact))
 
 
 def _add_fact(facts: IdentityFacts, event: UUID, fact: IdentityFact, batch: Batch) -> None:
@@ -77,16 +77,16 @@ def _add_fact(facts: IdentityFacts, event: UUID, fact: IdentityFact, batch: Batc
     if isinstance(fact, LinkFact):
         if pair := joined_pair(fact):
             left, right = sorted(pair)
-            between = streams[left], streams[right]
-            facts.links[between] = min(fact.at, facts.links.get(between, fact.at))
+            stream_pair = streams[left], streams[right]
+            facts.links[stream_pair] = min(fact.at, facts.links.get(stream_pair, fact.at))
     elif isinstance(fact, MergeFact) and not joined_pair(fact):
-        # A name that never joins is nobody's: the other was heard of, no more.
+        # An identifier that never merges belongs to no profile: the fact only shows that the other exists.
         facts.decisions.append((event, fact._replace(secondary=fact.primary)))
     else:
         facts.decisions.append((event, fact))
 
 
-def _row(  # noqa: PLR0917 - what a row is made of
+def _row(  # noqa: PLR0917 - the columns of a row
     streams: Mapping[Identifier, UUID],
     event: UUID,
     at: datetime,
@@ -94,5 +94,5 @@ def _row(  # noqa: PLR0917 - what a row is made of
     other: Identifier,
     merge: MergeFact | None,
 ) -> tuple[Any, ...]:
-    how = (True, merge.policy, merge.certain) if merge else (False, "", True)
-    return (streams[subject], streams[other], event, at, *how, *subject, *other)
+    decision = (True, merge.policy, merge.certain) if merge else (False, "", True)
+    return (streams[subject], streams[other], event, at, *decision, *subject, *other)

@@ -1,4 +1,4 @@
-"""Whose a stream is, for every other read model's questions."""
+"""Profiles of streams, for the queries of every read model."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from sqlalchemy import Connection, Row
 
 from domain.core.identifiers import Identifier
 from domain.identity.resolved_profile import ResolvedProfile, single_stream_profile, strongest_first
-from projections.identity.tables import large, member
+from projections.identity.tables import large_profile, member
 
 _MEMBERS = f"""
-SELECT stream, kind, value, person, guessed, demoted_at FROM {member}
+SELECT stream, kind, value, profile_id, guessed, demoted_at FROM {member}
 WHERE workspace = %s
-    AND person IN (SELECT person FROM {member} WHERE workspace = %s AND stream = ANY(%s))
+    AND profile_id IN (SELECT profile_id FROM {member} WHERE workspace = %s AND stream = ANY(%s))
 """
 
-_PROFILE_IDS = f"SELECT stream, person FROM {member} WHERE workspace = %s AND stream = ANY(%s)"
+_PROFILE_IDS = f"SELECT stream, profile_id FROM {member} WHERE workspace = %s AND stream = ANY(%s)"
 
 
 def load_profile(tx: Connection, workspace: int, stream: UUID) -> ResolvedProfile:
-    """Return the person whose stream it is; one of whom nothing is known is alone."""
+    """Returns the profile of a stream; one without known identifiers is a profile by itself."""
     return load_profiles(tx, workspace, (stream,))[stream]
 
 
 def load_profiles(
     tx: Connection, workspace: int, streams: Iterable[UUID]
 ) -> Mapping[UUID, ResolvedProfile]:
-    """Return the person of each stream; one of whom nothing is known is alone."""
-    asked = set(streams)
+    """Returns the profile of each stream; one without known identifiers is a profile by itself."""
+    stream_ids = set(streams)
     members: dict[UUID, list[Row[Any]]] = defaultdict(list)
-    for row in tx.exec_driver_sql(_MEMBERS, (workspace, workspace, sorted(asked))):
-        members[row.person].append(row)
-    found: dict[UUID, ResolvedProfile] = {}
+    for row in tx.exec_driver_sql(_MEMBERS, (workspace, workspace, sorted(stream_ids))):
+        members[row.profile_id].append(row)
+    profiles: dict[UUID, ResolvedProfile] = {}
     for rows in members.values():
-        found.update(dict.fromkeys((it.stream for it in rows), _resolved_profile(rows)))
-    return {it: found.get(it) or single_stream_profile(it) for it in asked}
+        profiles.update(dict.fromkeys((row.stream for row in rows), _resolved_profile(rows)))
+    return {stream: profiles.get(stream) or single_stream_profile(stream) for stream in stream_ids}
 
 
 def _resolved_profile(members: Sequence[Row[Any]]) -> ResolvedProfile:
-    canonical = members[0].person
+    canonical = members[0].profile_id
     return ResolvedProfile(
         canonical,
-        strongest_first(Identifier(it.kind, it.value) for it in members if not it.guessed),
-        (canonical, *sorted(it.stream for it in members if it.stream != canonical)),
-        {it.stream: it.demoted_at for it in members if it.demoted_at is not None},
+        strongest_first(Identifier(row.kind, row.value) for row in members if not row.guessed),
+        (canonical, *sorted(row.stream for row in members if row.stream != canonical)),
+        {row.stream: row.demoted_at for row in members if row.demoted_at is not None},
     )
 
 
 def load_profile_ids(
     tx: Connection, workspace: int, streams: Iterable[UUID]
 ) -> Mapping[UUID, UUID]:
-    """Return the id of each stream's person."""
-    asked = sorted(set(streams))
-    if not asked:
+    """Returns the id of each stream's profile."""
+    stream_ids = sorted(set(streams))
+    if not stream_ids:
         return {}
-    found = tx.exec_driver_sql(_PROFILE_IDS, (workspace, asked)).all()
-    return dict(zip(asked, asked, strict=True)) | {it.stream: it.person for it in found}
+    rows = tx.exec_driver_sql(_PROFILE_IDS, (workspace, stream_ids)).all()
+    return {stream: stream for stream in stream_ids} | {row.stream: row.profile_id for row in rows}
 
 
 def count_large_profiles(tx: Connection) -> int:
-    """Return how many persons, of all workspaces, have more names than anybody has."""
-    return int(tx.exec_driver_sql(f"SELECT count(*) FROM {large}").scalar_one())
+    """Returns how many profiles, in all workspaces, have unusually many identifiers."""
+    return int(tx.exec_driver_sql(f"SELECT count(*) FROM {large_profile}").scalar_one())

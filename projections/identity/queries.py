@@ -1,4 +1,4 @@
-"""The profiles that have more names than anybody has: a shared device, or a client's mistake."""
+"""Query of profiles with unusually many identifiers: a shared device, or a client's mistake."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import select, tuple_
 
-from projections.identity.tables import large, member
+from projections.identity.tables import large_profile, member
 from projections.kit import cursors
 from projections.runtime.projection import Query, Reader
 
 SAMPLE_SIZE = 10
-"""Identifiers that are shown of each."""
+"""Identifiers shown of each profile."""
 
 
 class LargeProfileListParams(BaseModel):
-    """A page of them."""
+    """A page of large profiles."""
 
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=100)
 
 
 class SampleIdentifier(BaseModel):
-    """One name of a person."""
+    """An identifier of a profile."""
 
     kind: str
     value: str
 
 
 class LargeProfile(BaseModel):
-    """A profile that is more than one person, most likely."""
+    """A profile that most likely mixes several customers."""
 
     id: UUID
-    identifiers: int = Field(description="How many it has")
+    identifiers: int = Field(description="Number of identifiers")
     sample: list[SampleIdentifier]
 
 
 class LargeProfileList(BaseModel):
-    """The largest first."""
+    """A page of large profiles, the largest first."""
 
     profiles: list[LargeProfile]
     next: str | None
@@ -47,12 +47,14 @@ class LargeProfileList(BaseModel):
 
 
 def list_large_profiles(reader: Reader, params: LargeProfileListParams) -> dict[str, Any]:
-    """Answer a page of large profiles.  Raises InvalidRequest for a cursor that is none of ours."""
-    place = (large.c.identifiers, large.c.person)
-    wanted = select(*place).where(large.c.workspace == reader.workspace)
+    """Returns a page of large profiles.  Raises InvalidRequest for an invalid cursor."""
+    sort_columns = (large_profile.c.identifiers, large_profile.c.profile_id)
+    query = select(*sort_columns).where(large_profile.c.workspace == reader.workspace)
     if params.cursor is not None:
-        wanted = wanted.where(tuple_(*place) < tuple_(*cursors.decode_sized(params.cursor)))
-    largest_first = wanted.order_by(*(it.desc() for it in place)).limit(params.limit + 1)
+        query = query.where(tuple_(*sort_columns) < tuple_(*cursors.decode_sized(params.cursor)))
+    largest_first = query.order_by(*(column.desc() for column in sort_columns)).limit(
+        params.limit + 1
+    )
     rows = reader.tx.execute(largest_first).all()
     page = rows[: params.limit]
     return {
@@ -65,12 +67,12 @@ def list_large_profiles(reader: Reader, params: LargeProfileListParams) -> dict[
 
 
 def _sample(reader: Reader, profile_id: UUID) -> list[dict[str, str]]:
-    names = (
+    query = (
         select(member.c.kind, member.c.value)
-        .where(member.c.workspace == reader.workspace, member.c.person == profile_id)
+        .where(member.c.workspace == reader.workspace, member.c.profile_id == profile_id)
         .limit(SAMPLE_SIZE)
     )
-    return [{"kind": it.kind, "value": it.value} for it in reader.tx.execute(names)]
+    return [{"kind": row.kind, "value": row.value} for row in reader.tx.execute(query)]
 
 
 large_profiles = Query(
@@ -78,5 +80,5 @@ large_profiles = Query(
     params=LargeProfileListParams,
     response_model=LargeProfileList,
     handler=list_large_profiles,
-    summary="List profiles with more identifiers than a person has: shared devices, broken clients",
+    summary="List profiles with unusually many identifiers",
 )

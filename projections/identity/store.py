@@ -1,9 +1,10 @@
-"""What was said about who is who: kept, and found again from any name in it."""
+"""Stored facts about identity, and the search of the facts that are connected with a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,27 +18,34 @@ from projections.identity.tables import decision, link, member
 
 StreamPair = tuple[UUID, UUID]
 Links = Mapping[StreamPair, tuple[datetime, bool]]
-"""When each was first shown, and whether it is idle."""
+"""When the streams of each pair were first linked, and whether the link is inactive."""
+
+
+class LinkScope(Enum):
+    """Which links a search of connected identifiers follows."""
+
+    ACTIVE = "active"
+    ALL = "all"
 
 
 class MemberRow(NamedTuple):
-    """A row of `member`, without its workspace."""
+    """A row of `member`, without the workspace."""
 
     stream: UUID
     kind: str
     value: str
-    person: UUID
+    profile_id: UUID
     guessed: bool
     demoted_at: datetime | None
 
     @property
     def identifier(self) -> Identifier:
-        """The name that the row is of."""
+        """The identifier that the row is about."""
         return Identifier(self.kind, self.value)
 
 
 class Neighbourhood(NamedTuple):
-    """All that is kept about some streams and whoever they may be joined to."""
+    """All stored facts about some streams and the streams that facts connect them with."""
 
     members: Collection[MemberRow]
     links: Links
@@ -45,156 +53,161 @@ class Neighbourhood(NamedTuple):
 
 
 _NEIGHBOURS = f"""
-    SELECT other FROM {link} WHERE workspace = :workspace AND stream = near.of {{awake}}
-    UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = near.of {{awake}}
-    UNION ALL SELECT other FROM {decision} WHERE workspace = :workspace AND stream = near.of AND joins
-    UNION ALL SELECT stream FROM {decision} WHERE workspace = :workspace AND other = near.of AND joins
+    SELECT other FROM {link} WHERE workspace = :workspace AND stream = connected.id {{active}}
+    UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = connected.id {{active}}
+    UNION ALL SELECT other FROM {decision}
+        WHERE workspace = :workspace AND stream = connected.id AND is_merge
+    UNION ALL SELECT stream FROM {decision}
+        WHERE workspace = :workspace AND other = connected.id AND is_merge
 """
 
 _NEIGHBOURHOOD_SQL = f"""
-WITH RECURSIVE near (of) AS (
+WITH RECURSIVE connected (id) AS (
     SELECT stream FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)
     UNION
-    SELECT next.of FROM near CROSS JOIN LATERAL ({_NEIGHBOURS}) AS next (of)
+    SELECT neighbour.id FROM connected CROSS JOIN LATERAL ({_NEIGHBOURS}) AS neighbour (id)
 )
-SELECT stream, kind, value, person, guessed, demoted_at AT TIME ZONE 'UTC'
-FROM near CROSS JOIN LATERAL (
-    SELECT * FROM {member} WHERE workspace = :workspace AND stream = near.of OFFSET 0
-) AS known
+SELECT stream, kind, value, profile_id, guessed, demoted_at AT TIME ZONE 'UTC'
+FROM connected CROSS JOIN LATERAL (
+    SELECT * FROM {member} WHERE workspace = :workspace AND stream = connected.id OFFSET 0
+) AS stored
 """
 
 _LINKS_SQL = f"""
-SELECT stream, other, at AT TIME ZONE 'UTC', idle FROM {link}
-WHERE workspace = :workspace AND stream = ANY(:streams) {{awake}}
+SELECT stream, other, at AT TIME ZONE 'UTC', inactive FROM {link}
+WHERE workspace = :workspace AND stream = ANY(:streams) {{active}}
 """
 
 _DECISIONS = text(f"""
-SELECT at AT TIME ZONE 'UTC', joins, policy, certain, kind, value, other_kind, other_value
+SELECT at AT TIME ZONE 'UTC', is_merge, policy, certain, kind, value, other_kind, other_value
 FROM {decision} WHERE workspace = :workspace AND stream = ANY(:streams)
 """)
 
 _NEIGHBOURHOOD = {
-    False: text(_NEIGHBOURHOOD_SQL.format(awake="AND NOT idle")),
-    True: text(_NEIGHBOURHOOD_SQL.format(awake="")),
+    LinkScope.ACTIVE: text(_NEIGHBOURHOOD_SQL.format(active="AND NOT inactive")),
+    LinkScope.ALL: text(_NEIGHBOURHOOD_SQL.format(active="")),
 }
 _LINKS = {
-    False: text(_LINKS_SQL.format(awake="AND NOT idle")),
-    True: text(_LINKS_SQL.format(awake="")),
+    LinkScope.ACTIVE: text(_LINKS_SQL.format(active="AND NOT inactive")),
+    LinkScope.ALL: text(_LINKS_SQL.format(active="")),
 }
 
 
 def neighbourhood(
-    tx: Connection, workspace: int, streams: Iterable[UUID], *, include_idle: bool
+    tx: Connection, workspace: int, streams: Iterable[UUID], scope: LinkScope
 ) -> Neighbourhood:
-    """Return what is kept of the streams, and of all that facts lead to from there.
+    """Returns the stored facts about the streams, and about all that facts connect them with.
 
-    Idle links lead nowhere, and are left out, unless the ``whole`` is asked for.
+    Links outside of the scope are neither followed nor returned.
     """
-    asked = {"workspace": workspace, "streams": list(streams)}
-    members = [_member(*row) for row in tx.execute(_NEIGHBOURHOOD[include_idle], asked)]
-    return Neighbourhood(
-        members, *load_links_and_decisions(tx, workspace, members, include_idle=include_idle)
-    )
+    params = {"workspace": workspace, "streams": list(streams)}
+    members = [_member(*row) for row in tx.execute(_NEIGHBOURHOOD[scope], params)]
+    return Neighbourhood(members, *load_links_and_decisions(tx, workspace, members, scope))
 
 
 def load_links_and_decisions(
-    tx: Connection, workspace: int, members: Collection[MemberRow], *, include_idle: bool = True
+    tx: Connection, workspace: int, members: Collection[MemberRow], scope: LinkScope
 ) -> tuple[Links, Collection[MergeFact | UnmergeFact]]:
-    """Return the links between these members, and the decisions about them."""
+    """Returns the links between these members, and the decisions about them."""
     if not members:
         return {}, ()
-    asked = {"workspace": workspace, "streams": [it.stream for it in members]}
+    params = {"workspace": workspace, "streams": [row.stream for row in members]}
     links = {
-        (stream, other): (at.replace(tzinfo=UTC), idle)
-        for stream, other, at, idle in tx.execute(_LINKS[include_idle], asked)
+        (stream, other): (linked_at.replace(tzinfo=UTC), inactive)
+        for stream, other, linked_at, inactive in tx.execute(_LINKS[scope], params)
     }
-    return links, [_decision(*row) for row in tx.execute(_DECISIONS, asked)]
+    return links, [_decision(*row) for row in tx.execute(_DECISIONS, params)]
 
 
 _LINKED_STREAMS = text(f"""
-SELECT it FROM unnest(CAST(:streams AS uuid[])) AS it
-WHERE EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND stream = it)
-    OR EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND other = it)
+SELECT input.id FROM unnest(CAST(:streams AS uuid[])) AS input (id)
+WHERE EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND stream = input.id)
+    OR EXISTS (SELECT FROM {link} WHERE workspace = :workspace AND other = input.id)
 """)
 
 
 def linked_streams(tx: Connection, workspace: int, streams: Collection[UUID]) -> Collection[UUID]:
-    """Return those of the streams that were shown with another, idle links included."""
+    """Returns those of the streams that have links, inactive ones included."""
     if not streams:
         return ()
-    asked = {"workspace": workspace, "streams": list(streams)}
-    return set(tx.execute(_LINKED_STREAMS, asked).scalars())
+    params = {"workspace": workspace, "streams": list(streams)}
+    return set(tx.execute(_LINKED_STREAMS, params).scalars())
 
 
 def _member(  # noqa: PLR0917 - the columns of a row
-    stream: UUID, kind: str, value: str, person: UUID, guessed: bool, demoted_at: datetime | None
+    stream: UUID,
+    kind: str,
+    value: str,
+    profile_id: UUID,
+    guessed: bool,
+    demoted_at: datetime | None,
 ) -> MemberRow:
-    at = None if demoted_at is None else demoted_at.replace(tzinfo=UTC)
-    return MemberRow(stream, kind, value, person, guessed, at)
+    demoted_at = None if demoted_at is None else demoted_at.replace(tzinfo=UTC)
+    return MemberRow(stream, kind, value, profile_id, guessed, demoted_at)
 
 
 def _decision(  # noqa: PLR0917 - the columns of a row
-    at: datetime, joins: bool, policy: Any, certain: bool, kind: str, value: str, *other: str
+    at: datetime, is_merge: bool, policy: Any, certain: bool, kind: str, value: str, *other: str
 ) -> MergeFact | UnmergeFact:
     at, subject = at.replace(tzinfo=UTC), Identifier(kind, value)
-    if joins:
+    if is_merge:
         return MergeFact(at, subject, Identifier(*other), policy, certain)
     return UnmergeFact(at, subject, frozenset((Identifier(*other),)))
 
 
-_PUT_LINKS = text(f"""
-INSERT INTO {link} AS known
-SELECT :workspace, new.* FROM json_to_recordset(:rows)
-    AS new (stream uuid, other uuid, at timestamptz, idle boolean) ORDER BY stream, other
-ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at, idle = excluded.idle
-WHERE excluded.at <= known.at
+_UPSERT_LINKS = text(f"""
+INSERT INTO {link} AS stored
+SELECT :workspace, input.* FROM json_to_recordset(:rows)
+    AS input (stream uuid, other uuid, at timestamptz, inactive boolean) ORDER BY stream, other
+ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at, inactive = excluded.inactive
+WHERE excluded.at <= stored.at
 """)
 
-_PUT_DECISIONS = text(f"""
+_INSERT_DECISIONS = text(f"""
 INSERT INTO {decision}
-SELECT :workspace, new.* FROM json_to_recordset(:rows) AS new (
-    stream uuid, other uuid, event uuid, at timestamptz, joins boolean, policy text,
+SELECT :workspace, input.* FROM json_to_recordset(:rows) AS input (
+    stream uuid, other uuid, event uuid, at timestamptz, is_merge boolean, policy text,
     certain boolean, kind text, value text, other_kind text, other_value text
 ) ORDER BY stream, other, event
 ON CONFLICT DO NOTHING
 """)
 
-_DECISION = tuple(it.name for it in decision.columns)[1:]
+_DECISION_COLUMNS = tuple(column.name for column in decision.columns if column.name != "workspace")
 
 
 def upsert_links(
     tx: Connection, workspace: int, links: Mapping[StreamPair, tuple[datetime, bool]]
 ) -> None:
-    """Keep links that are new, or other than they were."""
-    rows = [(*pair, *told) for pair, told in links.items()]
-    execute_json_rows(tx, _PUT_LINKS, workspace, ("stream", "other", "at", "idle"), rows)
+    """Writes links that are new or have changed."""
+    rows = [(*pair, linked_at, inactive) for pair, (linked_at, inactive) in links.items()]
+    execute_json_rows(tx, _UPSERT_LINKS, workspace, ("stream", "other", "at", "inactive"), rows)
 
 
 def insert_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Keep rows of `decision`, given without their workspace."""
-    execute_json_rows(tx, _PUT_DECISIONS, workspace, _DECISION, rows)
+    """Inserts rows of `decision`, given without the workspace."""
+    execute_json_rows(tx, _INSERT_DECISIONS, workspace, _DECISION_COLUMNS, rows)
 
 
 _DELETE_ERASED = (
     text(f"""
-DELETE FROM {link} WHERE workspace = :workspace AND (stream = ANY(:gone) OR other = ANY(:gone))
+DELETE FROM {link} WHERE workspace = :workspace AND (stream = ANY(:erased) OR other = ANY(:erased))
 """),
     text(f"""
 DELETE FROM {decision}
-WHERE workspace = :workspace AND (stream = ANY(:cleared) OR other = ANY(:gone))
+WHERE workspace = :workspace AND (stream = ANY(:cleared) OR other = ANY(:erased))
 """),
 )
 
 
-def delete_erased(tx: Connection, forgotten: ErasureScope) -> None:
-    """Remove what names an erased person, and the decisions of streams that are given anew."""
-    asked = {
-        "workspace": forgotten.workspace,
-        "gone": list(forgotten.streams),
-        "cleared": list(forgotten.cleared_streams),
+def delete_erased(tx: Connection, scope: ErasureScope) -> None:
+    """Removes facts about erased streams, and the decisions of streams that are applied again."""
+    params = {
+        "workspace": scope.workspace,
+        "erased": list(scope.streams),
+        "cleared": list(scope.cleared_streams),
     }
     for statement in _DELETE_ERASED:
-        tx.execute(statement, asked)
+        tx.execute(statement, params)
 
 
 def execute_json_rows(
@@ -204,7 +217,7 @@ def execute_json_rows(
     columns: tuple[str, ...],
     rows: Iterable[tuple[Any, ...]],
 ) -> None:
-    """Run a statement that takes all its rows as one JSON parameter: one plan, whatever the batch."""
+    """Executes a statement whose rows are one JSON parameter: one plan for batches of any size."""
     document = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows])
     if document != b"[]":
         tx.execute(statement, {"workspace": workspace, "rows": document.decode()})

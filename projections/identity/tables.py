@@ -1,4 +1,4 @@
-"""Where it is kept who is who: what was said about it, and what that comes to."""
+"""Tables of identity: links and decisions, and the profiles that follow from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Tabl
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "identity", 2
+NAME, VERSION = "identity", 3
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 link = Table(
@@ -16,12 +16,12 @@ link = Table(
     Column("stream", Uuid, primary_key=True),
     Column("other", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("idle", Boolean, nullable=False),
+    Column("inactive", Boolean, nullable=False),
 )
-"""Two identifiers, by their streams, that were shown together, and when they first were.
+"""Two identifiers, by their streams, that appeared together, and when they first did.
 
-``idle`` is as `domain.identity.resolution.Resolution` says: ten thousand users of one device are not ten thousand
-names to be looked at whenever one of them does something.
+``inactive`` links merge nothing (see `domain.identity.resolution.Resolution`), and are not followed: the ten
+thousand users of one device need not be loaded whenever one of them does something.
 """
 
 decision = Table(
@@ -30,10 +30,10 @@ decision = Table(
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
     Column("other", Uuid, primary_key=True),
-    # The event that says so: more than one may say the same, and each can be erased.
+    # The event of the decision: several may decide the same, and each can be erased.
     Column("event", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("joins", Boolean, nullable=False),
+    Column("is_merge", Boolean, nullable=False),
     Column("policy", Text, nullable=False),
     Column("certain", Boolean, nullable=False),
     Column("kind", Text, nullable=False),
@@ -41,7 +41,7 @@ decision = Table(
     Column("other_kind", Text, nullable=False),
     Column("other_value", Text, nullable=False),
 )
-"""``stream`` absorbs ``other`` (an alias or merge: ``joins``), or is kept apart from it (an unmerge)."""
+"""``stream`` absorbs ``other`` (an alias or merge: ``is_merge``), or is separated from it (an unmerge)."""
 
 member = Table(
     "member",
@@ -50,42 +50,42 @@ member = Table(
     Column("stream", Uuid, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("value", Text, nullable=False),
-    Column("person", Uuid, nullable=False),
+    Column("profile_id", Uuid, nullable=False),
     Column("guessed", Boolean, nullable=False),
     Column("demoted_at", DateTime(timezone=True)),
 )
-"""Each identifier that anything was said about, and whose it is: ``person`` is the canonical stream.
+"""Every identifier that appears in a fact, and its profile: ``profile_id`` is the canonical stream.
 
-``guessed`` and ``demoted_at`` are as `domain.identity.resolution.Component` says.
+For ``guessed`` and ``demoted_at`` see `domain.identity.resolution.Component`.
 """
 
-large = Table(
-    "large",
+large_profile = Table(
+    "large_profile",
     metadata,
     Column("workspace", Integer, primary_key=True),
-    Column("person", Uuid, primary_key=True),
+    Column("profile_id", Uuid, primary_key=True),
     Column("identifiers", Integer, nullable=False),
 )
-"""The persons that have more names than anybody has: see `domain.identity.resolution.LARGE`."""
+"""Profiles with at least `domain.identity.resolution.LARGE_COMPONENT` identifiers."""
 
 Index("link_by_other", link.c.workspace, link.c.other)
-Index("link_awake", link.c.workspace, link.c.stream, postgresql_where=~link.c.idle)
+Index("link_active", link.c.workspace, link.c.stream, postgresql_where=~link.c.inactive)
 Index("decision_by_other", decision.c.workspace, decision.c.other)
-# Who of thousands of streams is somebody else is asked of these indexes alone.
+# Queries that look up which of thousands of streams belong to another profile read these indexes alone.
 Index(
     "member_absorbed",
     member.c.workspace,
     member.c.stream,
-    postgresql_include=["person"],
-    postgresql_where=member.c.person != member.c.stream,
+    postgresql_include=["profile_id"],
+    postgresql_where=member.c.profile_id != member.c.stream,
     info=FOR_QUERIES,
 )
 Index(
     "member_merged",
     member.c.workspace,
     member.c.stream,
-    postgresql_include=["person"],
-    postgresql_where=(member.c.person != member.c.stream) & (member.c.kind == "user_id"),
+    postgresql_include=["profile_id"],
+    postgresql_where=(member.c.profile_id != member.c.stream) & (member.c.kind == "user_id"),
     info=FOR_QUERIES,
 )
-Index("member_by_person", member.c.workspace, member.c.person)
+Index("member_by_profile", member.c.workspace, member.c.profile_id)

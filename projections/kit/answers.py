@@ -1,4 +1,4 @@
-"""Shapes of answers that several read models give."""
+"""Response models that several read models share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field
 
 
 class Session(BaseModel):
-    """A visit: what one person did under one session id."""
+    """A session: the events of one profile with one session id."""
 
     id: str
     profile_id: UUID
     channel: str | None
-    source: str = Field(description="Where the visit came from: `utm_source`, or `direct`")
+    source: str = Field(description="Source of the visit: `utm_source`, or `direct`")
     device: str | None = Field(
         description="unknown, mobile, tablet, desktop, spider, TV, console, or as it was sent"
     )
@@ -31,4 +31,4 @@ class Session(BaseModel):
     utm_term: str | None
     utm_content: str | None
     events: int
-    pages: int = Field(description="How many of the events are page views")
+    pages: int = Field(description="Number of page views among the events")

@@ -1,4 +1,4 @@
-"""Arrays as PostgreSQL's binary protocol has them, packed at once.
+"""Arrays in PostgreSQL's binary format, packed at once.
 
 psycopg packs any list, value by value: UUIDs take it twice as long as here, 30 integers six times (measured).
 Source: array_send in arrayfuncs.c.
@@ -18,35 +18,35 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 _NULL = struct.pack(">i", -1)
-_INTEGER = 23  # PostgreSQL's number of the type
+_INTEGER = 23  # OID of the type
 _SIZE = struct.Struct(">i").pack
 _UUID_SIZE = _SIZE(16)
 
 
 class Uuids(list[Any]):
-    """Go to the server as ``uuid[]``; None is null, as in the others."""
+    """Values that are sent as ``uuid[]``; None is null, as in the other classes."""
 
 
 class Bigints(list[Any]):
-    """Go to the server as ``bigint[]``."""
+    """Values that are sent as ``bigint[]``."""
 
 
 class Texts(list[Any]):
-    """Go to the server as ``text[]``."""
+    """Values that are sent as ``text[]``."""
 
 
 class Blobs(list[Any]):
-    """Go to the server as ``bytea[]``."""
+    """Values that are sent as ``bytea[]``."""
 
 
 def pack_array(values: Sequence[Any]) -> list[Any]:
-    """Return values of one type as an array that is packed at once, if there is one for them."""
-    first = next((it for it in values if it is not None), None)
+    """Returns values of one type as an array that is packed at once, if their type has one."""
+    first = next((value for value in values if value is not None), None)
     return _ARRAYS.get(type(first), list)(values)
 
 
 def pack_int_array(values: Sequence[int]) -> bytes:
-    """Return what the binary COPY of an ``integer[]`` column wants."""
+    """Returns the binary format of an ``integer[]`` value, for COPY."""
     sized = chain.from_iterable(zip(repeat(4), values, strict=False))
     return _head(values, _INTEGER) + struct.pack(f">{2 * len(values)}i", *sized)
 
@@ -71,11 +71,11 @@ def _blob(value: bytes) -> bytes:
 
 
 class _Kind(NamedTuple):
-    of: int
-    """PostgreSQL's number of the type of the values."""
+    element_oid: int
+    """OID of the type of the values."""
 
-    array: int
-    """That of the array."""
+    array_oid: int
+    """OID of the array type."""
 
     pack: Callable[[Any], bytes]
     """Returns one value, after its size."""
@@ -91,13 +91,15 @@ _ARRAYS: dict[type, type[list[Any]]] = {UUID: Uuids, int: Bigints, str: Texts, b
 
 
 def _dumper(kind: _Kind) -> type[Dumper]:
-    of, number, pack = kind
+    element_oid, array_oid, pack = kind
 
     class Packed(Dumper):
-        format, oid = Format.BINARY, number
+        format, oid = Format.BINARY, array_oid
 
         def dump(self, obj: list[Any]) -> bytes:
-            return _head(obj, of) + b"".join([_NULL if it is None else pack(it) for it in obj])
+            return _head(obj, element_oid) + b"".join(
+                [_NULL if value is None else pack(value) for value in obj]
+            )
 
     return Packed
 

@@ -1,4 +1,4 @@
-"""Write many rows at once: the binary COPY of PostgreSQL."""
+"""Writes many rows at once with PostgreSQL's binary COPY."""
 
 from __future__ import annotations
 
@@ -15,19 +15,12 @@ _BYTES = psycopg.adapters.get_dumper(bytes, PyFormat.BINARY)
 
 
 def jsonb(document: bytes) -> bytes:
-    """Return JSON text as the binary COPY of a ``jsonb`` column wants it."""
+    """Returns JSON text in the binary format of ``jsonb``, for COPY."""
     return _JSONB_VERSION + document
 
 
-def binary_cursor(tx: Connection) -> psycopg.Cursor[Any]:
-    """Return a cursor that is answered in binary: at half the cost of text."""
-    driver = tx.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    return driver.cursor(binary=True)
-
-
 def copy_rows(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Copy the rows into the table, values in the order of its columns.
+    """Copies rows into a table, values in the order of its columns.
 
     Runs in the transaction of ``tx``.  Values of ``jsonb`` columns are what :func:`jsonb` returns, those of
     arrays what :mod:`projections.kit.arrays` packs.
@@ -41,7 +34,7 @@ def copy_rows(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> 
     cursor = driver.cursor()
     cursor.adapters.register_dumper(
         bytes, _BYTES
-    )  # by default that of a wrapper, written in Python
+    )  # the default one goes through a wrapper that is written in Python
     with cursor, cursor.copy(sql) as stream:
         stream.set_types(types)
         for row in rows:
@@ -49,7 +42,7 @@ def copy_rows(tx: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> 
 
 
 def _wire_type(tx: Connection, kind: Any) -> str:
-    # Declared as bytea, bytes go out as they are; the server reads them by the column's own type.
+    # Declared as bytea, bytes are sent as they are; the server reads them as the column's own type.
     if isinstance(kind, (JSONB, ARRAY)):
         return "bytea"
     name: str = kind.compile(tx.dialect).lower()

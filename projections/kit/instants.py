@@ -1,4 +1,4 @@
-"""Instants as people write them in a query, and as answers show them."""
+"""Instants, time zones and positions in the parameters of queries."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _LOST_PLUS = re.compile(r"(T[\d:.]+) (\d\d:?\d\d)$")
 
 
 def parse_zone(name: str) -> tzinfo:
-    """Return the IANA time zone, or raise InvalidRequest."""
+    """Returns the IANA time zone, or raises InvalidRequest."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidRequest(
-            f"tz is no time zone that is known here: {name!r}; use an IANA name such as Europe/Berlin",
+            f"unknown time zone {name!r}; use an IANA name such as Europe/Berlin",
             tz=name,
         ) from None
 
 
 def parse_instant(text: str, zone: tzinfo, parameter: str) -> datetime:
-    """Return the instant, in UTC, of an RFC 3339 time or of a date or time without offset in a zone.
+    """Returns the instant in UTC of an RFC 3339 time, or of a date or time in a zone.
 
     A date is its midnight.  Raises InvalidRequest for anything else.
     """
@@ -41,7 +41,7 @@ def parse_instant(text: str, zone: tzinfo, parameter: str) -> datetime:
 
 
 def parse_position_or_instant(text: str, parameter: str) -> int | datetime:
-    """Return a position of the ledger, or an instant as :func:`instant` reads it in UTC.
+    """Returns a position of the ledger, or an instant as :func:`parse_instant` reads it in UTC.
 
     Raises InvalidRequest for anything else.
     """

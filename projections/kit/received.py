@@ -1,4 +1,4 @@
-"""What was received, for people and programs to read: as JSON, and exactly as it came."""
+"""JSON of a message as received: decoded, and byte for byte."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.events.events import MessageEvent
 
 
 def received_json(event: MessageEvent) -> dict[str, Any]:
-    """Return what was received: readable as JSON, and exactly as it came."""
+    """Returns the payload as JSON, and the received bytes as text or base64."""
     received = event.raw or event.payload
     try:
         raw, encoding = received.decode(), "utf-8"
@@ -28,7 +28,7 @@ def received_json(event: MessageEvent) -> dict[str, Any]:
 
 
 def strict_json(document: bytes) -> Raw | None:
-    """Return the document as strict JSON, number for number; None if it is no JSON at all."""
+    """Returns the document as strict JSON with every digit of numbers; None if it is not JSON."""
     try:
         msgspec.json.decode(document)
     except (msgspec.MsgspecError, ValueError, RecursionError):

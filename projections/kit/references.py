@@ -1,4 +1,4 @@
-"""How a caller names a profile: by its id, or by one of its identifiers."""
+"""References to profiles: an id, or an identifier such as ``user_id:u-1``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier, normalise
 
 
 def resolve_stream(reference: str, stream_of: Callable[[Identifier], UUID]) -> UUID:
-    """Return the stream that a reference leads to.  Raises InvalidRequest as `read` does."""
+    """Returns the stream of a reference.  Raises InvalidRequest as `parse_reference` does."""
     target = parse_reference(reference)
     return target if isinstance(target, UUID) else stream_of(target)
 
 
 def parse_reference(reference: str) -> Identifier | UUID:
-    """Return what ``user_id:u-1``, ``email:ada@example.com``, … or a profile id is.
+    """Parses ``user_id:u-1``, ``email:ada@example.com``, … or a profile id.
 
     Raises InvalidRequest for anything else.
     """
@@ -27,7 +27,7 @@ def parse_reference(reference: str) -> Identifier | UUID:
         return UUID(reference)
     except ValueError:
         raise InvalidRequest(
-            f"{reference[:100]!r} names no profile; use its id or KIND:VALUE with KIND one of "
+            f"{reference[:100]!r} is not a profile reference; use a profile id or KIND:VALUE with KIND one of "
             f"{', '.join(KINDS_BY_STRENGTH)}",
             profile=reference[:100],
         ) from None

@@ -1,4 +1,4 @@
-"""How a profile is shown, whichever state it is of: as it is now, or as it was."""
+"""Response models and JSON of a profile, as it is now or as of a position of the ledger."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from domain.profiles.state import ProfileState
 
 
 class ProfileIdentifier(BaseModel):
-    """A name that the person goes by."""
+    """An identifier of the profile."""
 
     kind: str = Field(description="user_id, email, phone, external_id or anonymous_id")
     value: str
 
 
 class ProfileContact(BaseModel):
-    """A way to reach the person."""
+    """A way to reach the profile."""
 
     kind: str = Field(description="email, phone, facebook or push")
     value: str
-    since: datetime = Field(description="When it was last said")
+    since: datetime = Field(description="When it was last set")
 
 
 class ProfileDevice(BaseModel):
@@ -36,49 +36,53 @@ class ProfileDevice(BaseModel):
 
     token: str
     type: str | None
-    last_used: datetime = Field(description="When it was last heard of")
+    last_used: datetime = Field(description="Time of its latest event")
     attributes: dict[str, Any]
 
 
 class ProfileGroup(BaseModel):
-    """A group, account or other object that the person is related to."""
+    """A group, account or other object that the profile is related to."""
 
     object_type_id: str
     id: str
-    traits: dict[str, Any] = Field(description="What this person's calls said of it")
-    relationship: dict[str, Any] = Field(description="What the person is to it")
+    traits: dict[str, Any] = Field(description="Traits of the object in this profile's calls")
+    relationship: dict[str, Any] = Field(
+        description="Attributes of the profile's relationship to it"
+    )
 
 
 class ProfileSnapshot(BaseModel):
-    """What is known of one person."""
+    """A profile: identifiers, attributes, tags, contacts, groups, devices and activity."""
 
     id: UUID
     identifiers: list[ProfileIdentifier] = Field(description="Strongest kind first")
     name: str | None
-    attributes: dict[str, Any] = Field(description="The latest word on each top-level trait")
+    attributes: dict[str, Any] = Field(description="The latest value of each top-level trait")
     tags: list[str]
     contacts: list[ProfileContact]
     groups: list[ProfileGroup]
     devices: list[ProfileDevice]
-    counts: dict[str, int] = Field(description="Messages of each name")
+    counts: dict[str, int] = Field(description="Number of messages by name")
     first_seen: datetime | None
     last_seen: datetime | None
     full: list[str] = Field(
-        description="Parts that hold 1,000 entries, null ones counted, which is the most: the name,"
-        " the contacts, then the first in order; the rest are in the timeline and the history"
+        description="Parts that are at the limit of 1,000 entries, null ones counted: the name, the"
+        " contacts, then the first in order; the rest are in the timeline and the history"
     )
-    absorbed: list[UUID] = Field(description="Other ids of the person; they answer, too")
+    absorbed: list[UUID] = Field(
+        description="Ids of profiles merged into this one; requests by them return this profile"
+    )
 
 
 class AsOfPoint(BaseModel):
-    """A position of the ledger, and when it was reached."""
+    """A position of the ledger, and when its event was recorded."""
 
     position: int
     instant: datetime
 
 
 def profile_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any]:
-    """Return all that a person's joined state shows, for `msgspec.json` to encode."""
+    """Returns the JSON of a profile's merged state, for `msgspec.json` to encode."""
     return {
         "id": profile.id,
         "identifiers": identifiers_json(state.identifiers),
@@ -86,12 +90,12 @@ def profile_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any
         "attributes": profile_view.attributes(state),
         "tags": profile_view.tags(state),
         "contacts": [
-            it._asdict() | {"since": format_utc(it.since)} for it in profile_view.contacts(state)
+            c._asdict() | {"since": format_utc(c.since)} for c in profile_view.contacts(state)
         ],
-        "groups": [it._asdict() for it in profile_view.groups(state)],
+        "groups": [group._asdict() for group in profile_view.groups(state)],
         "devices": [
-            it._asdict() | {"last_used": format_utc(it.last_used)}
-            for it in profile_view.devices(state)
+            device._asdict() | {"last_used": format_utc(device.last_used)}
+            for device in profile_view.devices(state)
         ],
         "counts": dict(sorted(state.counts.items())),
         "first_seen": format_utc_or_none(state.first_seen),
@@ -102,10 +106,10 @@ def profile_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any
 
 
 def identifiers_json(values: tuple[Identifier, ...]) -> list[dict[str, str]]:
-    """Return identifiers as answers show them."""
-    return [it._asdict() for it in values]
+    """Returns the JSON of identifiers."""
+    return [identifier._asdict() for identifier in values]
 
 
 def point_json(point: LedgerPoint) -> dict[str, Any]:
-    """Return a place of the ledger as answers show it."""
+    """Returns the JSON of a point of the ledger."""
     return {"position": point.position, "instant": format_utc(point.recorded_at)}

@@ -1,4 +1,4 @@
-"""What the User-Agent of a browser or app says about the device that it runs on."""
+"""Device type, browser and operating system of a User-Agent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DeviceType = Literal["unknown", "mobile", "tablet", "desktop", "spider", "TV", "
 DEVICE_TYPES: tuple[DeviceType, ...] = get_args(DeviceType)
 
 MAX_LENGTH = 512
-"""Characters of a User-Agent that are looked at; real ones have about 150."""
+"""Characters of a User-Agent that are parsed; real ones have about 150."""
 
-# The first that is found decides: a console is also a TV, a TV also runs Android.
+# The first match decides: a console is also a TV, a TV also runs Android.
 _DEVICE_PATTERNS: tuple[tuple[DeviceType, re.Pattern[str]], ...] = (
     ("console", re.compile(r"playstation|nintendo|xbox|\bsteam ?deck", re.IGNORECASE)),
     (
@@ -36,13 +36,13 @@ _DEVICE_PATTERNS: tuple[tuple[DeviceType, re.Pattern[str]], ...] = (
             re.IGNORECASE,
         ),
     ),
-    ("tablet", re.compile(r"android", re.IGNORECASE)),  # one that does not say that it is mobile
+    ("tablet", re.compile(r"android", re.IGNORECASE)),  # without the mobile marker of phones
     ("desktop", re.compile(r"windows|macintosh|linux|x11|cros|freebsd|openbsd", re.IGNORECASE)),
 )
 
 
 class UserAgentClient(NamedTuple):
-    """What runs where."""
+    """Device type, browser and operating system of a client."""
 
     device_type: DeviceType
     browser_name: str | None = None
@@ -54,9 +54,9 @@ class UserAgentClient(NamedTuple):
 UNKNOWN = UserAgentClient("unknown")
 
 
-@lru_cache(maxsize=8192)  # the same few thousand come again and again, and one takes 0.1 ms
+@lru_cache(maxsize=8192)  # a few thousand recur, and parsing one takes 0.1 ms
 def parse_user_agent(user_agent: str) -> UserAgentClient:
-    """Return what the User-Agent says; all unknown for one that says nothing."""
+    """Parses a User-Agent; everything is unknown for one that names nothing."""
     if not user_agent.strip():
         return UNKNOWN
     text = user_agent[:MAX_LENGTH]
@@ -72,21 +72,21 @@ def parse_user_agent(user_agent: str) -> UserAgentClient:
 
 @cache
 def _parser() -> Parser:
-    # When first asked for: the rules take 15 MB, which a server that projects nothing saves.
+    # Loaded on first use: the rules take 15 MB, which a server that does not project saves.
     return Parser(Resolver(load_lazy_builtins()))
 
 
 def _device_type(text: str, device: Device | None) -> DeviceType:
     if device is not None and device.family == "Spider":
         return "spider"
-    return next((kind for kind, shown in _DEVICE_PATTERNS if shown.search(text)), "unknown")
+    return next((kind for kind, pattern in _DEVICE_PATTERNS if pattern.search(text)), "unknown")
 
 
 def _version(browser: UserAgent) -> str | None:
     parts = (browser.major, browser.minor, browser.patch, browser.patch_minor)
-    return ".".join(it for it in parts if it is not None) or None
+    return ".".join(part for part in parts if part is not None) or None
 
 
 def _os(os: OS) -> str:
-    version = ".".join(it for it in (os.major, os.minor) if it is not None)
+    version = ".".join(part for part in (os.major, os.minor) if part is not None)
     return f"{os.family} {version}" if version else os.family

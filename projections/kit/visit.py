@@ -1,4 +1,4 @@
-"""What the context of a message says about a visit: where, on which device, from which campaign."""
+"""Reads the context of a message: page, device and campaign of a visit."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ _decode = msgspec.json.Decoder().decode
 
 
 def context_of(document: ParsedMessage) -> MessageContext:
-    """Return the context of a message, an empty one if it has none."""
+    """Returns the context of a message, an empty one if it has none."""
     return document.parts.context or _NO_CONTEXT
 
 
 def client_of(context: MessageContext) -> UserAgentClient:
-    """Return browser and device by the User-Agent."""
-    said = context.userAgent
+    """Returns browser and device of the context's User-Agent."""
+    agent = context.userAgent
     return (
-        user_agent.parse_user_agent(sanitise.storable_text(said))
-        if isinstance(said, str)
+        user_agent.parse_user_agent(sanitise.storable_text(agent))
+        if isinstance(agent, str)
         else user_agent.UNKNOWN
     )
 
 
 def decode_object(document: msgspec.Raw) -> Mapping[str, Any]:
-    """Return the members of a part of the context; none if it is no object.  Never fails."""
+    """Returns the members of a part of the context; none if it is not an object.  Never fails."""
     text = bytes(document)
     if text[:1] != b"{":
         return _NOTHING
     try:
-        found: dict[str, Any] = _decode(text)
+        members: dict[str, Any] = _decode(text)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return _NOTHING
-    return found
+    return members
 
 
 def first_text(*values: Any) -> str | None:
-    """Return the first that is text and not blank, fit for PostgreSQL."""
+    """Returns the first value that is text and not blank, made storable."""
     return next(
-        (sanitise.storable_text(it) for it in values if isinstance(it, str) and it.strip()), None
+        (sanitise.storable_text(v) for v in values if isinstance(v, str) and v.strip()), None
     )

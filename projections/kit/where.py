@@ -2,7 +2,7 @@
 
 ``PATH OPERATOR VALUE``, or ``PATH exists``, or ``PATH not exists``:
 
-- a path begins with ``properties`` and goes on with ``.name``, ``["any name"]`` or ``[]``, which
+- a path begins with ``properties`` and continues with ``.name``, ``["any name"]`` or ``[]``, which
   means any element of the list: ``properties.total``, ``properties["a b"]``,
   ``properties.items[].type``;
 - an operator is one of ``= != > >= < <=``;
@@ -10,7 +10,7 @@
   if it could be read as one of the others, is empty, or begins or ends with a space.
 
 Types compare as types: a number never equals its text, and only numbers and strings have an order
-(strings by code point).  ``!=`` is the opposite of ``=``, so it holds where nothing is.
+(strings by code point).  ``!=`` is the negation of ``=``, so it holds where there is no value.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OPERATORS = {"=": "==", "!=": "==", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
 
 @dataclass(frozen=True)
 class PropertyFilter:
-    """One comparison, understood."""
+    """One parsed comparison."""
 
     steps: tuple[str | None, ...]
     """Names from the outside in; None is any element of a list."""
@@ -50,11 +50,11 @@ class PropertyFilter:
     """One of ``= != > >= < <= exists`` and ``not exists``."""
 
     value: str = "null"
-    """What it is compared with, as JSON text: numbers keep every digit."""
+    """The value of the comparison, as JSON text: numbers keep every digit."""
 
 
 def parse_filter(text: str) -> PropertyFilter:
-    """Read one filter, or raise InvalidRequest with what to write instead."""
+    """Parses one filter, or raises InvalidRequest with a correct form."""
     if len(text) > MAX_LENGTH:
         raise _invalid(text[:100], f"is longer than {MAX_LENGTH} characters")
     text = text.strip()
@@ -74,22 +74,22 @@ def parse_filter(text: str) -> PropertyFilter:
 
 
 def sql_condition(document: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Return the SQL condition that the properties in a ``jsonb`` column meet the filter.
+    """Returns the SQL condition that the properties in a ``jsonb`` column match the filter.
 
-    Path and value are bound parameters; nothing of the text becomes SQL.
+    Path and value are bound parameters; no part of the text becomes SQL.
     """
-    wanted = parse_filter(text)
-    found = func.jsonb_path_exists(
+    filter_ = parse_filter(text)
+    exists = func.jsonb_path_exists(
         document,
-        cast(literal(_json_path(wanted), Text), JSONPATH),
-        cast(literal('{"value":' + wanted.value + "}", Text), JSONB),
-        True,  # `silent`: what a path does not fit is absent, not an error
+        cast(literal(_json_path(filter_), Text), JSONPATH),
+        cast(literal('{"value":' + filter_.value + "}", Text), JSONB),
+        True,  # `silent`: a document that the path does not fit has no match, instead of an error
     )
-    return not_(found) if wanted.operator in ("!=", "not exists") else found
+    return not_(exists) if filter_.operator in ("!=", "not exists") else exists
 
 
 def path_step(name: str) -> str:
-    """Return a name as it is written in a path."""
+    """Returns a name as it is written in a path."""
     dotted = "." + name
     if (plain := _STEP.fullmatch(dotted)) and plain["name"]:
         return dotted
@@ -99,14 +99,14 @@ def path_step(name: str) -> str:
 def _path(text: str, at: int) -> tuple[tuple[str | None, ...], int]:
     steps: list[str | None] = []
     while at < len(text) and text[at] in ".[":
-        found = _STEP.match(text, at)
-        if found is None:
+        step = _STEP.match(text, at)
+        if step is None:
             raise _invalid(text, f"has a path that cannot be read from {text[at : at + 20]!r} on")
-        if found["quoted"]:
-            steps.append(_string(text, found["quoted"]))
+        if step["quoted"]:
+            steps.append(_string(text, step["quoted"]))
         else:
-            steps.append(found["name"])
-        at = found.end()
+            steps.append(step["name"])
+        at = step.end()
     return tuple(steps), at
 
 
@@ -122,7 +122,7 @@ def _value(text: str, value: str) -> str:
     if isinstance(sanitise.parse_leniently(value.encode()), str):
         raise _invalid(
             text,
-            "compares with a number beyond ±2^53 or too long, and such are kept as text: quote it",
+            "compares with a number beyond ±2^53 or too long; such numbers are stored as text: quote it",
         )
     return value
 
@@ -133,23 +133,23 @@ def _string(text: str, quoted: str) -> str:
     except ValueError:
         value = None
     if not isinstance(value, str):
-        raise _invalid(text, f"has a quoted string that is no JSON string: {quoted}")
+        raise _invalid(text, f"has a quoted string that is not a JSON string: {quoted}")
     return sanitise.storable_text(value)
 
 
-def _json_path(wanted: PropertyFilter) -> str:
-    # Strict, so that a list is not taken for its elements unless [] says so; each step is guarded,
+def _json_path(filter_: PropertyFilter) -> str:
+    # Strict, so that a list does not stand for its elements unless [] is written; each step is guarded,
     # because in strict mode one element without the member would end the search.
     path = "strict $"
-    for name in wanted.steps:
+    for name in filter_.steps:
         if name is None:
             path += ' ? (@.type() == "array")[*]'
         else:
             member = "." + json.dumps(name)
             path += f" ? (exists(@{member})){member}"
-    if wanted.operator in ("exists", "not exists"):
+    if filter_.operator in ("exists", "not exists"):
         return path
-    return f"{path} ? (@ {_OPERATORS[wanted.operator]} $value)"
+    return f"{path} ? (@ {_OPERATORS[filter_.operator]} $value)"
 
 
 def _invalid(text: str, problem: str) -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""Profiles: what each person is like, and the search for them."""
+"""Profiles: attributes, identifiers and activity of each profile, and their search."""
 
 from __future__ import annotations
 

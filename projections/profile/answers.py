@@ -1,4 +1,4 @@
-"""What the questions about profiles answer, as the published schema shows it."""
+"""Response models of the profile queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from projections.kit.shown_profile import (
 
 
 class ProfileSummary(BaseModel):
-    """A person as lists show them."""
+    """A profile as lists show it."""
 
     id: UUID
     identifiers: list[ProfileIdentifier] = Field(description="Strongest kind first")
@@ -33,7 +33,7 @@ class ProfileSummary(BaseModel):
 
 
 class ProfileList(BaseModel):
-    """A page of persons."""
+    """A page of profiles."""
 
     profiles: list[ProfileSummary]
     next: str | None = Field(description="Cursor of the next page; null on the last")
@@ -41,21 +41,20 @@ class ProfileList(BaseModel):
 
 
 class Profile(ProfileSnapshot):
-    """What is known of one person, or was."""
+    """One profile as it is, or as it was at a position of the ledger."""
 
     computed: dict[str, Any] | None = Field(
-        description="The values of computed attributes at this moment, by name; null where `as_of` asked"
-        " for another"
+        description="Current values of computed attributes, by name; null with `as_of`"
     )
     as_of: AsOfPoint | None = Field(
-        description="The last place of the ledger that the answer accounts for, if `as_of` asked for"
-        " one; null: the profile as it is"
+        description="The last position of the ledger that the answer includes, if `as_of` was given;"
+        " null: the profile as it is now"
     )
     projected_to: int
 
 
 def summary_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any]:
-    """Return a person's joined state as lists show it."""
+    """Returns a profile's merged state as lists show it."""
     return {
         "id": profile.id,
         "identifiers": identifiers_json(state.identifiers),

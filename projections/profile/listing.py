@@ -1,4 +1,4 @@
-"""Pages of persons.  Rows are kept by stream: a person is shown in the place of their first row."""
+"""Pages of profiles, each listed at the position of the first row of its streams."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from projections.profile.tables import search, state
 from projections.runtime.projection import Reader
 
 NEWEST_ROWS = 10_000
-"""Rows that a search looks through before it asks the index of grams: 5 ms.
+"""Newest rows that a search scans before it uses the index of trigrams: 5 ms.
 
-What many people share is among them; what is not is so rare that the index leads to few rows.  The
-index alone would have to gather all of a million rows to show the newest fifty.
+A term that many profiles share is among them; one that is not is so rare that the index leads to few rows.
+The index alone would have to collect all of a million rows to show the newest fifty.
 """
 
 RAREST_TRIGRAMS = 4
-"""Grams that the index is asked for.  The rarest say nearly all: with all of an id's, it takes 35 ms
-for what it says in one, because most of them are in the ids of everybody.
+"""Trigrams that the index is searched for.  The rarest are nearly as selective as all together: with all
+trigrams of an id, most of which are in every id, the search takes 35 ms instead of 1 ms.
 """
 
 
 class RowPosition(NamedTuple):
-    """Where a row stands in a list, newest first."""
+    """Sort key of a row in a list, newest first."""
 
     at: datetime
     stream: UUID
 
 
 class ProfileEntry(NamedTuple):
-    """A person in a list."""
+    """A profile in a list."""
 
     position: RowPosition
     profile: ResolvedProfile
@@ -46,114 +46,116 @@ class ProfileEntry(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileListing:
-    """A list of persons."""
+    """An order and a selection of profiles."""
 
     candidates: Callable[[Reader, RowPosition | None, int], Sequence[RowPosition]]
-    """Return up to so many rows that follow a place."""
+    """Returns up to so many row positions that follow a position; after None, the first."""
 
     position_of: Callable[[StateRow], RowPosition | None]
-    """Return where a stream stands in the list; None if it is not in it."""
+    """Returns the position of a stream in the list; None if it is not in it."""
 
     includes: Callable[[ProfileState], bool]
-    """Say whether a person belongs in it: what a stream said may have been overruled by another."""
+    """Returns whether a profile is in the list: another of its streams may overrule the row's."""
 
 
 def load_page(
     reader: Reader, listing: ProfileListing, after: RowPosition | None, limit: int
 ) -> tuple[list[ProfileEntry], bool]:
-    """Return the persons of one page, and whether there are more."""
-    found: list[ProfileEntry] = []
-    while len(found) <= limit:
-        places = listing.candidates(reader, after, limit + 1)
-        found += _entries(reader, listing, places)
-        if len(places) <= limit:
+    """Returns the profiles of one page, and whether there are more."""
+    entries: list[ProfileEntry] = []
+    while len(entries) <= limit:
+        positions = listing.candidates(reader, after, limit + 1)
+        entries += _entries(reader, listing, positions)
+        if len(positions) <= limit:
             break
-        after = places[-1]
-    return found[:limit], len(found) > limit
+        after = positions[-1]
+    return entries[:limit], len(entries) > limit
 
 
 def _entries(
-    reader: Reader, listing: ProfileListing, places: Sequence[RowPosition]
+    reader: Reader, listing: ProfileListing, positions: Sequence[RowPosition]
 ) -> Iterator[ProfileEntry]:
-    persons = reader.profiles(it.stream for it in places)
-    streams = {stream for person in persons.values() for stream in person.streams}
+    profiles = reader.profiles(position.stream for position in positions)
+    streams = {stream for profile in profiles.values() for stream in profile.streams}
     stored = load_state_rows(reader.tx, reader.workspace, streams)
-    for place in places:
-        person = persons[place.stream]
-        own = [stored[it] for it in person.streams if it in stored]
+    for position in positions:
+        profile = profiles[position.stream]
+        rows = [stored[stream] for stream in profile.streams if stream in stored]
         first = max(
-            (it for row in own if (it := listing.position_of(row)) is not None), default=None
+            (p for row in rows if (p := listing.position_of(row)) is not None), default=None
         )
-        if place != first:
+        if position != first:
             continue
-        joined = profile_state.merge({it.stream: it.state for it in own}, person)
-        if listing.includes(joined):
-            yield ProfileEntry(place, person, joined)
+        merged = profile_state.merge({row.stream: row.state for row in rows}, profile)
+        if listing.includes(merged):
+            yield ProfileEntry(position, profile, merged)
 
 
 _ALL_PROFILES = f"""
-SELECT seen_at, stream FROM {state}
-WHERE workspace = %(workspace)s AND seen_at IS NOT NULL {{beyond}}
-ORDER BY seen_at DESC, stream DESC LIMIT {{limit}}
+SELECT last_seen_at, stream FROM {state}
+WHERE workspace = %(workspace)s AND last_seen_at IS NOT NULL {{after}}
+ORDER BY last_seen_at DESC, stream DESC LIMIT {{limit}}
 """
 
 _NEWEST_MATCHES = f"""
-SELECT met_at, stream FROM (
-    SELECT met_at, stream, words FROM {search} WHERE workspace = %(workspace)s {{beyond}}
-    ORDER BY met_at DESC, stream DESC LIMIT {{newest}}
+SELECT first_seen_at, stream FROM (
+    SELECT first_seen_at, stream, terms FROM {search} WHERE workspace = %(workspace)s {{after}}
+    ORDER BY first_seen_at DESC, stream DESC LIMIT {{newest}}
 ) AS newest
-WHERE strpos(words, %(pattern)s) > 0 ORDER BY met_at DESC, stream DESC LIMIT {{limit}}
+WHERE strpos(terms, %(pattern)s) > 0 ORDER BY first_seen_at DESC, stream DESC LIMIT {{limit}}
 """
 
 _ALL_MATCHES = f"""
 WITH common AS MATERIALIZED (
-    SELECT unnest(most_common_elems::text::int[]) AS gram, unnest(most_common_elem_freqs) AS share
+    SELECT unnest(most_common_elems::text::int[]) AS trigram, unnest(most_common_elem_freqs) AS share
     FROM pg_stats
-    WHERE (schemaname, tablename, attname) = ('{search.schema}', '{search.name}', 'grams')
-), asked AS MATERIALIZED (
-    SELECT gram FROM unnest(%(grams)s::int[]) AS of (gram) LEFT JOIN common USING (gram)
+    WHERE (schemaname, tablename, attname) = ('{search.schema}', '{search.name}', 'trigrams')
+), rarest AS MATERIALIZED (
+    SELECT trigram FROM unnest(%(trigrams)s::int[]) AS input (trigram) LEFT JOIN common USING (trigram)
     ORDER BY share NULLS FIRST LIMIT {RAREST_TRIGRAMS}
-), found AS MATERIALIZED (
-    SELECT met_at, stream FROM {search}
-    WHERE grams @> ARRAY (SELECT gram FROM asked) AND workspace = %(workspace)s
-        AND strpos(words, %(pattern)s) > 0 {{beyond}}
+), matches AS MATERIALIZED (
+    SELECT first_seen_at, stream FROM {search}
+    WHERE trigrams @> ARRAY (SELECT trigram FROM rarest) AND workspace = %(workspace)s
+        AND strpos(terms, %(pattern)s) > 0 {{after}}
 )
-SELECT met_at, stream FROM found ORDER BY met_at DESC, stream DESC LIMIT {{limit}}
+SELECT first_seen_at, stream FROM matches ORDER BY first_seen_at DESC, stream DESC LIMIT {{limit}}
 """
 
 
 def all_profiles() -> ProfileListing:
-    """Return all persons, those last seen first."""
+    """Returns the list of all profiles, those seen last first."""
 
     def candidates(reader: Reader, after: RowPosition | None, limit: int) -> Sequence[RowPosition]:
-        return _select_positions(reader, _ALL_PROFILES, "seen_at", after, limit)
+        return _select_positions(reader, _ALL_PROFILES, "last_seen_at", after, limit)
 
-    def place(row: StateRow) -> RowPosition | None:
+    def position_of(row: StateRow) -> RowPosition | None:
         return None if row.last_seen_at is None else RowPosition(row.last_seen_at, row.stream)
 
-    return ProfileListing(candidates=candidates, position_of=place, includes=lambda _: True)
+    return ProfileListing(candidates=candidates, position_of=position_of, includes=lambda _: True)
 
 
 def profiles_matching(pattern: str) -> ProfileListing:
-    """Return the persons who have the pattern in their words, those first seen last first."""
+    """Returns the list of profiles whose search text contains the pattern, newest first."""
 
     def candidates(reader: Reader, after: RowPosition | None, limit: int) -> Sequence[RowPosition]:
-        asked: dict[str, Any] = {"pattern": pattern}
-        found = _select_positions(reader, _NEWEST_MATCHES, "met_at", after, limit, **asked)
-        if len(found) >= limit:
-            return found
-        asked |= {"grams": trigrams(pattern, reader.workspace)}
-        return _select_positions(reader, _ALL_MATCHES, "met_at", after, limit, **asked)
+        params: dict[str, Any] = {"pattern": pattern}
+        positions = _select_positions(
+            reader, _NEWEST_MATCHES, "first_seen_at", after, limit, **params
+        )
+        if len(positions) >= limit:
+            return positions
+        params |= {"trigrams": trigrams(pattern, reader.workspace)}
+        return _select_positions(reader, _ALL_MATCHES, "first_seen_at", after, limit, **params)
 
-    def place(row: StateRow) -> RowPosition | None:
-        if row.first_seen_at is None or row.words is None or pattern not in row.words:
+    def position_of(row: StateRow) -> RowPosition | None:
+        if row.first_seen_at is None or row.terms is None or pattern not in row.terms:
             return None
         return RowPosition(row.first_seen_at, row.stream)
 
     return ProfileListing(
         candidates=candidates,
-        position_of=place,
-        includes=lambda person: pattern in search_text(person),
+        position_of=position_of,
+        includes=lambda state: pattern in search_text(state),
     )
 
 
@@ -161,9 +163,9 @@ def _select_positions(
     reader: Reader, sql: str, column: str, after: RowPosition | None, limit: int, **params: Any
 ) -> Sequence[RowPosition]:
     # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
-    beyond = "" if after is None else f"AND ({column}, stream) < (%(at)s, %(stream)s)"
+    after_sql = "" if after is None else f"AND ({column}, stream) < (%(at)s, %(stream)s)"
     if after is not None:
         params |= after._asdict()
-    statement = sql.format(beyond=beyond, limit=limit, newest=NEWEST_ROWS)
-    found = reader.tx.exec_driver_sql(statement, {"workspace": reader.workspace, **params})
-    return [RowPosition(*row) for row in found]
+    statement = sql.format(after=after_sql, limit=limit, newest=NEWEST_ROWS)
+    rows = reader.tx.exec_driver_sql(statement, {"workspace": reader.workspace, **params})
+    return [RowPosition(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""Questions about profiles: one person, or those that a search finds."""
+"""Queries of profiles: one profile, now or in the past, and the list and search."""
 
 from __future__ import annotations
 
@@ -19,70 +19,70 @@ from projections.runtime.projection import Query, Reader
 
 
 class ProfileListParams(BaseModel):
-    """Which persons."""
+    """A search text, and a page of profiles."""
 
     q: str | None = Field(
         None,
         description="Part of a name, e-mail address, phone number or identifier, in any case; one"
-        " or two letters are the beginning of one",
+        " or two letters match the beginning of one",
     )
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class ProfileParams(BaseModel):
-    """Which person."""
+    """A profile, and the position or instant of which it is shown."""
 
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
     as_of: str | None = Field(
         None,
         max_length=100,
-        description="As the ledger knew it at this position or instant (a date or time without"
-        " offset is UTC)",
+        description="Show the profile as of this position or instant (a date or time without an offset"
+        " is UTC)",
     )
 
 
 def list_profiles(reader: Reader, params: ProfileListParams) -> dict[str, Any]:
-    """Answer a page of persons: those last seen first, or of a search those first seen last."""
+    """Returns a page of profiles: those seen last first, or of a search the newest first."""
     after = None if params.cursor is None else RowPosition(*cursors.decode_stream(params.cursor))
-    asked = fold_text(params.q or "")
-    found, rest = load_page(
+    text = fold_text(params.q or "")
+    entries, has_more = load_page(
         reader,
-        profiles_matching(search_pattern(asked)) if asked else all_profiles(),
+        profiles_matching(search_pattern(text)) if text else all_profiles(),
         after,
         params.limit,
     )
     return {
-        "profiles": [answers.summary_json(it.profile, it.state) for it in found],
-        "next": cursors.encode_stream(*found[-1].position) if rest else None,
+        "profiles": [answers.summary_json(entry.profile, entry.state) for entry in entries],
+        "next": cursors.encode_stream(*entries[-1].position) if has_more else None,
         "projected_to": reader.projected_to,
     }
 
 
 def get_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
-    """Answer what is known of one person, or was.  Raises NotFound for one not heard of by then."""
+    """Returns one profile, now or as of a point.  Raises NotFound if it was not known then."""
     stream = references.resolve_stream(params.ref, reader.stream_of)
     if params.as_of is None:
-        found = _current_profile(reader, stream)
+        shown = _current_profile(reader, stream)
     else:
-        found = _profile_as_of(
+        shown = _profile_as_of(
             reader, stream, instants.parse_position_or_instant(params.as_of, "as_of")
         )
-    if found is None:
-        then = "is" if params.as_of is None else f"was as of {params.as_of}"
+    if shown is None:
+        as_of = "" if params.as_of is None else f" as of {params.as_of}"
         raise NotFound(
-            f"no profile {params.ref!r} {then} known in this workspace", profile=params.ref
+            f"no profile {params.ref!r} is known in this workspace{as_of}", profile=params.ref
         )
-    return found | {"projected_to": reader.projected_to}
+    return shown | {"projected_to": reader.projected_to}
 
 
 def _current_profile(reader: Reader, stream: UUID) -> dict[str, Any] | None:
-    person = reader.profile(stream)
-    known = load_states(reader.tx, reader.workspace, person.streams)
-    if not known and not person.identifiers:
+    profile = reader.profile(stream)
+    states = load_states(reader.tx, reader.workspace, profile.streams)
+    if not states and not profile.identifiers:
         return None
-    state = profile_state.merge(known, person)
-    shown = shown_profile.profile_json(person, state)
+    state = profile_state.merge(states, profile)
+    shown = shown_profile.profile_json(profile, state)
     return shown | {"computed": reader.computed_attributes(stream), "as_of": None}
 
 
@@ -99,7 +99,7 @@ profiles = Query(
     params=ProfileListParams,
     response_model=answers.ProfileList,
     handler=list_profiles,
-    summary="List persons, or search them by name, e-mail address, phone number or identifier",
+    summary="List profiles, or search them by name, e-mail address, phone number or identifier",
 )
 
 profile = Query(
@@ -107,5 +107,5 @@ profile = Query(
     params=ProfileParams,
     response_model=answers.Profile,
     handler=get_profile,
-    summary="Show what is known of a person",
+    summary="Get a profile",
 )

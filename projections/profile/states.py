@@ -1,4 +1,4 @@
-"""The stored states of streams, read for an answer."""
+"""Reads the stored states of streams."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ from projections.profile.tables import search, state
 _STATES = f"SELECT stream, state FROM {state} WHERE workspace = %s AND stream = ANY(%s)"
 
 _ROWS = f"""
-SELECT known.stream, known.seen_at, known.state, found.met_at, found.words
-FROM {state} AS known LEFT JOIN {search} AS found
-    ON found.workspace = known.workspace AND found.stream = known.stream
-WHERE known.workspace = %s AND known.stream = ANY(%s)
+SELECT state.stream, state.last_seen_at, state.state, search.first_seen_at, search.terms
+FROM {state} AS state LEFT JOIN {search} AS search
+    ON search.workspace = state.workspace AND search.stream = state.stream
+WHERE state.workspace = %s AND state.stream = ANY(%s)
 """
 
 
 class StateRow(NamedTuple):
-    """A stream, as the tables have it."""
+    """The stored state and search text of a stream."""
 
     stream: UUID
     last_seen_at: datetime | None
     state: ProfileState
     first_seen_at: datetime | None
-    words: str | None
+    terms: str | None
 
 
 def load_states(
     tx: Connection, workspace: int, streams: Iterable[UUID]
 ) -> Mapping[UUID, ProfileState]:
-    """Return the states of those streams that have one."""
+    """Returns the states of those streams that have one."""
     rows = tx.exec_driver_sql(_STATES, (workspace, list(streams)))
-    return {stream: profile_state.decode(it) for stream, it in rows}
+    return {stream: profile_state.decode(encoded) for stream, encoded in rows}
 
 
 def load_state_rows(
     tx: Connection, workspace: int, streams: Iterable[UUID]
 ) -> Mapping[UUID, StateRow]:
-    """Return all that is kept of those streams."""
-    found = tx.exec_driver_sql(_ROWS, (workspace, list(streams)))
+    """Returns the rows of those streams that have one."""
+    rows = tx.exec_driver_sql(_ROWS, (workspace, list(streams)))
     return {
-        stream: StateRow(stream, seen_at, profile_state.decode(it), met_at, words)
-        for stream, seen_at, it, met_at, words in found
+        stream: StateRow(stream, last_seen_at, profile_state.decode(encoded), first_seen_at, terms)
+        for stream, last_seen_at, encoded, first_seen_at, terms in rows
     }
 
 
 def load_identifiers(
     tx: Connection, workspace: int, profiles: Iterable[ResolvedProfile]
 ) -> Mapping[UUID, tuple[Identifier, ...]]:
-    """Return all names that each person goes by, strongest kind first, by the person's id."""
-    asked = list(profiles)
-    known = load_states(tx, workspace, {stream for it in asked for stream in it.streams})
+    """Returns all identifiers of each profile, strongest kind first, by profile id."""
+    profiles = list(profiles)
+    states = load_states(tx, workspace, {stream for p in profiles for stream in p.streams})
     return {
-        it.id: strongest_first(
-            {*it.identifiers}.union(
-                *(known[stream].identifiers for stream in it.streams if stream in known)
+        profile.id: strongest_first(
+            {*profile.identifiers}.union(
+                *(states[stream].identifiers for stream in profile.streams if stream in states)
             )
         )
-        for it in asked
+        for profile in profiles
     }

@@ -1,4 +1,4 @@
-"""Where profiles are kept: by stream, to be joined over the streams of a person when asked for."""
+"""Tables of profiles: a row for each stream; a query merges the rows of a profile's streams."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sqlalchemy import (
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "profile", 2
-"""Raise the version with `domain.profiles.state.FORMAT` too."""
+NAME, VERSION = "profile", 3
+"""Raise the version when `domain.profiles.state.FORMAT` changes, too."""
 
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
@@ -27,12 +27,12 @@ state = Table(
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
-    Column("seen_at", DateTime(timezone=True)),
+    Column("last_seen_at", DateTime(timezone=True)),
     Column("state", LargeBinary, nullable=False),
 )
-"""What a stream adds up to: `domain.profiles.state`.
+"""The folded state of a stream: `domain.profiles.state`.
 
-``seen_at`` is when the person was last seen, or else first: null if they never were.
+``last_seen_at`` is the time of the last activity, or else of the first message; null if there was none.
 """
 
 search = Table(
@@ -40,16 +40,16 @@ search = Table(
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("stream", Uuid, primary_key=True),
-    Column("met_at", DateTime(timezone=True), nullable=False),
-    Column("words", Text, nullable=False),
-    Column("grams", ARRAY(Integer), nullable=False),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("trigrams", ARRAY(Integer), nullable=False),
 )
-"""What a stream's person is found by.  Written only when that changes, which is seldom.
+"""Search terms of a stream.  Written only when they change, which is rare.
 
-``met_at`` is when they were first seen; ``words`` and ``grams`` are as `words.py` makes them.
+``first_seen_at`` is the time of the first message; for ``terms`` and ``trigrams`` see `search_terms`.
 """
 
 _s, _f = state.c, search.c
-Index("state_by_time", _s.workspace, _s.seen_at.desc(), _s.stream.desc(), info=FOR_QUERIES)
-Index("search_by_time", _f.workspace, _f.met_at.desc(), _f.stream.desc(), info=FOR_QUERIES)
-Index("search_by_gram", _f.grams, postgresql_using="gin", info=FOR_QUERIES)
+Index("state_by_time", _s.workspace, _s.last_seen_at.desc(), _s.stream.desc(), info=FOR_QUERIES)
+Index("search_by_time", _f.workspace, _f.first_seen_at.desc(), _f.stream.desc(), info=FOR_QUERIES)
+Index("search_by_trigram", _f.trigrams, postgresql_using="gin", info=FOR_QUERIES)

@@ -1,4 +1,4 @@
-"""The end of a build: the last batches into the tables aside, then the switch or the comparison."""
+"""Finishes a build: the last batches into the shadow tables, then the switch or comparison."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from projections.runtime.checkpoint import ErasureInProgress
 from projections.runtime.projector import Projector
 
 RENEW_SECONDS = 5.0
-"""How often a claim is renewed while one step takes long."""
+"""Seconds between renewals of a lease during a long step."""
 
 MIN_DRAIN_SECONDS, MAX_DRAIN_SECONDS = 0.25, 8.0
-"""Seconds for which read models are held back for questions to end: from the first to the last attempt.
-Twice that goes by before the next."""
+"""Seconds for which read models are locked while queries end: from the first to the last attempt.  After a
+failed attempt the builder waits twice as long."""
 
 log = structlog.get_logger(__name__)
 
 
 @contextmanager
 def renewing_leases(engine: Engine, leases: Sequence[BuildLease]) -> Iterator[None]:
-    """Renew claims now and then while inside, for what takes long in one piece."""
-    over = Event()
+    """Renews leases regularly during the block, for long steps."""
+    ended = Event()
 
     def renew() -> None:
-        while not over.wait(RENEW_SECONDS):
-            for claim in leases:
+        while not ended.wait(RENEW_SECONDS):
+            for lease in leases:
                 try:
                     with suppress(BuildWithdrawn), engine.begin() as tx:
-                        builds.renew(tx, claim)
-                except Exception:  # it is tried again; should the claim lapse, the fence holds
-                    log.exception("claim_not_renewed")
+                        builds.renew(tx, lease)
+                except (
+                    Exception
+                ):  # it is tried again; if the lease expires, the fence protects the build
+                    log.exception("build_lease_not_renewed")
 
-    renewing = Thread(target=renew, name="claims", daemon=True)
-    renewing.start()
+    renewal = Thread(target=renew, name="build-leases", daemon=True)
+    renewal.start()
     try:
         yield
     finally:
-        over.set()
-        renewing.join()
+        ended.set()
+        renewal.join()
 
 
 class Builder:
-    """Brings one build to its end from where it stands, in transactions that each check the claim."""
+    """Finishes one build from where it is, in transactions that each check the lease."""
 
     def __init__(
         self, projector: Projector, lease: BuildLease, stop: Event, on_progress: Callable[[], None]
@@ -66,21 +68,24 @@ class Builder:
         )
 
     def run(self) -> bool:
-        """Work until it is done or ``stop`` is set; say which.  Raises Withdrawn."""
+        """Works until the build is done or ``stop`` is set; returns whether it is done.
+
+        Raises BuildWithdrawn.
+        """
         begin(self._engine, self._lease)
-        ready, before = False, 0
+        ready, previously_left = False, 0
         while not self._stop.is_set():
             behind = self._lag()
             left = builds.events_left(behind)
             if left > self._catch_up_threshold:
-                # Where events come in as fast as they are built, the last of them are built in the hold.
-                self._catch_up_threshold *= 2 if left >= before > 0 else 1
-                before = left
+                # If events arrive as fast as they are applied, the last of them are applied under the lock.
+                self._catch_up_threshold *= 2 if left >= previously_left > 0 else 1
+                previously_left = left
                 self._catch_up(behind)
                 continue
             if not ready:
                 self._create_indexes()
-                ready = True  # meanwhile more may have come in
+                ready = True  # meanwhile more events may have arrived
             elif self._try_finish():
                 return True
         return False
@@ -90,39 +95,39 @@ class Builder:
             return builds.lag_by_workspace(tx, self._lease.projection)
 
     def _catch_up(self, behind: list[BuildLag]) -> None:
-        """Take a batch in every workspace that is behind; an erasure has the right of way."""
-        for it in behind:
-            if it.built < it.live and not self._stop.is_set():
+        """Applies a batch in every workspace that is behind; erasures go first."""
+        for lag in behind:
+            if lag.built < lag.live and not self._stop.is_set():
                 try:
-                    self._apply_batch(it)
+                    self._apply_batch(lag)
                 except ErasureInProgress:
                     self._stop.wait(0.05)
                 self._on_progress()
 
     def _apply_batch(self, lag: BuildLag) -> int:
-        """Take a batch up to where the live tables are, and return the position after it."""
+        """Applies a batch up to the position of the live tables, and returns the position after it."""
         left = lag.live - lag.built
-        with self._batch_size.limit(left) as some:
+        with self._batch_size.limit(left) as size:
             return apply_batch(
-                self._projector, [self._lease], lag.workspace, lag.built, min(some, left)
+                self._projector, [self._lease], lag.workspace, lag.built, min(size, left)
             )
 
     def _create_indexes(self) -> None:
-        """Make the indexes that questions need, and tell the planner what is there."""
+        """Creates the indexes that queries need, and analyzes the tables."""
         projection = self._lease.projection
-        for it in (
+        for index in (
             shadow_schema.deferred_indexes(projection) if self._lease.kind == "rebuild" else ()
         ):
             with self._engine.begin() as tx:
                 builds.renew(tx, self._lease)
-            # One after the other: who is erased waits for one at most.
+            # One after the other, so that an erasure waits for one at most.
             with self._engine.begin() as tx:
-                shadow_schema.create_index(tx, projection, it)
+                shadow_schema.create_index(tx, projection, index)
         with self._engine.begin() as tx:
             shadow_schema.analyze(tx, projection)
 
     def _try_finish(self) -> bool:
-        """Bring it to its end while no read model moves; False if that must be tried again."""
+        """Finishes the build while all read models are locked; returns whether that succeeded."""
         with self._engine.connect() as holder, holder.begin() as held:
             if not switch.lock_read_models(holder) or not self._apply_remaining():
                 held.rollback()
@@ -141,45 +146,45 @@ class Builder:
             shadow_schema.switch(holder, self._lease.projection)
             builds.finish(holder, self._lease)
         if not switch.drop_old(self._engine, self._lease.projection.schema):
-            log.warning("old_tables_stay", projection=str(self._lease.projection))
+            log.warning("old_schema_not_dropped", projection=str(self._lease.projection))
         return True
 
     def _apply_remaining(self) -> bool:
-        """Take what little is left, while the live tables are held; say whether that is all."""
+        """Applies the last events while the live tables are locked; returns whether none are left."""
         behind = self._lag()
         if builds.events_left(behind) > 2 * self._catch_up_threshold or any(
-            it.built > it.live for it in behind
+            lag.built > lag.live for lag in behind
         ):
             return False
         try:
-            for it in behind:
-                at = it
-                while at.built < at.live:
-                    at = at._replace(built=self._apply_batch(at))
-        except ErasureInProgress:  # it waits for us
+            for initial in behind:
+                lag = initial
+                while lag.built < lag.live:
+                    lag = lag._replace(built=self._apply_batch(lag))
+        except ErasureInProgress:  # it waits for the locks of this transaction
             return False
         self._advance_time()
         return True
 
     def _advance_time(self) -> None:
-        """Let the same time go by in both, up to the next event: an idle ledger moves only the live one."""
+        """Fires timers in both schemas up to the next event: until now only live ones fired."""
         projection = self._lease.projection
-        for it in self._lag() if projection.timers is not None else ():
+        for lag in self._lag() if projection.timers is not None else ():
             assert projection.timers is not None
-            following = self._projector.feed.read(it.workspace, it.live, 1)
-            place = following[0] if following else self._projector.feed.clock(it.workspace)
-            clock = to_micros(place.recorded_at)
+            following = self._projector.feed.read(lag.workspace, lag.live, 1)
+            point = following[0] if following else self._projector.feed.clock(lag.workspace)
+            clock = to_micros(point.recorded_at)
             with self._engine.begin() as tx:
-                projection.timers.advance_to(tx, it.workspace, clock)
+                projection.timers.advance_to(tx, lag.workspace, clock)
             with self._engine.begin() as tx, shadow_schema.redirect_writes(tx, projection):
-                projection.timers.advance_to(tx, it.workspace, clock)
+                projection.timers.advance_to(tx, lag.workspace, clock)
 
     def _verify(self, unblock: Callable[[], None]) -> None:
-        """Compare at leisure what both were at one moment; ``go_on`` lets the read models move again."""
+        """Compares both schemas in one snapshot; ``unblock`` is called once the snapshot is taken."""
         projection = self._lease.projection
-        one_moment = self._engine.execution_options(isolation_level="REPEATABLE READ")
-        with one_moment.connect() as tx:
-            switch.database_time(tx)  # from here on it sees this moment
+        snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with snapshot.connect() as tx:
+            switch.database_time(tx)  # the first statement takes the snapshot
             unblock()
             result = compare(tx, projection)
         with self._engine.begin() as tx:

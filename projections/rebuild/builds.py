@@ -1,4 +1,4 @@
-"""Who builds a read model aside: asked for by whom it may concern, worked on by one worker at a time."""
+"""Builds of read models: requested by operators, leased to one worker at a time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from projections.runtime.build_tables import BuildKind, build, build_position
 from projections.runtime.projection import Projection
 
 LEASE_INTERVAL = "15 seconds"
-"""How long a worker that is not heard of keeps a build from the others."""
+"""How long a worker that does not renew its lease blocks the build for others."""
 
 
 class BuildWithdrawn(FoldlineError):
-    """The build was cancelled, or another worker has it; what this one did was rolled back."""
+    """The build was cancelled or its lease was taken over; the transaction was rolled back."""
 
     code = "build_withdrawn"
 
 
 class BuildLease(NamedTuple):
-    """The right to work on a build, until another worker has a later one."""
+    """The right to work on a build, until another worker has a lease with a higher fence."""
 
     projection: Projection
     kind: BuildKind
@@ -33,7 +33,7 @@ class BuildLease(NamedTuple):
 
 
 class BuildLag(NamedTuple):
-    """Where the tables aside stand in a workspace, and those that answer."""
+    """Positions of the shadow tables and of the live tables in a workspace."""
 
     workspace: int
     built: int
@@ -41,18 +41,18 @@ class BuildLag(NamedTuple):
 
 
 _REQUEST = text(f"""
-INSERT INTO {build} AS known (name, version, kind, state) VALUES (:name, :version, :kind, 'asked')
+INSERT INTO {build} AS stored (name, version, kind, state) VALUES (:name, :version, :kind, 'asked')
 ON CONFLICT (name, version) DO UPDATE SET kind = :kind, state = 'asked',
-    begun = known.begun AND NOT :anew, asked_at = clock_timestamp(),
+    begun = stored.begun AND NOT :restart, asked_at = clock_timestamp(),
     leased_until = NULL, run_at = NULL, finished_at = NULL, failure = NULL, result = NULL
-WHERE known.state NOT IN ('asked', 'running')
+WHERE stored.state NOT IN ('asked', 'running')
 """)
 
 _ACQUIRE = text(f"""
-UPDATE {build} AS mine SET state = 'running', fence = fence + 1, run_at = clock_timestamp(),
+UPDATE {build} AS leased SET state = 'running', fence = fence + 1, run_at = clock_timestamp(),
     leased_until = clock_timestamp() + interval '{LEASE_INTERVAL}',
-    run_from = CASE WHEN begun THEN (SELECT coalesce(sum(position), 0) FROM {build_position} AS at
-        WHERE at.name = mine.name AND at.version = mine.version) ELSE 0 END
+    run_from = CASE WHEN begun THEN (SELECT coalesce(sum(position), 0) FROM {build_position} AS built
+        WHERE built.name = leased.name AND built.version = leased.version) ELSE 0 END
 WHERE name = :name AND version = :version AND state IN ('asked', 'running')
     AND (leased_until IS NULL OR leased_until < clock_timestamp())
 RETURNING kind, fence
@@ -79,69 +79,72 @@ WHERE name = :name AND version = :version ORDER BY live.workspace
 
 
 def block_erasures(tx: Connection) -> None:
-    """Let no tables aside come, go or be switched by others until commit; erasures wait."""
+    """Blocks erasures, and changes of shadow schemas by other workers, until commit."""
     tx.execute(select(func.pg_advisory_xact_lock(checkpoint.SCHEMA_LOCK)))
 
 
 def request(
     tx: Connection, projection: Projection, kind: BuildKind, *, restart: bool = False
 ) -> None:
-    """Ask for a build.  One that was stopped goes on, unless ``anew``; one under way is left alone.
+    """Requests a build: a stopped one is resumed unless ``restart``, a running one continues.
 
-    Raises Conflict if the one under way is of the other kind.
+    Raises Conflict if the running build is of the other kind.
     """
-    asked = _key(projection) | {"kind": kind, "anew": restart}
-    if tx.execute(_REQUEST, asked).rowcount:
+    params = _key(projection) | {"kind": kind, "restart": restart}
+    if tx.execute(_REQUEST, params).rowcount:
         return
-    under_way = tx.execute(
+    running = tx.execute(
         text(f"SELECT kind FROM {build} WHERE {_IS_BUILD}"), _key(projection)
     ).scalar()
-    if under_way != kind:
+    if running != kind:
         raise Conflict(
-            f"a {under_way} of {projection.name} is under way; wait for it, or cancel it first",
+            f"a {running} of {projection.name} is running; wait for it, or cancel it first",
             projection=projection.name,
-            under_way=under_way,
+            under_way=running,
         )
 
 
 def acquire(tx: Connection, projection: Projection) -> BuildLease | None:
-    """Claim the read model's build, if there is one to do and nobody is at it."""
-    taken = tx.execute(_ACQUIRE, _key(projection)).one_or_none()
-    return None if taken is None else BuildLease(projection, taken.kind, taken.fence)
+    """Leases the read model's build, if there is one to do and no other worker has a lease."""
+    row = tx.execute(_ACQUIRE, _key(projection)).one_or_none()
+    return None if row is None else BuildLease(projection, row.kind, row.fence)
 
 
 def renew(tx: Connection, lease: BuildLease) -> None:
-    """Keep the claim for another lease, and others from its row until commit.  Raises Withdrawn."""
+    """Extends the lease, and locks the build until commit.  Raises BuildWithdrawn."""
     _change(tx, lease, f"leased_until = clock_timestamp() + interval '{LEASE_INTERVAL}'")
 
 
 def begin(tx: Connection, lease: BuildLease) -> bool:
-    """Say whether there is nothing aside to go on with; if so, the caller makes it.  Raises Withdrawn."""
+    """Returns whether the caller must create the shadow tables: there are none to resume from.
+
+    Raises BuildWithdrawn.
+    """
     renew(tx, lease)
-    of = _key(lease.projection)
-    if tx.execute(text(f"SELECT begun FROM {build} WHERE {_IS_BUILD}"), of).scalar_one():
+    params = _key(lease.projection)
+    if tx.execute(text(f"SELECT begun FROM {build} WHERE {_IS_BUILD}"), params).scalar_one():
         return False
-    tx.execute(text(f"DELETE FROM {build_position} WHERE {_IS_BUILD}"), of)
+    tx.execute(text(f"DELETE FROM {build_position} WHERE {_IS_BUILD}"), params)
     _change(tx, lease, "begun = true, run_from = 0")
     return True
 
 
 def advance(tx: Connection, lease: BuildLease, workspace: int, *, after: int, to: int) -> None:
-    """Move the build from where the caller read it.  Raises Withdrawn if it is not there any more."""
-    at = _key(lease.projection) | {"workspace": workspace}
+    """Advances the build from the position ``after``.  Raises BuildWithdrawn if it is elsewhere."""
+    params = _key(lease.projection) | {"workspace": workspace}
     if after == 0:
-        tx.execute(_INITIALISE, at)
-    _require_lease(tx.execute(_ADVANCE, at | {"after": after, "to": to}), lease)
+        tx.execute(_INITIALISE, params)
+    _require_lease(tx.execute(_ADVANCE, params | {"after": after, "to": to}), lease)
 
 
 def release(tx: Connection, lease: BuildLease) -> None:
-    """Let another worker go on at once, unless one has done so already."""
-    mine = text(f"UPDATE {build} SET leased_until = NULL WHERE {_IS_LEASED}")
-    tx.execute(mine, _fenced(lease))
+    """Ends the lease, so that another worker can continue at once."""
+    statement = text(f"UPDATE {build} SET leased_until = NULL WHERE {_IS_LEASED}")
+    tx.execute(statement, _fenced(lease))
 
 
 def finish(tx: Connection, lease: BuildLease, result: Mapping[str, Any] | None = None) -> None:
-    """Say that all is done and nothing is left aside.  Raises Withdrawn."""
+    """Marks the build as done, without shadow tables left.  Raises BuildWithdrawn."""
     _change(
         tx,
         lease,
@@ -151,7 +154,7 @@ def finish(tx: Connection, lease: BuildLease, result: Mapping[str, Any] | None =
 
 
 def fail(tx: Connection, lease: BuildLease, failure: str) -> None:
-    """Say why it cannot go on; asked for again, it tries.  Raises Withdrawn."""
+    """Marks the build as failed; a new request tries again.  Raises BuildWithdrawn."""
     _change(
         tx,
         lease,
@@ -161,7 +164,7 @@ def fail(tx: Connection, lease: BuildLease, failure: str) -> None:
 
 
 def cancel(tx: Connection, projection: Projection) -> bool:
-    """Stop a build, whoever works on it; say whether there was one.  What is aside stays."""
+    """Cancels a build; returns whether one was requested or running.  The shadow tables stay."""
     stopped = text(f"""
         UPDATE {build} SET state = 'cancelled', finished_at = clock_timestamp(), leased_until = NULL
         WHERE {_IS_BUILD} AND state IN ('asked', 'running')
@@ -170,7 +173,7 @@ def cancel(tx: Connection, projection: Projection) -> bool:
 
 
 def discard(tx: Connection, projection: Projection) -> None:
-    """Drop what a build that does not run has left aside, to begin anew if it is asked for again."""
+    """Drops the shadow tables of a build that is not running; a new request starts over."""
     block_erasures(tx)
     left = text(
         f"UPDATE {build} SET begun = false WHERE {_IS_BUILD} AND state NOT IN ('asked', 'running')"
@@ -180,26 +183,28 @@ def discard(tx: Connection, projection: Projection) -> None:
 
 
 def reset_workspace(tx: Connection, workspace: int) -> None:
-    """Empty everything aside of a workspace in which a person is erased: what is being built begins again.
+    """Empties the workspace's shadow tables for an erasure; builds in it start over.
 
-    The caller keeps projectors and switches out.
+    The caller blocks projectors and switches.
     """
     for schema in shadow_schema.shadow_schemas(tx):
         shadow_schema.delete_workspace(tx, schema, workspace)
-    of = {"workspace": workspace}
-    tx.execute(text(f"UPDATE {build_position} SET position = 0 WHERE workspace = :workspace"), of)
-    # An error may quote what it failed at.
+    params = {"workspace": workspace}
+    tx.execute(
+        text(f"UPDATE {build_position} SET position = 0 WHERE workspace = :workspace"), params
+    )
+    # An error may quote the data it failed at.
     tx.execute(text(f"UPDATE {build} SET failure = NULL WHERE failure IS NOT NULL"))
 
 
 def lag_by_workspace(tx: Connection, projection: Projection) -> list[BuildLag]:
-    """Return where the build stands in each workspace in which the read model stands."""
+    """Returns the positions of the build and of the live tables in each workspace."""
     return [BuildLag(*row) for row in tx.execute(_LAG, _key(projection))]
 
 
 def events_left(lags: Sequence[BuildLag]) -> int:
-    """Return how many events are left to be built."""
-    return sum(max(0, it.live - it.built) for it in lags)
+    """Returns the number of events left to apply."""
+    return sum(max(0, lag.live - lag.built) for lag in lags)
 
 
 def _key(projection: Projection) -> dict[str, Any]:
@@ -220,6 +225,6 @@ def _change(tx: Connection, lease: BuildLease, change: str, **values: Any) -> No
 def _require_lease(changed: CursorResult[Any], lease: BuildLease) -> None:
     if changed.rowcount != 1:
         raise BuildWithdrawn(
-            f"the build of {lease.projection} was cancelled, or another worker has it",
+            f"the build of {lease.projection} was cancelled or its lease was taken over",
             projection=str(lease.projection),
         )

@@ -1,4 +1,4 @@
-"""Whether the tables aside are those that answer, row for row, in whatever order they are."""
+"""Compares shadow tables with the live tables, row by row, in any order."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from projections.runtime.projection import Projection
 
 
 class TableDigest(NamedTuple):
-    """A table's rows: how many, and the sum of their hashes, which no order changes."""
+    """Number of a table's rows and the sum of their hashes, which does not depend on the order."""
 
     rows: int
     sum: int
 
 
 def compare(tx: Connection, projection: Projection) -> dict[str, Any]:
-    """Return which tables differ, and how; the transaction is of one snapshot."""
-    tables = [_compare_table(tx, projection, it) for it in projection.metadata.sorted_tables]
-    return {"same": not any("differs" in it for it in tables), "tables": tables}
+    """Returns which tables differ, and how; the transaction must be of one snapshot."""
+    tables = [_compare_table(tx, projection, t) for t in projection.metadata.sorted_tables]
+    return {"same": not any("differs" in table for table in tables), "tables": tables}
 
 
 def table_digest(tx: Connection, table: str) -> TableDigest:
-    """Return a table's digest: 128 bits of hash a row, every column in it."""
-    # Numeric, for the sum of a million hashes is beyond any integer.
-    found = tx.execute(
+    """Returns a table's digest: 128 bits of hash for each row, over all columns."""
+    # Numeric, because the sum of a million hashes exceeds any integer type.
+    rows, total = tx.execute(
         text(f"""
-        SELECT count(*), coalesce(sum(hashtextextended(it, 0)::numeric * 18446744073709551616
-            + hashtextextended(it, 1)), 0)
-        FROM (SELECT t::text AS it FROM {table} AS t) AS lines
+        SELECT count(*), coalesce(sum(hashtextextended(line, 0)::numeric * 18446744073709551616
+            + hashtextextended(line, 1)), 0)
+        FROM (SELECT t::text AS line FROM {table} AS t) AS lines
         """)
     ).one()
-    return TableDigest(found[0], int(found[1]))
+    return TableDigest(rows, int(total))
 
 
 def _compare_table(tx: Connection, projection: Projection, table: Table) -> dict[str, Any]:
     live, rebuilt = str(table), f"{next_schema(projection.schema)}.{table.name}"
-    one, other = table_digest(tx, live), table_digest(tx, rebuilt)
-    told: dict[str, Any] = {"table": live.rpartition(".")[2], "rows": one.rows}
-    if one == other:
-        return told
-    return told | {
+    live_digest, rebuilt_digest = table_digest(tx, live), table_digest(tx, rebuilt)
+    result: dict[str, Any] = {"table": live.rpartition(".")[2], "rows": live_digest.rows}
+    if live_digest == rebuilt_digest:
+        return result
+    return result | {
         "differs": True,
-        "rebuilt_rows": other.rows,
+        "rebuilt_rows": rebuilt_digest.rows,
         "only_live": _count_missing(tx, live, rebuilt),
         "only_rebuilt": _count_missing(tx, rebuilt, live),
     }
 
 
 def _count_missing(tx: Connection, left: str, right: str) -> int:
-    found: int = tx.execute(
+    count: int = tx.execute(
         text(f"""
         SELECT count(*) FROM (
             SELECT t::text FROM {left} AS t EXCEPT ALL SELECT t::text FROM {right} AS t
-        ) AS more
+        ) AS missing
         """)
     ).scalar_one()
-    return found
+    return count

@@ -1,4 +1,4 @@
-"""Erasure of a profile from all read models, live and shadow, in the transaction of the ledger."""
+"""Erasure of a profile from all read models, live and shadow, in the ledger's transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from projections.runtime.projector import Projector
 
 
 class ProjectionErasure:
-    """The transaction of an erasure, in which no projector moves in the workspace."""
+    """The transaction of an erasure, in which all projectors of the workspace are blocked."""
 
     def __init__(
         self,
@@ -30,35 +30,35 @@ class ProjectionErasure:
         batch: Callable[[Sequence[RecordedEvent]], Batch],
     ) -> None:
         self._tx, self._workspace, self._batch = tx, workspace, batch
-        self._projections = {(it.name, it.version): it for it in projections}
+        self._projections = {(p.name, p.version): p for p in projections}
 
     @property
     def connection(self) -> Driver[Any]:
-        """The driver's own connection: what is written on it commits with the rest."""
+        """The driver's connection: writes on it commit with this transaction."""
         driver = self._tx.connection.driver_connection
         assert isinstance(driver, Driver)
         return driver
 
-    def erase(self, forgotten: ErasureScope, remaining: Iterable[Sequence[RecordedEvent]]) -> None:
-        """Remove the person from every read model that there is.
+    def erase(self, scope: ErasureScope, remaining: Iterable[Sequence[RecordedEvent]]) -> None:
+        """Removes the profile from every read model, live and shadow.
 
-        ``remaining`` are the events that are left of the streams that were mended.  A read model
-        that cannot forget is emptied, as is one of another version than this process knows: the
-        worker that keeps it fills it again, from a ledger that no longer has the person.  So is what
-        is being built aside.
+        ``remaining`` are the events left in streams of which some events were erased: they are applied
+        again.  A read model without an `erase` is emptied, as is one of a version that this process does
+        not know: its worker fills it again from the ledger, which no longer has the profile.  Shadow
+        tables are emptied, too.
         """
-        moved = checkpoint.all_positions(self._tx, self._workspace)
-        known = [(self._projections.get(key), at) for key, at in moved.items()]
-        able = [(it, at) for it, at in known if it is not None and it.erase is not None]
-        for projection, _ in able:
+        positions = checkpoint.all_positions(self._tx, self._workspace)
+        known = [(self._projections.get(key), position) for key, position in positions.items()]
+        erasable = [(p, position) for p, position in known if p is not None and p.erase is not None]
+        for projection, _ in erasable:
             assert projection.erase is not None
-            projection.erase(self._tx, forgotten)
+            projection.erase(self._tx, scope)
         for records in remaining:
-            for projection, position in able:
-                taken = [it for it in records if it.position <= position]
-                if taken:
-                    projection.apply(self._tx, self._batch(taken))
-        for name, version in moved.keys() - {(it.name, it.version) for it, _ in able}:
+            for projection, position in erasable:
+                applied = [recorded for recorded in records if recorded.position <= position]
+                if applied:
+                    projection.apply(self._tx, self._batch(applied))
+        for name, version in positions.keys() - {(p.name, p.version) for p, _ in erasable}:
             self._empty(name, version)
         builds.reset_workspace(self._tx, self._workspace)
 
@@ -69,7 +69,7 @@ class ProjectionErasure:
 
 @contextmanager
 def begin_erasure(projector: Projector, workspace: int) -> Iterator[ProjectionErasure]:
-    """Open the transaction of an erasure; no read model of the workspace moves until it ends.
+    """Opens the transaction of an erasure; it blocks the projectors of the workspace.
 
     Shadow schemas neither appear nor disappear meanwhile, so that all of them are emptied.
     """

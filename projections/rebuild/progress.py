@@ -1,4 +1,4 @@
-"""How far builds are: events taken, events a second, seconds left."""
+"""Progress of builds: events applied, events a second, seconds left."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from projections.runtime.checkpoint import checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class BuildProgress:
-    """How far the last build of a read model is."""
+    """Progress of the last build of a read model."""
 
     name: str
     version: int
     kind: BuildKind
     state: BuildState
     events: int
-    """How many have been taken, in all workspaces together."""
+    """Events applied so far, in all workspaces together."""
 
     total: int
-    """How many the tables that answer have taken."""
+    """Events that the live tables have applied."""
 
     events_per_second: float
-    """Since the present worker began; 0 while nothing runs."""
+    """Since the current worker started; 0 while none is running."""
 
     asked_at: datetime
     finished_at: datetime | None
     failure: str | None
     result: Mapping[str, Any] | None
-    """Of a verification: whether the tables are the same, and in which they differ."""
+    """Result of a verification: whether the tables are equal, and which differ."""
 
     held: bool
-    """Whether a worker is at it."""
+    """Whether a worker has a lease."""
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to the end at this pace; None if that cannot be told."""
+        """Estimated seconds to the end; None if there is no rate yet."""
         left = max(0, self.total - self.events)
         return left / self.events_per_second if self.events_per_second else None
 
     @property
     def unfinished(self) -> bool:
-        """Whether somebody works on it or is to."""
+        """Whether the build is requested or running."""
         return self.state in ("asked", "running")
 
 
@@ -59,15 +59,15 @@ SELECT name, version, kind, state, CASE WHEN begun OR state = 'done' THEN events
         ELSE 0 END::float AS events_per_second,
     asked_at, finished_at, failure, result,
     coalesce(state = 'running' AND leased_until > clock_timestamp(), false) AS held
-FROM {build} AS it, LATERAL (
-    SELECT (SELECT coalesce(sum(position), 0)::bigint FROM {build_position} AS at
-            WHERE at.name = it.name AND at.version = it.version) AS events,
+FROM {build} AS build, LATERAL (
+    SELECT (SELECT coalesce(sum(position), 0)::bigint FROM {build_position} AS built
+            WHERE built.name = build.name AND built.version = build.version) AS events,
         (SELECT coalesce(sum(position), 0)::bigint FROM {checkpoint} AS live
-            WHERE live.name = it.name AND live.version = it.version) AS total
+            WHERE live.name = build.name AND live.version = build.version) AS total
 ) AS figures ORDER BY name, version
 """)
 
 
 def load_builds(tx: Connection) -> list[BuildProgress]:
-    """Return the last build of each read model that ever had one."""
+    """Returns the last build of each read model that ever had one."""
     return [BuildProgress(**row) for row in tx.execute(_BUILDS).mappings()]

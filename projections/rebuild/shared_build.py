@@ -1,4 +1,4 @@
-"""Several builds brought along at once: a batch is read and decoded one time for all that stand before it."""
+"""Shared builds: a batch is read and decoded once for all builds at the same position."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class BuildBatch(NamedTuple):
-    """A place in a ledger, the builds that stand there, and how far they may go together."""
+    """A position, the builds at it, and the position up to which they continue together."""
 
     workspace: int
     after: int
@@ -32,7 +32,7 @@ class BuildBatch(NamedTuple):
 
 
 class SharedBuild:
-    """Brings builds near to the tables that answer, in transactions that each check every claim."""
+    """Brings builds close to the live tables, in transactions that each check every lease."""
 
     def __init__(
         self,
@@ -45,52 +45,53 @@ class SharedBuild:
         self._leases, self._stop, self._on_progress = leases, stop, on_progress
 
     def run(self) -> None:
-        """Return once little is left, ``stop`` is set, or one of them fails.
+        """Returns when few events are left, ``stop`` is set, or a fold fails.
 
-        Each then goes on alone, so that it is known which.
+        Each build then continues alone, which shows the one that fails.
         """
-        self._leases = [it for it in self._leases if self._begin(it)]
-        tempo = batch_size.AdaptiveBatchSize()
-        while not self._stop.is_set() and (turn := self._next_batch()) is not None:
+        self._leases = [lease for lease in self._leases if self._begin(lease)]
+        adaptive_size = batch_size.AdaptiveBatchSize()
+        while not self._stop.is_set() and (step := self._next_batch()) is not None:
             try:
-                left = turn.until - turn.after
-                with tempo.limit(left) as some:
+                left = step.until - step.after
+                with adaptive_size.limit(left) as size:
                     apply_batch(
-                        self._projector, turn.leases, turn.workspace, turn.after, min(some, left)
+                        self._projector, step.leases, step.workspace, step.after, min(size, left)
                     )
-            except ErasureInProgress:  # it has the right of way
+            except ErasureInProgress:  # erasures go first
                 self._stop.wait(0.05)
             except BuildWithdrawn:
-                self._leases = [it for it in self._leases if self._begin(it)]
+                self._leases = [lease for lease in self._leases if self._begin(lease)]
             except (OperationalError, PoolTimeout):
                 raise
             except Exception:  # whatever a fold raises
                 log.exception(
-                    "not_built_together", builds=[str(it.projection) for it in turn.leases]
+                    "shared_build_failed", builds=[str(lease.projection) for lease in step.leases]
                 )
                 return
             self._on_progress()
 
     def _next_batch(self) -> BuildBatch | None:
-        """Return where those stand that are furthest behind, in the first workspace of any that is."""
-        standing: dict[tuple[int, int], list[tuple[BuildLease, int]]] = defaultdict(list)
+        """Returns the earliest position of a build that is behind, in the first such workspace."""
+        leases_at: dict[tuple[int, int], list[tuple[BuildLease, int]]] = defaultdict(list)
         with self._engine.begin() as tx:
-            for claim in self._leases:
-                behind = builds.lag_by_workspace(tx, claim.projection)
+            for lease in self._leases:
+                behind = builds.lag_by_workspace(tx, lease.projection)
                 if builds.events_left(behind) > batch_size.BATCH_SIZE:
-                    for it in behind:
-                        if it.built < it.live:
-                            standing[it.workspace, it.built].append((claim, it.live))
-        if not standing:
+                    for lag in behind:
+                        if lag.built < lag.live:
+                            leases_at[lag.workspace, lag.built].append((lease, lag.live))
+        if not leases_at:
             return None
-        (workspace, after), *others = sorted(standing)
-        here = standing[workspace, after]
-        # Not past others who stand further on: from there all go on together.
-        ends = [live for _, live in here] + [at for its, at in others if its == workspace]
-        return BuildBatch(workspace, after, min(ends), [claim for claim, _ in here])
+        (workspace, after), *others = sorted(leases_at)
+        leases = leases_at[workspace, after]
+        # Not past builds that are further on: from their position all continue together.
+        ends = [live for _, live in leases]
+        ends += [position for other, position in others if other == workspace]
+        return BuildBatch(workspace, after, min(ends), [lease for lease, _ in leases])
 
     def _begin(self, lease: BuildLease) -> bool:
-        """Begin or go on; say whether that is ours to do."""
+        """Begins or resumes a build; returns whether its lease still holds."""
         try:
             begin(self._engine, lease)
         except BuildWithdrawn:
@@ -99,7 +100,7 @@ class SharedBuild:
 
 
 def begin(engine: Engine, lease: BuildLease) -> None:
-    """Make the tables aside, unless there are some to go on with.  Raises Withdrawn."""
+    """Creates the shadow tables, unless there are some to resume from.  Raises BuildWithdrawn."""
     with engine.begin() as tx:
         builds.block_erasures(tx)
         if builds.begin(tx, lease):
@@ -109,28 +110,28 @@ def begin(engine: Engine, lease: BuildLease) -> None:
 def apply_batch(
     projector: Projector, leases: Sequence[BuildLease], workspace: int, after: int, limit: int
 ) -> int:
-    """Apply the batch that follows a position to the tables aside, and return the position after it.
+    """Applies the batch after a position to the shadow tables, and returns its end.
 
-    Raises Withdrawn, ErasureUnderWay.
+    Raises BuildWithdrawn, ErasureInProgress.
     """
     with projector.engine.begin() as tx:
         checkpoint.block_erasures(tx, workspace)
-        for claim in leases:
-            builds.renew(tx, claim)
+        for lease in leases:
+            builds.renew(tx, lease)
         batch = projector.read_batch(workspace, after, limit)
         if batch is None:
             raise LedgerGap(
-                f"workspace {workspace} ends at {after}; a read model is further on",
+                f"workspace {workspace} ends at position {after}, but a read model is further on",
                 workspace=workspace,
                 expected=after + 1,
             )
-        for claim in leases:
-            builds.advance(tx, claim, workspace, after=after, to=batch.position)
+        for lease in leases:
+            builds.advance(tx, lease, workspace, after=after, to=batch.position)
         checkpoint.force_custom_plans(tx)
-        for claim in leases:
-            with shadow_schema.redirect_writes(tx, claim.projection), gc.gc_paused():
-                claim.projection.apply(tx, batch)
-        for claim in leases if analyze.should_analyze(batch) else ():
-            with shadow_schema.redirect_writes(tx, claim.projection):
-                analyze.analyze_tables(tx, claim.projection)
+        for lease in leases:
+            with shadow_schema.redirect_writes(tx, lease.projection), gc.gc_paused():
+                lease.projection.apply(tx, batch)
+        for lease in leases if analyze.should_analyze(batch) else ():
+            with shadow_schema.redirect_writes(tx, lease.projection):
+                analyze.analyze_tables(tx, lease.projection)
     return batch.position

@@ -1,4 +1,4 @@
-"""The moment of a switch: nothing moves, the same rows are in both places, and readers notice nothing."""
+"""Locks and waits of a switch, which readers do not notice: both schemas have the same rows."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from projections.rebuild import builds, shadow_schema
 from projections.runtime.checkpoint import checkpoint
 
 QUERY_APPLICATION_NAME = "foldline queries"
-"""The application name of the connections that questions are answered on."""
+"""Application name of the connections on which queries run."""
 
 LOCK_TIMEOUT_SECONDS = 1.0
-"""How long to wait for those who move read models; meanwhile others queue up behind."""
+"""Seconds to wait for projectors; meanwhile other projectors queue behind."""
 
 _POLL_SECONDS = 0.01
 
 _RUNNING_QUERIES = text("""
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = :readers
+WHERE datname = current_database() AND application_name = :application_name
     AND backend_xmin IS NOT NULL AND xact_start < :since
 """)
 
 
 def lock_read_models(tx: Connection) -> bool:
-    """Let no read model move until commit, nor a person be erased; say whether that could be had.
+    """Blocks all projectors and erasures until commit; returns whether the locks were acquired.
 
-    Questions are answered all the while.  If it could not be had, the transaction is of no more use.
+    Queries continue.  If the locks were not acquired, the transaction must be rolled back.
     """
     tx.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
     try:
         builds.block_erasures(tx)
-        # Whoever moves a read model, or erases a person, changes a checkpoint before anything else.
+        # Projectors and erasures change a checkpoint before anything else.
         tx.execute(text(f"LOCK TABLE {checkpoint} IN EXCLUSIVE MODE"))
     except OperationalError as error:
         if isinstance(error.orig, LockNotAvailable):
@@ -45,21 +45,21 @@ def lock_read_models(tx: Connection) -> bool:
 
 
 def database_time(tx: Connection) -> datetime:
-    """Return the database's time: transactions that begin later see what is committed by now."""
-    found: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
-    return found
+    """Returns the database's time: transactions that begin later see all commits so far."""
+    now: datetime = tx.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def wait_for_queries(tx: Connection, before: datetime, seconds: float) -> bool:
-    """Wait for questions that began earlier; say whether they ended in time.
+    """Waits for queries that began before an instant; returns whether they ended in time.
 
-    Each is answered from one snapshot.  One that is older than the last rows aside would miss them.
+    Each query has one snapshot.  One that is older than the last rows of the shadow tables would miss them.
     """
     deadline = monotonic() + seconds
-    asked = {"readers": QUERY_APPLICATION_NAME, "since": before}
+    params = {"application_name": QUERY_APPLICATION_NAME, "since": before}
     while True:
         tx.execute(text("SELECT pg_stat_clear_snapshot()"))
-        if not tx.execute(_RUNNING_QUERIES, asked).scalar():
+        if not tx.execute(_RUNNING_QUERIES, params).scalar():
             return True
         if monotonic() > deadline:
             return False
@@ -67,7 +67,7 @@ def wait_for_queries(tx: Connection, before: datetime, seconds: float) -> bool:
 
 
 def drop_old(engine: Engine, schema: str, attempts: int = 20) -> bool:
-    """Drop the tables that were replaced, once those who still read them have ended; say whether it is done."""
+    """Drops the replaced schema when no query reads it any more; returns whether it was dropped."""
     for _ in range(attempts):
         try:
             with engine.begin() as tx:
@@ -77,7 +77,7 @@ def drop_old(engine: Engine, schema: str, attempts: int = 20) -> bool:
         except OperationalError as error:
             if not isinstance(error.orig, LockNotAvailable):
                 raise
-            sleep(LOCK_TIMEOUT_SECONDS)  # an erasure may be waiting for its turn
+            sleep(LOCK_TIMEOUT_SECONDS)  # so that a waiting erasure can run
         else:
             return True
     return False

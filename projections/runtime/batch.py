@@ -1,4 +1,4 @@
-"""A run of one workspace's events, decoded once for all the read models that take it."""
+"""A batch: consecutive events of one workspace, decoded once for all read models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.events.recorded import RecordedEvent
 
 
 class DecodedMessage(NamedTuple):
-    """A recorded message and what its payload says."""
+    """A recorded message and its parsed payload."""
 
     recorded: RecordedEvent
     event: MessageEvent
@@ -22,7 +22,7 @@ class DecodedMessage(NamedTuple):
 
 
 class Batch:
-    """Events that follow one another in a workspace's ledger, never empty."""
+    """Consecutive events of a workspace's ledger, at least one."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Batch:
         self.records = records
         self.stream_of = stream_of
         self.identity_events_for = identity_events_for
-        """Returns, by position, all that the ledger has about who the persons of streams may be."""
+        """Returns all recorded events about the identity of some streams, by position."""
 
         self._decoded: list[DecodedMessage] = []
         self._next = 0
@@ -52,10 +52,10 @@ class Batch:
         return self.records[-1].position
 
     def messages(self) -> Iterator[DecodedMessage]:
-        """Give out the messages among the events, in order; erased ones are left out.
+        """Yields the messages among the events, in order; erased ones are left out.
 
-        Each is decoded when it is first asked for: while the next is decoded here, the server
-        is already busy with the ones that were copied to it.
+        Each is decoded when it is first needed: meanwhile the database server works on those that were
+        copied to it before.
         """
         yield from self._decoded
         for recorded in self.records[self._next :]:
@@ -69,12 +69,12 @@ class Batch:
             yield message
 
     def by_stream(self) -> Mapping[UUID, Sequence[DecodedMessage]]:
-        """Return the messages of persons by the stream they are in, streams in their order."""
+        """Returns the messages of profiles by stream, in the order of the streams' ids."""
         if self._by_stream is None:
-            found: dict[UUID, list[DecodedMessage]] = defaultdict(list)
+            messages: dict[UUID, list[DecodedMessage]] = defaultdict(list)
             for message in self.messages():
                 if message.event.subject is not None:
-                    found[message.recorded.stream].append(message)
-            # By the number: UUIDs compare in Python, a dozen times each.
-            self._by_stream = dict(sorted(found.items(), key=lambda it: it[0].int))
+                    messages[message.recorded.stream].append(message)
+            # By the number: comparing UUIDs runs Python code, a dozen times for each.
+            self._by_stream = dict(sorted(messages.items(), key=lambda item: item[0].int))
         return self._by_stream

@@ -1,4 +1,4 @@
-"""Tables of builds: rebuilds and verifications of read models, with their progress."""
+"""Tables of builds: rebuilds and verifications of read models, and their progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 BuildKind = Literal["rebuild", "verify"]
-"""What becomes of the tables aside: they replace those that answer, or are compared with them."""
+"""Whether the shadow tables replace the live tables, or are compared with them."""
 
 BuildState = Literal["asked", "running", "cancelled", "failed", "done"]
 
@@ -45,8 +45,8 @@ build = Table(
     Column("failure", Text),
     Column("result", JSONB),
 )
-"""``begun``: tables aside are there, as far as the positions say.  ``fence`` counts the workers that had it.
-``run_at`` and ``run_from``: when the present one began, and after how many events."""
+"""``begun``: the shadow tables exist and are built up to the positions.  ``fence`` counts the leases so far.
+``run_at`` and ``run_from``: when the current run started, and after how many events."""
 
 build_position = Table(
     "build_position",

@@ -1,4 +1,4 @@
-"""How far each read model has come in each workspace."""
+"""Checkpoints: the position of each read model in each workspace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from projections.runtime import build_tables
 from projections.runtime.build_tables import SCHEMA
 from projections.runtime.projection import Projection
 
-SCHEMA_LOCK = 0x666F6C64  # any number of our own: the advisory lock of those who create tables
+SCHEMA_LOCK = 0x666F6C64  # advisory lock of the creation of tables; an arbitrary number
 
 checkpoint = Table(
     "checkpoint",
@@ -43,80 +43,80 @@ checkpoint = Table(
     Column("failure", Text),
     Column("failed_at", DateTime(timezone=True)),
 )
-"""``recorded_at`` is that of the last event taken; ``failure`` is why the next was not."""
+"""``recorded_at`` is that of the last applied event; ``failure`` is why the next one was not applied."""
 
 
 _TWO_POSITIONS = f"""
 SELECT position FROM {checkpoint.fullname}
 WHERE workspace = %s AND (name = %s AND version = %s OR name = %s AND version = %s)
 """
-"""Asked with every question, so not put together anew each time."""
+"""Runs with every query, so it is a constant text."""
 
 _ALL_POSITIONS = f"SELECT name, version, position FROM {checkpoint.fullname} WHERE workspace = %s"
 
 _ADVANCE = f"""
-WITH held AS MATERIALIZED (
-    SELECT known.name, known.version
+WITH locked AS MATERIALIZED (
+    SELECT stored.name, stored.version
     FROM unnest(%(names)s::text[], %(versions)s::integer[])
-        WITH ORDINALITY AS asked (name, version, place)
-    JOIN {checkpoint.fullname} AS known USING (name, version)
+        WITH ORDINALITY AS keys (name, version, ordinal)
+    JOIN {checkpoint.fullname} AS stored USING (name, version)
     WHERE workspace = %(workspace)s AND position = %(after)s
-    ORDER BY place FOR UPDATE OF known
+    ORDER BY ordinal FOR UPDATE OF stored
 )
-UPDATE {checkpoint.fullname} AS known SET position = %(to)s, recorded_at = %(recorded_at)s,
+UPDATE {checkpoint.fullname} AS stored SET position = %(to)s, recorded_at = %(recorded_at)s,
     updated_at = clock_timestamp(), failure = NULL, failed_at = NULL
-FROM held
-WHERE workspace = %(workspace)s AND known.name = held.name AND known.version = held.version
-RETURNING known.name, known.version
+FROM locked
+WHERE workspace = %(workspace)s AND stored.name = locked.name AND stored.version = locked.version
+RETURNING stored.name, stored.version
 """
 
-ERASURE_LOCK = (
-    0x65726173  # the advisory locks, one a workspace, of erasures and of those who project
-)
+ERASURE_LOCK = 0x65726173  # advisory locks, one for each workspace, between erasures and projectors
 
 
 class ErasureInProgress(FoldlineError):
-    """A person of the workspace is being erased; read models move again in a moment."""
+    """An erasure is in progress in the workspace; projection continues in a moment."""
 
     code = "erasure_under_way"
 
 
 def block_erasures(tx: Connection, workspace: int) -> None:
-    """Let nothing be blanked until commit.  Raises ErasureUnderWay instead of waiting.
+    """Blocks erasures in the workspace until commit.  Raises ErasureInProgress if one runs.
 
-    Taken before a batch is read: else one read before the blanking would bring it all back after.
+    Called before a batch is read: a batch read before an erasure would restore the data if applied after it.
     """
     if not tx.execute(
         select(func.pg_try_advisory_xact_lock_shared(ERASURE_LOCK, workspace))
     ).scalar():
-        raise ErasureInProgress("a person of this workspace is being erased", workspace=workspace)
+        raise ErasureInProgress(
+            "an erasure is in progress in this workspace; retry in a moment", workspace=workspace
+        )
 
 
 def block_projectors(tx: Connection, workspace: int) -> None:
-    """Let no read model of the workspace move until commit; wait for those that are about to."""
+    """Blocks all projectors in the workspace until commit; waits for batches in progress."""
     tx.execute(select(func.pg_advisory_xact_lock(ERASURE_LOCK, workspace)))
 
 
 def force_custom_plans(tx: Connection) -> None:
-    """Have each statement planned for the tables as they are, until commit.
+    """Makes PostgreSQL plan each statement for the tables as they are, until commit.
 
-    The driver prepares what it runs often.  A plan that was kept from when a table was small reads all of
-    it once it is large, and a rebuild begins with empty tables.
+    The driver prepares statements that it runs often.  A plan from when a table was small reads all of it once
+    the table is large, and a rebuild starts with empty tables.
     """
     tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
 
 
 def commit_asynchronously(tx: Connection) -> None:
-    """Have the commit not wait for the disk.
+    """Lets the commit return before it is on disk.
 
-    What a crash of the server takes back is taken in again, for the checkpoint goes back with it and the ledger
-    has it all.  Whatever is committed later and does wait, as all of the ledger is, is on the disk after this.
+    Batches lost in a crash of the server are applied again, because their checkpoint is lost with them and the
+    ledger has the events.  A later synchronous commit, as all of the ledger's are, writes this one to disk, too.
     """
     tx.execute(text("SET LOCAL synchronous_commit = off"))
 
 
 def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
-    """Create what is missing of the read models' schemas and tables.  Waits for others who do."""
+    """Creates missing schemas and tables of read models.  Waits for other processes that do so."""
     tx.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
     tx.execute(CreateSchema(SCHEMA, if_not_exists=True))
     checkpoint.create(tx, checkfirst=True)
@@ -127,10 +127,10 @@ def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
 
 
 def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:
-    """Begin at position 0 for the read models that have never seen the workspace."""
+    """Creates checkpoints at position 0 for read models that have none in the workspace."""
     rows = [
-        {"workspace": workspace, "name": it.name, "version": it.version, "position": 0}
-        for it in sorted(projections, key=str)
+        {"workspace": workspace, "name": p.name, "version": p.version, "position": 0}
+        for p in sorted(projections, key=str)
     ]
     tx.execute(insert(checkpoint).values(rows).on_conflict_do_nothing())
 
@@ -138,19 +138,19 @@ def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]
 def positions(
     tx: Connection, workspace: int, projections: Sequence[Projection]
 ) -> Mapping[Projection, int | None]:
-    """Return where each read model stands in the workspace; None where it has not begun."""
-    found = all_positions(tx, workspace)
-    return {it: found.get((it.name, it.version)) for it in projections}
+    """Returns the position of each read model in the workspace; None where it has no checkpoint."""
+    by_key = all_positions(tx, workspace)
+    return {p: by_key.get((p.name, p.version)) for p in projections}
 
 
 def all_positions(tx: Connection, workspace: int) -> Mapping[tuple[str, int], int]:
-    """Return where each read model stands, by name and version, known to this process or not."""
+    """Returns every position by name and version, of versions unknown to this process, too."""
     rows = tx.exec_driver_sql(_ALL_POSITIONS, (workspace,))
     return {(name, version): position for name, version, position in rows}
 
 
 def last_recorded_at(tx: Connection, workspace: int, projection: Projection) -> datetime | None:
-    """Return when the ledger took the last event that the read model has; None if it has none."""
+    """Returns when the last event applied by a read model was recorded; None if there is none."""
     taken = select(checkpoint.c.recorded_at).where(_is_projection(workspace, projection))
     found: datetime | None = tx.execute(taken).scalar()
     return found
@@ -179,13 +179,13 @@ def clear_failures(tx: Connection, workspace: int) -> None:
 
 
 def common_position(tx: Connection, workspace: int, first: Projection, second: Projection) -> int:
-    """Return the last position of the workspace that both read models have taken, 0 if none."""
-    asked = (workspace, first.name, first.version, second.name, second.version)
-    found = tx.exec_driver_sql(_TWO_POSITIONS, asked).scalars().all()
-    return min(found) if len(found) == len({first, second}) else 0
+    """Returns the last position of the workspace that both read models have applied, 0 if none."""
+    params = (workspace, first.name, first.version, second.name, second.version)
+    applied = tx.exec_driver_sql(_TWO_POSITIONS, params).scalars().all()
+    return min(applied) if len(applied) == len({first, second}) else 0
 
 
-def advance(  # noqa: PLR0917 - what a move is made of
+def advance(  # noqa: PLR0917 - the columns of a checkpoint
     tx: Connection,
     workspace: int,
     projections: Sequence[Projection],
@@ -193,32 +193,32 @@ def advance(  # noqa: PLR0917 - what a move is made of
     to: int,
     recorded_at: datetime,
 ) -> Collection[Projection]:
-    """Move checkpoints, in this order, that still stand where the caller read them; return those.
+    """Advances checkpoints that are still at ``after`` and returns their read models, in order.
 
-    Holds them until commit, so of two workers one waits here and then applies nothing.
+    Locks them until commit, so that of two workers one waits here and then applies nothing.
     """
-    asked = {
+    params = {
         "workspace": workspace,
-        "names": [it.name for it in projections],
-        "versions": [it.version for it in projections],
+        "names": [p.name for p in projections],
+        "versions": [p.version for p in projections],
         "after": after,
         "to": to,
         "recorded_at": recorded_at,
     }
-    moved = set(map(tuple, tx.exec_driver_sql(_ADVANCE, asked)))
-    return [it for it in projections if (it.name, it.version) in moved]
+    advanced = set(map(tuple, tx.exec_driver_sql(_ADVANCE, params)))
+    return [p for p in projections if (p.name, p.version) in advanced]
 
 
 def lock_position(tx: Connection, workspace: int, projection: Projection) -> int:
-    """Return where the read model stands, and let nobody move it until commit."""
-    standing = (
+    """Returns the position of a read model, and locks its checkpoint until commit."""
+    query = (
         select(checkpoint.c.position).where(_is_projection(workspace, projection)).with_for_update()
     )
-    return tx.execute(standing).scalar() or 0
+    return tx.execute(query).scalar() or 0
 
 
 def mark_failed(tx: Connection, workspace: int, projection: Projection, failure: str) -> None:
-    """Note for all to see why the read model does not move.  Moving on clears it."""
+    """Records why the read model does not advance.  The next advance clears it."""
     tx.execute(
         update(checkpoint)
         .where(_is_projection(workspace, projection))

@@ -10,12 +10,12 @@ from domain.profiles.erasure import ErasureScope
 
 
 def erase_by_stream(*tables: Table) -> Callable[[Connection, ErasureScope], None]:
-    """Return the `forget` of a read model whose tables have the columns workspace and stream."""
+    """Returns the `Projection.erase` of tables with the columns workspace and stream."""
 
-    def forget(tx: Connection, forgotten: ErasureScope) -> None:
-        streams = any_(literal(forgotten.cleared_streams, ARRAY(Uuid)))
+    def erase(tx: Connection, scope: ErasureScope) -> None:
+        streams = any_(literal(scope.cleared_streams, ARRAY(Uuid)))
         for table in tables:
-            mine = table.c.workspace == forgotten.workspace
-            tx.execute(delete(table).where(mine, table.c.stream == streams))
+            of_workspace = table.c.workspace == scope.workspace
+            tx.execute(delete(table).where(of_workspace, table.c.stream == streams))
 
-    return forget
+    return erase

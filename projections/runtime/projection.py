@@ -1,4 +1,4 @@
-"""What a read model is: a name, a version, its own tables, how it folds events, what it answers."""
+"""A read model: name and version, its own tables, a fold of events, and queries."""
 
 from __future__ import annotations
 
@@ -20,79 +20,79 @@ from domain.profiles.erasure import ErasureScope
 from projections.runtime.batch import Batch
 
 FOR_QUERIES = {"for": "queries"}
-"""The ``info`` of an index that no fold asks: a rebuild makes it once all rows are there."""
+"""The ``info`` of an index that no fold uses: a rebuild creates it when all rows are there."""
 
 
 class LedgerFeed(Protocol):
-    """Where projections read the ledger."""
+    """The ledger as projections read it."""
 
     def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
-        """Return up to ``limit`` events of the workspace that follow position ``after``."""
+        """Returns up to ``limit`` events of the workspace that follow position ``after``."""
         ...
 
     def heads(self) -> Mapping[int, int]:
-        """Return the last position of each workspace that has events."""
+        """Returns the last position of each workspace that has events."""
         ...
 
     def clock(self, workspace: int) -> LedgerPoint:
-        """Return the last position and the time: no later event has an earlier one."""
+        """Returns the last position and its time: no later event is recorded earlier."""
         ...
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
-        """Return the id of an identifier's stream, whether or not it has events."""
+        """Returns the id of an identifier's stream, whether or not it has events."""
         ...
 
     def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
-        """Return, by position, all that was said about who the persons of these streams may be."""
+        """Returns all recorded events about the identity of these streams, by position."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """What a query may use: one workspace, seen through one connection."""
+    """What a query reads from: one workspace, in the snapshot of one transaction."""
 
     tx: Connection
     workspace: int
     stream_of: Callable[[Identifier], UUID]
-    """The id of an identifier's stream in this workspace."""
+    """Returns the id of an identifier's stream in this workspace."""
 
     profile: Callable[[UUID], ResolvedProfile]
-    """The person whose stream it is; a stream that nothing joins to others is one by itself."""
+    """Returns the profile of a stream; a stream that is linked with no other is a profile by itself."""
 
     profile_ids: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
-    """The id of each stream's person, for many streams at once."""
+    """Returns the profile id of each stream, for many streams at once."""
 
     identity_members: Table
-    """Whose each stream is, to be joined with: ``workspace``, ``stream``, ``person``.
+    """Table of the profile of each stream, for SQL joins: ``workspace``, ``stream``, ``profile_id``.
 
-    A stream that is not in it is a person by itself.
+    A stream without a row is a profile by itself.
     """
 
     session: Callable[[str, ResolvedProfile], Mapping[str, Any] | None]
-    """A person's session by its id, as the sessions read model has it."""
+    """Returns a profile's session by its id as JSON; None if there is none."""
 
     profiles: Callable[[Iterable[UUID]], Mapping[UUID, ResolvedProfile]]
-    """Each stream's person, for many streams at once."""
+    """Returns the profile of each stream, for many streams at once."""
 
     identifiers: Callable[[Iterable[ResolvedProfile]], Mapping[UUID, tuple[Identifier, ...]]]
-    """All names that each person goes by, by the person's id."""
+    """Returns all identifiers of each profile, strongest kind first, by profile id."""
 
     computed_attributes: Callable[[UUID], Mapping[str, Any]]
-    """The values of the computed attributes in effect, by name, of the person whose stream it is."""
+    """Returns the values of the computed attributes in effect, by name, of a stream's profile."""
 
     recorded_event: Callable[[int], RecordedEvent | None]
-    """The ledger's event at a position, with the payload as it was received."""
+    """Returns the ledger's event at a position, with the payload as received; None if there is none."""
 
     profile_as_of: Callable[[UUID, int | datetime], ProfileAsOf | None]
-    """The person whose stream it is, as the ledger knew them at a position or instant, if it did."""
+    """Returns a stream's profile as of a position or instant; None if it was not known then."""
 
     projected_to: int
-    """Position up to which the query's read model and that of who is who have taken the events."""
+    """Position up to which both the query's read model and the identity read model have applied events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One question that a read model answers; the HTTP layer makes a route of it."""
+    """A query of a read model; the HTTP layer makes a route of it."""
 
     path: str
     """Below ``/v1``, with path parameters in braces: ``/profiles/{ref}/timeline``."""
@@ -101,47 +101,47 @@ class Query:
     """Path and query parameters; a repeated one is a list."""
 
     response_model: type[BaseModel]
-    """Shape of the answer, for the published schema only."""
+    """Shape of the response, for the published schema only."""
 
     handler: Callable[[Reader, Any], Mapping[str, Any]]
-    """Return the answer as ``msgspec.json`` encodes it: it may hold ``msgspec.Raw``, already JSON."""
+    """Returns the response for ``msgspec.json`` to encode; it may contain ``msgspec.Raw``."""
 
     summary: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timers:
-    """How a read model changes by itself.  Instants are microseconds since 1970 UTC."""
+    """Timers of a read model.  Instants are microseconds since 1970 UTC."""
 
     next_due: Callable[[Connection, Sequence[int]], Mapping[int, int | None]]
-    """Return when it next changes in each of some workspaces, if nothing happens before."""
+    """Returns the instant of the next timer in each workspace, None if there is none."""
 
     advance_to: Callable[[Connection, int, int], None]
-    """Let time go by in a workspace that has no more events until an instant."""
+    """Fires the timers of a workspace up to an instant before which no more events come."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """One read model.  Raise ``version`` whenever tables or fold change: it is built anew."""
+    """One read model.  Raise ``version`` whenever tables or fold change, so that it is rebuilt."""
 
     name: str
     version: int
     metadata: MetaData
     apply: Callable[[Connection, Batch], None]
-    """Fold one batch of one workspace.  Its writes commit together with the checkpoint."""
+    """Applies one batch of one workspace.  Its writes commit together with the checkpoint."""
 
     weight: int = 5
-    """What an event costs, next to other read models: those built at one time are shared out by it."""
+    """Relative cost of an event, by which read models are distributed over workers."""
 
     queries: tuple[Query, ...] = ()
     timers: Timers | None = None
-    """How it changes by itself; None: only events change it."""
+    """Timers; None: only events change the read model."""
 
     erase: Callable[[Connection, ErasureScope], None] | None = None
-    """Remove an erased person, so that what stays is what the blanked ledger adds up to.
+    """Removes an erased profile, so that the rows are those of a rebuild from the blanked ledger.
 
-    A read model kept by stream drops the rows of `Forgotten.cleared` (`forgetting.rows`).  None: it
-    cannot subtract, so that it is emptied and built anew from the start.
+    A read model with rows by stream deletes those of `ErasureScope.cleared_streams`
+    (`erasure.erase_by_stream`).  None: the read model cannot subtract, so it is emptied and rebuilt.
     """
 
     def __post_init__(self) -> None:
@@ -153,19 +153,19 @@ class Projection:
 
     @property
     def schema(self) -> str:
-        """The PostgreSQL schema of this version's tables."""
+        """PostgreSQL schema of this version's tables."""
         return schema_name(self.name, self.version)
 
 
 def schema_name(name: str, version: int) -> str:
-    """Return the PostgreSQL schema in which that version of a read model keeps its tables."""
+    """Returns the PostgreSQL schema of the tables of that version of a read model."""
     return f"read_{name}_v{version}"
 
 
 def partition_by_weight(projections: Sequence[Projection], workers: int) -> list[list[Projection]]:
-    """Share read models out among at most so many workers, so that all have about as much to do."""
+    """Distributes read models over at most so many workers, with about equal cost."""
     shares: list[list[Projection]] = [[] for _ in range(workers)]
-    for projection in sorted(projections, key=lambda it: (-it.weight, it.name)):
-        least = min(shares, key=lambda share: sum(it.weight for it in share))
+    for projection in sorted(projections, key=lambda p: (-p.weight, p.name)):
+        least = min(shares, key=lambda share: sum(p.weight for p in share))
         least.append(projection)
     return [share for share in shares if share]

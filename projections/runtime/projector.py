@@ -1,4 +1,4 @@
-"""Feeds the ledger to read models: a batch and its checkpoint commit together, or not at all."""
+"""Applies the ledger to read models: a batch and its checkpoint commit together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckpointConflict(FoldlineError):
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionFailure:
-    """A read model that could not take a batch."""
+    """A read model that failed to apply a batch, and the error."""
 
     projection: Projection
     error: Exception
@@ -37,13 +37,13 @@ class ProjectionFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
-    """What one round over a workspace came to."""
+    """Result of a batch in one workspace."""
 
     applied: int = 0
-    """Events taken, counted once for each group of read models that stood together."""
+    """Events applied, counted once for each group of read models at the same position."""
 
     position: int = 0
-    """Position that all of them have taken, as far as this worker knows."""
+    """Position up to which all of them have applied events, as far as this worker knows."""
 
     conflict: bool = False
     failures: tuple[ProjectionFailure, ...] = ()
@@ -51,7 +51,7 @@ class BatchResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionStatus:
-    """Where one read model stands in one workspace."""
+    """Status of one read model in one workspace."""
 
     workspace: int
     name: str
@@ -59,27 +59,27 @@ class ProjectionStatus:
     head: int
     position: int = 0
     recorded_at: datetime | None = None
-    """When the ledger took the last event that the read model has."""
+    """When the last event that the read model has applied was recorded."""
 
     updated_at: datetime | None = None
-    """When the read model last moved; None if it has never seen the workspace."""
+    """When the read model last advanced; None if it has no checkpoint in the workspace."""
 
     failure: str | None = None
-    """Why it does not take the next event, if it has tried."""
+    """Error of the next batch, if applying it failed."""
 
     failed_at: datetime | None = None
 
     @property
     def lag(self) -> int:
-        """Events that the ledger has and the read model has not."""
+        """Number of events that the read model has not applied yet."""
         return max(0, self.head - self.position)
 
 
 class Projector:
     """Brings read models up to the head of the ledger, in batches.
 
-    With two ``lanes`` the read models of a large batch are written by two threads on two connections: while
-    the database works for one, the other one goes on.  Each lane is a transaction.
+    With a ``parallelism`` of two the read models of a large batch are written by two threads on two connections:
+    while the database works for one, the other one continues.  Each task is a transaction.
     """
 
     def __init__(
@@ -114,108 +114,110 @@ class Projector:
         return self._advance(workspace, limit).applied
 
     def catch_up(self, workspace: int | None = None, limit: int | None = None) -> int:
-        """Apply batches until nothing is left, and return how many events were taken."""
-        applied, pace, heads = 0, AdaptiveBatchSize(), self.feed.heads()
-        for each in [workspace] if workspace is not None else sorted(heads):
-            step = BatchResult(conflict=True)
-            while step.applied or step.conflict:
-                with pace.limit(heads.get(each, 0) - step.position) as some:
-                    step = self._advance(each, limit or some)
-                applied += step.applied
+        """Applies batches until no events are left, and returns the number of events applied."""
+        applied, batch_size, heads = 0, AdaptiveBatchSize(), self.feed.heads()
+        for workspace_ in [workspace] if workspace is not None else sorted(heads):
+            result = BatchResult(conflict=True)
+            while result.applied or result.conflict:
+                with batch_size.limit(heads.get(workspace_, 0) - result.position) as size:
+                    result = self._advance(workspace_, limit or size)
+                applied += result.applied
         return applied
 
     def status(self) -> list[ProjectionStatus]:
-        """Return where every read model of this registry stands in every workspace."""
+        """Returns the status of every read model of this registry in every workspace."""
         heads = self.feed.heads()
         with self._engine.connect() as tx:
             rows = tx.execute(select(checkpoint.checkpoint)).mappings().all()
-        found = {(row["workspace"], row["name"], row["version"]): row for row in rows}
-        standings = []
+        stored = {(row["workspace"], row["name"], row["version"]): row for row in rows}
+        statuses = []
         for workspace, head in sorted(heads.items()):
-            for it in self.projections:
-                key = {"workspace": workspace, "name": it.name, "version": it.version}
-                row = found.get((workspace, it.name, it.version), key)
-                standings.append(ProjectionStatus(**row, head=head))
-        return standings
+            for model in self.projections:
+                key = {"workspace": workspace, "name": model.name, "version": model.version}
+                row = stored.get((workspace, model.name, model.version), key)
+                statuses.append(ProjectionStatus(**row, head=head))
+        return statuses
 
     def apply_batch(
         self, workspace: int, projections: Sequence[Projection], limit: int = BATCH_SIZE
     ) -> BatchResult:
-        """Apply one batch to each of these read models; those at one position share its decode."""
-        applied, overtaken = 0, False
-        reached: list[int] = []
+        """Applies one batch to each of these read models; those at one position share its decoding."""
+        applied, conflict = 0, False
+        positions: list[int] = []
         failures: list[ProjectionFailure] = []
         for position, group in self._group_by_position(workspace, projections).items():
-            turn = self._apply_group(workspace, position, group, limit)
-            applied += turn.applied
-            overtaken = overtaken or turn.conflict
-            reached.append(turn.position)
-            failures += turn.failures
+            result = self._apply_group(workspace, position, group, limit)
+            applied += result.applied
+            conflict = conflict or result.conflict
+            positions.append(result.position)
+            failures += result.failures
         return BatchResult(
             applied=applied,
-            position=min(reached, default=0),
-            conflict=overtaken,
+            position=min(positions, default=0),
+            conflict=conflict,
             failures=tuple(failures),
         )
 
     def due_workspaces(self, workspaces: Sequence[int]) -> Sequence[int]:
-        """Return those of the workspaces in which a read model changes by itself by now."""
-        now, found = datetime.now(UTC).timestamp() * 1e6, set[int]()
+        """Returns those of the workspaces in which a timer is due."""
+        now, due = datetime.now(UTC).timestamp() * 1e6, set[int]()
         with self._engine.connect() as tx:
-            for _, time in self._with_timers:
-                instants = time.next_due(tx, workspaces)
-                found |= {it for it, at in instants.items() if at is not None and at <= now}
-        return sorted(found)
+            for _, timers in self._with_timers:
+                instants = timers.next_due(tx, workspaces)
+                due |= {
+                    w for w, instant in instants.items() if instant is not None and instant <= now
+                }
+        return sorted(due)
 
     def advance_time(self, workspace: int) -> bool:
-        """Let the time go by for read models that stand at the head; say whether any was due."""
+        """Fires due timers of read models that are at the head; returns whether any were due."""
         if not self.due_workspaces([workspace]):
             return False
         clock = self.feed.clock(workspace)
         with self._engine.begin() as tx:
             checkpoint.block_erasures(tx, workspace)
             checkpoint.force_custom_plans(tx)
-            for projection, time in self._with_timers:
+            for projection, timers in self._with_timers:
                 if checkpoint.lock_position(tx, workspace, projection) == clock.position:
-                    time.advance_to(tx, workspace, to_micros(clock.recorded_at))
+                    timers.advance_to(tx, workspace, to_micros(clock.recorded_at))
         return True
 
     def read_batch(self, workspace: int, after: int, limit: int) -> Batch | None:
-        """Return the events that follow a position; None if there are none.  Raises HoleInLedger."""
+        """Returns the events that follow a position; None if there are none.  Raises LedgerGap."""
         records = self.feed.read(workspace, after, limit)
         _require_dense(workspace, after, records)
         return self.make_batch(workspace, records) if records else None
 
     def mark_failed(self, workspace: int, failure: ProjectionFailure) -> None:
-        """Write the failure where the status of every process shows it."""
+        """Records the failure in the checkpoint, for the status that every process shows."""
         error = failure.error
         with self._engine.begin() as tx:
             text = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:1000]
             checkpoint.mark_failed(tx, workspace, failure.projection, text)
 
     def _advance(self, workspace: int, limit: int) -> BatchResult:
-        step = self.apply_batch(workspace, self.projections, limit)
-        if step.failures:
-            raise step.failures[0].error
-        return step
+        result = self.apply_batch(workspace, self.projections, limit)
+        if result.failures:
+            raise result.failures[0].error
+        return result
 
     def _group_by_position(
         self, workspace: int, projections: Sequence[Projection]
     ) -> dict[int, list[Projection]]:
         with self._engine.begin() as tx:
-            found = checkpoint.positions(tx, workspace, projections)
-            new = [it for it, position in found.items() if position is None]
+            positions = checkpoint.positions(tx, workspace, projections)
+            new = [p for p, position in positions.items() if position is None]
             if new:
                 checkpoint.initialise(tx, workspace, new)
         groups: dict[int, list[Projection]] = {}
-        for projection, position in found.items():
+        for projection, position in positions.items():
             groups.setdefault(position or 0, []).append(projection)
         return dict(sorted(groups.items()))
 
     def _apply_group(
         self, workspace: int, position: int, group: Sequence[Projection], limit: int
     ) -> BatchResult:
-        """Take one batch for all; if that fails, for each alone, so that one does not hold the rest."""
+        """Applies one batch to all; if that fails, to each alone, so that one blocks no other."""
         try:
             with ExitStack() as stack:
                 tx = self._begin(stack, workspace)
@@ -223,29 +225,29 @@ class Projector:
                 if batch is None:
                     return BatchResult(position=position)
                 shares = parallel_apply.partition(group, batch, self._parallelism)
-                # Each keeps erasures out by itself, from a time on at which the first one does.
+                # Each transaction blocks erasures itself, starting while the first one blocks them.
                 txs = [tx, *(self._begin(stack, workspace) for _ in shares[1:])]
-                abreast = list(zip(txs, shares, strict=True))
-                self._advance_checkpoints(abreast, batch, group)
-                parallel_apply.apply(abreast, batch)
+                tasks = list(zip(txs, shares, strict=True))
+                self._advance_checkpoints(tasks, batch, group)
+                parallel_apply.apply(tasks, batch)
         except (CheckpointConflict, checkpoint.ErasureInProgress):
             return BatchResult(position=position, conflict=True)
-        except LedgerGap as hole:
-            failures = tuple(ProjectionFailure(projection=it, error=hole) for it in group)
+        except LedgerGap as gap:
+            failures = tuple(ProjectionFailure(projection=p, error=gap) for p in group)
             return BatchResult(position=position, failures=failures)
-        except Exception as error:  # noqa: BLE001 - whatever a fold raises, the others go on
+        except Exception as error:  # noqa: BLE001 - whatever a fold raises, the others continue
             if len(group) == 1:
                 return BatchResult(
                     position=position,
                     failures=(ProjectionFailure(projection=group[0], error=error),),
                 )
             return _merge_results(
-                [self._apply_group(workspace, position, [it], limit) for it in group]
+                [self._apply_group(workspace, position, [p], limit) for p in group]
             )
         return BatchResult(applied=len(batch.records), position=batch.position)
 
     def make_batch(self, workspace: int, records: Sequence[RecordedEvent]) -> Batch:
-        """Return events of one workspace as a batch that read models can apply."""
+        """Returns events of one workspace as a batch that read models can apply."""
         stream_of = partial(self.feed.stream_of, workspace)
         return Batch(
             workspace, records, stream_of, partial(self.feed.identity_events_for, workspace)
@@ -259,31 +261,31 @@ class Projector:
     def _advance_checkpoints(
         self, tasks: Sequence[ApplyTask], batch: Batch, group: Sequence[Projection]
     ) -> None:
-        """Move each checkpoint in the transaction of its lane.  Raises Overtaken."""
+        """Advances each checkpoint in the transaction of its task.  Raises CheckpointConflict."""
         tx_of = {projection: tx for tx, share in tasks for projection in share}
         recorded_at = batch.records[-1].recorded_at
-        # In the order of the registry, whatever the lane: workers who lock in one order never wait in a circle.
-        for tx, each in groupby(group, tx_of.__getitem__):
-            share = list(each)
-            moved = checkpoint.advance(
+        # In the order of the registry, whatever the task: workers that lock in one order never deadlock.
+        for tx, projections in groupby(group, tx_of.__getitem__):
+            share = list(projections)
+            advanced = checkpoint.advance(
                 tx, batch.workspace, share, batch.after, batch.position, recorded_at
             )
             for projection in share:
-                if projection not in moved:
+                if projection not in advanced:
                     raise CheckpointConflict(
-                        f"{projection} has moved on from position {batch.after}",
+                        f"{projection} is no longer at position {batch.after}",
                         workspace=batch.workspace,
                         projection=str(projection),
                     )
 
 
-def _merge_results(steps: Sequence[BatchResult]) -> BatchResult:
-    """Return what the turns of read models that stood together came to."""
+def _merge_results(results: Sequence[BatchResult]) -> BatchResult:
+    """Returns the common result of read models that were at the same position."""
     return BatchResult(
-        applied=max(it.applied for it in steps),
-        position=min(it.position for it in steps),
-        conflict=any(it.conflict for it in steps),
-        failures=tuple(failure for it in steps for failure in it.failures),
+        applied=max(result.applied for result in results),
+        position=min(result.position for result in results),
+        conflict=any(result.conflict for result in results),
+        failures=tuple(failure for result in results for failure in result.failures),
     )
 
 
@@ -291,7 +293,7 @@ def _require_dense(workspace: int, after: int, records: Sequence[RecordedEvent])
     for expected, recorded in enumerate(records, after + 1):
         if recorded.position != expected:
             raise LedgerGap(
-                f"position {expected} is missing from workspace {workspace}; {recorded.position} came",
+                f"position {expected} is missing from workspace {workspace}; the next is {recorded.position}",
                 workspace=workspace,
                 expected=expected,
                 found=recorded.position,

@@ -1,4 +1,4 @@
-"""The loop that keeps read models up to date while the service runs."""
+"""Worker loop: keeps read models up to date while the service runs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from projections.runtime.projection import Projection
 from projections.runtime.projector import ProjectionFailure, Projector
 
 BUSY_POLL_SECONDS = 0.025
-"""Seconds at least from the beginning of a look at the ledger to the next while events come in: they gather."""
+"""Minimum seconds from the start of one poll to the next while events arrive, so that they form batches."""
 
 IDLE_POLL_SECONDS = 0.1
-"""Seconds between two looks at an idle ledger."""
+"""Seconds between two polls of an idle ledger."""
 
 TIMER_POLL_SECONDS = 0.05
-"""Seconds at least between two questions whether anything is due."""
+"""Minimum seconds between two checks of due timers."""
 
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 2.0
-"""Seconds to wait after a failure: doubled each time, from the first to the last."""
+"""Seconds to wait after a failure: doubled each time, from the minimum to the maximum."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Backoff:
-    """How long something that failed is left alone."""
+    """Exponential backoff after failures."""
 
     failures: int = 0
     retry_at: float = 0.0
 
     def record_failure(self) -> None:
-        """Wait twice as long as the last time."""
+        """Doubles the time until the next attempt."""
         self.retry_at = monotonic() + min(
             MIN_RETRY_SECONDS * 2 ** min(self.failures, 16), MAX_RETRY_SECONDS
         )
@@ -48,93 +48,95 @@ class Backoff:
 
 @dataclass
 class Follower:
-    """What the loop remembers between two looks.  Nothing here is needed for correctness."""
+    """State of the worker loop between two polls.  Nothing here is needed for correctness."""
 
     projector: Projector
     caught_up_to: dict[int, int] = field(default_factory=dict)
-    """Head of each workspace up to which every read model has been brought."""
+    """Position of each workspace up to which every read model has applied events."""
 
     backoffs: dict[tuple[int, Projection], Backoff] = field(default_factory=dict)
 
     batch_size: AdaptiveBatchSize = field(default_factory=AdaptiveBatchSize)
     timers_checked_at: float = -inf
-    """When it was last asked what is due."""
+    """Monotonic time of the last check of due timers."""
 
     def poll(self) -> float | None:
-        """Take a batch of what is new in every workspace.
+        """Applies a batch in every workspace that has new events.
 
-        Returns the seconds after which another look is due, or None if nothing was new.
+        Returns the seconds until the next poll, or None if there were no new events.
         """
-        began, heads = monotonic(), self.projector.feed.heads()
-        moved = [
-            self._apply_next(it, head) for it, head in heads.items() if head > self._position_of(it)
+        started_at, heads = monotonic(), self.projector.feed.heads()
+        applied = [
+            self._apply_next(workspace, head)
+            for workspace, head in heads.items()
+            if head > self._position_of(workspace)
         ]
-        self._advance_time([it for it, head in heads.items() if head == self._position_of(it)])
-        if not any(moved):
+        self._advance_time([w for w, head in heads.items() if head == self._position_of(w)])
+        if not any(applied):
             return None
-        behind = any(head > self._position_of(it) for it, head in heads.items())
-        return 0.0 if behind else max(0.0, began + BUSY_POLL_SECONDS - monotonic())
+        behind = any(head > self._position_of(w) for w, head in heads.items())
+        return 0.0 if behind else max(0.0, started_at + BUSY_POLL_SECONDS - monotonic())
 
     def _position_of(self, workspace: int) -> int:
         return self.caught_up_to.get(workspace, 0)
 
     def _apply_next(self, workspace: int, head: int) -> bool:
-        """Take one batch; say whether there was anything to take."""
+        """Applies one batch; returns whether any events were applied or a checkpoint conflicted."""
         now = monotonic()
-        free = [
-            it
-            for it in self.projector.projections
-            if (workspace, it) not in self.backoffs or self.backoffs[workspace, it].retry_at <= now
+        ready = [
+            p
+            for p in self.projector.projections
+            if (workspace, p) not in self.backoffs or self.backoffs[workspace, p].retry_at <= now
         ]
-        if not free:
+        if not ready:
             return False
-        with self.batch_size.limit(head - self._position_of(workspace)) as some:
-            step = self.projector.apply_batch(workspace, free, some)
-        failed = {failure.projection for failure in step.failures}
-        for failure in step.failures:
+        with self.batch_size.limit(head - self._position_of(workspace)) as size:
+            result = self.projector.apply_batch(workspace, ready, size)
+        failed = {failure.projection for failure in result.failures}
+        for failure in result.failures:
             self._back_off(workspace, failure)
-        for projection in free:
+        for projection in ready:
             if projection not in failed:
                 self.backoffs.pop((workspace, projection), None)
-        if len(free) == len(self.projector.projections) and not (failed or step.conflict):
-            self.caught_up_to[workspace] = step.position
-        return bool(step.applied or step.conflict)
+        if len(ready) == len(self.projector.projections) and not (failed or result.conflict):
+            self.caught_up_to[workspace] = result.position
+        return bool(result.applied or result.conflict)
 
     def _advance_time(self, workspaces: Sequence[int]) -> None:
-        """Let time go by where something is due."""
+        """Fires due timers."""
         if monotonic() - self.timers_checked_at < TIMER_POLL_SECONDS:
             return
         self.timers_checked_at = monotonic()
         for workspace in self.projector.due_workspaces(workspaces):
-            with suppress(ErasureInProgress):  # the next look will do
+            with suppress(ErasureInProgress):  # the next poll will do
                 self.projector.advance_time(workspace)
 
     def _back_off(self, workspace: int, failure: ProjectionFailure) -> None:
-        hold = self.backoffs.setdefault((workspace, failure.projection), Backoff())
-        hold.record_failure()
+        backoff = self.backoffs.setdefault((workspace, failure.projection), Backoff())
+        backoff.record_failure()
         log.error(
             "projection_failed",
             workspace=workspace,
             projection=str(failure.projection),
-            failures=hold.failures,
-            retry_in_seconds=round(hold.retry_at - monotonic(), 1),
+            failures=backoff.failures,
+            retry_in_seconds=round(backoff.retry_at - monotonic(), 1),
             exc_info=failure.error,
         )
         self.projector.mark_failed(workspace, failure)
 
 
 def work(projector: Projector, stop: Event) -> None:
-    """Follow the ledger until ``stop`` is set."""
-    follower, whole, pause = Follower(projector), Backoff(), IDLE_POLL_SECONDS
+    """Applies new events of the ledger until ``stop`` is set."""
+    follower, backoff, pause = Follower(projector), Backoff(), IDLE_POLL_SECONDS
     while not stop.is_set():
         try:
             due = follower.poll()
             pause = (
                 min(max(pause, BUSY_POLL_SECONDS) * 1.5, IDLE_POLL_SECONDS) if due is None else due
             )
-            whole = Backoff()
-        except Exception:  # the server went away, say: nothing is lost, the ledger is still there
-            whole.record_failure()
-            pause = max(BUSY_POLL_SECONDS, whole.retry_at - monotonic())
-            log.exception("projector_failed", failures=whole.failures, retry_in_seconds=pause)
+            backoff = Backoff()
+        except Exception:  # e.g. the database restarted: nothing is lost, the ledger has all events
+            backoff.record_failure()
+            pause = max(BUSY_POLL_SECONDS, backoff.retry_at - monotonic())
+            log.exception("projector_failed", failures=backoff.failures, retry_in_seconds=pause)
         stop.wait(pause)

@@ -1,4 +1,4 @@
-"""Which funnels are kept, as they were last decided."""
+"""Saved funnels: the latest definition of each."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ projection = Projection(
     metadata=tables.metadata,
     apply=apply,
     queries=(funnels, funnel),
-    erase=lambda _tx, _forgotten: None,  # a funnel is about nobody
+    erase=lambda _tx, _scope: None,  # a funnel holds no profile's data
 )

@@ -1,4 +1,4 @@
-"""How decisions change which funnels are kept."""
+"""Applies definitions and archivals of saved funnels."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WHERE workspace = :workspace AND id = :funnel
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Take in decisions, one by one: they are few."""
+    """Applies the batch's decisions about funnels one by one: they are few."""
     for recorded in batch.records:
         event = recorded.event
         if not isinstance(event, FunnelDefined | FunnelArchived):
             continue
-        said = {
+        params = {
             "workspace": batch.workspace,
             "funnel": event.funnel,
             "version": recorded.version,
@@ -41,11 +41,11 @@ def apply(tx: Connection, batch: Batch) -> None:
             "reason": event.reason,
         }
         if isinstance(event, FunnelArchived):
-            tx.execute(_ARCHIVE, said)
+            tx.execute(_ARCHIVE, params)
         else:
-            said |= {
+            params |= {
                 "name": event.name,
                 "description": event.description,
                 "document": event.document,
             }
-            tx.execute(_DEFINE, said)
+            tx.execute(_DEFINE, params)

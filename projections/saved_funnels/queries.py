@@ -1,4 +1,4 @@
-"""The funnels that are kept."""
+"""Queries of saved funnels."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _c = table.c
 
 
 class SavedFunnelListParams(BaseModel):
-    """A page of funnels, by their ids."""
+    """A page of funnels, by id."""
 
-    archived: bool = Field(False, description="Those that were archived instead")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    archived: bool = Field(False, description="True: archived funnels instead of those in effect")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class SavedFunnelPath(BaseModel):
-    """Which funnel."""
+    """Id of a funnel."""
 
-    id: str = Field(description="Its id, such as `checkout`")
+    id: str = Field(description="Funnel id, such as `checkout`")
 
 
 class SavedFunnel(BaseModel):
-    """A funnel as it was last decided."""
+    """The latest definition of a funnel, or its archival."""
 
     id: str
     name: str
     description: str
     funnel: dict[str, Any] = Field(description="As in `POST /v1/funnels/query`")
-    version: int = Field(description="How many decisions that took")
+    version: int = Field(description="Number of decisions about the funnel so far")
     archived: bool
     decided_at: datetime
     position: int
@@ -56,31 +56,31 @@ class SavedFunnelList(BaseModel):
 
 
 class SavedFunnelDetail(SavedFunnel):
-    """One funnel."""
+    """One funnel, and the position up to which the answer is complete."""
 
     projected_to: int
 
 
 def list_saved_funnels(reader: Reader, params: SavedFunnelListParams) -> dict[str, Any]:
-    """Answer a page of the funnels that are there."""
-    wanted = select(table).where(_c.workspace == reader.workspace, _c.archived == params.archived)
+    """Returns a page of saved funnels."""
+    query = select(table).where(_c.workspace == reader.workspace, _c.archived == params.archived)
     if params.cursor is not None:
-        wanted = wanted.where(_c.id > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(wanted.order_by(_c.id).limit(params.limit + 1)).all()
+        query = query.where(_c.id > cursors.decode_text(params.cursor))
+    rows = reader.tx.execute(query.order_by(_c.id).limit(params.limit + 1)).all()
     page = rows[: params.limit]
     return {
-        "funnels": [_funnel_json(it) for it in page],
+        "funnels": [_funnel_json(row) for row in page],
         "next": cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
         "projected_to": reader.projected_to,
     }
 
 
 def get_saved_funnel(reader: Reader, params: SavedFunnelPath) -> dict[str, Any]:
-    """Answer one funnel, archived or not.  Raises NotFound."""
-    mine = select(table).where(_c.workspace == reader.workspace, _c.id == params.id)
-    row = reader.tx.execute(mine).first()
+    """Returns one funnel, archived or not.  Raises NotFound."""
+    query = select(table).where(_c.workspace == reader.workspace, _c.id == params.id)
+    row = reader.tx.execute(query).first()
     if row is None:
-        raise NotFound(f"there is no funnel {params.id[:100]!r}", funnel=params.id[:100])
+        raise NotFound(f"no funnel {params.id[:100]!r} in this workspace", funnel=params.id[:100])
     return _funnel_json(row) | {"projected_to": reader.projected_to}
 
 
@@ -112,5 +112,5 @@ funnel = Query(
     params=SavedFunnelPath,
     response_model=SavedFunnelDetail,
     handler=get_saved_funnel,
-    summary="Show a saved funnel",
+    summary="Get a saved funnel",
 )

@@ -1,4 +1,4 @@
-"""Where saved funnels are kept: one row for each."""
+"""Table of saved funnels."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ funnel = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
-"""``document`` is the funnel as JSON, ``position`` that of the last decision."""
+"""``document`` is the funnel as JSON; ``position`` is that of the latest decision about it."""

@@ -1,4 +1,4 @@
-"""Sessions: the visits that messages with a session id were part of."""
+"""Sessions: visits, made of the messages that share a session id."""
 
 from __future__ import annotations
 

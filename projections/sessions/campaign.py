@@ -1,4 +1,4 @@
-"""Which campaign a visit came from: the five utm parameters, wherever a source puts them."""
+"""Campaign of a visit: the five utm parameters, wherever a source puts them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from projections.kit.visit import first_text
 
 UTM_PARTS = ("source", "medium", "campaign", "term", "content")
 DIRECT_SOURCE = "direct"
-"""The source of a visit that names none."""
+"""Source of a visit that does not name one."""
 
 MAX_VALUE_LENGTH = 256
-"""Characters of each that are kept."""
+"""Characters stored of each parameter."""
 
 _MAX_PARAMETERS = 100
 
@@ -23,23 +23,23 @@ _MAX_PARAMETERS = 100
 def utm_parameters(
     name: str, properties: Mapping[str, Any], context: MessageContext
 ) -> dict[str, str] | None:
-    """Return what an event says of the campaign, None if it says nothing."""
-    sent, query = visit.decode_object(context.campaign), _query(properties, context)
-    said = {
+    """Returns the utm parameters of an event by part, None if it has none."""
+    campaign, query = visit.decode_object(context.campaign), _query(properties, context)
+    values = {
         part: first_text(
-            sent.get("name" if part == "campaign" else part),
+            campaign.get("name" if part == "campaign" else part),
             properties.get(f"utm_{part}"),
             query.get(f"utm_{part}"),
         )
         for part in UTM_PARTS
     }
-    if said["source"] is None and is_session_event(name):
-        said["source"] = first_text(properties.get("source"))
-    return {part: value[:MAX_VALUE_LENGTH] for part, value in said.items() if value} or None
+    if values["source"] is None and is_session_event(name):
+        values["source"] = first_text(properties.get("source"))
+    return {part: value[:MAX_VALUE_LENGTH] for part, value in values.items() if value} or None
 
 
 def _query(properties: Mapping[str, Any], context: MessageContext) -> Mapping[str, str]:
-    """Return the query of the first URL, or search part, that has utm parameters."""
+    """Returns the query of the first URL, or search part, that has utm parameters."""
     for url in _urls(properties, context):
         if isinstance(url, str) and "utm_" in url:
             try:

@@ -1,4 +1,4 @@
-"""Events that say themselves when a session began or ended."""
+"""Start and end of a session as named in the properties of a session event."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ _STARTS = ("start", "started_at", "startedAt", "start_time", "startTime", "start
 _ENDS = ("end", "ended_at", "endedAt", "end_time", "endTime", "endDate")
 
 MAX_DISTANCE = timedelta(days=7)
-"""A start or end that is further from its event is a broken clock's."""
+"""Greatest distance of a start or end from its event; beyond it, the clock is taken to be wrong."""
 
 _MILLISECONDS = 10**11
 """Seconds since 1970 are below this until the year 5138, and milliseconds above it since 1973."""
 
 
 class SessionBounds(NamedTuple):
-    """The earliest and the latest instant that an event knows of its session."""
+    """Earliest and latest instant of a session that an event names."""
 
     start: datetime
     end: datetime
 
 
 def session_bounds(event: MessageEvent, properties: Mapping[str, Any]) -> SessionBounds:
-    """Return when an event about a session occurred, widened by the start and end that it names."""
+    """Returns the time of a session event, widened by the start and end that it names."""
     at = event.occurred_at
     named = [
-        it
-        for it in _named_instants(properties)
-        if abs(it - at) <= MAX_DISTANCE and it <= event.received_at
+        instant
+        for instant in _named_instants(properties)
+        if abs(instant - at) <= MAX_DISTANCE and instant <= event.received_at
     ]
     return SessionBounds(min([at, *named]), max([at, *named]))
 
 
 def _named_instants(properties: Mapping[str, Any]) -> list[datetime]:
-    said = (next((properties[it] for it in names if it in properties), None) for names in _BOTH)
-    return [moment for it in said if (moment := _instant(it)) is not None]
+    values = (next((properties[n] for n in names if n in properties), None) for names in _BOTH)
+    return [instant for value in values if (instant := _instant(value)) is not None]
 
 
 _BOTH = (_STARTS, _ENDS)
@@ -56,5 +56,5 @@ def _instant(value: Any) -> datetime | None:
 def _parse_text(text: str) -> datetime:
     if "/" in text:
         return datetime.strptime(f"{text} +0000", "%d/%m/%Y %H:%M:%S %z")
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    instant = datetime.fromisoformat(text)
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

@@ -1,7 +1,7 @@
-"""What was said first, as text whose order is that of the saying.
+"""The earliest value of a field, as text that sorts by time.
 
-An instant and an event's id, both of fixed width, then the value.  The least of two such texts is the
-one that was said first, whatever came in first.
+The text is an instant and an event's id, both of fixed width, then the value.  The least of several texts
+is the earliest value, in whatever order the events arrived.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _WIDTH = len("2026-01-01T12:00:00.000000Z") + len("0123456789abcdef0123456789abc
 
 
 def merge_first(current: str | None, event: MessageEvent, value: str) -> str:
-    """Return what was said first: what is known, or the value as this event said it."""
-    said = f"{format_utc(event.occurred_at)}{event.id.hex}{value}"
-    return said if current is None or said < current else current
+    """Returns the earlier of the current text and the value of this event."""
+    encoded = f"{format_utc(event.occurred_at)}{event.id.hex}{value}"
+    return encoded if current is None or encoded < current else current
 
 
 def decode_first(texts: Iterable[str | None]) -> str | None:
-    """Return the value that was said first, None if none was."""
-    first = min((it for it in texts if it is not None), default=None)
+    """Returns the value of the earliest text, None if there is none."""
+    first = min((text for text in texts if text is not None), default=None)
     return None if first is None else first[_WIDTH:]

@@ -1,4 +1,4 @@
-"""How a batch of messages is added to the sessions that it belongs to."""
+"""Applies a batch of messages to their sessions."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from projections.sessions.tables import session
 
 _FIRST = ("channel", "device", "utm")
 
-# LATERAL and OFFSET make it one that asks the index for each: on a table that has just grown the planner
-# thinks that reading it all is cheaper.
-_KNOWN = f"""
-SELECT new.place FROM unnest(%b, %b::text[]) WITH ORDINALITY AS new(stream, id, place)
+# LATERAL and OFFSET force one index lookup for each key: on a table that has just grown the planner
+# expects that reading all of it is cheaper.
+_STORED_ORDINALS = f"""
+SELECT keys.ordinal FROM unnest(%b, %b::text[]) WITH ORDINALITY AS keys (stream, id, ordinal)
 CROSS JOIN LATERAL (
-    SELECT FROM {session} AS known
-    WHERE known.workspace = %s AND known.stream = new.stream AND known.id = new.id OFFSET 0
-) AS known
+    SELECT FROM {session} AS stored
+    WHERE stored.workspace = %s AND stored.stream = keys.stream AND stored.id = keys.id OFFSET 0
+) AS stored
 """
 
 # All rows as one JSON parameter: one plan, whatever the batch.
-_ADD = text(f"""
-INSERT INTO {session} AS known (workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)})
+_MERGE = text(f"""
+INSERT INTO {session} AS stored (workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)})
 SELECT :workspace, id, stream, started_at, ended_at, events, pages, {", ".join(_FIRST)}
-FROM json_to_recordset(:rows) AS new(id text, stream uuid, started_at timestamptz,
+FROM json_to_recordset(:rows) AS input (id text, stream uuid, started_at timestamptz,
     ended_at timestamptz, events bigint, pages bigint, {" text, ".join(_FIRST)} text)
 ON CONFLICT (workspace, stream, id) DO UPDATE SET
-    started_at = least(known.started_at, excluded.started_at),
-    ended_at = greatest(known.ended_at, excluded.ended_at),
-    events = known.events + excluded.events,
-    pages = known.pages + excluded.pages,
-    {", ".join(f"{it} = least(known.{it}, excluded.{it})" for it in _FIRST)}
+    started_at = least(stored.started_at, excluded.started_at),
+    ended_at = greatest(stored.ended_at, excluded.ended_at),
+    events = stored.events + excluded.events,
+    pages = stored.pages + excluded.pages,
+    {", ".join(f"{field} = least(stored.{field}, excluded.{field})" for field in _FIRST)}
 """)
 
 
@@ -61,44 +61,44 @@ class SessionDelta(msgspec.Struct, gc=False):
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Add the batch's messages to their sessions; those without a session belong to none.
+    """Adds the batch's messages to their sessions; messages without a session id are skipped.
 
-    Nobody else adds to a workspace's sessions meanwhile, for the checkpoint is held.
+    No other worker writes the workspace's sessions meanwhile, because the checkpoint is locked.
     """
     visits: list[SessionDelta] = []
     for stream, messages in batch.by_stream().items():
-        theirs: dict[str, SessionDelta] = {}
+        by_id: dict[str, SessionDelta] = {}
         for message in messages:
             if (session_id := message.document.session_id) is not None:
-                _add(theirs, session_id, stream, message)
-        visits += theirs.values()
+                _add(by_id, session_id, stream, message)
+        visits += by_id.values()
     if not visits:
         return
-    keys = Uuids([it.stream for it in visits]), [it.id for it in visits]
-    known = set(tx.exec_driver_sql(_KNOWN, (*keys, batch.workspace)).scalars())
-    changed = [it for place, it in enumerate(visits, 1) if place in known]
+    keys = Uuids([delta.stream for delta in visits]), [delta.id for delta in visits]
+    stored = set(tx.exec_driver_sql(_STORED_ORDINALS, (*keys, batch.workspace)).scalars())
+    changed = [delta for ordinal, delta in enumerate(visits, 1) if ordinal in stored]
     if changed:
         rows = msgspec.json.encode(changed).decode()
-        tx.execute(_ADD, {"workspace": batch.workspace, "rows": rows})
+        tx.execute(_MERGE, {"workspace": batch.workspace, "rows": rows})
     copy_rows(
         tx,
         session,
-        (_row(batch.workspace, it) for place, it in enumerate(visits, 1) if place not in known),
+        (_row(batch.workspace, d) for ordinal, d in enumerate(visits, 1) if ordinal not in stored),
     )
 
 
-def _row(workspace: int, it: SessionDelta) -> tuple[Any, ...]:
+def _row(workspace: int, delta: SessionDelta) -> tuple[Any, ...]:
     return (
         workspace,
-        it.stream,
-        it.id,
-        it.started_at,
-        it.ended_at,
-        it.events,
-        it.pages,
-        it.channel,
-        it.device,
-        it.utm,
+        delta.stream,
+        delta.id,
+        delta.started_at,
+        delta.ended_at,
+        delta.events,
+        delta.pages,
+        delta.channel,
+        delta.device,
+        delta.utm,
     )
 
 
@@ -109,35 +109,35 @@ def _add(
     start = end = event.occurred_at
     if is_session_event(event.name):
         start, end = explicit.session_bounds(event, document.properties)
-    known = visits.get(session_id)
-    if known is None:
-        known = visits[session_id] = SessionDelta(session_id, stream, start, end)
-    elif start < known.started_at:
-        known.started_at = start
-    known.ended_at = max(known.ended_at, end)
-    known.events += 1
+    delta = visits.get(session_id)
+    if delta is None:
+        delta = visits[session_id] = SessionDelta(session_id, stream, start, end)
+    elif start < delta.started_at:
+        delta.started_at = start
+    delta.ended_at = max(delta.ended_at, end)
+    delta.events += 1
     if document.name == "page_view":
-        known.pages += 1
+        delta.pages += 1
     if document.channel is not None:
-        known.channel = first_value.merge_first(known.channel, event, document.channel)
+        delta.channel = first_value.merge_first(delta.channel, event, document.channel)
     context = visit.context_of(document)
     if (device := _device(event, document, context)) is not None:
-        known.device = first_value.merge_first(known.device, event, device)
+        delta.device = first_value.merge_first(delta.device, event, device)
     if (utm := _utm(event, document, context)) is not None:
-        known.utm = first_value.merge_first(known.utm, event, utm)
+        delta.utm = first_value.merge_first(delta.utm, event, utm)
 
 
-# Most messages say nothing of these, and a look at the bytes is enough to know.
+# Most messages have neither device nor campaign, and a search of the bytes is enough to know.
 def _device(event: MessageEvent, document: ParsedMessage, context: MessageContext) -> str | None:
     if context.userAgent is None and b"device" not in event.payload:
         return None
     properties = document.properties
-    said = first_text(properties.get("device_type"), properties.get("deviceType"))
-    if said is not None:
-        return said[:MAX_NAME_LENGTH]
-    shown_by_agent = visit.client_of(context).device_type
-    if shown_by_agent != "unknown":
-        return shown_by_agent
+    named = first_text(properties.get("device_type"), properties.get("deviceType"))
+    if named is not None:
+        return named[:MAX_NAME_LENGTH]
+    by_user_agent = visit.client_of(context).device_type
+    if by_user_agent != "unknown":
+        return by_user_agent
     kind = visit.decode_object(context.device).get("type")
     return "mobile" if isinstance(kind, str) and kind.lower() in ("android", "ios") else None
 
@@ -145,5 +145,5 @@ def _device(event: MessageEvent, document: ParsedMessage, context: MessageContex
 def _utm(event: MessageEvent, document: ParsedMessage, context: MessageContext) -> str | None:
     if not (context.campaign or b"utm_" in event.payload or is_session_event(event.name)):
         return None
-    said = campaign.utm_parameters(event.name, document.properties, context)
-    return None if said is None else msgspec.json.encode(said, order="sorted").decode()
+    utm = campaign.utm_parameters(event.name, document.properties, context)
+    return None if utm is None else msgspec.json.encode(utm, order="sorted").decode()

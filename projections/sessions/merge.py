@@ -1,4 +1,4 @@
-"""A session as it is shown: what all streams of one person did under one session id."""
+"""Merges the rows of a profile's streams that have one session id into a session."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ SESSION_ROWS = select(
 def load_session(
     tx: Connection, workspace: int, session_id: str, profile: ResolvedProfile
 ) -> dict[str, Any] | None:
-    """Return what the person did under the session id, None if nothing is known of that."""
-    wanted = SESSION_ROWS.where(
+    """Returns a profile's session by its id, None if it has no such session."""
+    query = SESSION_ROWS.where(
         _c.workspace == workspace, _c.id == session_id, _c.stream.in_(profile.streams)
     )
-    rows = tx.execute(wanted).all()
+    rows = tx.execute(query).all()
     return merge_rows(rows, profile.id) if rows else None
 
 
 def merge_rows(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:
-    """Return one session from the rows of one person and session id, at least one."""
-    started_at, ended_at = min(it.started_at for it in rows), max(it.ended_at for it in rows)
-    utm = msgspec.json.decode(first_value.decode_first(it.utm for it in rows) or "{}")
+    """Returns the session of at least one row, all of one profile and session id."""
+    started_at, ended_at = min(row.started_at for row in rows), max(row.ended_at for row in rows)
+    utm = msgspec.json.decode(first_value.decode_first(row.utm for row in rows) or "{}")
     return {
         "id": rows[0].id,
         "profile_id": profile_id,
-        "channel": first_value.decode_first(it.channel for it in rows),
+        "channel": first_value.decode_first(row.channel for row in rows),
         "source": utm.setdefault("source", DIRECT_SOURCE),
-        "device": first_value.decode_first(it.device for it in rows),
+        "device": first_value.decode_first(row.device for row in rows),
         "started_at": format_utc(started_at),
         "ended_at": format_utc(ended_at),
         "length_seconds": int((ended_at - started_at).total_seconds()),
         **{f"utm_{part}": utm.get(part) for part in UTM_PARTS},
-        "events": sum(it.events for it in rows),
-        "pages": sum(it.pages for it in rows),
+        "events": sum(row.events for row in rows),
+        "pages": sum(row.pages for row in rows),
     }

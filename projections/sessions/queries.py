@@ -1,4 +1,4 @@
-"""The sessions of a workspace, of a profile, and a single one."""
+"""Queries of sessions: those of the workspace, those of a profile, and a single one."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ class _Params(BaseModel):
     )
     to: str | None = Field(None, description="Began before: an instant, or a date or time in `tz`")
     tz: str = Field("UTC", description="IANA time zone of `from` and `to`, such as Europe/Berlin")
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
 class SessionListParams(_Params):
-    """Whose sessions, and when they began."""
+    """Filters by profile and start, and a page of sessions."""
 
     profile: str | None = Field(None, description=_PROFILE)
 
 
 class ProfileSessionListParams(_Params):
-    """One profile, and when its sessions began."""
+    """A profile, a filter by start, and a page of sessions."""
 
     ref: str = Field(description=_PROFILE)
 
 
 class SessionParams(BaseModel):
-    """Which session."""
+    """Id of a session, and its profile where several have one with this id."""
 
     id: str = Field(description="Session id, as events show it")
     profile: str | None = Field(
-        None, description=f"Needed if several people have a session with this id. {_PROFILE}"
+        None, description=f"Needed if several profiles have a session with this id. {_PROFILE}"
     )
 
 
 class SessionList(BaseModel):
-    """A page of sessions, those that began last first."""
+    """A page of sessions, newest first."""
 
     sessions: list[answers.Session]
     next: str | None = Field(description="Cursor of the next page; null on the last")
@@ -65,114 +65,115 @@ class SessionList(BaseModel):
 
 
 class SessionDetail(answers.Session):
-    """One session."""
+    """One session, and the position up to which the answer is complete."""
 
     projected_to: int
 
 
 def list_sessions(reader: Reader, params: SessionListParams) -> dict[str, Any]:
-    """Answer a page of the workspace's sessions."""
+    """Returns a page of the workspace's sessions."""
     return _page(reader, params, params.profile)
 
 
 def list_profile_sessions(reader: Reader, params: ProfileSessionListParams) -> dict[str, Any]:
-    """Answer a page of a profile's sessions; one that nobody has heard of has none."""
+    """Returns a page of a profile's sessions; a profile that is not known has none."""
     return _page(reader, params, params.ref)
 
 
 def _page(reader: Reader, params: _Params, profile: str | None) -> dict[str, Any]:
-    """Answer the sessions that meet the conditions.
+    """Returns a page of the sessions that match the filters.
 
-    A session of several streams has several rows, and is shown in the place of the first.
+    A session of several streams has several rows, and is listed at the position of the first.
     """
-    met = _conditions(reader, params, profile)
-    limit, shown = params.limit, list[dict[str, Any]]()
+    conditions = _conditions(reader, params, profile)
+    limit, page = params.limit, list[dict[str, Any]]()
     after = None if params.cursor is None else cursors.decode_session(params.cursor)
     while True:
-        rows = _rows(reader, met, after, limit + 1)
+        rows = _rows(reader, conditions, after, limit + 1)
         sessions = _by_first_row(reader, rows)
         for row in rows:
             session = sessions.get((row.id, row.stream))
             if session is not None:
-                if len(shown) == limit:
-                    return _answer(reader, shown, after)
-                shown.append(session)
+                if len(page) == limit:
+                    return _answer(reader, page, after)
+                page.append(session)
             after = row.started_at, row.stream, row.id
         if len(rows) <= limit:
-            return _answer(reader, shown, None)
+            return _answer(reader, page, None)
 
 
 def _conditions(reader: Reader, params: _Params, profile: str | None) -> list[ColumnElement[bool]]:
     zone = instants.parse_zone(params.tz)
-    met: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if profile is not None:
-        person = reader.profile(references.resolve_stream(profile, reader.stream_of))
-        met.append(_c.stream.in_(person.streams))
+        resolved = reader.profile(references.resolve_stream(profile, reader.stream_of))
+        conditions.append(_c.stream.in_(resolved.streams))
     if params.from_ is not None:
-        met.append(_c.started_at >= instants.parse_instant(params.from_, zone, "from"))
+        conditions.append(_c.started_at >= instants.parse_instant(params.from_, zone, "from"))
     if params.to is not None:
-        met.append(_c.started_at < instants.parse_instant(params.to, zone, "to"))
-    return met
+        conditions.append(_c.started_at < instants.parse_instant(params.to, zone, "to"))
+    return conditions
 
 
-def _answer(reader: Reader, shown: list[dict[str, Any]], after: Any) -> dict[str, Any]:
+def _answer(reader: Reader, page: list[dict[str, Any]], after: Any) -> dict[str, Any]:
     return {
-        "sessions": shown,
+        "sessions": page,
         "next": None if after is None else cursors.encode_session(*after),
         "projected_to": reader.projected_to,
     }
 
 
 def _rows(
-    reader: Reader, met: list[ColumnElement[bool]], after: Any, limit: int
+    reader: Reader, conditions: list[ColumnElement[bool]], after: Any, limit: int
 ) -> Sequence[AnyRow]:
-    wanted = SESSION_ROWS.where(_c.workspace == reader.workspace, *met)
+    query = SESSION_ROWS.where(_c.workspace == reader.workspace, *conditions)
     if after is not None:
         started_at, stream, session_id = after
-        place = tuple_(literal(started_at), literal(stream), literal(session_id))
-        wanted = wanted.where(tuple_(_c.started_at, _c.stream, _c.id) < place)
-    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
-    limited = wanted.order_by(*newest_first).limit(literal_column(str(limit)))
+        position = tuple_(literal(started_at), literal(stream), literal(session_id))
+        query = query.where(tuple_(_c.started_at, _c.stream, _c.id) < position)
+    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all rows.
+    limited = query.order_by(*newest_first).limit(literal_column(str(limit)))
     return reader.tx.execute(limited).all()
 
 
 def _by_first_row(reader: Reader, rows: Sequence[AnyRow]) -> dict[tuple[str, UUID], dict[str, Any]]:
-    """Return the whole sessions that the rows are part of, by id and stream of their first row."""
+    """Returns the sessions that the rows are part of, by id and stream of their first row."""
     sessions = _sessions(reader, {row.id for row in rows})
     return {
         (first.id, first.stream): merge_rows(parts, profile_id)
         for (_, profile_id), parts in sessions.items()
-        for first in [min(parts, key=lambda it: (it.started_at, it.stream))]
+        for first in [min(parts, key=lambda row: (row.started_at, row.stream))]
     }
 
 
 def _sessions(reader: Reader, ids: set[str]) -> dict[tuple[str, UUID], list[AnyRow]]:
-    """Return the rows of the sessions with these ids, by id and person."""
+    """Returns the rows of the sessions with these ids, by session id and profile id."""
     rows = reader.tx.execute(
         SESSION_ROWS.where(_c.workspace == reader.workspace, _c.id.in_(sorted(ids)))
     ).all()
-    people = reader.profile_ids({row.stream for row in rows})
-    found = defaultdict(list)
+    profile_ids = reader.profile_ids({row.stream for row in rows})
+    sessions = defaultdict(list)
     for row in rows:
-        found[row.id, people[row.stream]].append(row)
-    return found
+        sessions[row.id, profile_ids[row.stream]].append(row)
+    return sessions
 
 
 def get_session(reader: Reader, params: SessionParams) -> dict[str, Any]:
-    """Answer one session.  Raises NotFound, and InvalidRequest if several people have it."""
-    found = _sessions(reader, {payload.storable_name(params.id)})
-    whose = {profile_id: parts for (_, profile_id), parts in found.items()}
+    """Returns one session.  Raises NotFound, and InvalidRequest if several profiles have it."""
+    sessions = _sessions(reader, {payload.storable_name(params.id)})
+    by_profile = {profile_id: parts for (_, profile_id), parts in sessions.items()}
     if params.profile is not None:
         profile_id = reader.profile(references.resolve_stream(params.profile, reader.stream_of)).id
-        whose = {it: parts for it, parts in whose.items() if it == profile_id}
-    if not whose:
+        by_profile = {id_: parts for id_, parts in by_profile.items() if id_ == profile_id}
+    if not by_profile:
         raise NotFound(f"no session {params.id[:100]!r} is known in this workspace", id=params.id)
-    if len(whose) > 1:
+    if len(by_profile) > 1:
         raise InvalidRequest(
-            f"session {params.id[:100]!r} is of {len(whose)} profiles; say which with profile=",
-            profiles=sorted(map(str, whose))[:10],
+            f"session id {params.id[:100]!r} is used by {len(by_profile)} profiles;"
+            " choose one with profile=",
+            profiles=sorted(map(str, by_profile))[:10],
         )
-    [(profile_id, parts)] = whose.items()
+    [(profile_id, parts)] = by_profile.items()
     return {**merge_rows(parts, profile_id), "projected_to": reader.projected_to}
 
 
@@ -181,7 +182,7 @@ sessions = Query(
     params=SessionListParams,
     response_model=SessionList,
     handler=list_sessions,
-    summary="List sessions, those that began last first",
+    summary="List sessions, newest first",
 )
 
 session = Query(
@@ -189,7 +190,7 @@ session = Query(
     params=SessionParams,
     response_model=SessionDetail,
     handler=get_session,
-    summary="Show a session",
+    summary="Get a session",
 )
 
 profile_sessions = Query(
@@ -197,5 +198,5 @@ profile_sessions = Query(
     params=ProfileSessionListParams,
     response_model=SessionList,
     handler=list_profile_sessions,
-    summary="List the sessions of a profile, those that began last first",
+    summary="List the sessions of a profile, newest first",
 )

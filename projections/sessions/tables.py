@@ -1,4 +1,4 @@
-"""Where sessions are kept: one row for what each stream did under a session id."""
+"""Table of sessions: a row for each session id and stream."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ session = Table(
     # Most updates only add to counts: room on the page keeps the indexes out of them.
     postgresql_with={"fillfactor": 70},
 )
-"""``channel``, ``device`` and ``utm`` are as first said: see :mod:`projections.sessions.first_value`."""
+"""``channel``, ``device`` and ``utm`` are the earliest values: see :mod:`projections.sessions.first_value`."""
 
 _c = session.c
 newest_first = (_c.started_at.desc(), _c.stream.desc(), _c.id.desc())

@@ -1,4 +1,4 @@
-"""The timeline: every message that was recorded, by time, for a person and for the workspace."""
+"""Timeline: every recorded message by time, for one profile and for the workspace."""
 
 from __future__ import annotations
 

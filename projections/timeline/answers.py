@@ -1,4 +1,4 @@
-"""What the timeline's queries answer, as the published schema shows it."""
+"""Response models of the timeline queries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class EventSummary(BaseModel):
     """An event as lists show it."""
 
     id: UUID
-    position: int = Field(description="Place in the workspace's ledger, from 1")
-    message_id: str = Field(description="Of a derived event: its own id, for nobody sent it")
+    position: int = Field(description="Position in the workspace's ledger, from 1")
+    message_id: str = Field(description="For a derived event, which no client sent: its own id")
     kind: MessageKind | Literal["derived"]
     name: str
     profile_id: UUID | None = Field(description="Null for a system event")
@@ -28,8 +28,8 @@ class EventSummary(BaseModel):
     recorded_at: datetime
     channel: str | None
     session_id: str | None
-    source: str = Field(description="The dialect that it came in")
-    properties: dict[str, Any] = Field(description="Of an identify: the traits")
+    source: str = Field(description="The wire format in which it was received")
+    properties: dict[str, Any] = Field(description="For an identify call: the traits")
 
 
 class EventList(BaseModel):
@@ -41,7 +41,7 @@ class EventList(BaseModel):
 
 
 class ProfileTimeline(BaseModel):
-    """A page of what one profile did, newest first."""
+    """A page of a profile's events, newest first."""
 
     timeline: list[EventSummary]
     next: str | None = Field(description="Cursor of the next page; null on the last")
@@ -49,7 +49,7 @@ class ProfileTimeline(BaseModel):
 
 
 class PageView(BaseModel):
-    """What a page view shows beyond what was sent."""
+    """Fields derived from a page view."""
 
     title: str | None
     url: str | None = Field(description="Cut at 1,500 characters")
@@ -65,17 +65,17 @@ class PageView(BaseModel):
 
 
 class EventDetail(EventSummary):
-    """One event with all that was received."""
+    """One event with its payload as received."""
 
     caused_by: UUID | None = Field(
-        description="Of a derived event: the one that it is derived from"
+        description="For a derived event: the event that it is derived from"
     )
     sent_at: datetime | None
-    version: int = Field(description="Place in the profile's own stream, from 1")
+    version: int = Field(description="Version in the event's stream, from 1")
     session: Session | None = Field(description="Null for an event without a session")
-    page_view: PageView | None = Field(description="Null for an event that is no page view")
+    page_view: PageView | None = Field(description="Null for an event that is not a page view")
     profile: ProfileSnapshot | None = Field(
-        description="The profile as it was once this event was recorded; null for a system event"
+        description="The profile as of this event; null for a system event"
     )
     payload: Any = Field(description="The message as received, as JSON")
     raw: str = Field(description="The message as received, byte for byte")

@@ -1,4 +1,4 @@
-"""One event with everything that was received."""
+"""Query of one event with its payload as received."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DETAIL_COLUMNS = listing.EVENT_COLUMNS.add_columns(cast(_c.page_view, Text).lab
 
 
 class EventPath(BaseModel):
-    """Which event."""
+    """Id of an event."""
 
     id: UUID = Field(description="Id of the event, as lists show it")
 
 
 def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
-    """Answer one event.  Raises NotFound for one that is not there or has been erased."""
+    """Returns one event.  Raises NotFound if there is none, or if it has been erased."""
     row: listing.AnyRow | None = reader.tx.execute(
         _DETAIL_COLUMNS.where(_c.workspace == reader.workspace, _c.id == params.id)
     ).first()
@@ -37,13 +37,13 @@ def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
     if row is None or recorded is None or not isinstance(recorded.event, MessageEvent):
         raise NotFound(f"no event {params.id} is known in this workspace", id=str(params.id))
     event = recorded.event
-    person = reader.profile(row.stream)
+    profile = reader.profile(row.stream)
     return {
-        **listing.event_json(row, {row.stream: person.id}),
+        **listing.event_json(row, {row.stream: profile.id}),
         "caused_by": None if row.ordinal == MESSAGE else event.id,
         "sent_at": format_utc_or_none(event.sent_at),
         "version": recorded.version,
-        "session": None if row.session_id is None else reader.session(row.session_id, person),
+        "session": None if row.session_id is None else reader.session(row.session_id, profile),
         "page_view": None if row.page_view is None else Raw(row.page_view.encode()),
         "profile": None if event.subject is None else _profile(reader, recorded),
         **received.received_json(event),
@@ -52,7 +52,7 @@ def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
 
 
 def _profile(reader: Reader, recorded: RecordedEvent) -> dict[str, Any] | None:
-    """Return the profile as the ledger knew it once it had the event."""
+    """Returns the profile as of the event."""
     past = reader.profile_as_of(recorded.stream, recorded.position)
     return None if past is None else shown_profile.profile_json(past.profile, past.state)
 
@@ -62,5 +62,5 @@ event = Query(
     params=EventPath,
     response_model=answers.EventDetail,
     handler=get_event,
-    summary="Show an event with its payload exactly as received",
+    summary="Get an event with its payload exactly as received",
 )

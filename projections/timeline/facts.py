@@ -1,8 +1,8 @@
-"""What messages say of a person, one observation for each thing said.
+"""Observations: the values that messages give to the fields of a profile.
 
-Only the calls that are about the person are looked at: identify calls, and the track calls that act
-(`profile_facts.ACTS`).  The push token that phones add to every event they send is taken from those
-alone too; all others would say the same again.
+Only calls about the profile are read: identify calls, and the track calls that change profiles
+(`profile_facts.PROFILE_CHANGING_EVENTS`).  The push token, which phones add to every event they send, is
+read from these calls alone, too; all others would repeat it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from projections.runtime.batch import DecodedMessage
 from projections.timeline.tables import FIRST_OBSERVATION
 
 ObservationKind = Literal["is", "plus", "minus"]
-"""Whether a value is all that holds from then on, or one that tags are added or removed by."""
+"""Whether a value replaces the field (``is``), or adds tags to it or removes them."""
 
 PUSH_PREFIX = "push:"
 TRAIT_PREFIX = "trait:"
@@ -34,23 +34,23 @@ TRAIT_PREFIX = "trait:"
 MAX_FIELD_LENGTH = 256
 """Characters; an index entry of PostgreSQL holds at most 2,704 bytes."""
 
-_CONTACTS = frozenset(it for traits in CONTACT_TRAITS.values() for it in traits)
+_CONTACTS = frozenset(trait for traits in CONTACT_TRAITS.values() for trait in traits)
 _decode = msgspec.json.Decoder().decode
 
 
 class Observation(NamedTuple):
-    """One message's word on one field of one stream."""
+    """The value that one message gives to one field of one stream."""
 
     stream: UUID
     field: str
     occurred_at: datetime
     id: UUID
-    """Of the message's event."""
+    """Id of the message's event."""
 
-    how: ObservationKind
+    kind: ObservationKind
     position: int
     ordinal: int
-    """Of the event that may follow from it, in the timeline."""
+    """Ordinal in the timeline of the event that may be derived from it."""
 
     value: bytes
     """JSON; null unsets."""
@@ -58,31 +58,31 @@ class Observation(NamedTuple):
 
 class _FieldFact(NamedTuple):
     field: str
-    how: ObservationKind
+    kind: ObservationKind
     value: bytes
 
 
 def observe_message(message: DecodedMessage) -> list[Observation]:
-    """Return what the message says of the person.  Never fails."""
+    """Returns the observations of a message.  Never fails."""
     recorded, event, document = message
     kind = event.kind
     if kind != "identify" and (
         kind != "track" or document.name not in profile_facts.PROFILE_CHANGING_EVENTS
     ):
         return []
-    # The tags come last: as many events may follow from them as there are tags.
-    said = sorted(_field_facts(kind, document), key=attrgetter("field"))
-    said.sort(key=_is_tags_field)
-    places = enumerate(said, FIRST_OBSERVATION)
+    # The tags come last: as many events may be derived from them as there are tags.
+    facts = sorted(_field_facts(kind, document), key=attrgetter("field"))
+    facts.sort(key=_is_tags_field)
+    numbered = enumerate(facts, FIRST_OBSERVATION)
     stream, position, at, id_ = recorded.stream, recorded.position, event.occurred_at, event.id
     return [
-        Observation(stream, field, at, id_, how, position, ordinal, value)
-        for ordinal, (field, how, value) in places
+        Observation(stream, field, at, id_, fact_kind, position, ordinal, value)
+        for ordinal, (field, fact_kind, value) in numbered
     ]
 
 
-def _is_tags_field(said: _FieldFact) -> bool:
-    return said.field == TRAIT_PREFIX + TAGS_TRAIT
+def _is_tags_field(fact: _FieldFact) -> bool:
+    return fact.field == TRAIT_PREFIX + TAGS_TRAIT
 
 
 def _field_facts(kind: str, document: ParsedMessage) -> Iterator[_FieldFact]:
@@ -94,12 +94,12 @@ def _field_facts(kind: str, document: ParsedMessage) -> Iterator[_FieldFact]:
         if device is not None:
             yield _push_fact(*device)
     elif document.name in profile_facts.TAG_EVENTS:
-        how: ObservationKind = (
+        fact_kind: ObservationKind = (
             "minus" if profile_facts.TAG_EVENTS[document.name] == JSON_NULL else "plus"
         )
-        named = sorted(set(profile_facts.tags_in(document.properties)))
-        if named:
-            yield _FieldFact(TRAIT_PREFIX + TAGS_TRAIT, how, sanitise.dump_json(named))
+        tags = sorted(set(profile_facts.tags_in(document.properties)))
+        if tags:
+            yield _FieldFact(TRAIT_PREFIX + TAGS_TRAIT, fact_kind, sanitise.dump_json(tags))
     elif document.name == profile_facts.DEVICE_CHANGED:
         device = profile_facts.parse_device(document)
         if device is not None:
@@ -111,25 +111,25 @@ def _field_facts(kind: str, document: ParsedMessage) -> Iterator[_FieldFact]:
 
 
 def _push_fact(token: str, fields: dict[str, bytes]) -> _FieldFact:
-    """Return the word on a push token: the sort of device, and nothing that changes with each call."""
-    sort = _decode(fields.get("type") or fields.get("platform") or JSON_NULL)
+    """Returns the fact about a push token: the type of device, which is stable across calls."""
+    type_ = _decode(fields.get("type") or fields.get("platform") or JSON_NULL)
     return _FieldFact(
-        _field(PUSH_PREFIX, token), "is", sanitise.dump_json({"token": token, "type": sort})
+        _field(PUSH_PREFIX, token), "is", sanitise.dump_json({"token": token, "type": type_})
     )
 
 
 def _normalise(trait: str, value: bytes) -> bytes:
-    """Return what a profile makes of a value: of a trait that is a contact, a text or nothing."""
+    """Returns a value as a profile shows it: a trait that is a contact is a text or null."""
     if trait == TAGS_TRAIT:
         return _normalise_tags(value)
     return sanitise.dump_json(profile_view.json_text(value)) if trait in _CONTACTS else value
 
 
 def _normalise_tags(value: bytes) -> bytes:
-    listed = _decode(value)
-    texts = listed if isinstance(listed, list) else ()
+    decoded = _decode(value)
+    tags = decoded if isinstance(decoded, list) else ()
     return sanitise.dump_json(
-        sorted({it.strip() for it in texts if isinstance(it, str) and it.strip()})
+        sorted({tag.strip() for tag in tags if isinstance(tag, str) and tag.strip()})
     )
 
 

@@ -1,4 +1,4 @@
-"""How a batch of messages becomes rows of the timeline."""
+"""Applies a batch of messages to the timeline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from projections.timeline.tables import timeline
 
 
 def apply(tx: Connection, batch: Batch) -> None:
-    """Copy one row for each message into the timeline, and bring what follows from them up to it."""
+    """Copies a row for each message into the timeline, and updates the derived events."""
     workspace = batch.workspace
-    copy_rows(tx, timeline, (message_row(workspace, it) for it in batch.messages()))
+    copy_rows(tx, timeline, (message_row(workspace, message) for message in batch.messages()))
     derive_events(tx, batch)

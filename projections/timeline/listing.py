@@ -1,4 +1,4 @@
-"""Pages of the timeline: which rows, in which order, and how an event is shown."""
+"""Pages of the timeline: selection and order of the rows, and the JSON of an event."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ AnyRow = Row[*tuple[Any, ...]]
 _c = timeline.c
 
 
-def _utc_text(moment: ColumnElement[datetime], label: str) -> ColumnElement[str]:
-    """Return an instant as `instants.shown` writes it: the server does so in a fifth of the time."""
-    return func.to_char(func.timezone("UTC", moment), _RFC_3339).label(label)
+def _utc_text(instant: ColumnElement[datetime], label: str) -> ColumnElement[str]:
+    """Returns an instant as `format_utc` writes it: the database does so in a fifth of the time."""
+    return func.to_char(func.timezone("UTC", instant), _RFC_3339).label(label)
 
 
 _RFC_3339 = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
@@ -54,17 +54,17 @@ EVENT_COLUMNS = select(
     _c.channel,
     _c.session_id,
     _c.source,
-    # As text: it goes out as the server wrote it, with no round through Python.
+    # As text: it is sent as the database wrote it, without decoding it in Python.
     cast(_c.properties, Text).label("document"),
     _c.occurred_at,
     _c.ordinal,
 )
-_STREAM = [it.key for it in EVENT_COLUMNS.selected_columns].index(_c.stream.key)
+_STREAM = [column.key for column in EVENT_COLUMNS.selected_columns].index(_c.stream.key)
 _SORT_COLUMNS = (_c.occurred_at, _c.position, _c.ordinal)
 
 
 class PageRequest(Protocol):
-    """What was asked about the page."""
+    """Cursor and size of a page."""
 
     cursor: str | None
     limit: int
@@ -77,15 +77,15 @@ def list_page(
     params: PageRequest,
     streams: Sequence[UUID] | None = None,
 ) -> dict[str, Any]:
-    """Answer one page of events that meet the conditions, newest first; of these streams, or of all.
+    """Returns a page of events that match the conditions, newest first.
 
-    Raises InvalidRequest for a cursor that is none of ours.
+    Raises InvalidRequest for an invalid cursor.
     """
     limit = params.limit
     rows = reader.tx.execute(_newest(reader, conditions, params, streams)).all()
-    people = reader.profile_ids({row[_STREAM] for row in rows[:limit]})
+    profile_ids = reader.profile_ids({row[_STREAM] for row in rows[:limit]})
     return {
-        noun: [event_json(row, people) for row in rows[:limit]],
+        noun: [event_json(row, profile_ids) for row in rows[:limit]],
         "next": _next(rows, limit),
         "projected_to": reader.projected_to,
     }
@@ -97,36 +97,38 @@ def _newest(
     params: PageRequest,
     streams: Sequence[UUID] | None,
 ) -> Select[Any]:
-    """Return the query of the newest events, one more than the page will show."""
-    wanted = EVENT_COLUMNS.where(_c.workspace == reader.workspace, *conditions)
+    """Returns the query of the newest events, one more than the page shows."""
+    query = EVENT_COLUMNS.where(_c.workspace == reader.workspace, *conditions)
     if params.cursor is not None:
-        place = (literal(it) for it in cursors.decode_event(params.cursor))
-        wanted = wanted.where(tuple_(*_SORT_COLUMNS) < tuple_(*place))
-    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
-    most: ColumnElement[int] = literal_column(str(params.limit + 1))
+        position = (literal(part) for part in cursors.decode_event(params.cursor))
+        query = query.where(tuple_(*_SORT_COLUMNS) < tuple_(*position))
+    # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all rows.
+    limit: ColumnElement[int] = literal_column(str(params.limit + 1))
     if streams is None:
-        return wanted.order_by(*_newest_first(_c)).limit(most)
+        return query.order_by(*_newest_first(_c)).limit(limit)
     if len(streams) == 1:
-        return wanted.where(_c.stream == streams[0]).order_by(*_newest_first(_c)).limit(most)
-    # The newest of each stream, by its index; all at once they would have to be sorted.
-    theirs = select(func.unnest(cast(list(streams), ARRAY(Uuid))).label("stream")).subquery()
-    of_one = wanted.where(_c.stream == theirs.c.stream).order_by(*_newest_first(_c)).limit(most)
-    each = of_one.lateral("each")
+        return query.where(_c.stream == streams[0]).order_by(*_newest_first(_c)).limit(limit)
+    # The newest of each stream, by its index; together they would have to be sorted.
+    stream_ids = select(func.unnest(cast(list(streams), ARRAY(Uuid))).label("stream")).subquery()
+    newest_of_stream = (
+        query.where(_c.stream == stream_ids.c.stream).order_by(*_newest_first(_c)).limit(limit)
+    )
+    per_stream = newest_of_stream.lateral("per_stream")
     return (
-        select(*each.c)
-        .select_from(theirs)
-        .join(each, true())
-        .order_by(*_newest_first(each.c))
-        .limit(most)
+        select(*per_stream.c)
+        .select_from(stream_ids)
+        .join(per_stream, true())
+        .order_by(*_newest_first(per_stream.c))
+        .limit(limit)
     )
 
 
 def _newest_first(columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
-    return [columns[it.key].desc() for it in _SORT_COLUMNS]
+    return [columns[column.key].desc() for column in _SORT_COLUMNS]
 
 
 def event_json(row: AnyRow, profile_ids: Mapping[UUID, UUID]) -> dict[str, Any]:
-    """Return one row as lists show it; ``people`` has the id of the person whose stream it is."""
+    """Returns one row as lists show it; ``profile_ids`` are the ids of profiles by stream."""
     (
         id_,
         position,

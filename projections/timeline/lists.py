@@ -1,4 +1,4 @@
-"""The event list of a workspace and the timeline of a profile."""
+"""Queries of the timeline: the events of the workspace, and those of a profile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _c = timeline.c
 
 
 class EventFilterParams(BaseModel):
-    """Filters, all of which an event has to meet."""
+    """Filters, all of which an event must match, and a page."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -45,10 +45,10 @@ class EventFilterParams(BaseModel):
     orphaned: bool | None = Field(None, description="True: only events without a session")
     derived: bool | None = Field(
         None,
-        description="True: only what Foldline derived, such as `email_changed`; false: only what"
-        " was received. By default a timeline shows both, and so does a list by `name`",
+        description="True: only events that Foldline derived, such as `email_changed`; false: only"
+        " received events. By default a timeline shows both, and so does a list by `name`",
     )
-    cursor: str | None = Field(None, description="`next` of the page before")
+    cursor: str | None = Field(None, description="`next` of the previous page")
     limit: int = Field(50, ge=1, le=500)
 
 
@@ -65,7 +65,7 @@ class EventListParams(EventFilterParams):
         None, description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`"
     )
     anonymous: bool | None = Field(
-        None, description="True: only what came in under an anonymous id alone; false: the rest"
+        None, description="True: only events with nothing but an anonymous id; false: only others"
     )
 
 
@@ -88,7 +88,7 @@ def _conditions(params: EventFilterParams) -> list[ColumnElement[bool]]:
         )
     if params.derived is not None:
         conditions.append(_c.ordinal != MESSAGE if params.derived else _c.ordinal == MESSAGE)
-    return conditions + [where.sql_condition(_c.properties, each) for each in params.where]
+    return conditions + [where.sql_condition(_c.properties, text) for text in params.where]
 
 
 def _streams(reader: Reader, reference: str) -> Sequence[UUID]:
@@ -96,33 +96,33 @@ def _streams(reader: Reader, reference: str) -> Sequence[UUID]:
 
 
 def list_events(reader: Reader, params: EventListParams) -> dict[str, Any]:
-    """Answer a page of the workspace's events."""
-    met = _conditions(params)
+    """Returns a page of the workspace's events."""
+    conditions = _conditions(params)
     if params.derived is None and params.name is None:
-        met.append(_c.ordinal == MESSAGE)
+        conditions.append(_c.ordinal == MESSAGE)
     if params.anonymous is not None:
-        met.append(
+        conditions.append(
             _c.subject == "anonymous_id" if params.anonymous else _c.subject != "anonymous_id"
         )
     if params.profile is None:
-        return listing.list_page(reader, "events", met, params)
-    met.append(_c.subject.is_not(None))
-    return listing.list_page(reader, "events", met, params, _streams(reader, params.profile))
+        return listing.list_page(reader, "events", conditions, params)
+    conditions.append(_c.subject.is_not(None))
+    return listing.list_page(reader, "events", conditions, params, _streams(reader, params.profile))
 
 
 def list_profile_timeline(reader: Reader, params: ProfileTimelineQuery) -> dict[str, Any]:
-    """Answer a page of one profile's events.  Raises NotFound for a profile never heard of."""
+    """Returns a page of one profile's events.  Raises NotFound for an unknown profile."""
     streams = _streams(reader, params.ref)
-    met = [_c.subject.is_not(None), *_conditions(params)]
-    answer = listing.list_page(reader, "timeline", met, params, streams)
+    conditions = [_c.subject.is_not(None), *_conditions(params)]
+    answer = listing.list_page(reader, "timeline", conditions, params, streams)
     if not answer["timeline"] and not _has_any(reader, streams):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
     return answer
 
 
 def _has_any(reader: Reader, streams: Sequence[UUID]) -> bool:
-    theirs = (_c.workspace == reader.workspace, _c.stream.in_(streams), _c.subject.is_not(None))
-    return reader.tx.execute(select(_c.position).where(*theirs).limit(1)).first() is not None
+    conditions = (_c.workspace == reader.workspace, _c.stream.in_(streams), _c.subject.is_not(None))
+    return reader.tx.execute(select(_c.position).where(*conditions).limit(1)).first() is not None
 
 
 events = Query(
@@ -138,5 +138,5 @@ profile_timeline = Query(
     params=ProfileTimelineQuery,
     response_model=answers.ProfileTimeline,
     handler=list_profile_timeline,
-    summary="List what a profile did, newest first",
+    summary="List a profile's events, newest first",
 )

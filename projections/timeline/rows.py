@@ -15,7 +15,7 @@ Row = tuple[Any, ...]
 
 
 def message_row(workspace: int, message: DecodedMessage) -> Row:
-    """Return the row of a message."""
+    """Returns the row of a message."""
     recorded, event, document = message
     return (
         workspace,
@@ -40,5 +40,5 @@ def message_row(workspace: int, message: DecodedMessage) -> Row:
 
 
 def _page_view(kind: str, document: ParsedMessage) -> bytes | None:
-    seen = page_view.page_view_fields(kind, document)
-    return None if seen is None else jsonb(sanitise.dump_json(seen))
+    fields = page_view.page_view_fields(kind, document)
+    return None if fields is None else jsonb(sanitise.dump_json(fields))

@@ -1,4 +1,4 @@
-"""Where the timeline is kept: one row for each message, and for each event derived from one."""
+"""Tables of the timeline: a row for each message, and for each event derived from one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "timeline", 3
+NAME, VERSION = "timeline", 4
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 MESSAGE, PROFILE_CREATED, IDENTITY_CHANGED, FIRST_OBSERVATION = 0, 1, 2, 3
-"""Ordinals: of a message's own row, of person_created, of a merge or unmerge, and from which on of
-what it says.
+"""Ordinals of rows at one position: the message, person_created, a merge or unmerge, and from
+``FIRST_OBSERVATION`` on the events derived from the message's observations.
 """
 
 timeline = Table(
@@ -30,7 +30,7 @@ timeline = Table(
     metadata,
     Column("workspace", Integer, primary_key=True),
     Column("position", BigInteger, primary_key=True),
-    # In the key only because a table spread over machines must be distributed by it.
+    # In the key only because a table that is distributed over several servers is distributed by it.
     Column("stream", Uuid, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("id", Uuid, nullable=False),
@@ -48,8 +48,8 @@ timeline = Table(
     Column("properties", JSONB, nullable=False),
     Column("page_view", JSONB),
 )
-"""``ordinal`` tells a message from the events derived from it, which have its position.  ``subject`` is the
-kind of identifier that owns the stream; null for a system event.
+"""``ordinal`` distinguishes a message from the events derived from it, which have the same position.
+``subject`` is the kind of identifier that owns the stream; null for a system event.
 """
 
 _c = timeline.c
@@ -76,7 +76,7 @@ first_message = Table(
     Column("id", Uuid, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
-"""Of each stream: what person_created follows from."""
+"""First message of each stream, from which person_created is derived."""
 
 observation = Table(
     "observation",
@@ -87,9 +87,9 @@ observation = Table(
     Column("field", Text(collation="C"), primary_key=True),
     Column("occurred_at", DateTime(timezone=True), primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("how", Text, nullable=False),
+    Column("kind", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("value", JSONB, nullable=False),
 )
-"""What each message said of the person: see :mod:`projections.timeline.facts`."""
+"""The value that a message gave to a field: see :mod:`projections.timeline.facts`."""

@@ -1,1 +1,1 @@
-"""Standard events that follow from messages."""
+"""Standard events that are derived from messages."""

@@ -10,7 +10,7 @@ from projections.timeline.rows import Row
 
 
 def derived_row(workspace: int, cause: DecodedMessage, ordinal: int, derived: DerivedEvent) -> Row:
-    """Return the row of a derived event; times, channel and session are those of its cause."""
+    """Returns the row of a derived event; times, channel and session are those of its cause."""
     recorded, event, document = cause
     return (
         workspace,

@@ -1,7 +1,7 @@
-"""The standard events that follow from what was said: which, and what they say.
+"""Rules of derived events: which standard events follow from observations.
 
-A field's observations are read in the order of (occurred_at, event id), so that what follows depends
-on the set of a stream's messages alone: one that comes late may take back what had followed before.
+A field's observations are read in the order of (occurred_at, event id), so that the derived events depend
+on the set of a stream's messages alone: one that arrives late may remove events derived before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from domain.events.events import MessageEvent, ProfilesMerged, ProfilesUnmerged
 from domain.profiles.view import CONTACT_TRAITS, TAGS_TRAIT
 from projections.timeline.facts import PUSH_PREFIX, TRAIT_PREFIX, ObservationKind
 
-PERSON_CREATED = "person_created"
+PROFILE_CREATED = "person_created"
 NULL = "null"
 TAGS_FIELD = TRAIT_PREFIX + TAGS_TRAIT
 
@@ -57,13 +57,13 @@ STANDARD_TRAITS: Mapping[str, frozenset[str]] = {
     ),
     "birthday_changed": frozenset(("birthday", "birthdate", "dateofbirth", "dob")),
 }
-"""Traits, without case and separators, and the event that follows when one of them changes."""
+"""Traits, without case and separators, by the event that is derived when one of them changes."""
 
 _CONTACT_OF = {trait: kind for kind, traits in CONTACT_TRAITS.items() for trait in traits}
 
 
 class DerivedEvent(NamedTuple):
-    """An event that follows from a message."""
+    """An event that is derived from a message."""
 
     id: UUID
     name: str
@@ -71,32 +71,32 @@ class DerivedEvent(NamedTuple):
 
 
 class StoredObservation(NamedTuple):
-    """An observation as it is kept, and how it compares to the one before."""
+    """A stored observation, and whether its value equals the previous one."""
 
     stream: UUID
     field: str
     position: int
     id: UUID
-    how: ObservationKind
+    kind: ObservationKind
     ordinal: int
     value: str
     equals_previous: bool | None
-    """Whether ``jsonb`` holds it to be equal to the value before; None if there is none."""
+    """Whether the value equals the previous one as ``jsonb``; None if there is none."""
 
 
 def profile_created(cause: UUID) -> DerivedEvent:
-    """Return the event that follows from the first message of a stream."""
-    return _derived_event(cause, PERSON_CREATED, "", {})
+    """Returns the event that is derived from the first message of a stream."""
+    return _derived_event(cause, PROFILE_CREATED, "", {})
 
 
 def identity_change(event: MessageEvent) -> DerivedEvent | None:
-    """Return what follows from an alias, merge or unmerge; None of one's own name, nothing does."""
+    """Returns the event derived from a merge or unmerge; None if it names only its subject."""
     if isinstance(event, ProfilesMerged):
-        others = [it for it in event.absorbed if it != event.subject]
+        others = [i for i in event.absorbed if i != event.subject]
         facts = {"absorbed": _identifiers_json(others), "policy": event.policy}
         name = "person_merged"
     elif isinstance(event, ProfilesUnmerged):
-        others = [it for it in event.apart_from if it != event.subject]
+        others = [i for i in event.apart_from if i != event.subject]
         facts = {"apart_from": _identifiers_json(others)}
         name = "person_unmerged"
     else:
@@ -108,28 +108,33 @@ def identity_change(event: MessageEvent) -> DerivedEvent | None:
 def derive_series(
     series: Iterable[StoredObservation],
 ) -> Iterator[tuple[StoredObservation, list[DerivedEvent]]]:
-    """Give out, for each observation of one field, what follows from it.
+    """Yields each observation of one field with the events that are derived from it.
 
-    The first must be one that says all that holds, or the first that there is.
+    The first one must replace the field, or be the first of the stream.
     """
     before, tags = NULL, frozenset[str]()
-    for each in series:
-        if each.field == TAGS_FIELD:
-            after = _apply_tags(tags, each.how, frozenset(msgspec.json.decode(each.value)))
-            yield each, [*_tag_events(each.id, tags, after)]
+    for observed in series:
+        if observed.field == TAGS_FIELD:
+            after = _apply_tags(tags, observed.kind, frozenset(msgspec.json.decode(observed.value)))
+            yield observed, [*_tag_events(observed.id, tags, after)]
             tags = after
         else:
-            is_same = each.equals_previous or before == each.value
-            yield each, [] if is_same else [_change_event(each.id, each.field, before, each.value)]
-            before = each.value
+            is_same = observed.equals_previous or before == observed.value
+            yield (
+                observed,
+                []
+                if is_same
+                else [_change_event(observed.id, observed.field, before, observed.value)],
+            )
+            before = observed.value
 
 
 def _apply_tags(
-    tags: frozenset[str], how: ObservationKind, values: frozenset[str]
+    tags: frozenset[str], kind: ObservationKind, values: frozenset[str]
 ) -> frozenset[str]:
-    if how == "is":
+    if kind == "is":
         return values
-    return tags | values if how == "plus" else tags - values
+    return tags | values if kind == "plus" else tags - values
 
 
 def _tag_events(
@@ -137,8 +142,8 @@ def _tag_events(
 ) -> Iterator[DerivedEvent]:
     for tag in sorted(before ^ after):
         name = "tag_added" if tag in after else "tag_removed"
-        sides = (None, tag) if tag in after else (tag, None)
-        yield _derived_event(cause, name, tag, _change_properties(TAGS_TRAIT, *sides))
+        before_after = (None, tag) if tag in after else (tag, None)
+        yield _derived_event(cause, name, tag, _change_properties(TAGS_TRAIT, *before_after))
 
 
 def _change_event(cause: UUID, field: str, before: str, after: str) -> DerivedEvent:
@@ -148,8 +153,8 @@ def _change_event(cause: UUID, field: str, before: str, after: str) -> DerivedEv
     else:
         kind = _CONTACT_OF.get(attribute, "")
     if kind:
-        sort = "added" if before == NULL else "deleted" if after == NULL else "changed"
-        name = f"{kind}_{sort}"
+        change = "added" if before == NULL else "deleted" if after == NULL else "changed"
+        name = f"{kind}_{change}"
     else:
         name = _standard_name(attribute)
     return _derived_event(
@@ -174,14 +179,10 @@ def _raw(value: str) -> Raw:
 
 
 def _identifiers_json(identifiers: Iterable[Identifier]) -> list[dict[str, str]]:
-    return [
-        {"kind": it.kind, "value": sanitise.storable_text(it.value)} for it in sorted(identifiers)
-    ]
+    return [{"kind": i.kind, "value": sanitise.storable_text(i.value)} for i in sorted(identifiers)]
 
 
-def _derived_event(
-    cause: UUID, name: str, what: str, properties: Mapping[str, Any]
-) -> DerivedEvent:
-    text = f"{name}\0{what}".encode()
+def _derived_event(cause: UUID, name: str, key: str, properties: Mapping[str, Any]) -> DerivedEvent:
+    text = f"{name}\0{key}".encode()
     digest = blake2b(text, digest_size=16, key=cause.bytes, person=b"derived").digest()
     return DerivedEvent(UUID(bytes=digest), name, properties)
