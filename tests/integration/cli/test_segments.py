@@ -44,4 +44,4 @@ def test_the_members_of_a_segment_are_printed_as_csv(foldline: Foldline, tmp_pat
     assert line.split(",")[1] == "'=u-1"
     refused = foldline("segments", "members", "unknown")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "no segment 'unknown'" in refused.stderr
+    assert "segment 'unknown' does not exist" in refused.stderr
