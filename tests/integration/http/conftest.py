@@ -1,4 +1,4 @@
-"""A served Foldline, of the test's own or shared by those that only ask."""
+"""Fixtures of a served Foldline: one per test, or one shared by read-only tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.http.serving import Served, served_on
 
 @pytest.fixture(scope="session")
 def template(modelled: Template) -> Template:
-    """Databases here have the tables of the read models already."""
+    """Use databases that have the read-model tables already."""
     return modelled
 
 
@@ -23,7 +23,7 @@ def served(database: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def asked(template: Template) -> Iterator[Served]:
-    """For tests that leave nothing behind."""
+def shared(template: Template) -> Iterator[Served]:
+    """Share one server among tests that record nothing."""
     with clone(template) as dsn, served_on(dsn) as served:
         yield served

@@ -1,4 +1,4 @@
-"""Calls that erase, and what is left afterwards."""
+"""Erasure requests, and reads of the data that is left afterwards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ANN, BOB = user("ann-canary"), user("bob-canary")
 PHONE, SHARED = anonymous("phone-canary"), anonymous("shared-canary")
 
 
-def erase(served: Served, who: Identifier, kind: str = "admin", **asked):
+def erase(served: Served, who: Identifier, kind: str = "admin", **body):
     headers = {"Authorization": f"Bearer {served.keys[kind]}"}
-    return served.client.request("DELETE", f"/v1/profiles/{who}", headers=headers, json=asked)
+    return served.client.request("DELETE", f"/v1/profiles/{who}", headers=headers, json=body)
 
 
 def post(served: Served, path: str, **body):
@@ -25,11 +25,11 @@ def names(served: Served, who: Identifier) -> list[str]:
     answer = served.get(f"/v1/profiles/{who}/timeline")
     if answer.status_code != 200:
         return []
-    return [it["name"] for it in answer.json()["timeline"] if it["kind"] != "derived"]
+    return [item["name"] for item in answer.json()["timeline"] if item["kind"] != "derived"]
 
 
 def rows(served: Served) -> dict[str, list[str]]:
-    """Every row of every read model, of this workspace."""
+    """Return every row of every read model of the workspace, by table."""
     with served.service.projector._engine.connect() as tx:
         return {
             str(table): sorted(

@@ -1,4 +1,4 @@
-"""Calls about segments, as a client makes them."""
+"""Segment requests, as a client sends them."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ def ask(served: Served, path: str, position: int | None = None, **params):
 
 def inside(served: Served, segment: str, **params) -> set[str]:
     found = ask(served, f"/segments/{segment}/members", **params)["members"]
-    return {it["identifiers"][0]["value"] for it in found}
+    return {item["identifiers"][0]["value"] for item in found}

@@ -1,4 +1,4 @@
-"""Puts a Foldline together for tests: everything real but the socket, and one read model more."""
+"""Builds a Foldline for tests: all real except the socket, plus one read model for queries."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from starlette.testclient import TestClient
 
 from application.deliveries.addresses import parse_networks
 from application.deliveries.service import DeliveryService
-from application.ledger.append.prepared import Receipt, Rejection
+from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.keys import KEY_KINDS, ApiKeys
+from application.ledger.tables.rejected import Rejection
 from application.ledger.tables.workspaces import Workspaces
 from application.profiles.erasing import ErasureService
 from domain.events.message import Message
@@ -66,8 +67,8 @@ class Names(BaseModel):
 
 def _take(tx, batch: Batch) -> None:
     rows = [
-        {"workspace": batch.workspace, "position": it.recorded.position, "name": it.event.name}
-        for it in batch.messages()
+        {"workspace": batch.workspace, "position": item.recorded.position, "name": item.event.name}
+        for item in batch.messages()
     ]
     if rows:
         tx.execute(insert(seen), rows)
@@ -101,11 +102,11 @@ SEEN = Projection(
             params=SeenParams,
             response_model=Names,
             handler=_answer,
-            summary="Names as they came",
+            summary="Names in ledger order",
         ),
     ),
 )
-"""A read model that has no other purpose than to be asked."""
+"""A read model for tests of query routes."""
 
 
 @dataclass

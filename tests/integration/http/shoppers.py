@@ -1,4 +1,4 @@
-"""A shop's clicks: six hundred shoppers, sent and asked for."""
+"""A data set of six hundred shoppers: its messages, and helpers to send and list them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ECOM = Path(__file__).parents[2] / "data" / "ecom.csv.gz"
 
 
 def send(served: Served, messages: list[dict]) -> None:
-    """Import messages as from a file of one JSON object a line, and bring the read models up."""
+    """Import messages as from an NDJSON file, and update the read models."""
     file = BytesIO(b"\n".join(map(msgspec.json.encode, messages)))
     read = FORMATS["ndjson"].read
     assert read is not None
@@ -30,7 +30,7 @@ def send(served: Served, messages: list[dict]) -> None:
 
 
 def shopping() -> list[dict]:
-    """A shop's clicks, each user a visitor without a name until their first purchase."""
+    """Return a shop's clicks; each user is anonymous until the first purchase."""
     with gzip.open(ECOM, "rt") as lines:
         rows = list(csv.DictReader(lines))
     first: dict[str, str] = {}

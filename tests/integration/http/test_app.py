@@ -1,4 +1,4 @@
-"""Who gets which request, and what is published about the native API."""
+"""Dispatch between ingest and the native API, and its published documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interfaces.http.app import create_app
 
 
 class Taking:
-    """Stands for ingest: says what it was given."""
+    """Replaces ingest: echoes method and path."""
 
     paths = frozenset({"/v1/batch", "/v1/batch/"})
 
@@ -20,28 +20,28 @@ class Taking:
         await PlainTextResponse(f"{scope['method']} {scope['path']}")(scope, receive, send)
 
 
-def test_ingest_paths_go_past_the_framework_and_the_rest_does_not(asked):
-    with TestClient(create_app(asked.service, Taking())) as client:
+def test_only_ingest_paths_bypass_the_framework(shared):
+    with TestClient(create_app(shared.service, Taking())) as client:
         assert client.post("/v1/batch").text == "POST /v1/batch"
         assert client.get("/v1/batch/").text == "GET /v1/batch/"
         assert client.get("/v1/status").status_code == 401
         assert client.post("/v1/batches").status_code == 404
 
 
-def test_the_documentation_is_served(asked):
-    assert "Foldline" in asked.client.get("/docs").text
-    assert asked.client.get("/openapi.json").json()["info"]["title"] == "Foldline"
+def test_the_documentation_is_served(shared):
+    assert "Foldline" in shared.client.get("/docs").text
+    assert shared.client.get("/openapi.json").json()["info"]["title"] == "Foldline"
 
 
-def test_the_schema_is_made_without_warnings_and_is_json(asked):
+def test_the_openapi_schema_is_built_without_warnings_and_is_json(shared):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        schema = asked.app.api.openapi()
+        schema = shared.app.api.openapi()
     assert json.loads(json.dumps(schema)) == schema
 
 
-def test_every_operation_has_a_name_of_its_own_and_tells_its_refusals(asked):
-    schema = asked.app.api.openapi()
+def test_every_operation_has_a_unique_id_and_lists_its_errors(shared):
+    schema = shared.app.api.openapi()
     problem = {"$ref": "#/components/schemas/Problem"}
     names = []
     for path, methods in schema["paths"].items():
@@ -58,9 +58,9 @@ def test_every_operation_has_a_name_of_its_own_and_tells_its_refusals(asked):
     assert schema["components"]["schemas"]["Problem"]["required"] == ["code", "message", "details"]
 
 
-def test_parameters_are_published_as_they_are_read(asked):
-    operation = asked.app.api.openapi()["paths"]["/v1/seen/{ref}/names"]["get"]
-    found = {it["name"]: it for it in operation["parameters"]}
+def test_parameters_are_published_as_they_are_read(shared):
+    operation = shared.app.api.openapi()["paths"]["/v1/seen/{ref}/names"]["get"]
+    found = {item["name"]: item for item in operation["parameters"]}
     assert found.keys() == {"ref", "limit", "name", "min_position"}
     assert (found["ref"]["in"], found["ref"]["required"]) == ("path", True)
     assert (found["limit"]["in"], found["limit"]["required"]) == ("query", False)

@@ -1,4 +1,4 @@
-"""Computed attributes from beginning to end: defined, seen on people, asked about in segments, changed."""
+"""Computed attributes over HTTP: definition, values on profiles, use in segments, change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def values(served: Served, ref: str):
     return ask(served, f"/profiles/user_id:{ref}")["computed"]
 
 
-def test_they_are_defined_listed_changed_and_archived(served: Served) -> None:
+def test_computed_attributes_are_defined_listed_changed_and_archived(served: Served) -> None:
     made = send(served, "POST", "", {"name": "Orders 30d", "computed": ORDERS, "reason": "spring"})
     assert (made.status_code, made.json()["id"], made.json()["version"]) == (201, "orders-30d", 1)
     again = define_attribute(served, "orders-30d", computed=ORDERS, name="Orders 30d")
@@ -70,14 +70,14 @@ def test_they_are_defined_listed_changed_and_archived(served: Served) -> None:
         assert refused.status_code == 403
 
 
-def test_values_are_seen_on_people_and_move_with_events(shop: Served) -> None:
+def test_profiles_show_values_that_follow_events(shop: Served) -> None:
     assert values(shop, "ann") == {"engagement": 10.0, "orders_30d": 2.0, "spent": 10.8}
     assert values(shop, "bob") == {"engagement": 1.0, "orders_30d": 1.0, "spent": 3.0}
     shop.record(bought(BOB, total=1))
     assert values(shop, "bob") == {"engagement": 11.0, "orders_30d": 2.0, "spent": 4.0}
 
 
-def test_segments_ask_by_name_and_follow_what_the_name_stands_for(shop: Served) -> None:
+def test_segments_refer_by_id_and_follow_the_definition(shop: Served) -> None:
     define(shop, "keen", {"computed": "orders_30d", "op": "gte", "value": 2})
     define(shop, "engaged", {"all": [{"score": "engagement", "op": "gte", "value": 10}]})
     define(shop, "both", {"all": [{"segment": "keen"}, {"segment": "engaged"}]})
@@ -93,7 +93,7 @@ def test_segments_ask_by_name_and_follow_what_the_name_stands_for(shop: Served) 
     assert (explained["holds"], explained["result"]) == (True, 3.0)
 
 
-def test_what_a_segment_or_a_score_asks_about_stays(shop: Served) -> None:
+def test_an_attribute_that_a_segment_or_score_uses_cannot_be_archived(shop: Served) -> None:
     define(shop, "rich", {"computed": "spent", "op": "gt", "value": 5})
     for id_, users in (("spent", ["rich"]), ("orders_30d", ["engagement"])):
         refused = send(shop, "DELETE", f"/{id_}")
@@ -107,11 +107,11 @@ def test_what_a_segment_or_a_score_asks_about_stays(shop: Served) -> None:
     assert (refused.status_code, refused.json()["details"]["missing"]) == (400, "spent")
 
 
-def test_one_is_tried_before_it_is_made(shop: Served) -> None:
+def test_a_computed_attribute_is_previewed_before_it_is_created(shop: Served) -> None:
     shop.project()
     tried = send(shop, "POST", "/preview", {"computed": SPENT}, kind="read").json()
     assert tried["count"] == 2
-    assert {it["identifiers"][0]["value"]: it["value"] for it in tried["sample"]} == {
+    assert {item["identifiers"][0]["value"]: item["value"] for item in tried["sample"]} == {
         "ann": 10.8,
         "bob": 3.0,
     }
@@ -119,13 +119,13 @@ def test_one_is_tried_before_it_is_made(shop: Served) -> None:
     assert send(shop, "POST", "/preview", past, kind="read").json()["count"] == 0
     score = [{"when": {"computed": "orders_30d", "op": "gte", "value": 2}, "points": 7}]
     tried = send(shop, "POST", "/preview", {"score": score}, kind="read").json()
-    assert [it["value"] for it in tried["sample"]] == [7.0]
+    assert [item["value"] for item in tried["sample"]] == [7.0]
     unknown = [{"when": {"computed": "nope", "op": "gte", "value": 2}, "points": 7}]
     refused = send(shop, "POST", "/preview", {"score": unknown}, kind="read")
     assert (refused.status_code, refused.json()["details"]["missing"]) == (400, "nope")
 
 
-def test_the_same_key_decides_once(served: Served) -> None:
+def test_a_repeated_idempotency_key_records_once(served: Served) -> None:
     headers = {"Authorization": f"Bearer {served.keys['admin']}", "Idempotency-Key": "k-1"}
     body = {"name": "Orders", "computed": ORDERS}
     one, two = (

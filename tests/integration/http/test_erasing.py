@@ -1,4 +1,4 @@
-"""Erasing a person over HTTP: done when it is answered, everywhere, and nobody else's loss."""
+"""Erasure over HTTP: complete when answered, in every table, without loss to other profiles."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from application.definitions.manual_lists import ManualListChange
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
-from application.ledger.append.prepared import Rejection
 from application.ledger.erasure import erasure
+from application.ledger.tables.rejected import Rejection
 from domain.core.identifiers import Identifier
 from domain.events.events import ProfileErased, ProfileSuppressed, ProfileSuppressionLifted
 from domain.segments.segment import SegmentVersion
 from tests.builders import NOON, anonymous, merged, tracked, unmerged
-from tests.canary import places
+from tests.canary import tables_containing
 from tests.integration.http.erasure_calls import (
     ANN,
     BOB,
@@ -33,7 +33,9 @@ from tests.integration.http.serving import Served
 from tests.integration.projections.history import with_payload
 
 
-def test_an_erased_person_is_nowhere_and_the_ledger_is_whole(served: Served, database: str) -> None:
+def test_an_erased_profile_is_nowhere_and_the_ledger_verifies(
+    served: Served, database: str
+) -> None:
     served.record(
         tracked("Opened canary", PHONE, properties={"secret": "canary-value"}),
         tracked("Viewed", ANN, PHONE, kind="identify"),
@@ -54,24 +56,29 @@ def test_an_erased_person_is_nowhere_and_the_ledger_is_whole(served: Served, dat
     assert len(receipt["streams"]) == 2
 
     mine = ["Opened canary", "phone-canary", "canary-value", "canary-id", '"ann-canary"']
-    assert places(database, mine) == {}
+    assert tables_containing(database, mine) == {}
     assert evidence(served)[:-1] == before
     assert names(served, BOB) == ["Viewed"]
     [record] = served.service.ledger.read(served.workspace, len(before), 9)
     last = record.event
     assert isinstance(last, ProfileErased)
-    assert (last.reason, [str(it) for it in last.streams]) == ("asked for it", receipt["streams"])
+    assert (last.reason, [str(item) for item in last.streams]) == (
+        "asked for it",
+        receipt["streams"],
+    )
 
     live = rows(served)
     assert served.get("/v1/event-types").json()["event_types"] == []
     served.project()
-    assert [it["name"] for it in served.get("/v1/event-types").json()["event_types"]] == ["Viewed"]
+    assert [item["name"] for item in served.get("/v1/event-types").json()["event_types"]] == [
+        "Viewed"
+    ]
     live = rows(served)
     rebuild(served)
     assert rows(served) == live
 
 
-def test_what_was_recorded_before_stays_out_and_what_is_new_begins_anew(served: Served) -> None:
+def test_messages_after_an_erasure_begin_a_new_profile(served: Served) -> None:
     old = tracked("Viewed", ANN, PHONE)
     served.record(old)
     erase(served, ANN)
@@ -83,7 +90,7 @@ def test_what_was_recorded_before_stays_out_and_what_is_new_begins_anew(served: 
     assert len(ledger.profile(workspace, ledger.stream_of(workspace, PHONE)).streams) == 2
 
 
-def test_a_link_is_recorded_again_by_a_process_that_remembers_it(served: Served) -> None:
+def test_a_process_with_a_cached_link_records_it_again(served: Served) -> None:
     """The repeat of an erased message must not make the link seem known, either."""
     old = tracked("Viewed", ANN, PHONE)
     served.record(old)
@@ -94,7 +101,7 @@ def test_a_link_is_recorded_again_by_a_process_that_remembers_it(served: Served)
     assert erase(served, PHONE).json()["events"] == 2
 
 
-def test_a_device_shared_with_somebody_else_loses_its_name_and_they_lose_nothing(
+def test_erasing_a_shared_device_costs_the_other_profile_nothing(
     served: Served, database: str
 ) -> None:
     served.record(
@@ -106,14 +113,14 @@ def test_a_device_shared_with_somebody_else_loses_its_name_and_they_lose_nothing
     assert erase(served, ANN).json()["events"] == 4
     served.project()
     assert names(served, BOB) == ["Viewed"]
-    # Of the shared device nothing says any more that it was seen with anybody.
-    assert set(places(database, ["shared-canary"])) <= {"ledger.event"}
+    # No link of the shared device is left.
+    assert set(tables_containing(database, ["shared-canary"])) <= {"ledger.event"}
     events = served.service.ledger.read(served.workspace, 0, 9)
-    assert [it.event.name for it in events if hasattr(it.event, "name")] == ["Viewed"]
+    assert [item.event.name for item in events if hasattr(item.event, "name")] == ["Viewed"]
 
 
 @pytest.mark.parametrize("gone", [ANN, BOB])
-def test_after_a_merge_was_undone_either_can_go_and_the_other_stays(
+def test_after_an_unmerge_either_profile_is_erased_alone(
     served: Served, database: str, gone: Identifier
 ) -> None:
     stays = BOB if gone == ANN else ANN
@@ -125,20 +132,20 @@ def test_after_a_merge_was_undone_either_can_go_and_the_other_stays(
     assert erase(served, gone).status_code == 200
     served.project()
     assert names(served, stays) == ["Mine"]
-    assert places(database, [gone.value]) == {}
+    assert tables_containing(database, [gone.value]) == {}
     live = rows(served)
     rebuild(served)
     assert rows(served) == live
 
 
-def test_merged_people_are_erased_together(served: Served, database: str) -> None:
+def test_merged_profiles_are_erased_together(served: Served, database: str) -> None:
     served.record(tracked("A", ANN), tracked("B", BOB), merged(ANN, BOB))
     served.project()
     assert len(erase(served, BOB).json()["streams"]) == 2
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
 
 
-def test_who_is_not_known_cannot_be_erased(served: Served) -> None:
+def test_an_unknown_profile_cannot_be_erased(served: Served) -> None:
     assert erase(served, ANN).status_code == 404
     served.record(tracked("Viewed", ANN))
     assert erase(served, ANN).status_code == 200
@@ -152,7 +159,7 @@ def test_only_an_admin_key_erases(served: Served, kind: str) -> None:
     assert erase(served, ANN, kind).status_code == 403
 
 
-def test_what_is_asked_is_in_the_body_and_nowhere_else(served: Served) -> None:
+def test_options_are_accepted_in_the_body_only(served: Served) -> None:
     served.record(tracked("Viewed", ANN))
     path, headers = f"/v1/profiles/{ANN}", {"Authorization": f"Bearer {served.keys['admin']}"}
     assert served.client.delete(f"{path}?suppress=true", headers=headers).status_code == 400
@@ -163,7 +170,7 @@ def test_what_is_asked_is_in_the_body_and_nowhere_else(served: Served) -> None:
     assert served.record(tracked("Viewed", ANN)).suppressed == 1
 
 
-def test_a_reason_that_names_the_person_is_refused_for_it_is_kept(served: Served) -> None:
+def test_a_reason_that_contains_an_identifier_is_refused(served: Served) -> None:
     served.record(tracked("Viewed", ANN))
     answer = erase(served, ANN, reason="Ann-Canary asked")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
@@ -171,36 +178,39 @@ def test_a_reason_that_names_the_person_is_refused_for_it_is_kept(served: Served
 
 
 @pytest.mark.parametrize("what", ["name", "email", "phone"])
-def test_a_reason_that_tells_what_the_profile_shows_of_the_person_is_refused_too(
-    served: Served, what: str
-) -> None:
-    told = {"name": "Ada Lovelace", "email": "Ada@Example.com", "phone": "+44 20 7946"}
+def test_a_reason_that_contains_an_attribute_is_refused(served: Served, what: str) -> None:
+    traits = {"name": "Ada Lovelace", "email": "Ada@Example.com", "phone": "+44 20 7946"}
     who = tracked("identify", ANN, kind="identify")
-    served.record(with_payload(who, {"type": "identify", "traits": told}))
-    reason = f"{told[what].upper()} asked"
+    served.record(with_payload(who, {"type": "identify", "traits": traits}))
+    reason = f"{traits[what].upper()} asked"
     assert erase(served, ANN, reason=reason).status_code == 400
     for erases in (True, False):
         refused = post(served, "suppress", profile=str(ANN), reason=reason, erase=erases)
         assert refused.status_code == 400
     assert post(served, "suppress", profile=str(ANN), erase=False).status_code == 200
-    for said in (reason, f"{ANN.value} is back"):
-        assert post(served, "unsuppress", profile=str(ANN), reason=said).status_code == 400
+    for text in (reason, f"{ANN.value} is back"):
+        assert post(served, "unsuppress", profile=str(ANN), reason=text).status_code == 400
     assert post(served, "unsuppress", profile=str(ANN), reason="is back").status_code == 200
 
 
-def test_messages_about_the_suppressed_are_ignored_and_counted(
+def test_messages_about_a_suppressed_profile_are_ignored_and_counted(
     served: Served, database: str
 ) -> None:
     served.record(tracked("Viewed", ANN, PHONE))
     assert post(served, "suppress", profile=str(ANN), reason="asked").json()["suppressed"]
-    told = served.record(
+    receipt = served.record(
         tracked("Viewed", PHONE, anonymous("new")),
         tracked("Viewed", ANN),
         tracked("alias", BOB, kind="alias", absorbs=(PHONE,)),
         tracked("Viewed", BOB),
     )
-    assert (told.recorded, told.suppressed, told.duplicates, told.rejected) == (1, 3, 0, 0)
-    assert places(database, ["ann-canary", "phone-canary"]) == {}
+    assert (receipt.recorded, receipt.suppressed, receipt.duplicates, receipt.rejected) == (
+        1,
+        3,
+        0,
+        0,
+    )
+    assert tables_containing(database, ["ann-canary", "phone-canary"]) == {}
     [row] = served.get("/v1/rejected").json()["rejected"]
     assert (row["code"], row["times"], row["raw"]) == ("suppressed", 3, "")
 
@@ -209,9 +219,11 @@ def test_messages_about_the_suppressed_are_ignored_and_counted(
     assert post(served, "unsuppress", profile=str(PHONE)).status_code == 200
     assert post(served, "unsuppress", profile=str(PHONE)).status_code == 404
     assert served.record(tracked("Viewed", ANN)).recorded == 1
-    kinds = [type(it.event) for it in served.service.ledger.read(served.workspace, 0, 99)]
+    kinds = [type(item.event) for item in served.service.ledger.read(served.workspace, 0, 99)]
     assert [
-        it for it in kinds if it in {ProfileErased, ProfileSuppressed, ProfileSuppressionLifted}
+        item
+        for item in kinds
+        if item in {ProfileErased, ProfileSuppressed, ProfileSuppressionLifted}
     ] == [
         ProfileErased,
         ProfileSuppressed,
@@ -219,7 +231,7 @@ def test_messages_about_the_suppressed_are_ignored_and_counted(
     ]
 
 
-def test_suppressing_alone_keeps_what_is_recorded(served: Served) -> None:
+def test_suppressing_without_erasing_keeps_recorded_data(served: Served) -> None:
     served.record(tracked("Viewed", ANN))
     post(served, "suppress", profile=str(ANN), erase=False)
     served.project()
@@ -227,44 +239,44 @@ def test_suppressing_alone_keeps_what_is_recorded(served: Served) -> None:
     assert served.record(tracked("Viewed", ANN)).suppressed == 1
 
 
-def test_somebody_never_heard_of_can_be_suppressed(served: Served) -> None:
+def test_an_unknown_profile_can_be_suppressed(served: Served) -> None:
     assert post(served, "suppress", profile=str(ANN)).status_code == 200
     assert served.record(tracked("Viewed", ANN)).suppressed == 1
 
 
-def test_a_read_model_that_this_process_does_not_know_is_emptied(
-    served: Served, database: str
-) -> None:
-    """An older version that nobody dropped, or a newer one that a newer process is building."""
+def test_an_erasure_empties_unknown_read_models(served: Served, database: str) -> None:
+    """Such as an older version that was not dropped, or a newer one in a newer process."""
     served.record(tracked("Viewed", ANN))
     served.project()
     with psycopg.connect(database) as owner:
         owner.execute("CREATE SCHEMA read_other_v7")
         owner.execute("CREATE TABLE read_other_v7.names (workspace integer, name text)")
-        owner.execute("INSERT INTO read_other_v7.names VALUES (1, 'ann-canary'), (2, 'somebody')")
+        owner.execute("INSERT INTO read_other_v7.names VALUES (1, 'ann-canary'), (2, 'another')")
         owner.execute(
             "INSERT INTO projections.checkpoint (workspace, name, version, position, failure)"
             " VALUES (1, 'other', 7, 1, 'it failed at ann-canary')"
         )
     erase(served, ANN)
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
     with psycopg.connect(database) as owner:
-        assert owner.execute("SELECT name FROM read_other_v7.names").fetchall() == [("somebody",)]
+        assert owner.execute("SELECT name FROM read_other_v7.names").fetchall() == [("another",)]
         at = owner.execute("SELECT position FROM projections.checkpoint WHERE name = 'other'")
         assert at.fetchall() == [(0,)]
 
 
-def test_that_somebody_was_on_a_list_is_erased_with_them(served: Served, database: str) -> None:
+def test_list_membership_is_erased_with_the_profile(served: Served, database: str) -> None:
     segments, by = SegmentService(served.service.ledger), CommandContext("key-1")
     segments.define(served.workspace, "vips", SegmentVersion("VIPs"), by)
     served.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
-    ann, bob = (served.service.ledger.stream_of(served.workspace, it) for it in (ANN, BOB))
-    wanted = [ManualListChange(it, listed=True) for it in (ann, bob)]
+    ann, bob = (served.service.ledger.stream_of(served.workspace, item) for item in (ANN, BOB))
+    wanted = [ManualListChange(item, listed=True) for item in (ann, bob)]
     segments.change_list(served.workspace, "vips", wanted, by)
     served.project()
     assert erase(served, PHONE).json()["events"] == 3
-    assert places(database, ["ann-canary", "phone-canary"]) == {}
-    [blank] = [it for it in served.service.ledger.read(served.workspace, 0, 99) if it.position == 5]
+    assert tables_containing(database, ["ann-canary", "phone-canary"]) == {}
+    [blank] = [
+        item for item in served.service.ledger.read(served.workspace, 0, 99) if item.position == 5
+    ]
     assert (blank.stream, blank.event) == (ann, None)
     done = segments.change_list(served.workspace, "vips", wanted, by)
     assert done.statuses == ("unknown", "unchanged")
@@ -276,7 +288,7 @@ def test_that_somebody_was_on_a_list_is_erased_with_them(served: Served, databas
     assert rows(served) == live
 
 
-def test_what_was_decided_about_a_segment_is_nobodys_to_erase(served: Served) -> None:
+def test_segment_definitions_survive_an_erasure(served: Served) -> None:
     segments = SegmentService(served.service.ledger)
     segments.define(served.workspace, "vips", SegmentVersion("VIPs"), CommandContext("key-1"))
     stream = served.service.ledger.segment_stream(served.workspace, "vips")
@@ -286,10 +298,10 @@ def test_what_was_decided_about_a_segment_is_nobodys_to_erase(served: Served) ->
     assert segments.segment(served.workspace, "vips").exists
 
 
-def test_where_the_server_has_no_role_for_it_the_owner_erases(
+def test_the_owner_erases_where_the_service_role_is_missing(
     served: Served, database: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(erasure, "ERASER_ROLE", "no_such_role")
     served.record(tracked("Viewed", ANN))
     assert erase(served, ANN).status_code == 200
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}

@@ -1,4 +1,4 @@
-"""Erasing a person while a read model is being built aside: they are not in what is built."""
+"""Erasure during a shadow build: the built tables do not contain the profile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from projections.rebuild import builds, switch
 from projections.rebuild.service import RebuildService
 from projections.runtime import batch_size
 from tests.builders import tracked
-from tests.canary import places
+from tests.canary import tables_containing
 from tests.integration.http.erasure_calls import ANN, BOB, erase
 from tests.integration.http.serving import Served
 
@@ -19,8 +19,8 @@ NAMES = ("identity", "timeline", "event_catalogue", "sessions", "profile", "seen
 
 @pytest.fixture
 def lifecycle(served: Served, monkeypatch) -> RebuildService:
-    for it in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
-        monkeypatch.setattr(batch_size, it, 3)
+    for item in ("BATCH_SIZE", "MAX_BATCH_SIZE"):
+        monkeypatch.setattr(batch_size, item, 3)
     for n in range(6):
         served.record(
             tracked("Viewed", ANN, properties={"a": "unheard-of"}), tracked("Bought", BOB)
@@ -33,12 +33,12 @@ def lifecycle(served: Served, monkeypatch) -> RebuildService:
 def same(served: Served, lifecycle: RebuildService) -> bool:
     served.project()
     lifecycle.request(NAMES, "verify")
-    assert all(lifecycle.run_builds(it) for it in NAMES)
-    return all(it.result["same"] for it in lifecycle.status().values())
+    assert all(lifecycle.run_builds(item) for item in NAMES)
+    return all(item.result["same"] for item in lifecycle.status().values())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_person_who_is_erased_meanwhile_is_not_in_it(
+def test_a_profile_erased_during_a_build_is_not_in_it(
     served: Served, database: str, lifecycle: RebuildService, name: str
 ) -> None:
     erased = []
@@ -51,7 +51,7 @@ def test_a_person_who_is_erased_meanwhile_is_not_in_it(
     assert lifecycle.run_builds(name, on_progress=meanwhile)
     assert erased == [200]
     served.project()
-    assert places(database, ["unheard-of"]) == {}
+    assert tables_containing(database, ["unheard-of"]) == {}
     assert same(served, lifecycle)
 
 
@@ -61,27 +61,27 @@ def erase_with_a_build_stopped(served: Served, lifecycle: RebuildService) -> Non
     assert erase(served, ANN).status_code == 200
 
 
-def test_a_build_that_was_stopped_forgets_as_well(
+def test_a_stopped_build_is_erased_too(
     served: Served, database: str, lifecycle: RebuildService
 ) -> None:
     erase_with_a_build_stopped(served, lifecycle)
     served.project()
-    assert places(database, ["unheard-of"]) == {}
+    assert tables_containing(database, ["unheard-of"]) == {}
     lifecycle.request(["timeline"], "rebuild")
     assert lifecycle.run_builds("timeline")
     assert same(served, lifecycle)
 
 
-def test_if_builds_were_passed_over_the_person_would_stay(
+def test_skipping_builds_would_leave_the_profile(
     served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
     monkeypatch.setattr(builds, "reset_workspace", lambda *_: None)
     erase_with_a_build_stopped(served, lifecycle)
     served.project()
-    assert places(database, ["unheard-of"]) != {}
+    assert tables_containing(database, ["unheard-of"]) != {}
 
 
-def test_what_was_replaced_and_is_not_yet_dropped_forgets_as_well(
+def test_replaced_tables_that_still_exist_are_erased_too(
     served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
     monkeypatch.setattr(switch, "drop_old", lambda *_: True)
@@ -89,10 +89,10 @@ def test_what_was_replaced_and_is_not_yet_dropped_forgets_as_well(
     assert lifecycle.run_builds("timeline")
     assert erase(served, ANN).status_code == 200
     served.project()
-    assert places(database, ["unheard-of"]) == {}
+    assert tables_containing(database, ["unheard-of"]) == {}
 
 
-def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
+def test_an_erasure_during_the_switch_waits_and_completes(
     served: Served, database: str, lifecycle: RebuildService, monkeypatch
 ) -> None:
     gone, erasures, statuses = switch.wait_for_queries, [], []
@@ -107,10 +107,10 @@ def test_an_erasure_in_the_moment_of_the_switch_waits_and_is_done(
     monkeypatch.setattr(switch, "wait_for_queries", meanwhile)
     lifecycle.request(["timeline"], "rebuild")
     assert lifecycle.run_builds("timeline")
-    for it in erasures:
-        it.join(10)
+    for item in erasures:
+        item.join(10)
     assert statuses == [200]
     monkeypatch.undo()
     served.project()
-    assert places(database, ["unheard-of"]) == {}
+    assert tables_containing(database, ["unheard-of"]) == {}
     assert same(served, lifecycle)

@@ -1,4 +1,4 @@
-"""Erasing while others read, write and project: what was blanked comes back by no way."""
+"""Erasure during concurrent reads, writes and projection: erased data does not come back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.events.events import CommandEvent, ProfileErased
 from projections.runtime import checkpoint
 from projections.runtime.projector import Projector
 from tests.builders import NOON, anonymous, tracked, user
-from tests.canary import places
+from tests.canary import tables_containing
 from tests.integration.http.erasure_calls import ANN, BOB, PHONE, erase, names, post
 from tests.integration.http.serving import Served, serving
 
@@ -47,21 +47,21 @@ def erase_between_reading_and_applying(served: Served, database: str) -> dict[st
     projecting.join()
     eraser.join()
     served.project()
-    return places(database, ["canary"])
+    return tables_containing(database, ["canary"])
 
 
-def test_a_batch_read_before_the_blanking_brings_nothing_back(
-    served: Served, database: str
-) -> None:
+def test_a_batch_read_before_the_erasure_restores_nothing(served: Served, database: str) -> None:
     assert erase_between_reading_and_applying(served, database) == {}
 
 
-def test_without_the_lock_it_does(served: Served, database: str, monkeypatch) -> None:
+def test_without_the_lock_such_a_batch_restores_data(
+    served: Served, database: str, monkeypatch
+) -> None:
     monkeypatch.setattr(checkpoint, "block_erasures", lambda *_: None)
     assert erase_between_reading_and_applying(served, database)
 
 
-def test_what_is_recorded_during_an_erasure_is_either_erased_or_a_new_beginning(
+def test_messages_during_an_erasure_are_erased_or_begin_a_new_profile(
     served: Served, database: str
 ) -> None:
     """Messages keep coming, with devices of their own: none is left on the wrong side of Erased."""
@@ -76,26 +76,30 @@ def test_what_is_recorded_during_an_erasure_is_either_erased_or_a_new_beginning(
         return sent
 
     with ThreadPoolExecutor(4) as pool:
-        senders = [pool.submit(keep_sending, it) for it in range(3)]
+        senders = [pool.submit(keep_sending, item) for item in range(3)]
         statuses = [erase(served, ann).status_code for _ in range(8)]
         stop.set()
-        assert all(it.result() for it in senders)
+        assert all(item.result() for item in senders)
     assert set(statuses) <= {200, 404}
     events = served.service.ledger.read(served.workspace, 0, 1_000_000)
-    assert [it.position for it in events] == [*range(1, len(events) + 1)]
+    assert [item.position for item in events] == [*range(1, len(events) + 1)]
     gone = {
-        stream: it.position
-        for it in events
-        if isinstance(it.event, ProfileErased)
-        for stream in it.event.streams
+        stream: item.position
+        for item in events
+        if isinstance(item.event, ProfileErased)
+        for stream in item.event.streams
     }
-    told = [it for it in events if it.event is not None and not isinstance(it.event, CommandEvent)]
-    assert all(it.position > gone.get(it.stream, 0) for it in told)
+    message_events = [
+        item
+        for item in events
+        if item.event is not None and not isinstance(item.event, CommandEvent)
+    ]
+    assert all(item.position > gone.get(item.stream, 0) for item in message_events)
     served.project()
     assert erase(served, ann).status_code in {200, 404}
 
 
-def test_a_link_said_while_blanking_makes_it_begin_again(
+def test_a_link_recorded_during_the_erasure_restarts_it(
     served: Served, database: str, monkeypatch
 ) -> None:
     served.record(tracked("Viewed", ANN), tracked("Alone", PHONE))
@@ -108,10 +112,10 @@ def test_a_link_said_while_blanking_makes_it_begin_again(
 
     monkeypatch.setattr(erasing.erasure, "delete_seen_links", link_meanwhile)
     assert len(erase(served, ANN).json()["streams"]) == 2
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
 
 
-def test_when_links_keep_coming_the_others_are_made_to_wait(
+def test_an_erasure_locks_out_writers_when_links_keep_coming(
     served: Served, database: str, monkeypatch
 ) -> None:
     served.record(tracked("Viewed", ANN))
@@ -125,10 +129,10 @@ def test_when_links_keep_coming_the_others_are_made_to_wait(
 
     monkeypatch.setattr(erasing.erasure, "lock_head", link_until_held)
     assert len(erase(served, ANN).json()["streams"]) == 1 + erasing.MAX_OPTIMISTIC_ATTEMPTS
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
 
 
-def test_every_process_knows_of_a_suppression_at_once(served: Served, database: str) -> None:
+def test_every_process_applies_a_suppression_at_once(served: Served, database: str) -> None:
     with serving(database) as other:
 
         def record(*messages):
@@ -139,13 +143,13 @@ def test_every_process_knows_of_a_suppression_at_once(served: Served, database: 
         assert record(tracked("Viewed", PHONE)).suppressed == 1
         post(served, "unsuppress", profile=str(ANN))
         assert record(tracked("Viewed", ANN, PHONE)).recorded == 1
-        person = served.service.ledger.profile(
+        profile = served.service.ledger.profile(
             served.workspace, served.service.ledger.stream_of(served.workspace, ANN)
         )
-        assert len(person.streams) == 2
+        assert len(profile.streams) == 2
 
 
-def test_nothing_of_an_erasure_that_failed_stays(served: Served, monkeypatch) -> None:
+def test_a_failed_erasure_leaves_no_trace(served: Served, monkeypatch) -> None:
     served.record(tracked("Viewed", ANN))
     served.project()
 
@@ -160,7 +164,7 @@ def test_nothing_of_an_erasure_that_failed_stays(served: Served, monkeypatch) ->
     assert erase(served, ANN).status_code == 200
 
 
-def test_other_workspaces_are_left_alone(served: Served) -> None:
+def test_an_erasure_leaves_other_workspaces_alone(served: Served) -> None:
     other = served.service.workspaces.create("other").id
     served.service.ledger.record(other, [tracked("Viewed", ANN)]).result(10)
     served.record(tracked("Viewed", ANN), tracked("Viewed", BOB, occurred_at=NOON + timedelta(1)))

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on a native route, the body has one shape and names what to do."""
+"""Every error of a native route has one body shape with a hint."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def assert_shape(answer, status: int, code: str | None = None):
     return body
 
 
-def test_every_route_is_published(asked):
-    published = {path for _, path in routes(asked)}
-    for route in asked.app.api.routes:
+def test_every_route_is_published(shared):
+    published = {path for _, path in routes(shared)}
+    for route in shared.app.api.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             assert re.sub(r"{\w+}", NAMED, route.path) in published
     assert {"/v1/status", "/v1/rejected", "/v1/keys", "/v1/workspaces"} <= published
 
 
-def test_no_route_answers_without_a_key(asked):
-    for method, path in routes(asked):
+def test_no_route_answers_without_a_key(shared):
+    for method, path in routes(shared):
         if path not in WITHOUT_KEY:
-            answer = asked.client.request(method, path)
+            answer = shared.client.request(method, path)
             assert_shape(answer, 401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -61,43 +61,43 @@ def test_no_route_answers_without_a_key(asked):
         "nonsense",
     ],
 )
-def test_a_key_that_is_not_ours_gets_the_answer_of_a_missing_one(asked, header):
-    missing = asked.client.get("/v1/status")
-    wrong = asked.client.get("/v1/status", headers={"Authorization": header.encode("latin-1")})
+def test_an_invalid_key_is_answered_like_a_missing_one(shared, header):
+    missing = shared.client.get("/v1/status")
+    wrong = shared.client.get("/v1/status", headers={"Authorization": header.encode("latin-1")})
     assert (wrong.status_code, wrong.content) == (missing.status_code, missing.content)
 
 
-def test_a_revoked_key_gets_the_answer_of_a_missing_one(served):
+def test_a_revoked_key_is_answered_like_a_missing_one(served):
     key_id = served.keys["read"].split("_")[3]
     assert served.get("/v1/status").status_code == 200
     served.service.keys.revoke(served.workspace, key_id)
     assert served.get("/v1/status").content == served.client.get("/v1/status").content
 
 
-def test_a_write_key_is_told_which_kind_is_needed(asked):
-    for method, path in routes(asked):
+def test_a_write_key_gets_the_required_kind(shared):
+    for method, path in routes(shared):
         if path not in WITHOUT_KEY:
-            headers = {"Authorization": f"Bearer {asked.keys['write']}"}
+            headers = {"Authorization": f"Bearer {shared.keys['write']}"}
             body = assert_shape(
-                asked.client.request(method, path, headers=headers), 403, "forbidden"
+                shared.client.request(method, path, headers=headers), 403, "forbidden"
             )
             assert body["details"]["kind"] == "write"
             assert "admin" in body["details"]["needs"]
             assert "admin" in body["message"]
 
 
-def test_a_wrong_method_is_told_the_right_one(asked):
-    for path in {path for _, path in routes(asked)}:
-        answer = asked.client.patch(path)
+def test_a_wrong_method_gets_the_allowed_ones(shared):
+    for path in {path for _, path in routes(shared)}:
+        answer = shared.client.patch(path)
         assert_shape(answer, 405, "method_not_allowed")
         assert answer.headers["allow"]
 
 
-def test_an_unknown_parameter_is_named_on_every_route(asked):
-    for method, path in routes(asked):
+def test_an_unknown_parameter_is_named_on_every_route(shared):
+    for method, path in routes(shared):
         if path not in WITHOUT_KEY:
-            headers = {"Authorization": f"Bearer {asked.keys['admin']}"}
-            answer = asked.client.request(method, f"{path}?no_such=1", headers=headers)
+            headers = {"Authorization": f"Bearer {shared.keys['admin']}"}
+            answer = shared.client.request(method, f"{path}?no_such=1", headers=headers)
             body = assert_shape(answer, 400, "invalid_request")
             assert body["details"]["errors"][0]["name"] == "no_such"
 
@@ -115,34 +115,34 @@ def test_an_unknown_parameter_is_named_on_every_route(asked):
         ("name=a%00b", "name", "NUL"),
     ],
 )
-def test_a_bad_parameter_is_named_with_what_to_do(asked, query, name, hint):
-    body = assert_shape(asked.get(f"/v1/seen/a/names?{query}"), 400, "invalid_request")
+def test_an_invalid_parameter_is_named_with_a_hint(shared, query, name, hint):
+    body = assert_shape(shared.get(f"/v1/seen/a/names?{query}"), 400, "invalid_request")
     error = body["details"]["errors"][0]
     assert (error["in"], error["name"]) == ("query", name)
     assert hint in error["problem"]
     assert name in body["message"]
 
 
-def test_a_bad_part_of_the_path_is_told_as_such(asked):
-    body = assert_shape(asked.get("/v1/seen/a%00b/names"), 400)
+def test_an_invalid_path_parameter_is_named(shared):
+    body = assert_shape(shared.get("/v1/seen/a%00b/names"), 400)
     assert body["details"]["errors"][0]["in"] == "path"
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/nothing", "/v1/status/", "/v1/%2e%2e/x"])
-def test_an_unknown_route_is_not_found_and_never_a_redirect(asked, path):
-    assert_shape(asked.client.get(path), 404, "no_such_route")
-    assert_shape(asked.client.post(path), 404, "no_such_route")
+def test_an_unknown_route_is_not_found_and_never_a_redirect(shared, path):
+    assert_shape(shared.client.get(path), 404, "no_such_route")
+    assert_shape(shared.client.post(path), 404, "no_such_route")
 
 
-def test_a_fault_of_the_server_tells_nothing_of_its_inside(asked, capsys):
-    answer = asked.get("/v1/seen/broken/names")
+def test_an_internal_error_reveals_no_internals(shared, capsys):
+    answer = shared.get("/v1/seen/broken/names")
     assert_shape(answer, 500, "internal_error")
     assert "secret" not in answer.text
     assert "a secret of the server" in capsys.readouterr().out
 
 
-def test_a_question_that_takes_too_long_is_the_askers_to_narrow(asked):
-    assert_shape(asked.get("/v1/seen/slow/names"), 400, "query_too_slow")
+def test_a_query_that_times_out_is_a_client_error(shared):
+    assert_shape(shared.get("/v1/seen/slow/names"), 400, "query_too_slow")
 
 
 @pytest.mark.parametrize(
@@ -157,15 +157,15 @@ def test_a_question_that_takes_too_long_is_the_askers_to_narrow(asked):
         (b'{"kind": "\xff"}', ""),
     ],
 )
-def test_a_bad_body_is_told_what_is_wrong_with_it(asked, body, name):
-    headers = {"Authorization": f"Bearer {asked.keys['admin']}"}
-    answer = asked.client.post("/v1/keys", content=body, headers=headers)
+def test_an_invalid_body_names_the_problem(shared, body, name):
+    headers = {"Authorization": f"Bearer {shared.keys['admin']}"}
+    answer = shared.client.post("/v1/keys", content=body, headers=headers)
     errors = assert_shape(answer, 400, "invalid_request")["details"]["errors"]
     assert (errors[0]["in"], errors[0]["name"]) == ("body", name)
 
 
-def test_a_body_without_end_is_cut_off(asked):
-    headers = {"Authorization": f"Bearer {asked.keys['admin']}"}
+def test_reading_an_endless_body_stops_at_the_limit(shared):
+    headers = {"Authorization": f"Bearer {shared.keys['admin']}"}
     endless = (b" " * 65_536 for _ in range(1000))
-    answer = asked.client.post("/v1/keys", content=endless, headers=headers)
+    answer = shared.client.post("/v1/keys", content=endless, headers=headers)
     assert_shape(answer, 413, "body_too_large")

@@ -1,4 +1,4 @@
-"""What funnels come to, on real shoppers: the counts are those that came with the data."""
+"""Funnel counts on a real data set equal those published with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shop(template):
 
 
 def steps(*names: str) -> list[dict]:
-    return [{"event": it} for it in names]
+    return [{"event": item} for item in names]
 
 
 def ask(served: Served, path: str, body: dict, kind: str = "read", status: int = 200):
@@ -36,15 +36,15 @@ def ask(served: Served, path: str, body: dict, kind: str = "read", status: int =
 
 
 @pytest.mark.parametrize(("names", "profiles"), BUYING)
-def test_as_many_take_each_step_as_the_data_says(shop, names, profiles) -> None:
+def test_funnel_counts_equal_those_of_the_data_set(shop, names, profiles) -> None:
     found = ask(shop, "query", {"steps": steps(*names)})
-    assert [it["event"] for it in found["steps"]] == names
-    assert [it["profiles"] for it in found["steps"]] == profiles
+    assert [item["event"] for item in found["steps"]] == names
+    assert [item["profiles"] for item in found["steps"]] == profiles
     before = [profiles[0], *profiles]
     for each, count, of in zip(found["steps"], profiles, before, strict=False):
         assert each["conversion"] == count / profiles[0]
         assert each["from_previous"] == count / of
-    assert [it["seconds_p50"] is None for it in found["steps"]] == [
+    assert [item["seconds_p50"] is None for item in found["steps"]] == [
         True,
         *[False] * (len(names) - 1),
     ]

@@ -1,4 +1,4 @@
-"""Did people do what a message was for, soon enough after it reached them?"""
+"""Goal conversion within a window after a message or an event."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.integration.http.serving import Served
 MINUTE, DAY = 60, 86_400
 
 
-def told(name: str, who, at: float, **properties):
+def event_of(name: str, who, at: float, **properties):
     moment = NOON + timedelta(seconds=at)
     return tracked(name, who, occurred_at=moment, received_at=moment, properties=properties)
 
 
 def mail(word: str, who, at: float, campaign: str = "spring"):
-    return told(f"Email {word}", who, at, campaign_id=campaign, message_id=f"m-{who.value}")
+    return event_of(f"Email {word}", who, at, campaign_id=campaign, message_id=f"m-{who.value}")
 
 
 def ask(served: Served, body: dict, path: str = "", status: int = 200):
@@ -33,16 +33,16 @@ def ask(served: Served, body: dict, path: str = "", status: int = 200):
 
 @pytest.fixture
 def reached(served: Served) -> Served:
-    ann, bob, cy, dan = (user(it) for it in ("ann", "bob", "cy", "dan"))
+    ann, bob, cy, dan = (user(item) for item in ("ann", "bob", "cy", "dan"))
     served.record(
         mail("Delivered", ann, 0),
-        told("bought", ann, DAY, total=5),
+        event_of("bought", ann, DAY, total=5),
         mail("Clicked", bob, 0),
-        told("bought", bob, DAY + 1, total=50),
+        event_of("bought", bob, DAY + 1, total=50),
         mail("Sent", cy, 0),
-        told("bought", cy, MINUTE, total=5),
+        event_of("bought", cy, MINUTE, total=5),
         mail("Delivered", dan, 0, "autumn"),
-        told("bought", dan, -1, total=5),
+        event_of("bought", dan, -1, total=5),
     )
     served.project()
     return served
@@ -67,13 +67,13 @@ BOUGHT = {"event": "bought"}
         ({"event": {"matching": "Email*"}}, "1d", (4, 2)),
     ],
 )
-def test_who_did_it_in_time_after_the_message(reached, exposure, within, expected) -> None:
+def test_conversion_within_the_window_after_a_message(reached, exposure, within, expected) -> None:
     found = ask(reached, {"exposure": exposure, "goal": BOUGHT, "within": within})
     assert counts(found) == expected
     assert found["conversion"] == expected[1] / expected[0]
 
 
-def test_the_goal_may_have_conditions_and_its_time_is_told(reached) -> None:
+def test_the_goal_may_have_conditions_and_the_median_time_is_returned(reached) -> None:
     goal = BOUGHT | {"where": [{"path": "properties.total", "op": "gt", "value": 10}]}
     body = {"exposure": {"step": "delivered"}, "goal": goal, "within": "7d"}
     found = ask(reached, body)
@@ -84,7 +84,7 @@ def test_the_goal_may_have_conditions_and_its_time_is_told(reached) -> None:
     lost = ask(reached, body | {"step": 1, "lost": True, "limit": 1}, "/profiles")
     rest = ask(reached, body | {"step": 1, "lost": True, "cursor": lost["next"]}, "/profiles")
     both = [*lost["profiles"], *rest["profiles"]]
-    assert sorted(it["identifiers"][0]["value"] for it in both) == ["ann", "dan"]
+    assert sorted(item["identifiers"][0]["value"] for item in both) == ["ann", "dan"]
     assert rest["next"] is None
 
 
@@ -97,8 +97,8 @@ def test_from_and_to_bind_the_exposure_alone(reached) -> None:
     assert counts(ask(reached, event | at_noon)) == (2, 1)
 
 
-def test_a_purchase_under_another_name_counts_once_the_names_are_one(reached) -> None:
-    reached.record(told("bought", anonymous("x"), MINUTE))
+def test_a_purchase_under_another_identifier_counts_after_the_link(reached) -> None:
+    reached.record(event_of("bought", anonymous("x"), MINUTE))
     reached.project()
     body = {"exposure": {"step": "delivered"}, "goal": BOUGHT, "within": "1h"}
     assert counts(ask(reached, body)) == (3, 0)
@@ -119,6 +119,6 @@ def test_a_purchase_under_another_name_counts_once_the_names_are_one(reached) ->
         {"step": 3},
     ],
 )
-def test_what_cannot_be_asked_is_refused(served, wrong) -> None:
+def test_an_invalid_goal_is_refused(served, wrong) -> None:
     body = {"exposure": {"step": "sent"}, "goal": BOUGHT, "within": "1d"} | wrong
     ask(served, body, "/profiles" if "step" in wrong else "", status=400)

@@ -1,4 +1,4 @@
-"""Health and metrics: what machines ask without a key."""
+"""Health and metrics, which need no key."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def test_a_healthy_server_is_live_and_ready(served):
 
 
 def test_without_a_database_it_is_live_but_not_ready():
-    nowhere = "host=127.0.0.1 port=1 user=somebody dbname=nothing"
+    nowhere = "host=127.0.0.1 port=1 user=operator dbname=nothing"
     with serving(nowhere) as service, client_of(service) as client:
         assert client.get("/healthz/live").status_code == 200
         ready = client.get("/healthz/ready")
         assert ready.status_code == 503
         assert ready.json()["reasons"][0]["code"] == "ledger_unavailable"
-        assert "somebody" not in ready.text
+        assert "operator" not in ready.text
         assert "foldline_database_up 0.0" in client.get("/metrics").text
 
 
-def test_without_a_database_a_query_says_when_to_come_back():
-    nowhere = "host=127.0.0.1 port=1 user=somebody dbname=nothing"
+def test_without_a_database_a_query_has_a_retry_after():
+    nowhere = "host=127.0.0.1 port=1 user=operator dbname=nothing"
     key = "cdp_live_read_AAAAAAAAAAAA_" + "A" * 43
     from application.ledger.tables.keys import _checksum
 
@@ -50,7 +50,7 @@ def test_without_a_database_a_query_says_when_to_come_back():
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["code"] == "ledger_unavailable"
-    assert "somebody" not in answer.text
+    assert "operator" not in answer.text
 
 
 def test_an_unsafe_database_is_named(served):
@@ -63,18 +63,18 @@ def test_an_unsafe_database_is_named(served):
     assert ready.json()["reasons"] == [{"code": "unsafe_server", "message": "fsync is off"}]
 
 
-def test_a_read_model_that_stands_still_behind_the_head_is_named(served, monkeypatch):
+def test_a_stalled_read_model_is_named(served, monkeypatch):
     served.record(tracked())
     assert served.client.get("/healthz/ready").status_code == 200
     monkeypatch.setattr(projection_health, "STALLED_SECONDS", 0.0)
     ready = served.client.get("/healthz/ready")
     assert ready.status_code == 503
-    assert {it["code"] for it in ready.json()["reasons"]} == {"projection_stalled"}
+    assert {item["code"] for item in ready.json()["reasons"]} == {"projection_stalled"}
     served.project()
     assert served.client.get("/healthz/ready").status_code == 200
 
 
-def test_metrics_tell_how_far_the_read_models_are(served):
+def test_metrics_have_read_model_progress(served):
     head = served.record(tracked(), tracked()).position
     text = served.client.get("/metrics").text
     assert "foldline_database_up 1.0" in text
@@ -86,19 +86,19 @@ def test_metrics_tell_how_far_the_read_models_are(served):
     assert f'foldline_projection_events{{projection="seen"}} {head}.0' in text
 
 
-def test_metrics_count_the_profiles_that_are_too_large_to_be_true(served):
+def test_metrics_count_implausibly_large_profiles(served):
     served.record(*(tracked("Viewed", user(), anonymous(f"a-{n}")) for n in range(LARGE_COMPONENT)))
     assert "foldline_large_profiles 0.0" in served.client.get("/metrics").text
     served.project()
     assert "foldline_large_profiles 1.0" in served.client.get("/metrics").text
 
 
-def test_metrics_are_in_the_format_of_prometheus(served):
+def test_metrics_have_the_prometheus_format(served):
     from prometheus_client.parser import text_string_to_metric_families
 
     answer = served.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert {it.name for it in text_string_to_metric_families(answer.text)} >= {
+    assert {item.name for item in text_string_to_metric_families(answer.text)} >= {
         "foldline_ingest_requests",
         "foldline_flush_messages",
         "foldline_messages_waiting",

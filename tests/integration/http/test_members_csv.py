@@ -1,4 +1,4 @@
-"""Everybody in a segment as a file that a spreadsheet can open without harm."""
+"""CSV export of members, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ def table(served: Served, segment: str = "buyers", **params) -> list[dict[str, s
     return list(csv.DictReader(io.StringIO(answer.text, newline="")))
 
 
-def test_every_member_is_a_line_with_all_names_by_kind(shop: Served, monkeypatch) -> None:
+def test_every_member_is_a_row_with_identifiers_by_kind(shop: Served, monkeypatch) -> None:
     monkeypatch.setattr(members_csv, "PAGE_SIZE", 3)
     found = table(shop)
     known = ask(shop, "/segments/buyers/members", limit=100)["members"]
-    assert [it["profile_id"] for it in found] == [it["profile_id"] for it in known]
-    assert [it["entered_at"] for it in found] == [it["entered"]["at"] for it in known]
-    assert {it["user_id"].removeprefix("'") for it in found} == set(ODD)
-    assert {it["email"] for it in found if it["user_id"] == "plain"} == {"p@example.com"}
+    assert [item["profile_id"] for item in found] == [item["profile_id"] for item in known]
+    assert [item["entered_at"] for item in found] == [item["entered"]["at"] for item in known]
+    assert {item["user_id"].removeprefix("'") for item in found} == set(ODD)
+    assert {item["email"] for item in found if item["user_id"] == "plain"} == {"p@example.com"}
 
 
-def test_no_cell_is_a_formula_and_every_other_comes_back_as_it_was(shop: Served) -> None:
+def test_formulas_are_escaped_and_other_cells_round_trip(shop: Served) -> None:
     cells = {cell for line in table(shop) for cell in line.values()}
-    assert not any(it.startswith(tuple("=+-@\t\r\0")) for it in cells)
+    assert not any(item.startswith(tuple("=+-@\t\r\0")) for item in cells)
     odd = ["=", "+", "-", "@", "\t", "\r", "\0", "", "'", '"', ",", "\n", "\r\n", " =", "a=b"]
     [read] = csv.reader(io.StringIO(encode_csv([odd]).decode(), newline=""))
     assert [
-        it if it == was else it.removeprefix("'") for it, was in zip(read, odd, strict=True)
+        item if item == was else item.removeprefix("'") for item, was in zip(read, odd, strict=True)
     ] == odd
     assert encode_csv([["a,b", "c"]]) == b'"a,b",c\r\n'
 
 
-def test_all_pages_are_of_one_moment(shop: Served, monkeypatch) -> None:
-    """Somebody enters between two pages, and somebody else is erased from them."""
+def test_all_pages_come_from_one_snapshot(shop: Served, monkeypatch) -> None:
+    """One profile enters between two pages, and another one is erased."""
     monkeypatch.setattr(members_csv, "PAGE_SIZE", 3)
     answer = segments.list_segment_members
 
-    def meanwhile(*asked):
-        found = answer(*asked)
+    def meanwhile(*args):
+        found = answer(*args)
         shop.record(bought(user(f"late-{len(ODD)}")))
         shop.project()
         return found
@@ -76,27 +76,27 @@ def test_all_pages_are_of_one_moment(shop: Served, monkeypatch) -> None:
     assert len(table(shop)) == len(ODD) + 1
 
 
-def test_it_can_be_put_on_a_list_as_it_is(shop: Served) -> None:
+def test_an_export_can_be_added_to_a_manual_list(shop: Served) -> None:
     send(shop, "PUT", "/copied", {"name": "Copied", "manual": True})
     file = shop.get("/v1/segments/buyers/members.csv").content
     headers = {"Authorization": f"Bearer {shop.keys['admin']}", "Content-Type": "text/csv"}
     put = shop.client.post("/v1/segments/copied/members", content=file, headers=headers).json()
     assert (put["recorded"], put["refused"]) == (len(ODD), [])
     shop.project()
-    assert {it["profile_id"] for it in table(shop, "copied")} == {
-        it["profile_id"] for it in table(shop)
+    assert {item["profile_id"] for item in table(shop, "copied")} == {
+        item["profile_id"] for item in table(shop)
     }
 
 
-def test_what_was_is_there_too_and_what_is_not_is_not_found(shop: Served) -> None:
-    first = min(it["entered_at"] for it in table(shop))
-    assert [it["user_id"] for it in table(shop, as_of=first)] == ["'=1+1"]
-    assert shop.get("/v1/segments/nobody/members.csv").status_code == 404
+def test_an_export_as_of_an_instant_and_of_an_unknown_segment(shop: Served) -> None:
+    first = min(item["entered_at"] for item in table(shop))
+    assert [item["user_id"] for item in table(shop, as_of=first)] == ["'=1+1"]
+    assert shop.get("/v1/segments/unknown/members.csv").status_code == 404
     assert shop.get("/v1/segments/buyers/members.csv?limit=3").status_code == 400
     assert shop.get("/v1/segments/buyers/members.csv", kind="write").status_code == 403
 
 
-def test_only_some_are_written_at_once_and_whoever_stops_reading_makes_room(shop: Served) -> None:
+def test_concurrent_exports_are_limited_and_a_closed_one_frees_its_slot(shop: Served) -> None:
     free = threading.BoundedSemaphore(1)
     one = members_csv.export_members(shop.service, shop.workspace, "buyers", slots=free)
     next(one)

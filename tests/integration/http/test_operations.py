@@ -1,4 +1,4 @@
-"""Status, rejected, keys and workspaces: what an operator with a key sees."""
+"""Status, rejected messages, keys and workspaces over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.ledger.append.prepared import Rejection
+from application.ledger.tables.rejected import Rejection
 from tests.builders import NOON, tracked
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -28,7 +28,7 @@ def refusal(n: int = 0, **facts):
 
 
 def seen(status):
-    return next(it for it in status["projections"] if it["name"] == "seen")
+    return next(item for item in status["projections"] if item["name"] == "seen")
 
 
 def test_status_of_an_empty_ledger_is_idle(served):
@@ -45,7 +45,7 @@ def test_status_of_an_empty_ledger_is_idle(served):
     }
 
 
-def test_status_tells_lag_until_the_read_model_has_caught_up(served):
+def test_status_has_the_lag_until_the_read_model_has_caught_up(served):
     head = served.record(tracked(), tracked()).position
     behind = served.get("/v1/status").json()
     assert behind["head"] == head
@@ -57,14 +57,14 @@ def test_status_tells_lag_until_the_read_model_has_caught_up(served):
     assert TIME.fullmatch(seen(status)["updated_at"])
 
 
-def test_status_is_of_the_keys_own_workspace(served):
+def test_status_covers_the_workspace_of_the_key_only(served):
     served.record(tracked())
     other = served.service.workspaces.create("other").id
     served.keys["read"] = served.service.keys.create(other, "read").text
     assert served.get("/v1/status").json()["head"] == 0
 
 
-def test_what_was_rejected_is_listed_as_it_came(served):
+def test_rejected_messages_are_listed_as_received(served):
     served.record(tracked(), rejections=(refusal(message_id="m-1"), refusal(message_id="m-1")))
     answer = served.get("/v1/rejected").json()
     [row] = answer["rejected"]
@@ -83,14 +83,14 @@ def test_what_was_rejected_is_listed_as_it_came(served):
     assert answer["projected_to"] == 1
 
 
-def test_bytes_that_are_no_text_are_listed_as_base64(served):
+def test_bytes_that_are_not_utf8_are_listed_as_base64(served):
     served.record(rejections=(refusal(raw=b"\x1f\x8b\xff\0"),))
     [row] = served.get("/v1/rejected").json()["rejected"]
     assert row["raw_encoding"] == "base64"
     assert base64.b64decode(row["raw"]) == b"\x1f\x8b\xff\0"
 
 
-def test_refusals_are_paged_newest_first_without_gap_or_repeat(served):
+def test_rejections_are_paged_newest_first_without_gap_or_repeat(served):
     served.record(rejections=tuple(refusal(n // 2, raw=b"%d" % n) for n in range(10)))
     pages, cursor = [], ""
     while cursor is not None:
@@ -105,19 +105,19 @@ def test_refusals_are_paged_newest_first_without_gap_or_repeat(served):
     )
 
 
-def test_refusals_are_filtered_by_reason_and_dialect(served):
+def test_rejections_are_filtered_by_code_and_source(served):
     served.record(rejections=(refusal(1), refusal(2, code="too_large"), refusal(3, source="csv")))
     listed = served.get("/v1/rejected?code=no_id&source=segment").json()["rejected"]
     assert [row["raw"] for row in listed] == ['{"n":1}']
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "e30=", "MjAyNi0wMS0wMSB4", "é"])
-def test_a_cursor_that_is_not_ours_is_refused(served, cursor):
+def test_an_invalid_cursor_is_refused(served, cursor):
     answer = served.get("/v1/rejected", params={"cursor": cursor})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_a_made_key_works_and_a_revoked_one_does_not(served):
+def test_a_created_key_works_and_a_revoked_one_does_not(served):
     headers = {"Authorization": f"Bearer {served.keys['admin']}"}
     made = served.client.post("/v1/keys", json={"kind": "read"}, headers=headers)
     assert made.status_code == 201
@@ -137,14 +137,14 @@ def test_keys_are_listed_without_their_secrets(served):
     assert TIME.fullmatch(listed.json()["keys"][0]["created_at"])
 
 
-def test_a_key_of_another_workspace_is_as_unknown_as_any(served):
+def test_a_key_of_another_workspace_is_unknown(served):
     other = served.service.workspaces.create("other").id
     theirs = served.service.keys.create(other, "read")
     headers = {"Authorization": f"Bearer {served.keys['admin']}"}
     answers = [
-        served.client.delete(f"/v1/keys/{it}", headers=headers) for it in (theirs.id, "nothing")
+        served.client.delete(f"/v1/keys/{item}", headers=headers) for item in (theirs.id, "nothing")
     ]
-    assert [it.status_code for it in answers] == [404, 404]
+    assert [item.status_code for item in answers] == [404, 404]
     assert answers[0].text.replace(theirs.id, "nothing") == answers[1].text
     assert served.service.keys.authenticate(theirs.text) is not None
 

@@ -1,4 +1,4 @@
-"""History, differences and the export of one person, from the ledger alone."""
+"""History, diff and export of a profile, from the ledger alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from application.ledger.read.snapshotter import Snapshotter
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
-from tests.canary import places
+from tests.canary import tables_containing
 
 
 def identified(traits, *identifiers, **facts):
@@ -23,15 +23,15 @@ def identified(traits, *identifiers, **facts):
     return tracked("identify", *identifiers or (user(),), kind="identify", payload=payload, **facts)
 
 
-def test_a_history_tells_places_causes_and_what_was_said(served):
+def test_a_history_has_positions_causes_and_payloads(served):
     shown = tracked("Viewed", user(), anonymous(), properties={"price": 1.50})
     served.record(shown)
     served.record(merged(user(), user("u-2"), reason="the same"))
     answer = served.get("/v1/profiles/user_id:u-1/history").json()
 
     link, viewed, merge = answer["history"]
-    assert [it["position"] for it in answer["history"]] == [1, 2, 3]
-    assert [it["version"] for it in answer["history"]] == [1, 2, 3]
+    assert [item["position"] for item in answer["history"]] == [1, 2, 3]
+    assert [item["version"] for item in answer["history"]] == [1, 2, 3]
     assert (answer["next"], answer["projected_to"]) == (None, 3)
     assert link["topic"] == "profile.identifiers_linked.v1"
     assert link["cause"] == {"event": viewed["id"]}
@@ -44,7 +44,7 @@ def test_a_history_tells_places_causes_and_what_was_said(served):
     assert merge["data"]["absorbed"] == [{"kind": "user_id", "value": "u-2"}]
 
 
-def test_a_history_is_of_all_streams_of_the_person_page_by_page(served):
+def test_a_history_pages_over_all_streams_of_the_profile(served):
     for number in range(5):
         served.record(
             tracked(f"u{number}"), tracked(f"a{number}", anonymous()), tracked("x", user("x"))
@@ -53,12 +53,12 @@ def test_a_history_is_of_all_streams_of_the_person_page_by_page(served):
     names, query = [], "?limit=4"
     while query:
         answer = served.get(f"/v1/profiles/anonymous_id:a-1/history{query}").json()
-        names += [it["data"].get("name") for it in answer["history"]]
+        names += [item["data"].get("name") for item in answer["history"]]
         query = answer["next"] and f"?limit=4&cursor={answer['next']}"
     assert names == [f"{who}{n}" for n in range(5) for who in "ua"] + [None, "joined"]
 
 
-def test_an_erased_event_is_there_without_what_it_said(served, database):
+def test_an_erased_event_is_listed_without_its_data(served, database):
     served.record(tracked(), tracked())
     with psycopg.connect(database) as owner:
         owner.execute("SET ROLE foldline_eraser")
@@ -70,11 +70,11 @@ def test_an_erased_event_is_there_without_what_it_said(served, database):
     assert first["position"] == 1
 
 
-def test_a_profile_as_of_any_position_is_what_was_shown_then(served):
+def test_a_profile_as_of_a_position_equals_the_profile_then(served):
     def later(days):
         return {"occurred_at": NOON + timedelta(days)}
 
-    told = [
+    messages = [
         identified({"plan": "free", "tags": ["new"]}),
         tracked("Viewed", anonymous()),
         tracked("Viewed", user(), anonymous()),
@@ -85,7 +85,7 @@ def test_a_profile_as_of_any_position_is_what_was_shown_then(served):
         unmerged(user(), user("u-2"), **later(5)),
         tracked("Viewed", user(), **later(6)),
     ]
-    places = [served.record(it).position for it in told]
+    places = [served.record(item).position for item in messages]
     shown = {}
     for position in places:  # the read models take no more than what was recorded by then
         served.service.projector.advance(served.workspace, position - max(shown, default=0))
@@ -93,8 +93,8 @@ def test_a_profile_as_of_any_position_is_what_was_shown_then(served):
     for position in places:
         past = profile_of(served, f"?as_of={position}")
         assert past.pop("as_of")["position"] == position
-        for it in (past, shown[position]):
-            it.pop("projected_to")
+        for item in (past, shown[position]):
+            item.pop("projected_to")
         shown[position].pop("as_of")
         assert past.pop("computed") is None, "only the present is worked out"
         assert shown[position].pop("computed") == {}
@@ -107,11 +107,11 @@ def profile_of(served, query: str = ""):
     return answer.json()
 
 
-def test_a_profile_as_of_an_instant_is_what_was_recorded_by_then(served):
+def test_a_profile_as_of_an_instant_has_the_events_recorded_by_then(served):
     first = served.record(identified({"plan": "free"})).position
     second = served.record(identified({"plan": "pro"}, occurred_at=NOON + timedelta(1))).position
     served.project()
-    then, since = (profile_of(served, f"?as_of={it}")["as_of"] for it in (first, second))
+    then, since = (profile_of(served, f"?as_of={item}")["as_of"] for item in (first, second))
     assert (then["position"], since["position"]) == (first, second)
     assert profile_of(served, f"?as_of={then['instant']}")["attributes"] == {"plan": "free"}
     now = profile_of(served, "?as_of=2999-01-01")
@@ -120,19 +120,19 @@ def test_a_profile_as_of_an_instant_is_what_was_recorded_by_then(served):
     assert (before.status_code, before.json()["code"]) == (404, "not_found")
 
 
-def test_the_past_needs_no_read_model(served):
+def test_as_of_queries_need_no_read_model(served):
     position = served.record(identified({"plan": "free"})).position
     assert served.get("/v1/profiles/user_id:u-1").status_code == 404
     assert profile_of(served, f"?as_of={position}")["attributes"] == {"plan": "free"}
 
 
 @pytest.mark.parametrize("as_of", ["", "x", "-1", "%C2%B2", "2026-13-01", "1e3"])
-def test_a_place_that_is_none_is_400(asked, as_of):
-    answer = asked.get(f"/v1/profiles/user_id:u-1?as_of={as_of}")
+def test_an_invalid_as_of_is_400(shared, as_of):
+    answer = shared.get(f"/v1/profiles/user_id:u-1?as_of={as_of}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-def test_a_diff_tells_what_was_added_changed_and_removed(served):
+def test_a_diff_has_added_changed_and_removed_values(served):
     first = served.record(
         identified(
             {"plan": "free", "seats": 1, "city": "Bern", "email": "a@example.com", "tags": ["old"]}
@@ -152,11 +152,11 @@ def test_a_diff_tells_what_was_added_changed_and_removed(served):
         {"key": "city", "change": "removed", "before": "Bern", "after": None},
         {"key": "plan", "change": "changed", "before": "free", "after": "pro"},
     ]
-    assert [(it["key"], it["change"]) for it in diff["tags"]] == [
+    assert [(item["key"], item["change"]) for item in diff["tags"]] == [
         ("new", "added"),
         ("old", "removed"),
     ]
-    assert [it["key"] for it in diff["identifiers"]] == ["anonymous_id:a-1"]
+    assert [item["key"] for item in diff["identifiers"]] == ["anonymous_id:a-1"]
     assert diff["contacts"] == diff["groups"] == diff["devices"] == []
 
 
@@ -164,31 +164,31 @@ def test_a_diff_of_instants_from_before_the_first_event_until_now_shows_everythi
     served.record(identified({"plan": "pro"}))
     diff = served.get("/v1/profiles/user_id:u-1/diff?from=2001-01-01").json()
     assert diff["from"] is None
-    assert [it["change"] for it in diff["attributes"]] == ["added"]
+    assert [item["change"] for item in diff["attributes"]] == ["added"]
     same = served.get(
         "/v1/profiles/user_id:u-1/diff?from=2999-01-01&to=99999999999999999999"
     ).json()
     assert same["attributes"] == []
 
 
-def test_the_same_value_written_with_other_blanks_has_not_changed(served):
+def test_the_same_json_with_other_white_space_is_unchanged(served):
     served.record(identified({}, payload=b'{"traits":{"address":{"zip": "3000"},"n":1}}'))
     later = {"occurred_at": NOON + timedelta(1)}
     served.record(
         identified({}, payload=b'{"traits":{"address":{"zip":"3000"},"n":true}}', **later)
     )
     diff = served.get("/v1/profiles/user_id:u-1/diff?from=1").json()
-    assert [it["key"] for it in diff["attributes"]] == ["n"], "1 and true are not the same"
+    assert [item["key"] for item in diff["attributes"]] == ["n"], "1 and true are not the same"
 
 
 def exported(served, ref: str, kind: str | None = None):
     answer = served.get(f"/v1/profiles/{ref}/export")
     assert answer.status_code == 200, answer.text
     lines = [json.loads(line) for line in answer.text.removesuffix("\n").split("\n")]
-    return [it for it in lines if kind in {None, it["type"]}]
+    return [item for item in lines if kind in {None, item["type"]}]
 
 
-def test_an_export_has_all_that_is_known_one_object_a_line(served):
+def test_an_export_has_all_data_as_ndjson(served):
     served.record(identified({"plan": "free"}))
     served.record(identified({"plan": "pro"}, occurred_at=NOON + timedelta(1)))
     served.record(identified({"plan": "late"}, occurred_at=NOON + timedelta(hours=1)))
@@ -197,28 +197,30 @@ def test_an_export_has_all_that_is_known_one_object_a_line(served):
         merged(user(), user("u-2")), unmerged(user("u-2"), user(), occurred_at=NOON + timedelta(1))
     )
     lines = exported(served, "user_id:u-1")
-    assert [it["type"] for it in lines] == [
+    assert [item["type"] for item in lines] == [
         *("profile", "event", "attribute_change", "event", "attribute_change", "event"),
         *("link", "event", "merge", "end"),
     ]
     assert lines[0]["attributes"] == {"plan": "pro"}
-    assert [(it["before"], it["after"]) for it in lines if it["type"] == "attribute_change"] == [
+    assert [
+        (item["before"], item["after"]) for item in lines if item["type"] == "attribute_change"
+    ] == [
         (None, "free"),
         ("free", "pro"),
     ]
     assert lines[-1]["lines"] == len(lines) - 1
 
 
-def test_an_export_has_every_payload_exactly_as_it_came(served):
+def test_an_export_has_every_payload_exactly_as_received(served):
     payloads = [
         b'{\r\n "a": 12345678901234567890,\n "b": 1.10 }',
         b'{"lone": "\\ud800", "nan": NaN}',
         b'{"line": "a\\nb\xe2\x80\xa8"}',
         b"\xff\xfe no JSON",
     ]
-    served.record(*(tracked(payload=it) for it in payloads))
+    served.record(*(tracked(payload=item) for item in payloads))
     events = exported(served, "user_id:u-1", "event")
-    assert [it["raw"].encode() for it in events[:3]] == payloads[:3]
+    assert [item["raw"].encode() for item in events[:3]] == payloads[:3]
     assert events[3]["raw_encoding"] == "base64"
     assert events[0]["payload"] == {"a": 12345678901234567890, "b": 1.1}
 
@@ -228,21 +230,21 @@ def test_a_long_export_has_every_event_once(served):
     answer = served.get("/v1/profiles/user_id:u-1/export")
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     assert answer.headers["content-disposition"].startswith('attachment; filename="profile-')
-    names = [it["name"] for it in exported(served, "user_id:u-1", "event")]
+    names = [item["name"] for item in exported(served, "user_id:u-1", "event")]
     assert names == [f"{number}" for number in range(450)]
 
 
 @pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
-def test_nobody_is_404(served, what):
+def test_an_unknown_profile_is_404(served, what):
     for _ in range(2):
-        for ref in ("user_id:nobody", str(uuid4())):
+        for ref in ("user_id:unknown", str(uuid4())):
             answer = served.get(f"/v1/profiles/{ref}/{what}")
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         served.record(tracked())
 
 
 @pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
-def test_the_past_of_another_workspace_is_not_seen(served, what):
+def test_the_history_of_another_workspace_is_not_visible(served, what):
     served.record(tracked())
     stream = served.service.ledger.stream_of(served.workspace, user())
     assert served.get(f"/v1/profiles/{stream}/{what}").status_code == 200
@@ -260,31 +262,31 @@ def test_the_past_of_another_workspace_is_not_seen(served, what):
         "diff?from=%C2%B2",
     ],
 )
-def test_a_wrong_question_is_400(asked, what):
-    answer = asked.get(f"/v1/profiles/user_id:u-1/{what}")
+def test_invalid_parameters_are_400(shared, what):
+    answer = shared.get(f"/v1/profiles/user_id:u-1/{what}")
     assert answer.status_code == 400, answer.text
 
 
 @pytest.mark.parametrize("what", ["history", "export", "diff?from=1"])
-def test_a_write_key_cannot_look_into_the_past(asked, what):
-    assert asked.get(f"/v1/profiles/user_id:u-1/{what}", kind="write").status_code == 403
+def test_a_write_key_cannot_read_history(shared, what):
+    assert shared.get(f"/v1/profiles/user_id:u-1/{what}", kind="write").status_code == 403
 
 
-def test_an_erased_person_has_no_past_but_places(served, database):
+def test_an_erased_profile_has_no_history_but_positions(served, database):
     last = served.record(*(identified({"secret": "canary"}) for _ in range(150))).position
     ledger = served.service.ledger
     assert Snapshotter(ledger._store, ledger.heads).catch_up(Event()) == 1
-    assert "ledger.snapshot" in places(database, ["canary"])
+    assert "ledger.snapshot" in tables_containing(database, ["canary"])
     served.project()
     answer = served.client.delete(
         "/v1/profiles/user_id:u-1", headers={"Authorization": f"Bearer {served.keys['admin']}"}
     )
     assert answer.status_code == 200, answer.text
 
-    assert places(database, ["canary"]) == {}
+    assert tables_containing(database, ["canary"]) == {}
     for what in (f"?as_of={last}", "/export", f"/diff?from=1&to={last}"):
         assert served.get(f"/v1/profiles/user_id:u-1{what}").status_code == 404
     history = served.get("/v1/profiles/user_id:u-1/history?limit=500").json()["history"]
-    assert [it["data"] for it in history[:last]] == [None] * last
-    assert [it["topic"] for it in history[last:]] == ["profile.erased.v1"]
+    assert [item["data"] for item in history[:last]] == [None] * last
+    assert [item["topic"] for item in history[last:]] == ["profile.erased.v1"]
     assert history[-1]["cause"]["actor"]

@@ -1,4 +1,4 @@
-"""Looking after read models through the API."""
+"""Rebuild, verification and cancellation of read models over HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def post(served: Served, path: str, body=None, kind: str = "admin"):
 
 def build(served: Served, name: str):
     listed = served.get("/v1/projections", kind="admin").json()["projections"]
-    return next(it["build"] for it in listed if it["name"] == name)
+    return next(item["build"] for item in listed if item["name"] == name)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def shop(served: Served) -> Served:
     return served
 
 
-def test_a_rebuild_is_asked_for_and_a_worker_does_it(shop: Served) -> None:
+def test_a_worker_runs_a_requested_rebuild(shop: Served) -> None:
     assert post(shop, "/segments/rebuild").status_code == 202
     assert build(shop, "segments")["state"] == "asked"
     stop = Event()
@@ -46,7 +46,7 @@ def test_a_rebuild_is_asked_for_and_a_worker_does_it(shop: Served) -> None:
 
 
 @pytest.mark.parametrize("name", ["segments", "identity", "timeline", "profile", "sessions"])
-def test_what_was_built_anew_is_what_answers(shop: Served, name: str) -> None:
+def test_the_rebuilt_tables_serve_queries(shop: Served, name: str) -> None:
     assert post(shop, f"/{name}/verify").status_code == 202
     assert RebuildService(shop.service.projector).run_builds(name)
     assert build(shop, name)["result"]["same"]
@@ -60,7 +60,7 @@ def test_a_build_is_cancelled(shop: Served) -> None:
     assert not RebuildService(shop.service.projector).run_builds("profile")
 
 
-def test_only_an_admin_may_and_only_what_is_there(shop: Served) -> None:
+def test_only_an_admin_key_may_rebuild_and_only_known_read_models(shop: Served) -> None:
     assert post(shop, "/profile/rebuild", kind="read").status_code == 403
     assert post(shop, "/nope/rebuild").status_code == 404
     assert post(shop, "/profile/rebuild", {"new": True}).status_code == 400

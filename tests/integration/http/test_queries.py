@@ -1,4 +1,4 @@
-"""A query of the registry is a route: its parameters, its waiting, its answer."""
+"""Query routes: parameters, `min_position`, concurrency, snapshot."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_query_answers_from_its_read_model(served):
     }
 
 
-def test_an_admin_key_may_ask_too(served):
+def test_an_admin_key_may_query_too(served):
     assert served.get("/v1/seen/a/names", "admin").status_code == 200
 
 
@@ -39,13 +39,13 @@ def test_a_repeated_parameter_is_a_list(served):
 @pytest.mark.parametrize(
     "sent", ["user_id:a%2Fb", "user_id%3Aa%2Fb%20c", "%25", "%252F", "e%C3%A9", "a+b"]
 )
-def test_a_reference_may_hold_any_character(served, sent):
+def test_a_reference_may_contain_any_character(served, sent):
     from urllib.parse import unquote
 
     assert served.get(f"/v1/seen/{sent}/names").json()["ref"] == unquote(sent)
 
 
-def test_another_workspace_sees_nothing_of_it(served):
+def test_a_query_sees_its_own_workspace_only(served):
     served.record(tracked("Viewed"))
     served.project()
     other = served.service.workspaces.create("other").id
@@ -53,7 +53,7 @@ def test_another_workspace_sees_nothing_of_it(served):
     assert served.get("/v1/seen/a/names").json()["names"] == []
 
 
-def test_min_position_waits_until_the_read_model_is_there(served):
+def test_min_position_waits_until_the_read_model_has_reached_it(served):
     position = served.record(tracked("Viewed")).position
     late = threading.Timer(0.1, served.project)
     late.start()
@@ -70,7 +70,7 @@ def test_min_position_that_has_been_reached_does_not_wait(served):
     assert served.get("/v1/seen/a/names?min_position=0").status_code == 200
 
 
-def test_min_position_head_waits_for_what_is_recorded_by_now(served):
+def test_min_position_head_waits_for_the_current_head(served):
     served.record(tracked("Viewed"))
     late = threading.Timer(0.1, served.project)
     late.start()
@@ -79,7 +79,7 @@ def test_min_position_head_waits_for_what_is_recorded_by_now(served):
     assert answer.json()["names"] == ["Viewed"]
 
 
-def test_min_position_gives_up_with_the_facts(served):
+def test_min_position_times_out_with_the_positions(served):
     position = served.record(tracked("Viewed")).position
     started = time.monotonic()
     answer = served.get(f"/v1/seen/a/names?min_position={position}")
@@ -94,7 +94,7 @@ def test_min_position_gives_up_with_the_facts(served):
     }
 
 
-def test_more_questions_than_connections_wait_their_turn(served):
+def test_more_queries_than_connections_are_queued(served):
     served.record(tracked("Viewed"))
     served.project()
     statuses = []
@@ -110,21 +110,21 @@ def test_more_questions_than_connections_wait_their_turn(served):
     assert statuses == [200] * 40
 
 
-def test_a_question_too_many_is_turned_away_at_once(asked, monkeypatch):
+def test_a_query_beyond_the_queue_is_refused_at_once(shared, monkeypatch):
     monkeypatch.setattr(concurrency_limit, "MAX_WAITING", 0)
-    answer = asked.get("/v1/seen/a/names")
+    answer = shared.get("/v1/seen/a/names")
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
     assert answer.headers["retry-after"] == "1"
 
 
-def test_a_question_cannot_write(database):
+def test_a_query_cannot_write(database):
     engine = create_query_engine(database)
     with engine.connect() as tx, pytest.raises(DBAPIError, match="read-only transaction"):
         tx.execute(text("CREATE TABLE public.nothing ()"))
     engine.dispose()
 
 
-def test_an_answer_comes_from_one_snapshot(served):
+def test_a_query_reads_one_snapshot(served):
     with served.service.engine.connect() as tx:
         count = text("SELECT count(*) FROM ledger.event")
         before = tx.execute(count).scalar_one()

@@ -84,8 +84,8 @@ def test_a_command_is_recorded_once_per_idempotency_key(served: Served) -> None:
         (b"{", None),
     ],
 )  # fmt: skip
-def test_an_invalid_rule_is_refused(asked: Served, body, path) -> None:
-    answer = send(asked, "PUT", "/x", body)
+def test_an_invalid_rule_is_refused(shared: Served, body, path) -> None:
+    answer = send(shared, "PUT", "/x", body)
     assert answer.status_code == 400, answer.text
     if path is not None:
         assert answer.json()["details"]["path"] == path
@@ -99,9 +99,9 @@ def test_valid_templates_are_accepted(served: Served) -> None:
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_only_an_admin_key_may_send_commands(asked: Served, kind: str) -> None:
+def test_only_an_admin_key_may_send_commands(shared: Served, kind: str) -> None:
     for method, path in (("POST", ""), ("PUT", "/x"), ("DELETE", "/x"), ("POST", "/x/enable")):
-        assert send(asked, method, path, kind=kind).status_code == 403
+        assert send(shared, method, path, kind=kind).status_code == 403
 
 
 def test_a_segment_that_a_rule_refers_to_cannot_be_archived(served: Served) -> None:

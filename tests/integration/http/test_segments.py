@@ -1,4 +1,4 @@
-"""Deciding about segments through the API, and what was decided before."""
+"""Segment commands over HTTP, and the history of definitions."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def test_a_segment_from_beginning_to_end(served: Served) -> None:
     assert send(served, "DELETE", "/big-spenders").status_code == 404
     assert send(served, "POST", "", wanted | {"id": "big-spenders"}).status_code == 409
 
-    told = served.get("/v1/segments/big-spenders/definitions").json()
-    said = told["definitions"]
-    assert [(it["version"], it["position"], it["change"]) for it in said] == [
+    result = served.get("/v1/segments/big-spenders/definitions").json()
+    definitions = result["definitions"]
+    assert [(item["version"], item["position"], item["change"]) for item in definitions] == [
         (1, 1, "defined"),
         (2, 2, "defined"),
         (3, 3, "archived"),
     ]
-    assert [it["reason"] for it in said] == ["spring", "", "summer"]
-    assert [it["condition"] for it in said] == [CONDITION, {"event": "purchase"}, None]
-    [key] = {it["actor"] for it in said}
+    assert [item["reason"] for item in definitions] == ["spring", "", "summer"]
+    assert [item["condition"] for item in definitions] == [CONDITION, {"event": "purchase"}, None]
+    [key] = {item["actor"] for item in definitions}
     assert key in served.keys["admin"]
-    assert (told["next"], told["projected_to"]) == (None, 3)
+    assert (result["next"], result["projected_to"]) == (None, 3)
     first = served.get("/v1/segments/big-spenders/definitions?limit=2").json()
     rest = served.get(f"/v1/segments/big-spenders/definitions?cursor={first['next']}").json()
-    assert first["definitions"] + rest["definitions"] == said
+    assert first["definitions"] + rest["definitions"] == definitions
 
 
 @pytest.mark.parametrize(
@@ -90,22 +90,22 @@ def test_a_segment_from_beginning_to_end(served: Served) -> None:
         (b"{", None),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_place(asked: Served, body, path) -> None:
-    answer = send(asked, "PUT", "/x", body)
+def test_an_invalid_segment_is_refused_with_a_json_pointer(shared: Served, body, path) -> None:
+    answer = send(shared, "PUT", "/x", body)
     assert answer.status_code == 400, answer.text
     if path is not None:
         assert answer.json()["details"]["path"] == path
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "9" * 5_000, str(2**64), "1e308", "0.1"])
-def test_a_number_is_kept_or_refused_and_no_fault_of_the_server(served: Served, value) -> None:
+def test_any_number_is_stored_or_refused_without_an_internal_error(served: Served, value) -> None:
     condition = f'{{"attribute": "a", "op": "gt", "value": {value}}}'
     body = f'{{"name": "x", "condition": {condition}}}'
     assert send(served, "PUT", "/x", body.encode()).status_code in {200, 400}
     assert served.get("/v1/segments/x/definitions").status_code in {200, 404}
 
 
-def test_the_same_key_makes_one_segment(served: Served) -> None:
+def test_a_repeated_key_creates_one_segment(served: Served) -> None:
     wanted = {"name": "Buyers", "condition": {"event": "purchase"}}
     made = send(served, "POST", "", wanted, Idempotency_Key="k-1")
     again = send(served, "POST", "", wanted, Idempotency_Key="k-1")
@@ -116,18 +116,18 @@ def test_the_same_key_makes_one_segment(served: Served) -> None:
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_only_an_admin_key_decides(asked: Served, kind: str) -> None:
+def test_only_an_admin_key_may_send_commands(shared: Served, kind: str) -> None:
     for method, path in (("POST", ""), ("PUT", "/x"), ("DELETE", "/x"), ("POST", "/x/members")):
-        assert send(asked, method, path, kind=kind).status_code == 403
+        assert send(shared, method, path, kind=kind).status_code == 403
 
 
-def test_people_are_put_on_a_list_each_for_themselves(listing: Served) -> None:
-    asked = {"add": ["user_id:ann", "nonsense", "user_id:nobody", "user_id:bob"]}
-    done = members(listing, asked | {"remove": ["anonymous_id:phone"], "reason": "invited"})
+def test_invalid_references_do_not_block_the_others(listing: Served) -> None:
+    changes = {"add": ["user_id:ann", "nonsense", "user_id:unknown", "user_id:bob"]}
+    done = members(listing, changes | {"remove": ["anonymous_id:phone"], "reason": "invited"})
     assert done.status_code == 200
-    told = done.json()
-    refused = [(it["in"], it["index"], it["code"]) for it in told.pop("refused")]
-    assert told == {"position": listing.service.ledger.heads()[1], "accepted": 2, "recorded": 2}
+    result = done.json()
+    refused = [(item["in"], item["index"], item["code"]) for item in result.pop("refused")]
+    assert result == {"position": listing.service.ledger.heads()[1], "accepted": 2, "recorded": 2}
     assert refused == [
         ("add", 1, "invalid_reference"),
         ("add", 2, "unknown"),
@@ -138,21 +138,21 @@ def test_people_are_put_on_a_list_each_for_themselves(listing: Served) -> None:
 
 
 @pytest.mark.parametrize("heading", ["", "ref\n", "\ufeffRef,name\r\n"])
-def test_a_file_is_put_on_a_list(listing: Served, heading: str) -> None:
-    table = f'{heading}user_id:ann,Ann\n\n"user_id:bob"\nnobody\n'.encode()
-    told = members(listing, table, Content_Type="text/csv; charset=utf-8").json()
-    assert (told["accepted"], told["recorded"]) == (2, 2)
-    assert [it["index"] for it in told["refused"]] == [2]
+def test_a_csv_file_is_added_to_a_manual_list(listing: Served, heading: str) -> None:
+    table = f'{heading}user_id:ann,Ann\n\n"user_id:bob"\nunknown\n'.encode()
+    result = members(listing, table, Content_Type="text/csv; charset=utf-8").json()
+    assert (result["accepted"], result["recorded"]) == (2, 2)
+    assert [item["index"] for item in result["refused"]] == [2]
     again = members(listing, table, Content_Type="text/csv").json()
     assert (again["accepted"], again["recorded"]) == (2, 0)
 
 
 @pytest.mark.parametrize("table", [b"\xff", b'"a', b'"a"b', b"x" * 200_000])
-def test_a_file_that_is_none_is_refused(listing: Served, table: bytes) -> None:
+def test_an_invalid_csv_file_is_refused(listing: Served, table: bytes) -> None:
     assert members(listing, table, Content_Type="text/csv").status_code == 400
 
 
-def test_a_list_takes_a_thousand_at_once_and_a_condition_nobody(listing: Served) -> None:
+def test_a_list_accepts_a_thousand_references_and_a_condition_none(listing: Served) -> None:
     many = b"".join(b"user_id:u-%d\n" % n for n in range(1001))
     assert members(listing, many, Content_Type="text/csv").status_code == 400
     send(listing, "PUT", "/buyers", {"name": "Buyers", "condition": {"event": "purchase"}})
@@ -161,7 +161,7 @@ def test_a_list_takes_a_thousand_at_once_and_a_condition_nobody(listing: Served)
         assert answer.status_code == status
 
 
-def test_a_person_s_history_and_export_tell_of_their_lists(listing: Served) -> None:
+def test_history_and_export_of_a_profile_contain_list_changes(listing: Served) -> None:
     members(listing, {"add": ["user_id:ann"], "reason": "invited"})
     last = listing.get("/v1/profiles/anonymous_id:phone/history").json()["history"][-1]
     assert last["topic"] == "profile.listed.v1"
@@ -169,8 +169,8 @@ def test_a_person_s_history_and_export_tell_of_their_lists(listing: Served) -> N
     assert last["cause"]["actor"] in listing.keys["admin"]
     assert (last["data"]["segment"], last["data"]["listed"]) == ("vips", True)
     lines = listing.get("/v1/profiles/user_id:ann/export").text.splitlines()
-    [line] = [it for it in map(json.loads, lines) if it["type"] == "listing"]
+    [line] = [item for item in map(json.loads, lines) if item["type"] == "listing"]
     assert (line["segment"], line["listed"], line["cause"]) == ("vips", True, last["cause"])
     stream = listing.service.ledger.segment_stream(1, "vips")
-    [said] = listing.get(f"/v1/profiles/{stream}/history").json()["history"]
-    assert said["topic"] == "segment.defined.v1"
+    [definitions] = listing.get(f"/v1/profiles/{stream}/history").json()["history"]
+    assert definitions["topic"] == "segment.defined.v1"

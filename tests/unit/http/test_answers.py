@@ -1,4 +1,4 @@
-"""Times have one spelling."""
+"""Times have one format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A read model is idle, moving or stalled: never stalled for being behind alone."""
+"""A read model is idle, moving or stalled; being behind alone is not stalled."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def clock() -> Clock:
 
 @pytest.fixture
 def watch(clock: Clock) -> ProjectionMonitor:
-    service: Any = None  # movement asks nobody
+    service: Any = None  # classify_movement does not use it
     return ProjectionMonitor(service, clock)
 
 
-def test_one_that_has_caught_up_is_idle(watch):
+def test_a_read_model_that_has_caught_up_is_idle(watch):
     assert watch.classify_movement(MODEL, 10, 0) == "idle"
 
 
-def test_one_that_is_behind_and_moves_is_moving_however_long_it_takes(watch, clock):
+def test_a_read_model_with_progress_is_moving_however_long_it_takes(watch, clock):
     for position in range(100):
         clock.now += STALLED_SECONDS
         assert watch.classify_movement(MODEL, position, 1_000_000) == "moving"
 
 
-def test_one_that_stands_still_behind_the_head_is_stalled(watch, clock):
+def test_a_read_model_behind_the_head_without_progress_is_stalled(watch, clock):
     assert watch.classify_movement(MODEL, 10, 1) == "moving"
     clock.now += STALLED_SECONDS - 1
     assert watch.classify_movement(MODEL, 10, 5) == "moving"
@@ -54,14 +54,14 @@ def test_the_first_event_after_a_quiet_day_does_not_make_it_stalled(watch, clock
     assert watch.classify_movement(MODEL, 10, 1) == "moving"
 
 
-def test_one_that_caught_up_unseen_starts_afresh(watch, clock):
+def test_a_read_model_that_caught_up_between_checks_starts_again(watch, clock):
     assert watch.classify_movement(MODEL, 10, 1) == "moving"
     assert watch.classify_movement(MODEL, 11, 0) == "idle"
     clock.now += 86_400
     assert watch.classify_movement(MODEL, 11, 1) == "moving"
 
 
-def test_each_read_model_of_each_workspace_is_watched_alone(watch, clock):
+def test_each_read_model_of_each_workspace_is_monitored_alone(watch, clock):
     watch.classify_movement(MODEL, 10, 1)
     clock.now += STALLED_SECONDS
     assert watch.classify_movement((2, "timeline", 1), 10, 1) == "moving"

@@ -1,4 +1,4 @@
-"""A request is read into a model, or refused with what to correct."""
+"""A request is read into a model, or refused with a list of problems."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ read = params_reader(Params, PATH)
 
 
 def request(query: str = "", ref: str = "a", chunks: tuple[bytes, ...] = ()) -> Request:
-    messages = [{"type": "http.request", "body": it, "more_body": True} for it in chunks]
+    messages = [{"type": "http.request", "body": item, "more_body": True} for item in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 
     async def receive():
@@ -71,9 +71,9 @@ def wrong(query: str, ref: str = "a") -> list[dict[str, str]]:
     return refused.value.details["errors"]
 
 
-def test_what_is_not_given_has_its_default():
-    asked = read(request())
-    assert (asked.ref, asked.since, asked.order, asked.where, asked.limit) == (
+def test_an_omitted_parameter_has_its_default():
+    params = read(request())
+    assert (params.ref, params.since, params.order, params.where, params.limit) == (
         "a",
         None,
         Order.UP,
@@ -82,30 +82,30 @@ def test_what_is_not_given_has_its_default():
     )
 
 
-def test_a_parameter_is_known_by_its_public_name():
+def test_a_parameter_is_read_by_its_alias():
     assert read(request("from=2026")).since == "2026"
     assert wrong("since=2026")[0]["name"] == "since"
 
 
-def test_a_repeated_parameter_keeps_its_order_and_its_signs():
-    asked = read(request("where=properties.total%3E100&where=items%5B%5D.type%3Dmonitor"))
-    assert asked.where == ["properties.total>100", "items[].type=monitor"]
+def test_a_repeated_parameter_keeps_order_and_special_characters():
+    params = read(request("where=properties.total%3E100&where=items%5B%5D.type%3Dmonitor"))
+    assert params.where == ["properties.total>100", "items[].type=monitor"]
 
 
-def test_every_wrong_parameter_is_told_at_once():
-    assert [it["name"] for it in wrong("nothing=1&more=2&order=up&order=down")] == [
+def test_every_invalid_parameter_is_reported_at_once():
+    assert [item["name"] for item in wrong("nothing=1&more=2&order=up&order=down")] == [
         "nothing",
         "more",
         "order",
     ]
-    assert [it["name"] for it in wrong("limit=0&order=sideways")] == ["order", "limit"]
+    assert [item["name"] for item in wrong("limit=0&order=sideways")] == ["order", "limit"]
 
 
-def test_a_rule_over_several_parameters_is_told_too():
+def test_a_rule_over_several_parameters_is_reported_too():
     assert "order=up" in wrong("from=2026&order=down")[0]["problem"]
 
 
-def test_the_place_of_what_is_wrong_is_told():
+def test_the_location_of_a_problem_is_reported():
     assert wrong("", ref="x" * 11)[0]["in"] == "path"
     assert wrong("limit=x")[0]["in"] == "query"
 
@@ -121,15 +121,15 @@ def test_a_body_is_read_whatever_its_content_type():
     assert found.ref == "b"
 
 
-def test_a_body_is_not_held_beyond_its_limit():
+def test_a_body_is_not_buffered_beyond_its_limit():
     endless = tuple(b" " * (MAX_BODY_BYTES // 4) for _ in range(100))
-    asked = request(chunks=endless)
+    params = request(chunks=endless)
     with pytest.raises(BodyTooLarge):
-        asyncio.run(parse_body(asked, Params))
+        asyncio.run(parse_body(params, Params))
 
 
-def test_the_published_parameters_stand_alone():
-    published = {it["name"]: it for it in openapi_parameters(Params, PATH)["parameters"]}
+def test_published_parameters_contain_no_references():
+    published = {item["name"]: item for item in openapi_parameters(Params, PATH)["parameters"]}
     assert published["ref"] == {
         "name": "ref",
         "in": "path",

@@ -1,4 +1,4 @@
-"""People come out whole, whichever order their history is sent in."""
+"""Profiles are complete in any order of arrival."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.http.shoppers import pages, send, shopping
         "shuffled",
     ],
 )
-def test_six_hundred_shoppers_are_whole_whichever_order_they_come_in(
+def test_six_hundred_shoppers_are_complete_in_any_order_of_arrival(
     served: Served, order: str
 ) -> None:
     messages = shopping()
@@ -33,14 +33,16 @@ def test_six_hundred_shoppers_are_whole_whichever_order_they_come_in(
     expected: dict[str, set[str]] = defaultdict(set)
     for each in messages:
         expected[each["anonymousId"]].add(each["messageId"])
-    people = pages(served, "/v1/profiles", "profiles")
-    assert len(people) == len({it["id"] for it in people}) == len(expected) == 600
+    profiles = pages(served, "/v1/profiles", "profiles")
+    assert len(profiles) == len({item["id"] for item in profiles}) == len(expected) == 600
     for visitor, theirs in expected.items():
         timeline = pages(served, f"/v1/profiles/anonymous_id:{visitor}/timeline", "timeline")
-        assert {it["message_id"] for it in timeline if it["kind"] == "track"} == theirs
-    buyers = [it for it in people if any(name["kind"] == "user_id" for name in it["identifiers"])]
+        assert {item["message_id"] for item in timeline if item["kind"] == "track"} == theirs
+    buyers = [
+        item for item in profiles if any(name["kind"] == "user_id" for name in item["identifiers"])
+    ]
     assert len(buyers) == 328
-    assert all(len(it["identifiers"]) == 2 for it in buyers)
+    assert all(len(item["identifiers"]) == 2 for item in buyers)
 
 
 def identify(at: str, message_id: str, **traits: str) -> dict:

@@ -1,4 +1,4 @@
-"""A profile id is no secret: who holds one of another workspace can neither see nor move anything by it."""
+"""Profile ids are no secret: with one of another workspace nothing can be read or changed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tests.builders import anonymous, merged, tracked, user
 from tests.integration.http.serving import Served
 
-ANN, PHONE, NOBODY = user("ann"), anonymous("a-1"), UUID(int=7)
+ANN, PHONE, UNKNOWN = user("ann"), anonymous("a-1"), UUID(int=7)
 
 
 @pytest.fixture
-def stranger(served: Served) -> Served:
-    """The same server, with the keys of another workspace in which nobody is known."""
+def outsider(served: Served) -> Served:
+    """Return the same server with the keys of another, empty workspace."""
     served.record(tracked("Viewed", ANN, PHONE), merged(ANN, user("ann-2")), tracked("Bought", ANN))
     served.project()
     service = served.service
@@ -24,16 +24,16 @@ def stranger(served: Served) -> Served:
 
 
 def ids(served: Served) -> list[UUID]:
-    return [served.service.ledger.stream_of(served.workspace, it) for it in (ANN, PHONE)]
+    return [served.service.ledger.stream_of(served.workspace, item) for item in (ANN, PHONE)]
 
 
-def ask(stranger: Served, method: str, path: str, **body):
-    headers = {"Authorization": f"Bearer {stranger.keys['admin']}"}
-    return stranger.client.request(method, f"/v1{path}", headers=headers, json=body)
+def ask(outsider: Served, method: str, path: str, **body):
+    headers = {"Authorization": f"Bearer {outsider.keys['admin']}"}
+    return outsider.client.request(method, f"/v1{path}", headers=headers, json=body)
 
 
 def seen(served: Served) -> list:
-    """What the owner sees: as of now, by page, and all of it."""
+    """Return all reads of the owner: profile, history by page, export."""
     path = f"/v1/profiles/{ANN}"
     pages, cursor = [], ""
     while cursor is not None and len(pages) < 20:
@@ -44,7 +44,7 @@ def seen(served: Served) -> list:
     return [past["counts"], past["identifiers"], pages, served.get(f"{path}/export").text]
 
 
-ASKED = [
+REQUESTS = [
     ("DELETE", "/profiles/{id}", {}),
     ("DELETE", "/profiles/{id}", {"suppress": True}),
     ("DELETE", "/profiles/{id}", {"reason": "ann asked"}),
@@ -62,26 +62,29 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), ASKED)
-def test_who_is_known_elsewhere_is_answered_like_nobody_and_stays_as_they_were(
-    served: Served, stranger: Served, method: str, path: str, body: dict
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
+def test_a_profile_of_another_workspace_is_answered_like_an_unknown_one(
+    served: Served, outsider: Served, method: str, path: str, body: dict
 ) -> None:
     before = seen(served)
     answers = {}
-    for id_ in (NOBODY, *ids(served)):
-        said = {key: it.format(id=id_) if isinstance(it, str) else it for key, it in body.items()}
-        answer = ask(stranger, method, path.format(id=id_), **said)
+    for id_ in (UNKNOWN, *ids(served)):
+        filled = {
+            key: item.format(id=id_) if isinstance(item, str) else item
+            for key, item in body.items()
+        }
+        answer = ask(outsider, method, path.format(id=id_), **filled)
         answers[id_] = answer.status_code, answer.text.replace(str(id_), "ID")
-    assert set(answers.values()) == {(404, answers[NOBODY][1])}
+    assert set(answers.values()) == {(404, answers[UNKNOWN][1])}
     assert seen(served) == before
-    assert stranger.service.ledger.read(stranger.workspace, 0, 9) == []
+    assert outsider.service.ledger.read(outsider.workspace, 0, 9) == []
 
 
-def test_what_is_linked_elsewhere_makes_nobody_known_on_a_list(
-    served: Served, stranger: Served
+def test_identifiers_of_another_workspace_are_unknown_to_a_list(
+    served: Served, outsider: Served
 ) -> None:
-    assert ask(stranger, "PUT", "/segments/testers", name="Testers", manual=True).is_success
-    everybody = [f"{it}" for it in (*ids(served), ANN, PHONE, user("ann-2"))]
-    done = ask(stranger, "POST", "/segments/testers/members", add=everybody).json()
+    assert ask(outsider, "PUT", "/segments/testers", name="Testers", manual=True).is_success
+    references = [f"{item}" for item in (*ids(served), ANN, PHONE, user("ann-2"))]
+    done = ask(outsider, "POST", "/segments/testers/members", add=references).json()
     assert (done["accepted"], done["recorded"]) == (0, 0)
-    assert {it["code"] for it in done["refused"]} == {"unknown"}
+    assert {item["code"] for item in done["refused"]} == {"unknown"}
