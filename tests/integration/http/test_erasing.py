@@ -7,14 +7,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from application.definitions.manual_lists import ManualListChange
-from application.definitions.segments import SegmentService
-from application.definitions.store import CommandContext
 from application.ledger.erasure import erasure
 from application.ledger.tables.rejected import Rejection
 from domain.core.identifiers import Identifier
 from domain.events.events import ProfileErased, ProfileSuppressed, ProfileSuppressionLifted
-from domain.segments.segment import SegmentVersion
 from tests.builders import NOON, anonymous, merged, tracked, unmerged
 from tests.canary import tables_containing
 from tests.integration.http.erasure_calls import (
@@ -262,40 +258,6 @@ def test_an_erasure_empties_unknown_read_models(served: Served, database: str) -
         assert owner.execute("SELECT name FROM read_other_v7.names").fetchall() == [("another",)]
         at = owner.execute("SELECT position FROM projections.checkpoint WHERE name = 'other'")
         assert at.fetchall() == [(0,)]
-
-
-def test_list_membership_is_erased_with_the_profile(served: Served, database: str) -> None:
-    segments, by = SegmentService(served.service.ledger), CommandContext("key-1")
-    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), by)
-    served.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
-    ann, bob = (served.service.ledger.stream_of(served.workspace, item) for item in (ANN, BOB))
-    wanted = [ManualListChange(item, listed=True) for item in (ann, bob)]
-    segments.change_list(served.workspace, "vips", wanted, by)
-    served.project()
-    assert erase(served, PHONE).json()["events"] == 3
-    assert tables_containing(database, ["ann-canary", "phone-canary"]) == {}
-    [blank] = [
-        item for item in served.service.ledger.read(served.workspace, 0, 99) if item.position == 5
-    ]
-    assert (blank.stream, blank.event) == (ann, None)
-    done = segments.change_list(served.workspace, "vips", wanted, by)
-    assert done.statuses == ("unknown", "unchanged")
-    served.record(tracked("Back", ANN))
-    assert segments.change_list(served.workspace, "vips", wanted, by).statuses[0] == "listed"
-    served.project()
-    live = rows(served)
-    rebuild(served)
-    assert rows(served) == live
-
-
-def test_segment_definitions_survive_an_erasure(served: Served) -> None:
-    segments = SegmentService(served.service.ledger)
-    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), CommandContext("key-1"))
-    stream = served.service.ledger.segment_stream(served.workspace, "vips")
-    headers = {"Authorization": f"Bearer {served.keys['admin']}"}
-    answer = served.client.request("DELETE", f"/v1/profiles/{stream}", headers=headers, json={})
-    assert answer.status_code == 404
-    assert segments.segment(served.workspace, "vips").exists
 
 
 def test_the_owner_erases_where_the_service_role_is_missing(
