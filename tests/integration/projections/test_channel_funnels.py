@@ -124,9 +124,9 @@ def test_a_click_under_another_name_belongs_to_the_message_once_that_is_known(gi
 
 
 def test_an_id_that_many_profiles_share_is_a_message_of_each(given) -> None:
-    profiles = [user(f"u-{n}") for n in range(5)]
-    given.messages(*(spring("message_sent", "same", it) for it in profiles))
-    given.messages(spring("message_delivered", "same", profiles[3]))
+    users = [user(f"u-{n}") for n in range(5)]
+    given.messages(*(spring("message_sent", "same", it) for it in users))
+    given.messages(spring("message_delivered", "same", users[3]))
     assert messages(only(given)) == profiles(only(given)) == [5, 1, 0, 0]
 
 
