@@ -54,16 +54,17 @@ def test_a_table_that_is_known_is_left_to_the_server(given, young):
         assert rows_known(tx, state.schema, search.name) == YOUNG + 10
 
 
-def test_tables_aside_are_looked_at_on_the_way(given, young, monkeypatch):
+def test_shadow_tables_are_analyzed_during_a_rebuild(given, young, monkeypatch):
     given.messages(*profiles(0, YOUNG + 10))
     seen = []
-    gather = analyze.analyze_tables
+    analyze_tables = analyze.analyze_tables
 
-    def gathered(tx, projection, **more):
-        gather(tx, projection, **more)
+    def recorded_analyze(tx, projection, **more):
+        analyze_tables(tx, projection, **more)
         seen.append(rows_known(tx, shadow_schema.next_schema(projection.schema)))
 
-    monkeypatch.setattr(analyze, "analyze_tables", gathered)
+    monkeypatch.setattr(analyze, "analyze_tables", recorded_analyze)
+    monkeypatch.setattr(shadow_schema, "analyze_tables", recorded_analyze)
     lifecycle = RebuildService(given.projector)
     lifecycle.request(["profile"], "rebuild")
     assert lifecycle.run_builds("profile")
