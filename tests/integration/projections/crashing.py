@@ -64,22 +64,24 @@ def build(projector: Projector, *, name: str) -> None:
 
 
 def with_its_checkpoint_apart(projector: Projector, *, job: Job) -> None:
-    """Do the job without the protection: where it stands is committed before what it is made of."""
+    """Do the job without the protection: the checkpoint is committed before the rows."""
     for module in (checkpoint, builds):
-        module.move = partial(_apart, module.move)  # type: ignore[attr-defined]
+        module.advance = partial(_apart, module.advance)  # type: ignore[attr-defined]
     job(projector)
 
 
-def _apart(move: Callable[..., Any], tx: Any, *args: Any, **where: Any) -> Any:
+def _apart(advance: Callable[..., Any], tx: Any, *args: Any, **where: Any) -> Any:
     with tx.engine.begin() as own:
-        return move(own, *args, **where)
+        return advance(own, *args, **where)
 
 
 @contextmanager
 def engine_on(dsn: str) -> Iterator[Engine]:
     engine = create_engine(
         dsn.replace("postgresql://", "postgresql+psycopg://", 1),
-        connect_args={"options": "-c synchronous_commit=off"},  # it is no machine that dies here
+        connect_args={
+            "options": "-c synchronous_commit=off"
+        },  # processes die here, not the machine
     )
     yield engine
     engine.dispose()
