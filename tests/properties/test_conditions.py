@@ -41,7 +41,9 @@ def test_a_pattern_matches_the_names_that_the_oracle_matches_or_is_refused(patte
         return
     compiled = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
     for name in names:
-        assert bool(compiled.keys_watching(name)) == oracle.matches_name(name, {"matching": pattern})
+        assert bool(compiled.keys_watching(name)) == oracle.matches_name(
+            name, {"matching": pattern}
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
