@@ -74,7 +74,7 @@ class DeliveryExecutor:
             FoldlineError
         ) as error:  # the ledger does not answer, or a secret cannot be decrypted
             return retryable_failure(delivery, str(error), self._now())
-        except Exception as error:
+        except Exception as error:  # one delivery must not end the worker: it is retried
             log.exception("delivery_failed_unexpectedly", id=str(delivery.id))
             return retryable_failure(delivery, type(error).__name__, self._now())
 

@@ -139,7 +139,7 @@ class GroupCommit:
             workspace, batch = next_batch
             try:
                 self._flush(workspace, batch)
-            except Exception as error:
+            except Exception as error:  # each waiting request gets the error; the writer goes on
                 log.exception("flush_failed", workspace=workspace)
                 for submission in batch:
                     if not submission.receipt.done():
