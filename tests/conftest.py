@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import Phase, settings
 
 pytest_plugins = [
@@ -34,6 +35,17 @@ settings.register_profile(
     phases=[Phase.generate],
 )
 settings.load_profile("merge")
+
+# By itself structlog prints each local variable with a traceback: seconds, where one of them holds a ledger.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
