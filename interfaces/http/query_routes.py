@@ -7,13 +7,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 import msgspec
 from anyio import to_thread
 from fastapi import FastAPI, Security
-from pydantic import Field, WithJsonSchema, WrapValidator, create_model
+from pydantic import BaseModel, Field, WithJsonSchema, WrapValidator, create_model
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -74,9 +74,7 @@ def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> 
     limit = ConcurrencyLimit()
     for projection in service.projector.projections:
         for query in projection.queries:
-            params = create_model(
-                query.params.__name__, __base__=query.params, min_position=(MinPosition, None)
-            )
+            params = _with_min_position(query.params)
             answer = partial(_answer_query, service, projection, query)
             api.add_api_route(
                 f"/v1{query.path}",
@@ -92,6 +90,11 @@ def add_query_routes(api: FastAPI, service: Service, *, wait_seconds: float) -> 
                 dependencies=[Security(require_key(service.keys, "read", "admin"))],
                 openapi_extra=openapi_parameters(params, query.path),
             )
+
+
+@cache
+def _with_min_position(params: type[BaseModel]) -> type[BaseModel]:
+    return create_model(params.__name__, __base__=params, min_position=(MinPosition, None))
 
 
 def _query_endpoint(

@@ -70,6 +70,9 @@ WHERE workspace = %(workspace)s AND stored.name = locked.name AND stored.version
 RETURNING stored.name, stored.version
 """
 
+_TABLES = "SELECT schemaname || '.' || tablename FROM pg_tables"
+"""One question for all tables: asking for each took longer than a test."""
+
 ERASURE_LOCK = 0x65726173  # advisory locks, one for each workspace, between erasures and projectors
 
 
@@ -118,12 +121,12 @@ def commit_asynchronously(tx: Connection) -> None:
 def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
     """Creates missing schemas and tables of read models.  Waits for other processes that do so."""
     tx.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-    tx.execute(CreateSchema(SCHEMA, if_not_exists=True))
-    checkpoint.create(tx, checkfirst=True)
-    for projection in projections:
-        tx.execute(CreateSchema(projection.schema, if_not_exists=True))
-        projection.metadata.create_all(tx)
-    build_tables.metadata.create_all(tx)
+    existing = set(tx.exec_driver_sql(_TABLES).scalars())
+    of_all = (checkpoint.metadata, build_tables.metadata)
+    for metadata in (*of_all, *(projection.metadata for projection in projections)):
+        tx.execute(CreateSchema(str(metadata.schema), if_not_exists=True))
+        missing = [table for table in metadata.sorted_tables if table.fullname not in existing]
+        metadata.create_all(tx, tables=missing, checkfirst=False)
 
 
 def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:

@@ -163,6 +163,7 @@ def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return model.model_json_schema()
 
 
+@cache
 def _field_schemas(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     """Return each field's JSON schema by its name in a request, with references inlined."""
     schema = _json_schema(model)
