@@ -26,6 +26,7 @@ def sabotaged(folder: Path, dsn: str, name: str) -> Server:
     return Server.on(folder, dsn, command=(sys.executable, sabotage.__file__, name))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("protection", ["ack_before_commit", "dedup_outside_the_transaction"])
 def test_a_killed_server_without_it_loses_messages(
     database: str, tmp_path: Path, protection: str
@@ -47,6 +48,7 @@ def test_a_killed_server_without_it_loses_messages(
     assert report.lost, "the check is blind"
 
 
+@pytest.mark.nightly
 def test_a_killed_postgres_that_answers_before_it_writes_loses_messages(
     cluster: Cluster, tmp_path: Path
 ) -> None:

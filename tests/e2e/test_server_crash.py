@@ -20,7 +20,7 @@ pytestmark = pytest.mark.storage
 CYCLES = int(os.environ.get("E2E_CYCLES", "20"))
 
 
-@pytest.mark.parametrize("cycles", [3, pytest.param(CYCLES, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("cycles", [1, pytest.param(CYCLES, marks=pytest.mark.nightly)])
 def test_a_killed_server_has_lost_and_duplicated_nothing(
     database: str, tmp_path: Path, cycles: int
 ) -> None:

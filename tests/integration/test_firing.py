@@ -157,6 +157,7 @@ def test_without_the_digests_rules_would_fire_twice(automated: Automated, monkey
     assert len(automated.fired()) == 2
 
 
+@pytest.mark.nightly
 def test_each_rule_fires_once_at_whatever_round_trip_a_worker_dies(automated: Automated) -> None:
     automated.rule(trigger={"event": "order"})
     command = [sys.executable, "-m", "tests.integration.crashing_firing_worker"]

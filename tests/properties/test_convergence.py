@@ -132,9 +132,8 @@ def first_arrival_links(monkeypatch) -> None:
     monkeypatch.setattr(fold, "_earliest_links", first_arrived)
 
 
-@pytest.mark.parametrize(
-    "sabotage", [last_arrival_wins, pytest.param(first_arrival_links, marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("sabotage", [last_arrival_wins, first_arrival_links])
 def test_with_a_rule_that_depends_on_arrival_the_check_fails(converges, monkeypatch, sabotage):
     sabotage(monkeypatch)
 

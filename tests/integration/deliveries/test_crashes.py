@@ -91,6 +91,7 @@ def finish(outbound: Outbound, number: int) -> None:
     pytest.fail(str([outbound.state(number + index) for index in range(3)]))
 
 
+@pytest.mark.nightly
 def test_a_worker_may_die_at_any_round_trip(outbound: Outbound) -> None:
     with (
         Receiver() as healthy,

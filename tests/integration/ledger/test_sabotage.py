@@ -73,6 +73,7 @@ def test_overlapping_writers_record_each_message_once_and_never_deadlock(bench: 
     assert (report.unknown, deadlocks) == (0, 0)
 
 
+@pytest.mark.nightly
 def test_with_unsorted_dedup_they_deadlock(bench: Bench, unsorted_dedup) -> None:
     unsorted_dedup()
     _, deadlocks = overlap(bench, rounds=12)
