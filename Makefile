@@ -5,7 +5,7 @@ BIN := .venv/bin
 ##@ Start
 .PHONY: help setup demo serve
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(BIN)/foldline ## make the virtualenv with everything a developer needs
 $(BIN)/foldline: pyproject.toml
@@ -20,7 +20,7 @@ serve: setup ## the server on an embedded database
 	$(BIN)/foldline serve
 
 ##@ Check
-.PHONY: check format lint types layers docs test test-fast test-nightly test-storage matrix bench
+.PHONY: check format lint types layers docs test test-fast test-coverage test-nightly test-storage matrix bench
 check: format-check lint types layers docs test ## everything that CI checks, but for the older PostgreSQL
 
 format: setup ## format the code
@@ -45,6 +45,10 @@ docs: setup ## build the documentation in docs/_build; a warning is an error
 
 test-fast: setup ## run the unit tests and one smoke test of each kind
 	$(BIN)/pytest -m '(unit or smoke) and not nightly' --hypothesis-profile fast
+
+test-coverage: setup ## run the fast ring, and print how many lines of the source it runs
+	$(BIN)/pytest -m '(unit or smoke) and not nightly' --hypothesis-profile fast -q --cov --cov-report=
+	@echo "lines that the fast ring runs: $$($(BIN)/coverage report --format=total) %"
 
 test: setup ## run the merge ring on the embedded PostgreSQL
 	$(BIN)/pytest
