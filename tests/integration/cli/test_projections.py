@@ -71,7 +71,9 @@ def test_an_impossible_command_is_reported(shop: Foldline) -> None:
     assert "No build of profile is running" in shop("projections", "cancel", "profile").stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.nightly)]
+)
 def test_a_stopped_or_killed_rebuild_ends_its_processes_and_the_next_one_resumes(
     shop: Foldline, database: str, stop: signal.Signals
 ) -> None:

@@ -37,6 +37,7 @@ def new_server(home: Path) -> Iterator[str]:
         yield database_dsn(dsn, "restored")
 
 
+@pytest.mark.nightly
 def test_a_restored_ledger_answers_as_the_first_did(
     serve: Serve, new_server: str, home: Path, tmp_path: Path
 ):

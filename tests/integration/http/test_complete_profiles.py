@@ -11,14 +11,8 @@ from tests.integration.http.serving import Served
 from tests.integration.http.shoppers import pages, send, shopping
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        pytest.param("forward", marks=pytest.mark.nightly),
-        pytest.param("backward", marks=pytest.mark.nightly),
-        "shuffled",
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("order", ["forward", "backward", "shuffled"])
 def test_six_hundred_shoppers_are_complete_in_any_order_of_arrival(
     served: Served, order: str
 ) -> None:
