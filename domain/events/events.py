@@ -131,63 +131,62 @@ class ProfileSuppressionLifted(
     TOPIC: ClassVar[str] = "profile.suppression_lifted.v1"
 
 
-class SegmentDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A segment was defined or replaced; valid from this position on.
+class DefinitionEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A definition changed.  Never erased, so it holds no personal data.
 
-    Recorded in the segment's stream; ``originator_version`` is the version of the segment.
+    Recorded in the definition's stream; ``originator_version`` is the version of the definition.
     """
+
+    occurred_at: datetime
+    actor: str = ""
+    """Id of the API key that requested it, never personal data."""
+
+    reason: str = ""
+
+
+class DefinedEvent(DefinitionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A definition was created or replaced; valid from this position on."""
+
+    name: str
+    description: str = ""
+
+
+class SegmentDefined(DefinedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A segment was defined or replaced."""
 
     TOPIC: ClassVar[str] = "segment.defined.v1"
 
     segment: str
     """The segment's id in the API and in conditions."""
 
-    name: str
-    description: str = ""
     condition: bytes = b""
     """JSON, see `domain.conditions`; empty for a manual list."""
 
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
-
-class SegmentArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class SegmentArchived(DefinitionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A segment was archived: it has no members any more; its history stays."""
 
     TOPIC: ClassVar[str] = "segment.archived.v1"
 
     segment: str
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
 
-class FunnelDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class FunnelDefined(DefinedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A saved funnel was defined or replaced."""
 
     TOPIC: ClassVar[str] = "funnel.defined.v1"
 
     funnel: str
-    name: str
-    description: str = ""
     document: bytes
     """JSON, see `domain.funnels`."""
 
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
-
-class FunnelArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class FunnelArchived(DefinitionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A saved funnel was archived; its definitions stay."""
 
     TOPIC: ClassVar[str] = "funnel.archived.v1"
 
     funnel: str
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
 
 class ManualListChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -205,8 +204,10 @@ class ManualListChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     reason: str = ""
 
 
-class ComputedAttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A computed attribute was defined or replaced; valid from this position on.
+class ComputedAttributeDefined(
+    DefinedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False
+):
+    """A computed attribute was defined or replaced.
 
     Recorded in the stream of all computed attributes of the workspace.
     """
@@ -216,25 +217,18 @@ class ComputedAttributeDefined(Event, frozen=True, kw_only=True, omit_defaults=T
     attribute: str
     """The attribute's id in the API and in conditions."""
 
-    name: str
-    description: str = ""
     computation: bytes
     """JSON, see `domain.segments.computed_attribute`."""
 
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
-
-class ComputedAttributeArchived(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ComputedAttributeArchived(
+    DefinitionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False
+):
     """A computed attribute was archived: profiles have no value of it any more."""
 
     TOPIC: ClassVar[str] = "computed_attribute.archived.v1"
 
     attribute: str
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
 
 class SystemEventOccurred(MessageEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -5,37 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from domain.events.events import Event
+from domain.events.events import DefinedEvent, DefinitionEvent, Event
 
 
-class RuleDefined(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An automation rule was defined or replaced; valid from this position on.
-
-    Recorded in the rule's stream; ``originator_version`` is the version of the rule.
-    """
+class RuleDefined(DefinedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An automation rule was defined or replaced."""
 
     TOPIC: ClassVar[str] = "rule.defined.v1"
 
     rule: str
     """The rule's id in the API."""
 
-    name: str
-    description: str = ""
     plan: bytes
     """JSON, see `domain.rules.definition`."""
 
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
-
-class RuleStatusChanged(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class RuleStatusChanged(DefinitionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The status of a defined rule changed."""
 
     rule: str
-    occurred_at: datetime
-    actor: str = ""
-    reason: str = ""
 
 
 class RuleEnabled(RuleStatusChanged, frozen=True, kw_only=True, omit_defaults=True, gc=False):

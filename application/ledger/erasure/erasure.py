@@ -21,36 +21,21 @@ from application.ledger.read.history import recorded_event
 from application.ledger.read.profiles import LATEST, MESSAGE_TOPICS, identity_events_for
 from domain.core.identifiers import Identifier, link_digest
 from domain.events.events import (
+    CommandEvent,
+    DefinitionEvent,
     Event,
-    FunnelArchived,
-    FunnelDefined,
     IdentifiersLinked,
     MessageEvent,
-    ProfileErased,
-    ProfileSuppressed,
-    ProfileSuppressionLifted,
-    SegmentArchived,
-    SegmentDefined,
 )
 from domain.events.recorded import RecordedEvent
-from domain.events.rule_events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
+from domain.events.registry import EVENT_CLASSES
 from domain.identity.resolution import facts_from_event, identifiers_in
 from domain.identity.resolved_profile import ResolvedProfile, find_profile
 
 ERASER_ROLE = "foldline_eraser"
 
 NEVER_BLANKED = [
-    ProfileErased.TOPIC,
-    ProfileSuppressed.TOPIC,
-    ProfileSuppressionLifted.TOPIC,
-    SegmentDefined.TOPIC,
-    SegmentArchived.TOPIC,
-    FunnelDefined.TOPIC,
-    FunnelArchived.TOPIC,
-    RuleDefined.TOPIC,
-    RuleEnabled.TOPIC,
-    RuleDisabled.TOPIC,
-    RuleArchived.TOPIC,
+    event.TOPIC for event in EVENT_CLASSES if issubclass(event, CommandEvent | DefinitionEvent)
 ]
 """Topics of events that are never blanked: they record an erasure, or concern no profile."""
 

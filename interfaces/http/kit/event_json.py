@@ -11,42 +11,13 @@ from msgspec import Raw
 
 from domain.core.identifiers import Identifier
 from domain.core.time import format_utc
-from domain.events.events import (
-    CommandEvent,
-    ComputedAttributeArchived,
-    ComputedAttributeDefined,
-    Event,
-    FunnelArchived,
-    FunnelDefined,
-    IdentifiersLinked,
-    ManualListChanged,
-    MessageEvent,
-    ProfilesMerged,
-    ProfilesUnmerged,
-    SegmentArchived,
-    SegmentDefined,
-)
+from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.recorded import RecordedEvent
-from domain.events.rule_events import RuleDefined, RuleStatusChanged
 from projections.kit import received
 
 _HEADER_FIELDS = frozenset(("originator_id", "originator_version", "id"))
 _CAUSE_FIELDS = frozenset(("message_id", "source", "shown_by", "actor", "reason"))
 _RECEIVED_FIELDS = frozenset(("payload", "raw"))
-_COMMAND_EVENTS = (
-    ProfilesMerged
-    | ProfilesUnmerged
-    | CommandEvent
-    | ManualListChanged
-    | SegmentDefined
-    | SegmentArchived
-    | FunnelDefined
-    | FunnelArchived
-    | ComputedAttributeDefined
-    | ComputedAttributeArchived
-    | RuleDefined
-    | RuleStatusChanged
-)
 
 
 def position_fields(recorded: RecordedEvent) -> dict[str, Any]:
@@ -69,8 +40,8 @@ def cause_fields(event: Event) -> dict[str, Any]:
     cause: dict[str, Any] = {}
     if isinstance(event, MessageEvent):
         cause = {"message_id": event.message_id, "source": event.source}
-    if isinstance(event, _COMMAND_EVENTS) and event.actor:
-        cause |= {"actor": event.actor, "reason": event.reason}
+    if getattr(event, "actor", ""):
+        cause |= {name: getattr(event, name) for name in ("actor", "reason")}
     return cause
 
 
