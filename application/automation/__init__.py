@@ -1,1 +1,1 @@
-"""Automation: recording of due rule firings."""
+"""Automation: commands about rules, and recording of due firings."""

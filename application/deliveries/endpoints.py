@@ -1,14 +1,16 @@
-"""Webhook endpoints: create, update, rotate secrets, enable and delete."""
+"""Webhook endpoints: their definitions, secrets and health."""
 
 from __future__ import annotations
 
-import re
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any
 
+from psycopg import Connection
+
+from application.definitions.outbound_definitions import OutboundDefinitionService
 from application.deliveries.addresses import AddressGuard
 from application.deliveries.encryption import SecretCipher
 from application.ledger.store import LedgerDatastore
@@ -16,26 +18,20 @@ from application.ledger.tables import endpoints as endpoint_table
 from application.ledger.tables.endpoints import EndpointRow
 from application.ledger.tables.leases import QueueKey
 from application.ledger.tables.outbox import COMMAND_QUEUE
-from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.core.errors import InvalidRequest, NotFound
+from domain.definitions.definition import DefinitionVersion
+from domain.delivery.outbound import Endpoint, EndpointDefined, decode_endpoint
+from domain.events.events import DefinitionEvent
 
 SECRET_BYTES = 32
 SECRET_OVERLAP = timedelta(hours=24)
 """Time after a rotation during which the previous secret signs as well."""
 
-ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
-
-class EndpointDefinition(NamedTuple):
-    """The part of an endpoint that its owner configures."""
-
-    url: str
-    description: str = ""
-    concurrency: int = 4
-    """Maximum number of concurrent requests."""
-
-
-class EndpointService:
+class EndpointService(OutboundDefinitionService[Endpoint]):
     """Commands and queries about endpoints."""
+
+    kind = Endpoint
 
     def __init__(
         self,
@@ -44,30 +40,25 @@ class EndpointService:
         cipher: SecretCipher,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._guard, self._cipher, self._now = store, guard, cipher, now
+        super().__init__(store, now)
+        self._guard, self._cipher = guard, cipher
 
-    def create(
-        self, workspace: int, id_: str | None, definition: EndpointDefinition
-    ) -> tuple[EndpointRow, str]:
-        """Creates an endpoint; returns it with its secret, which is not shown again.
+    def validate(
+        self,
+        workspace: int,  # noqa: ARG002
+        id_: str | None,
+        definition: DefinitionVersion,
+    ) -> None:
+        """Raises InvalidRequest for a reserved id, or a URL that nothing may be sent to."""
+        if id_ == COMMAND_QUEUE:
+            raise InvalidRequest(f"{id_!r} is reserved; choose another endpoint id", endpoint=id_)
+        self._guard.check_url(decode_endpoint(definition.document).url)
 
-        Without ``id_`` a random one is used.  Raises InvalidRequest, Conflict.
-        """
-        id_ = secrets.token_hex(8) if id_ is None else id_
-        if not ID_PATTERN.fullmatch(id_) or id_ == COMMAND_QUEUE:
-            raise InvalidRequest(
-                f"{id_!r} is not an endpoint id; use 1 to 64 of a-z, 0-9, - and _, such as crm"
-            )
-        self._guard.check_url(definition.url)
-        secret, ciphertext = self._new_secret((workspace, id_))
-        url, description, concurrency = definition
-        endpoint = EndpointRow(
-            workspace, id_, url, description, concurrency, ciphertext, self._now()
+    def secret(self, endpoint: EndpointRow) -> str:
+        """Returns the signing secret of an endpoint in clear text."""
+        return self._cipher.decrypt(
+            endpoint.secret, encryption_context((endpoint.workspace, endpoint.id))
         )
-        with self._store.connection() as connection:
-            if not endpoint_table.insert(connection, endpoint):
-                raise Conflict(f"endpoint {id_!r} already exists; choose another id", endpoint=id_)
-        return endpoint, secret
 
     def list(self, workspace: int, after: str, limit: int) -> Sequence[EndpointRow]:
         """Returns endpoints by id; ``after`` is the last id of the page before."""
@@ -81,14 +72,6 @@ class EndpointService:
         if row is None:
             raise _not_found(id_)
         return row
-
-    def update(self, workspace: int, id_: str, definition: EndpointDefinition) -> EndpointRow:
-        """Replaces URL, description and concurrency.  Raises InvalidRequest, NotFound."""
-        self._guard.check_url(definition.url)
-        changed = self.get(workspace, id_)._replace(**definition._asdict())
-        with self._store.connection() as connection:
-            endpoint_table.update(connection, changed)
-        return self.get(workspace, id_)
 
     def rotate_secret(self, workspace: int, id_: str) -> tuple[EndpointRow, str]:
         """Generates a new secret and returns it; it is not shown again.
@@ -113,11 +96,20 @@ class EndpointService:
             endpoint_table.enable(connection, (workspace, id_))
         return self.get(workspace, id_)
 
-    def delete(self, workspace: int, id_: str) -> None:
-        """Deletes an endpoint; deliveries that wait for it will fail.  Raises NotFound."""
-        with self._store.connection() as connection:
-            if not endpoint_table.delete(connection, (workspace, id_)):
-                raise _not_found(id_)
+    def _save_row(
+        self, connection: Connection[Any], workspace: int, version: int, event: DefinitionEvent
+    ) -> None:
+        """Writes the configuration of an endpoint; a new one gets a secret."""
+        key = workspace, Endpoint.id_in(event)
+        if not isinstance(event, EndpointDefined):
+            endpoint_table.delete(connection, key)
+            return
+        definition = decode_endpoint(event.document)
+        if not endpoint_table.update(connection, key, definition, version):
+            _, ciphertext = self._new_secret(key)
+            endpoint_table.insert(
+                connection, key, definition, version, ciphertext, event.occurred_at
+            )
 
     def _new_secret(self, key: QueueKey) -> tuple[str, bytes]:
         secret = f"whsec_{b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"

@@ -7,7 +7,6 @@ promised: each delivery is retried on its own.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,15 +20,19 @@ import psycopg
 import structlog
 from msgspec import Raw
 
-from application.deliveries.endpoints import ID_PATTERN, EndpointService
+from application.definitions.outbound_definitions import OutboundDefinitionService
+from application.definitions.store import CommandContext, DefinitionResult
+from application.deliveries.endpoints import EndpointService
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables import subscriptions as subscription_table
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from application.ledger.tables.subscriptions import SubscriptionRow
-from domain.core.errors import Conflict, FoldlineError, InvalidRequest, LedgerGap, NotFound
+from domain.core.errors import FoldlineError, InvalidRequest, LedgerGap, NotFound
+from domain.definitions.definition import DefinitionVersion
 from domain.delivery import event_filter
 from domain.delivery.event_filter import EventFilter, SubscriptionDefinition
-from domain.events.events import MessageEvent, SystemEventOccurred
+from domain.delivery.outbound import Subscription, SubscriptionDefined
+from domain.events.events import DefinitionEvent, MessageEvent, SystemEventOccurred
 from domain.events.payload import ParsedMessage
 from domain.events.recorded import RecordedEvent
 
@@ -42,8 +45,10 @@ BUSY_POLL_SECONDS, IDLE_POLL_SECONDS, RETRY_SECONDS = 0.025, 0.1, 1.0
 log = structlog.get_logger(__name__)
 
 
-class SubscriptionService:
+class SubscriptionService(OutboundDefinitionService[Subscription]):
     """Commands and queries about subscriptions, and the follower that enqueues their deliveries."""
+
+    kind = Subscription
 
     def __init__(
         self,
@@ -51,47 +56,30 @@ class SubscriptionService:
         endpoints: EndpointService,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._endpoints, self._now = store, endpoints, now
+        super().__init__(store, now)
+        self._endpoints = endpoints
 
     def create(
-        self, workspace: int, id_: str | None, definition: SubscriptionDefinition, after: int | None
-    ) -> SubscriptionRow:
+        self,
+        workspace: int,
+        id_: str | None,
+        definition: DefinitionVersion,
+        context: CommandContext,
+        *,
+        after: int | None = None,
+    ) -> DefinitionResult[Subscription]:
         """Creates a subscription to the events after a position, by default the ledger head.
 
         Without ``id_`` a random one is used.  Raises InvalidRequest, Conflict.
         """
-        id_ = secrets.token_hex(8) if id_ is None else id_
-        if not ID_PATTERN.fullmatch(id_):
-            raise InvalidRequest(
-                f"{id_!r} is not a subscription id; use 1 to 64 of a-z, 0-9, - and _, such as warehouse"
-            )
-        self._require_endpoint(workspace, definition)
-        with self._store.connection() as connection:
-            encoded = event_filter.encode_subscription(definition)
-            if not subscription_table.insert(
-                connection, workspace, id_, encoded, after, self._now()
-            ):
-                raise Conflict(
-                    f"subscription {id_!r} already exists; choose another id", stream=id_
+        self.validate(workspace, id_, definition)
+        with self._transaction(workspace) as transaction:
+            result = self._create(transaction, id_, definition, context)
+            if result.changed and after is not None:
+                subscription_table.advance(
+                    transaction.connection, workspace, result.state.id, after
                 )
-        return self.get(workspace, id_)
-
-    def update(
-        self, workspace: int, id_: str, definition: SubscriptionDefinition
-    ) -> SubscriptionRow:
-        """Replaces the definition; the position stays.  Raises InvalidRequest, NotFound."""
-        self.get(workspace, id_)
-        self._require_endpoint(workspace, definition)
-        with self._store.connection() as connection:
-            encoded = event_filter.encode_subscription(definition)
-            subscription_table.update(connection, workspace, id_, encoded)
-        return self.get(workspace, id_)
-
-    def delete(self, workspace: int, id_: str) -> None:
-        """Deletes a subscription; deliveries that it enqueued are still sent.  Raises NotFound."""
-        with self._store.connection() as connection:
-            if not subscription_table.delete(connection, workspace, id_):
-                raise _not_found(id_)
+        return result
 
     def get(self, workspace: int, id_: str) -> SubscriptionRow:
         """Returns a subscription.  Raises NotFound."""
@@ -129,13 +117,34 @@ class SubscriptionService:
                 pause = RETRY_SECONDS
             stop.wait(pause)
 
-    def _require_endpoint(self, workspace: int, definition: SubscriptionDefinition) -> None:
+    def validate(
+        self,
+        workspace: int,
+        id_: str | None,  # noqa: ARG002
+        definition: DefinitionVersion,
+    ) -> None:
+        """Raises InvalidRequest if the endpoint does not exist."""
+        endpoint = event_filter.decode_subscription(definition.document).endpoint
         try:
-            self._endpoints.get(workspace, definition.endpoint)
+            self._endpoints.get(workspace, endpoint)
         except NotFound as error:
-            raise InvalidRequest(
-                f"{error}; create it first", endpoint=definition.endpoint
-            ) from None
+            raise InvalidRequest(f"{error}; create it first", endpoint=endpoint) from None
+
+    def _save_row(
+        self,
+        connection: psycopg.Connection[Any],
+        workspace: int,
+        version: int,
+        event: DefinitionEvent,
+    ) -> None:
+        """Writes the definition of a subscription; its position stays."""
+        id_ = Subscription.id_in(event)
+        if isinstance(event, SubscriptionDefined):
+            subscription_table.save(
+                connection, workspace, id_, version, event.document, event.occurred_at
+            )
+        else:
+            subscription_table.delete(connection, workspace, id_)
 
     def _try_enqueue_batch(
         self, connection: psycopg.Connection[Any], workspace: int, id_: str
@@ -166,7 +175,7 @@ class SubscriptionService:
                         expected=expected,
                     )
             enqueue(connection, workspace, list(self._deliveries(subscription, definition, events)))
-            subscription_table.advance(connection, subscription, events[-1].position)
+            subscription_table.advance(connection, workspace, id_, events[-1].position)
         return True
 
     def _deliveries(

@@ -6,16 +6,17 @@ from contextlib import closing
 
 from application.deliveries.templates import TemplateFailed, TemplateRenderer
 from domain.core.errors import InvalidRequest
+from domain.definitions.definition import DefinitionVersion
 from domain.rules.actions import encode_action
-from domain.rules.rule import RuleVersion, decode_definition
+from domain.rules.rule import decode_definition
 
 _TIMEOUT_SECONDS = 5.0
 """Time limit to parse one action's templates; generous, as only the author of the rule waits."""
 
 
-def validate_templates(definition: RuleVersion) -> None:
+def validate_templates(definition: DefinitionVersion) -> None:
     """Raises InvalidRequest, with a JSON pointer to the action, for an invalid template."""
-    plan = decode_definition(definition.plan)
+    plan = decode_definition(definition.document)
     branches = {"/actions": plan.immediate, "/wait/then": plan.then, "/wait/else": plan.else_}
     with closing(TemplateRenderer(_TIMEOUT_SECONDS)) as templates:
         for pointer, actions in branches.items():

@@ -2,129 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from domain.core.actor import Actor
-from domain.core.errors import InvalidRequest, NotFound
-from domain.core.naming import check_id, check_texts, decode_json
-from domain.events.events import NIL, Event
-from domain.events.rule_events import (
-    RuleArchived,
-    RuleDefined,
-    RuleDisabled,
-    RuleEnabled,
-    RuleStatusChanged,
-)
+from domain.core.errors import InvalidRequest
+from domain.core.naming import decode_json
+from domain.definitions.definition import Definition, DefinitionVersion, References
+from domain.events.events import DefinitionEvent, Event
+from domain.events.rule_events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
 from domain.rules.definition import RuleDefinition, parse_definition
 from domain.segments.segment import referenced_segments
 
 
-class RuleVersion(NamedTuple):
-    """One version of a rule's definition."""
+@dataclass(frozen=True)
+class Rule(Definition):
+    """The current state of one rule, folded from its events.
 
-    name: str
-    description: str = ""
-    plan: bytes = b""
-    """JSON: see `domain.rules.definition`."""
+    The document of its definition is described in `domain.rules.definition`.
+    """
 
-
-class Rule(NamedTuple):
-    """The current state of one rule, folded from its events."""
-
-    id: str
-    definition: RuleVersion | None = None
-    """None if the rule was never defined."""
+    KIND: ClassVar[str] = "rule"
+    KEY: ClassVar[str] = "rule"
+    EXAMPLE_ID: ClassVar[str] = "welcome"
+    DEFINED: ClassVar[type[RuleDefined]] = RuleDefined
+    DOCUMENT: ClassVar[str] = "plan"
+    ARCHIVED: ClassVar[type[DefinitionEvent]] = RuleArchived
 
     enabled: bool = False
-    archived: bool = False
-    version: int = 0
-    """Number of events about the rule so far."""
+    """A new rule is disabled; an enabled rule that is replaced stays enabled."""
 
     definition_version: int = 0
     """The `version` at which the current definition was recorded."""
 
+    @classmethod
+    def content_of(cls, event: DefinitionEvent) -> object:
+        """Returns what an event changed; whether the rule is enabled, if it changed that."""
+        if isinstance(event, RuleEnabled | RuleDisabled):
+            return isinstance(event, RuleEnabled)
+        return super().content_of(event)
+
     def apply(self, event: Event) -> Self:
         """Returns the state after an event; other events change nothing."""
-        version = self.version + 1
+        rule = super().apply(event)
         match event:
             case RuleDefined():
-                return self._replace(
-                    definition=RuleVersion(event.name, event.description, event.plan),
-                    archived=False,
-                    version=version,
-                    definition_version=version,
-                )
+                return replace(rule, definition_version=rule.version)
             case RuleEnabled() | RuleDisabled():
-                return self._replace(enabled=isinstance(event, RuleEnabled), version=version)
+                enabled = isinstance(event, RuleEnabled)
+                return replace(rule, enabled=enabled, version=rule.version + 1)
             case RuleArchived():
-                return self._replace(enabled=False, archived=True, version=version)
-        return self
-
-    @property
-    def exists(self) -> bool:
-        """Whether the rule is defined and not archived."""
-        return self.definition is not None and not self.archived
+                return replace(rule, enabled=False)
+        return rule
 
     @property
     def referenced_segments(self) -> frozenset[str]:
         """Ids of the segments that its trigger and audience refer to."""
-        return (
-            frozenset()
-            if self.definition is None
-            else _referenced_segments(decode_definition(self.definition.plan))
-        )
+        if self.definition is None:
+            return frozenset()
+        return _referenced_segments(decode_definition(self.definition.document))
 
-    def define(
-        self, definition: RuleVersion, is_segment: Callable[[str], bool], actor: Actor
-    ) -> RuleDefined | None:
-        """Returns the event that puts a definition into effect; None if it is in effect already.
-
-        A new rule starts disabled; an enabled rule stays enabled.  ``is_segment`` returns whether a segment
-        with that id exists.  Raises InvalidRequest for an invalid definition.
-        """
-        check_id("rule", self.id, "welcome")
-        check_texts("rule", *definition)
-        for segment in sorted(_referenced_segments(decode_definition(definition.plan))):
-            if not is_segment(segment):
+    def check(self, definition: DefinitionVersion, references: References) -> None:
+        """Raises InvalidRequest for an invalid rule."""
+        super().check(definition, references)
+        for segment in sorted(_referenced_segments(decode_definition(definition.document))):
+            if not references.segment(segment).exists:
                 raise InvalidRequest(f"there is no segment {segment!r}", path="", missing=segment)
-        if self.exists and definition == self.definition:
-            return None
-        return RuleDefined(
-            id=NIL,
-            rule=self.id,
-            name=definition.name,
-            description=definition.description,
-            plan=definition.plan,
-            occurred_at=actor.at,
-            actor=actor.name,
-            reason=actor.reason,
-        )
 
-    def enable(self, actor: Actor, *, enabled: bool) -> RuleStatusChanged | None:
+    def enable(self, actor: Actor, *, enabled: bool) -> DefinitionEvent | None:
         """Returns the event that enables or disables the rule; None if that is its state already.
 
         Raises NotFound if the rule does not exist.
         """
-        self._check_exists()
+        self.require_exists()
         event_class = RuleEnabled if enabled else RuleDisabled
-        return None if self.enabled == enabled else self._status_event(event_class, actor)
-
-    def archive(self, actor: Actor) -> RuleStatusChanged:
-        """Returns the event that archives the rule.  Raises NotFound if it does not exist."""
-        self._check_exists()
-        return self._status_event(RuleArchived, actor)
-
-    def _check_exists(self) -> None:
-        if not self.exists:
-            raise NotFound(f"there is no rule {self.id!r}", rule=self.id)
-
-    def _status_event(
-        self, event_class: type[RuleStatusChanged], actor: Actor
-    ) -> RuleStatusChanged:
-        return event_class(
-            id=NIL, rule=self.id, occurred_at=actor.at, actor=actor.name, reason=actor.reason
-        )
+        return None if self.enabled == enabled else self.status_event(event_class, actor)
 
 
 def decode_definition(plan: bytes) -> RuleDefinition:

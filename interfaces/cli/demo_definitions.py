@@ -119,29 +119,26 @@ RULES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def define_all(service: Service, workspace: int) -> None:
     """Define everything in a workspace and enable the rules; unchanged definitions add nothing."""
+    from application.automation.rules import RuleService
     from application.definitions.computed_attributes import ComputedAttributeService
-    from application.definitions.rules import RuleService
     from application.definitions.saved_funnels import SavedFunnelService
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
-    from domain.funnels.saved_funnel import SavedFunnelVersion
-    from domain.rules.rule import RuleVersion
-    from domain.segments.computed_attribute import ComputedAttributeVersion
-    from domain.segments.segment import SegmentVersion
+    from domain.definitions.definition import DefinitionVersion
 
     context, encode = CommandContext(ACTOR, "sample data"), msgspec.json.encode
     attributes = ComputedAttributeService(service.ledger)
     for id_, (name, computation) in COMPUTED_ATTRIBUTES.items():
-        attribute = ComputedAttributeVersion(name, "", encode(computation))
+        attribute = DefinitionVersion(name, "", encode(computation))
         attributes.define(workspace, id_, attribute, context)
     segments = SegmentService(service.ledger)
     for id_, (name, condition) in SEGMENTS.items():
-        segment = SegmentVersion(name, condition=encode(condition))
+        segment = DefinitionVersion(name, document=encode(condition))
         segments.define(workspace, id_, segment, context)
     funnels = SavedFunnelService(service.ledger)
     for id_, (name, funnel) in FUNNELS.items():
-        funnels.define(workspace, id_, SavedFunnelVersion(name, "", encode(funnel)), context)
+        funnels.define(workspace, id_, DefinitionVersion(name, "", encode(funnel)), context)
     rules = RuleService(service.ledger)
     for id_, (name, definition) in RULES.items():
-        rules.define(workspace, id_, RuleVersion(name, plan=encode(definition)), context)
+        rules.define(workspace, id_, DefinitionVersion(name, document=encode(definition)), context)
         rules.set_enabled(workspace, id_, context, enabled=True)

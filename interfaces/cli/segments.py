@@ -11,7 +11,8 @@ from interfaces.cli.options import DATABASE_SETTINGS, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from application.definitions.segment_store import SegmentResult
+    from application.definitions.store import DefinitionResult
+    from domain.segments.segment import Segment
 
 app = typer.Typer(
     name="segments",
@@ -107,8 +108,8 @@ def members(
             sys.stdout.buffer.write(lines)
 
 
-def _print_segment(result: SegmentResult) -> None:
-    from interfaces.http.api.segments.segments import segment_json
+def _print_segment(result: DefinitionResult[Segment]) -> None:
+    from interfaces.http.api.segments.segments import SEGMENTS
     from interfaces.http.kit.event_json import encode_json
 
-    typer.echo(encode_json(segment_json(result)).decode())
+    typer.echo(encode_json(SEGMENTS.result_json(result)).decode())

@@ -8,6 +8,7 @@ from typing import Protocol
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from interfaces.http.api.definitions import DEFINITIONS
 from interfaces.http.api.deliveries.deliveries import delivery_routes
 from interfaces.http.api.deliveries.endpoints import endpoint_routes
 from interfaces.http.api.deliveries.subscriptions import subscription_routes
@@ -22,15 +23,13 @@ from interfaces.http.api.profiles.erasure import erasure_routes
 from interfaces.http.api.profiles.history import profile_history_routes
 from interfaces.http.api.profiles.merge import merge_routes
 from interfaces.http.api.rules.dry_run import dry_run_routes
-from interfaces.http.api.rules.rules import rule_routes
-from interfaces.http.api.segments.computed_attributes import computed_attribute_routes
-from interfaces.http.api.segments.definition_history import segment_definition_routes
+from interfaces.http.api.segments.computed_attributes import computed_attribute_preview_routes
 from interfaces.http.api.segments.manual_lists import manual_list_routes
 from interfaces.http.api.segments.members_csv import members_csv_routes
 from interfaces.http.api.segments.preview import segment_preview_routes
-from interfaces.http.api.segments.segments import segment_routes
 from interfaces.http.health import health_routes
 from interfaces.http.kit import errors
+from interfaces.http.kit.definition_routes import definition_routes
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.http.query_routes import add_query_routes
 from interfaces.service import Service
@@ -99,15 +98,13 @@ def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
     api.include_router(segment_preview_routes(service))
     api.include_router(funnel_query_routes(service, wait_seconds=wait_seconds))
     api.include_router(goal_queries.goal_query_routes(service, wait_seconds=wait_seconds))
-    api.include_router(saved_funnels.saved_funnel_routes(service))
     api.include_router(saved_funnels.saved_funnel_result_routes(service, wait_seconds=wait_seconds))
-    api.include_router(segment_routes(service))
-    api.include_router(computed_attribute_routes(service))
-    api.include_router(segment_definition_routes(service))
+    api.include_router(computed_attribute_preview_routes(service))
+    for resource in DEFINITIONS:
+        api.include_router(definition_routes(service, resource))
     api.include_router(manual_list_routes(service))
     api.include_router(members_csv_routes(service))
     api.include_router(dry_run_routes(service))
-    api.include_router(rule_routes(service))
     api.include_router(status_routes(service, monitor))
     api.include_router(rejected_routes(service))
     api.include_router(projection_routes(service, monitor))

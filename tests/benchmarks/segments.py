@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 
-from application.definitions.segments import CommandContext, SegmentService
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
 from domain.conditions import parse_condition
+from domain.definitions.definition import DefinitionVersion
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
-from domain.segments.segment import SegmentVersion
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS
 
 Document = dict[str, Any]
@@ -66,7 +67,7 @@ def define(ledger: Ledger, workspace: int, conditions: Sequence[Document]) -> No
     """Defines a segment for each condition."""
     segments = SegmentService(ledger)
     for number, condition in enumerate(conditions):
-        version = SegmentVersion(f"Segment {number}", condition=msgspec.json.encode(condition))
+        version = DefinitionVersion(f"Segment {number}", document=msgspec.json.encode(condition))
         segments.define(workspace, f"s-{number}", version, CommandContext(actor="bench"))
 
 
@@ -74,7 +75,7 @@ def define_and_archive(ledger: Ledger, workspace: int, conditions: Sequence[Docu
     """Records as many definition events without leaving a segment: one is changed and archived."""
     segments = SegmentService(ledger)
     for condition in conditions[1:]:
-        version = SegmentVersion("Gone", condition=msgspec.json.encode(condition))
+        version = DefinitionVersion("Gone", document=msgspec.json.encode(condition))
         segments.define(workspace, "gone", version, CommandContext(actor="bench"))
     segments.archive(workspace, "gone", CommandContext(actor="bench"))
 

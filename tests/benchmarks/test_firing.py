@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from application.definitions.rules import RuleService
+from application.automation.rules import RuleService
 from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
+from domain.definitions.definition import DefinitionVersion
 from domain.events.events import MessageEvent
 from domain.events.rule_events import TriggerFired
-from domain.rules.rule import RuleVersion
 from interfaces.trigger_source import create_firing_worker
 from projections import PROJECTIONS
 from projections.runtime.projector import Projector
@@ -52,7 +52,9 @@ FROM generate_series(1, %s) AS n
 def enable(ledger: Ledger, workspace: int, event: object) -> None:
     definition = {"trigger": {"event": event}, "actions": [{"webhook": {"endpoint": ENDPOINT}}]}
     rules, context = RuleService(ledger), CommandContext("bench")
-    rules.define(workspace, "r", RuleVersion("R", "", msgspec.json.encode(definition)), context)
+    rules.define(
+        workspace, "r", DefinitionVersion("R", "", msgspec.json.encode(definition)), context
+    )
     rules.set_enabled(workspace, "r", context, enabled=True)
 
 

@@ -12,9 +12,10 @@ import psycopg
 import pytest
 import uvloop
 
-from application.definitions.segments import CommandContext, SegmentService
+from application.definitions.segments import SegmentService
+from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
-from domain.segments.segment import SegmentVersion
+from domain.definitions.definition import DefinitionVersion
 from projections import segments, timeline
 from projections.runtime.projector import Projector
 from tests.benchmarks.client import Connection, get
@@ -115,7 +116,7 @@ def test_a_backfill_takes_at_most_three_times_the_sql(kind, full, report, say):
         projector = Projector(ledger, engine, (segments.projection,))
         sql = backfill.members.format(timeline=timeline.tables.timeline)
         for number in range(-1, ROUNDS):  # the first only warms both up
-            version = SegmentVersion(kind, condition=msgspec.json.encode(backfill.condition))
+            version = DefinitionVersion(kind, document=msgspec.json.encode(backfill.condition))
             service.define(full.workspace, kind, version, BY)
             before.catch_up(full.workspace)
             ours, handwritten = 0.0, 0.0

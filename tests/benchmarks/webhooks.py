@@ -11,10 +11,12 @@ from subprocess import PIPE, Popen
 
 import msgspec
 
+from application.definitions.store import CommandContext
 from application.deliveries.addresses import AddressGuard, parse_networks
 from application.deliveries.encryption import SecretCipher
-from application.deliveries.endpoints import EndpointDefinition, EndpointService
+from application.deliveries.endpoints import EndpointService
 from application.ledger.store import LedgerDatastore
+from domain.delivery.outbound import EndpointDefinition, outbound_version
 from tests.benchmarks.database import Database
 from tests.benchmarks.process import running
 
@@ -58,9 +60,8 @@ def create_endpoints(database: Database, port: int, names: Sequence[str]) -> Non
             store, AddressGuard(parse_networks(_ALLOW)), SecretCipher(_SECRET)
         )
         for name in names:
-            service.create(
-                database.workspace, name, EndpointDefinition(f"http://127.0.0.1:{port}/{name}")
-            )
+            definition = outbound_version(EndpointDefinition(f"http://127.0.0.1:{port}/{name}"))
+            service.create(database.workspace, name, definition, CommandContext("bench"))
     finally:
         store.close()
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
-from domain.segments.segment import SegmentVersion
+from domain.definitions.definition import DefinitionVersion
 from projections import PROJECTIONS
 from projections.rebuild.service import RebuildService
 from projections.runtime.projector import Projector
@@ -63,7 +63,7 @@ def test_one_of_two_workers_is_killed_and_the_result_equals_a_rebuild(
 ) -> None:
     condition = b'{"event": "Viewed", "count": {"at_least": 3}, "within": {"last": "30d"}}'
     SegmentService(bench.ledger).define(
-        bench.workspace, "keen", SegmentVersion("Keen", "", condition), CommandContext("key-1")
+        bench.workspace, "keen", DefinitionVersion("Keen", "", condition), CommandContext("key-1")
     )
     projector = Projector(bench.ledger, engine, PROJECTIONS)
     projector.prepare()

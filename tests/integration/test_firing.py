@@ -16,12 +16,12 @@ import pytest
 
 from application.automation import firing as firing_module
 from application.automation.firing import FiringWorker
-from application.definitions.rules import RuleService
+from application.automation.rules import RuleService
 from application.definitions.store import CommandContext
 from application.ledger.tables import fired
 from domain.core.time import to_micros
+from domain.definitions.definition import DefinitionVersion
 from domain.events.rule_events import TriggerFired
-from domain.rules.rule import RuleVersion
 from interfaces.bootstrap import create_projection_engine
 from interfaces.trigger_source import create_firing_worker
 from projections import PROJECTIONS, segments
@@ -53,7 +53,7 @@ class Automated:
         """Defines and enables rule `r`."""
         fields = {"actions": TAGS} | plan
         document = {name: value for name, value in fields.items() if value is not None}
-        definition = RuleVersion("R", "", json.dumps(document).encode())
+        definition = DefinitionVersion("R", "", json.dumps(document).encode())
         rules = RuleService(self.bench.ledger)
         rules.define(self.bench.workspace, "r", definition, CONTEXT)
         rules.set_enabled(self.bench.workspace, "r", CONTEXT, enabled=True)

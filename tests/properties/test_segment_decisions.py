@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
 from domain.core.errors import Conflict, InvalidRequest, NotFound
-from domain.segments.segment import Segment, SegmentVersion
+from domain.definitions.definition import DefinitionVersion
+from domain.segments.segment import Segment
 from tests import examples
 from tests.fix_ledger import Bench
 
@@ -26,7 +27,7 @@ ids = st.sampled_from(IDS)
 
 class Step(NamedTuple):
     id: str
-    definition: SegmentVersion | None
+    definition: DefinitionVersion | None
     """None to archive the segment."""
 
     version: int | None
@@ -38,7 +39,7 @@ def referring_to(segments: list[str]) -> bytes:
 
 
 conditions = st.lists(ids, max_size=2).map(referring_to) | st.sampled_from([b"", b'{"event": "x"}'])
-definitions = st.builds(SegmentVersion, st.sampled_from(["One", "Other"]), condition=conditions)
+definitions = st.builds(DefinitionVersion, st.sampled_from(["One", "Other"]), document=conditions)
 steps = st.builds(
     Step,
     ids,
@@ -62,13 +63,13 @@ def test_definitions_are_read_back_as_they_were_recorded(bench: Bench, steps: li
         except (Conflict, InvalidRequest, NotFound):
             assert bench.ledger.heads()[workspace] == head
             continue
-        current[id_] = stored.segment
-        assert stored.segment.version == before.version + stored.changed
-        assert stored.segment.archived == (definition is None)
-        assert stored.segment.definition == (definition or before.definition)
+        current[id_] = stored.state
+        assert stored.state.version == before.version + stored.changed
+        assert stored.state.archived == (definition is None)
+        assert stored.state.definition == (definition or before.definition)
         assert bench.ledger.heads()[workspace] == head + stored.changed
         assert version in {None, before.version}
-    assert {id_: segments.segment(workspace, id_) for id_ in IDS} == current
+    assert {id_: segments.find(workspace, id_) for id_ in IDS} == current
     references = {
         segment.id: segment.referenced_segments for segment in current.values() if segment.exists
     }

@@ -11,13 +11,13 @@ from domain import conditions
 from domain.conditions.computed import ComputedCondition
 from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
+from domain.definitions.definition import DefinitionVersion
 from domain.segments.computed_attribute import (
     ComputedAttribute,
-    ComputedAttributeVersion,
     parse_computation,
     resolve_all,
 )
-from domain.segments.segment import Segment, SegmentVersion
+from domain.segments.segment import Segment
 
 ACTOR = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 ORDERS = {"computed": {"fn": "count", "event": "order", "within": {"last": "30d"}}}
@@ -25,25 +25,35 @@ KEEN = {"computed": "orders_30d", "op": "gte", "value": 3}
 ENGAGED = {"score": [{"when": {"tag": "vip"}, "points": 5}, {"when": KEEN, "points": 10}]}
 
 
-def version(computation: object, name: str = "Attribute") -> ComputedAttributeVersion:
-    return ComputedAttributeVersion(name, "", json.dumps(computation).encode())
+def version(computation: object, name: str = "Attribute") -> DefinitionVersion:
+    return DefinitionVersion(name, "", json.dumps(computation).encode())
+
+
+class Others:
+    """The computed attributes that a command sees."""
+
+    def __init__(self, *attributes: ComputedAttribute) -> None:
+        self.computed_attributes = resolve_all({each.id: each.value for each in attributes})
+
+    def segment(self, id_: str) -> Segment:
+        return Segment(id_)
 
 
 def defined(id_: str, computation: object, *others: ComputedAttribute) -> ComputedAttribute:
-    event = ComputedAttribute(id_).define(version(computation), others, ACTOR)
+    event = ComputedAttribute(id_).define(version(computation), Others(*others), ACTOR)
     assert event is not None
     return ComputedAttribute(id_).apply(event)
 
 
 def test_a_definition_records_its_actor_time_and_reason() -> None:
     attribute = ComputedAttribute("orders_30d")
-    event = attribute.define(version(ORDERS), (), ACTOR)
+    event = attribute.define(version(ORDERS), Others(), ACTOR)
     assert event is not None
     assert (event.actor, event.occurred_at, event.reason) == ("key-1", ACTOR.at, "a test")
     attribute = attribute.apply(event)
     assert (attribute.exists, attribute.version) == (True, 1)
     assert isinstance(attribute.value, ComputedCondition)
-    assert attribute.define(version(ORDERS), (), ACTOR) is None
+    assert attribute.define(version(ORDERS), Others(), ACTOR) is None
     archived = attribute.apply(attribute.archive((), ACTOR))
     assert (archived.exists, archived.version) == (False, 2)
     with pytest.raises(NotFound):
@@ -65,7 +75,7 @@ def test_a_definition_records_its_actor_time_and_reason() -> None:
 )  # fmt: skip
 def test_an_invalid_definition_is_refused_with_a_pointer(computation, path) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        ComputedAttribute("attribute").define(version(computation), (), ACTOR)
+        ComputedAttribute("attribute").define(version(computation), Others(), ACTOR)
     assert refused.value.details.get("path") == path
 
 
@@ -90,11 +100,11 @@ def test_only_segments_may_use_references_and_their_kind_must_match() -> None:
     with pytest.raises(InvalidRequest, match="define 'orders_30d' inline") as refused:
         conditions.parse_condition({"all": [{"event": "x"}, KEEN]})
     assert refused.value.details["path"] == "/all/1"
-    values = {"orders_30d": defined("orders_30d", ORDERS).value}
+    others = Others(defined("orders_30d", ORDERS))
     for condition in ({"score": "orders_30d", "op": "eq", "value": 1}, KEEN | {"computed": "no"}):
-        definition = SegmentVersion("Refers", "", json.dumps({"any": [condition]}).encode())
+        definition = DefinitionVersion("Refers", "", json.dumps({"any": [condition]}).encode())
         with pytest.raises(InvalidRequest, match="there is no") as refused:
-            Segment("refers").define(definition, Segment, ACTOR, values)
+            Segment("refers").define(definition, others, ACTOR)
         assert refused.value.details["path"] == "/any/0"
 
 
@@ -103,5 +113,5 @@ def test_an_attribute_in_use_cannot_be_archived_and_a_score_stays_a_score() -> N
     with pytest.raises(Conflict, match="'orders_30d' is used by: engaged, keen"):
         orders.archive({"keen", "engaged"}, ACTOR)
     with pytest.raises(Conflict, match="a score cannot become"):
-        orders.define(version({"score": []}), (), ACTOR)
+        orders.define(version({"score": []}), Others(), ACTOR)
     assert parse_computation(b'{"score": []}')

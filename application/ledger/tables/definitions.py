@@ -1,4 +1,4 @@
-"""Definition events of segments and rules, manual list changes, and the lock for defining."""
+"""Definition events, manual list changes, and the lock for defining."""
 
 from __future__ import annotations
 
@@ -22,22 +22,10 @@ _decision_hash = hash_for(b"decision")
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 
-# The topics must be written exactly as in the partial indexes.
-_SEGMENT_EVENTS = """
+# The topics are written into the statement, so that a partial index is used for any plan.
+DEFINITION_EVENTS = """
 SELECT position, originator_id, originator_version, recorded_at, topic, state
-FROM ledger.event
-WHERE workspace = %s AND topic IN ('segment.defined.v1', 'segment.archived.v1')
-    AND state IS NOT NULL
-ORDER BY position
-"""
-
-_RULE_EVENTS = """
-SELECT position, originator_id, originator_version, recorded_at, topic, state
-FROM ledger.event
-WHERE workspace = %s AND topic IN (
-        'rule.defined.v1', 'rule.enabled.v1', 'rule.disabled.v1', 'rule.archived.v1'
-    )
-    AND state IS NOT NULL
+FROM ledger.event WHERE workspace = %s AND topic IN ({topics}) AND state IS NOT NULL
 ORDER BY position
 """
 
@@ -81,14 +69,13 @@ def lock_definitions(connection: Connection[Any], workspace: int) -> None:
     connection.execute(_LOCK, (_DEFINITION_LOCK, workspace))
 
 
-def load_segment_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
-    """Returns the definition events of the workspace's segments, in order."""
-    return _load_events(connection, _SEGMENT_EVENTS, workspace)
-
-
-def load_rule_events(connection: Connection[Any], workspace: int) -> Sequence[RecordedEvent]:
-    """Returns the definition events of the workspace's rules, in order."""
-    return _load_events(connection, _RULE_EVENTS, workspace)
+def load_definition_events(
+    connection: Connection[Any], workspace: int, topics: Iterable[str]
+) -> Sequence[RecordedEvent]:
+    """Returns a workspace's definition events of these topics, in order."""
+    query = DEFINITION_EVENTS.format(topics=", ".join(f"'{topic}'" for topic in topics))
+    with connection.cursor(binary=True) as cursor:
+        return [recorded_event(row) for row in cursor.execute(query, (workspace,)).fetchall()]
 
 
 def manual_list_changes(
@@ -133,10 +120,3 @@ def command_event_id(*facts: str) -> UUID:
     """Returns the id of a command's event, a digest of its facts: the same if it is repeated."""
     text = "\0".join(facts).encode()
     return UUID(bytes=_decision_hash(text).digest())
-
-
-def _load_events(
-    connection: Connection[Any], query: str, workspace: int
-) -> Sequence[RecordedEvent]:
-    with connection.cursor(binary=True) as cursor:
-        return [recorded_event(row) for row in cursor.execute(query, (workspace,)).fetchall()]

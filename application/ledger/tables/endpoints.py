@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from application.ledger.tables.leases import QueueKey
+from domain.delivery.outbound import EndpointDefinition
 from domain.delivery.retry_policy import DISABLE_AFTER
 
 PARK_AFTER_FAILURES = 5
@@ -19,12 +20,13 @@ _PARK_FOR, _MAX_PARK_DOUBLINGS = timedelta(seconds=10), 6
 
 _COLUMNS = """
 workspace, id, url, description, concurrency, secret, created_at, previous_secret, previous_until,
-disabled_at, disabled_reason, failing_since, failures, parked_until
+disabled_at, disabled_reason, failing_since, failures, parked_until, version
 """
 
 _CREATE = """
-INSERT INTO ledger.endpoint (workspace, id, url, description, concurrency, secret, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+INSERT INTO ledger.endpoint (
+    workspace, id, url, description, concurrency, version, secret, created_at
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 _LIST = f"""
@@ -37,7 +39,7 @@ ON workspace = wanted.in_workspace AND id = wanted.named
 """
 
 _UPDATE = """
-UPDATE ledger.endpoint SET url = %s, description = %s, concurrency = %s
+UPDATE ledger.endpoint SET url = %s, description = %s, concurrency = %s, version = %s
 WHERE workspace = %s AND id = %s
 """
 
@@ -105,6 +107,9 @@ class EndpointRow(NamedTuple):
     parked_until: datetime | None = None
     """Time until which nothing is sent, after too many consecutive failures."""
 
+    version: int = 1
+    """Version of the definition."""
+
     @property
     def connection_key(self) -> tuple[str, int]:
         """Identifies the connections to the endpoint: a change of it replaces them."""
@@ -117,18 +122,17 @@ class EndpointRow(NamedTuple):
         return [self.secret] if previous is None else [self.secret, previous]
 
 
-def insert(connection: Connection[Any], endpoint: EndpointRow) -> bool:
-    """Adds an endpoint; False if the id exists."""
-    params = (
-        endpoint.workspace,
-        endpoint.id,
-        endpoint.url,
-        endpoint.description,
-        endpoint.concurrency,
-        endpoint.secret,
-        endpoint.created_at,
-    )
-    return bool(connection.execute(_CREATE, params).rowcount)
+def insert(  # noqa: PLR0917 - one for each group of columns
+    connection: Connection[Any],
+    key: QueueKey,
+    definition: EndpointDefinition,
+    version: int,
+    secret: bytes,
+    now: datetime,
+) -> None:
+    """Adds an endpoint."""
+    columns = (definition.url, definition.description, definition.concurrency, version)
+    connection.execute(_CREATE, (*key, *columns, secret, now))
 
 
 def list_endpoints(
@@ -147,16 +151,12 @@ def find_many(connection: Connection[Any], keys: Iterable[QueueKey]) -> dict[Que
     return {(endpoint.workspace, endpoint.id): endpoint for endpoint in endpoints}
 
 
-def update(connection: Connection[Any], endpoint: EndpointRow) -> None:
-    """Stores an endpoint's URL, description and concurrency."""
-    params = (
-        endpoint.url,
-        endpoint.description,
-        endpoint.concurrency,
-        endpoint.workspace,
-        endpoint.id,
-    )
-    connection.execute(_UPDATE, params)
+def update(
+    connection: Connection[Any], key: QueueKey, definition: EndpointDefinition, version: int
+) -> bool:
+    """Stores an endpoint's definition; False if it does not exist."""
+    columns = (definition.url, definition.description, definition.concurrency, version)
+    return bool(connection.execute(_UPDATE, (*columns, *key)).rowcount)
 
 
 def rotate_secret(
@@ -176,9 +176,9 @@ def disable(connection: Connection[Any], key: QueueKey, reason: str, now: dateti
     connection.execute(_DISABLE, (now, reason, *key))
 
 
-def delete(connection: Connection[Any], key: QueueKey) -> bool:
-    """Removes an endpoint; False if it does not exist."""
-    return bool(connection.execute(_DELETE, key).rowcount)
+def delete(connection: Connection[Any], key: QueueKey) -> None:
+    """Removes an endpoint."""
+    connection.execute(_DELETE, key)
 
 
 def record_success(connection: Connection[Any], key: QueueKey) -> None:

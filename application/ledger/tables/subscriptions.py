@@ -15,14 +15,11 @@ _COLUMNS = "workspace, id, version, definition, position, created_at"
 
 _CREATE = """
 INSERT INTO ledger.outbound_stream (workspace, id, version, definition, position, created_at)
-SELECT workspace, %s, 1, %s, coalesce(%s, last_position), %s
-FROM ledger.ledger_head WHERE workspace = %s
-ON CONFLICT DO NOTHING
+SELECT workspace, %s, %s, %s, last_position, %s FROM ledger.ledger_head WHERE workspace = %s
 """
 
 _UPDATE = """
-UPDATE ledger.outbound_stream SET version = version + 1, definition = %s
-WHERE workspace = %s AND id = %s AND definition <> %s
+UPDATE ledger.outbound_stream SET version = %s, definition = %s WHERE workspace = %s AND id = %s
 """
 
 _DELETE = "DELETE FROM ledger.outbound_stream WHERE workspace = %s AND id = %s"
@@ -68,26 +65,22 @@ class SubscriptionRow(NamedTuple):
     created_at: datetime
 
 
-def insert(  # noqa: PLR0917 - one for each column
+def save(  # noqa: PLR0917 - one for each column
     connection: Connection[Any],
     workspace: int,
     id_: str,
+    version: int,
     definition: bytes,
-    after: int | None,
     now: datetime,
-) -> bool:
-    """Adds a subscription to events after a position (None: the last); False if the id exists."""
-    return bool(connection.execute(_CREATE, (id_, definition, after, now, workspace)).rowcount)
+) -> None:
+    """Stores a definition.  A new subscription begins after the last position."""
+    if not connection.execute(_UPDATE, (version, definition, workspace, id_)).rowcount:
+        connection.execute(_CREATE, (id_, version, definition, now, workspace))
 
 
-def update(connection: Connection[Any], workspace: int, id_: str, definition: bytes) -> None:
-    """Replaces the definition; the position stays."""
-    connection.execute(_UPDATE, (definition, workspace, id_, definition))
-
-
-def delete(connection: Connection[Any], workspace: int, id_: str) -> bool:
-    """Removes a subscription; False if it does not exist."""
-    return bool(connection.execute(_DELETE, (workspace, id_)).rowcount)
+def delete(connection: Connection[Any], workspace: int, id_: str) -> None:
+    """Removes a subscription."""
+    connection.execute(_DELETE, (workspace, id_))
 
 
 def list_subscriptions(
@@ -133,9 +126,9 @@ def next_events(
     return [history.recorded_event(row) for row in rows]
 
 
-def advance(connection: Connection[Any], subscription: SubscriptionRow, position: int) -> None:
+def advance(connection: Connection[Any], workspace: int, id_: str, position: int) -> None:
     """Stores the position that a subscription has reached."""
-    connection.execute(_ADVANCE, (position, subscription.workspace, subscription.id))
+    connection.execute(_ADVANCE, (position, workspace, id_))
 
 
 def lock_all(connection: Connection[Any], workspace: int) -> None:

@@ -43,8 +43,8 @@ ExpectedVersion = Annotated[
 ]
 
 
-class ArchiveRequest(BaseModel):
-    """Archive request."""
+class StatusRequest(BaseModel):
+    """Request to archive a definition, or to change its status."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from application.definitions.store import CommandContext
 from application.deliveries.addresses import parse_networks
-from application.deliveries.endpoints import EndpointDefinition
 from application.deliveries.service import DeliveryService
 from application.ledger.tables.outbox import NewDelivery, enqueue
+from domain.delivery.outbound import EndpointDefinition, outbound_version
 from tests.fix_ledger import Bench
 from tests.receiver import Receiver
 
@@ -48,8 +49,10 @@ class Outbound:
     def endpoint(self, receiver: Receiver | str, id_: str = "crm", **options: Any) -> None:
         """Creates an endpoint at a receiver or URL."""
         url = receiver if isinstance(receiver, str) else receiver.url
-        definition = EndpointDefinition(url, **options)
-        _, self.secrets[id_] = self.deliveries.endpoints.create(self.workspace, id_, definition)
+        definition = outbound_version(EndpointDefinition(url, **options))
+        endpoints = self.deliveries.endpoints
+        endpoints.create(self.workspace, id_, definition, CommandContext("key-1"))
+        self.secrets[id_] = endpoints.secret(endpoints.get(self.workspace, id_))
 
     def enqueue(self, number: int = 1, endpoint: str = "crm", **fields: Any) -> UUID:
         """Enqueues delivery ``number``, due now; returns its id."""

@@ -7,20 +7,26 @@ import threading
 import psycopg
 import pytest
 
+from application.definitions.store import CommandContext
 from application.ledger.tables import subscriptions as subscription_table
 from domain.delivery import event_filter
 from domain.delivery.event_filter import integrations_allow
+from domain.delivery.outbound import outbound_version
 from tests.builders import anonymous, tracked, user
 from tests.integration.deliveries.outbound import Outbound
 
 pytestmark = pytest.mark.storage
+
+BY = CommandContext("key-1")
 
 
 def subscribe(outbound: Outbound, after: int | None = None, id_: str = "all", **fields) -> None:
     if not outbound.secrets:
         outbound.endpoint("https://example.com/")
     definition = event_filter.parse_subscription({"endpoint": "crm", **fields})
-    outbound.deliveries.subscriptions.create(outbound.workspace, id_, definition, after)
+    outbound.deliveries.subscriptions.create(
+        outbound.workspace, id_, outbound_version(definition), BY, after=after
+    )
 
 
 def causes(outbound: Outbound) -> list[str]:
@@ -122,7 +128,7 @@ def test_a_subscription_that_is_created_again_sends_its_events_again(outbound: O
     outbound.bench.record(tracked())
     subscribe(outbound, 0)
     follow(outbound)
-    outbound.deliveries.subscriptions.delete(outbound.workspace, "all")
+    outbound.deliveries.subscriptions.archive(outbound.workspace, "all", BY)
     outbound.clock.move(seconds=1)
     subscribe(outbound, 0)
     follow(outbound)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from application.definitions.manual_lists import ManualListChange
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
-from domain.segments.segment import SegmentVersion
+from domain.definitions.definition import DefinitionVersion
 from tests.builders import tracked
 from tests.canary import tables_containing
 from tests.integration.http.erasure_calls import (
@@ -21,7 +21,7 @@ from tests.integration.http.serving import Served
 
 def test_list_membership_is_erased_with_the_profile(served: Served, database: str) -> None:
     segments, context = SegmentService(served.service.ledger), CommandContext("key-1")
-    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), context)
+    segments.define(served.workspace, "vips", DefinitionVersion("VIPs"), context)
     served.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
     ann, bob = (served.service.ledger.stream_of(served.workspace, item) for item in (ANN, BOB))
     wanted = [ManualListChange(item, listed=True) for item in (ann, bob)]
@@ -45,9 +45,9 @@ def test_list_membership_is_erased_with_the_profile(served: Served, database: st
 
 def test_segment_definitions_survive_an_erasure(served: Served) -> None:
     segments = SegmentService(served.service.ledger)
-    segments.define(served.workspace, "vips", SegmentVersion("VIPs"), CommandContext("key-1"))
+    segments.define(served.workspace, "vips", DefinitionVersion("VIPs"), CommandContext("key-1"))
     stream = served.service.ledger.segment_stream(served.workspace, "vips")
     headers = {"Authorization": f"Bearer {served.keys['admin']}"}
     answer = served.client.request("DELETE", f"/v1/profiles/{stream}", headers=headers, json={})
     assert answer.status_code == 404
-    assert segments.segment(served.workspace, "vips").exists
+    assert segments.find(served.workspace, "vips").exists

@@ -11,12 +11,13 @@ import pytest
 
 from application.definitions import manual_lists
 from application.definitions.manual_lists import ManualListChange
-from application.definitions.segments import MAX_LIST_CHANGES, CommandContext, SegmentService
+from application.definitions.segments import MAX_LIST_CHANGES, SegmentService
+from application.definitions.store import CommandContext
 from application.ledger.tables import definitions as definition_table
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.core.identifiers import Identifier
+from domain.definitions.definition import DefinitionVersion
 from domain.events.events import ManualListChanged
-from domain.segments.segment import SegmentVersion
 from tests.builders import NOON, anonymous, merged, tracked, unmerged, user
 from tests.fix_ledger import Bench
 
@@ -33,7 +34,7 @@ class Lists:
         self.bench, self.workspace = bench, bench.workspace
         hours = count(1)
         self.segments = SegmentService(bench.ledger, lambda: NOON - timedelta(hours=next(hours)))
-        self.segments.define(self.workspace, "vips", SegmentVersion("VIPs"), BY)
+        self.segments.define(self.workspace, "vips", DefinitionVersion("VIPs"), BY)
         bench.record(tracked("Viewed", ANN, PHONE), tracked("Viewed", BOB))
 
     def stream(self, reference: Identifier | UUID) -> UUID:
@@ -111,7 +112,7 @@ def test_the_same_idempotency_key_changes_once(lists: Lists) -> None:
 def test_only_manual_lists_accept_changes(lists: Lists) -> None:
     with pytest.raises(NotFound):
         lists.segments.change_list(lists.workspace, "nothing", [], BY)
-    lists.segments.define(lists.workspace, "x", SegmentVersion("x", "", b'{"event": "x"}'), BY)
+    lists.segments.define(lists.workspace, "x", DefinitionVersion("x", "", b'{"event": "x"}'), BY)
     with pytest.raises(Conflict, match="condition"):
         lists.segments.change_list(lists.workspace, "x", [], BY)
     lists.segments.archive(lists.workspace, "vips", BY)

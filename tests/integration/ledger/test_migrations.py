@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from uuid import uuid4
@@ -9,11 +10,21 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from application.definitions.ledger_definitions import topics_of
 from application.ledger.migrate import pending_revisions
+from application.ledger.tables import definitions as definition_table
+from application.ledger.tables.outbound_revisions import load_revisions
+from domain.delivery.outbound import EndpointDefinition, decode_endpoint
+from domain.funnels.saved_funnel import SavedFunnel
+from domain.rules.rule import Rule
+from domain.segments.computed_attribute import ComputedAttribute
+from domain.segments.segment import Segment
 from tests.fix_ledger import Bench
 from tests.fix_postgres import database_dsn
 
 pytestmark = pytest.mark.storage
+
+revision_0008 = importlib.import_module("application.ledger.migrations.versions.0008_definitions")
 
 
 def test_several_deployers_do_not_collide(postgres_dsn: str) -> None:
@@ -31,6 +42,41 @@ def test_several_deployers_do_not_collide(postgres_dsn: str) -> None:
             assert pending_revisions(fresh) == ()
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_endpoints_and_subscriptions_of_earlier_versions_get_a_revision(bench: Bench) -> None:
+    """Undo what the migration did to a row, and let its statements run again."""
+    bench.sql(
+        "INSERT INTO ledger.endpoint (workspace, id, url, description, concurrency, secret, created_at)"
+        " VALUES (%s, 'crm', 'https://example.com/', 'ä', 2, '', now())",
+        bench.workspace,
+    )
+    bench.sql(
+        "INSERT INTO ledger.outbound_stream VALUES (%s, 'all', 3, %s, 0, now())",
+        bench.workspace,
+        b'{"endpoint":"crm"}',
+    )
+    *_, endpoints, subscriptions, _ = revision_0008.TABLES.split(";")
+    bench.sql(endpoints)
+    bench.sql(subscriptions)
+    with bench.store.raw_connection() as connection:
+        [crm] = load_revisions(connection, bench.workspace, "endpoint")
+        [all_] = load_revisions(connection, bench.workspace, "subscription")
+    assert crm.document is not None
+    assert decode_endpoint(crm.document) == EndpointDefinition("https://example.com/", "ä", 2)
+    assert (crm.id, crm.version, all_.id, all_.version) == ("crm", 1, "all", 3)
+    assert all_.document == b'{"endpoint":"crm"}'
+
+
+def test_definitions_are_found_by_their_index(bench: Bench) -> None:
+    """A scan of all events would read the whole ledger for each command."""
+    for kind in (Segment, Rule, SavedFunnel, ComputedAttribute):
+        topics = ", ".join(f"'{topic}'" for topic in topics_of(kind))
+        query = definition_table.DEFINITION_EVENTS.format(topics=topics)
+        with bench.store.raw_connection() as connection:
+            connection.execute("SET enable_seqscan = off")
+            plan = connection.execute(f"EXPLAIN {query}", (1,)).fetchall()
+        assert "definition_decided" in repr(plan)
 
 
 def test_the_service_may_only_add_and_read_events(bench: Bench) -> None:

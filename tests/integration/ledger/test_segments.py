@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from application.definitions import segments as segment_definitions
+from application.definitions import ledger_definitions
 from application.definitions.segments import SegmentService
 from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
@@ -17,20 +17,21 @@ from application.ledger.store import LedgerDatastore
 from application.ledger.tables import definitions as definition_table
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import Conflict, FoldlineError, InvalidRequest, NotFound
+from domain.definitions.definition import DefinitionVersion
 from domain.events.events import SegmentArchived, SegmentDefined
-from domain.segments.segment import Segment, SegmentVersion
+from domain.segments.segment import Segment
 from tests.fix_ledger import Bench
 
 pytestmark = pytest.mark.storage
 
 THREADS = 8
 BY = CommandContext("key-1", "a test")
-BUYERS = SegmentVersion("Buyers", "", b'{"event": "purchase"}')
-LIST = SegmentVersion("Manual list")
+BUYERS = DefinitionVersion("Buyers", "", b'{"event": "purchase"}')
+LIST = DefinitionVersion("Manual list")
 
 
-def referring_to(segment: str) -> SegmentVersion:
-    return SegmentVersion(f"In {segment}", "", b'{"segment": "%b"}' % segment.encode())
+def referring_to(segment: str) -> DefinitionVersion:
+    return DefinitionVersion(f"In {segment}", "", b'{"segment": "%b"}' % segment.encode())
 
 
 @pytest.fixture
@@ -51,16 +52,16 @@ def test_a_definition_is_an_event_in_the_segments_own_stream(bench: Bench, segme
     assert [first.version, second.version] == [1, 2]
     assert (first.event.actor, first.event.reason) == ("key-1", "a test")
     assert first.event.id != second.event.id
-    assert segments.segment(bench.workspace, "buyers") == archived.segment
+    assert segments.find(bench.workspace, "buyers") == archived.state
 
 
 def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> None:
     other = bench.workspaces.create("other").id
     segments.define(bench.workspace, "buyers", BUYERS, BY)
-    assert segments.segment(other, "buyers") == Segment("buyers")
+    assert segments.find(other, "buyers") == Segment("buyers")
     with pytest.raises(InvalidRequest, match="no segment 'buyers'"):
         segments.define(other, "both", referring_to("buyers"), BY)
-    assert segments.create(other, None, BUYERS, BY).segment.id == "buyers"
+    assert segments.create(other, None, BUYERS, BY).state.id == "buyers"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,8 @@ def test_other_workspaces_have_segments_of_their_own(bench: Bench, segments) -> 
     ],
 )
 def test_an_id_is_made_of_the_name(bench: Bench, segments, name, ids) -> None:
-    results = [segments.create(bench.workspace, None, SegmentVersion(name), BY) for _ in ids]
-    assert [result.segment.id for result in results] == ids
+    results = [segments.create(bench.workspace, None, DefinitionVersion(name), BY) for _ in ids]
+    assert [result.state.id for result in results] == ids
 
 
 def test_an_id_that_was_ever_used_is_taken(bench: Bench, segments) -> None:
@@ -82,8 +83,8 @@ def test_an_id_that_was_ever_used_is_taken(bench: Bench, segments) -> None:
     segments.archive(bench.workspace, "buyers", BY)
     with pytest.raises(Conflict, match="is or was in use"):
         segments.create(bench.workspace, "buyers", BUYERS, BY)
-    assert segments.create(bench.workspace, None, BUYERS, BY).segment.id == "buyers-2"
-    assert segments.define(bench.workspace, "buyers", BUYERS, BY, version=2).segment.version == 3
+    assert segments.create(bench.workspace, None, BUYERS, BY).state.id == "buyers-2"
+    assert segments.define(bench.workspace, "buyers", BUYERS, BY, version=2).state.version == 3
 
 
 def test_a_segment_that_others_refer_to_cannot_be_archived(bench: Bench, segments) -> None:
@@ -108,7 +109,7 @@ def test_a_version_that_is_not_the_last_is_refused(bench: Bench, segments) -> No
             segments.define(workspace, "buyers", LIST._replace(name="x"), BY, version=version)
         with pytest.raises(Conflict, match="version conflict"):
             segments.archive(workspace, "buyers", BY, version=version)
-    assert segments.archive(workspace, "buyers", BY, version=1).segment.version == 2
+    assert segments.archive(workspace, "buyers", BY, version=1).state.version == 2
 
 
 def test_the_same_idempotency_key_defines_once(bench: Bench, segments) -> None:
@@ -119,12 +120,12 @@ def test_the_same_idempotency_key_defines_once(bench: Bench, segments) -> None:
     )
     created = segments.create(workspace, None, BUYERS, first)
     again = segments.create(workspace, None, BUYERS, first)
-    expected = (False, created.segment, created.position)
-    assert (again.changed, again.segment, again.position) == expected
+    expected = (False, created.state, created.position)
+    assert (again.changed, again.state, again.position) == expected
     archived = segments.archive(workspace, "buyers", second)
     segments.define(workspace, "buyers", BUYERS, BY)
     again = segments.archive(workspace, "buyers", second)
-    assert (again.changed, again.segment.exists, again.position) == (False, True, archived.position)
+    assert (again.changed, again.state.exists, again.position) == (False, True, archived.position)
     for different_request in (
         lambda: segments.create(workspace, "other", BUYERS, first),
         lambda: segments.create(workspace, None, LIST, first),
@@ -137,7 +138,7 @@ def test_the_same_idempotency_key_defines_once(bench: Bench, segments) -> None:
 
 
 def test_the_number_of_segments_is_limited(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(segment_definitions, "MAX_SEGMENTS", 2)
+    monkeypatch.setattr(SegmentService, "max_active", 2)
     for id_ in ("a", "b"):
         segments.define(bench.workspace, id_, BUYERS, BY)
     with pytest.raises(Conflict, match="at most 2"):
@@ -148,11 +149,11 @@ def test_the_number_of_segments_is_limited(bench: Bench, segments, monkeypatch) 
 
 
 def test_a_long_history_is_read_to_its_end(bench: Bench, segments, monkeypatch) -> None:
-    monkeypatch.setattr(segment_definitions, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(ledger_definitions, "PAGE_SIZE", 2)
     for number in range(5):
-        segments.define(bench.workspace, "a", SegmentVersion(f"No. {number}"), BY)
-    whole = segments.segment(bench.workspace, "a")
-    assert (whole.version, whole.definition) == (5, SegmentVersion("No. 4"))
+        segments.define(bench.workspace, "a", DefinitionVersion(f"No. {number}"), BY)
+    whole = segments.find(bench.workspace, "a")
+    assert (whole.version, whole.definition) == (5, DefinitionVersion("No. 4"))
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def concurrently(processes: Sequence[Ledger], command) -> list[FoldlineError | N
 
     def run(number: int) -> FoldlineError | None:
         service = SegmentService(processes[number])
-        service.segment(1, "warm")
+        service.find(1, "warm")
         start.wait(10)
         try:
             command(service, number)
@@ -192,7 +193,7 @@ def replace_the_same_version(processes: Sequence[Ledger]) -> None:
         errors = concurrently(
             processes,
             lambda service, number, version=version: service.define(
-                1, "race", SegmentVersion(f"{version} by {number}"), BY, version=version
+                1, "race", DefinitionVersion(f"{version} by {number}"), BY, version=version
             ),
         )
         assert [type(error) for error in errors if error] == [Conflict] * (THREADS - 1), errors
@@ -215,10 +216,10 @@ def test_without_the_lock_the_version_alone_prevents_a_lost_definition(
 def test_eight_that_name_no_version_all_succeed(processes) -> None:
     errors = concurrently(
         processes,
-        lambda service, number: service.define(1, "race", SegmentVersion(f"{number}"), BY),
+        lambda service, number: service.define(1, "race", DefinitionVersion(f"{number}"), BY),
     )
     assert errors == [None] * THREADS
-    assert SegmentService(processes[0]).segment(1, "race").version == THREADS
+    assert SegmentService(processes[0]).find(1, "race").version == THREADS
 
 
 def refer_in_a_circle(processes: Sequence[Ledger]) -> list[list[FoldlineError | None]]:

@@ -1,36 +1,37 @@
-"""Endpoint routes: changes need an admin key, reads a read or admin key."""
+"""Endpoints as the API serves them: definitions, health, and rotation of secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Security
+from msgspec import json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from application.definitions.store import DefinitionResult
+from application.deliveries.endpoints import EndpointService
 from application.ledger.tables.endpoints import EndpointRow
+from domain.definitions.definition import DefinitionVersion
 from interfaces.http.api.deliveries.schemas import (
     Endpoint,
     EndpointCreate,
     EndpointList,
     EndpointPath,
+    EndpointRevision,
+    EndpointRevisionList,
     EndpointUpdate,
     EndpointWithSecret,
     PageParams,
 )
 from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.definition_routes import Answer, Resource
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import (
-    NoParams,
-    openapi_body,
-    openapi_parameters,
-    params_reader,
-    parse_body,
-)
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
 
@@ -40,33 +41,53 @@ PATH = f"{COLLECTION}/{{id}}"
 T = TypeVar("T")
 
 
+def definition_json(definition: DefinitionVersion) -> Mapping[str, Any]:
+    """Return the JSON form of an endpoint's or a subscription's definition."""
+    fields: dict[str, Any] = json.decode(definition.document)
+    return fields
+
+
+def _answer_json(service: Service) -> Answer:
+    endpoints = service.deliveries.endpoints
+
+    def answer(workspace: int, result: DefinitionResult[Any]) -> Mapping[str, Any]:
+        row = endpoints.get(workspace, result.state.id)
+        secret = endpoints.secret(row) if result.created else None
+        return _with_secret(row, secret).model_dump(mode="json")
+
+    return answer
+
+
+ENDPOINTS = Resource(
+    collection=COLLECTION,
+    noun="endpoint",
+    verbs=("create", "update", "delete"),
+    tag="deliveries",
+    commands=lambda service: service.deliveries.endpoints,
+    path_params=EndpointPath,
+    create=EndpointCreate,
+    replace=EndpointUpdate,
+    answer=Endpoint,
+    created=EndpointWithSecret,
+    revision=EndpointRevision,
+    revisions=EndpointRevisionList,
+    create_summary="Create an endpoint; the signing secret is returned only once",
+    replace_summary="Update an endpoint; the signing secret is kept",
+    archive_summary="Delete an endpoint; its pending deliveries fail",
+    history_summary="List an endpoint's configurations with actor, time and reason",
+    definition_json=definition_json,
+    answer_json=_answer_json,
+    replace_errors=(400, 401, 403, 404, 409, 413, 503),
+)
+
+
 def endpoint_routes(service: Service) -> APIRouter:
-    """Build the routes of `/v1/endpoints`."""
+    """Build the routes that read endpoints, rotate their secrets and enable them."""
     endpoints = service.deliveries.endpoints
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
     admin = [Security(require_key(service.keys, "admin"))]
     readers = [Security(require_key(service.keys, "read", "admin"))]
-    read_nothing, read_page = (
-        params_reader(NoParams, COLLECTION),
-        params_reader(PageParams, COLLECTION),
-    )
-    read_path = params_reader(EndpointPath, PATH)
-
-    @routes.post(
-        COLLECTION,
-        status_code=201,
-        summary="Create an endpoint; the signing secret is returned only once",
-        operation_id="create_endpoint",
-        response_model=EndpointWithSecret,
-        responses=error_responses(400, 401, 403, 409, 413, 503),
-        openapi_extra=openapi_body(EndpointCreate),
-        dependencies=admin,
-    )
-    async def create_endpoint(request: Request) -> Response:
-        read_nothing(request)
-        payload = await parse_body(request, EndpointCreate)
-        created = await _run_command(request, endpoints.create, payload.id, payload.definition)
-        return json_response(_with_secret(*created), 201)
+    read_page, read_path = params_reader(PageParams, COLLECTION), params_reader(EndpointPath, PATH)
 
     @routes.get(
         COLLECTION,
@@ -99,40 +120,11 @@ def endpoint_routes(service: Service) -> APIRouter:
             _to_endpoint(await _run_command(request, endpoints.get, read_path(request).id))
         )
 
-    @routes.put(
-        PATH,
-        summary="Update an endpoint; the signing secret is kept",
-        operation_id="update_endpoint",
-        response_model=Endpoint,
-        responses=error_responses(400, 401, 403, 404, 413, 503),
-        openapi_extra=openapi_body(EndpointUpdate) | openapi_parameters(EndpointPath, PATH),
-        dependencies=admin,
-    )
-    async def update_endpoint(request: Request) -> Response:
-        path, payload = read_path(request), await parse_body(request, EndpointUpdate)
-        return json_response(
-            _to_endpoint(await _run_command(request, endpoints.update, path.id, payload.definition))
-        )
-
-    @routes.delete(
-        PATH,
-        status_code=204,
-        summary="Delete an endpoint; its pending deliveries fail",
-        operation_id="delete_endpoint",
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(EndpointPath, PATH),
-        dependencies=admin,
-    )
-    async def delete_endpoint(request: Request) -> Response:
-        await _run_command(request, endpoints.delete, read_path(request).id)
-        return Response(status_code=204)
-
-    _add_action_routes(routes, service, admin)
+    _add_action_routes(routes, endpoints, admin)
     return routes
 
 
-def _add_action_routes(routes: APIRouter, service: Service, admin: list[Any]) -> None:
-    endpoints = service.deliveries.endpoints
+def _add_action_routes(routes: APIRouter, endpoints: EndpointService, admin: list[Any]) -> None:
     rotate_path, enable_path = f"{PATH}/rotate", f"{PATH}/enable"
     read_rotate, read_enable = (
         params_reader(EndpointPath, rotate_path),
@@ -190,7 +182,7 @@ def _to_endpoint(row: EndpointRow) -> Endpoint:
     return Endpoint.model_validate(row._asdict() | {"previous_secret_until": row.previous_until})
 
 
-def _with_secret(row: EndpointRow, secret: str) -> EndpointWithSecret:
+def _with_secret(row: EndpointRow, secret: str | None) -> EndpointWithSecret:
     return EndpointWithSecret.model_validate(
         _to_endpoint(row).model_dump(mode="python") | {"secret": secret}
     )

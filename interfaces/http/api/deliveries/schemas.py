@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from application.deliveries.endpoints import EndpointDefinition
+from domain.definitions.definition import DefinitionVersion
 from domain.delivery import event_filter
-from domain.delivery.event_filter import SubscriptionDefinition
+from domain.delivery.outbound import EndpointDefinition, outbound_version
 from domain.events.message import MessageKind
-from interfaces.http.kit.command import NulFreeText
+from interfaces.http.kit.command import CommandReason, ExpectedVersion, NulFreeText
+from interfaces.http.kit.definition_schemas import Revision
 from interfaces.http.kit.json_response import Instant, Page
 
 DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
@@ -30,7 +31,7 @@ class EndpointPath(BaseModel):
     id: str = Field(max_length=64, description="1 to 64 of a-z, 0-9, - and _, such as `crm`")
 
 
-class EndpointUpdate(BaseModel):
+class EndpointBase(BaseModel):
     """Configuration of an endpoint."""
 
     model_config = ConfigDict(
@@ -43,14 +44,21 @@ class EndpointUpdate(BaseModel):
     )
     description: NulFreeText = Field("", max_length=500)
     concurrency: int = Field(4, ge=1, le=4, description="Maximum concurrent deliveries.")
+    reason: CommandReason = ""
 
     @property
-    def definition(self) -> EndpointDefinition:
-        """The application's form."""
-        return EndpointDefinition(self.url, self.description, self.concurrency)
+    def definition(self) -> DefinitionVersion:
+        """The domain's form."""
+        return outbound_version(EndpointDefinition(self.url, self.description, self.concurrency))
 
 
-class EndpointCreate(EndpointUpdate):
+class EndpointUpdate(EndpointBase):
+    """New configuration of an endpoint."""
+
+    version: ExpectedVersion = None
+
+
+class EndpointCreate(EndpointBase):
     """Endpoint to create."""
 
     id: NulFreeText | None = Field(None, max_length=64, description="Generated if omitted.")
@@ -63,6 +71,7 @@ class Endpoint(BaseModel):
     url: str
     description: str
     concurrency: int
+    version: int = Field(description="Version: number of recorded changes.")
     created_at: Instant
     disabled_at: Instant | None = Field(
         description="When it was disabled; deliveries are held until it is enabled."
@@ -81,7 +90,23 @@ class Endpoint(BaseModel):
 class EndpointWithSecret(Endpoint):
     """An endpoint with its signing secret, which is returned only once."""
 
-    secret: str = Field(description="Signing secret for verifying signatures: `whsec_…`")
+    secret: str | None = Field(
+        description="Signing secret for verifying signatures: `whsec_…`; null if the request was repeated."
+    )
+
+
+class EndpointRevision(Revision):
+    """A recorded change of an endpoint's configuration."""
+
+    url: str | None = Field(description="Null if it was deleted, like the following fields.")
+    description: str | None
+    concurrency: int | None
+
+
+class EndpointRevisionList(Page):
+    """Changes of an endpoint's configuration, oldest first."""
+
+    definitions: list[EndpointRevision]
 
 
 class EndpointList(Page):
@@ -96,7 +121,7 @@ class SubscriptionPath(BaseModel):
     id: str = Field(max_length=64, description="1 to 64 of a-z, 0-9, - and _, such as `warehouse`")
 
 
-class SubscriptionUpdate(BaseModel):
+class SubscriptionBase(BaseModel):
     """Filter and endpoint of a subscription."""
 
     model_config = ConfigDict(
@@ -125,15 +150,26 @@ class SubscriptionUpdate(BaseModel):
     )
     paused: bool = Field(False, description="Paused: sends nothing and keeps its position.")
 
+
+class SubscriptionRequest(SubscriptionBase):
+    """Definition of a subscription, and the reason for it."""
+
+    reason: CommandReason = ""
+
     @property
-    def definition(self) -> SubscriptionDefinition:
+    def definition(self) -> DefinitionVersion:
         """The domain's form.  Raises InvalidRequest."""
-        return event_filter.parse_subscription(
-            self.model_dump(include=set(SubscriptionUpdate.model_fields))
-        )
+        fields = self.model_dump(include=set(SubscriptionBase.model_fields))
+        return outbound_version(event_filter.parse_subscription(fields))
 
 
-class SubscriptionCreate(SubscriptionUpdate):
+class SubscriptionUpdate(SubscriptionRequest):
+    """New definition of a subscription."""
+
+    version: ExpectedVersion = None
+
+
+class SubscriptionCreate(SubscriptionRequest):
     """Subscription to create."""
 
     id: NulFreeText | None = Field(None, max_length=64, description="Generated if omitted.")
@@ -146,13 +182,30 @@ class SubscriptionCreate(SubscriptionUpdate):
     )
 
 
-class Subscription(SubscriptionUpdate):
+class Subscription(SubscriptionBase):
     """A subscription with its progress."""
 
     id: str
     version: int = Field(description="Version number of the definition.")
     position: int = Field(description="All events up to this position are sent or queued.")
     created_at: Instant
+
+
+class SubscriptionRevision(Revision):
+    """A recorded change of a subscription."""
+
+    endpoint: str | None = Field(description="Null if it was deleted, like the following fields.")
+    name: str | None
+    events: list[str | dict[str, Any]] | None
+    kinds: list[MessageKind] | None
+    where: list[dict[str, Any]] | None
+    paused: bool | None
+
+
+class SubscriptionRevisionList(Page):
+    """Changes of a subscription, oldest first."""
+
+    definitions: list[SubscriptionRevision]
 
 
 class SubscriptionList(Page):

@@ -1,10 +1,10 @@
-"""Subscription routes: changes need an admin key, reads a read or admin key."""
+"""Subscriptions as the API serves them: definitions for admin keys, and their progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from fastapi import APIRouter, Security
 from msgspec import json
@@ -12,7 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from application.definitions.store import DefinitionResult
 from application.ledger.tables.subscriptions import SubscriptionRow
+from interfaces.http.api.deliveries.endpoints import definition_json
 from interfaces.http.api.deliveries.schemas import (
     PageParams,
     StreamList,
@@ -20,82 +22,86 @@ from interfaces.http.api.deliveries.schemas import (
     SubscriptionCreate,
     SubscriptionList,
     SubscriptionPath,
+    SubscriptionRevision,
+    SubscriptionRevisionList,
     SubscriptionUpdate,
 )
 from interfaces.http.kit.auth import authenticated_key, require_key
+from interfaces.http.kit.definition_routes import Answer, Resource
 from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import Page, json_response
-from interfaces.http.kit.params import (
-    NoParams,
-    openapi_body,
-    openapi_parameters,
-    params_reader,
-    parse_body,
-)
+from interfaces.http.kit.json_response import json_response
+from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors
 
-T = TypeVar("T")
+
+def _answer_json(service: Service) -> Answer:
+    def answer(workspace: int, result: DefinitionResult[Any]) -> Mapping[str, Any]:
+        row = service.deliveries.subscriptions.get(workspace, result.state.id)
+        return _to_subscription(row).model_dump(mode="json")
+
+    return answer
 
 
-class _Collection(NamedTuple):
-    """A path under which subscriptions are served, and what differs from the other one."""
-
-    path: str
-    noun: str
-    update_verb: str
-    list_model: type[Page]
-    deprecated: bool
-
-    def operation_id(self, verb: str, suffix: str = "") -> str:
-        """Return the OpenAPI operation id of a verb; unique over both paths."""
-        return f"{verb}_{self.noun}{suffix}"
-
-    def openapi(self, model: type[Any], path: str) -> dict[str, Any]:
-        """Return the OpenAPI parameters of a route, and whether it is deprecated."""
-        return openapi_parameters(model, path) | self.openapi_status()
-
-    def openapi_status(self) -> dict[str, Any]:
-        """Return the OpenAPI mark of a deprecated route; empty for a current one."""
-        return {"deprecated": True} if self.deprecated else {}
-
-
-_SUBSCRIPTIONS = _Collection(
-    "/v1/subscriptions", "subscription", "update", SubscriptionList, deprecated=False
+SUBSCRIPTIONS = Resource(
+    collection="/v1/subscriptions",
+    noun="subscription",
+    verbs=("create", "update", "delete"),
+    tag="deliveries",
+    commands=lambda service: service.deliveries.subscriptions,
+    path_params=SubscriptionPath,
+    create=SubscriptionCreate,
+    replace=SubscriptionUpdate,
+    answer=Subscription,
+    revision=SubscriptionRevision,
+    revisions=SubscriptionRevisionList,
+    create_summary="Create a subscription: forwards recorded events as webhooks, in no guaranteed order",
+    replace_summary="Update a subscription; it continues from its position",
+    archive_summary="Delete a subscription; deliveries already queued are still sent",
+    history_summary="List a subscription's definitions with actor, time and reason",
+    definition_json=definition_json,
+    answer_json=_answer_json,
+    replace_errors=(400, 401, 403, 404, 409, 413, 503),
+    create_options=lambda payload: {"after": payload.after},
 )
-_STREAMS = _Collection("/v1/streams", "stream", "change", StreamList, deprecated=True)
+STREAMS = replace(
+    SUBSCRIPTIONS,
+    collection="/v1/streams",
+    noun="stream",
+    verbs=("create", "change", "delete"),
+    revisions=None,
+    deprecated=True,
+)
 """The former path, kept for one release: in an event-sourced system a stream is an event stream."""
 
 
 def subscription_routes(service: Service) -> APIRouter:
-    """Build the routes of `/v1/subscriptions`, and of its deprecated alias `/v1/streams`."""
+    """Build the routes that read subscriptions, and their deprecated alias `/v1/streams`."""
     routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    for collection in (_SUBSCRIPTIONS, _STREAMS):
-        _add_read_routes(routes, service, collection)
-        _add_command_routes(routes, service, collection)
+    _add_read_routes(routes, service, SUBSCRIPTIONS)
+    _add_read_routes(routes, service, STREAMS)
     return routes
 
 
-def _add_read_routes(routes: APIRouter, service: Service, collection: _Collection) -> None:
-    subscriptions = service.deliveries.subscriptions
+def _add_read_routes(routes: APIRouter, service: Service, resource: Resource) -> None:
     readers = [Security(require_key(service.keys, "read", "admin"))]
-    path = f"{collection.path}/{{id}}"
-    read_page = params_reader(PageParams, collection.path)
-    read_path = params_reader(SubscriptionPath, path)
+    read_page = params_reader(PageParams, resource.collection)
+    read_path = params_reader(SubscriptionPath, resource.path)
 
     @routes.get(
-        collection.path,
+        resource.collection,
         summary="List subscriptions with their progress",
-        operation_id=collection.operation_id("list", "s"),
-        response_model=collection.list_model,
+        operation_id=f"list_{resource.noun}s",
+        response_model=StreamList if resource.deprecated else SubscriptionList,
         responses=error_responses(400, 401, 403, 503),
-        openapi_extra=collection.openapi(PageParams, collection.path),
+        openapi_extra=openapi_parameters(PageParams, resource.collection),
+        deprecated=resource.deprecated,
         dependencies=readers,
     )
     async def list_subscriptions(request: Request) -> Response:
         params, workspace = read_page(request), authenticated_key(request).workspace
         page = await run_in_threadpool(_list_subscriptions, service, workspace, params)
-        if collection.list_model is StreamList:
+        if resource.deprecated:
             return json_response(
                 StreamList(
                     streams=page.subscriptions, next=page.next, projected_to=page.projected_to
@@ -104,78 +110,19 @@ def _add_read_routes(routes: APIRouter, service: Service, collection: _Collectio
         return json_response(page)
 
     @routes.get(
-        path,
+        resource.path,
         summary="Get a subscription with its progress",
-        operation_id=collection.operation_id("get"),
+        operation_id=f"get_{resource.noun}",
         response_model=Subscription,
         responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=collection.openapi(SubscriptionPath, path),
+        openapi_extra=openapi_parameters(SubscriptionPath, resource.path),
+        deprecated=resource.deprecated,
         dependencies=readers,
     )
     async def get_subscription(request: Request) -> Response:
-        return json_response(
-            _to_subscription(await _run_command(request, subscriptions.get, read_path(request).id))
-        )
-
-
-def _add_command_routes(routes: APIRouter, service: Service, collection: _Collection) -> None:
-    subscriptions = service.deliveries.subscriptions
-    admin = [Security(require_key(service.keys, "admin"))]
-    path = f"{collection.path}/{{id}}"
-    read_nothing = params_reader(NoParams, collection.path)
-    read_path = params_reader(SubscriptionPath, path)
-
-    @routes.post(
-        collection.path,
-        status_code=201,
-        summary="Create a subscription: forwards recorded events as webhooks, in no guaranteed order",
-        operation_id=collection.operation_id("create"),
-        response_model=Subscription,
-        responses=error_responses(400, 401, 403, 409, 413, 503),
-        openapi_extra=openapi_body(SubscriptionCreate) | collection.openapi_status(),
-        dependencies=admin,
-    )
-    async def create_subscription(request: Request) -> Response:
-        read_nothing(request)
-        payload = await parse_body(request, SubscriptionCreate)
-        created = await _run_command(
-            request, subscriptions.create, payload.id, payload.definition, payload.after
-        )
-        return json_response(_to_subscription(created), 201)
-
-    @routes.put(
-        path,
-        summary="Update a subscription; it continues from its position",
-        operation_id=collection.operation_id(collection.update_verb),
-        response_model=Subscription,
-        responses=error_responses(400, 401, 403, 404, 413, 503),
-        openapi_extra=openapi_body(SubscriptionUpdate) | collection.openapi(SubscriptionPath, path),
-        dependencies=admin,
-    )
-    async def update_subscription(request: Request) -> Response:
-        params, payload = read_path(request), await parse_body(request, SubscriptionUpdate)
-        return json_response(
-            _to_subscription(
-                await _run_command(request, subscriptions.update, params.id, payload.definition)
-            )
-        )
-
-    @routes.delete(
-        path,
-        status_code=204,
-        summary="Delete a subscription; deliveries already queued are still sent",
-        operation_id=collection.operation_id("delete"),
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=collection.openapi(SubscriptionPath, path),
-        dependencies=admin,
-    )
-    async def delete_subscription(request: Request) -> Response:
-        await _run_command(request, subscriptions.delete, read_path(request).id)
-        return Response(status_code=204)
-
-
-async def _run_command(request: Request, command: Callable[..., T], *args: object) -> T:
-    return await run_in_threadpool(partial(command, authenticated_key(request).workspace, *args))
+        id_, workspace = read_path(request).id, authenticated_key(request).workspace
+        row = await run_in_threadpool(service.deliveries.subscriptions.get, workspace, id_)
+        return json_response(_to_subscription(row))
 
 
 def _list_subscriptions(service: Service, workspace: int, params: PageParams) -> SubscriptionList:

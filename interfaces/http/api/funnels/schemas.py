@@ -10,10 +10,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.core.errors import InvalidRequest
+from domain.definitions.definition import DefinitionVersion
 from domain.funnels.funnel import Funnel, parse_funnel
 from domain.funnels.goals import Goal, parse_goal
-from domain.funnels.saved_funnel import SavedFunnelVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion
+from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
+from interfaces.http.kit.json_response import Page
 from interfaces.http.query_routes import MinPosition
 from projections.kit.shown_profile import ProfileIdentifier
 
@@ -201,13 +203,13 @@ class SavedFunnelBase(BaseModel):
     reason: CommandReason = ""
 
     @property
-    def definition(self) -> SavedFunnelVersion:
+    def definition(self) -> DefinitionVersion:
         """The domain's form.  Raises InvalidRequest."""
         try:
             document = json.dumps(self.funnel, allow_nan=False)
         except ValueError as error:
             raise InvalidRequest(f"the funnel is not valid JSON: {error}", path="") from None
-        return SavedFunnelVersion(self.name, self.description, document.encode())
+        return DefinitionVersion(self.name, self.description, document.encode())
 
 
 class SavedFunnelCreate(SavedFunnelBase):
@@ -222,14 +224,19 @@ class SavedFunnelReplace(SavedFunnelBase):
     version: ExpectedVersion = None
 
 
-class SavedFunnelWriteResult(BaseModel):
+class SavedFunnelWriteResult(DefinitionAnswer):
     """A saved funnel after a change."""
 
-    id: str
-    name: str
-    description: str
     funnel: Any
-    archived: bool
-    version: int = Field(description="Version: number of recorded changes.")
-    changed: bool = Field(description="False if nothing changed and nothing was recorded.")
-    position: int = Field(description="Ledger position of the change; use it as `min_position`.")
+
+
+class FunnelRevision(LedgerRevision):
+    """A recorded change of a saved funnel."""
+
+    funnel: Any
+
+
+class FunnelRevisionList(Page):
+    """Changes of a saved funnel, oldest first."""
+
+    definitions: list[FunnelRevision]

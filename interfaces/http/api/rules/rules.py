@@ -1,155 +1,79 @@
-"""Rule routes: create, replace, enable, disable and archive, for admin keys."""
+"""Rules as the API serves them: what differs from other definitions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from fastapi import APIRouter, Security
 from msgspec import Raw
-from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
-from application.definitions.rules import RuleResult, RuleService
+from application.automation.rules import RuleService
+from application.definitions.store import CommandContext, DefinitionResult
+from domain.definitions.definition import DefinitionVersion
+from domain.rules import rule as rules
 from interfaces.http.api.rules.schemas import (
     Rule,
     RuleCreate,
     RulePath,
     RuleReplace,
-    RuleStatusUpdate,
+    RuleRevision,
+    RuleRevisionList,
 )
-from interfaces.http.kit import event_json, idempotency
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.command import command_context
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.params import (
-    NoParams,
-    openapi_body,
-    openapi_parameters,
-    params_reader,
-    parse_body,
-)
-from interfaces.service import Service
-
-PATH = "/v1/rules/{id}"
+from interfaces.http.kit.command import StatusRequest
+from interfaces.http.kit.definition_routes import Command, Resource
 
 
-def rule_routes(service: Service) -> APIRouter:
-    """Build the routes that define, enable, disable and archive rules."""
-    rules = RuleService(service.ledger)
-    routes = APIRouter(
-        tags=["rules"],
-        dependencies=[Security(require_key(service.keys, "admin"))],
-        redirect_slashes=False,
-    )
-    read_nothing, read_path = params_reader(NoParams, "/v1/rules"), params_reader(RulePath, PATH)
-
-    @routes.post(
-        "/v1/rules",
-        status_code=201,
-        summary="Create a rule, disabled",
-        operation_id="create_rule",
-        response_model=Rule,
-        responses=error_responses(400, 401, 403, 409, 413, 503),
-        openapi_extra=openapi_body(RuleCreate) | {"parameters": [idempotency.OPENAPI_PARAMETER]},
-    )
-    async def create_rule(request: Request) -> Response:
-        read_nothing(request)
-        payload = await parse_body(request, RuleCreate)
-        result = await run_in_threadpool(
-            rules.create,
-            authenticated_key(request).workspace,
-            payload.id,
-            payload.definition,
-            command_context(request, payload.reason),
-        )
-        return _response(result, 201 if result.changed else 200)
-
-    @routes.put(
-        PATH,
-        summary="Create or replace a rule; enabled rules stay enabled",
-        operation_id="define_rule",
-        response_model=Rule,
-        responses=error_responses(400, 401, 403, 409, 413, 503),
-        openapi_extra=_openapi(RuleReplace, PATH),
-    )
-    async def define_rule(request: Request) -> Response:
-        path, payload = read_path(request), await parse_body(request, RuleReplace)
-        command = partial(rules.define, version=payload.version)
-        context = command_context(request, payload.reason)
-        result = await run_in_threadpool(
-            command, authenticated_key(request).workspace, path.id, payload.definition, context
-        )
-        return _response(result)
-
-    @routes.delete(
-        PATH,
-        summary="Archive a rule; its history is kept",
-        operation_id="archive_rule",
-        response_model=Rule,
-        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=_openapi(RuleStatusUpdate, PATH),
-    )
-    async def archive_rule(request: Request) -> Response:
-        path, payload = read_path(request), await parse_body(request, RuleStatusUpdate)
-        command = partial(rules.archive, version=payload.version)
-        context = command_context(request, payload.reason)
-        return _response(
-            await run_in_threadpool(command, authenticated_key(request).workspace, path.id, context)
-        )
-
-    def add_status_route(verb: Literal["enable", "disable"], summary: str) -> None:
-        action_path = f"{PATH}/{verb}"
-        read_action_path = params_reader(RulePath, action_path)
-
-        @routes.post(
-            action_path,
-            summary=summary,
-            operation_id=f"{verb}_rule",
-            response_model=Rule,
-            responses=error_responses(400, 401, 403, 404, 409, 413, 503),
-            openapi_extra=_openapi(RuleStatusUpdate, action_path),
-        )
-        async def set_status(request: Request) -> Response:
-            path, payload = read_action_path(request), await parse_body(request, RuleStatusUpdate)
-            command = partial(rules.set_enabled, enabled=verb == "enable", version=payload.version)
-            context = command_context(request, payload.reason)
-            return _response(
-                await run_in_threadpool(
-                    command, authenticated_key(request).workspace, path.id, context
-                )
-            )
-
-    add_status_route("enable", "Enable a rule")
-    add_status_route("disable", "Disable a rule; its waiting runs are cancelled")
-    return routes
-
-
-def rule_json(result: RuleResult) -> dict[str, Any]:
-    """Return the JSON form of a rule after a change."""
-    rule = result.rule
-    assert rule.definition is not None
+def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:
     return {
-        "id": rule.id,
-        "name": rule.definition.name,
-        "description": rule.definition.description,
-        "rule": Raw(rule.definition.plan),
-        "enabled": rule.enabled,
-        "archived": rule.archived,
-        "version": rule.version,
-        "changed": result.changed,
-        "position": result.position,
+        "name": definition.name,
+        "description": definition.description,
+        "rule": Raw(definition.document),
     }
 
 
-def _openapi(body_model: type[BaseModel], path: str) -> dict[str, Any]:
-    parameters = openapi_parameters(RulePath, path)["parameters"]
-    return openapi_body(body_model) | {"parameters": [*parameters, idempotency.OPENAPI_PARAMETER]}
+def _status_commands(commands: RuleService) -> Sequence[Command]:
+    def set_enabled(
+        workspace: int, id_: str, payload: Any, context: CommandContext, *, enabled: bool
+    ) -> DefinitionResult[rules.Rule]:
+        return commands.set_enabled(
+            workspace, id_, context, enabled=enabled, version=payload.version
+        )
+
+    return [
+        Command(
+            method="POST",
+            path=f"{RULES.path}/{verb}",
+            operation_id=f"{verb}_rule",
+            summary=summary,
+            body=StatusRequest,
+            answer=Rule,
+            run=partial(set_enabled, enabled=verb == "enable"),
+        )
+        for verb, summary in (
+            ("enable", "Enable a rule"),
+            ("disable", "Disable a rule; its waiting runs are cancelled"),
+        )
+    ]
 
 
-def _response(result: RuleResult, status: int = 200) -> Response:
-    return Response(
-        event_json.encode_json(rule_json(result)), status, media_type="application/json"
-    )
+RULES = Resource(
+    collection="/v1/rules",
+    noun="rule",
+    tag="rules",
+    commands=lambda service: RuleService(service.ledger),
+    path_params=RulePath,
+    create=RuleCreate,
+    replace=RuleReplace,
+    answer=Rule,
+    archived=Rule,
+    revision=RuleRevision,
+    revisions=RuleRevisionList,
+    create_summary="Create a rule, disabled",
+    replace_summary="Create or replace a rule; enabled rules stay enabled",
+    archive_summary="Archive a rule; its history is kept",
+    history_summary="List a rule's definitions and status changes with actor, time and reason",
+    definition_json=_definition_json,
+    state_json=lambda rule: {"enabled": rule.enabled},
+    more_commands=_status_commands,
+)

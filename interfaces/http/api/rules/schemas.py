@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from domain.core.errors import InvalidRequest
+from domain.definitions.definition import DefinitionVersion
 from domain.rules.definition import RULE_FIELDS
-from domain.rules.rule import RuleVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion, ResourceId
+from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
+from interfaces.http.kit.json_response import Page
 from projections.kit.shown_profile import ProfileIdentifier
 
 RULE_EXAMPLES: list[JsonValue] = [
@@ -89,14 +91,14 @@ class RuleBase(BaseModel):
     reason: CommandReason = ""
 
     @property
-    def definition(self) -> RuleVersion:
+    def definition(self) -> DefinitionVersion:
         """The domain's form.  Raises InvalidRequest."""
         fields = {name: value for name in RULE_FIELDS if (value := getattr(self, name)) is not None}
         try:
             document = json.dumps(fields, allow_nan=False)
         except ValueError as error:
             raise InvalidRequest(f"the rule is not valid JSON: {error}", path="") from None
-        return RuleVersion(self.name, self.description, document.encode())
+        return DefinitionVersion(self.name, self.description, document.encode())
 
 
 class RuleCreate(RuleBase):
@@ -111,27 +113,24 @@ class RuleReplace(RuleBase):
     version: ExpectedVersion = None
 
 
-class RuleStatusUpdate(BaseModel):
-    """Request to enable, disable or archive a rule."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: CommandReason = ""
-    version: ExpectedVersion = None
-
-
-class Rule(BaseModel):
+class Rule(DefinitionAnswer):
     """A rule with its status."""
 
-    id: str
-    name: str
-    description: str
     rule: Any = Field(description="The definition: `trigger`, `audience`, `actions` and the rest.")
     enabled: bool = Field(description="Whether the rule is enabled.")
-    archived: bool
-    version: int = Field(description="Version: number of recorded changes.")
-    changed: bool = Field(description="False if nothing changed and nothing was recorded.")
-    position: int = Field(description="Ledger position of the change; use it as `min_position`.")
+
+
+class RuleRevision(LedgerRevision):
+    """A recorded change of a rule's definition or status."""
+
+    change: Literal["defined", "archived", "enabled", "disabled"]  # type: ignore[assignment]  # wider
+    rule: Any
+
+
+class RuleRevisionList(Page):
+    """Changes of a rule, oldest first."""
+
+    definitions: list[RuleRevision]
 
 
 class DryRunRequest(BaseModel):

@@ -10,8 +10,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.core.errors import InvalidRequest
-from domain.segments.computed_attribute import ComputedAttributeVersion
+from domain.definitions.definition import DefinitionVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion
+from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
+from interfaces.http.kit.json_response import Page
 from projections.kit.shown_profile import ProfileIdentifier
 
 _EXAMPLE_COMPUTATION: dict[str, Any] = {
@@ -66,9 +68,9 @@ class ComputedAttributeBase(ComputationBase):
     reason: CommandReason = ""
 
     @property
-    def definition(self) -> ComputedAttributeVersion:
+    def definition(self) -> DefinitionVersion:
         """The domain's form.  Raises InvalidRequest."""
-        return ComputedAttributeVersion(self.name, self.description, self.computation)
+        return DefinitionVersion(self.name, self.description, self.computation)
 
 
 class ComputedAttributeCreate(ComputedAttributeBase):
@@ -83,18 +85,24 @@ class ComputedAttributeReplace(ComputedAttributeBase):
     version: ExpectedVersion = None
 
 
-class ComputedAttribute(BaseModel):
+class ComputedAttribute(DefinitionAnswer):
     """A computed attribute after a change."""
 
-    id: str
-    name: str
-    description: str
     computed: Any = None
     score: Any = None
-    archived: bool
-    version: int = Field(description="Version: number of recorded changes.")
-    changed: bool = Field(description="False if nothing changed and nothing was recorded.")
-    position: int = Field(description="Ledger position of the change; use it as `min_position`.")
+
+
+class ComputedAttributeRevision(LedgerRevision):
+    """A recorded change of a computed attribute's definition."""
+
+    computed: Any
+    score: Any
+
+
+class ComputedAttributeRevisionList(Page):
+    """Changes of a computed attribute's definition, oldest first."""
+
+    definitions: list[ComputedAttributeRevision]
 
 
 class ComputedAttributePreviewRequest(ComputationBase):

@@ -28,7 +28,7 @@ from interfaces.http.api.segments.schemas import (
     SegmentMembersUpdate,
     SegmentPath,
 )
-from interfaces.http.api.segments.segments import PATH
+from interfaces.http.api.segments.segments import SEGMENTS
 from interfaces.http.kit import idempotency
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.command import command_context
@@ -44,7 +44,7 @@ from interfaces.http.kit.params import (
 from interfaces.service import Service
 from projections.kit import references
 
-MEMBERS_PATH = f"{PATH}/members"
+MEMBERS_PATH = f"{SEGMENTS.path}/members"
 
 REFERENCE_HEADINGS = ("ref", "profile_id")
 """Accepted headers of the first column; `profile_id` is that of a member export."""

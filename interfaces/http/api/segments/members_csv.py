@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from domain.core.errors import Overloaded
 from domain.core.identifiers import KINDS_BY_STRENGTH
 from interfaces.http.api.segments.schemas import MembersCsvParams
-from interfaces.http.api.segments.segments import PATH
+from interfaces.http.api.segments.segments import SEGMENTS
 from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.csv_response import CSV_MEDIA_TYPE, encode_csv
@@ -27,7 +27,7 @@ from projections import segments
 from projections.identity import projection as identity
 from projections.runtime.checkpoint import common_position
 
-MEMBERS_CSV_PATH = f"{PATH}/members.csv"
+MEMBERS_CSV_PATH = f"{SEGMENTS.path}/members.csv"
 CSV_COLUMNS = ("profile_id", *KINDS_BY_STRENGTH, "entered_at")
 PAGE_SIZE = 1_000
 MAX_CONCURRENT_EXPORTS = 2

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.core.errors import InvalidRequest
-from domain.segments.segment import SegmentVersion
+from domain.definitions.definition import DefinitionVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion, ResourceId
-from interfaces.http.kit.json_response import Instant, Page
+from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
+from interfaces.http.kit.json_response import Page
 from projections.kit.shown_profile import ProfileIdentifier
 
 EXAMPLE_CONDITION: dict[str, Any] = {
@@ -64,13 +65,13 @@ class SegmentBase(BaseModel):
         return self
 
     @property
-    def definition(self) -> SegmentVersion:
+    def definition(self) -> DefinitionVersion:
         """The domain's form; a manual list has an empty condition.  Raises InvalidRequest."""
         try:
             document = "" if self.manual else json.dumps(self.condition, allow_nan=False)
         except ValueError as error:
             raise InvalidRequest(f"the condition is not valid JSON: {error}", path="") from None
-        return SegmentVersion(self.name, self.description, document.encode())
+        return DefinitionVersion(self.name, self.description, document.encode())
 
 
 class SegmentCreate(SegmentBase):
@@ -85,39 +86,16 @@ class SegmentReplace(SegmentBase):
     version: ExpectedVersion = None
 
 
-class Segment(BaseModel):
+class Segment(DefinitionAnswer):
     """A segment after a change."""
 
-    id: str
-    name: str
-    description: str
     manual: bool = Field(description="Whether it is a manual list.")
     condition: Any = Field(description="Null for a manual list.")
-    archived: bool
-    version: int = Field(description="Version: number of recorded changes.")
-    changed: bool = Field(description="False if nothing changed and nothing was recorded.")
-    position: int = Field(description="Ledger position of the change; use it as `min_position`.")
 
 
-class SegmentDefinitionsParams(SegmentPath):
-    """Segment and page of its definitions."""
-
-    cursor: str | None = Field(None, max_length=200, description="`next` of the previous page.")
-    limit: Annotated[int, Field(ge=1, le=500, description="Maximum definitions on a page.")] = 50
-
-
-class SegmentRevision(BaseModel):
+class SegmentRevision(LedgerRevision):
     """A recorded change of a segment's definition."""
 
-    version: int
-    position: int
-    change: Literal["defined", "archived"]
-    decided_at: Instant
-    recorded_at: Instant
-    actor: str = Field(description="Id of the key that made the change.")
-    reason: str
-    name: str | None = Field(description="Null when archived, like the following fields.")
-    description: str | None
     manual: bool | None
     condition: Any
 

@@ -1,0 +1,1 @@
+"""Definitions: the aggregate that segments, rules, endpoints and other kinds are."""
