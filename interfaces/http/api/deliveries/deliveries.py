@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter
 from msgspec import json
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from application.ledger.tables.deliveries import AttemptRow, DeliveryRow
 from application.ledger.tables.outbox import COMMAND_QUEUE
@@ -21,77 +17,50 @@ from interfaces.http.api.deliveries.schemas import (
     DeliveryListParams,
     DeliveryPath,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
 
 COLLECTION = "/v1/deliveries"
 PATH = f"{COLLECTION}/{{id}}"
-REPLAY = f"{PATH}/replay"
 
 
 def delivery_routes(service: Service) -> APIRouter:
     """Build the routes of `/v1/deliveries`."""
     deliveries = service.deliveries
-    routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    readers = [Security(require_key(service.keys, "read", "admin"))]
-    read_page, read_path = (
-        params_reader(DeliveryListParams, COLLECTION),
-        params_reader(DeliveryPath, PATH),
-    )
-    read_replay = params_reader(DeliveryPath, REPLAY)
-
-    @routes.get(
-        COLLECTION,
+    list_deliveries = Operation(
+        method="GET",
+        path=COLLECTION,
         summary="List deliveries with their attempts",
         operation_id="list_deliveries",
-        response_model=DeliveryList,
-        responses=error_responses(400, 401, 403, 503),
-        openapi_extra=openapi_parameters(DeliveryListParams, COLLECTION),
-        dependencies=readers,
+        keys=READERS,
+        params=DeliveryListParams,
+        answer=DeliveryList,
+        run=lambda key, params, _: _list_deliveries(service, key.workspace, params),
     )
-    async def list_deliveries(request: Request) -> Response:
-        params = read_page(request)
-        return json_response(
-            await run_in_threadpool(
-                _list_deliveries, service, authenticated_key(request).workspace, params
-            )
-        )
-
-    @routes.get(
-        PATH,
+    get_delivery = Operation(
+        method="GET",
+        path=PATH,
         summary="Get a delivery with its attempts",
         operation_id="get_delivery",
-        response_model=Delivery,
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(DeliveryPath, PATH),
-        dependencies=readers,
+        keys=READERS,
+        params=DeliveryPath,
+        answer=Delivery,
+        errors=(400, 401, 403, 404, 503),
+        run=lambda key, path, _: _to_delivery(*deliveries.get(key.workspace, path.id)),
     )
-    async def get_delivery(request: Request) -> Response:
-        command = partial(
-            deliveries.get, authenticated_key(request).workspace, read_path(request).id
-        )
-        return json_response(_to_delivery(*await run_in_threadpool(command)))
-
-    @routes.post(
-        REPLAY,
+    replay_delivery = Operation(
+        method="POST",
+        path=f"{PATH}/replay",
         summary="Redeliver",
         operation_id="replay_delivery",
-        response_model=Delivery,
-        responses=error_responses(400, 401, 403, 404, 409, 503),
-        openapi_extra=openapi_parameters(DeliveryPath, REPLAY),
-        dependencies=[Security(require_key(service.keys, "admin"))],
+        params=DeliveryPath,
+        answer=Delivery,
+        errors=(400, 401, 403, 404, 409, 503),
+        run=lambda key, path, _: _to_delivery(*deliveries.replay(key.workspace, path.id)),
     )
-    async def replay_delivery(request: Request) -> Response:
-        command = partial(
-            deliveries.replay, authenticated_key(request).workspace, read_replay(request).id
-        )
-        return json_response(_to_delivery(*await run_in_threadpool(command)))
-
-    return routes
+    operations = (list_deliveries, get_delivery, replay_delivery)
+    return operation_routes(service.keys, "deliveries", operations)
 
 
 def _list_deliveries(service: Service, workspace: int, params: DeliveryListParams) -> DeliveryList:

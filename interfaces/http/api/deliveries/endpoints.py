@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter
 from msgspec import json
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from application.definitions.store import DefinitionResult
-from application.deliveries.endpoints import EndpointService
 from application.ledger.tables.endpoints import EndpointRow
 from domain.definitions.definition import DefinitionVersion
 from interfaces.http.api.deliveries.schemas import (
@@ -27,18 +22,13 @@ from interfaces.http.api.deliveries.schemas import (
     EndpointWithSecret,
     PageParams,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.definition_routes import Answer, Resource
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
 
 COLLECTION = "/v1/endpoints"
 PATH = f"{COLLECTION}/{{id}}"
-
-T = TypeVar("T")
 
 
 def definition_json(definition: DefinitionVersion) -> Mapping[str, Any]:
@@ -84,86 +74,49 @@ ENDPOINTS = Resource(
 def endpoint_routes(service: Service) -> APIRouter:
     """Build the routes that read endpoints, rotate their secrets and enable them."""
     endpoints = service.deliveries.endpoints
-    routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    admin = [Security(require_key(service.keys, "admin"))]
-    readers = [Security(require_key(service.keys, "read", "admin"))]
-    read_page, read_path = params_reader(PageParams, COLLECTION), params_reader(EndpointPath, PATH)
-
-    @routes.get(
-        COLLECTION,
+    list_endpoints = Operation(
+        method="GET",
+        path=COLLECTION,
         summary="List endpoints with their health",
         operation_id="list_endpoints",
-        response_model=EndpointList,
-        responses=error_responses(400, 401, 403, 503),
-        openapi_extra=openapi_parameters(PageParams, COLLECTION),
-        dependencies=readers,
+        keys=READERS,
+        params=PageParams,
+        answer=EndpointList,
+        run=lambda key, params, _: _list_endpoints(service, key.workspace, params),
     )
-    async def list_endpoints(request: Request) -> Response:
-        params = read_page(request)
-        return json_response(
-            await run_in_threadpool(
-                _list_endpoints, service, authenticated_key(request).workspace, params
-            )
-        )
-
-    @routes.get(
-        PATH,
+    get_endpoint = Operation(
+        method="GET",
+        path=PATH,
         summary="Get an endpoint with its health",
         operation_id="get_endpoint",
-        response_model=Endpoint,
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(EndpointPath, PATH),
-        dependencies=readers,
+        keys=READERS,
+        params=EndpointPath,
+        answer=Endpoint,
+        errors=(400, 401, 403, 404, 503),
+        run=lambda key, path, _: _to_endpoint(endpoints.get(key.workspace, path.id)),
     )
-    async def get_endpoint(request: Request) -> Response:
-        return json_response(
-            _to_endpoint(await _run_command(request, endpoints.get, read_path(request).id))
-        )
-
-    _add_action_routes(routes, endpoints, admin)
-    return routes
-
-
-def _add_action_routes(routes: APIRouter, endpoints: EndpointService, admin: list[Any]) -> None:
-    rotate_path, enable_path = f"{PATH}/rotate", f"{PATH}/enable"
-    read_rotate, read_enable = (
-        params_reader(EndpointPath, rotate_path),
-        params_reader(EndpointPath, enable_path),
-    )
-
-    @routes.post(
-        rotate_path,
+    rotate_endpoint = Operation(
+        method="POST",
+        path=f"{PATH}/rotate",
         summary="Rotate the signing secret; the previous one stays valid for a day",
         operation_id="rotate_endpoint",
-        response_model=EndpointWithSecret,
-        responses=error_responses(400, 401, 403, 404, 409, 503),
-        openapi_extra=openapi_parameters(EndpointPath, rotate_path),
-        dependencies=admin,
+        params=EndpointPath,
+        answer=EndpointWithSecret,
+        errors=(400, 401, 403, 404, 409, 503),
+        run=lambda key, path, _: _with_secret(*endpoints.rotate_secret(key.workspace, path.id)),
     )
-    async def rotate_endpoint_secret(request: Request) -> Response:
-        return json_response(
-            _with_secret(
-                *await _run_command(request, endpoints.rotate_secret, read_rotate(request).id)
-            )
-        )
-
-    @routes.post(
-        enable_path,
+    enable_endpoint = Operation(
+        method="POST",
+        path=f"{PATH}/enable",
         summary="Enable an endpoint; pending deliveries are sent first",
         operation_id="enable_endpoint",
-        response_model=Endpoint,
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(EndpointPath, enable_path),
-        dependencies=admin,
+        params=EndpointPath,
+        answer=Endpoint,
+        errors=(400, 401, 403, 404, 503),
+        run=lambda key, path, _: _to_endpoint(endpoints.enable(key.workspace, path.id)),
     )
-    async def enable_endpoint(request: Request) -> Response:
-        return json_response(
-            _to_endpoint(await _run_command(request, endpoints.enable, read_enable(request).id))
-        )
-
-
-async def _run_command(request: Request, command: Callable[..., T], *args: object) -> T:
-    return await run_in_threadpool(partial(command, authenticated_key(request).workspace, *args))
+    operations = (list_endpoints, get_endpoint, rotate_endpoint, enable_endpoint)
+    return operation_routes(service.keys, "deliveries", operations)
 
 
 def _list_endpoints(service: Service, workspace: int, params: PageParams) -> EndpointList:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter
 from msgspec import json
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
 
 from application.definitions.store import DefinitionResult
+from application.ledger.tables.keys import ApiKey
 from application.ledger.tables.subscriptions import SubscriptionRow
 from interfaces.http.api.deliveries.endpoints import definition_json
 from interfaces.http.api.deliveries.schemas import (
@@ -26,11 +24,9 @@ from interfaces.http.api.deliveries.schemas import (
     SubscriptionRevisionList,
     SubscriptionUpdate,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.definition_routes import Answer, Resource
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.http.kit.json_response import Page
+from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
 
@@ -77,52 +73,47 @@ STREAMS = replace(
 
 def subscription_routes(service: Service) -> APIRouter:
     """Build the routes that read subscriptions, and their deprecated alias `/v1/streams`."""
-    routes = APIRouter(tags=["deliveries"], redirect_slashes=False)
-    _add_read_routes(routes, service, SUBSCRIPTIONS)
-    _add_read_routes(routes, service, STREAMS)
-    return routes
+    operations = (*_read_operations(service, SUBSCRIPTIONS), *_read_operations(service, STREAMS))
+    return operation_routes(service.keys, "deliveries", operations)
 
 
-def _add_read_routes(routes: APIRouter, service: Service, resource: Resource) -> None:
-    readers = [Security(require_key(service.keys, "read", "admin"))]
-    read_page = params_reader(PageParams, resource.collection)
-    read_path = params_reader(SubscriptionPath, resource.path)
+def _read_operations(service: Service, resource: Resource) -> tuple[Operation, Operation]:
+    def list_subscriptions(key: ApiKey, params: PageParams, _: None) -> Page:
+        page = _list_subscriptions(service, key.workspace, params)
+        if not resource.deprecated:
+            return page
+        return StreamList(
+            streams=page.subscriptions, next=page.next, projected_to=page.projected_to
+        )
 
-    @routes.get(
-        resource.collection,
-        summary="List subscriptions with their progress",
-        operation_id=f"list_{resource.noun}s",
-        response_model=StreamList if resource.deprecated else SubscriptionList,
-        responses=error_responses(400, 401, 403, 503),
-        openapi_extra=openapi_parameters(PageParams, resource.collection),
-        deprecated=resource.deprecated,
-        dependencies=readers,
+    def get_subscription(key: ApiKey, path: SubscriptionPath, _: None) -> Subscription:
+        return _to_subscription(service.deliveries.subscriptions.get(key.workspace, path.id))
+
+    return (
+        Operation(
+            method="GET",
+            path=resource.collection,
+            summary="List subscriptions with their progress",
+            operation_id=f"list_{resource.noun}s",
+            keys=READERS,
+            params=PageParams,
+            answer=StreamList if resource.deprecated else SubscriptionList,
+            deprecated=resource.deprecated,
+            run=list_subscriptions,
+        ),
+        Operation(
+            method="GET",
+            path=resource.path,
+            summary="Get a subscription with its progress",
+            operation_id=f"get_{resource.noun}",
+            keys=READERS,
+            params=SubscriptionPath,
+            answer=Subscription,
+            errors=(400, 401, 403, 404, 503),
+            deprecated=resource.deprecated,
+            run=get_subscription,
+        ),
     )
-    async def list_subscriptions(request: Request) -> Response:
-        params, workspace = read_page(request), authenticated_key(request).workspace
-        page = await run_in_threadpool(_list_subscriptions, service, workspace, params)
-        if resource.deprecated:
-            return json_response(
-                StreamList(
-                    streams=page.subscriptions, next=page.next, projected_to=page.projected_to
-                )
-            )
-        return json_response(page)
-
-    @routes.get(
-        resource.path,
-        summary="Get a subscription with its progress",
-        operation_id=f"get_{resource.noun}",
-        response_model=Subscription,
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(SubscriptionPath, resource.path),
-        deprecated=resource.deprecated,
-        dependencies=readers,
-    )
-    async def get_subscription(request: Request) -> Response:
-        id_, workspace = read_path(request).id, authenticated_key(request).workspace
-        row = await run_in_threadpool(service.deliveries.subscriptions.get, workspace, id_)
-        return json_response(_to_subscription(row))
 
 
 def _list_subscriptions(service: Service, workspace: int, params: PageParams) -> SubscriptionList:

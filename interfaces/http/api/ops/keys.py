@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Security
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
 from interfaces.http.api.ops.schemas import (
     KeyCreate,
@@ -16,88 +13,56 @@ from interfaces.http.api.ops.schemas import (
     Workspace,
     WorkspaceList,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import (
-    NoParams,
-    openapi_body,
-    openapi_parameters,
-    params_reader,
-    parse_body,
-)
+from interfaces.http.kit.operation import Operation, operation_routes
 from interfaces.service import Service
 
 
 def key_routes(service: Service) -> APIRouter:
     """Build the routes of `/v1/keys` and `/v1/workspaces`."""
-    routes = APIRouter(
-        tags=["keys"],
-        dependencies=[Security(require_key(service.keys, "admin"))],
-        redirect_slashes=False,
-    )
-    read_nothing = params_reader(NoParams, "/v1/keys")
-    read_key = params_reader(KeyPath, "/v1/keys/{id}")
-
-    @routes.get(
-        "/v1/keys",
+    list_keys = Operation(
+        method="GET",
+        path="/v1/keys",
         summary="List keys, including revoked ones",
         operation_id="list_keys",
-        response_model=KeyList,
-        responses=error_responses(400, 401, 403, 503),
+        answer=KeyList,
+        run=lambda key, _, __: _list_keys(service, key.workspace),
     )
-    async def list_keys(request: Request) -> Response:
-        read_nothing(request)
-        return json_response(
-            await run_in_threadpool(_list_keys, service, authenticated_key(request).workspace)
-        )
-
-    @routes.post(
-        "/v1/keys",
-        status_code=201,
+    create_key = Operation(
+        method="POST",
+        path="/v1/keys",
+        status=201,
         summary="Create a key; the secret is returned only once",
         operation_id="create_key",
-        response_model=KeyWithSecret,
-        responses=error_responses(400, 401, 403, 413, 503),
-        openapi_extra=openapi_body(KeyCreate),
+        body=KeyCreate,
+        answer=KeyWithSecret,
+        errors=(400, 401, 403, 413, 503),
+        run=lambda key, _, payload: _create_key(service, key.workspace, payload),
     )
-    async def create_key(request: Request) -> Response:
-        read_nothing(request)
-        payload = await parse_body(request, KeyCreate)
-        created = await run_in_threadpool(
-            service.keys.create, authenticated_key(request).workspace, payload.kind
-        )
-        return json_response(KeyWithSecret(id=created.id, kind=created.kind, key=created.text), 201)
-
-    @routes.delete(
-        "/v1/keys/{id}",  # noqa: FAST003 - read by `read_key`
-        status_code=204,
+    revoke_key = Operation(
+        method="DELETE",
+        path="/v1/keys/{id}",
+        status=204,
         summary="Revoke a key (takes up to 5 s)",
         operation_id="revoke_key",
-        responses=error_responses(400, 401, 403, 404, 503),
-        openapi_extra=openapi_parameters(KeyPath, "/v1/keys/{id}"),
+        params=KeyPath,
+        errors=(400, 401, 403, 404, 503),
+        run=lambda key, params, _: service.keys.revoke(key.workspace, params.id),
     )
-    async def revoke_key(request: Request) -> Response:
-        params = read_key(request)
-        await run_in_threadpool(
-            service.keys.revoke, authenticated_key(request).workspace, params.id
-        )
-        return Response(status_code=204)
-
-    @routes.get(
-        "/v1/workspaces",
+    list_workspaces = Operation(
+        method="GET",
+        path="/v1/workspaces",
         summary="Get the key's workspace",
         operation_id="list_workspaces",
-        response_model=WorkspaceList,
-        responses=error_responses(400, 401, 403, 503),
+        answer=WorkspaceList,
+        run=lambda key, _, __: _list_workspaces(service, key.workspace),
     )
-    async def list_workspaces(request: Request) -> Response:
-        read_nothing(request)
-        return json_response(
-            await run_in_threadpool(_list_workspaces, service, authenticated_key(request).workspace)
-        )
+    operations = (list_keys, create_key, revoke_key, list_workspaces)
+    return operation_routes(service.keys, "keys", operations)
 
-    return routes
+
+def _create_key(service: Service, workspace: int, payload: KeyCreate) -> KeyWithSecret:
+    created = service.keys.create(workspace, payload.kind)
+    return KeyWithSecret(id=created.id, kind=created.kind, key=created.text)
 
 
 def _list_keys(service: Service, workspace: int) -> KeyList:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Security
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-
+from application.ledger.tables.keys import ApiKey
 from interfaces.http.api.ops.schemas import (
     CancelBuildRequest,
     ProjectionPath,
@@ -18,127 +14,100 @@ from interfaces.http.api.ops.schemas import (
     ReadModelStatus,
     RebuildRequest,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import (
-    NoParams,
-    openapi_body,
-    openapi_parameters,
-    params_reader,
-    parse_body,
-)
+from interfaces.http.kit.operation import Operation, operation_routes
+from interfaces.http.kit.params import NoParams
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
 from projections.rebuild.progress import BuildProgress
 from projections.rebuild.service import RebuildService
-from projections.runtime.build_tables import BuildKind
 
 PATH = "/v1/projections/{name}"
 
 
 def projection_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter:
     """Build the routes of `/v1/projections`."""
-    rebuilds = RebuildService(service.projector)
-    routes = APIRouter(
-        tags=["operations"],
-        dependencies=[Security(require_key(service.keys, "admin"))],
-        redirect_slashes=False,
+    read_models = _ReadModels(RebuildService(service.projector), monitor)
+    list_projections = Operation(
+        method="GET",
+        path="/v1/projections",
+        summary="List read models with progress and last build",
+        operation_id="list_projections",
+        answer=ReadModelList,
+        run=read_models.list,
     )
-    read_nothing, read_path = (
-        params_reader(NoParams, "/v1/projections"),
-        params_reader(ProjectionPath, PATH),
+    rebuild_projection = Operation(
+        method="POST",
+        path=f"{PATH}/rebuild",
+        status=202,
+        summary="Rebuild a read model in a shadow schema and switch to it",
+        operation_id="rebuild_projection",
+        params=ProjectionPath,
+        body=RebuildRequest,
+        answer=ReadModelList,
+        errors=(400, 401, 403, 404, 409, 413, 503),
+        run=read_models.rebuild,
     )
+    verify_projection = Operation(
+        method="POST",
+        path=f"{PATH}/verify",
+        status=202,
+        summary="Verify a read model against a shadow rebuild, row by row",
+        operation_id="verify_projection",
+        params=ProjectionPath,
+        body=NoParams,
+        answer=ReadModelList,
+        errors=(400, 401, 403, 404, 409, 413, 503),
+        run=read_models.verify,
+    )
+    cancel_projection = Operation(
+        method="POST",
+        path=f"{PATH}/cancel",
+        summary="Cancel a build; a new request resumes it",
+        operation_id="cancel_projection",
+        params=ProjectionPath,
+        body=CancelBuildRequest,
+        answer=ReadModelList,
+        errors=(400, 401, 403, 404, 413, 503),
+        run=read_models.cancel,
+    )
+    operations = (list_projections, rebuild_projection, verify_projection, cancel_projection)
+    return operation_routes(service.keys, "operations", operations)
 
-    def list_read_models(workspace: int) -> ReadModelList:
-        builds = rebuilds.status()
+
+class _ReadModels:
+    """What the routes execute; each answers with all read models as they then are."""
+
+    def __init__(self, rebuilds: RebuildService, monitor: ProjectionMonitor) -> None:
+        self._rebuilds, self._monitor = rebuilds, monitor
+
+    def list(self, key: ApiKey, _: NoParams, __: None = None) -> ReadModelList:
+        return self._read_models(key)
+
+    def rebuild(self, key: ApiKey, path: ProjectionPath, payload: RebuildRequest) -> ReadModelList:
+        self._rebuilds.request([path.name], "rebuild", restart=payload.restart)
+        return self._read_models(key)
+
+    def verify(self, key: ApiKey, path: ProjectionPath, _: NoParams) -> ReadModelList:
+        self._rebuilds.request([path.name], "verify", restart=False)
+        return self._read_models(key)
+
+    def cancel(
+        self, key: ApiKey, path: ProjectionPath, payload: CancelBuildRequest
+    ) -> ReadModelList:
+        self._rebuilds.cancel(path.name, discard=payload.discard)
+        return self._read_models(key)
+
+    def _read_models(self, key: ApiKey) -> ReadModelList:
+        builds = self._rebuilds.status()
         return ReadModelList(
             projections=[
                 ReadModelDetail(
                     **ReadModelStatus.model_validate(model, from_attributes=True).model_dump(),
                     build=_to_build(builds.get(model.name)),
                 )
-                for model in monitor.health(workspace)
+                for model in self._monitor.health(key.workspace)
             ]
         )
-
-    def request_build(
-        workspace: int, name: str, kind: BuildKind, *, restart: bool = False
-    ) -> ReadModelList:
-        rebuilds.request([name], kind, restart=restart)
-        return list_read_models(workspace)
-
-    def cancel_build(workspace: int, name: str, *, discard: bool) -> ReadModelList:
-        rebuilds.cancel(name, discard=discard)
-        return list_read_models(workspace)
-
-    @routes.get(
-        "/v1/projections",
-        summary="List read models with progress and last build",
-        operation_id="list_projections",
-        response_model=ReadModelList,
-        responses=error_responses(400, 401, 403, 503),
-    )
-    async def list_projections(request: Request) -> Response:
-        read_nothing(request)
-        return json_response(
-            await run_in_threadpool(list_read_models, authenticated_key(request).workspace)
-        )
-
-    @routes.post(
-        f"{PATH}/rebuild",
-        status_code=202,
-        summary="Rebuild a read model in a shadow schema and switch to it",
-        operation_id="rebuild_projection",
-        response_model=ReadModelList,
-        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=openapi_body(RebuildRequest) | openapi_parameters(ProjectionPath, PATH),
-    )
-    async def rebuild_projection(request: Request) -> Response:
-        path, payload = read_path(request), await parse_body(request, RebuildRequest)
-        command = partial(request_build, restart=payload.restart)
-        return json_response(
-            await run_in_threadpool(
-                command, authenticated_key(request).workspace, path.name, "rebuild"
-            ),
-            202,
-        )
-
-    @routes.post(
-        f"{PATH}/verify",
-        status_code=202,
-        summary="Verify a read model against a shadow rebuild, row by row",
-        operation_id="verify_projection",
-        response_model=ReadModelList,
-        responses=error_responses(400, 401, 403, 404, 409, 413, 503),
-        openapi_extra=openapi_body(NoParams) | openapi_parameters(ProjectionPath, PATH),
-    )
-    async def verify_projection(request: Request) -> Response:
-        path = read_path(request)
-        await parse_body(request, NoParams)
-        return json_response(
-            await run_in_threadpool(
-                request_build, authenticated_key(request).workspace, path.name, "verify"
-            ),
-            202,
-        )
-
-    @routes.post(
-        f"{PATH}/cancel",
-        summary="Cancel a build; a new request resumes it",
-        operation_id="cancel_projection",
-        response_model=ReadModelList,
-        responses=error_responses(400, 401, 403, 404, 413, 503),
-        openapi_extra=openapi_body(CancelBuildRequest) | openapi_parameters(ProjectionPath, PATH),
-    )
-    async def cancel_projection(request: Request) -> Response:
-        path, payload = read_path(request), await parse_body(request, CancelBuildRequest)
-        command = partial(cancel_build, discard=payload.discard)
-        return json_response(
-            await run_in_threadpool(command, authenticated_key(request).workspace, path.name)
-        )
-
-    return routes
 
 
 def _to_build(build: BuildProgress | None) -> ReadModelBuild | None:
