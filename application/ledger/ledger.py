@@ -49,7 +49,7 @@ from domain.core.identifiers import (
 from domain.events.events import Event
 from domain.events.message import Message
 from domain.events.recorded import RecordedEvent
-from domain.identity.resolution import IdentityFact
+from domain.identity.facts import IdentityFact
 from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles.as_of import LedgerPoint, ProfileAsOf
 from domain.profiles.state import ProfileState

@@ -17,7 +17,8 @@ from domain.core.identifiers import Identifier
 from domain.events.events import ProfilesMerged, ProfilesUnmerged
 from domain.events.message import MergePolicy, Message, MessageKind
 from domain.identity import merge_commands
-from domain.identity.resolution import Component, IdentityFact, resolve_components
+from domain.identity.facts import IdentityFact
+from domain.identity.resolution import Component, resolve_components
 from domain.identity.resolved_profile import ResolvedProfile, profile_of_component
 from domain.profiles import state as profile_state
 from domain.profiles.diff import ProfileChange, diff_states

@@ -192,11 +192,15 @@ class Evaluator:
                 del self.profiles[before[stream_id].profile_id].streams[stream_id]
             stream.owner, stream.row_changed = owner, True
             self._loaded.get_or_create(owner.profile_id).streams[stream_id] = stream
+        unaffected = self._loaded.gaining_empty_streams(owners, changed - before.keys())
+        for stream_id in changed & before.keys():
+            unaffected -= {before[stream_id].profile_id, owners[stream_id].profile_id}
         for profile_id in sorted(profile_ids):
             profile = self.profiles[profile_id]
             profile.mark_touched()
             profile.cached_context = None
-            self._reevaluate_all(profile, cause)
+            if profile_id not in unaffected:
+                self._reevaluate_all(profile, cause)
         self._rule_triggers.identity_changed(identity_change, profile_ids, snapshot)
 
     def _affected(

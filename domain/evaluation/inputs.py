@@ -32,7 +32,7 @@ class IdentityChange(NamedTuple):
 
     cause: Cause
     owners: Mapping[UUID, StreamOwner]
-    """New owners, by stream."""
+    """New owners, by stream, of the streams whose owner changes."""
 
     linked_at: int | None = None
     """When a message linked two identifiers, in microseconds; None for an explicit merge or unmerge."""

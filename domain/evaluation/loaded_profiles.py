@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from uuid import UUID
 
 from domain.core.ledger_time import Cause
 from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.membership_state import EvaluatedProfile, MembershipState
-from domain.evaluation.profile_context import ProfileContext, StreamState
+from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
 from domain.evaluation.segment_index import SegmentIndex
 
 
@@ -65,3 +66,26 @@ class LoadedProfiles:
         stream = self.streams[stream_id]
         profile = self.by_id[stream.owner.profile_id]
         profile.update_accumulators(stream, {key: change(stream.accumulators[key])}, cause)
+
+    def gaining_empty_streams(
+        self, owners: Mapping[UUID, StreamOwner], new: Collection[UUID]
+    ) -> set[UUID]:
+        """Returns the profiles for which nothing changes that a condition could read.
+
+        Each of the ``new`` streams has no events, and the profile has an identifier of its kind already.  That
+        spares a profile of many streams an evaluation of them all with each identifier that it gains.
+        """
+        gained = defaultdict[UUID, set[str]](set)
+        for stream_id in new:
+            gained[owners[stream_id].profile_id].add(owners[stream_id].kind)
+        return {
+            profile_id
+            for profile_id, kinds in gained.items()
+            if all(self._has_other_of_kind(profile_id, kind, new) for kind in kinds)
+        }
+
+    def _has_other_of_kind(self, profile_id: UUID, kind: str, new: Collection[UUID]) -> bool:
+        return any(
+            stream.owner.kind == kind and not stream.owner.guessed and id_ not in new
+            for id_, stream in self.by_id[profile_id].streams.items()
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -88,6 +89,9 @@ class MembershipState:
         return self.segments_changed or self.next_timer != self._initial_timer
 
 
+_number_of = attrgetter("int")
+
+
 class EvaluatedProfile:
     """A profile in memory: its streams and its membership."""
 
@@ -119,7 +123,8 @@ class EvaluatedProfile:
     def context(self, index: SegmentIndex) -> ProfileContext:
         """Returns the context of the profile's conditions, which is cached."""
         if self.cached_context is None:
-            streams = [stream for _, stream in sorted(self.streams.items())]
+            # By the number: comparing two UUID objects takes ten times as long.
+            streams = [self.streams[id_] for id_ in sorted(self.streams, key=_number_of)]
             ordinal_of, member_of = index.ordinal_of, self.membership.member_of
             self.cached_context = ProfileContext(
                 index, streams, lambda segment: ordinal_of.get(segment) in member_of

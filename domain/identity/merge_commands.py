@@ -8,14 +8,8 @@ from datetime import UTC, datetime, timedelta
 from domain.core.errors import InvalidRequest
 from domain.core.identifiers import Identifier, is_blocked
 from domain.events.message import MergePolicy
-from domain.identity.resolution import (
-    Component,
-    IdentityFact,
-    LinkFact,
-    MergeFact,
-    UnmergeFact,
-    resolve_components,
-)
+from domain.identity.facts import IdentityFact, LinkFact, MergeFact, UnmergeFact
+from domain.identity.resolution import Component, resolve_components
 from domain.identity.resolved_profile import strongest_first
 
 _TICK = timedelta(microseconds=1)

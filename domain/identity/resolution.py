@@ -10,6 +10,8 @@ Facts are applied in the order in which they occurred:
    ``anonymous_id`` joins the first ``user_id`` that claims it, and a device shared by two customers does
    not join their profiles.  A link never joins a separated pair, not even a later link, because a browser
    continues to send both identifiers with every event.  Only a merge after the unmerge joins it again.
+
+An identifier has at most `MAX_CLAIMS` automatic links: its first ones count, later ones join nothing.
 """
 
 from __future__ import annotations
@@ -19,63 +21,48 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
-from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier, is_blocked
-from domain.events.events import Event, IdentifiersLinked, ProfilesMerged, ProfilesUnmerged
-from domain.events.message import MergePolicy
+from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier
+from domain.identity.claims import capped_links
+from domain.identity.facts import (
+    IdentityFact,
+    LinkFact,
+    MergeFact,
+    UnmergeFact,
+    existing_identifiers,
+    guessed_identifiers,
+    joined_pair,
+    link_pair,
+)
 from domain.identity.union_find import IdentifierSets
 
 LARGE_COMPONENT = 100
 """Number of identifiers from which on a component is reported as suspiciously large."""
 
 
-class LinkFact(NamedTuple):
-    """A message carried two identifiers together; ``at`` is the earliest known time."""
-
-    at: datetime
-    left: Identifier
-    right: Identifier
-
-
-class MergeFact(NamedTuple):
-    """A source or an operator merged ``secondary`` into the profile of ``primary``."""
-
-    at: datetime
-    primary: Identifier
-    secondary: Identifier
-    policy: MergePolicy = "latest"
-    certain: bool = True
-    """Whether ``secondary`` exists: an alias does not tell of which kind its previous id is."""
-
-
-class UnmergeFact(NamedTuple):
-    """An operator separated ``identifier`` from these others."""
-
-    at: datetime
-    identifier: Identifier
-    apart_from: frozenset[Identifier]
-
-
 class Component(NamedTuple):
     """The identifiers of one profile."""
 
     canonical: Identifier
-    """The identifier whose stream is the profile's id: see `_canonical`."""
+    """The identifier whose stream is the profile's id: see `canonical_of`."""
 
     members: frozenset[Identifier]
 
     demoted: Mapping[Identifier, datetime]
     """Members whose values up to an instant only fill the gaps of the others."""
 
+    absorbed: frozenset[Identifier]
+    """Members that a merge absorbed: while there are others, none of them is canonical."""
+
     guessed: frozenset[Identifier]
     """Members that may not exist: only an alias named them, as one of the kinds it may have meant."""
+
+    is_capped: bool = False
+    """Whether a member has more links than count."""
 
     @property
     def is_large(self) -> bool:
         """Whether it has more identifiers than one customer plausibly has."""
         return len(self.members) >= LARGE_COMPONENT
-
-
-IdentityFact = LinkFact | MergeFact | UnmergeFact
 
 
 class Resolution(NamedTuple):
@@ -92,39 +79,34 @@ class Resolution(NamedTuple):
     """
 
 
-def facts_from_event(event: Event) -> tuple[IdentityFact, ...]:
-    """Returns the identity facts of an event; none for events of other classes."""
-    if isinstance(event, IdentifiersLinked):
-        return (LinkFact(event.occurred_at, event.left, event.right),)
-    if isinstance(event, ProfilesMerged) and event.subject is not None:
-        certain = len(event.absorbed) == 1
-        merges = (
-            MergeFact(event.occurred_at, event.subject, secondary, event.policy, certain)
-            for secondary in event.absorbed
-        )
-        return tuple(merge for merge in merges if joined_pair(merge))
-    if isinstance(event, ProfilesUnmerged) and event.subject is not None and event.apart_from:
-        return (UnmergeFact(event.occurred_at, event.subject, frozenset(event.apart_from)),)
-    return ()
-
-
-def resolve_components(facts: Iterable[IdentityFact]) -> Mapping[Identifier, Component]:
+def resolve_components(
+    facts: Iterable[IdentityFact], max_claims: int | None = None
+) -> Mapping[Identifier, Component]:
     """Returns the component of each identifier that the facts confirm to exist.
 
     An identifier that no fact names is a profile of its own.
     """
-    return resolve_facts(facts).components
+    return resolve_facts(facts, max_claims).components
 
 
-def resolve_facts(facts: Iterable[IdentityFact]) -> Resolution:
+def resolve_facts(facts: Iterable[IdentityFact], max_claims: int | None = None) -> Resolution:
     """Returns the components of a set of facts, and its inactive links."""
     distinct = set(facts)
-    separations = separations_in(distinct)
-    return resolve_joins(
+    separations, capped = separations_in(distinct), capped_links(distinct, max_claims)
+    resolution = resolve_joins(
         {identifier for fact in distinct for identifier in existing_identifiers(fact)},
-        [fact for fact in distinct if joins_identifiers(fact, separations)],
+        [
+            fact
+            for fact in distinct
+            if joins_identifiers(fact, separations) and link_pair(fact) not in capped.pairs
+        ],
         guessed_identifiers(distinct),
     )
+    components = dict(resolution.components)
+    for holder in capped.holders:
+        component = components[holder]._replace(is_capped=True)
+        components.update(dict.fromkeys(component.members, component))
+    return resolution._replace(components=components)
 
 
 def resolve_joins(
@@ -149,32 +131,6 @@ def resolve_joins(
     return Resolution(_components(sets, effects, guessed), frozenset(inactive))
 
 
-def identifiers_in(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Returns the identifiers that a fact names."""
-    if isinstance(fact, LinkFact):
-        return (fact.left, fact.right)
-    if isinstance(fact, MergeFact):
-        return (fact.primary, fact.secondary)
-    return (fact.identifier, *fact.apart_from)
-
-
-def joined_pair(fact: IdentityFact) -> tuple[Identifier, Identifier] | None:
-    """Returns the pair that a fact may join; None if it joins nothing."""
-    if isinstance(fact, UnmergeFact):
-        return None
-    _, left, right, *_ = fact
-    if left == right or is_blocked(left) or is_blocked(right):
-        return None
-    return left, right
-
-
-def existing_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Returns the identifiers that a fact confirms to exist: of an unmerge, only its subject."""
-    if isinstance(fact, LinkFact):
-        return (fact.left, fact.right)
-    return joined_pair(fact) or identifiers_in(fact)[:1]
-
-
 Separations = Mapping[frozenset[Identifier], datetime]
 """Pairs that unmerges separated, with the time of the latest separation."""
 
@@ -197,24 +153,6 @@ def joins_identifiers(fact: IdentityFact, separations: Separations) -> bool:
         return False
     since = separations.get(frozenset(pair))
     return since is None or (isinstance(fact, MergeFact) and fact.at > since)
-
-
-def guessed_identifiers(facts: Iterable[IdentityFact]) -> AbstractSet[Identifier]:
-    """Returns the identifiers that an alias guessed and no fact confirms."""
-    listed = list(facts)
-    guessed = {
-        fact.secondary for fact in listed if isinstance(fact, MergeFact) and not fact.certain
-    }
-    return guessed.difference(*map(certain_identifiers, listed))
-
-
-def certain_identifiers(fact: IdentityFact) -> tuple[Identifier, ...]:
-    """Returns the identifiers that a fact confirms with certainty."""
-    if isinstance(fact, UnmergeFact):
-        return ()
-    if isinstance(fact, MergeFact) and not fact.certain:
-        return (fact.primary,)
-    return identifiers_in(fact)
 
 
 class _MergeEffects(NamedTuple):
@@ -261,16 +199,17 @@ def _components(
     demoted = effects.demoted
     for members in sets.sets().values():
         component = Component(
-            _canonical(members - guessed or members, effects.absorbed),
+            canonical_of(members - guessed or members, effects.absorbed),
             frozenset(members),
             {member: demoted[member] for member in sorted(members) if member in demoted},
+            frozenset(members & effects.absorbed),
             frozenset(members & guessed),
         )
         components.update(dict.fromkeys(members, component))
     return components
 
 
-def _canonical(members: Iterable[Identifier], absorbed: set[Identifier]) -> Identifier:
+def canonical_of(members: Iterable[Identifier], absorbed: AbstractSet[Identifier]) -> Identifier:
     """Returns the strongest identifier that no merge absorbed; of several, the first by value."""
     return min(
         members,

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.core.identifiers import KINDS_BY_STRENGTH, Identifier
-from domain.identity.resolution import Component, IdentityFact, resolve_components
+from domain.identity.facts import IdentityFact
+from domain.identity.resolution import Component, resolve_components
 
 
 class ResolvedProfile(NamedTuple):
@@ -28,6 +29,9 @@ class ResolvedProfile(NamedTuple):
 
     demoted: Mapping[UUID, datetime]
     """Streams whose values up to an instant only fill gaps: see `domain.identity.resolution.Component`."""
+
+    is_capped: bool = False
+    """Whether one of its identifiers has more links than count: see `domain.identity.claims`."""
 
     @property
     def absorbed(self) -> tuple[UUID, ...]:
@@ -53,6 +57,7 @@ def profile_of_component(
         strongest_first(component.members - component.guessed),
         (canonical, *others),
         {stream_of(member): until for member, until in component.demoted.items()},
+        component.is_capped,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from projections.identity import tables
 from projections.identity.fold import apply, erase
 from projections.identity.profiles import (
+    count_capped_profiles,
     count_large_profiles,
     load_profile,
     load_profile_ids,
@@ -15,6 +16,7 @@ from projections.identity.tables import member
 from projections.runtime.projection import Projection
 
 __all__ = [
+    "count_capped_profiles",
     "count_large_profiles",
     "load_profile",
     "load_profile_ids",

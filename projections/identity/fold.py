@@ -16,18 +16,13 @@ import structlog
 from sqlalchemy import Connection, text
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolution import (
-    LARGE_COMPONENT,
-    Component,
-    IdentityFact,
-    LinkFact,
-    MergeFact,
-    resolve_facts,
-)
+from domain.identity.facts import IdentityFact, LinkFact, MergeFact
+from domain.identity.resolution import LARGE_COMPONENT, Component, resolve_facts
 from domain.profiles.erasure import ErasureScope
 from projections.identity import store
 from projections.identity.identity_facts import IdentityFacts, decision_rows, facts_in_batch
-from projections.identity.store import LinkScope, MemberRow, Neighbourhood, StreamPair
+from projections.identity.link_limits import LimitedLinks, limit_links, refill_claims
+from projections.identity.store import Links, LinkScope, MemberRow, Neighbourhood
 from projections.identity.tables import large_profile, member
 from projections.runtime.batch import Batch
 
@@ -41,35 +36,78 @@ def apply(tx: Connection, batch: Batch) -> None:
     facts = facts_in_batch(batch)
     if not facts.streams:
         return
-    scope = LinkScope.ALL if facts.has_unmerges else LinkScope.ACTIVE
-    stored = store.neighbourhood(tx, batch.workspace, facts.streams.values(), scope)
+    scope = LinkScope.COUNTING if facts.has_unmerges else LinkScope.ACTIVE
+    limited = limit_links(tx, batch.workspace, facts.links, facts.streams)
+    stored = _load_affected(tx, batch.workspace, facts, limited, scope)
     store.insert_decisions(tx, batch.workspace, decision_rows(facts))
     streams = {row.identifier: row.stream for row in stored.members} | facts.streams
     decisions: set[IdentityFact] = {*stored.decisions, *(fact for _, fact in facts.decisions)}
     decisions |= _confirmed_guesses(tx, batch.workspace, stored, facts)
-    resolution_input = _ResolutionInput(streams, _earliest_links(stored, facts), decisions)
+    capped = {row.stream for row in stored.members if row.capped}.union(limited.capped_streams)
+    resolution_input = _ResolutionInput(
+        streams, _merge_links(stored.links, limited.links), decisions, capped
+    )
     _resolve_and_write(tx, batch.workspace, stored, resolution_input)
 
 
 def erase(tx: Connection, scope: ErasureScope) -> None:
     """Removes an erased profile's identifiers, and resolves those that were linked with them."""
     workspace, erased = scope.workspace, set(scope.streams)
-    stored = store.neighbourhood(tx, workspace, scope.cleared_streams, LinkScope.ALL)
+    holders = refill_claims(tx, workspace, scope.streams)
+    linked = store.linked_with(tx, workspace, scope.streams)
+    stored = store.neighbourhood(
+        tx, workspace, {*scope.cleared_streams, *holders, *linked}, LinkScope.COUNTING
+    )
     store.delete_erased(tx, scope)
     remaining = Neighbourhood(
         stored.members,
-        *store.load_links_and_decisions(tx, workspace, stored.members, LinkScope.ALL),
+        *store.load_links_and_decisions(tx, workspace, stored.members, LinkScope.COUNTING),
     )
     streams = {row.identifier: row.stream for row in stored.members if row.stream not in erased}
-    links = {pair: linked_at for pair, (linked_at, _) in remaining.links.items()}
-    resolution_input = _ResolutionInput(streams, links, {*remaining.decisions})
+    capped = {row.stream for row in stored.members if holders.get(row.stream, row.capped)}
+    resolution_input = _ResolutionInput(streams, remaining.links, {*remaining.decisions}, capped)
     _resolve_and_write(tx, workspace, remaining, resolution_input)
 
 
 class _ResolutionInput(NamedTuple):
     streams: Mapping[Identifier, UUID]
-    links: Mapping[StreamPair, datetime]
+    links: Links
     decisions: Collection[IdentityFact]
+    capped_streams: Collection[UUID]
+
+
+def _load_affected(
+    tx: Connection,
+    workspace: int,
+    facts: IdentityFacts,
+    limited: LimitedLinks,
+    scope: LinkScope,
+) -> Neighbourhood:
+    """Returns what the facts can concern.
+
+    A member that loses its profile, because its link no longer counts, may join the next that claims it.
+    """
+    streams = {*facts.streams.values()}
+    stored = store.neighbourhood(tx, workspace, streams, scope)
+    capped = limited.links.keys() & {p for p, known in stored.links.items() if not known.inactive}
+    if not any(limited.links[pair].is_capped for pair in capped):
+        return stored
+    identifiers = {row.stream: row.identifier for row in stored.members}
+    remaining = [
+        LinkFact(known.at, *(identifiers[stream] for stream in pair))
+        for pair, known in stored.links.items()
+        if not limited.links.get(pair, known).is_capped
+    ]
+    existing = [LinkFact(BEFORE_ALL_TIME, i, i) for i in identifiers.values()]
+    components = resolve_facts([*existing, *remaining, *stored.decisions]).components
+    unclaimed = {
+        row.stream
+        for row in stored.members
+        if all(other.kind != "user_id" for other in components[row.identifier].members)
+    }
+    links = store.claimants(tx, workspace, unclaimed)
+    stored = store.neighbourhood(tx, workspace, streams.union(*links, unclaimed), scope)
+    return stored._replace(links={**links, **stored.links})
 
 
 def _resolve_and_write(
@@ -78,22 +116,28 @@ def _resolve_and_write(
     """Resolves the facts, and writes the rows that differ from the stored ones."""
     identifiers = {stream: identifier for identifier, stream in facts.streams.items()}
     links = {
-        (stream, other): LinkFact(linked_at, identifiers[stream], identifiers[other])
-        for (stream, other), linked_at in facts.links.items()
+        (stream, other): LinkFact(known.at, identifiers[stream], identifiers[other])
+        for (stream, other), known in facts.links.items()
+        if stream in identifiers and other in identifiers
     }
-    all_facts: set[IdentityFact] = {*links.values(), *facts.decisions}
-    components, inactive = resolve_facts(all_facts)
-    current = {pair: (link.at, link in inactive) for pair, link in links.items()}
+    counting = {link for pair, link in links.items() if not facts.links[pair].is_capped}
+    existing = {LinkFact(BEFORE_ALL_TIME, i, i) for link in links.values() for i in link[1:]}
+    components, inactive = resolve_facts({*counting, *existing, *facts.decisions})
+    current = {
+        pair: known._replace(inactive=known.is_capped or links[pair] in inactive)
+        for pair, known in facts.links.items()
+    }
     changed = {pair: link for pair, link in current.items() if stored.links.get(pair) != link}
     store.upsert_links(tx, workspace, changed)
-    members = [_member_row(i, component, facts.streams) for i, component in components.items()]
+    members = [_member_row(i, component, facts) for i, component in components.items()]
     _write_members(tx, workspace, stored.members, members)
 
 
-def _earliest_links(stored: Neighbourhood, facts: IdentityFacts) -> Mapping[StreamPair, datetime]:
-    links = {pair: linked_at for pair, (linked_at, _) in stored.links.items()}
-    for pair, linked_at in facts.links.items():
-        links[pair] = min(linked_at, links.get(pair, linked_at))
+def _merge_links(stored: Links, limited: Links) -> Links:
+    """Returns the links with the earliest time of each."""
+    links = {**stored}
+    for pair, added in limited.items():
+        links[pair] = added._replace(at=min(added.at, links.get(pair, added).at))
     return links
 
 
@@ -117,25 +161,26 @@ def _is_guess(fact: IdentityFact) -> TypeGuard[MergeFact]:
     return isinstance(fact, MergeFact) and not fact.certain
 
 
-def _member_row(
-    identifier: Identifier, component: Component, streams: Mapping[Identifier, UUID]
-) -> MemberRow:
+def _member_row(identifier: Identifier, component: Component, facts: _ResolutionInput) -> MemberRow:
+    stream = facts.streams[identifier]
     return MemberRow(
-        streams[identifier],
+        stream,
         *identifier,
-        profile_id=streams[component.canonical],
+        profile_id=facts.streams[component.canonical],
         guessed=identifier in component.guessed,
         demoted_at=component.demoted.get(identifier),
+        capped=stream in facts.capped_streams,
     )
 
 
 _UPSERT_MEMBERS = text(f"""
 INSERT INTO {member}
 SELECT :workspace, input.* FROM json_to_recordset(:rows) AS input (
-    stream uuid, kind text, value text, profile_id uuid, guessed boolean, demoted_at timestamptz
+    stream uuid, kind text, value text, profile_id uuid, guessed boolean, demoted_at timestamptz,
+    capped boolean
 ) ORDER BY stream
-ON CONFLICT (workspace, stream) DO UPDATE
-SET profile_id = excluded.profile_id, guessed = excluded.guessed, demoted_at = excluded.demoted_at
+ON CONFLICT (workspace, stream) DO UPDATE SET profile_id = excluded.profile_id,
+    guessed = excluded.guessed, demoted_at = excluded.demoted_at, capped = excluded.capped
 """)
 
 

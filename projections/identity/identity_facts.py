@@ -10,7 +10,7 @@ from uuid import UUID
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
 from domain.events.events import IdentifiersLinked, ProfilesMerged, ProfilesUnmerged
-from domain.identity.resolution import (
+from domain.identity.facts import (
     IdentityFact,
     LinkFact,
     MergeFact,

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, func, select
 
 from domain.core.identifiers import Identifier
 from domain.identity.resolved_profile import ResolvedProfile, single_stream_profile, strongest_first
 from projections.identity.tables import large_profile, member
 
 _MEMBERS = f"""
-SELECT stream, kind, value, profile_id, guessed, demoted_at FROM {member}
+SELECT stream, kind, value, profile_id, guessed, demoted_at, capped FROM {member}
 WHERE workspace = %s
     AND profile_id IN (SELECT profile_id FROM {member} WHERE workspace = %s AND stream = ANY(%s))
 """
@@ -48,6 +48,7 @@ def _resolved_profile(members: Sequence[Row[Any]]) -> ResolvedProfile:
         strongest_first(Identifier(row.kind, row.value) for row in members if not row.guessed),
         (canonical, *sorted(row.stream for row in members if row.stream != canonical)),
         {row.stream: row.demoted_at for row in members if row.demoted_at is not None},
+        any(row.capped for row in members),
     )
 
 
@@ -65,3 +66,11 @@ def load_profile_ids(
 def count_large_profiles(tx: Connection) -> int:
     """Returns how many profiles, in all workspaces, have unusually many identifiers."""
     return int(tx.exec_driver_sql(f"SELECT count(*) FROM {large_profile}").scalar_one())
+
+
+def count_capped_profiles(tx: Connection, workspace: int) -> int:
+    """Returns how many profiles of a workspace have an identifier with more links than count."""
+    query = select(func.count(member.c.profile_id.distinct())).where(
+        member.c.workspace == workspace, member.c.capped
+    )
+    return int(tx.execute(query).scalar_one())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NamedTuple
@@ -12,20 +12,47 @@ import msgspec
 from sqlalchemy import Connection, TextClause, text
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolution import MergeFact, UnmergeFact
+from domain.identity.facts import MergeFact, UnmergeFact
 from domain.profiles.erasure import ErasureScope
 from projections.identity.tables import decision, link, member
 
 StreamPair = tuple[UUID, UUID]
-Links = Mapping[StreamPair, tuple[datetime, bool]]
-"""When the streams of each pair were first linked, and whether the link is inactive."""
+
+
+class StoredLink(NamedTuple):
+    """A row of `link`, without the workspace and the streams."""
+
+    at: datetime
+    inactive: bool
+    counts_for_stream: bool | None
+    counts_for_other: bool | None
+
+    @property
+    def counts_for(self) -> tuple[bool | None, bool | None]:
+        """Whether it is among the first claims of each of the two; None where it is no claim."""
+        return self.counts_for_stream, self.counts_for_other
+
+    def beyond_limit_of(self, side: int) -> StoredLink:
+        """Returns the link as one that no longer counts for the stream (0) or the other (1)."""
+        at, _, *counts = self
+        counts[side] = False
+        return StoredLink(at, True, *counts)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether it is beyond the first claims of one of the two."""
+        return False in self.counts_for
+
+
+Links = Mapping[StreamPair, StoredLink]
 
 
 class LinkScope(Enum):
-    """Which links a search of connected identifiers follows."""
+    """Which links a search of connected identifiers follows: the SQL of the condition."""
 
-    ACTIVE = "active"
-    ALL = "all"
+    ACTIVE = "AND NOT inactive"
+    COUNTING = "AND (counts_for_stream AND counts_for_other) IS NOT FALSE"
+    """Inactive links, too, but none that is capped."""
 
 
 class MemberRow(NamedTuple):
@@ -37,6 +64,7 @@ class MemberRow(NamedTuple):
     profile_id: UUID
     guessed: bool
     demoted_at: datetime | None
+    capped: bool
 
     @property
     def identifier(self) -> Identifier:
@@ -53,8 +81,8 @@ class Neighbourhood(NamedTuple):
 
 
 _NEIGHBOURS = f"""
-    SELECT other FROM {link} WHERE workspace = :workspace AND stream = connected.id {{active}}
-    UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = connected.id {{active}}
+    SELECT other FROM {link} WHERE workspace = :workspace AND stream = connected.id {{scope}}
+    UNION ALL SELECT stream FROM {link} WHERE workspace = :workspace AND other = connected.id {{scope}}
     UNION ALL SELECT other FROM {decision}
         WHERE workspace = :workspace AND stream = connected.id AND is_merge
     UNION ALL SELECT stream FROM {decision}
@@ -67,30 +95,32 @@ WITH RECURSIVE connected (id) AS (
     UNION
     SELECT neighbour.id FROM connected CROSS JOIN LATERAL ({_NEIGHBOURS}) AS neighbour (id)
 )
-SELECT stream, kind, value, profile_id, guessed, demoted_at AT TIME ZONE 'UTC'
+SELECT stream, kind, value, profile_id, guessed, demoted_at AT TIME ZONE 'UTC', capped
 FROM connected CROSS JOIN LATERAL (
     SELECT * FROM {member} WHERE workspace = :workspace AND stream = connected.id OFFSET 0
 ) AS stored
 """
 
+LINK_COLUMNS = "stream, other, at AT TIME ZONE 'UTC', inactive, counts_for_stream, counts_for_other"
+
 _LINKS_SQL = f"""
-SELECT stream, other, at AT TIME ZONE 'UTC', inactive FROM {link}
-WHERE workspace = :workspace AND stream = ANY(:streams) {{active}}
+SELECT {LINK_COLUMNS} FROM {link}
+WHERE workspace = :workspace AND stream = ANY(:streams) {{scope}}
 """
+
+_CLAIMANTS = text(f"""
+SELECT {LINK_COLUMNS} FROM {link}
+WHERE workspace = :workspace AND (stream = ANY(:streams) OR other = ANY(:streams))
+    {LinkScope.COUNTING.value}
+""")
 
 _DECISIONS = text(f"""
 SELECT at AT TIME ZONE 'UTC', is_merge, policy, certain, kind, value, other_kind, other_value
 FROM {decision} WHERE workspace = :workspace AND stream = ANY(:streams)
 """)
 
-_NEIGHBOURHOOD = {
-    LinkScope.ACTIVE: text(_NEIGHBOURHOOD_SQL.format(active="AND NOT inactive")),
-    LinkScope.ALL: text(_NEIGHBOURHOOD_SQL.format(active="")),
-}
-_LINKS = {
-    LinkScope.ACTIVE: text(_LINKS_SQL.format(active="AND NOT inactive")),
-    LinkScope.ALL: text(_LINKS_SQL.format(active="")),
-}
+_NEIGHBOURHOOD = {scope: text(_NEIGHBOURHOOD_SQL.format(scope=scope.value)) for scope in LinkScope}
+_LINKS = {scope: text(_LINKS_SQL.format(scope=scope.value)) for scope in LinkScope}
 
 
 def neighbourhood(
@@ -112,11 +142,21 @@ def load_links_and_decisions(
     if not members:
         return {}, ()
     params = {"workspace": workspace, "streams": [row.stream for row in members]}
-    links = {
-        (stream, other): (linked_at.replace(tzinfo=UTC), inactive)
-        for stream, other, linked_at, inactive in tx.execute(_LINKS[scope], params)
-    }
+    links = links_in(tx.execute(_LINKS[scope], params))
     return links, [_decision(*row) for row in tx.execute(_DECISIONS, params)]
+
+
+def claimants(tx: Connection, workspace: int, streams: Iterable[UUID]) -> Links:
+    """Returns the links that may join one of the streams to anything, inactive ones included."""
+    return links_in(tx.execute(_CLAIMANTS, {"workspace": workspace, "streams": list(streams)}))
+
+
+def links_in(rows: Iterable[Sequence[Any]]) -> dict[StreamPair, StoredLink]:
+    """Returns the links in rows of `LINK_COLUMNS`."""
+    return {
+        (stream, other): StoredLink(linked_at.replace(tzinfo=UTC), *flags)
+        for stream, other, linked_at, *flags in rows
+    }
 
 
 _LINKED_STREAMS = text(f"""
@@ -134,6 +174,18 @@ def linked_streams(tx: Connection, workspace: int, streams: Collection[UUID]) ->
     return set(tx.execute(_LINKED_STREAMS, params).scalars())
 
 
+_LINKED_WITH = text(f"""
+SELECT other FROM {link} WHERE workspace = :workspace AND stream = ANY(:streams)
+UNION SELECT stream FROM {link} WHERE workspace = :workspace AND other = ANY(:streams)
+""")
+
+
+def linked_with(tx: Connection, workspace: int, streams: Collection[UUID]) -> Collection[UUID]:
+    """Returns the streams that links connect these with, capped links included."""
+    params = {"workspace": workspace, "streams": list(streams)}
+    return tx.execute(_LINKED_WITH, params).scalars().all()
+
+
 def _member(  # noqa: PLR0917 - the columns of a row
     stream: UUID,
     kind: str,
@@ -141,9 +193,10 @@ def _member(  # noqa: PLR0917 - the columns of a row
     profile_id: UUID,
     guessed: bool,
     demoted_at: datetime | None,
+    capped: bool,
 ) -> MemberRow:
     demoted_at = None if demoted_at is None else demoted_at.replace(tzinfo=UTC)
-    return MemberRow(stream, kind, value, profile_id, guessed, demoted_at)
+    return MemberRow(stream, kind, value, profile_id, guessed, demoted_at, capped)
 
 
 def _decision(  # noqa: PLR0917 - the columns of a row
@@ -157,9 +210,12 @@ def _decision(  # noqa: PLR0917 - the columns of a row
 
 _UPSERT_LINKS = text(f"""
 INSERT INTO {link} AS stored
-SELECT :workspace, input.* FROM json_to_recordset(:rows)
-    AS input (stream uuid, other uuid, at timestamptz, inactive boolean) ORDER BY stream, other
-ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at, inactive = excluded.inactive
+SELECT :workspace, input.* FROM json_to_recordset(:rows) AS input (
+    stream uuid, other uuid, at timestamptz, inactive boolean, counts_for_stream boolean,
+    counts_for_other boolean
+) ORDER BY stream, other
+ON CONFLICT (workspace, stream, other) DO UPDATE SET at = excluded.at, inactive = excluded.inactive,
+    counts_for_stream = excluded.counts_for_stream, counts_for_other = excluded.counts_for_other
 WHERE excluded.at <= stored.at
 """)
 
@@ -175,12 +231,10 @@ ON CONFLICT DO NOTHING
 _DECISION_COLUMNS = tuple(column.name for column in decision.columns if column.name != "workspace")
 
 
-def upsert_links(
-    tx: Connection, workspace: int, links: Mapping[StreamPair, tuple[datetime, bool]]
-) -> None:
+def upsert_links(tx: Connection, workspace: int, links: Links) -> None:
     """Writes links that are new or have changed."""
-    rows = [(*pair, linked_at, inactive) for pair, (linked_at, inactive) in links.items()]
-    execute_json_rows(tx, _UPSERT_LINKS, workspace, ("stream", "other", "at", "inactive"), rows)
+    rows = [(*pair, *stored) for pair, stored in links.items()]
+    execute_json_rows(tx, _UPSERT_LINKS, workspace, ("stream", "other", *StoredLink._fields), rows)
 
 
 def insert_decisions(tx: Connection, workspace: int, rows: Iterable[tuple[Any, ...]]) -> None:

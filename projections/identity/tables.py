@@ -6,7 +6,7 @@ from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Tabl
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "identity", 3
+NAME, VERSION = "identity", 4
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 link = Table(
@@ -17,8 +17,13 @@ link = Table(
     Column("other", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("inactive", Boolean, nullable=False),
+    Column("counts_for_stream", Boolean),
+    Column("counts_for_other", Boolean),
 )
 """Two identifiers, by their streams, that appeared together, and when they first did.
+
+``counts_for_stream`` says whether the link is among the first claims of ``stream``, so many as count (see
+`domain.identity.claims`); null if it is no claim of that one.  A link that does not count is inactive.
 
 ``inactive`` links merge nothing (see `domain.identity.resolution.Resolution`), and are not followed: the ten
 thousand users of one device need not be loaded whenever one of them does something.
@@ -53,10 +58,11 @@ member = Table(
     Column("profile_id", Uuid, nullable=False),
     Column("guessed", Boolean, nullable=False),
     Column("demoted_at", DateTime(timezone=True)),
+    Column("capped", Boolean, nullable=False),
 )
 """Every identifier that appears in a fact, and its profile: ``profile_id`` is the canonical stream.
 
-For ``guessed`` and ``demoted_at`` see `domain.identity.resolution.Component`.
+For ``guessed`` and ``demoted_at`` see `domain.identity.resolution.Component`.  ``capped``: it has more claims than count.
 """
 
 large_profile = Table(
@@ -70,6 +76,11 @@ large_profile = Table(
 
 Index("link_by_other", link.c.workspace, link.c.other)
 Index("link_active", link.c.workspace, link.c.stream, postgresql_where=~link.c.inactive)
+for _side in ("stream", "other"):
+    _counts = link.c[f"counts_for_{_side}"]
+    Index(f"link_claim_of_{_side}", link.c.workspace, link.c[_side], postgresql_where=_counts)
+    Index(f"link_capped_by_{_side}", link.c.workspace, link.c[_side], postgresql_where=~_counts)
+Index("member_capped", member.c.workspace, member.c.profile_id, postgresql_where=member.c.capped)
 Index("decision_by_other", decision.c.workspace, decision.c.other)
 # Queries that look up which of thousands of streams belong to another profile read these indexes alone.
 Index(

@@ -72,6 +72,10 @@ class ProfileSnapshot(BaseModel):
     absorbed: list[UUID] = Field(
         description="Ids of profiles merged into this one; requests by them return this profile"
     )
+    capped: bool = Field(
+        description="Whether an identifier was linked with more than 1,000 others: the first ones count,"
+        " the others are profiles of their own"
+    )
 
 
 class AsOfPoint(BaseModel):
@@ -102,6 +106,7 @@ def profile_json(profile: ResolvedProfile, state: ProfileState) -> dict[str, Any
         "last_seen": format_utc_or_none(state.last_seen),
         "full": profile_view.truncated_parts(state),
         "absorbed": profile.absorbed,
+        "capped": profile.is_capped,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -48,7 +47,12 @@ def plan_batch(
     """
     due_profiles = reader.due_profiles(tx, batch.workspace, to_micros(records[-1].recorded_at))
     identity_changes = _identity_changes(batch, records)
-    linked = set(chain.from_iterable(change.owners for change in identity_changes))
+    linked = {
+        stream
+        for change in identity_changes
+        for id_, owner in change.owners.items()
+        for stream in (id_, owner.profile_id)
+    }
     streams = reader.load_streams(tx, batch.workspace, linked | _streams_of(records), due_profiles)
     inputs = list(derive_inputs(records, messages, index, streams))
     touched = linked.union(entry.stream for entry in inputs)

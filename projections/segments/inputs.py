@@ -26,8 +26,8 @@ from domain.events.events import (
     ProfilesUnmerged,
 )
 from domain.events.recorded import RecordedEvent
+from domain.identity.facts import IdentityFact, LinkFact, facts_from_event, identifiers_in
 from domain.identity.incremental import IncrementalResolver
-from domain.identity.resolution import IdentityFact, LinkFact, facts_from_event, identifiers_in
 from domain.profiles.state import COMMAND_KINDS
 from projections.runtime.batch import DecodedMessage
 
@@ -158,17 +158,18 @@ def derive_identity_changes(
     )
     for position, facts_of_event in sorted(new.items()):
         last = facts_of_event[-1]
-        components = resolver.add_facts(facts_of_event)
-        yield IdentityChange(
-            Cause(recorded_times[position], position),
-            {
-                stream_of(identifier): StreamOwner(
-                    stream_of(component.canonical),
-                    identifier.kind,
-                    identifier in component.guessed,
-                    component.demoted.get(identifier),
-                )
-                for identifier, component in components.items()
-            },
-            to_micros(last.at) if isinstance(last, LinkFact) else None,
-        )
+        changed = resolver.add_facts(facts_of_event)
+        if changed:
+            yield IdentityChange(
+                Cause(recorded_times[position], position),
+                {
+                    stream_of(identifier): StreamOwner(
+                        stream_of(membership.canonical),
+                        identifier.kind,
+                        membership.guessed,
+                        membership.demoted_at,
+                    )
+                    for identifier, membership in changed.items()
+                },
+                to_micros(last.at) if isinstance(last, LinkFact) else None,
+            )

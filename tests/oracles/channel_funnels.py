@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from domain.core.time import to_micros
 from domain.events.channels import CHANNEL_STEPS
-from domain.identity.resolution import facts_from_event
+from domain.identity.facts import facts_from_event
 from domain.identity.resolved_profile import find_profile
 from tests.integration.projections.history import stream_of
 from tests.strategies.channel_funnels import EVENTS, since, until

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.core.time import to_micros
-from domain.identity.resolution import facts_from_event
+from domain.identity.facts import facts_from_event
 from domain.identity.resolved_profile import find_profile
 from tests.builders import NOON
 from tests.integration.projections.history import stream_of

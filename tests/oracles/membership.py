@@ -15,7 +15,8 @@ from domain.events.events import (
     MessageEvent,
 )
 from domain.events.recorded import RecordedEvent
-from domain.identity.resolution import facts_from_event, resolve_components
+from domain.identity.facts import facts_from_event
+from domain.identity.resolution import resolve_components
 from domain.identity.resolved_profile import ResolvedProfile, profile_of_component
 from domain.profiles import state as profile_state
 from domain.profiles import view as profile_view

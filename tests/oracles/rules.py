@@ -22,7 +22,7 @@ from domain.events.events import (
 )
 from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleDisabled, RuleEnabled
-from domain.identity.resolution import facts_from_event
+from domain.identity.facts import facts_from_event
 from domain.profiles.state import COMMAND_KINDS
 from tests.oracles import conditions as oracle
 from tests.oracles import rule_facts as facts

@@ -8,15 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.core.identifiers import Identifier
-from domain.identity.incremental import IncrementalResolver
-from domain.identity.resolution import (
-    IdentityFact,
-    LinkFact,
-    MergeFact,
-    UnmergeFact,
-    resolve_components,
-    resolve_facts,
-)
+from domain.identity.claims import MAX_CLAIMS
+from domain.identity.facts import IdentityFact, LinkFact, MergeFact, UnmergeFact
+from domain.identity.incremental import IncrementalResolver, Membership
+from domain.identity.resolution import resolve_components, resolve_facts
 from tests.builders import NOON
 
 identifiers = st.builds(
@@ -41,12 +36,14 @@ facts = st.lists(
     max_size=12,
 )
 
+max_claims = st.sampled_from([1, 2, 3, MAX_CLAIMS])
 
-@given(facts, st.randoms())
-def test_order_and_repeats_do_not_matter(history: list[IdentityFact], chance) -> None:
+
+@given(facts, st.randoms(), max_claims)
+def test_order_and_repeats_do_not_matter(history: list[IdentityFact], chance, limit: int) -> None:
     repeated = history + [fact for fact in history if chance.random() < 0.5]
     chance.shuffle(repeated)
-    assert resolve_components(repeated) == resolve_components(history)
+    assert resolve_components(repeated, limit) == resolve_components(history, limit)
 
 
 @given(facts)
@@ -100,15 +97,33 @@ def test_an_inactive_link_changes_nothing_whatever_links_and_merges_follow(
     assert resolve_components(active + existence + later) == resolve_components(history + later)
 
 
-@given(facts, st.lists(st.integers(1, 3), max_size=40))
+@given(facts, st.lists(st.integers(1, 3), max_size=40), max_claims)
 def test_incremental_resolution_equals_the_resolution_of_all_facts(
-    history: list[IdentityFact], batch_sizes: list[int]
+    history: list[IdentityFact], batch_sizes: list[int], limit: int
 ) -> None:
     start = batch_sizes.pop() if batch_sizes else 0
-    resolver = IncrementalResolver(history[:start])
-    components = dict(resolve_components(history[:start]))
+    resolver = IncrementalResolver(history[:start], limit)
+    memberships = memberships_of(history[:start], limit)
+    assert resolver.memberships() == memberships
     while start < len(history):
         end = start + (batch_sizes.pop() if batch_sizes else 1)
-        components |= resolver.add_facts(history[start:end])
-        assert components == resolve_components(history[:end])
+        before, changed = memberships, resolver.add_facts(history[start:end])
+        memberships = memberships_of(history[:end], limit)
+        assert resolver.memberships() == memberships
+        assert changed == {
+            identifier: membership
+            for identifier, membership in memberships.items()
+            if membership != before.get(identifier)
+        }
         start = end
+
+
+def memberships_of(history: list[IdentityFact], limit: int) -> dict[Identifier, Membership]:
+    return {
+        identifier: Membership(
+            component.canonical,
+            identifier in component.guessed,
+            component.demoted.get(identifier),
+        )
+        for identifier, component in resolve_components(history, limit).items()
+    }

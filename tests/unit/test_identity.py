@@ -5,13 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from domain.core.identifiers import Identifier
-from domain.identity.resolution import (
-    IdentityFact,
-    LinkFact,
-    MergeFact,
-    UnmergeFact,
-    resolve_components,
-)
+from domain.identity.facts import IdentityFact, LinkFact, MergeFact, UnmergeFact
+from domain.identity.resolution import resolve_components
 from tests.builders import NOON, anonymous, user
 
 ANN, BOB = user("ann"), user("bob")

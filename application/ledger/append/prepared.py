@@ -25,7 +25,7 @@ from domain.core.identifiers import (
 from domain.core.time import to_micros
 from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.message import Message
-from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.facts import facts_from_event, identifiers_in
 from domain.identity.routing import (
     IdentifierPair,
     IdentifierRouting,

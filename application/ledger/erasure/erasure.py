@@ -29,7 +29,7 @@ from domain.events.events import (
 )
 from domain.events.recorded import RecordedEvent
 from domain.events.registry import EVENT_CLASSES
-from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.facts import facts_from_event, identifiers_in
 from domain.identity.resolved_profile import ResolvedProfile, find_profile
 
 ERASER_ROLE = "foldline_eraser"

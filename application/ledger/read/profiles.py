@@ -12,7 +12,8 @@ from application.ledger.mapper import decode_event
 from domain.core.identifiers import Identifier
 from domain.events.events import Event, MessageEvent, SystemEventOccurred
 from domain.events.registry import EVENT_CLASSES
-from domain.identity.resolution import IdentityFact, facts_from_event, resolve_components
+from domain.identity.facts import IdentityFact, facts_from_event
+from domain.identity.resolution import resolve_components
 from domain.identity.resolved_profile import (
     ResolvedProfile,
     find_profile,

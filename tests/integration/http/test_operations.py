@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from application.ledger.tables.rejected import Rejection
-from tests.builders import NOON, tracked
+from domain.identity import claims
+from tests.builders import NOON, anonymous, tracked, user
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -55,6 +56,15 @@ def test_status_has_the_lag_until_the_read_model_has_caught_up(served):
     assert (seen(status)["position"], seen(status)["lag"]) == (head, 0)
     assert seen(status)["movement"] == "idle"
     assert TIME.fullmatch(seen(status)["updated_at"])
+
+
+def test_status_counts_capped_profiles_and_the_profile_says_it(served, monkeypatch):
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 2)
+    served.record(*(tracked("Viewed", user(), anonymous(f"a-{n}")) for n in range(3)))
+    served.project()
+    assert served.get("/v1/status").json()["capped_profiles"] == 1
+    assert served.get("/v1/profiles/user_id:u-1").json()["capped"] is True
+    assert served.get("/v1/profiles/anonymous_id:a-2").json()["capped"] is False
 
 
 def test_status_covers_the_workspace_of_the_key_only(served):

@@ -14,7 +14,7 @@ from domain.events import payload
 from domain.events.events import Event, IdentifiersLinked, MessageEvent
 from domain.events.message import Message
 from domain.events.recorded import RecordedEvent
-from domain.identity.resolution import facts_from_event, identifiers_in
+from domain.identity.facts import facts_from_event, identifiers_in
 from domain.identity.resolved_profile import find_profile
 from domain.identity.routing import route_message
 from domain.profiles import state as profile_state

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.identity import claims
 from domain.identity.resolution import LARGE_COMPONENT
 from domain.profiles.erasure import ErasureScope
 from projections import identity
@@ -119,3 +120,40 @@ def test_who_is_forgotten_leaves_others_as_they_are_without_them(given, erased, 
 def identity_rows(given, workspace: int):
     tables = given.tables(workspace=workspace)
     return {name: rows for name, rows in tables.items() if "read_identity" in name}
+
+
+@pytest.fixture
+def three_claims(monkeypatch):
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 3)
+
+
+def test_the_first_links_of_an_identifier_count(given, three_claims):
+    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(5)))
+    assert names(given, ANN) == {"ann", "a-0", "a-1", "a-2"}
+    assert names(given, anonymous("a-4")) == {"a-4"}
+    assert (profile_of(given, ANN).is_capped, profile_of(given, anonymous("a-4")).is_capped) == (
+        True,
+        False,
+    )
+
+
+def test_a_late_earlier_link_evicts_the_last_which_joins_who_else_claims_it(given, three_claims):
+    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(1, 4)))
+    given.messages(shown(BOB, anonymous("a-3"), minutes=9))
+    assert names(given, anonymous("a-3")) == {"ann", "a-1", "a-2", "a-3"}
+    given.messages(shown(ANN, anonymous("a-0"), minutes=0))
+    assert names(given, ANN) == {"ann", "a-0", "a-1", "a-2"}
+    assert names(given, BOB) == {"bob", "a-3"}
+
+
+def test_users_of_one_device_are_no_claims_of_it(given, three_claims):
+    given.messages(*(shown(user(f"u-{n}"), KIOSK, minutes=n) for n in range(9)))
+    assert not profile_of(given, KIOSK).is_capped
+    given.messages(unmerged(KIOSK, user("u-0"), occurred_at=NOON + timedelta(minutes=20)))
+    assert names(given, KIOSK) == {"u-1", "kiosk"}
+
+
+def test_explicit_merges_are_not_capped(given, three_claims):
+    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(5)))
+    given.messages(merged(ANN, anonymous("a-4"), occurred_at=NOON + timedelta(minutes=20)))
+    assert names(given, ANN) == {"ann", "a-0", "a-1", "a-2", "a-4"}

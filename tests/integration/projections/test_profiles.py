@@ -74,6 +74,7 @@ def test_a_profile_shows_attributes_tags_and_contacts(given):
         "last_seen": "2026-01-01T12:04:00.000000Z",
         "full": [],
         "absorbed": [str(stream_of(anonymous()))],
+        "capped": False,
         "as_of": None,
         "projected_to": 5,
     }

@@ -84,6 +84,9 @@ class WorkspaceStatus(BaseModel):
     """Ledger head and read-model progress of a workspace."""
 
     head: int = Field(description="Last position of the workspace's ledger.")
+    capped_profiles: int = Field(
+        description="Profiles with an identifier that was linked with more than 1,000 others."
+    )
     projections: list[ReadModelStatus]
 
 

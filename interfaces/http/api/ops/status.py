@@ -17,6 +17,7 @@ from interfaces.http.kit.json_response import json_response
 from interfaces.http.kit.params import NoParams, params_reader
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
+from projections import identity
 
 
 def status_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter:
@@ -52,7 +53,13 @@ def _workspace_status(
     read_models = monitor.health(workspace)
     return WorkspaceStatus(
         head=read_models[0].head if read_models else service.ledger.heads().get(workspace, 0),
+        capped_profiles=_count_capped_profiles(service, workspace),
         projections=[
             ReadModelStatus.model_validate(model, from_attributes=True) for model in read_models
         ],
     )
+
+
+def _count_capped_profiles(service: Service, workspace: int) -> int:
+    with service.engine.connect() as tx:
+        return identity.count_capped_profiles(tx, workspace)
