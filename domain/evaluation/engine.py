@@ -192,14 +192,12 @@ class Evaluator:
                 del self.profiles[before[stream_id].profile_id].streams[stream_id]
             stream.owner, stream.row_changed = owner, True
             self._loaded.get_or_create(owner.profile_id).streams[stream_id] = stream
-        unaffected = self._loaded.gaining_empty_streams(owners, changed - before.keys())
-        for stream_id in changed & before.keys():
-            unaffected -= {before[stream_id].profile_id, owners[stream_id].profile_id}
+        affected = self._loaded.affected_by_moves(before, {id_: owners[id_] for id_ in changed})
         for profile_id in sorted(profile_ids):
             profile = self.profiles[profile_id]
             profile.mark_touched()
             profile.cached_context = None
-            if profile_id not in unaffected:
+            if profile_id in affected:
                 self._reevaluate_all(profile, cause)
         self._rule_triggers.identity_changed(identity_change, profile_ids, snapshot)
 

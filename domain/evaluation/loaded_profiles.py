@@ -67,25 +67,30 @@ class LoadedProfiles:
         profile = self.by_id[stream.owner.profile_id]
         profile.update_accumulators(stream, {key: change(stream.accumulators[key])}, cause)
 
-    def gaining_empty_streams(
-        self, owners: Mapping[UUID, StreamOwner], new: Collection[UUID]
+    def affected_by_moves(
+        self, before: Mapping[UUID, StreamOwner], moved: Mapping[UUID, StreamOwner]
     ) -> set[UUID]:
-        """Returns the profiles for which nothing changes that a condition could read.
+        """Returns the profiles that conditions can tell from what they were before streams moved.
 
-        Each of the ``new`` streams has no events, and the profile has an identifier of its kind already.  That
-        spares a profile of many streams an evaluation of them all with each identifier that it gains.
+        A stream without events adds nothing but its kind of identifier.  So a profile of many streams is not
+        evaluated with all of them for each identifier that it gains or loses.
         """
-        gained = defaultdict[UUID, set[str]](set)
-        for stream_id in new:
-            gained[owners[stream_id].profile_id].add(owners[stream_id].kind)
-        return {
+        affected, kinds = set[UUID](), defaultdict[UUID, set[str]](set)
+        for stream_id, owner in moved.items():
+            profile_ids = {owner.profile_id, before.get(stream_id, owner).profile_id}
+            if self.streams[stream_id].is_empty:
+                for profile_id in profile_ids:
+                    kinds[profile_id].add(owner.kind)
+            else:
+                affected |= profile_ids
+        return affected.union(
             profile_id
-            for profile_id, kinds in gained.items()
-            if all(self._has_other_of_kind(profile_id, kind, new) for kind in kinds)
-        }
+            for profile_id, changed in kinds.items()
+            if not all(self._has_other_of_kind(profile_id, kind, moved) for kind in changed)
+        )
 
-    def _has_other_of_kind(self, profile_id: UUID, kind: str, new: Collection[UUID]) -> bool:
+    def _has_other_of_kind(self, profile_id: UUID, kind: str, moved: Collection[UUID]) -> bool:
         return any(
-            stream.owner.kind == kind and not stream.owner.guessed and id_ not in new
+            stream.owner.kind == kind and not stream.owner.guessed and id_ not in moved
             for id_, stream in self.by_id[profile_id].streams.items()
         )

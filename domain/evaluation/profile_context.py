@@ -73,6 +73,11 @@ class StreamState:
         self.dirty: dict[str, int] = {}
         """When accumulators changed, in microseconds, by their keys."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither events nor anything else that was accumulated."""
+        return self.first_event_at is None and not self.accumulators.nonempty_keys()
+
     def update(self, values: Mapping[str, AccumulatorValue], clock: int) -> None:
         """Replaces some accumulated values."""
         self.accumulators.update(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
@@ -30,6 +30,13 @@ def claim_holders(pair: LinkPair) -> Iterator[Identifier]:
         yield left
     if left.kind != "user_id":
         yield right
+
+
+class Claim(NamedTuple):
+    """A link, in the order in which links count."""
+
+    at: datetime
+    pair: LinkPair
 
 
 class CappedLinks(NamedTuple):
@@ -70,7 +77,7 @@ class Claims:
         """Without a ``limit`` it is `MAX_CLAIMS`."""
         self._limit = MAX_CLAIMS if limit is None else limit
         self._linked_at: dict[LinkPair, datetime] = {}
-        self._first: dict[Identifier, list[tuple[datetime, LinkPair]]] = defaultdict(list)
+        self._first: dict[Identifier, list[Claim]] = defaultdict(list)
         self._refusals = Counter[LinkPair]()
         """Number of its two identifiers beyond whose limit a pair is."""
 
@@ -88,7 +95,7 @@ class Claims:
             first = self._first[holder]
             if known is not None:
                 self._withdraw(first, known, pair)
-            insort(first, (at, pair))
+            insort(first, Claim(at, pair))
             if len(first) > self._limit:
                 _, last = first.pop()
                 if not self._refusals[last]:
@@ -96,14 +103,21 @@ class Claims:
                 self._refusals[last] += 1
         return evicted
 
+    def limits(self) -> Mapping[Identifier, Claim]:
+        """Returns the last counting claim of each identifier that has as many as count.
+
+        A later claim of that identifier is capped.
+        """
+        return {
+            holder: first[-1] for holder, first in self._first.items() if len(first) == self._limit
+        }
+
     def is_capped(self, pair: LinkPair) -> bool:
         """Returns whether a pair is beyond the limit of one of its identifiers."""
         return self._refusals[pair] > 0
 
-    def _withdraw(
-        self, first: list[tuple[datetime, LinkPair]], at: datetime, pair: LinkPair
-    ) -> None:
-        index = bisect_left(first, (at, pair))
+    def _withdraw(self, first: list[Claim], at: datetime, pair: LinkPair) -> None:
+        index = bisect_left(first, Claim(at, pair))
         if index < len(first) and first[index] == (at, pair):
             del first[index]
         else:

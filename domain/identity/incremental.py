@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from domain.core.identifiers import Identifier
-from domain.identity.claims import Claims
+from domain.identity.claims import Claim, Claims
 from domain.identity.facts import (
     IdentityFact,
     LinkFact,
@@ -62,6 +62,10 @@ class IncrementalResolver:
     def memberships(self) -> Mapping[Identifier, Membership]:
         """Returns the profile of each identifier."""
         return {identifier: self._membership(identifier) for identifier in self._components}
+
+    def claim_limits(self) -> Mapping[Identifier, Claim]:
+        """Returns the last counting claim of each identifier that has as many as count."""
+        return self._claims.limits()
 
     def add_facts(self, facts: Iterable[IdentityFact]) -> Mapping[Identifier, Membership]:
         """Adds facts; returns the new profile of each identifier whose profile they changed."""

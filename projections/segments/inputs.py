@@ -26,6 +26,7 @@ from domain.events.events import (
     ProfilesUnmerged,
 )
 from domain.events.recorded import RecordedEvent
+from domain.identity.claims import Claim
 from domain.identity.facts import IdentityFact, LinkFact, facts_from_event, identifiers_in
 from domain.identity.incremental import IncrementalResolver
 from domain.profiles.state import COMMAND_KINDS
@@ -62,16 +63,16 @@ class RecordedIdentityFact(NamedTuple):
     """Streams of all identifiers in it."""
 
 
-def streams_in_identity_events(
+def facts_in_records(
     records: Iterable[RecordedEvent], stream_of: StreamOf
-) -> frozenset[UUID]:
-    """Returns the streams of all identifiers in the identity events among the records."""
+) -> list[RecordedIdentityFact]:
+    """Returns the identity facts in records."""
     events = {
         record.position: record.event
         for record in records
         if isinstance(record.event, _IDENTITY_EVENTS)
     }
-    return frozenset().union(*(fact.streams for fact in read_identity_facts(events, stream_of)))
+    return list(read_identity_facts(events, stream_of))
 
 
 def read_identity_facts(
@@ -141,10 +142,20 @@ def _has_event_by(stream: StreamState | None, occurred_at: int) -> bool:
     )
 
 
+class IdentityChanges(NamedTuple):
+    """What the identity facts of a batch change."""
+
+    changes: Sequence[IdentityChange]
+    """In the order of the ledger."""
+
+    claim_limits: Mapping[UUID, Claim]
+    """The last counting claim of each stream's identifier that has as many as count."""
+
+
 def derive_identity_changes(
     facts: Sequence[RecordedIdentityFact], recorded_times: Mapping[int, int], stream_of: StreamOf
-) -> Iterator[IdentityChange]:
-    """Yields the identity changes that the facts of a batch cause, in the order of the ledger.
+) -> IdentityChanges:
+    """Returns the identity changes that the facts of a batch cause.
 
     ``recorded_times`` has the time of each event of the batch by position, in microseconds; facts at other
     positions were applied before.
@@ -156,20 +167,22 @@ def derive_identity_changes(
     resolver = IncrementalResolver(
         fact for position, fact, _ in facts if position not in recorded_times
     )
+    changes = []
     for position, facts_of_event in sorted(new.items()):
         last = facts_of_event[-1]
-        changed = resolver.add_facts(facts_of_event)
-        if changed:
-            yield IdentityChange(
-                Cause(recorded_times[position], position),
-                {
-                    stream_of(identifier): StreamOwner(
-                        stream_of(membership.canonical),
-                        identifier.kind,
-                        membership.guessed,
-                        membership.demoted_at,
-                    )
-                    for identifier, membership in changed.items()
-                },
-                to_micros(last.at) if isinstance(last, LinkFact) else None,
+        owners = {
+            stream_of(identifier): StreamOwner(
+                stream_of(membership.canonical),
+                identifier.kind,
+                membership.guessed,
+                membership.demoted_at,
             )
+            for identifier, membership in resolver.add_facts(facts_of_event).items()
+        }
+        linked_at = to_micros(last.at) if isinstance(last, LinkFact) else None
+        if owners:
+            changes.append(
+                IdentityChange(Cause(recorded_times[position], position), owners, linked_at)
+            )
+    limits = resolver.claim_limits()
+    return IdentityChanges(changes, {stream_of(i): claim for i, claim in limits.items()})

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
-NAME, VERSION = "segments", 10
+NAME, VERSION = "segments", 11
 metadata = MetaData(schema=schema_name(NAME, VERSION))
 
 segment_version = Table(
@@ -269,3 +269,20 @@ Index(
     rule_run.c.outcome_at,
     postgresql_where=(rule_run.c.outcome == "fired") & rule_run.c.fired_position.is_(None),
 )
+
+claim_limit = Table(
+    "claim_limit",
+    metadata,
+    Column("workspace", Integer, primary_key=True),
+    Column("stream", Uuid, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    *(
+        Column(f"{side}_{part}", Text, nullable=False)
+        for side in ("left", "right")
+        for part in ("kind", "value")
+    ),
+)
+"""Identifiers with as many claims as count, and the last of these: `domain.identity.claims`.
+
+A later one joins nothing, so no facts are loaded for it, however many there are of the identifier.
+"""

@@ -206,7 +206,7 @@ def _read_inputs(
         recorded_times = {record.position: to_micros(record.recorded_at) for record in records}
         own_facts = [fact for fact in facts if linked.find(next(iter(fact.streams))) == root]
         inputs: list[EngineInput] = [
-            *derive_identity_changes(own_facts, recorded_times, source.stream_of),
+            *derive_identity_changes(own_facts, recorded_times, source.stream_of).changes,
             *derive_inputs(records, messages, index, {}),
         ]
         yield sorted(inputs, key=lambda entry: entry.cause.position)
