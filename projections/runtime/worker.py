@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from threading import Event
 from time import monotonic
@@ -27,6 +29,9 @@ TIMER_POLL_SECONDS = 0.05
 
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 2.0
 """Seconds to wait after a failure: doubled each time, from the minimum to the maximum."""
+
+ACTIVE_SECONDS = 10.0
+"""Seconds for which a workspace counts as active after it had new events."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +61,14 @@ class Follower:
 
     backoffs: dict[tuple[int, Projection], Backoff] = field(default_factory=dict)
 
-    batch_size: AdaptiveBatchSize = field(default_factory=AdaptiveBatchSize)
+    batch_sizes: defaultdict[int, AdaptiveBatchSize] = field(
+        default_factory=partial(defaultdict, AdaptiveBatchSize)
+    )
+    """Of each workspace: one of which events take long must not hold up the others."""
+
+    active_at: dict[int, float] = field(default_factory=dict)
+    """Monotonic time when each workspace last had new events."""
+
     timers_checked_at: float = -inf
     """Monotonic time of the last check of due timers."""
 
@@ -90,7 +102,10 @@ class Follower:
         ]
         if not ready:
             return False
-        with self.batch_size.limit(head - self._position_of(workspace)) as size:
+        self.active_at[workspace] = now
+        shared = sum(now - at < ACTIVE_SECONDS for at in self.active_at.values()) > 1
+        left = head - self._position_of(workspace)
+        with self.batch_sizes[workspace].limit(left, shared=shared) as size:
             result = self.projector.apply_batch(workspace, ready, size)
         failed = {failure.projection for failure in result.failures}
         for failure in result.failures:

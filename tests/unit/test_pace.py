@@ -9,6 +9,8 @@ from projections.runtime.batch_size import (
     BACKLOG_DIVISOR,
     BATCH_SIZE,
     MAX_BATCH_SIZE,
+    MIN_SHARED_SIZE,
+    SHARED_SECONDS,
     TARGET_SECONDS,
     AdaptiveBatchSize,
 )
@@ -23,8 +25,8 @@ def take(monkeypatch):
     clock, tempo = [0.0], AdaptiveBatchSize()
     monkeypatch.setattr(batch_size, "monotonic", lambda: clock[0])
 
-    def taken(left: int, seconds: float = 0.0) -> int:
-        with tempo.limit(left) as some:
+    def taken(left: int, seconds: float = 0.0, *, shared: bool = False) -> int:
+        with tempo.limit(left, shared=shared) as some:
             clock[0] += seconds
         return some
 
@@ -62,3 +64,17 @@ def test_a_batch_that_is_not_whole_tells_nothing(take):
         take(MUCH)
     take(BACKLOG_DIVISOR * BATCH_SIZE, SLOW)
     assert take(MUCH) == MAX_BATCH_SIZE
+
+
+def test_batches_are_short_while_other_workspaces_wait(take):
+    slow = 2 * SHARED_SECONDS
+    sizes = [take(MUCH, slow, shared=True) for _ in range(5)]
+    assert sizes == [BATCH_SIZE, BATCH_SIZE // 2, BATCH_SIZE // 4, MIN_SHARED_SIZE, MIN_SHARED_SIZE]
+    assert take(MUCH, slow) >= BATCH_SIZE, "nobody waits now"
+    assert take(MUCH, shared=True) == MIN_SHARED_SIZE
+    assert take(MUCH, shared=True) == 2 * MIN_SHARED_SIZE, "they are quick again"
+
+
+def test_a_few_slow_events_are_no_reason_for_fewer_than_those(take):
+    assert take(10, 2 * SHARED_SECONDS, shared=True) == BATCH_SIZE
+    assert take(MUCH, shared=True) == MIN_SHARED_SIZE
