@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple, TypeGuard
 from uuid import UUID
 
@@ -16,7 +17,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from domain.core.identifiers import Identifier
-from domain.identity.facts import IdentityFact, LinkFact, MergeFact
+from domain.identity.facts import IdentityFact, LinkFact, MergeFact, identifiers_in
 from domain.identity.resolution import LARGE_COMPONENT, Component, resolve_facts
 from domain.profiles.erasure import ErasureScope
 from projections.identity import store
@@ -38,9 +39,11 @@ def apply(tx: Connection, batch: Batch) -> None:
         return
     scope = LinkScope.COUNTING if facts.has_unmerges else LinkScope.ACTIVE
     limited = limit_links(tx, batch.workspace, facts.links, facts.streams)
-    stored = _load_affected(tx, batch.workspace, facts, limited, scope)
+    affected = _affected_streams(facts, limited.links)
+    stored = _load_affected(tx, batch.workspace, affected, limited, scope)
     store.insert_decisions(tx, batch.workspace, decision_rows(facts))
-    streams = {row.identifier: row.stream for row in stored.members} | facts.streams
+    streams = {row.identifier: row.stream for row in stored.members}
+    streams |= {i: stream for i, stream in facts.streams.items() if stream in affected}
     decisions: set[IdentityFact] = {*stored.decisions, *(fact for _, fact in facts.decisions)}
     decisions |= _confirmed_guesses(tx, batch.workspace, stored, facts)
     capped = {row.stream for row in stored.members if row.capped}.union(limited.capped_streams)
@@ -65,7 +68,10 @@ def erase(tx: Connection, scope: ErasureScope) -> None:
     )
     streams = {row.identifier: row.stream for row in stored.members if row.stream not in erased}
     capped = {row.stream for row in stored.members if holders.get(row.stream, row.capped)}
-    resolution_input = _ResolutionInput(streams, remaining.links, {*remaining.decisions}, capped)
+    still_linked = store.linked_streams(tx, workspace, [*streams.values()])
+    resolution_input = _ResolutionInput(
+        streams, remaining.links, {*remaining.decisions}, capped, still_linked
+    )
     _resolve_and_write(tx, workspace, remaining, resolution_input)
 
 
@@ -74,20 +80,40 @@ class _ResolutionInput(NamedTuple):
     links: Links
     decisions: Collection[IdentityFact]
     capped_streams: Collection[UUID]
+    linked_streams: Collection[UUID] = ()
+    """Streams that links have, which are not given because they are capped."""
+
+
+def _affected_streams(facts: IdentityFacts, links: Links) -> set[UUID]:
+    """Returns the streams whose profile a batch may change.
+
+    Not those of which all new links are capped: who has 20,000 need not be loaded for one more.
+    """
+    affected = {
+        facts.streams[identifier]
+        for _, decision in facts.decisions
+        for identifier in identifiers_in(decision)
+    }
+    for pair, stored in links.items():
+        if pair in facts.links:
+            counts = zip(pair, stored.counts_for, strict=True)
+            affected.update(stream for stream, counts_for in counts if counts_for is not False)
+        else:
+            affected.update(pair)  # an earlier one has taken its place
+    return affected
 
 
 def _load_affected(
     tx: Connection,
     workspace: int,
-    facts: IdentityFacts,
+    streams: set[UUID],
     limited: LimitedLinks,
     scope: LinkScope,
 ) -> Neighbourhood:
-    """Returns what the facts can concern.
+    """Returns what facts about these streams can concern.
 
     A member that loses its profile, because its link no longer counts, may join the next that claims it.
     """
-    streams = {*facts.streams.values()}
     stored = store.neighbourhood(tx, workspace, streams, scope)
     capped = limited.links.keys() & {p for p, known in stored.links.items() if not known.inactive}
     if not any(limited.links[pair].is_capped for pair in capped):
@@ -116,13 +142,15 @@ def _resolve_and_write(
     """Resolves the facts, and writes the rows that differ from the stored ones."""
     identifiers = {stream: identifier for identifier, stream in facts.streams.items()}
     links = {
-        (stream, other): LinkFact(known.at, identifiers[stream], identifiers[other])
-        for (stream, other), known in facts.links.items()
-        if stream in identifiers and other in identifiers
+        pair: LinkFact(known.at, *(identifiers[stream] for stream in pair))
+        for pair, known in facts.links.items()
+        if not known.is_capped
     }
-    counting = {link for pair, link in links.items() if not facts.links[pair].is_capped}
-    existing = {LinkFact(BEFORE_ALL_TIME, i, i) for link in links.values() for i in link[1:]}
-    components, inactive = resolve_facts({*counting, *existing, *facts.decisions})
+    linked = {*facts.linked_streams, *chain.from_iterable(facts.links)}
+    existing = {
+        LinkFact(BEFORE_ALL_TIME, i, i) for i, stream in facts.streams.items() if stream in linked
+    }
+    components, inactive = resolve_facts({*links.values(), *existing, *facts.decisions})
     current = {
         pair: known._replace(inactive=known.is_capped or links[pair] in inactive)
         for pair, known in facts.links.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, compress
 from typing import NamedTuple
 from uuid import UUID
@@ -13,9 +13,14 @@ from sqlalchemy import Connection, text
 
 from domain.core.identifiers import Identifier
 from domain.identity import claims
-from domain.identity.claims import claim_holders
+from domain.identity.claims import Claim, claim_holders
 from projections.identity.store import LINK_COLUMNS, Links, StoredLink, StreamPair, links_in
 from projections.identity.tables import link, member
+
+_MARK_CAPPED = text(f"""
+UPDATE {member} SET capped = true
+WHERE workspace = :workspace AND stream = ANY(:streams) AND NOT capped
+""")
 
 
 class LimitedLinks(NamedTuple):
@@ -43,6 +48,21 @@ SELECT {LINK_COLUMNS} FROM {link} WHERE workspace = :workspace AND (
 )
 """)
 
+_LAST_CLAIMS = text(f"""
+SELECT DISTINCT ON (holder) holder, at AT TIME ZONE 'UTC', lesser.kind, lesser.value,
+    greater.kind, greater.value
+FROM (
+    SELECT stream AS holder, * FROM {link}
+    WHERE workspace = :workspace AND stream = ANY(:streams) AND counts_for_stream
+    UNION ALL SELECT other AS holder, * FROM {link}
+    WHERE workspace = :workspace AND other = ANY(:streams) AND counts_for_other
+) AS claim
+    JOIN {member} AS lesser ON lesser.workspace = :workspace AND lesser.stream = claim.stream
+    JOIN {member} AS greater ON greater.workspace = :workspace AND greater.stream = claim.other
+ORDER BY holder, at DESC, lesser.kind COLLATE "C" DESC, lesser.value COLLATE "C" DESC,
+    greater.kind COLLATE "C" DESC, greater.value COLLATE "C" DESC
+""")
+
 _IDENTIFIERS = text(
     f"SELECT stream, kind, value FROM {member} WHERE workspace = :workspace AND stream = ANY(:streams)"
 )
@@ -64,6 +84,10 @@ def limit_links(
     params = {"workspace": workspace, "streams": sorted(added)}
     counts = tx.execute(_COUNTS, params).all() if added else ()
     over = {holder for holder, count in counts if count + added[holder] > claims.MAX_CLAIMS}
+    full = {holder for holder, count in counts if count >= claims.MAX_CLAIMS}
+    if full:
+        links = _beyond_last_claims(tx, workspace, full, links, identifiers)
+        over &= {holder for pair, stored in links.items() for holder in _holders(pair, stored)}
     if over:
         stored_links = _load_claims(tx, workspace, over, links)
         identifiers |= _load_identifiers(tx, workspace, chain.from_iterable(stored_links))
@@ -74,6 +98,8 @@ def limit_links(
         for holder, counts_for in zip(pair, stored.counts_for, strict=True)
         if counts_for is False
     }
+    if capped:
+        tx.execute(_MARK_CAPPED, {"workspace": workspace, "streams": list(capped)})
     return LimitedLinks(links, capped)
 
 
@@ -89,6 +115,33 @@ def _uncapped(
 def _holders(pair: StreamPair, stored: StoredLink) -> Iterator[UUID]:
     """Yields the streams for which a link counts."""
     return compress(pair, stored.counts_for)
+
+
+def _beyond_last_claims(
+    tx: Connection,
+    workspace: int,
+    full: Collection[UUID],
+    new: Links,
+    identifiers: Mapping[UUID, Identifier],
+) -> dict[StreamPair, StoredLink]:
+    """Returns the new links, of which those do not count that are later than all that count.
+
+    Of an identifier that has many more links than count, that spares loading those that do.
+    """
+    stored_links = _load_claims(tx, workspace, (), new)
+    rows = tx.execute(_LAST_CLAIMS, {"workspace": workspace, "streams": list(full)})
+    last = {
+        holder: Claim(at.replace(tzinfo=UTC), (Identifier(*names[:2]), Identifier(*names[2:])))
+        for holder, at, *names in rows
+    }
+    links = {**new}
+    for pair, added in new.items():
+        left, right = (identifiers[stream] for stream in pair)
+        claim = Claim(min(added.at, stored_links.get(pair, added).at), (left, right))
+        for holder in list(_holders(pair, added)):
+            if holder in last and claim > last[holder]:
+                links[pair] = links[pair].beyond_limit_of(pair.index(holder))
+    return links
 
 
 def _load_claims(
