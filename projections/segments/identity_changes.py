@@ -98,7 +98,10 @@ class PlannedIdentity:
 def _capped_facts(
     tx: Connection, batch: Batch, facts: Iterable[RecordedIdentityFact]
 ) -> Iterator[RecordedIdentityFact]:
-    """Yields links that are later than all claims that count for one of their identifiers."""
+    """Yields links that are later than all claims that count for their identifiers.
+
+    All of these: the first claims of one are found even where the other has enough.
+    """
     claims = {
         fact: Claim(fact.fact.at, pair)
         for fact in facts
@@ -110,7 +113,8 @@ def _capped_facts(
     }
     limits = _load_limits(tx, batch.workspace, set(chain.from_iterable(holders.values())))
     for fact, claim in claims.items():
-        if any(claim > limits[stream] for stream in holders[fact] if stream in limits):
+        streams = holders[fact]
+        if streams and all(stream in limits and claim > limits[stream] for stream in streams):
             yield fact
 
 
