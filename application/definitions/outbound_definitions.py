@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any, Generic
 from uuid import UUID
 
@@ -75,7 +76,7 @@ class OutboundDefinitionService(DefinitionService[D]):
         self, store: LedgerDatastore, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         super().__init__(now)
-        self._store = store
+        self._store, self._lock = store, Lock()
 
     @abstractmethod
     def _save_row(
@@ -100,7 +101,8 @@ class OutboundDefinitionService(DefinitionService[D]):
 
     @contextmanager
     def _transaction(self, workspace: int) -> Iterator[DefinitionTransaction[D]]:
-        with self._store.connection() as connection, connection.transaction():
+        # Commands that wait here for their turn take no connection from reads and deliveries.
+        with self._lock, self._store.connection() as connection, connection.transaction():
             definitions.lock_definitions(connection, workspace)
 
             def save_row(version: int, event: DefinitionEvent) -> None:
