@@ -21,7 +21,6 @@ from application.ledger.tables.outbox import NewDelivery, enqueue
 from domain.core.time import from_micros
 from domain.evaluation.rule_runs import DueFiring
 from domain.events.rule_events import TriggerFired
-from domain.rules.actions import encode_action
 from domain.rules.rule import decode_definition
 
 BATCH_SIZE = 500
@@ -198,7 +197,7 @@ def _deliveries(
             version=firing.version,
             cause=firing.cause,
             profile_stream=firing.stream,
-            action=encode_action(action),
+            action=action.encode(),
             context=context,
             due_at=from_micros(firing.at),
         )

@@ -13,13 +13,14 @@ from hashlib import blake2b
 
 import msgspec
 
-from application.deliveries.rendering import InvalidAction, LedgerCommand, rule_depth
+from application.deliveries.rendering import InvalidAction, rule_depth
 from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
 from application.ledger.tables.leases import LeasedDelivery
 from domain.core.identifiers import MAX_IDENTIFIER_BYTES, Identifier
 from domain.events.message import Message
 from domain.identity.resolved_profile import strongest_first
+from domain.rules.actions.action import LedgerCommand
 from domain.rules.definition import MAX_RULE_DEPTH
 
 SOURCE = "foldline"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import structlog
 
@@ -22,7 +22,7 @@ from application.deliveries.outcome import (
     permanent_failure,
     retryable_failure,
 )
-from application.deliveries.rendering import LedgerCommand, WebhookRequest, render_action
+from application.deliveries.rendering import render_action, webhook_body
 from application.deliveries.templates import (
     TemplateFailed,
     TemplateRenderer,
@@ -31,6 +31,7 @@ from application.deliveries.templates import (
 )
 from application.ledger.tables.leases import LeasedDelivery
 from domain.core.errors import FoldlineError
+from domain.rules.actions.action import LedgerCommand, RenderedAction, WebhookRequest
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +64,7 @@ class DeliveryExecutor:
         """Executes one delivery and returns its outcome."""
         try:
             rendered = await self._render(delivery)
-            if isinstance(rendered, WebhookRequest):
-                return await self._send(queue, delivery, rendered)
-            return await self._record(delivery, rendered)
+            return await self.EXECUTORS[type(rendered)](self, queue, delivery, rendered)
         except TemplateTooSlow as error:
             return retryable_failure(delivery, str(error), self._now())
         except TemplateFailed as error:
@@ -78,7 +77,7 @@ class DeliveryExecutor:
             log.exception("delivery_failed_unexpectedly", id=str(delivery.id))
             return retryable_failure(delivery, type(error).__name__, self._now())
 
-    async def _render(self, delivery: LeasedDelivery) -> WebhookRequest | LedgerCommand:
+    async def _render(self, delivery: LeasedDelivery) -> RenderedAction:
         if not has_placeholders(delivery.action):
             return render_action(delivery, self._templates)
         loop = asyncio.get_running_loop()
@@ -92,15 +91,24 @@ class DeliveryExecutor:
         if queue.endpoint is None or queue.client is None:
             error = f"endpoint {delivery.queue!r} does not exist; create it, then redeliver"
             return permanent_failure(delivery, error, self._now())
+        body = webhook_body(delivery, request)
         ciphertexts = queue.endpoint.secrets(self._now())
         context = encryption_context(delivery.queue_key)
         secrets = [self._cipher.decrypt(ciphertext, context) for ciphertext in ciphertexts]
-        response = await queue.client.send(str(delivery.id), request.body, request.headers, secrets)
+        response = await queue.client.send(str(delivery.id), body, request.headers, secrets)
         return from_response(delivery, response, self._now())
 
-    async def _record(self, delivery: LeasedDelivery, command: LedgerCommand) -> AttemptOutcome:
+    async def _record(
+        self, _queue: EndpointQueue, delivery: LeasedDelivery, command: LedgerCommand
+    ) -> AttemptOutcome:
         loop = asyncio.get_running_loop()
         receipt = await loop.run_in_executor(
             self._command_threads, self._commands.record, delivery, command
         )
         return from_receipt(delivery, await asyncio.wrap_future(receipt), self._now())
+
+    EXECUTORS: ClassVar[Mapping[type[RenderedAction], Callable[..., Awaitable[AttemptOutcome]]]] = {
+        WebhookRequest: _send,
+        LedgerCommand: _record,
+    }
+    """How each kind of rendered action is executed."""

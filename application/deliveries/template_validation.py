@@ -7,8 +7,7 @@ from contextlib import closing
 from application.deliveries.templates import TemplateFailed, TemplateRenderer
 from domain.core.errors import InvalidRequest
 from domain.definitions.definition import DefinitionVersion
-from domain.rules.actions import encode_action
-from domain.rules.rule import decode_definition
+from domain.rules.rule import check_definition
 
 _TIMEOUT_SECONDS = 5.0
 """Time limit to parse one action's templates; generous, as only the author of the rule waits."""
@@ -16,13 +15,13 @@ _TIMEOUT_SECONDS = 5.0
 
 def validate_templates(definition: DefinitionVersion) -> None:
     """Raises InvalidRequest, with a JSON pointer to the action, for an invalid template."""
-    plan = decode_definition(definition.document)
+    plan = check_definition(definition.document)
     branches = {"/actions": plan.immediate, "/wait/then": plan.then, "/wait/else": plan.else_}
     with closing(TemplateRenderer(_TIMEOUT_SECONDS)) as templates:
         for pointer, actions in branches.items():
             for index, action in enumerate(actions):
                 try:
-                    templates.validate(encode_action(action))
+                    templates.validate(action.encode())
                 except TemplateFailed as error:
                     raise InvalidRequest(
                         f"the template is not valid: {error}", path=f"{pointer}/{index}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from domain.core import paths
 from domain.core.errors import InvalidRequest
 from domain.core.time import parse_duration
 from domain.rules import actions, triggers
-from domain.rules.actions import RuleAction
+from domain.rules.actions.action import RuleAction, UnsupportedAction
 from domain.rules.audience import Audience
 from domain.rules.triggers import EventTrigger, SystemEventTrigger, Trigger
 
@@ -148,6 +148,12 @@ class RuleDefinition(msgspec.Struct, frozen=True, dict=True):
         """Returns the actions of a branch; `then` and `else` are the two ends of a wait."""
         return {"then": self.then, "else": self.else_}.get(branch, self.immediate)
 
+    @property
+    def unsupported_actions(self) -> Sequence[UnsupportedAction]:
+        """The actions that cannot be executed: deliveries of them fail."""
+        actions_ = (*self.immediate, *self.then, *self.else_)
+        return [action for action in actions_ if isinstance(action, UnsupportedAction)]
+
 
 _OPTION_FIELDS = RuleOptions.__struct_fields__
 RULE_FIELDS = ("trigger", "audience", "wait", "actions", *_OPTION_FIELDS)
@@ -155,9 +161,20 @@ RULE_FIELDS = ("trigger", "audience", "wait", "actions", *_OPTION_FIELDS)
 
 
 def parse_definition(document: Any) -> RuleDefinition:
-    """Parses a rule from a JSON document.
+    """Parses a new definition from a JSON document.
 
     Raises InvalidRequest with a JSON pointer in `path`, and what to write there.
+    """
+    definition = parse_recorded_definition(document)
+    for action in definition.unsupported_actions:
+        raise action.refusal()
+    return definition
+
+
+def parse_recorded_definition(document: Any) -> RuleDefinition:
+    """Parses a recorded definition, in which an action may be unknown to this version.
+
+    Raises InvalidRequest with a JSON pointer in `path` for anything else that is not valid.
     """
     if not isinstance(document, dict):
         raise InvalidRequest("a rule is an object with `trigger` and `actions`", path="")

@@ -11,7 +11,7 @@ from domain.core.naming import decode_json
 from domain.definitions.definition import Definition, DefinitionVersion, References
 from domain.events.events import DefinitionEvent, Event
 from domain.events.rule_events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
-from domain.rules.definition import RuleDefinition, parse_definition
+from domain.rules.definition import RuleDefinition, parse_definition, parse_recorded_definition
 from domain.segments.segment import referenced_segments
 
 
@@ -65,7 +65,7 @@ class Rule(Definition):
     def check(self, definition: DefinitionVersion, references: References) -> None:
         """Raises InvalidRequest for an invalid rule."""
         super().check(definition, references)
-        for segment in sorted(_referenced_segments(decode_definition(definition.document))):
+        for segment in sorted(_referenced_segments(check_definition(definition.document))):
             if not references.segment(segment).exists:
                 raise InvalidRequest(f"there is no segment {segment!r}", path="", missing=segment)
 
@@ -80,8 +80,21 @@ class Rule(Definition):
 
 
 def decode_definition(plan: bytes) -> RuleDefinition:
-    """Parses a rule from JSON text.  Raises InvalidRequest with a JSON pointer in `path`."""
+    """Parses a recorded rule from JSON text; an action may be unknown to this version."""
+    return parse_recorded_definition(decode_json("rule", plan))
+
+
+def check_definition(plan: bytes) -> RuleDefinition:
+    """Parses a new rule from JSON text.  Raises InvalidRequest with a JSON pointer in `path`."""
     return parse_definition(decode_json("rule", plan))
+
+
+def definition_warnings(plan: bytes) -> list[dict[str, str]]:
+    """Returns what a recorded rule cannot do: JSON pointers in `path`, and messages."""
+    return [
+        {"path": action.path, "message": action.problem}
+        for action in decode_definition(plan).unsupported_actions
+    ]
 
 
 def _referenced_segments(definition: RuleDefinition) -> frozenset[str]:

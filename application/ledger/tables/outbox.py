@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from psycopg import Connection
 
 from domain.core import sanitise
+from domain.core.errors import InvalidRequest
+from domain.rules.actions import decode_action
 
 COMMAND_QUEUE = "commands"
 """The queue of all actions that become commands to the ledger; no endpoint has this id."""
@@ -46,23 +47,12 @@ class NewDelivery(NamedTuple):
     """One of the profile's streams, None without a profile; erasing the profile blanks the delivery."""
 
     action: bytes
-    """JSON with one member: ``webhook``, ``send_event``, ``set_attribute``, ``add_tag`` or ``remove_tag``."""
+    """JSON with one member, the action's key: see `domain.rules.actions`."""
 
     context: bytes
     """JSON for templates: ``event``, ``customer``, ``client``; ``depth`` counts the rules that led here."""
 
     due_at: datetime
-
-
-class _Webhook(msgspec.Struct):
-    endpoint: str
-
-
-class _Action(msgspec.Struct):
-    webhook: _Webhook | None = None
-
-
-_action = msgspec.json.Decoder(_Action).decode
 
 
 def enqueue(connection: Connection[Any], workspace: int, deliveries: Sequence[NewDelivery]) -> None:
@@ -93,7 +83,6 @@ def _row(delivery: NewDelivery) -> tuple[Any, ...]:
 def queue_of(action: bytes) -> str:
     """Returns the queue of an action: its endpoint's id, or `COMMAND_QUEUE`."""
     try:
-        webhook = _action(action).webhook
-    except msgspec.DecodeError:
+        return decode_action(action).endpoint_id or COMMAND_QUEUE
+    except InvalidRequest:
         return COMMAND_QUEUE
-    return COMMAND_QUEUE if webhook is None else webhook.endpoint

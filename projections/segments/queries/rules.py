@@ -13,9 +13,10 @@ from sqlalchemy import Row, Select, select, tuple_
 from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros
 from domain.evaluation.rule_runs import SUPPRESSION_REASONS, RunOutcome
+from domain.rules.rule import definition_warnings
 from projections.kit import cursors, references
 from projections.runtime.projection import Query, Reader
-from projections.segments.queries.schemas import CausedAt, caused_at_json
+from projections.segments.queries.schemas import CausedAt, DefinitionWarning, caused_at_json
 from projections.segments.tables import rule_run, rule_version
 
 _v, _r = rule_version.c, rule_run.c
@@ -63,6 +64,9 @@ class RuleSummary(BaseModel):
     name: str
     description: str
     rule: dict[str, Any]
+    warnings: list[DefinitionWarning] = Field(
+        description="Actions that this version cannot execute: their deliveries fail"
+    )
     enabled: bool
     archived: bool
     version: int = Field(
@@ -194,6 +198,7 @@ def _rule_json(row: Row[Any]) -> dict[str, Any]:
         "name": row.name,
         "description": row.description,
         "rule": Raw(row.definition),
+        "warnings": definition_warnings(row.definition),
         "enabled": row.enabled,
         "archived": row.archived,
         "version": row.version,

@@ -26,6 +26,13 @@ class CausedAt(BaseModel):
     )
 
 
+class DefinitionWarning(BaseModel):
+    """A part of a recorded definition that this version does not carry out."""
+
+    path: str = Field(description="JSON pointer in the definition")
+    message: str
+
+
 class SegmentSummary(BaseModel):
     """The current version of a segment."""
 

@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from domain.events.events import AttributesChanged, EventTracked, SystemEventOccurred
+from domain.rules.actions import ACTIONS
+from domain.rules.actions.action import RuleAction
 from domain.rules.definition import MAX_RULE_DEPTH
 from tests.builders import tracked, user
 from tests.integration.deliveries.outbound import Outbound
@@ -32,6 +34,33 @@ def action(**fields) -> bytes:
 
 def send(outbound: Outbound, number: int = 1, **webhook) -> None:
     outbound.enqueue(number, action=action(webhook={"endpoint": "crm", **webhook}), context=CONTEXT)
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_every_action_is_executed(outbound: Outbound, kind: type[RuleAction]) -> None:
+    outbound.bench.record(tracked("Signed Up", user("ann")))
+    stream = outbound.bench.ledger.stream_of(outbound.workspace, user("ann"))
+    with Receiver() as receiver:
+        outbound.endpoint(receiver)
+        for number, fields in enumerate(kind.EXAMPLES):
+            outbound.enqueue(
+                number, profile_stream=stream, action=action(**{kind.KEY: fields}), context=CONTEXT
+            )
+        outbound.run()
+    count = len(kind.EXAMPLES)
+    assert [outbound.state(number) for number in range(count)] == [("delivered", 1)] * count
+    assert len(receiver.received) + len(outbound.bench.all()) == 1 + count
+
+
+def test_an_unknown_action_fails_at_once_with_the_reason(outbound: Outbound) -> None:
+    outbound.enqueue(action=action(send_sms={"text": "Hello"}))
+    outbound.run()
+    assert outbound.state() == ("failed", 1)
+    row, _ = outbound.deliveries.get(outbound.workspace, UUID(int=1))
+    assert row.reason == (
+        "the action is not valid: unknown action 'send_sms'; use one of webhook, send_event,"
+        " set_attribute, add_tag, remove_tag; change the rule for its later firings"
+    )
 
 
 def test_a_body_that_is_a_string_is_one_template(outbound: Outbound) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.rules.actions import ACTIONS
 from tests.builders import tracked, user
 from tests.integration.http.serving import Served
 
@@ -31,6 +32,7 @@ def test_a_rule_from_creation_to_archiving(served: Served) -> None:
         "name": "After an order",
         "description": "",
         "rule": RULE,
+        "warnings": [],
         "enabled": False,
         "archived": False,
         "version": 1,
@@ -89,6 +91,23 @@ def test_an_invalid_rule_is_refused(shared: Served, body, path) -> None:
     assert answer.status_code == 400, answer.text
     if path is not None:
         assert answer.json()["details"]["path"] == path
+
+
+def test_an_unknown_action_is_refused_with_the_choices(shared: Served) -> None:
+    actions = [*TAG, {"send_sms": {"text": "Hello"}}]
+    refused = [
+        send(shared, "PUT", "/x", {"name": "x", **RULE, "actions": actions}),
+        send(
+            shared, "POST", "/dry-run", {"rule": RULE | {"actions": actions}, "from": "2026-01-01"}
+        ),
+    ]
+    choices = [kind.KEY for kind in ACTIONS]
+    for answer, path in zip(refused, ("/actions/1", "/rule/actions/1"), strict=True):
+        assert answer.status_code == 400
+        assert answer.json()["details"] == {"path": path, "choices": choices}
+        assert answer.json()["message"].startswith(
+            "unknown action 'send_sms'; use one of webhook, "
+        )
 
 
 def test_valid_templates_are_accepted(served: Served) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from domain.conditions import EvaluationInput, ProfileFacts
 from domain.core.errors import InvalidRequest
-from domain.rules.actions import encode_action
 from domain.rules.definition import parse_definition
 from tests.unit.automation.given import EVENT, TAG, WAIT, rule
 
@@ -93,7 +92,7 @@ def test_actions_are_encoded_as_they_were_parsed() -> None:
         {"set_attribute": {"name": "x", "value": None}},
     ]
     actions = parse_definition(rule(actions=documents)).immediate
-    assert [encode_action(action) for action in actions] == [
+    assert [action.encode() for action in actions] == [
         b'{"webhook":{"endpoint":"crm"}}',
         b'{"send_event":{"name":"x"}}',
         b'{"set_attribute":{"name":"x","value":null}}',

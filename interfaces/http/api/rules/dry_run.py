@@ -83,7 +83,7 @@ def _parse_rule(rule: Any) -> RuleDefinition:
         return rule_definition.parse_definition(rule)
     except InvalidRequest as error:
         path = "/rule" + error.details.get("path", "")
-        raise InvalidRequest(f"{error}", path=path) from None
+        raise InvalidRequest(f"{error}", **error.details | {"path": path}) from None
 
 
 def _dry_run(

@@ -29,6 +29,7 @@ def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:
         "name": definition.name,
         "description": definition.description,
         "rule": Raw(definition.document),
+        "warnings": rules.definition_warnings(definition.document),
     }
 
 

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from domain.core.errors import InvalidRequest
 from domain.definitions.definition import DefinitionVersion
+from domain.rules.actions import ACTIONS
 from domain.rules.definition import RULE_FIELDS
 from interfaces.http.kit.command import CommandReason, ExpectedVersion, ResourceId
 from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
 from interfaces.http.kit.json_response import Page
 from projections.kit.shown_profile import ProfileIdentifier
+from projections.segments.queries.schemas import DefinitionWarning
 
 RULE_EXAMPLES: list[JsonValue] = [
     {
@@ -86,7 +88,7 @@ class RuleBase(BaseModel):
     )
     actions: Any = Field(
         None,
-        description="Actions: `webhook`, `send_event`, `set_attribute`, `add_tag`, `remove_tag`.",
+        description=f"Actions: {', '.join(f'`{kind.KEY}`' for kind in ACTIONS)}.",
     )
     reason: CommandReason = ""
 
@@ -117,6 +119,7 @@ class Rule(DefinitionAnswer):
     """A rule with its status."""
 
     rule: Any = Field(description="The definition: `trigger`, `audience`, `actions` and the rest.")
+    warnings: list[DefinitionWarning] = Field(description="What the definition cannot do.")
     enabled: bool = Field(description="Whether the rule is enabled.")
 
 
