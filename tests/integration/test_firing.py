@@ -18,6 +18,7 @@ from application.automation import firing as firing_module
 from application.automation.firing import FiringWorker
 from application.automation.rules import RuleService
 from application.definitions.store import CommandContext
+from application.deliveries.service import DeliveryService
 from application.ledger.tables import fired
 from domain.core.time import to_micros
 from domain.definitions.definition import DefinitionVersion
@@ -28,6 +29,7 @@ from projections import PROJECTIONS, segments
 from projections.rebuild.service import RebuildService
 from projections.runtime.projector import Projector
 from projections.segments.tables import rule_run
+from tests import recorded_rule
 from tests.builders import anonymous, tracked, user
 from tests.fix_ledger import Bench
 from tests.integration.crashing_firing_worker import DIED
@@ -250,6 +252,32 @@ def test_a_rebuild_fires_nothing_and_equals_the_live_read_model(automated: Autom
     assert automated.bench.sql(f"SELECT * FROM {rule_run} ORDER BY cause") == before
     assert automated.another_worker().fire_due(automated.bench.workspace) == 0
     assert len(automated.fired()) == 2
+
+
+def test_a_recorded_rule_with_an_unknown_action_fires_and_is_rebuilt(automated: Automated) -> None:
+    bench = automated.bench
+    recorded_rule.record_rule(bench.ledger, bench.workspace)
+    automated.record("order")
+    assert automated.fire() == 1
+    service = DeliveryService(bench.store, bench.ledger, key=bytes(32))
+    service.worker.run_until_idle()
+    rows = bench.sql("SELECT action, state, attempts, reason FROM ledger.delivery")
+    outcomes = {next(iter(json.loads(row[0]))): (json.loads(row[0]), *row[1:]) for row in rows}
+    assert outcomes["add_tag"] == (recorded_rule.KNOWN_ACTION, "delivered", 1, None)
+    action, *outcome, reason = outcomes["send_sms"]
+    assert (action, outcome) == (recorded_rule.UNKNOWN_ACTION, ["failed", 1])
+    assert recorded_rule.WARNINGS[0]["message"] in reason
+    service.worker.run_until_idle()
+    assert dict(bench.sql("SELECT state, sum(attempts)::int FROM ledger.delivery GROUP BY 1")) == {
+        "delivered": 1,
+        "failed": 1,
+    }
+    automated.project()
+    before = bench.sql(f"SELECT * FROM {rule_run}")
+    automated.rebuild()
+    assert bench.sql(f"SELECT * FROM {rule_run}") == before
+    assert automated.runs() == [("fired", "at_once")]
+    assert automated.another_worker().fire_due(bench.workspace) == 0
 
 
 def fire_after_a_rebuild(automated: Automated) -> int:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.rules.actions import ACTIONS
+from tests import recorded_rule
 from tests.builders import tracked, user
 from tests.integration.http.serving import Served
 
@@ -108,6 +109,23 @@ def test_an_unknown_action_is_refused_with_the_choices(shared: Served) -> None:
         assert answer.json()["message"].startswith(
             "unknown action 'send_sms'; use one of webhook, "
         )
+
+
+def test_a_recorded_rule_with_an_unknown_action_has_warnings(served: Served) -> None:
+    recorded_rule.record_rule(served.service.ledger, served.workspace)
+    served.project()
+    path, warnings = f"/{recorded_rule.RULE}", recorded_rule.WARNINGS
+    rule = served.get(f"/v1/rules{path}").json()
+    assert (rule["enabled"], rule["warnings"]) == (True, warnings)
+    assert rule["rule"]["actions"] == [recorded_rule.KNOWN_ACTION, recorded_rule.UNKNOWN_ACTION]
+    [listed] = served.get("/v1/rules").json()["rules"]
+    assert listed["warnings"] == warnings
+    assert send(served, "POST", f"{path}/disable").json()["warnings"] == warnings
+    again = {"name": "Texted", **rule["rule"]}
+    assert send(served, "PUT", path, again).json()["details"]["path"] == "/actions/1"
+    changed = send(served, "PUT", path, again | {"actions": TAG})
+    assert (changed.status_code, changed.json()["warnings"]) == (200, [])
+    assert send(served, "DELETE", path).json()["archived"] is True
 
 
 def test_valid_templates_are_accepted(served: Served) -> None:
