@@ -29,7 +29,7 @@ _ENABLED = (
     b"\xaboccurred_at\xd6\xffk\x0bk\x00\xa5actor\xa5key-1"
 )
 _EVENTS = (("rule.defined.v1", _DEFINED), ("rule.enabled.v1", _ENABLED))
-"""Topics and states, byte for byte as version 0.1 recorded them."""
+"""Topics and recorded states: MessagePack with the fields that version 0.1 records."""
 
 
 def record_rule(ledger: Ledger, workspace: int) -> None:

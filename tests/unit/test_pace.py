@@ -70,7 +70,7 @@ def test_batches_are_short_while_other_workspaces_wait(take):
     slow = 2 * SHARED_SECONDS
     sizes = [take(MUCH, slow, shared=True) for _ in range(5)]
     assert sizes == [BATCH_SIZE, BATCH_SIZE // 2, BATCH_SIZE // 4, MIN_SHARED_SIZE, MIN_SHARED_SIZE]
-    assert take(MUCH, slow) >= BATCH_SIZE, "nobody waits now"
+    assert take(MUCH, slow) >= BATCH_SIZE, "no other one waits now"
     assert take(MUCH, shared=True) == MIN_SHARED_SIZE
     assert take(MUCH, shared=True) == 2 * MIN_SHARED_SIZE, "they are quick again"
 
