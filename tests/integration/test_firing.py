@@ -264,14 +264,11 @@ def test_a_recorded_rule_with_an_unknown_action_fires_and_is_rebuilt(automated: 
     rows = bench.sql("SELECT action, state, attempts, reason FROM ledger.delivery")
     outcomes = {next(iter(json.loads(row[0]))): (json.loads(row[0]), *row[1:]) for row in rows}
     assert outcomes["add_tag"] == (recorded_rule.KNOWN_ACTION, "delivered", 1, None)
-    action, *outcome, reason = outcomes["send_sms"]
-    assert (action, outcome) == (recorded_rule.UNKNOWN_ACTION, ["failed", 1])
+    *outcome, reason = outcomes["send_sms"]
+    assert outcome == [recorded_rule.UNKNOWN_ACTION, "failed", 1]
     assert recorded_rule.WARNINGS[0]["message"] in reason
     service.worker.run_until_idle()
-    assert dict(bench.sql("SELECT state, sum(attempts)::int FROM ledger.delivery GROUP BY 1")) == {
-        "delivered": 1,
-        "failed": 1,
-    }
+    assert bench.sql("SELECT max(attempts) FROM ledger.delivery") == [(1,)]
     automated.project()
     before = bench.sql(f"SELECT * FROM {rule_run}")
     automated.rebuild()
