@@ -1,4 +1,4 @@
-"""A write key that links 20,000 identifiers with one user: what it costs, and whom."""
+"""Cost of a write key that links 20,000 identifiers with one user, for others as well."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEGMENT = {"name": "m", "condition": {"event": "M", "count": {"at_least": 3}}}
 
 @contextmanager
 def observed(port: int, write_key: str, read_key: str) -> Iterator[Callable[[], list[float]]]:
-    """Yields a function that returns the milliseconds until events were visible, since its last call."""
+    """Yields a function that returns the latencies in milliseconds since its last call."""
     stop, latencies = threading.Event(), list[float]()
 
     def observe() -> None:
