@@ -18,7 +18,7 @@ from domain.core.time import from_micros
 from domain.evaluation.segment_index import CompiledSegment
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
-from projections.segments.backfill.condition_sql import BindParams, compile_leaf, flips_with_time
+from projections.segments.backfill.condition_sql import BindParams, compile_leaf
 from projections.segments.tables import member, membership_state, stream
 
 MAX_LEAVES = 8
@@ -100,7 +100,7 @@ def compile_members_query(condition: Condition, clock: int) -> MembersQuery | No
         return None
     names = list(compiler.leaves)
     next_timer = f"least({', '.join(f'{name}.next_timer' for name in names)})"
-    if True not in _flips_with_time(condition):
+    if True not in condition.flips_with_time:
         next_timer = f"CASE WHEN {holds} THEN {next_timer} END"
     if condition.holds(_EMPTY_PROFILE, clock):
         profiles = [_ALL_PROFILES, *(f"LEFT JOIN {name} USING (profile)" for name in names)]
@@ -114,16 +114,6 @@ def compile_members_query(condition: Condition, clock: int) -> MembersQuery | No
         profiles=" ".join(profiles),
     )
     return MembersQuery(statement, compiler.params.values)
-
-
-def _flips_with_time(condition: Condition) -> frozenset[bool]:
-    """Returns the results to which a condition can change by the passage of time alone."""
-    if isinstance(condition, ConditionGroup):
-        results = frozenset[bool]().union(*map(_flips_with_time, condition.parts))
-        if isinstance(condition, NoneOf):
-            return frozenset(not result for result in results)
-        return results
-    return flips_with_time(condition)
 
 
 _EMPTY_PROFILE = EvaluationInput({})

@@ -108,22 +108,6 @@ def compile_leaf(condition: Condition, clock: int, params: BindParams) -> str | 
     return _LEAF_QUERY.format(**leaf._asdict(), **event_filter, name=name, window=window)
 
 
-def flips_with_time(condition: Condition) -> frozenset[bool]:
-    """Returns the results to which events that leave the window or grow old can change it."""
-    if isinstance(condition, OccurrenceCondition):
-        return frozenset((condition.older_than is not None,))
-    within = (
-        condition.within
-        if isinstance(condition, EventCountCondition | AggregateCondition)
-        else None
-    )
-    if within is None or within.span is None:
-        return frozenset()
-    low, high = condition.count.bounds if isinstance(condition, EventCountCondition) else (1, 1)
-    possible = ((False, low > 0), (True, high is not None))
-    return frozenset([result for result, is_possible in possible if is_possible])
-
-
 def _compile_count(condition: EventCountCondition, params: BindParams) -> _LeafSql:
     low, high = condition.count.bounds
     enough = f"aggregate >= {params.bind(low)}"
