@@ -38,7 +38,6 @@ def observed(port: int, write_key: str, read_key: str) -> Iterator[Callable[[], 
     stop, latencies = threading.Event(), list[float]()
 
     def observe() -> None:
-        client = Client(port, timeout=120)
         for number in count():
             message = {"event": "P", "userId": f"p-{number}", "messageId": f"p-{number}"}
             body, started = json.dumps(message).encode(), time.monotonic()
@@ -55,6 +54,7 @@ def observed(port: int, write_key: str, read_key: str) -> Iterator[Callable[[], 
         latencies.clear()
         return found
 
+    client = Client(port, timeout=120)
     thread = threading.Thread(target=observe)
     thread.start()
     try:
@@ -62,6 +62,7 @@ def observed(port: int, write_key: str, read_key: str) -> Iterator[Callable[[], 
     finally:
         stop.set()
         thread.join()
+        client.close()
 
 
 def test_twenty_thousand_identifiers_hold_up_no_other_workspace(fresh, report, say):
@@ -77,6 +78,7 @@ def test_twenty_thousand_identifiers_hold_up_no_other_workspace(fresh, report, s
             _link(client, database)
             lag, grown = _catch_up(database, server.memory)
             disturbed = percentile(latencies(), 99)
+        client.close()
     say(
         f"large_profile: lag {lag:.1f} s, {grown - memory:.0f} MB more, others p99 {disturbed:.0f} ms"
     )
