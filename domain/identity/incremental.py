@@ -43,7 +43,7 @@ from domain.identity.shared_component import (
 from domain.identity.union_find import IdentifierSets
 
 
-class Membership(NamedTuple):
+class ResolvedIdentifier(NamedTuple):
     """The profile of one identifier: see `domain.identity.resolution.Component`."""
 
     canonical: Identifier
@@ -56,23 +56,25 @@ class IncrementalResolver:
 
     def __init__(self, facts: Iterable[IdentityFact] = (), max_claims: int | None = None) -> None:
         self._facts, self._max_claims = set(facts), max_claims
-        self._before: dict[Identifier, Membership | None] = {}
+        self._before: dict[Identifier, ResolvedIdentifier | None] = {}
         self._resolve_all()
 
-    def memberships(self) -> Mapping[Identifier, Membership]:
+    def resolved(self) -> Mapping[Identifier, ResolvedIdentifier]:
         """Returns the profile of each identifier."""
-        return {identifier: self._membership(identifier) for identifier in self._components}
+        return {
+            identifier: self._resolved_identifier(identifier) for identifier in self._components
+        }
 
     def claim_limits(self) -> Mapping[Identifier, Claim]:
         """Returns the last counting claim of each identifier that has as many as count."""
         return self._claims.limits()
 
-    def add_facts(self, facts: Iterable[IdentityFact]) -> Mapping[Identifier, Membership]:
+    def add_facts(self, facts: Iterable[IdentityFact]) -> Mapping[Identifier, ResolvedIdentifier]:
         """Adds facts; returns the new profile of each identifier whose profile they changed."""
         new = [fact for fact in dict.fromkeys(facts) if fact not in self._facts]
         self._facts.update(new)
         if any(isinstance(fact, UnmergeFact) for fact in new):
-            before = self.memberships()
+            before = self.resolved()
             self._resolve_all()
             self._before = {identifier: before.get(identifier) for identifier in self._components}
         else:
@@ -80,14 +82,14 @@ class IncrementalResolver:
             for fact in new:
                 self._add_fact(fact)
         return {
-            identifier: membership
+            identifier: resolved
             for identifier, before in self._before.items()
-            if (membership := self._membership(identifier)) != before
+            if (resolved := self._resolved_identifier(identifier)) != before
         }
 
-    def _membership(self, identifier: Identifier) -> Membership:
+    def _resolved_identifier(self, identifier: Identifier) -> ResolvedIdentifier:
         component = self._components[identifier]
-        return Membership(
+        return ResolvedIdentifier(
             component.canonical, identifier in self._guessed, component.demoted.get(identifier)
         )
 
@@ -251,7 +253,7 @@ class IncrementalResolver:
         """Notes the present profile of identifiers, before it changes."""
         for identifier in identifiers:
             if identifier not in self._before and identifier in self._components:
-                self._before[identifier] = self._membership(identifier)
+                self._before[identifier] = self._resolved_identifier(identifier)
 
     def _resolve_again(self, *identifiers: Identifier) -> None:
         """Resolves the components of identifiers again, with a new fact about them.

@@ -172,12 +172,12 @@ def derive_identity_changes(
         last = facts_of_event[-1]
         owners = {
             stream_of(identifier): StreamOwner(
-                stream_of(membership.canonical),
+                stream_of(resolved.canonical),
                 identifier.kind,
-                membership.guessed,
-                membership.demoted_at,
+                resolved.guessed,
+                resolved.demoted_at,
             )
-            for identifier, membership in resolver.add_facts(facts_of_event).items()
+            for identifier, resolved in resolver.add_facts(facts_of_event).items()
         }
         linked_at = to_micros(last.at) if isinstance(last, LinkFact) else None
         if owners:

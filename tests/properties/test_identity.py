@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.core.identifiers import Identifier
 from domain.identity.claims import MAX_CLAIMS
 from domain.identity.facts import IdentityFact, LinkFact, MergeFact, UnmergeFact
-from domain.identity.incremental import IncrementalResolver, Membership
+from domain.identity.incremental import IncrementalResolver, ResolvedIdentifier
 from domain.identity.resolution import resolve_components, resolve_facts
 from tests.builders import NOON
 
@@ -103,24 +103,26 @@ def test_incremental_resolution_equals_the_resolution_of_all_facts(
 ) -> None:
     start = batch_sizes.pop() if batch_sizes else 0
     resolver = IncrementalResolver(history[:start], limit)
-    memberships = memberships_of(history[:start], limit)
-    assert resolver.memberships() == memberships
+    resolved = resolved_identifiers(history[:start], limit)
+    assert resolver.resolved() == resolved
     while start < len(history):
         end = start + (batch_sizes.pop() if batch_sizes else 1)
-        before, changed = memberships, resolver.add_facts(history[start:end])
-        memberships = memberships_of(history[:end], limit)
-        assert resolver.memberships() == memberships
+        before, changed = resolved, resolver.add_facts(history[start:end])
+        resolved = resolved_identifiers(history[:end], limit)
+        assert resolver.resolved() == resolved
         assert changed == {
-            identifier: membership
-            for identifier, membership in memberships.items()
-            if membership != before.get(identifier)
+            identifier: resolved
+            for identifier, resolved in resolved.items()
+            if resolved != before.get(identifier)
         }
         start = end
 
 
-def memberships_of(history: list[IdentityFact], limit: int) -> dict[Identifier, Membership]:
+def resolved_identifiers(
+    history: list[IdentityFact], limit: int
+) -> dict[Identifier, ResolvedIdentifier]:
     return {
-        identifier: Membership(
+        identifier: ResolvedIdentifier(
             component.canonical,
             identifier in component.guessed,
             component.demoted.get(identifier),
