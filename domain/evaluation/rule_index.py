@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from domain.conditions import EvaluationInput
 from domain.evaluation.accumulators import Accumulator, required_accumulators
 from domain.evaluation.rule_runs import RuleHistoryAccumulator
 from domain.rules.definition import RuleDefinition
 from domain.rules.triggers import AttributeChangedTrigger
+
+AttributeValues = Mapping[str, Sequence[Any]]
+"""A profile's values of the attributes that rules observe, by name."""
 
 
 class ActiveRule(NamedTuple):
@@ -69,6 +73,15 @@ class RuleIndex:
     def listens_to(self, name: str) -> bool:
         """Returns whether an event of this name can trigger a rule, or a run may wait for it."""
         return bool(self.triggered_by("event", name)) or self.awaits(name)
+
+    def observed_values(self, evaluation_input: EvaluationInput) -> AttributeValues:
+        """Returns a profile's values of the attributes that rules observe."""
+        observed = (rule.definition.trigger.attribute for rule in self.attribute_triggered)
+        return {
+            attribute.attribute: list(attribute.values(evaluation_input))
+            for attribute in observed
+            if attribute is not None
+        }
 
     def _triggered_by(self, kind: str, subject: str) -> Sequence[ActiveRule]:
         same_kind = [rule for rule in self._accepting if kind == rule.definition.trigger.KEY]

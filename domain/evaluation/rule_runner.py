@@ -1,13 +1,13 @@
-"""Runs rules: triggers them, resumes their waiting runs, and records why each run ends."""
+"""Runs rules on the changes of a step: starts runs, resumes them, records why each run ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domain.conditions.values import json_equal
 from domain.core.time import parse_duration
+from domain.evaluation.changes import Changes, EventChanges, TimerChanges
 from domain.evaluation.loaded_profiles import LoadedProfiles
 from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.evaluation.rule_runs import (
@@ -27,6 +27,7 @@ from domain.evaluation.rule_runs import (
     encode_context,
     history_key,
 )
+from domain.evaluation.rule_triggers import RuleTriggers, event_trigger
 from domain.evaluation.waiting_runs import WaitingRuns
 from domain.rules.definition import MAX_CAP_TIMES, MAX_RULE_DEPTH, OncePer, RuleDefinition
 
@@ -44,6 +45,7 @@ class RuleRunner:
         self, rule_index: RuleIndex, profiles: LoadedProfiles, waiting: Iterable[RuleRun] = ()
     ) -> None:
         self._rule_index, self._profiles = rule_index, profiles
+        self._triggers = RuleTriggers(rule_index, profiles)
         self._waiting = WaitingRuns(profiles, waiting)
         self.paused = False
         """Whether triggers are ignored; waiting runs still resume."""
@@ -61,16 +63,36 @@ class RuleRunner:
         runs = self._waiting.of_profile(profile_id)
         return min((run.due for run in runs if run.due is not None), default=None)
 
-    def advance_time(self, profile_id: UUID, cause: Cause) -> None:
+    def on(self, changes: Changes) -> None:
+        """Runs rules for what one step changed: what waits for an event first, timers last."""
+        if isinstance(changes, EventChanges):
+            self._resume_awaiting(changes)
+        if not self.paused:
+            for profile_id, stream, trigger_event in self._triggers.of(changes):
+                self._trigger(profile_id, stream, trigger_event)
+        if isinstance(changes, TimerChanges):
+            self._resume_due(changes.profile_id, changes.cause)
+
+    def broadcast(self, profile_ids: Iterable[UUID], trigger_event: TriggerEvent) -> None:
+        """Triggers rules by a system event, for each of the profiles."""
+        if self.paused:
+            return
+        for profile_id in sorted(profile_ids):
+            if self._profiles.context_of(profile_id).exists:
+                self._trigger(profile_id, profile_id, trigger_event)
+
+    def _resume_due(self, profile_id: UUID, cause: Cause) -> None:
         """Resumes the runs of a profile that are due."""
         for run in self._waiting.of_profile(profile_id):
             if run.due is not None and run.due <= cause.at:
                 self._resume(run._replace(profile_id=profile_id), cause)
 
-    def on_awaited_event(self, profile_id: UUID, trigger_event: TriggerEvent) -> None:
+    def _resume_awaiting(self, changes: EventChanges) -> None:
         """Resumes the runs of a profile that wait for an event."""
-        if not self._rule_index.awaits(trigger_event.subject):
+        profile_id, event_input = changes.profile_id, changes.event_input
+        if not self._rule_index.awaits(event_input.event.name):
             return
+        trigger_event = event_trigger(event_input)
         for run in self._waiting.of_profile(profile_id):
             definition = self._rule_index.definitions[run.rule, run.version]
             if (
@@ -87,51 +109,11 @@ class RuleRunner:
                     run._replace(profile_id=profile_id), definition, THEN, trigger_event.cause
                 )
 
-    def trigger(self, profile_id: UUID, stream: UUID, trigger_event: TriggerEvent) -> None:
+    def _trigger(self, profile_id: UUID, stream: UUID, trigger_event: TriggerEvent) -> None:
         """Starts a run of each rule that an event triggers; ``stream`` is what the runs follow."""
-        if self.paused:
-            return
         for rule in self._rule_index.triggered_by(trigger_event.kind, trigger_event.subject):
             if rule.definition.matches(trigger_event.document):
                 self._start_run(rule, profile_id, stream, trigger_event)
-
-    def attribute_values(self, profile_id: UUID) -> Mapping[str, Sequence[Any]]:
-        """Returns a profile's values of the attributes that rules observe."""
-        if not self._rule_index.attribute_triggered:
-            return {}
-        evaluation_input = self._profiles.context_of(profile_id).evaluation_input
-        observed = (
-            rule.definition.trigger.attribute for rule in self._rule_index.attribute_triggered
-        )
-        return {
-            attribute.attribute: list(attribute.values(evaluation_input))
-            for attribute in observed
-            if attribute is not None
-        }
-
-    def trigger_attribute_changes(
-        self,
-        profile_id: UUID,
-        stream: UUID,
-        before: Mapping[str, Sequence[Any]],
-        trigger_event: TriggerEvent,
-    ) -> None:
-        """Triggers rules for the attributes whose values differ from those before."""
-        for name, values in self.attribute_values(profile_id).items():
-            previous = before.get(name, ())
-            if not json_equal(list(previous), list(values)):
-                document = {
-                    "attribute": name,
-                    "value": _single_or_list(values),
-                    "previous": _single_or_list(previous),
-                }
-                self.trigger(
-                    profile_id,
-                    stream,
-                    trigger_event._replace(
-                        kind="attribute_changed", subject=name, document=document
-                    ),
-                )
 
     def _start_run(
         self, rule: ActiveRule, profile_id: UUID, stream: UUID, trigger_event: TriggerEvent
@@ -271,10 +253,3 @@ def _is_too_old(definition: RuleDefinition, trigger_event: TriggerEvent) -> bool
     return trigger_event.cause.at - trigger_event.occurred_at > parse_duration(
         definition.options.max_age
     )
-
-
-def _single_or_list(values: Sequence[Any]) -> Any:
-    """Returns the single value of a path, null for none, a list for several."""
-    if len(values) > 1:
-        return list(values)
-    return values[0] if values else None

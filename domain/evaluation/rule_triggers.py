@@ -1,166 +1,133 @@
-"""Triggers rules for events, timers, identity changes and commands, in a fixed order."""
+"""Derives what triggers rules from the changes of one step, in a fixed order."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from domain.conditions.values import json_equal
+from domain.evaluation.changes import (
+    Changes,
+    CommandChanges,
+    EventChanges,
+    IdentitySnapshot,
+    MembershipChange,
+    MergeChanges,
+    TimerChanges,
+)
+from domain.evaluation.inputs import EventInput
 from domain.evaluation.loaded_profiles import LoadedProfiles
-from domain.evaluation.rule_runner import RuleRunner
+from domain.evaluation.rule_index import AttributeValues, RuleIndex
 from domain.evaluation.rule_runs import TriggerEvent
 
-if TYPE_CHECKING:
-    from domain.core.ledger_time import Cause
-    from domain.evaluation.inputs import EventInput, IdentityChange
-
 IDENTIFY = "identify"
-
-AttributeValues = Mapping[str, Sequence[Any]]
-"""A profile's values of the attributes that rules observe, by name."""
+"""Kind of the messages that may change attributes."""
 
 _CREATED_DOCUMENT = {"profile": "created"}
 
 
-class IdentitySnapshot(NamedTuple):
-    """State before an identity change, of the profiles that it involves."""
+class Trigger(NamedTuple):
+    """A trigger event of a profile."""
 
-    profile_of_stream: Mapping[UUID, UUID]
-    """Owners of the streams of profiles that existed."""
+    profile_id: UUID
+    stream: UUID
+    """The stream that the runs it starts follow."""
 
-    attribute_values: Mapping[UUID, AttributeValues]
-    segments: Mapping[UUID, frozenset[str]]
+    event: TriggerEvent
 
 
 class RuleTriggers:
-    """Triggers the rules of the loaded profiles."""
+    """Derives triggers for the rules of an index.  It starts no run and changes nothing."""
 
-    def __init__(
-        self, profiles: LoadedProfiles, rule_runner: RuleRunner, *, is_needed: bool
-    ) -> None:
-        """``is_needed`` is false if there are no rules."""
-        self.rule_runner, self._profiles, self._is_needed = rule_runner, profiles, is_needed
-        self._membership_changes: list[tuple[UUID, str, bool]] = []
+    def __init__(self, rule_index: RuleIndex, profiles: LoadedProfiles) -> None:
+        self._rule_index, self._profiles = rule_index, profiles
 
-    def membership_changed(self, profile_id: UUID, segment: str, *, entered: bool) -> None:
-        """Collects a membership change; rules are triggered when all segments are evaluated."""
-        if self._is_needed:
-            self._membership_changes.append((profile_id, segment, entered))
+    def of(self, changes: Changes) -> Iterator[Trigger]:
+        """Yields what triggers rules, in the order in which it does."""
+        match changes:
+            case EventChanges():
+                return self._of_event(changes)
+            case MergeChanges():
+                return self._of_merge(changes)
+            case TimerChanges(_, cause, memberships):
+                trigger_event = TriggerEvent("", "", {}, cause, cause.at)
+                return self._of_memberships(memberships, trigger_event)
+            case CommandChanges(cause, memberships, by_definition):
+                trigger_event = TriggerEvent(
+                    "", "", {}, cause, cause.at, by_definition=by_definition
+                )
+                return self._of_memberships(memberships, trigger_event)
 
-    def time_advanced(self, profile_id: UUID, cause: Cause) -> None:
-        """Triggers rules for changes through time alone, then resumes runs that are due."""
-        self._trigger_membership_changes(TriggerEvent("", "", {}, cause, cause.at))
-        self.rule_runner.advance_time(profile_id, cause)
-
-    def command_applied(self, cause: Cause, *, by_definition: bool = False) -> None:
-        """Triggers rules for changes that a command caused."""
-        self._trigger_membership_changes(
-            TriggerEvent("", "", {}, cause, cause.at, by_definition=by_definition)
-        )
-
-    def attribute_values(self, profile_id: UUID, kind: str) -> AttributeValues:
-        """Returns the observed attributes that a message of a kind may change."""
-        return (
-            self.rule_runner.attribute_values(profile_id)
-            if self._is_needed and kind == IDENTIFY
-            else {}
-        )
-
-    def event_processed(
-        self,
-        event_input: EventInput,
-        profile_id: UUID,
-        previous_values: AttributeValues,
-        *,
-        created: bool,
-    ) -> None:
-        """Triggers rules for an event and for what it changed; ``created``: the profile is new."""
-        if not self._is_needed:
-            return
-        event = event_input.event
-        document = {"name": event.name, **event.document}
-        trigger_event = TriggerEvent(
-            "event", event.name, document, event_input.cause, event.occurred_at, event_input.depth
-        )
-        self.rule_runner.on_awaited_event(profile_id, trigger_event)
-        if created:
-            created_event = trigger_event._replace(
+    def _of_event(self, changes: EventChanges) -> Iterator[Trigger]:
+        event_input, profile_id = changes.event_input, changes.profile_id
+        stream, trigger_event = event_input.stream, event_trigger(event_input)
+        if changes.created:
+            created = trigger_event._replace(
                 kind="profile", subject="created", document=_CREATED_DOCUMENT
             )
-            self.rule_runner.trigger(profile_id, event_input.stream, created_event)
+            yield Trigger(profile_id, stream, created)
         if event_input.kind == IDENTIFY:
-            self.rule_runner.trigger_attribute_changes(
-                profile_id, event_input.stream, previous_values, trigger_event
-            )
-        self._trigger_membership_changes(trigger_event)
-        self.rule_runner.trigger(profile_id, event_input.stream, trigger_event)
+            previous = changes.previous_values
+            yield from self._of_attributes(profile_id, stream, previous, trigger_event)
+        yield from self._of_memberships(changes.memberships, trigger_event)
+        yield Trigger(profile_id, stream, trigger_event)
 
-    def snapshot(self, profile_ids: Iterable[UUID]) -> IdentitySnapshot:
-        """Returns the state that `identity_changed` compares with."""
-        if not self._is_needed:
-            return IdentitySnapshot({}, {}, {})
-        profile_ids = list(profile_ids)
-        existing = [
-            profile_id for profile_id in profile_ids if self._profiles.context_of(profile_id).exists
-        ]
-        return IdentitySnapshot(
-            {
-                stream: profile_id
-                for profile_id in existing
-                for stream in self._profiles.streams_of(profile_id)
-            },
-            {
-                profile_id: self.rule_runner.attribute_values(profile_id)
-                for profile_id in profile_ids
-            },
-            {profile_id: self._profiles.segments_of(profile_id) for profile_id in profile_ids},
-        )
-
-    def identity_changed(
-        self,
-        identity_change: IdentityChange,
-        profile_ids: Collection[UUID],
-        before: IdentitySnapshot,
-    ) -> None:
-        """Triggers rules for a merge, an unmerge or a link, and for what it changed."""
-        if not self._is_needed:
-            return
-        cause, linked_at = identity_change.cause, identity_change.linked_at
+    def _of_merge(self, changes: MergeChanges) -> Iterator[Trigger]:
+        """Yields triggers of a merge, an unmerge or a link, and of what it changed."""
+        (cause, _, linked_at), before = changes.identity_change, changes.before
         occurred_at = cause.at if linked_at is None else linked_at
         trigger_event = TriggerEvent("profile", "merged", {}, cause, occurred_at, by_merge=True)
-        self._trigger_membership_changes(trigger_event, before if linked_at is not None else None)
-        for profile_id in sorted(profile_ids):
+        yield from self._of_memberships(
+            changes.memberships, trigger_event, before if linked_at is not None else None
+        )
+        for profile_id in changes.profile_ids:
             previous_ids = self._previous_ids(profile_id, before)
             if len(previous_ids) > 1:
                 absorbed = sorted(map(str, previous_ids - {profile_id}))
                 document = {"profile": "merged", "absorbed": absorbed}
-                self.rule_runner.trigger(
-                    profile_id, profile_id, trigger_event._replace(document=document)
-                )
+                merged = trigger_event._replace(document=document)
+                yield Trigger(profile_id, profile_id, merged)
             if self._profiles.context_of(profile_id).exists:
-                self.rule_runner.trigger_attribute_changes(
-                    profile_id,
-                    profile_id,
-                    before.attribute_values.get(profile_id, {}),
-                    trigger_event,
+                previous = before.attribute_values.get(profile_id, {})
+                yield from self._of_attributes(profile_id, profile_id, previous, trigger_event)
+
+    def _of_attributes(
+        self,
+        profile_id: UUID,
+        stream: UUID,
+        before: AttributeValues,
+        trigger_event: TriggerEvent,
+    ) -> Iterator[Trigger]:
+        """Yields a trigger for each observed attribute whose values differ from those before."""
+        if not self._rule_index.attribute_triggered:
+            return
+        context = self._profiles.context_of(profile_id)
+        for name, values in self._rule_index.observed_values(context.evaluation_input).items():
+            previous = before.get(name, ())
+            if not json_equal(list(previous), list(values)):
+                document = {
+                    "attribute": name,
+                    "value": _single_or_list(values),
+                    "previous": _single_or_list(previous),
+                }
+                changed = trigger_event._replace(
+                    kind="attribute_changed", subject=name, document=document
                 )
+                yield Trigger(profile_id, stream, changed)
 
-    def broadcast(self, profile_ids: Iterable[UUID], trigger_event: TriggerEvent) -> None:
-        """Triggers rules by a system event, for each of the profiles."""
-        for profile_id in sorted(profile_ids):
-            if self._profiles.context_of(profile_id).exists:
-                self.rule_runner.trigger(profile_id, profile_id, trigger_event)
-
-    def _trigger_membership_changes(
-        self, trigger_event: TriggerEvent, before: IdentitySnapshot | None = None
-    ) -> None:
-        """Triggers rules for the collected membership changes.
+    def _of_memberships(
+        self,
+        memberships: Sequence[MembershipChange],
+        trigger_event: TriggerEvent,
+        before: IdentitySnapshot | None = None,
+    ) -> Iterator[Trigger]:
+        """Yields a trigger for each membership change.
 
         ``before`` is given if a message linked two identifiers.  A change caused by that counts as the
         profile's own, unless one of the merged profiles was already a member.
         """
-        changes, self._membership_changes = self._membership_changes, []
-        for profile_id, segment, entered in changes:
+        for profile_id, segment, entered in memberships:
             if not self._profiles.context_of(profile_id).exists:
                 continue  # this profile was merged away; that is not a `left` event
             membership_event = trigger_event._replace(
@@ -172,7 +139,7 @@ class RuleTriggers:
                 membership_event = membership_event._replace(
                     by_merge=entered and self._was_member(profile_id, segment, before)
                 )
-            self.rule_runner.trigger(profile_id, profile_id, membership_event)
+            yield Trigger(profile_id, profile_id, membership_event)
 
     def _was_member(self, profile_id: UUID, segment: str, before: IdentitySnapshot) -> bool:
         return any(
@@ -187,3 +154,19 @@ class RuleTriggers:
             for stream in self._profiles.streams_of(profile_id)
             if stream in before.profile_of_stream
         }
+
+
+def event_trigger(event_input: EventInput) -> TriggerEvent:
+    """Returns the trigger event of a profile's event."""
+    event = event_input.event
+    document = {"name": event.name, **event.document}
+    return TriggerEvent(
+        "event", event.name, document, event_input.cause, event.occurred_at, event_input.depth
+    )
+
+
+def _single_or_list(values: Sequence[Any]) -> Any:
+    """Returns the single value of a path, null for none, a list for several."""
+    if len(values) > 1:
+        return list(values)
+    return values[0] if values else None

@@ -51,7 +51,7 @@ def broadcast_event(
     audiences = list(_audience_conditions(rules, trigger_event))
     profiles = _candidate_profiles(tx, workspace, index, audiences)
     writer.update_profiles(
-        tx, workspace, index, profiles, lambda evaluator: evaluator.broadcast(trigger_event)
+        tx, workspace, index, profiles, lambda engine: engine.broadcast(trigger_event)
     )
 
 

@@ -78,7 +78,7 @@ def sweep(tx: Connection, workspace: int, clock: int) -> None:
         return
     index = load_segment_index(tx, workspace)
     writer.update_profiles(
-        tx, workspace, index, profiles, lambda evaluator: evaluator.advance_time_to(clock)
+        tx, workspace, index, profiles, lambda engine: engine.advance_time_to(clock)
     )
 
 
@@ -134,6 +134,6 @@ def _evaluate_partitions(
 ) -> None:
     """Evaluates and writes one partition after the other; the server writes one during the next."""
     for state, inputs in partitions:
-        evaluator = reader.make_evaluator(index, state)
-        evaluator.process(iterate_and_flush(tx, inputs), until)
-        writer.save_state(tx, workspace, index, state, evaluator)
+        engine = reader.make_engine(index, state)
+        engine.evaluate(iterate_and_flush(tx, inputs), until)
+        writer.save_state(tx, workspace, index, state, engine)

@@ -10,7 +10,7 @@ import pytest
 
 from domain.conditions import EventView, parse_condition
 from domain.core.ledger_time import Cause
-from domain.evaluation.engine import Evaluator
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EventInput
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 
@@ -31,7 +31,7 @@ def evaluated() -> list[str]:
 
 
 @pytest.fixture
-def evaluator(evaluated: list[str]) -> Evaluator:
+def engine(evaluated: list[str]) -> EvaluationEngine:
     index = SegmentIndex(
         CompiledSegment(name, parse_condition(document)) for name, document in SEGMENTS.items()
     )
@@ -47,7 +47,7 @@ def evaluator(evaluated: list[str]) -> Evaluator:
         recording(segment.id, predicate)
         for segment, predicate in zip(index.segments, index.predicates, strict=True)
     ]
-    return Evaluator(index, {})
+    return EvaluationEngine(index, {})
 
 
 def bought(position: int, at: int, recorded: int) -> EventInput:
@@ -56,23 +56,23 @@ def bought(position: int, at: int, recorded: int) -> EventInput:
 
 
 def test_only_segments_that_time_can_change_are_evaluated(
-    evaluator: Evaluator, evaluated: list[str]
+    engine: EvaluationEngine, evaluated: list[str]
 ) -> None:
-    evaluator.process([bought(1, 0, 0)], MINUTE - 1)
-    assert evaluator.segments_of(ANN) == {"ever", "lately"}
+    engine.evaluate([bought(1, 0, 0)], MINUTE - 1)
+    assert engine.segments_of(ANN) == {"ever", "lately"}
     evaluated.clear()
 
-    evaluator.advance_time_to(MINUTE)
-    assert evaluator.segments_of(ANN) == {"calm", "ever", "never"}
+    engine.advance_time_to(MINUTE)
+    assert engine.segments_of(ANN) == {"calm", "ever", "never"}
     assert evaluated == ["calm", "lately", "never"], (
         "no profile enters `often` or leaves `ever` through time alone"
     )
 
 
-def test_a_future_dated_event_can_change_any_segment(evaluator: Evaluator) -> None:
-    evaluator.process([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
-    assert evaluator.segments_of(ANN) == {"calm", "never"}
-    evaluator.advance_time_to(2 * MINUTE)
-    assert evaluator.segments_of(ANN) == {"ever", "lately"}
-    evaluator.advance_time_to(3 * MINUTE)
-    assert evaluator.segments_of(ANN) == {"calm", "ever", "never"}
+def test_a_future_dated_event_can_change_any_segment(engine: EvaluationEngine) -> None:
+    engine.evaluate([bought(1, 2 * MINUTE, 0)], 2 * MINUTE - 1)
+    assert engine.segments_of(ANN) == {"calm", "never"}
+    engine.advance_time_to(2 * MINUTE)
+    assert engine.segments_of(ANN) == {"ever", "lately"}
+    engine.advance_time_to(3 * MINUTE)
+    assert engine.segments_of(ANN) == {"calm", "ever", "never"}

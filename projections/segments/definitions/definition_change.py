@@ -55,7 +55,7 @@ def populate(tx: Connection, workspace: int, change: DefinitionChange, ordinal: 
         workspace,
         index,
         to_recheck,
-        lambda evaluator: evaluator.apply_definition({ordinal}, change.cause),
+        lambda engine: engine.apply_definition({ordinal}, change.cause),
     )
 
 
@@ -92,9 +92,9 @@ def reevaluate(
                 if stream.owner.profile_id not in skipped
             }
         state = reader.load_state(tx, workspace, index, streams, backfilled)
-        evaluator = reader.make_evaluator(index, state)
-        evaluator.apply_definition(ordinals, change.cause)
-        writer.save_state(tx, workspace, index, state, evaluator)
+        engine = reader.make_engine(index, state)
+        engine.apply_definition(ordinals, change.cause)
+        writer.save_state(tx, workspace, index, state, engine)
 
 
 def _confirmed_non_members(

@@ -18,7 +18,7 @@ from domain.core import sanitise
 from domain.core.identifiers import Identifier
 from domain.core.ledger_time import Cause
 from domain.core.time import from_micros, to_micros
-from domain.evaluation.engine import Evaluator
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EngineInput
 from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.evaluation.rule_runs import RuleRun, TriggerEvent
@@ -218,17 +218,17 @@ def _simulate(
     system_events: Sequence[TriggerEvent],
     period: DryRunPeriod,
 ) -> Mapping[tuple[str, int, str], RuleRun]:
-    evaluator = Evaluator(index, {})
-    evaluator.rule_runner.paused = True
+    engine = EvaluationEngine(index, {})
+    engine.rule_runner.paused = True
     before = [entry for entry in inputs if entry.cause.at < period.after]
-    evaluator.process(before, period.after - 1)
-    evaluator.rule_runner.paused = False
+    engine.evaluate(before, period.after - 1)
+    engine.rule_runner.paused = False
     rest = [entry for entry in inputs if period.after <= entry.cause.at < period.until]
     for system_event in system_events:
         at, position = system_event.cause
         if period.after <= at < period.until:
-            evaluator.process([entry for entry in rest if entry.cause.position < position], at)
+            engine.evaluate([entry for entry in rest if entry.cause.position < position], at)
             rest = [entry for entry in rest if entry.cause.position > position]
-            evaluator.broadcast(system_event)
-    evaluator.process(rest, period.until - 1)
-    return evaluator.rule_runner.changed_runs
+            engine.broadcast(system_event)
+    engine.evaluate(rest, period.until - 1)
+    return engine.rule_runner.changed_runs

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from domain.evaluation.accumulators import AccumulatorState
-from domain.evaluation.engine import Evaluator
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamOwner, StreamState
 from domain.evaluation.rule_runs import RuleRun
@@ -216,10 +216,10 @@ def load_memberships(
     return tx.exec_driver_sql(_MEMBERSHIPS, params).all()
 
 
-def make_evaluator(index: SegmentIndex, state: LoadedState) -> Evaluator:
-    """Returns an evaluator that starts from a loaded state."""
+def make_engine(index: SegmentIndex, state: LoadedState) -> EvaluationEngine:
+    """Returns an engine that starts from a loaded state."""
     runs = chain.from_iterable(state.waiting_runs.values())
-    return Evaluator(index, state.streams, state.membership_states, runs)
+    return EvaluationEngine(index, state.streams, state.membership_states, runs)
 
 
 def chunks(profiles: Iterable[UUID]) -> Iterator[list[UUID]]:

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from domain.evaluation.accumulators import AccumulatorValue
-from domain.evaluation.engine import Evaluator
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
@@ -78,21 +78,25 @@ def update_profiles(
     workspace: int,
     index: SegmentIndex,
     profiles: Iterable[UUID],
-    update: Callable[[Evaluator], None],
+    update: Callable[[EvaluationEngine], None],
 ) -> None:
     """Loads profiles chunk by chunk, applies an update to each chunk and saves the result."""
     for chunk in reader.chunks(profiles):
         streams = reader.load_streams(tx, workspace, (), chunk)
         state = reader.load_state(tx, workspace, index, streams)
-        evaluator = reader.make_evaluator(index, state)
-        update(evaluator)
-        save_state(tx, workspace, index, state, evaluator)
+        engine = reader.make_engine(index, state)
+        update(engine)
+        save_state(tx, workspace, index, state, engine)
 
 
 def save_state(
-    tx: Connection, workspace: int, index: SegmentIndex, before: LoadedState, after: Evaluator
+    tx: Connection,
+    workspace: int,
+    index: SegmentIndex,
+    before: LoadedState,
+    after: EvaluationEngine,
 ) -> None:
-    """Writes what an evaluator has changed since its state was loaded."""
+    """Writes what an engine has changed since its state was loaded."""
     _save_streams(tx, workspace, after)
     _save_accumulators(tx, workspace, index, before.stored_streams, after)
     _save_intervals(tx, workspace, index, after)
@@ -106,7 +110,7 @@ def save_state(
     )
 
 
-def _save_streams(tx: Connection, workspace: int, after: Evaluator) -> None:
+def _save_streams(tx: Connection, workspace: int, after: EvaluationEngine) -> None:
     rows = [
         (workspace, id_, *state.owner, state.first_event_at, state.first_seen_position)
         for id_, state in after.streams.items()
@@ -118,7 +122,11 @@ def _save_streams(tx: Connection, workspace: int, after: Evaluator) -> None:
 
 
 def _save_accumulators(
-    tx: Connection, workspace: int, index: SegmentIndex, stored: Collection[UUID], after: Evaluator
+    tx: Connection,
+    workspace: int,
+    index: SegmentIndex,
+    stored: Collection[UUID],
+    after: EvaluationEngine,
 ) -> None:
     inserted, updated, deleted = [], [], []
     touched = (profile.streams.items() for profile in after.profiles.values() if profile.touched)
@@ -150,7 +158,9 @@ def encode_accumulators(index: SegmentIndex, stream: StreamState) -> bytes:
     return _encode(values if in_order else {number: values[number] for number in sorted(values)})
 
 
-def _save_intervals(tx: Connection, workspace: int, index: SegmentIndex, after: Evaluator) -> None:
+def _save_intervals(
+    tx: Connection, workspace: int, index: SegmentIndex, after: EvaluationEngine
+) -> None:
     stored, new = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for segment, profile_id, entered, left in after.ended_intervals:
         if isinstance(entered, int):
@@ -164,7 +174,7 @@ def _save_intervals(tx: Connection, workspace: int, index: SegmentIndex, after: 
 
 
 def _insert_memberships(
-    tx: Connection, workspace: int, index: SegmentIndex, after: Evaluator
+    tx: Connection, workspace: int, index: SegmentIndex, after: EvaluationEngine
 ) -> None:
     segments = [segment.id for segment in index.segments]
     entries, entered, entry_numbers = list[tuple[UUID, int, int]](), list[str](), list[int]()
@@ -183,7 +193,11 @@ def _insert_memberships(
 
 
 def _save_membership_states(
-    tx: Connection, workspace: int, index: SegmentIndex, before: LoadedState, after: Evaluator
+    tx: Connection,
+    workspace: int,
+    index: SegmentIndex,
+    before: LoadedState,
+    after: EvaluationEngine,
 ) -> None:
     inserted, updated, deleted = [], [], []
     for id_, state in _changed_states(after):
@@ -211,7 +225,7 @@ def _encode_memberships(index: SegmentIndex, state: MembershipState) -> bytes:
     return struct.pack(f">{2 * len(state.member_of)}q", *pairs)
 
 
-def _changed_states(after: Evaluator) -> Iterator[tuple[UUID, MembershipState]]:
+def _changed_states(after: EvaluationEngine) -> Iterator[tuple[UUID, MembershipState]]:
     return (
         (profile.id, profile.membership)
         for profile in after.profiles.values()

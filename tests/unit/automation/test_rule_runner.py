@@ -9,7 +9,7 @@ import msgspec
 from domain.conditions import EventView
 from domain.core.ledger_time import Cause
 from domain.evaluation import rule_runner
-from domain.evaluation.engine import Evaluator
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EventInput
 from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.evaluation.segment_index import SegmentIndex
@@ -23,9 +23,11 @@ STREAM = UUID(int=1)
 TAG = [{"add_tag": {"tag": "x"}}]
 
 
-def evaluator_with_rule(**fields) -> Evaluator:
+def engine_with_rule(**fields) -> EvaluationEngine:
     definition = parse_definition({"trigger": {"event": "a"}, "actions": TAG} | fields)
-    return Evaluator(SegmentIndex([], rule_index=RuleIndex([ActiveRule("r", 1, definition)])), {})
+    return EvaluationEngine(
+        SegmentIndex([], rule_index=RuleIndex([ActiveRule("r", 1, definition)])), {}
+    )
 
 
 def event_at(at: int, depth: int = 0) -> EventInput:
@@ -33,23 +35,23 @@ def event_at(at: int, depth: int = 0) -> EventInput:
     return EventInput(Cause(at, at), STREAM, "user_id", "track", event, depth)
 
 
-def outcomes(evaluator: Evaluator) -> list[tuple[str, str]]:
-    runs = sorted(evaluator.rule_runner.changed_runs.values(), key=lambda run: run.started)
+def outcomes(engine: EvaluationEngine) -> list[tuple[str, str]]:
+    runs = sorted(engine.rule_runner.changed_runs.values(), key=lambda run: run.started)
     return [(run.outcome, run.reason) for run in runs]
 
 
 def test_a_chain_of_rules_that_trigger_each_other_ends() -> None:
-    evaluator = evaluator_with_rule()
-    evaluator.process([event_at(1, MAX_RULE_DEPTH - 1), event_at(2, MAX_RULE_DEPTH)], 3)
-    assert outcomes(evaluator) == [("fired", "at_once"), ("suppressed", "too_deep")]
+    engine = engine_with_rule()
+    engine.evaluate([event_at(1, MAX_RULE_DEPTH - 1), event_at(2, MAX_RULE_DEPTH)], 3)
+    assert outcomes(engine) == [("fired", "at_once"), ("suppressed", "too_deep")]
 
 
 def test_the_number_of_waiting_runs_per_profile_is_limited(monkeypatch) -> None:
     monkeypatch.setattr(rule_runner, "MAX_WAITING_RUNS", 2)
-    evaluator = evaluator_with_rule(delay="1h")
-    evaluator.process([event_at(1), event_at(2), event_at(3), event_at(HOUR + 1)], 2 * HOUR)
+    engine = engine_with_rule(delay="1h")
+    engine.evaluate([event_at(1), event_at(2), event_at(3), event_at(HOUR + 1)], 2 * HOUR)
     delayed = ("fired", "delayed")
-    assert outcomes(evaluator) == [
+    assert outcomes(engine) == [
         delayed,
         delayed,
         ("suppressed", "too_many"),
@@ -58,10 +60,10 @@ def test_the_number_of_waiting_runs_per_profile_is_limited(monkeypatch) -> None:
 
 
 def test_a_cap_counts_firings_and_not_waiting_runs() -> None:
-    evaluator = evaluator_with_rule(delay="1h", cap={"times": 1, "per": "1h"})
-    evaluator.process([event_at(1), event_at(2), event_at(HOUR + 1)], 3 * HOUR)
+    engine = engine_with_rule(delay="1h", cap={"times": 1, "per": "1h"})
+    engine.evaluate([event_at(1), event_at(2), event_at(HOUR + 1)], 3 * HOUR)
     fired = ("fired", "delayed")
-    assert outcomes(evaluator) == [fired, ("suppressed", "cap"), fired]
+    assert outcomes(engine) == [fired, ("suppressed", "cap"), fired]
 
 
 def test_only_events_recorded_by_actions_have_a_depth() -> None:
