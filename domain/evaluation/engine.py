@@ -11,6 +11,7 @@ rule that runs writes its history into the profile, and the next step may read i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 from domain.conditions.base import earlier
@@ -37,20 +38,25 @@ class EvaluationEngine:
         index: SegmentIndex,
         streams: Mapping[UUID, StreamState],
         memberships: Mapping[UUID, MembershipState] = {},
-        runs: Iterable[RuleRun] = (),
+        runs: Mapping[UUID, Sequence[RuleRun]] = {},
     ) -> None:
-        """``memberships`` are by profile, ``runs`` those that are waiting."""
+        """``memberships`` are by profile, ``runs`` those that are waiting, by stream."""
         self._loaded = LoadedProfiles(index, streams, memberships)
         self.streams, self.profiles = self._loaded.streams, self._loaded.by_id
         self._evaluator = Evaluator(index, self._loaded)
         self.ended_intervals: Sequence[MembershipInterval] = self._evaluator.ended_intervals
         """Memberships that ended in this batch."""
 
-        self.rule_runner = RuleRunner(index.rule_index, self._loaded, runs)
-        self._has_rules = bool(index.rule_index)
+        self.rule_runner = RuleRunner(index.rule_index, self._loaded, chain(*runs.values()))
+        self._has_rules = index.has_rules
 
     def evaluate(self, inputs: Iterable[EngineInput], until: int) -> None:
         """Processes inputs in their order, then advances time to ``until``, in microseconds."""
+        self.process(inputs)
+        self.advance_time_to(until)
+
+    def process(self, inputs: Iterable[EngineInput]) -> None:
+        """Processes inputs in their order, each after the timers that are due before it."""
         concerned, process = self._loaded.concerned_by, self._evaluator.process
         for engine_input in inputs:
             for profile in concerned(engine_input):
@@ -58,7 +64,6 @@ class EvaluationEngine:
             changes = process(engine_input)
             if self._has_rules and changes is not None:
                 self.rule_runner.on(changes)
-        self.advance_time_to(until)
 
     def advance_time_to(self, until: int) -> None:
         """Fires all timers that are due by then, each at its own time."""

@@ -44,7 +44,7 @@ class Evaluator:
         self.ended_intervals: list[MembershipInterval] = []
         """Memberships that ended in this batch."""
 
-        self._reports_changes = bool(index.rule_index)
+        self._reports_changes = index.has_rules
         """Without rules nothing reads what changed, so no membership change is collected."""
 
         self._memberships: list[MembershipChange] = []

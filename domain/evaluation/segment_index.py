@@ -75,8 +75,8 @@ class SegmentIndex:
         self.computed_attributes = computed_attributes
         """The computed attributes in effect, by name: what they need is accumulated, too."""
 
-        self.rule_index = rule_index
-        """The automation rules that run on the same profiles."""
+        self.rule_index, self.has_rules = rule_index, bool(rule_index)
+        """The automation rules that run on the same profiles, and whether there are any."""
 
         self.segments = _topological_order({segment.id: segment for segment in segments})
         self.predicates = [segment.condition.compile() for segment in self.segments]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from socket import AF_UNIX, SO_SNDBUF, SOL_SOCKET, socket
 from typing import Any, TypeVar
@@ -70,13 +70,12 @@ def pipeline(tx: Connection) -> Iterator[None]:
         yield
 
 
-def iterate_and_flush(tx: Connection, values: Iterable[T]) -> Iterator[T]:
-    """Yields values, and between them sends the server what it could not receive before."""
+def slices_with_flush(tx: Connection, values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yields values in short slices, and sends the server what is still buffered before each."""
     flush = _psycopg_connection(tx).pgconn.flush
-    for number, value in enumerate(values):
-        if number % FLUSH_INTERVAL == 0:
-            flush()
-        yield value
+    for start in range(0, len(values), FLUSH_INTERVAL):
+        flush()
+        yield values[start : start + FLUSH_INTERVAL]
 
 
 def _psycopg_connection(tx: Connection) -> Driver[Any]:

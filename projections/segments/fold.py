@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import Connection
 
 from domain.core.time import to_micros
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EngineInput
 from domain.evaluation.segment_index import SegmentIndex
 from domain.events.events import (
@@ -23,15 +24,14 @@ from domain.events.events import (
 )
 from domain.events.recorded import RecordedEvent
 from domain.events.rule_events import RuleDefined, RuleStatusChanged
-from projections.kit.driver import iterate_and_flush, pipeline
+from projections.kit.driver import pipeline, slices_with_flush
 from projections.runtime.batch import Batch, DecodedMessage
 from projections.segments import broadcast
-from projections.segments.batch_plan import plan_batch
+from projections.segments.batch_plan import load_partitions, plan_batch
 from projections.segments.definitions.apply import apply_definition_event
 from projections.segments.definitions.index import load_segment_index
 from projections.segments.definitions.rules import apply_rule_event
-from projections.segments.state import reader, rule_runs, writer
-from projections.segments.state.partitioning import partition
+from projections.segments.state import reader, writer
 from projections.segments.state.reader import LoadedState
 
 _SEGMENT_EVENTS = (
@@ -56,19 +56,18 @@ def apply(tx: Connection, batch: Batch) -> None:
 
     for records in _split_at_barriers(batch.records, is_barrier):
         first = records[0]
-        event, clock = first.event, to_micros(first.recorded_at)
+        event = first.event
+        if not is_barrier(first):
+            _apply_records(tx, batch, index, records, messages)
+            writer.save_fired(tx, batch.workspace, records)
+            continue
+        sweep(tx, batch.workspace, to_micros(first.recorded_at))
         if isinstance(event, _SEGMENT_EVENTS):
-            sweep(tx, batch.workspace, clock)
             index = apply_definition_event(tx, batch.workspace, first, event)
         elif isinstance(event, _RULE_EVENTS):
-            sweep(tx, batch.workspace, clock)
             index = apply_rule_event(tx, batch.workspace, first, event)
-        elif is_barrier(first):
-            sweep(tx, batch.workspace, clock)
-            broadcast.broadcast_event(tx, batch.workspace, index, messages[first.position])
         else:
-            _apply_records(tx, batch, index, records, messages)
-            rule_runs.mark_fired(tx, batch.workspace, records)
+            broadcast.broadcast_event(tx, batch.workspace, index, messages[first.position])
 
 
 def sweep(tx: Connection, workspace: int, clock: int) -> None:
@@ -104,25 +103,20 @@ def _apply_records(
     records: Sequence[RecordedEvent],
     messages: Mapping[int, DecodedMessage],
 ) -> None:
-    """Applies records without a barrier, and the timers that are due by the last of them."""
-    until = to_micros(records[-1].recorded_at)
-    partitions = _load_partitions(tx, batch, index, records, messages)
+    """Applies records without a barrier, and the timers that are due by the last of them.
+
+    Plans, loads, evaluates and writes: of the state, one part after the other.
+    """
+    plan = plan_batch(tx, batch, index, records, messages)
+    until, sweeps_rest = plan.until, plan.sweeps_rest
+    partitions = load_partitions(tx, batch.workspace, index, plan)
+    del plan
     with pipeline(tx):
         # Its return frees the state while the server still writes the last partition: a thirtieth of
         # the time of a batch.  So nothing here may refer to the state.
         _evaluate_partitions(tx, batch.workspace, index, partitions, until)
-
-
-def _load_partitions(
-    tx: Connection,
-    batch: Batch,
-    index: SegmentIndex,
-    records: Sequence[RecordedEvent],
-    messages: Mapping[int, DecodedMessage],
-) -> Iterator[tuple[LoadedState, Sequence[EngineInput]]]:
-    plan = plan_batch(tx, batch, index, records, messages)
-    state = reader.load_state(tx, batch.workspace, index, plan.streams)
-    return partition(state, plan.identity_changes, plan.inputs)
+    if sweeps_rest:
+        sweep(tx, batch.workspace, until)
 
 
 def _evaluate_partitions(
@@ -134,6 +128,8 @@ def _evaluate_partitions(
 ) -> None:
     """Evaluates and writes one partition after the other; the server writes one during the next."""
     for state, inputs in partitions:
-        engine = reader.make_engine(index, state)
-        engine.evaluate(iterate_and_flush(tx, inputs), until)
+        engine = EvaluationEngine(index, state.streams, state.membership_states, state.waiting_runs)
+        for some_inputs in slices_with_flush(tx, inputs):
+            engine.process(some_inputs)
+        engine.advance_time_to(until)
         writer.save_state(tx, workspace, index, state, engine)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from domain.conditions import EvaluationInput
 from domain.core.ledger_time import Cause
+from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
 from domain.segments.segment import referenced_segments
@@ -92,7 +93,7 @@ def reevaluate(
                 if stream.owner.profile_id not in skipped
             }
         state = reader.load_state(tx, workspace, index, streams, backfilled)
-        engine = reader.make_engine(index, state)
+        engine = EvaluationEngine(index, state.streams, state.membership_states, state.waiting_runs)
         engine.apply_definition(ordinals, change.cause)
         writer.save_state(tx, workspace, index, state, engine)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +13,6 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from domain.evaluation.accumulators import AccumulatorState
-from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamOwner, StreamState
 from domain.evaluation.rule_runs import RuleRun
@@ -173,7 +172,7 @@ def load_state(
             state.has_dropped_segments = len(member_of) < len(stored) // ENTRY_BYTES
             stored_memberships[id_] = stored
     backfill_streams(tx, workspace, index, streams, backfilled, only_keys=only_keys)
-    waiting = rule_runs.load_waiting_runs(tx, workspace, list(streams)) if index.rule_index else {}
+    waiting = rule_runs.load_waiting_runs(tx, workspace, list(streams)) if index.has_rules else {}
     return LoadedState(streams, states, stored_memberships, stored_streams, waiting)
 
 
@@ -214,12 +213,6 @@ def load_memberships(
         "entered_at": list(member_of.values()),
     }
     return tx.exec_driver_sql(_MEMBERSHIPS, params).all()
-
-
-def make_engine(index: SegmentIndex, state: LoadedState) -> EvaluationEngine:
-    """Returns an engine that starts from a loaded state."""
-    runs = chain.from_iterable(state.waiting_runs.values())
-    return EvaluationEngine(index, state.streams, state.membership_states, runs)
 
 
 def chunks(profiles: Iterable[UUID]) -> Iterator[list[UUID]]:

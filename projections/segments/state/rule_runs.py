@@ -115,14 +115,17 @@ def save_runs(
     workspace: int,
     rule_index: RuleIndex,
     before: Mapping[UUID, list[RuleRun]],
-    changed: Collection[RuleRun],
+    changed: Mapping[tuple[str, int, str], RuleRun],
 ) -> None:
-    """Inserts new runs and updates those that were loaded, by stream, as ``before``."""
+    """Inserts new runs and updates those that were loaded, by stream, as ``before``.
+
+    ``changed`` are by key.
+    """
     known = {run.key for runs in before.values() for run in runs}
     inserted = [
         (
             workspace,
-            *run.key,
+            *key,
             run.stream,
             run.profile_id,
             *run.started,
@@ -134,14 +137,14 @@ def save_runs(
             run.context,
             None,
         )
-        for run in changed
-        if run.key not in known
+        for key, run in changed.items()
+        if key not in known
     ]
     insert_rows(tx, rule_run, inserted)
     updated = [
-        (*run.key, run.profile_id, run.outcome, run.reason, *run.since, run.due, run.context)
-        for run in changed
-        if run.key in known
+        (*key, run.profile_id, run.outcome, run.reason, *run.since, run.due, run.context)
+        for key, run in changed.items()
+        if key in known
     ]
     execute_with_arrays(tx, _UPDATE, workspace, updated)
 

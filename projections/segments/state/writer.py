@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
+from domain.events.recorded import RecordedEvent
 from projections.kit.arrays import pack_array
 from projections.kit.driver import binary_cursor, execute_with_arrays, insert_rows
 from projections.segments.state import reader, rule_runs
@@ -84,7 +85,7 @@ def update_profiles(
     for chunk in reader.chunks(profiles):
         streams = reader.load_streams(tx, workspace, (), chunk)
         state = reader.load_state(tx, workspace, index, streams)
-        engine = reader.make_engine(index, state)
+        engine = EvaluationEngine(index, state.streams, state.membership_states, state.waiting_runs)
         update(engine)
         save_state(tx, workspace, index, state, engine)
 
@@ -106,8 +107,13 @@ def save_state(
         workspace,
         index.rule_index,
         before.waiting_runs,
-        after.rule_runner.changed_runs.values(),
+        after.rule_runner.changed_runs,
     )
+
+
+def save_fired(tx: Connection, workspace: int, records: Sequence[RecordedEvent]) -> None:
+    """Marks the runs that the ledger has recorded as fired."""
+    rule_runs.mark_fired(tx, workspace, records)
 
 
 def _save_streams(tx: Connection, workspace: int, after: EvaluationEngine) -> None:
