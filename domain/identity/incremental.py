@@ -61,9 +61,7 @@ class IncrementalResolver:
 
     def resolved(self) -> Mapping[Identifier, ResolvedIdentifier]:
         """Returns the profile of each identifier."""
-        return {
-            identifier: self._resolved_identifier(identifier) for identifier in self._components
-        }
+        return {identifier: self._resolved(identifier) for identifier in self._components}
 
     def claim_limits(self) -> Mapping[Identifier, Claim]:
         """Returns the last counting claim of each identifier that has as many as count."""
@@ -84,10 +82,10 @@ class IncrementalResolver:
         return {
             identifier: resolved
             for identifier, before in self._before.items()
-            if (resolved := self._resolved_identifier(identifier)) != before
+            if (resolved := self._resolved(identifier)) != before
         }
 
-    def _resolved_identifier(self, identifier: Identifier) -> ResolvedIdentifier:
+    def _resolved(self, identifier: Identifier) -> ResolvedIdentifier:
         component = self._components[identifier]
         return ResolvedIdentifier(
             component.canonical, identifier in self._guessed, component.demoted.get(identifier)
@@ -253,7 +251,7 @@ class IncrementalResolver:
         """Notes the present profile of identifiers, before it changes."""
         for identifier in identifiers:
             if identifier not in self._before and identifier in self._components:
-                self._before[identifier] = self._resolved_identifier(identifier)
+                self._before[identifier] = self._resolved(identifier)
 
     def _resolve_again(self, *identifiers: Identifier) -> None:
         """Resolves the components of identifiers again, with a new fact about them.
