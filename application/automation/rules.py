@@ -14,12 +14,7 @@ class RuleService(LedgerDefinitionService[Rule]):
 
     ledger_kind, max_active = RULES, 1_000
 
-    def validate(
-        self,
-        workspace: int,  # noqa: ARG002
-        id_: str | None,  # noqa: ARG002
-        definition: DefinitionVersion,
-    ) -> None:
+    def validate(self, _workspace: int, _id: str | None, definition: DefinitionVersion) -> None:
         """Raises InvalidRequest for a template that cannot be rendered."""
         validate_templates(definition)
 
@@ -42,5 +37,5 @@ class RuleService(LedgerDefinitionService[Rule]):
             enabled,
             lambda rule, _, actor: rule.enable(actor, enabled=enabled),
             context,
-            version,
+            version=version,
         )

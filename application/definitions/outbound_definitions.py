@@ -38,7 +38,7 @@ class OutboundLog(Generic[D]):
 
     def stream(self, id_: str) -> UUID:
         """Returns a digest of the definition's key, in place of a stream of the ledger."""
-        return _stream(self._kind, self._workspace, id_)
+        return _stream_of(self._kind, self._workspace, id_)
 
     def events(self) -> Iterable[RecordedEvent]:
         """Returns the events of all definitions of the kind."""
@@ -47,8 +47,11 @@ class OutboundLog(Generic[D]):
         ):
             yield _recorded_event(self._kind, self._workspace, row)
 
-    def append(self, stream: UUID, version: int, event: DefinitionEvent) -> int:  # noqa: ARG002
-        """Appends an event and writes the definition's row; returns the version."""
+    def append(self, _stream: UUID, version: int, event: DefinitionEvent) -> int:
+        """Appends an event and writes the definition's row; returns the version.
+
+        The row is found by the id in the event: the stream is only a digest of it.
+        """
         content = self._kind.content_of(event)
         revision = NewRevision(
             self._workspace,
@@ -84,8 +87,8 @@ class OutboundDefinitionService(DefinitionService[D]):
     ) -> None:
         """Writes the row that the delivery worker reads."""
 
-    def candidate_ids(self, definition: DefinitionVersion) -> Iterator[str]:  # noqa: ARG002
-        """Yields random ids."""
+    def candidate_ids(self, _definition: DefinitionVersion) -> Iterator[str]:
+        """Yields random ids: these definitions have no name."""
         while True:
             yield secrets.token_hex(8)
 
@@ -95,7 +98,7 @@ class OutboundDefinitionService(DefinitionService[D]):
         """Returns the events of a definition after a version, in order."""
         with self._store.connection() as connection:
             rows = outbound_revisions.list_revisions(
-                connection, workspace, self.kind.KIND, id_, after, limit
+                connection, workspace, self.kind.KIND, id_, after=after, limit=limit
             )
         return [_recorded_event(self.kind, workspace, row) for row in rows]
 
@@ -122,7 +125,7 @@ class _NoReferences:
         raise LookupError(id_)
 
 
-def _stream(kind: type[Definition], workspace: int, id_: str) -> UUID:
+def _stream_of(kind: type[Definition], workspace: int, id_: str) -> UUID:
     return definitions.command_event_id("outbound", kind.KIND, f"{workspace}", id_)
 
 
@@ -141,5 +144,5 @@ def _recorded_event(kind: type[Definition], workspace: int, row: RevisionRow) ->
     else:
         fields |= {"name": "", kind.DOCUMENT: row.document}
         event = kind.DEFINED(**fields)
-    stream = _stream(kind, workspace, row.id)
+    stream = _stream_of(kind, workspace, row.id)
     return RecordedEvent(row.version, stream, row.version, row.recorded_at, event)

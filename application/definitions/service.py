@@ -125,16 +125,17 @@ class DefinitionService(ABC, Generic[D]):
             None,
             lambda state, used_by, actor: state.archive(used_by, actor),
             context,
-            version,
+            version=version,
         )
 
-    def _change_status(  # noqa: PLR0917 - the parts of one command
+    def _change_status(
         self,
         workspace: int,
         id_: str,
         content: object,
         command: Callable[[D, Iterable[str], Actor], DefinitionEvent | None],
         context: CommandContext,
+        *,
         version: int | None,
     ) -> DefinitionResult[D]:
         """Records what a command decides; ``content`` is what its event changes."""

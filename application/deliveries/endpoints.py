@@ -43,12 +43,7 @@ class EndpointService(OutboundDefinitionService[Endpoint]):
         super().__init__(store, now)
         self._guard, self._cipher = guard, cipher
 
-    def validate(
-        self,
-        workspace: int,  # noqa: ARG002
-        id_: str | None,
-        definition: DefinitionVersion,
-    ) -> None:
+    def validate(self, _workspace: int, id_: str | None, definition: DefinitionVersion) -> None:
         """Raises InvalidRequest for a reserved id, or a URL that nothing may be sent to."""
         if id_ == COMMAND_QUEUE:
             raise InvalidRequest(f"{id_!r} is reserved; choose another endpoint id", endpoint=id_)
@@ -108,7 +103,12 @@ class EndpointService(OutboundDefinitionService[Endpoint]):
         if not endpoint_table.update(connection, key, definition, version):
             _, ciphertext = self._new_secret(key)
             endpoint_table.insert(
-                connection, key, definition, version, ciphertext, event.occurred_at
+                connection,
+                key,
+                definition,
+                version,
+                secret=ciphertext,
+                now=event.occurred_at,
             )
 
     def _new_secret(self, key: QueueKey) -> tuple[str, bytes]:

@@ -117,12 +117,7 @@ class SubscriptionService(OutboundDefinitionService[Subscription]):
                 pause = RETRY_SECONDS
             stop.wait(pause)
 
-    def validate(
-        self,
-        workspace: int,
-        id_: str | None,  # noqa: ARG002
-        definition: DefinitionVersion,
-    ) -> None:
+    def validate(self, workspace: int, _id: str | None, definition: DefinitionVersion) -> None:
         """Raises InvalidRequest if the endpoint does not exist."""
         endpoint = event_filter.decode_subscription(definition.document).endpoint
         try:
@@ -141,7 +136,7 @@ class SubscriptionService(OutboundDefinitionService[Subscription]):
         id_ = Subscription.id_in(event)
         if isinstance(event, SubscriptionDefined):
             subscription_table.save(
-                connection, workspace, id_, version, event.document, event.occurred_at
+                connection, workspace, id_, version, event.document, now=event.occurred_at
             )
         else:
             subscription_table.delete(connection, workspace, id_)

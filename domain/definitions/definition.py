@@ -115,12 +115,11 @@ class Definition:
             **fields,
         )
 
-    def check(
-        self,
-        definition: DefinitionVersion,
-        references: References,  # noqa: ARG002 - used by kinds that refer to others
-    ) -> None:
-        """Raises InvalidRequest for an invalid definition, Conflict for one this cannot become."""
+    def check(self, definition: DefinitionVersion, _references: References) -> None:
+        """Raises InvalidRequest for an invalid definition, Conflict for one this cannot become.
+
+        The references are for kinds that refer to others.
+        """
         check_id(self.KIND, self.id, self.EXAMPLE_ID)
         check_texts(self.KIND, *definition)
 

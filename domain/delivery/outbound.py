@@ -68,7 +68,7 @@ class OutboundDefinition(Definition):
 
     DOCUMENT: ClassVar[str] = "document"
 
-    def check(self, definition: DefinitionVersion, references: References) -> None:  # noqa: ARG002
+    def check(self, _definition: DefinitionVersion, _references: References) -> None:
         """Raises InvalidRequest for an invalid id; the document is valid."""
         check_id(self.KIND, self.id, self.EXAMPLE_ID)
 

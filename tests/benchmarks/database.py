@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,11 +45,14 @@ class Database:
         query = "SELECT coalesce(min(position), 0) FROM projections.checkpoint WHERE workspace = %s"
         return self.sql(query, self.workspace)[0][0]
 
-    def wait_until_projected(self, seconds: float = 120) -> None:
-        """Waits until every read model has reached the ledger's head."""
+    def wait_until_projected(
+        self, seconds: float = 120, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        """Waits until every read model has reached the ledger's head; calls a function meanwhile."""
         until = time.monotonic() + seconds
         while self.projected() < self.head():
             assert time.monotonic() < until, "the read models did not catch up"
+            meanwhile()
             time.sleep(0.1)
 
 

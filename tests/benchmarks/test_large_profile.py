@@ -120,9 +120,6 @@ def _link(client: Client, database: Database) -> None:
 
 def _catch_up(database: Database, memory: Callable[[], float]) -> tuple[float, float]:
     """Returns the seconds until all read models have the last event, and the most memory in MB."""
-    started, most = time.monotonic(), memory()
-    while database.projected() < database.head():
-        assert time.monotonic() < started + 300, "the read models did not catch up"
-        most = max(most, memory())
-        time.sleep(0.1)
-    return time.monotonic() - started, most
+    started, samples = time.monotonic(), [memory()]
+    database.wait_until_projected(300, lambda: samples.append(memory()))
+    return time.monotonic() - started, max(samples)

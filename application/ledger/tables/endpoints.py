@@ -122,11 +122,12 @@ class EndpointRow(NamedTuple):
         return [self.secret] if previous is None else [self.secret, previous]
 
 
-def insert(  # noqa: PLR0917 - one for each group of columns
+def insert(
     connection: Connection[Any],
     key: QueueKey,
     definition: EndpointDefinition,
     version: int,
+    *,
     secret: bytes,
     now: datetime,
 ) -> None:

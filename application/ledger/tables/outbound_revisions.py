@@ -62,8 +62,8 @@ def load_revisions(connection: Connection[Any], workspace: int, kind: str) -> Se
     return [RevisionRow(*row) for row in connection.execute(_LOAD, (workspace, kind)).fetchall()]
 
 
-def list_revisions(  # noqa: PLR0917 - the parts of the key, and a page
-    connection: Connection[Any], workspace: int, kind: str, id_: str, after: int, limit: int
+def list_revisions(
+    connection: Connection[Any], workspace: int, kind: str, id_: str, *, after: int, limit: int
 ) -> Sequence[RevisionRow]:
     """Returns the changes of one definition after a version, in order."""
     params = (workspace, kind, id_, after, limit)

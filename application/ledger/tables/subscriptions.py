@@ -65,12 +65,13 @@ class SubscriptionRow(NamedTuple):
     created_at: datetime
 
 
-def save(  # noqa: PLR0917 - one for each column
+def save(
     connection: Connection[Any],
     workspace: int,
     id_: str,
     version: int,
     definition: bytes,
+    *,
     now: datetime,
 ) -> None:
     """Stores a definition.  A new subscription begins after the last position."""

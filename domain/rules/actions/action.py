@@ -58,7 +58,7 @@ class RuleAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     def render(self, render_templates: RenderTemplates) -> RenderedAction:
         """Returns what is executed.  Raises InvalidRequest for a value that would fail again."""
-        raise NotImplementedError
+        raise NotImplementedError  # each class of ACTIONS does; a test renders all their examples
 
     def encode(self) -> bytes:
         """Encodes the action as JSON."""

@@ -134,10 +134,11 @@ def definition_routes(service: Service, resource: Resource) -> APIRouter:
     """Build the routes that create, replace and archive definitions, and list their changes."""
     commands = resource.commands(service)
     routes = APIRouter(tags=[resource.tag], redirect_slashes=False)
-    if resource.answer_json is None:
-        answer: Answer = lambda _, result: resource.result_json(result)  # noqa: E731
-    else:
-        answer = resource.answer_json(service)
+
+    def show_result(_workspace: int, result: DefinitionResult[Any]) -> Mapping[str, Any]:
+        return resource.result_json(result)
+
+    answer = resource.answer_json(service) if resource.answer_json else show_result
     for command in (*_common_commands(resource, commands), *resource.more_commands(commands)):
         _add_command(routes, service, resource, command, answer)
     if resource.revisions is not None:

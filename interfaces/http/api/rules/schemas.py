@@ -126,7 +126,7 @@ class Rule(DefinitionAnswer):
 class RuleRevision(LedgerRevision):
     """A recorded change of a rule's definition or status."""
 
-    change: Literal["defined", "archived", "enabled", "disabled"]  # type: ignore[assignment]  # wider
+    change: Literal["defined", "archived", "enabled", "disabled"]  # type: ignore[assignment]  # others have no status
     rule: Any
 
 
