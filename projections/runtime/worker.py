@@ -78,21 +78,24 @@ class Follower:
         Returns the seconds until the next poll, or None if there were no new events.
         """
         started_at, heads = monotonic(), self.projector.feed.heads()
-        applied = [
-            self._apply_next(workspace, head)
-            for workspace, head in heads.items()
-            if head > self._position_of(workspace)
-        ]
+        behind = [w for w, head in heads.items() if head > self._position_of(w)]
+        shared = self._is_shared(behind, started_at)
+        applied = [self._apply_next(w, heads[w], shared=shared) for w in behind]
         self._advance_time([w for w, head in heads.items() if head == self._position_of(w)])
         if not any(applied):
             return None
-        behind = any(head > self._position_of(w) for w, head in heads.items())
-        return 0.0 if behind else max(0.0, started_at + BUSY_POLL_SECONDS - monotonic())
+        is_behind = any(head > self._position_of(w) for w, head in heads.items())
+        return 0.0 if is_behind else max(0.0, started_at + BUSY_POLL_SECONDS - monotonic())
 
     def _position_of(self, workspace: int) -> int:
         return self.caught_up_to.get(workspace, 0)
 
-    def _apply_next(self, workspace: int, head: int) -> bool:
+    def _is_shared(self, behind: Sequence[int], now: float) -> bool:
+        """Returns whether several workspaces are active: those behind, and those that were lately."""
+        self.active_at.update(dict.fromkeys(behind, now))
+        return sum(now - at < ACTIVE_SECONDS for at in self.active_at.values()) > 1
+
+    def _apply_next(self, workspace: int, head: int, *, shared: bool) -> bool:
         """Applies one batch; returns whether any events were applied or a checkpoint conflicted."""
         now = monotonic()
         ready = [
@@ -102,8 +105,6 @@ class Follower:
         ]
         if not ready:
             return False
-        self.active_at[workspace] = now
-        shared = sum(now - at < ACTIVE_SECONDS for at in self.active_at.values()) > 1
         left = head - self._position_of(workspace)
         with self.batch_sizes[workspace].limit(left, shared=shared) as size:
             result = self.projector.apply_batch(workspace, ready, size)
