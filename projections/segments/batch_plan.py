@@ -14,11 +14,10 @@ from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
 from domain.events.events import ManualListChanged, MessageEvent
 from domain.events.recorded import RecordedEvent
+from domain.identity.claims import Claim
 from projections.runtime.batch import Batch, DecodedMessage
 from projections.segments.identity_changes import PlannedIdentity
-from projections.segments.inputs import (
-    derive_inputs,
-)
+from projections.segments.inputs import derive_inputs
 from projections.segments.state import reader
 from projections.segments.state.partitioning import partition
 from projections.segments.state.reader import LoadedState
@@ -34,6 +33,9 @@ class BatchPlan(NamedTuple):
 
     sweeps_rest: bool
     """Whether too many timers are due to load all their profiles at once: see `plan_batch`."""
+
+    claim_limits: Mapping[UUID, Claim]
+    """New last claims of identifiers, to be saved: see `identity_changes`."""
 
     streams: Mapping[UUID, StreamState]
     """All streams of the profiles that an input concerns or that have a timer due; not loaded yet."""
@@ -67,6 +69,7 @@ def plan_batch(
         inputs,
         until,
         sweeps_rest,
+        identity.claim_limits,
         _streams_of_affected_profiles(streams, touched, due_profiles),
     )
 

@@ -31,6 +31,7 @@ from projections.segments.batch_plan import load_partitions, plan_batch
 from projections.segments.definitions.apply import apply_definition_event
 from projections.segments.definitions.index import load_segment_index
 from projections.segments.definitions.rules import apply_rule_event
+from projections.segments.identity_changes import save_claim_limits
 from projections.segments.state import reader, writer
 from projections.segments.state.reader import LoadedState
 
@@ -108,13 +109,14 @@ def _apply_records(
     Plans, loads, evaluates and writes: of the state, one part after the other.
     """
     plan = plan_batch(tx, batch, index, records, messages)
-    until, sweeps_rest = plan.until, plan.sweeps_rest
+    until, sweeps_rest, claim_limits = plan.until, plan.sweeps_rest, plan.claim_limits
     partitions = load_partitions(tx, batch.workspace, index, plan)
     del plan
     with pipeline(tx):
         # Its return frees the state while the server still writes the last partition: a thirtieth of
         # the time of a batch.  So nothing here may refer to the state.
         _evaluate_partitions(tx, batch.workspace, index, partitions, until)
+    save_claim_limits(tx, batch.workspace, claim_limits)
     if sweeps_rest:
         sweep(tx, batch.workspace, until)
 

@@ -33,9 +33,10 @@ FROM {claim_limit} WHERE workspace = %s AND stream = ANY(%s)
 """
 
 _SAVE_LIMITS = f"""
-INSERT INTO {claim_limit} VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO {claim_limit} AS stored VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (workspace, stream) DO UPDATE SET at = excluded.at, left_kind = excluded.left_kind,
     left_value = excluded.left_value, right_kind = excluded.right_kind, right_value = excluded.right_value
+WHERE stored IS DISTINCT FROM excluded
 """
 
 
@@ -50,7 +51,9 @@ class PlannedIdentity:
         facts = facts_in_records(records, batch.stream_of)
         capped = set(_capped_facts(tx, batch, facts))
         resolved = self._resolve(batch, [fact for fact in facts if fact not in capped])
-        _save_limits(tx, batch.workspace, resolved.claim_limits)
+        self.claim_limits = resolved.claim_limits
+        """To be saved with the batch."""
+
         self._changes = resolved.changes
         changed = {stream for change in self._changes for stream in change.owners}
         self._unjoined = [fact for fact in facts if fact in capped and not fact.streams <= changed]
@@ -128,7 +131,8 @@ def _load_limits(tx: Connection, workspace: int, streams: Collection[UUID]) -> M
     }
 
 
-def _save_limits(tx: Connection, workspace: int, limits: Mapping[UUID, Claim]) -> None:
+def save_claim_limits(tx: Connection, workspace: int, limits: Mapping[UUID, Claim]) -> None:
+    """Saves the last counting claims, by stream, that later batches compare links with."""
     rows = [
         (workspace, stream, claim.at, *chain.from_iterable(claim.pair))
         for stream, claim in sorted(limits.items())
