@@ -34,6 +34,9 @@ class WebhookAction(RuleAction, frozen=True):
 
     def __post_init__(self) -> None:
         check_name("endpoint", self.endpoint)
+        for name, value in self.headers.items():
+            is_template = "{" in value  # its text is checked when it is rendered
+            _check_header(name, "" if is_template else value)
 
     @property
     def endpoint_id(self) -> str:
@@ -51,13 +54,14 @@ class WebhookAction(RuleAction, frozen=True):
         headers = dict(rendered)
         body = headers.pop("").encode() if isinstance(self.body, str) else document or None
         for name, value in headers.items():
-            if not (_is_token(name) and value.isascii() and value.isprintable()):
-                raise InvalidRequest(
-                    f"invalid header {name[:100]!r}: names are ASCII letters, digits, - and _, values"
-                    " printable ASCII"
-                )
+            _check_header(name, value)
         return WebhookRequest(body, headers)
 
 
-def _is_token(name: str) -> bool:
-    return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+def _check_header(name: str, value: str) -> None:
+    is_token = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    if not (is_token and value.isascii() and value.isprintable()):
+        raise InvalidRequest(
+            f"invalid header {name[:100]!r}: names are ASCII letters, digits, - and _, values"
+            " printable ASCII"
+        )

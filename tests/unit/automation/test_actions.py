@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
+from contextlib import nullcontext
 from importlib import import_module
 from typing import get_args
 
@@ -97,6 +99,33 @@ def test_whatever_is_recorded_is_decoded_and_keeps_its_document(document) -> Non
             action.render(lambda texts, document: (texts, document))
     else:
         assert decode_action(action.encode()) == action
+
+
+header_texts = st.text(st.sampled_from("aZ9-_ {}:é\n"), max_size=4)
+
+
+@given(header_texts, header_texts, header_texts)
+def test_a_header_that_no_request_can_have_is_refused_in_a_rule(
+    name: str, value: str, rendered: str
+) -> None:
+    """Only the value of a template, known when it is rendered, may fail in a delivery."""
+    webhook = {"endpoint": "crm", "headers": {name: value}}
+    document = rule(actions=[{"webhook": webhook}])
+    is_template = "{" in value
+    if not (is_valid_header(name, value) or (is_template and is_valid_header(name, ""))):
+        with pytest.raises(InvalidRequest, match="invalid header") as refused:
+            parse_definition(document)
+        assert refused.value.details["path"] == "/actions/0"
+        return
+    [action] = parse_definition(document).immediate
+    text = rendered if is_template else value
+    refusal = pytest.raises(InvalidRequest, match="invalid header")
+    with nullcontext() if is_valid_header(name, text) else refusal:
+        action.render(lambda texts, body: (dict.fromkeys(texts, text), body))
+
+
+def is_valid_header(name: str, value: str) -> bool:
+    return bool(re.fullmatch(r"[\w-]*[^\W_][\w-]*", name, re.ASCII)) and not {*value} & {*"é\n"}
 
 
 def test_a_supported_rule_has_no_warnings() -> None:
