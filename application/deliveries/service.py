@@ -83,9 +83,9 @@ class DeliveryService:
 
     def replay(self, workspace: int, id_: UUID) -> tuple[DeliveryRow, Sequence[AttemptRow]]:
         """Redelivers: the same delivery, under the same id, is due now.  Raises NotFound, Conflict."""
-        self.get(workspace, id_)
+        delivery, _ = self.get(workspace, id_)
         with self._store.connection() as connection:
-            if not deliveries.redeliver(connection, workspace, id_, self._now()):
+            if not deliveries.redeliver(connection, workspace, delivery, self._now()):
                 raise Conflict(
                     "the delivery is in progress, or its profile was erased",
                     id=str(id_),

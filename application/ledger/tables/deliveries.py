@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from application.ledger.tables.leases import DeliveryState
+from application.ledger.tables.outbox import queue_of
 
 _COLUMNS = """
 id, rule, version, cause, person, lane, action, created_at, due_at, state, attempts, finished_at,
@@ -17,7 +18,8 @@ reason
 """
 
 _REDELIVER = """
-UPDATE ledger.delivery SET state = 'waiting', due_at = %s, step = 0, reason = NULL, finished_at = NULL
+UPDATE ledger.delivery
+SET state = 'waiting', lane = %s, due_at = %s, step = 0, reason = NULL, finished_at = NULL
 WHERE workspace = %s AND id = %s AND state <> 'sending' AND action <> ''
 """
 
@@ -116,12 +118,16 @@ def attempts_by_delivery(
     return attempts
 
 
-def redeliver(connection: Connection[Any], workspace: int, id_: UUID, now: datetime) -> bool:
+def redeliver(
+    connection: Connection[Any], workspace: int, delivery: DeliveryRow, now: datetime
+) -> bool:
     """Queues a delivery again with a full retry schedule.
 
+    Its queue is found again: an earlier version may not have known the action.
     Returns False if it is being sent, was erased or does not exist.
     """
-    return bool(connection.execute(_REDELIVER, (now, workspace, id_)).rowcount)
+    params = (queue_of(delivery.action), now, workspace, delivery.id)
+    return bool(connection.execute(_REDELIVER, params).rowcount)
 
 
 def erase_deliveries(connection: Connection[Any], workspace: int, streams: Sequence[UUID]) -> None:

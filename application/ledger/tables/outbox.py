@@ -73,7 +73,7 @@ def _row(delivery: NewDelivery) -> tuple[Any, ...]:
         delivery.version,
         sanitise.storable_text(delivery.cause),
         delivery.profile_stream,
-        sanitise.storable_text(queue_of(delivery.action)),
+        queue_of(delivery.action),
         delivery.action,
         delivery.context,
         delivery.due_at,
@@ -83,6 +83,6 @@ def _row(delivery: NewDelivery) -> tuple[Any, ...]:
 def queue_of(action: bytes) -> str:
     """Returns the queue of an action: its endpoint's id, or `COMMAND_QUEUE`."""
     try:
-        return decode_action(action).endpoint_id or COMMAND_QUEUE
+        return sanitise.storable_text(decode_action(action).endpoint_id or COMMAND_QUEUE)
     except InvalidRequest:
         return COMMAND_QUEUE

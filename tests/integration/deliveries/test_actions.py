@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.events.events import AttributesChanged, EventTracked, SystemEventOccurred
+from domain.rules import actions
 from domain.rules.actions import ACTIONS
 from domain.rules.actions.action import RuleAction
 from domain.rules.definition import MAX_RULE_DEPTH
@@ -61,6 +62,22 @@ def test_an_unknown_action_fails_at_once_with_the_reason(outbound: Outbound) -> 
         "the action is not valid: unknown action 'send_sms'; use one of webhook, send_event,"
         " set_attribute, add_tag, remove_tag; change the rule for its later firings"
     )
+
+
+def test_an_action_that_a_later_version_knows_is_redelivered_to_its_endpoint(
+    outbound: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Receiver() as receiver:
+        outbound.endpoint(receiver)
+        with monkeypatch.context() as earlier_version:
+            earlier_version.setattr(actions, "_ACTION_BY_KEY", {})
+            send(outbound)
+            outbound.run()
+        assert (outbound.state(), receiver.received) == (("failed", 1), [])
+        outbound.deliveries.replay(outbound.workspace, UUID(int=1))
+        outbound.run()
+    assert outbound.state() == ("delivered", 2)
+    assert len(receiver.received) == 1
 
 
 def test_a_body_that_is_a_string_is_one_template(outbound: Outbound) -> None:
