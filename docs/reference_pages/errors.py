@@ -145,7 +145,7 @@ def wire_codes() -> tuple[list[Code], list[Code]]:
 
 
 def _wire_codes(*kinds: str) -> Iterator[Code]:
-    for path in sorted(Path(wire.__path__[0]).glob("*.py")):
+    for path in sorted(Path(wire.__path__[0]).rglob("*.py")):
         for call in _calls(path, *kinds):
             named = {it.arg: it.value for it in call.keywords}
             of = [*call.args[:2], *(named[it] for it in ("code", "message") if it in named)]

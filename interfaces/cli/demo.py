@@ -116,7 +116,7 @@ def _record(svc: Service, workspace: int, messages: Sequence[Message], now: date
 
     from interfaces.cli.output import progress_bar
     from interfaces.wire.base import WireLimits
-    from interfaces.wire.segment import parse_batch
+    from interfaces.wire.segment.bodies import parse_batch
 
     recorded = 0
     with progress_bar() as bar:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Protocol
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from interfaces.http.api.definitions import DEFINITIONS
 from interfaces.http.api.deliveries.deliveries import delivery_routes
@@ -38,30 +37,26 @@ WAIT_SECONDS = 5.0
 """Longest wait of a query for its ``min_position``."""
 
 
-class IngestPaths(Protocol):
-    """ASGI application that ingests messages."""
+class IngestRoutes(Protocol):
+    """The paths at which messages are ingested."""
 
-    @property
-    def paths(self) -> Container[str]:
-        """Paths that it answers."""
-        ...
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    def find(self, raw_path: bytes) -> ASGIApp | None:
+        """Return the application of a percent-encoded path, or None for the native API's."""
         ...
 
 
 class Application:
     """Dispatches each request to ingest or to the native API."""
 
-    def __init__(self, api: FastAPI, ingest: IngestPaths | None) -> None:
+    def __init__(self, api: FastAPI, ingest: IngestRoutes | None) -> None:
         self.api, self.ingest = api, ingest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
-            if self.ingest is not None and scope["path"] in self.ingest.paths:
-                await self.ingest(scope, receive, send)
+            found = self.ingest.find(scope["raw_path"]) if self.ingest is not None else None
+            if found is not None:
+                await found(scope, receive, send)
                 return
             # Routed by the raw path, so that a %2F within an identifier is not read as a slash.
             scope["path"] = scope["raw_path"].decode("ascii", "replace")
@@ -72,7 +67,7 @@ class Application:
 
 
 def create_app(
-    service: Service, ingest: IngestPaths | None = None, *, wait_seconds: float = WAIT_SECONDS
+    service: Service, ingest: IngestRoutes | None = None, *, wait_seconds: float = WAIT_SECONDS
 ) -> Application:
     """Build the ASGI application of a service.  Without ``ingest`` only the native API answers."""
     return Application(build_api(service, wait_seconds=wait_seconds), ingest)

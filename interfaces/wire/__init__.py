@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interfaces.wire import csv, ndjson, segment
-from interfaces.wire.base import WireFormat
+from interfaces.wire.contract import WireFormat
 
 FORMATS: dict[str, WireFormat] = {
     wire_format.name: wire_format
@@ -19,10 +19,13 @@ MACHINERY = frozenset(
     {
         "base",
         "body",
+        "contract",
         "envelope",
         "files",
-        "message_fields",
         "json_scan",
+        "keys",
+        "message_fields",
+        "routing",
         "times",
     }
 )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
 from zlib import crc32
 
 import msgspec
@@ -65,47 +63,19 @@ class ParsedBody(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class WireLimits:
-    """Size limits of a request; the defaults are Segment's."""
+    """Size limits of a request; a format that publishes its own overrides these."""
 
-    body_bytes: int = 500 * 1024
-    """Maximum size of a request body after decompression."""
+    body_bytes: int = 4 * 1024 * 1024
+    """Maximum size of a request body, as received and after decompression."""
 
-    message_bytes: int = 32 * 1024
+    message_bytes: int = 128 * 1024
     batch_messages: int = 2500
 
 
-class BodyParser(Protocol):
-    """Parses the body of one request.  Raises only InvalidBody."""
-
-    def __call__(
-        self,
-        body: bytes,
-        *,
-        received_at: datetime,
-        limits: WireLimits,
-        default_id: Callable[[], str],
-    ) -> ParsedBody:
-        """Parse ``body``, which was received at ``received_at`` (UTC)."""
-        ...
-
+DEFAULT_LIMITS = WireLimits()
 
 FileRows = Iterator[tuple[int, Message | ParseRejection]]
 """Rows of a file: the line number, from 1, and the message or its rejection."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WireFormat:
-    """One input format for events."""
-
-    name: str
-    """Also the name of the format's module."""
-
-    summary: str
-    routes: Mapping[str, BodyParser] = field(default_factory=dict)
-    """Parsers by the HTTP path that clients POST to, without a trailing slash."""
-
-    read: Callable[..., FileRows] | None = None
-    """Reads a file, for formats that can be imported."""
 
 
 _FORBIDDEN_IN_IDENTIFIER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

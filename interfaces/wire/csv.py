@@ -20,13 +20,13 @@ from interfaces.wire.base import (
     InvalidBody,
     InvalidMessage,
     ParseRejection,
-    WireFormat,
     WireLimits,
     content_fingerprint,
     fingerprint_text,
     is_valid_identifier,
     normalise_event_name,
 )
+from interfaces.wire.contract import WireFormat
 from interfaces.wire.files import RowIds, open_decompressed, reject_bad_gzip
 from interfaces.wire.times import correct_clock_skew, parse_time
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import BinaryIO
 
-from interfaces.wire.base import FileRows, ParseRejection, WireFormat, WireLimits
+from interfaces.wire.base import FileRows, ParseRejection, WireLimits
+from interfaces.wire.contract import WireFormat
 from interfaces.wire.files import RowIds, open_decompressed, reject_bad_gzip
-from interfaces.wire.segment import MessageReader
+from interfaces.wire.segment.messages import MessageReader
 
 
 def read(stream: BinaryIO, *, received_at: datetime, limits: WireLimits | None = None) -> FileRows:

@@ -15,8 +15,8 @@ from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.workspaces import Workspaces
 from interfaces.bootstrap import tune_garbage_collector
-from interfaces.wire import FORMATS
 from interfaces.wire.base import WireLimits
+from interfaces.wire.segment.bodies import parse_batch
 from projections import PROJECTIONS
 from projections.runtime.batch_size import BATCH_SIZE
 from projections.runtime.projector import Projector
@@ -59,10 +59,9 @@ def _worker_garbage_collection() -> Iterator[None]:
 
 def record(ledger: Ledger, workspace: int) -> None:
     """Records the events as if they had arrived by HTTP."""
-    parse = FORMATS["segment"].routes["/v1/batch"]
     limits = WireLimits(body_bytes=10**7, message_bytes=10**5, batch_messages=BATCH_SIZE)
     for body in batches(EVENTS, 500):
-        parsed = parse(
+        parsed = parse_batch(
             body, received_at=datetime.now(UTC), limits=limits, default_id=lambda: str(uuid4())
         )
         ledger.record(workspace, parsed.messages).result(30)

@@ -14,7 +14,7 @@ from tests.pages import Page, Serve, checkout
     [
         ("add-a-condition", 3),
         ("add-a-read-model", 1),
-        ("add-a-wire-format", 3),
+        ("add-a-wire-format", 4),
         ("add-an-action", 4),
         ("add-an-event-type", 2),
     ],

@@ -14,9 +14,10 @@ from interfaces.http.app import create_app
 class Taking:
     """Replaces ingest: echoes method and path."""
 
-    paths = frozenset({"/v1/batch", "/v1/batch/"})
+    def find(self, raw_path):
+        return self.respond if raw_path in {b"/v1/batch", b"/v1/batch/"} else None
 
-    async def __call__(self, scope, receive, send):
+    async def respond(self, scope, receive, send):
         await PlainTextResponse(f"{scope['method']} {scope['path']}")(scope, receive, send)
 
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from domain.core.identifiers import Identifier
-from interfaces.wire import FORMATS
 from interfaces.wire.base import WireLimits
+from interfaces.wire.segment.bodies import parse_batch
 from tests.builders import NOON, anonymous, tracked, user
 from tests.integration.projections.history import with_payload
 
@@ -246,7 +246,7 @@ def test_a_lone_surrogate_in_a_reason_is_no_internal_error(couple):
 
 def send(served, *messages: dict) -> int:
     """Record messages as SDKs send them, and return the position."""
-    parsed = FORMATS["segment"].routes["/v1/batch"](
+    parsed = parse_batch(
         msgspec.json.encode({"batch": list(messages)}),
         received_at=NOON,
         limits=WireLimits(body_bytes=10**6, message_bytes=10**5, batch_messages=100),

@@ -8,7 +8,7 @@ import msgspec
 
 from interfaces.cli.sample_profiles import MERGED, PRIMARY, late_messages, named_messages
 from interfaces.wire.base import WireLimits
-from interfaces.wire.segment import parse_batch
+from interfaces.wire.segment.bodies import parse_batch
 
 EVENING = datetime(2026, 3, 1, 21, tzinfo=UTC)
 

@@ -107,7 +107,7 @@ def test_every_command_is_there_with_every_option(pages):
 def test_every_wire_format_and_its_paths_are_there(pages):
     for name, wire_format in FORMATS.items():
         assert all(
-            f"`{path}`" in _section(pages["wire-formats"], name) for path in wire_format.routes
+            f"`{path}`" in _section(pages["wire-formats"], name) for path in wire_format.paths
         )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 from domain.core.identifiers import Identifier
 from domain.events.message import Message
+from interfaces.wire import FORMATS
 from interfaces.wire.base import ParsedBody, ParseRejection, WireLimits
-from interfaces.wire.segment import parse_batch, parse_single
+from interfaces.wire.contract import WireRequest
+from interfaces.wire.segment.bodies import parse_batch, parse_single
 
 RECEIVED = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LIMITS = WireLimits()
+LIMITS = WireLimits(body_bytes=500 * 1024, message_bytes=32 * 1024)
+"""Segment's."""
 
 
 def track(**fields: Any) -> dict[str, Any]:
@@ -24,6 +28,29 @@ def track(**fields: Any) -> dict[str, Any]:
 
 def written(value: Any) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def post(
+    path: str,
+    body: bytes,
+    received_at: datetime = RECEIVED,
+    default_id: Callable[[], str] = lambda: "none needed",
+) -> ParsedBody:
+    """Parse a body as a request to this path of Segment's."""
+    dialect = FORMATS["segment"].http
+    assert dialect is not None
+    [route] = [route for route in dialect.routes if route.path == path]
+    request = WireRequest(
+        method="POST",
+        scheme="http",
+        parameters={},
+        query=b"",
+        headers={},
+        received_at=received_at,
+        limits=LIMITS,
+        default_id=default_id,
+    )
+    return route.parse(body, request)
 
 
 def read_batch(body: bytes, limits: WireLimits = LIMITS) -> ParsedBody:

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from interfaces.wire import FORMATS
-from tests.unit.wire.given import LIMITS, RECEIVED, track, written
+from tests.unit.wire.given import post, track, written
 
 
 def test_a_format_has_the_name_of_its_module():
@@ -16,7 +16,7 @@ def test_a_format_has_the_name_of_its_module():
 
 
 def test_a_format_has_routes_or_reads_files():
-    assert all(wire_format.routes or wire_format.read for wire_format in FORMATS.values())
+    assert all(wire_format.http or wire_format.read for wire_format in FORMATS.values())
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,7 @@ def test_a_format_has_routes_or_reads_files():
 )  # fmt: skip
 def test_long_and_short_paths_are_equal(short, long):
     body = written(track(groupId="g", previousId="p"))
-    parsed = [
-        FORMATS["segment"].routes[f"/v1/{name}"](
-            body, received_at=RECEIVED, limits=LIMITS, default_id=lambda: "none needed"
-        )
-        for name in (short, long)
-    ]
+    parsed = [post(f"/v1/{name}", body) for name in (short, long)]
     assert parsed[0] == parsed[1]
     assert parsed[0].messages[0].kind == long
 
@@ -39,10 +34,9 @@ def test_long_and_short_paths_are_equal(short, long):
 @pytest.mark.parametrize("path", ["/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"])
 def test_every_batch_path_accepts_a_batch(path):
     ids = count()
-    parsed = FORMATS["segment"].routes[path](
+    parsed = post(
+        path,
         b'{"batch":[%b]}' % written(track(messageId=None)),
-        received_at=RECEIVED,
-        limits=LIMITS,
         default_id=lambda: f"server-{next(ids)}",
     )
     assert [message.message_id for message in parsed.messages] == ["server-0"]

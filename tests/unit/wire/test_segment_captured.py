@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from domain.core.identifiers import Identifier
-from interfaces.wire import FORMATS
-from tests.unit.wire.given import LIMITS
+from tests.unit.wire.given import post
 
 CAPTURED = Path(__file__).parents[2] / "data" / "wire"
 NAMES = {"page": "page_view", "screen": "screen_view"}
@@ -34,10 +33,7 @@ def replay(path, body):
     sent = max((datetime.fromisoformat(text) for text in sent_times if text), default=None)
     received = (sent or datetime.fromisoformat("2026-11-22T05:00:00Z")) + timedelta(seconds=3)
     written = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
-    parse = FORMATS["segment"].routes[path]
-    return received, parse(
-        written, received_at=received, limits=LIMITS, default_id=lambda: "none needed"
-    )
+    return received, post(path, written, received)
 
 
 def test_the_captured_requests_of_all_clients_are_found():

@@ -1,39 +1,33 @@
-"""Segment's HTTP API, which Customer.io Data Pipelines and RudderStack use too."""
+"""One message in Segment's layout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache, partial
-from types import MappingProxyType
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from domain.core.identifiers import Identifier, normalise
 from domain.events.message import Message, MessageKind
 from interfaces.wire import json_scan
 from interfaces.wire.base import (
-    BodyParser,
-    InvalidBody,
     InvalidMessage,
-    ParsedBody,
     ParseRejection,
-    WireFormat,
     WireLimits,
     content_fingerprint,
     fingerprint_text,
     is_valid_identifier,
     normalise_event_name,
 )
-from interfaces.wire.envelope import Shared, merge_shared, object_members, read_envelope
+from interfaces.wire.envelope import Shared, merge_shared
 from interfaces.wire.message_fields import (
     MessageFields,
     decode_message_fields,
     email_of_traits,
-    write_key_in,
 )
 from interfaces.wire.times import correct_clock_skew, parse_time
 
-_KINDS: dict[str | None, MessageKind] = {
+KINDS: dict[str | None, MessageKind] = {
     "track": "track",
     "page": "page",
     "screen": "screen",
@@ -41,6 +35,8 @@ _KINDS: dict[str | None, MessageKind] = {
     "group": "group",
     "alias": "alias",
 }
+"""Kinds of messages by their ``type``."""
+
 _EVENT_NAMES = {
     "page": "page_view",
     "screen": "screen_view",
@@ -102,7 +98,7 @@ class MessageReader:
             json_scan.check_shape(raw)
             item = decode_message_fields(raw)
             message_id = _message_id(item)
-            kind = kind or _KINDS.get(item.type) or _parse_kind(item.type)
+            kind = kind or KINDS.get(item.type) or _parse_kind(item.type)
             name = normalise_event_name(item.event) if kind == "track" else _EVENT_NAMES[kind]
             ids = _message_identifiers(item, kind)
         except InvalidMessage as error:
@@ -148,68 +144,6 @@ class MessageReader:
         raise InvalidMessage("message_too_large", f"the message exceeds {self.max_bytes} bytes")
 
 
-def parse_batch(
-    body: bytes, *, received_at: datetime, limits: WireLimits, default_id: Callable[[], str]
-) -> ParsedBody:
-    """Parse the body of ``/v1/batch``; an invalid message is rejected, the others are accepted.
-
-    Raises InvalidBody if the body has no list of messages.
-    """
-    envelope = read_envelope(body)
-    reader = MessageReader(
-        received_at=received_at,
-        limits=limits,
-        default_id=default_id,
-        sent_at=envelope.sent_at,
-        shared=envelope.shared,
-    )
-    items, maximum = envelope.items, limits.batch_messages
-    if (
-        len(items) > 4 * maximum
-    ):  # no SDK does this, and each excess message would be stored as a rejection
-        raise InvalidBody("too_many_messages", f"a batch has at most {maximum} messages")
-    messages: list[Message] = []
-    rejections: list[ParseRejection] = []
-    for index, raw in enumerate(items[:maximum]):
-        outcome = reader.read(raw, index)
-        if isinstance(outcome, Message):
-            messages.append(outcome)
-        else:
-            rejections.append(outcome)
-    rejections += [
-        ParseRejection(
-            index=index,
-            code="too_many_messages",
-            message=f"a batch has at most {maximum} messages",
-            raw=raw,
-        )
-        for index, raw in enumerate(items[maximum:], maximum)
-    ]
-    write_key = envelope.write_key or (write_key_in(items[0]) if items else None)
-    return ParsedBody(messages=messages, rejections=rejections, write_key=write_key)
-
-
-def parse_single(
-    body: bytes,
-    kind: MessageKind,
-    *,
-    received_at: datetime,
-    limits: WireLimits,
-    default_id: Callable[[], str],
-) -> ParsedBody:
-    """Parse the body of a path such as ``/v1/track``: one message of the path's kind.
-
-    Raises InvalidBody if it is not an object; an invalid object is returned as a rejection.
-    """
-    reader = MessageReader(received_at=received_at, limits=limits, default_id=default_id)
-    outcome = reader.read(body, 0, kind)
-    write_key = write_key_in(body)
-    if isinstance(outcome, Message):
-        return ParsedBody(messages=[outcome], rejections=[], write_key=write_key, single=True)
-    object_members(body)
-    return ParsedBody(messages=[], rejections=[outcome], write_key=write_key, single=True)
-
-
 def _message_id(item: MessageFields) -> str | None:
     """Return the client's id; a blank id, which would make messages duplicates, counts as none."""
     message_id = item.message_id
@@ -223,9 +157,9 @@ def _message_id(item: MessageFields) -> str | None:
 
 
 def _parse_kind(text: str | None) -> MessageKind:
-    kind = _KINDS.get((text or "").strip().lower())
+    kind = KINDS.get((text or "").strip().lower())
     if kind is None:
-        raise InvalidMessage("unknown_type", f"type must be one of {', '.join(_KINDS.values())}")
+        raise InvalidMessage("unknown_type", f"type must be one of {', '.join(KINDS.values())}")
     return kind
 
 
@@ -283,18 +217,3 @@ def _parse_identifier(kind: str, value: str | None) -> Identifier | None:
             f"{kind} must be a string of at most 1024 bytes without control characters",
         )
     return Identifier(kind, value)
-
-
-def _single_parser(kind: MessageKind) -> BodyParser:
-    return partial(parse_single, kind=kind)
-
-
-FORMAT = WireFormat(
-    name="segment",
-    summary="Segment's HTTP tracking API; also Customer.io Data Pipelines and RudderStack",
-    routes=MappingProxyType(
-        {f"/v1/{kind}": _single_parser(kind) for kind in _KINDS.values()}
-        | {f"/v1/{kind[0]}": _single_parser(kind) for kind in _KINDS.values()}
-        | dict.fromkeys(("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch"), parse_batch)
-    ),
-)
