@@ -18,9 +18,8 @@ def basic_credentials(request: WireRequest) -> tuple[str, str] | None:
 
 def authorization(request: WireRequest, scheme: str) -> str | None:
     """Return what follows the scheme in ``Authorization: SCHEME …``; None for another scheme."""
-    header = request.headers.get(b"authorization", b"").decode("latin-1")
-    found, _, value = header.strip().partition(" ")
-    return value.strip() or None if found.lower() == scheme.lower() else None
+    found, value = _split_authorization(request.headers.get(b"authorization", b""))
+    return value or None if found == scheme.lower() else None
 
 
 def header(request: WireRequest, name: bytes) -> str | None:
@@ -33,6 +32,12 @@ def query_parameter(request: WireRequest, name: str) -> str | None:
     if name.encode() + b"=" not in request.query:
         return None
     return parse_qs(request.query.decode("latin-1")).get(name, [None])[0]
+
+
+@lru_cache(maxsize=1024)
+def _split_authorization(header: bytes) -> tuple[str, str]:
+    scheme, _, value = header.decode("latin-1").strip().partition(" ")
+    return scheme.lower(), value.strip()
 
 
 @lru_cache(maxsize=1024)
