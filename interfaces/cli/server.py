@@ -19,6 +19,7 @@ from interfaces.bootstrap import tune_garbage_collector
 from interfaces.cli.worker_threads import run_worker_threads
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
+from interfaces.http.request_head import BoundedHeadProtocol
 from interfaces.service import Service
 from interfaces.settings import SETTINGS, Settings
 
@@ -34,7 +35,7 @@ times the several GIL switches of a flush, would be most of the time that a requ
 
 _UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
-    "http": "httptools",
+    "http": BoundedHeadProtocol,
     "ws": "none",
     "log_config": None,  # logging is configured already
     "access_log": False,

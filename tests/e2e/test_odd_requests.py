@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
+from collections import deque
 
 import pytest
 
@@ -139,6 +140,28 @@ def test_an_odd_request_is_answered_or_cut_without_a_server_error(
     if answer:
         assert int(answer.split(b" ", 2)[1]) in statuses, answer[:500]
     assert b"HTTP/1.1 5" not in answer
+    assert shop.server.ask("GET", "/healthz/live").status == 200
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (_HEAD, b"X-Odd: " + b"x" * 9_000 + b"\r\n"),
+        (_HEAD + b"X-Odd: ", b"x" * 10_000),
+        (b"POST /v1/batch?", b"x" * 10_000),
+        (
+            _HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+            b"X-Odd: " + b"x" * 9_000 + b"\r\n",
+        ),
+    ],
+    ids=["headers", "one header", "an address", "trailers"],
+)
+def test_a_head_without_an_end_is_cut(shop: Tenant, begin: bytes, piece: bytes) -> None:
+    pieces = (piece for _ in range(10_000))  # 100 MB
+    with socket.create_connection(("127.0.0.1", shop.server.port), timeout=10) as connection:
+        connection.sendall(begin)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            deque(map(connection.sendall, pieces), maxlen=0)
     assert shop.server.ask("GET", "/healthz/live").status == 200
 
 
