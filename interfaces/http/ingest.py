@@ -16,8 +16,9 @@ from uuid import uuid4
 from application.ledger.append.prepared import Receipt
 from application.ledger.tables.keys import ApiKey, CacheMiss
 from application.ledger.tables.rejected import Rejection
-from domain.core.errors import FoldlineError, InvalidRequest, LedgerUnavailable, Overloaded
+from domain.core.errors import FoldlineError, InvalidRequest
 from domain.events.message import Message
+from interfaces.http.kit.errors import status_of
 from interfaces.http.metrics import observe_ingest
 from interfaces.http.receipt_waiter import ReceiptWaiter
 from interfaces.http.request_body import BodyMemory, RequestMemory, read_body
@@ -49,14 +50,6 @@ class InvalidWriteKey(InvalidRequest):
 
 class MethodNotAllowed(InvalidRequest):
     """The path exists, but not for this method."""
-
-
-_KINDS: Mapping[type[FoldlineError], ProblemKind] = {
-    Overloaded: ProblemKind.UNAVAILABLE,
-    LedgerUnavailable: ProblemKind.UNAVAILABLE,
-    InvalidWriteKey: ProblemKind.KEY,
-    MethodNotAllowed: ProblemKind.METHOD,
-}
 
 
 class _Path(NamedTuple):
@@ -236,7 +229,15 @@ def _missing_key(hint: str) -> InvalidWriteKey:
 
 
 def _problem_of(error: FoldlineError) -> Problem:
-    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), ProblemKind.BODY)
+    match error:
+        case InvalidWriteKey():
+            kind = ProblemKind.KEY
+        case MethodNotAllowed():
+            kind = ProblemKind.METHOD
+        case _ if status_of(error) == 503:
+            kind = ProblemKind.UNAVAILABLE
+        case _:
+            kind = ProblemKind.BODY
     return Problem(kind, error.code, str(error))
 
 

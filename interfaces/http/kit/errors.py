@@ -97,11 +97,16 @@ def problem_response(
     )
 
 
-def error_response(error: FoldlineError) -> Response:
-    """Map an error to its HTTP response."""
-    status = next(
+def status_of(error: FoldlineError) -> int:
+    """Return the HTTP status of an error."""
+    return next(
         (STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR), 500
     )
+
+
+def error_response(error: FoldlineError) -> Response:
+    """Map an error to its HTTP response."""
+    status = status_of(error)
     hidden = isinstance(error, HIDDEN_DETAILS)
     if hidden:
         log.warning("request_failed", code=error.code, message=str(error), **error.details)

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from interfaces import wire
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
+from interfaces.http.kit.errors import STATUS_BY_ERROR
 from interfaces.http.request_body import BodyMemory
 from interfaces.wire import FORMATS
 from interfaces.wire.contract import Problem, ProblemKind, WireFormat
@@ -161,6 +162,18 @@ def test_beyond_the_memory_of_all_requests_a_client_is_to_send_again(served, for
     assert memory.held == 0
     assert codes(sender) == []
     assert sender.send(body=body).status_code < 300
+
+
+@each_format
+@pytest.mark.parametrize(
+    "error", [kind for kind, status in STATUS_BY_ERROR.items() if status == 503]
+)
+def test_whatever_can_pass_asks_clients_to_send_again(sender, monkeypatch, error):
+    def fail(*_):
+        raise error("not now")
+
+    monkeypatch.setattr(sender.served.service.ledger, "record", fail)
+    sender.assert_refused(sender.send(), ProblemKind.UNAVAILABLE, error.code, "not now")
 
 
 def test_a_path_parameter_is_decoded_after_routing(served, formats):
