@@ -14,7 +14,6 @@ import msgspec
 from anyio import to_thread
 from fastapi import FastAPI, Security
 from pydantic import BaseModel, Field, WithJsonSchema, WrapValidator, create_model
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,11 +22,11 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
-from projections import identity, profile, segments
+from projections import identity
 from projections.runtime.checkpoint import common_position
-from projections.runtime.projection import Projection, Query, Reader
-from projections.sessions import load_session as find_session
+from projections.runtime.projection import Projection, Query
 
 FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.01, 0.1
 """Seconds between two checks of a read model that is behind: grows from first to last."""
@@ -163,24 +162,5 @@ def _answer_query(  # noqa: PLR0917 - run in a thread, which takes no keywords
         projected_to = common_position(tx, workspace, projection, identity.projection)
         if projected_to < min_position:
             return ReadModelBehind(position=projected_to)
-        reader = query_reader(service, tx, workspace, projected_to)
+        reader = QueryReader(service.ledger, tx, workspace, projected_to)
         return msgspec.json.encode(query.handler(reader, params), enc_hook=str)
-
-
-def query_reader(service: Service, tx: Connection, workspace: int, projected_to: int) -> Reader:
-    """Build the data access of a query handler, bound to one snapshot and workspace."""
-    return Reader(
-        tx=tx,
-        workspace=workspace,
-        stream_of=partial(service.ledger.stream_of, workspace),
-        profile=partial(identity.load_profile, tx, workspace),
-        profile_ids=partial(identity.load_profile_ids, tx, workspace),
-        identity_members=identity.member,
-        session=partial(find_session, tx, workspace),
-        profiles=partial(identity.load_profiles, tx, workspace),
-        identifiers=partial(profile.load_identifiers, tx, workspace),
-        computed_attributes=partial(segments.load_computed_values, tx, workspace),
-        recorded_event=partial(service.ledger.event_at, workspace),
-        profile_as_of=partial(service.ledger.profile_as_of, workspace),
-        projected_to=projected_to,
-    )

@@ -19,7 +19,8 @@ from projections.channel_funnels.sql import GROUPINGS, MessageFilter
 from projections.channel_funnels.tables import BITS
 from projections.kit import cursors, instants
 from projections.kit.shown_profile import ProfileIdentifier
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import ProfilePort
+from projections.runtime.projection import Query
 
 _EPOCH = date(1970, 1, 1)
 _KINDS = ("messages", "profiles")
@@ -176,7 +177,7 @@ class _Group:
         return {"steps": steps, "outcomes": outcomes}
 
 
-def list_channel_funnels(reader: Reader, params: ChannelFunnelListParams) -> dict[str, Any]:
+def list_channel_funnels(reader: ProfilePort, params: ChannelFunnelListParams) -> dict[str, Any]:
     """Returns message funnels by group.  Raises InvalidRequest for an unknown group."""
     by = _groupings(params.by)
     groups: dict[tuple[Any, ...], _Group] = defaultdict(_Group)
@@ -219,7 +220,9 @@ def _group_key(by: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
     return key
 
 
-def list_reached_profiles(reader: Reader, params: ChannelFunnelProfileListParams) -> dict[str, Any]:
+def list_reached_profiles(
+    reader: ProfilePort, params: ChannelFunnelProfileListParams
+) -> dict[str, Any]:
     """Returns a page of the profiles that reached a step or outcome, or were lost after a step."""
     if params.lost and params.step not in CHANNEL_STEPS[:-1]:
         raise InvalidRequest(

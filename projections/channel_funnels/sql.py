@@ -15,7 +15,7 @@ from domain.conditions.values import DAY_US
 from domain.core.time import to_micros
 from domain.events.channels import CHANNEL_STEPS
 from projections.channel_funnels.tables import BITS, message
-from projections.runtime.projection import Reader
+from projections.runtime.ports import IdentityPort
 
 GROUPINGS = ("campaign", "channel", "template", "day")
 """What messages can be grouped by."""
@@ -143,7 +143,7 @@ _BIG_QUERY_LIMITS = "SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 
 
 
 def _messages_cte(
-    reader: Reader, filter_: MessageFilter, by: Sequence[str]
+    reader: IdentityPort, filter_: MessageFilter, by: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
     """Returns the CTEs that end with ``messages``, and their parameters."""
     rows, merged = _Where("workspace = %(workspace)s"), _Where()
@@ -168,7 +168,9 @@ def _messages_cte(
     return sql, {"workspace": reader.workspace} | rows.params | merged.params
 
 
-def count_messages(reader: Reader, filter_: MessageFilter, by: Sequence[str]) -> Sequence[Any]:
+def count_messages(
+    reader: IdentityPort, filter_: MessageFilter, by: Sequence[str]
+) -> Sequence[Any]:
     """Returns the number of messages and profiles by group, implied step and steps reached.
 
     Each row begins with its kind: ``messages``, ``profiles`` (``implied_from`` is 1), or ``times``, which
@@ -187,7 +189,7 @@ def count_messages(reader: Reader, filter_: MessageFilter, by: Sequence[str]) ->
 
 
 def profiles_reached(
-    reader: Reader,
+    reader: IdentityPort,
     filter_: MessageFilter,
     step: str,
     *,
@@ -215,7 +217,7 @@ def profiles_reached(
     return reader.tx.exec_driver_sql(statement, params | page.params).all()
 
 
-def _set_planner_limits(reader: Reader, filter_: MessageFilter) -> None:
+def _set_planner_limits(reader: IdentityPort, filter_: MessageFilter) -> None:
     """Sets the planner and the limits for a question about messages, until the transaction ends.
 
     Without nested loops, messages are joined to profiles by sorting or hashing alone: of a workspace that

@@ -14,7 +14,8 @@ from domain.core.time import format_utc
 from projections.event_catalogue.survey import decode_sample
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
 from projections.kit import cursors
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import Reader
+from projections.runtime.projection import Query
 
 DAYS_SHOWN = 30
 """Days shown of an event: the latest days on which it occurred."""

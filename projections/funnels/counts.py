@@ -15,13 +15,13 @@ from domain.core.time import format_utc
 from domain.funnels.funnel import Funnel
 from domain.funnels.tally import FunnelTally
 from projections.funnels.profile_walks import ProfileWalk, walk_profiles
-from projections.runtime.projection import Reader
+from projections.runtime.ports import ProfilePort
 
 MAX_BREAKDOWN_VALUES = 100
 """Values that a breakdown shows: those of most profiles; the others are left out."""
 
 
-def count_funnel(reader: Reader, funnel: Funnel, clock: datetime) -> dict[str, Any]:
+def count_funnel(reader: ProfilePort, funnel: Funnel, clock: datetime) -> dict[str, Any]:
     """Returns how many profiles reached each step by the clock, as JSON.
 
     ``values`` is the number of values of a breakdown, those left out included.
@@ -53,7 +53,7 @@ def _steps(funnel: Funnel, tally: FunnelTally) -> list[dict[str, Any]]:
 
 
 def list_profiles_at_step(
-    reader: Reader,
+    reader: ProfilePort,
     walks: Iterator[ProfileWalk],
     steps: int,
     *,
@@ -82,7 +82,7 @@ def _at_step(walks: Iterator[ProfileWalk], step: int, lost: bool) -> Iterator[Pr
     )
 
 
-def _profile_rows(reader: Reader, page: Sequence[ProfileWalk]) -> list[dict[str, Any]]:
+def _profile_rows(reader: ProfilePort, page: Sequence[ProfileWalk]) -> list[dict[str, Any]]:
     identifiers = reader.identifiers(reader.profiles(walk.profile for walk in page).values())
     return [
         {

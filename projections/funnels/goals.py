@@ -25,13 +25,13 @@ from projections.funnels.profile_walks import (
     parse_bound,
     step_events_sql,
 )
-from projections.runtime.projection import Reader
+from projections.runtime.ports import IdentityPort
 
 EXPOSURE_BIT, GOAL_BIT = 1, 2
 """The bits of the two steps in a `Walk`."""
 
 
-def count_goal(reader: Reader, goal: Goal, clock: datetime) -> dict[str, Any]:
+def count_goal(reader: IdentityPort, goal: Goal, clock: datetime) -> dict[str, Any]:
     """Returns how many profiles were exposed by the clock and how many reached the goal."""
     tally = FunnelTally(2)
     for walk in exposed_profiles(reader, goal, clock):
@@ -46,7 +46,7 @@ def count_goal(reader: Reader, goal: Goal, clock: datetime) -> dict[str, Any]:
 
 
 def exposed_profiles(
-    reader: Reader, goal: Goal, clock: datetime, *, after: UUID | None = None
+    reader: IdentityPort, goal: Goal, clock: datetime, *, after: UUID | None = None
 ) -> Iterator[ProfileWalk]:
     """Yields the profiles exposed by the clock, in order of their ids.
 
@@ -86,7 +86,7 @@ def exposed_profiles(
 
 
 def _message_exposures_sql(
-    reader: Reader, exposure: MessageExposure, first: int, last: int
+    reader: IdentityPort, exposure: MessageExposure, first: int, last: int
 ) -> tuple[str, dict[str, Any]]:
     """Returns the SQL of the instants at which messages reached the step, and its parameters.
 

@@ -20,7 +20,7 @@ from domain.core.time import from_micros, parse_instant, to_micros
 from domain.funnels.funnel import Funnel
 from domain.funnels.walks import StepMatcher, Walk, properties_document
 from domain.profiles.state import COMMAND_KINDS
-from projections.runtime.projection import Reader
+from projections.runtime.ports import IdentityPort
 from projections.timeline.tables import MESSAGE, timeline
 
 FETCH_SIZE = 20_000
@@ -74,7 +74,7 @@ class ProfileWalk(NamedTuple):
 
 
 def walk_profiles(
-    reader: Reader, funnel: Funnel, clock: datetime, *, after: UUID | None = None
+    reader: IdentityPort, funnel: Funnel, clock: datetime, *, after: UUID | None = None
 ) -> Iterator[ProfileWalk]:
     """Yields the profiles that reached the first step by the clock, in order of their ids.
 
@@ -100,7 +100,7 @@ def walk_profiles(
 
 
 def _step_rows(
-    reader: Reader, funnel: Funnel, clock: datetime, after: UUID | None
+    reader: IdentityPort, funnel: Funnel, clock: datetime, after: UUID | None
 ) -> Iterator[StepRow]:
     since, until = (
         parse_bound(funnel.from_, EARLIEST_INSTANT),
@@ -111,7 +111,7 @@ def _step_rows(
 
 
 def step_events_sql(
-    reader: Reader, funnel: Funnel, since: datetime, until: datetime, clock: datetime
+    reader: IdentityPort, funnel: Funnel, since: datetime, until: datetime, clock: datetime
 ) -> tuple[str, dict[str, Any]]:
     """Returns the SQL of the events that can be a step of the funnel, and its parameters."""
     names, property_names = funnel.event_names, funnel.property_event_names
@@ -133,7 +133,7 @@ def step_events_sql(
 
 
 def fetch_in_order(
-    reader: Reader, events_sql: str, params: dict[str, Any], after: UUID | None
+    reader: IdentityPort, events_sql: str, params: dict[str, Any], after: UUID | None
 ) -> Iterator[StepRow]:
     """Yields events in order of profile and time; ``after``: only of profiles with a greater id.
 

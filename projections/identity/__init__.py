@@ -5,6 +5,7 @@ from __future__ import annotations
 from projections.identity import tables
 from projections.identity.fold import apply, erase
 from projections.identity.profiles import (
+    IdentityReads,
     count_capped_profiles,
     count_large_profiles,
     load_profile,
@@ -12,16 +13,15 @@ from projections.identity.profiles import (
     load_profiles,
 )
 from projections.identity.queries import large_profiles
-from projections.identity.tables import member
 from projections.runtime.projection import Projection
 
 __all__ = [
+    "IdentityReads",
     "count_capped_profiles",
     "count_large_profiles",
     "load_profile",
     "load_profile_ids",
     "load_profiles",
-    "member",
     "projection",
 ]
 

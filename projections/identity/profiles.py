@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Row, func, select
 from domain.core.identifiers import Identifier
 from domain.identity.resolved_profile import ResolvedProfile, single_stream_profile, strongest_first
 from projections.identity.tables import large_profile, member
+from projections.kit import references
+from projections.runtime.ports import LedgerPort, Reader
 
 _MEMBERS = f"""
 SELECT stream, kind, value, profile_id, guessed, demoted_at, capped FROM {member}
@@ -61,6 +63,29 @@ def load_profile_ids(
         return {}
     rows = tx.exec_driver_sql(_PROFILE_IDS, (workspace, stream_ids)).all()
     return {stream: stream for stream in stream_ids} | {row.stream: row.profile_id for row in rows}
+
+
+class IdentityReads:
+    """Provides `IdentityPort`."""
+
+    identity_members = member
+
+    def profile(self: Reader, stream: UUID) -> ResolvedProfile:
+        """Returns the profile of a stream."""
+        return load_profile(self.tx, self.workspace, stream)
+
+    def profiles(self: Reader, streams: Iterable[UUID]) -> Mapping[UUID, ResolvedProfile]:
+        """Returns the profile of each stream."""
+        return load_profiles(self.tx, self.workspace, streams)
+
+    def profile_ids(self: Reader, streams: Iterable[UUID]) -> Mapping[UUID, UUID]:
+        """Returns the profile id of each stream."""
+        return load_profile_ids(self.tx, self.workspace, streams)
+
+    def find_profile(self: LedgerPort, reference: str) -> ResolvedProfile:
+        """Returns the profile of a reference.  Raises InvalidRequest as `parse_reference` does."""
+        stream = references.resolve_stream(reference, self.stream_of)
+        return load_profile(self.tx, self.workspace, stream)
 
 
 def count_large_profiles(tx: Connection) -> int:

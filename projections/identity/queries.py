@@ -10,7 +10,8 @@ from sqlalchemy import select, tuple_
 
 from projections.identity.tables import large_profile, member
 from projections.kit import cursors
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import Reader
+from projections.runtime.projection import Query
 
 SAMPLE_SIZE = 10
 """Identifiers shown of each profile."""

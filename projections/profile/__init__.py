@@ -5,11 +5,11 @@ from __future__ import annotations
 from projections.profile import tables
 from projections.profile.fold import apply
 from projections.profile.queries import profile, profiles
-from projections.profile.states import load_identifiers, load_states
+from projections.profile.states import ProfileReads, load_states
 from projections.runtime import erasure
 from projections.runtime.projection import Projection
 
-__all__ = ["load_identifiers", "load_states", "projection"]
+__all__ = ["ProfileReads", "load_states", "projection"]
 
 projection = Projection(
     name=tables.NAME,

@@ -14,7 +14,7 @@ from domain.profiles.state import ProfileState
 from projections.profile.search_terms import search_text, trigrams
 from projections.profile.states import StateRow, load_state_rows
 from projections.profile.tables import search, state
-from projections.runtime.projection import Reader
+from projections.runtime.ports import IdentityPort
 
 NEWEST_ROWS = 10_000
 """Newest rows that a search scans before it uses the index of trigrams: 5 ms.
@@ -48,7 +48,7 @@ class ProfileEntry(NamedTuple):
 class ProfileListing:
     """An order and a selection of profiles."""
 
-    candidates: Callable[[Reader, RowPosition | None, int], Sequence[RowPosition]]
+    candidates: Callable[[IdentityPort, RowPosition | None, int], Sequence[RowPosition]]
     """Returns up to so many row positions that follow a position; after None, the first."""
 
     position_of: Callable[[StateRow], RowPosition | None]
@@ -59,7 +59,7 @@ class ProfileListing:
 
 
 def load_page(
-    reader: Reader, listing: ProfileListing, after: RowPosition | None, limit: int
+    reader: IdentityPort, listing: ProfileListing, after: RowPosition | None, limit: int
 ) -> tuple[list[ProfileEntry], bool]:
     """Returns the profiles of one page, and whether there are more."""
     entries: list[ProfileEntry] = []
@@ -73,7 +73,7 @@ def load_page(
 
 
 def _entries(
-    reader: Reader, listing: ProfileListing, positions: Sequence[RowPosition]
+    reader: IdentityPort, listing: ProfileListing, positions: Sequence[RowPosition]
 ) -> Iterator[ProfileEntry]:
     profiles = reader.profiles(position.stream for position in positions)
     streams = {stream for profile in profiles.values() for stream in profile.streams}
@@ -125,7 +125,9 @@ SELECT first_seen_at, stream FROM matches ORDER BY first_seen_at DESC, stream DE
 def all_profiles() -> ProfileListing:
     """Returns the list of all profiles, those seen last first."""
 
-    def candidates(reader: Reader, after: RowPosition | None, limit: int) -> Sequence[RowPosition]:
+    def candidates(
+        reader: IdentityPort, after: RowPosition | None, limit: int
+    ) -> Sequence[RowPosition]:
         return _select_positions(reader, _ALL_PROFILES, "last_seen_at", after, limit)
 
     def position_of(row: StateRow) -> RowPosition | None:
@@ -137,7 +139,9 @@ def all_profiles() -> ProfileListing:
 def profiles_matching(pattern: str) -> ProfileListing:
     """Returns the list of profiles whose search text contains the pattern, newest first."""
 
-    def candidates(reader: Reader, after: RowPosition | None, limit: int) -> Sequence[RowPosition]:
+    def candidates(
+        reader: IdentityPort, after: RowPosition | None, limit: int
+    ) -> Sequence[RowPosition]:
         params: dict[str, Any] = {"pattern": pattern}
         positions = _select_positions(
             reader, _NEWEST_MATCHES, "first_seen_at", after, limit, **params
@@ -160,7 +164,12 @@ def profiles_matching(pattern: str) -> ProfileListing:
 
 
 def _select_positions(
-    reader: Reader, sql: str, column: str, after: RowPosition | None, limit: int, **params: Any
+    reader: IdentityPort,
+    sql: str,
+    column: str,
+    after: RowPosition | None,
+    limit: int,
+    **params: Any,
 ) -> Sequence[RowPosition]:
     # The limit is spelt out: as a parameter it is unknown to the planner, which then may sort all.
     after_sql = "" if after is None else f"AND ({column}, stream) < (%(at)s, %(stream)s)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -15,7 +15,11 @@ from projections.profile import answers
 from projections.profile.listing import RowPosition, all_profiles, load_page, profiles_matching
 from projections.profile.search_terms import fold_text, search_pattern
 from projections.profile.states import load_states
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import ComputedAttributesPort, IdentityPort, LedgerPort
+from projections.runtime.projection import Query
+
+
+class _Ports(IdentityPort, LedgerPort, ComputedAttributesPort, Protocol): ...
 
 
 class ProfileListParams(BaseModel):
@@ -42,7 +46,7 @@ class ProfileParams(BaseModel):
     )
 
 
-def list_profiles(reader: Reader, params: ProfileListParams) -> dict[str, Any]:
+def list_profiles(reader: IdentityPort, params: ProfileListParams) -> dict[str, Any]:
     """Returns a page of profiles: those seen last first, or of a search the newest first."""
     after = None if params.cursor is None else RowPosition(*cursors.decode_stream(params.cursor))
     text = fold_text(params.q or "")
@@ -59,7 +63,7 @@ def list_profiles(reader: Reader, params: ProfileListParams) -> dict[str, Any]:
     }
 
 
-def get_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
+def get_profile(reader: _Ports, params: ProfileParams) -> dict[str, Any]:
     """Returns one profile, now or as of a point.  Raises NotFound if it was not known then."""
     stream = references.resolve_stream(params.ref, reader.stream_of)
     if params.as_of is None:
@@ -76,7 +80,7 @@ def get_profile(reader: Reader, params: ProfileParams) -> dict[str, Any]:
     return shown | {"projected_to": reader.projected_to}
 
 
-def _current_profile(reader: Reader, stream: UUID) -> dict[str, Any] | None:
+def _current_profile(reader: _Ports, stream: UUID) -> dict[str, Any] | None:
     profile = reader.profile(stream)
     states = load_states(reader.tx, reader.workspace, profile.streams)
     if not states and not profile.identifiers:
@@ -86,7 +90,7 @@ def _current_profile(reader: Reader, stream: UUID) -> dict[str, Any] | None:
     return shown | {"computed": reader.computed_attributes(stream), "as_of": None}
 
 
-def _profile_as_of(reader: Reader, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
+def _profile_as_of(reader: LedgerPort, stream: UUID, when: int | datetime) -> dict[str, Any] | None:
     past = reader.profile_as_of(stream, when)
     if past is None:
         return None

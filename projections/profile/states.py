@@ -14,6 +14,7 @@ from domain.identity.resolved_profile import ResolvedProfile, strongest_first
 from domain.profiles import state as profile_state
 from domain.profiles.state import ProfileState
 from projections.profile.tables import search, state
+from projections.runtime.ports import Reader
 
 _STATES = f"SELECT stream, state FROM {state} WHERE workspace = %s AND stream = ANY(%s)"
 
@@ -54,17 +55,21 @@ def load_state_rows(
     }
 
 
-def load_identifiers(
-    tx: Connection, workspace: int, profiles: Iterable[ResolvedProfile]
-) -> Mapping[UUID, tuple[Identifier, ...]]:
-    """Returns all identifiers of each profile, strongest kind first, by profile id."""
-    profiles = list(profiles)
-    states = load_states(tx, workspace, {stream for p in profiles for stream in p.streams})
-    return {
-        profile.id: strongest_first(
-            {*profile.identifiers}.union(
-                *(states[stream].identifiers for stream in profile.streams if stream in states)
+class ProfileReads:
+    """Provides `ProfilePort`."""
+
+    def identifiers(
+        self: Reader, profiles: Iterable[ResolvedProfile]
+    ) -> Mapping[UUID, tuple[Identifier, ...]]:
+        """Returns all identifiers of each profile, strongest kind first, by profile id."""
+        profiles = list(profiles)
+        streams = {stream for profile in profiles for stream in profile.streams}
+        states = load_states(self.tx, self.workspace, streams)
+        return {
+            profile.id: strongest_first(
+                {*profile.identifiers}.union(
+                    *(states[stream].identifiers for stream in profile.streams if stream in states)
+                )
             )
-        )
-        for profile in profiles
-    }
+            for profile in profiles
+        }

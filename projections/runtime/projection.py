@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, MetaData
 
 from domain.core.identifiers import Identifier
 from domain.events.events import Event
 from domain.events.recorded import RecordedEvent
-from domain.identity.resolved_profile import ResolvedProfile
-from domain.profiles.as_of import LedgerPoint, ProfileAsOf
+from domain.profiles.as_of import LedgerPoint
 from domain.profiles.erasure import ErasureScope
 from projections.runtime.batch import Batch
+from projections.runtime.ports import AllPorts
 
 FOR_QUERIES = {"for": "queries"}
 """The ``info`` of an index that no fold uses: a rebuild creates it when all rows are there."""
@@ -48,49 +47,6 @@ class LedgerFeed(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
-    """What a query reads from: one workspace, in the snapshot of one transaction."""
-
-    tx: Connection
-    workspace: int
-    stream_of: Callable[[Identifier], UUID]
-    """Returns the id of an identifier's stream in this workspace."""
-
-    profile: Callable[[UUID], ResolvedProfile]
-    """Returns the profile of a stream; a stream that is linked with no other is a profile by itself."""
-
-    profile_ids: Callable[[Iterable[UUID]], Mapping[UUID, UUID]]
-    """Returns the profile id of each stream, for many streams at once."""
-
-    identity_members: Table
-    """Table of the profile of each stream, for SQL joins: ``workspace``, ``stream``, ``profile_id``.
-
-    A stream without a row is a profile by itself.
-    """
-
-    session: Callable[[str, ResolvedProfile], Mapping[str, Any] | None]
-    """Returns a profile's session by its id as JSON; None if there is none."""
-
-    profiles: Callable[[Iterable[UUID]], Mapping[UUID, ResolvedProfile]]
-    """Returns the profile of each stream, for many streams at once."""
-
-    identifiers: Callable[[Iterable[ResolvedProfile]], Mapping[UUID, tuple[Identifier, ...]]]
-    """Returns all identifiers of each profile, strongest kind first, by profile id."""
-
-    computed_attributes: Callable[[UUID], Mapping[str, Any]]
-    """Returns the values of the computed attributes in effect, by name, of a stream's profile."""
-
-    recorded_event: Callable[[int], RecordedEvent | None]
-    """Returns the ledger's event at a position, with the payload as received; None if there is none."""
-
-    profile_as_of: Callable[[UUID, int | datetime], ProfileAsOf | None]
-    """Returns a stream's profile as of a position or instant; None if it was not known then."""
-
-    projected_to: int
-    """Position up to which both the query's read model and the identity read model have applied events."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Query:
     """A query of a read model; the HTTP layer makes a route of it."""
 
@@ -103,8 +59,11 @@ class Query:
     response_model: type[BaseModel]
     """Shape of the response, for the published schema only."""
 
-    handler: Callable[[Reader, Any], Mapping[str, Any]]
-    """Returns the response for ``msgspec.json`` to encode; it may contain ``msgspec.Raw``."""
+    handler: Callable[[AllPorts, Any], Mapping[str, Any]]
+    """Returns the response for ``msgspec.json`` to encode; it may contain ``msgspec.Raw``.
+
+    Its first parameter is typed with the ports that it uses, `Reader` for none.
+    """
 
     summary: str
 

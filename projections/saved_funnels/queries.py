@@ -12,7 +12,8 @@ from sqlalchemy import Row, select
 from domain.core.errors import NotFound
 from domain.core.time import format_utc
 from projections.kit import cursors
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import Reader
+from projections.runtime.projection import Query
 from projections.saved_funnels.tables import funnel as table
 
 _c = table.c

@@ -11,7 +11,7 @@ from projections.segments.queries.preview import preview_computed_value, preview
 from projections.segments.queries.rules import QUERIES as RULE_QUERIES
 from projections.segments.queries.segments import QUERIES as SEGMENT_QUERIES
 from projections.segments.queries.segments import iterate_member_pages
-from projections.segments.queries.values import load_computed_values
+from projections.segments.queries.values import ComputedAttributeReads
 from projections.segments.state.reader import next_timers
 from projections.segments.state.rule_runs import (
     load_due_firings,
@@ -20,9 +20,9 @@ from projections.segments.state.rule_runs import (
 )
 
 __all__ = [
+    "ComputedAttributeReads",
     "dry_run_rule",
     "iterate_member_pages",
-    "load_computed_values",
     "load_due_firings",
     "preview_computed_value",
     "preview_condition",

@@ -6,10 +6,10 @@ from projections.runtime import erasure
 from projections.runtime.projection import Projection
 from projections.sessions import tables
 from projections.sessions.fold import apply
-from projections.sessions.merge import load_session
+from projections.sessions.merge import SessionReads
 from projections.sessions.queries import profile_sessions, session, sessions
 
-__all__ = ["load_session", "projection"]
+__all__ = ["SessionReads", "projection"]
 
 projection = Projection(
     name=tables.NAME,

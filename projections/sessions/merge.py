@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Row, select
 
 from domain.core.time import format_utc
 from domain.identity.resolved_profile import ResolvedProfile
+from projections.runtime.ports import Reader
 from projections.sessions import first_value
 from projections.sessions.campaign import DIRECT_SOURCE, UTM_PARTS
 from projections.sessions.tables import session
@@ -31,15 +32,16 @@ SESSION_ROWS = select(
 )
 
 
-def load_session(
-    tx: Connection, workspace: int, session_id: str, profile: ResolvedProfile
-) -> dict[str, Any] | None:
-    """Returns a profile's session by its id, None if it has no such session."""
-    query = SESSION_ROWS.where(
-        _c.workspace == workspace, _c.id == session_id, _c.stream.in_(profile.streams)
-    )
-    rows = tx.execute(query).all()
-    return merge_rows(rows, profile.id) if rows else None
+class SessionReads:
+    """Provides `SessionsPort`."""
+
+    def session(self: Reader, session_id: str, profile: ResolvedProfile) -> dict[str, Any] | None:
+        """Returns a profile's session by its id as JSON; None if there is none."""
+        query = SESSION_ROWS.where(
+            _c.workspace == self.workspace, _c.id == session_id, _c.stream.in_(profile.streams)
+        )
+        rows = self.tx.execute(query).all()
+        return merge_rows(rows, profile.id) if rows else None
 
 
 def merge_rows(rows: Sequence[AnyRow], profile_id: UUID) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, literal, literal_column, tuple_
 
 from domain.core.errors import InvalidRequest, NotFound
 from domain.events import payload
-from projections.kit import answers, cursors, instants, references
-from projections.runtime.projection import Query, Reader
+from projections.kit import answers, cursors, instants
+from projections.runtime.ports import IdentityPort
+from projections.runtime.projection import Query
 from projections.sessions.merge import SESSION_ROWS, AnyRow, merge_rows
 from projections.sessions.tables import newest_first
 from projections.sessions.tables import session as table
@@ -70,17 +71,17 @@ class SessionDetail(answers.Session):
     projected_to: int
 
 
-def list_sessions(reader: Reader, params: SessionListParams) -> dict[str, Any]:
+def list_sessions(reader: IdentityPort, params: SessionListParams) -> dict[str, Any]:
     """Returns a page of the workspace's sessions."""
     return _page(reader, params, params.profile)
 
 
-def list_profile_sessions(reader: Reader, params: ProfileSessionListParams) -> dict[str, Any]:
+def list_profile_sessions(reader: IdentityPort, params: ProfileSessionListParams) -> dict[str, Any]:
     """Returns a page of a profile's sessions; a profile that is not known has none."""
     return _page(reader, params, params.ref)
 
 
-def _page(reader: Reader, params: _Params, profile: str | None) -> dict[str, Any]:
+def _page(reader: IdentityPort, params: _Params, profile: str | None) -> dict[str, Any]:
     """Returns a page of the sessions that match the filters.
 
     A session of several streams has several rows, and is listed at the position of the first.
@@ -102,11 +103,13 @@ def _page(reader: Reader, params: _Params, profile: str | None) -> dict[str, Any
             return _answer(reader, page, None)
 
 
-def _conditions(reader: Reader, params: _Params, profile: str | None) -> list[ColumnElement[bool]]:
+def _conditions(
+    reader: IdentityPort, params: _Params, profile: str | None
+) -> list[ColumnElement[bool]]:
     zone = instants.parse_zone(params.tz)
     conditions: list[ColumnElement[bool]] = []
     if profile is not None:
-        resolved = reader.profile(references.resolve_stream(profile, reader.stream_of))
+        resolved = reader.find_profile(profile)
         conditions.append(_c.stream.in_(resolved.streams))
     if params.from_ is not None:
         conditions.append(_c.started_at >= instants.parse_instant(params.from_, zone, "from"))
@@ -115,7 +118,7 @@ def _conditions(reader: Reader, params: _Params, profile: str | None) -> list[Co
     return conditions
 
 
-def _answer(reader: Reader, page: list[dict[str, Any]], after: Any) -> dict[str, Any]:
+def _answer(reader: IdentityPort, page: list[dict[str, Any]], after: Any) -> dict[str, Any]:
     return {
         "sessions": page,
         "next": None if after is None else cursors.encode_session(*after),
@@ -124,7 +127,7 @@ def _answer(reader: Reader, page: list[dict[str, Any]], after: Any) -> dict[str,
 
 
 def _rows(
-    reader: Reader, conditions: list[ColumnElement[bool]], after: Any, limit: int
+    reader: IdentityPort, conditions: list[ColumnElement[bool]], after: Any, limit: int
 ) -> Sequence[AnyRow]:
     query = SESSION_ROWS.where(_c.workspace == reader.workspace, *conditions)
     if after is not None:
@@ -136,7 +139,9 @@ def _rows(
     return reader.tx.execute(limited).all()
 
 
-def _by_first_row(reader: Reader, rows: Sequence[AnyRow]) -> dict[tuple[str, UUID], dict[str, Any]]:
+def _by_first_row(
+    reader: IdentityPort, rows: Sequence[AnyRow]
+) -> dict[tuple[str, UUID], dict[str, Any]]:
     """Returns the sessions that the rows are part of, by id and stream of their first row."""
     sessions = _sessions(reader, {row.id for row in rows})
     return {
@@ -146,7 +151,7 @@ def _by_first_row(reader: Reader, rows: Sequence[AnyRow]) -> dict[tuple[str, UUI
     }
 
 
-def _sessions(reader: Reader, ids: set[str]) -> dict[tuple[str, UUID], list[AnyRow]]:
+def _sessions(reader: IdentityPort, ids: set[str]) -> dict[tuple[str, UUID], list[AnyRow]]:
     """Returns the rows of the sessions with these ids, by session id and profile id."""
     rows = reader.tx.execute(
         SESSION_ROWS.where(_c.workspace == reader.workspace, _c.id.in_(sorted(ids)))
@@ -158,12 +163,12 @@ def _sessions(reader: Reader, ids: set[str]) -> dict[tuple[str, UUID], list[AnyR
     return sessions
 
 
-def get_session(reader: Reader, params: SessionParams) -> dict[str, Any]:
+def get_session(reader: IdentityPort, params: SessionParams) -> dict[str, Any]:
     """Returns one session.  Raises NotFound, and InvalidRequest if several profiles have it."""
     sessions = _sessions(reader, {payload.storable_name(params.id)})
     by_profile = {profile_id: parts for (_, profile_id), parts in sessions.items()}
     if params.profile is not None:
-        profile_id = reader.profile(references.resolve_stream(params.profile, reader.stream_of)).id
+        profile_id = reader.find_profile(params.profile).id
         by_profile = {id_: parts for id_, parts in by_profile.items() if id_ == profile_id}
     if not by_profile:
         raise NotFound(f"no session {params.id[:100]!r} is known in this workspace", id=params.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec import Raw
@@ -14,12 +14,16 @@ from domain.core.time import format_utc_or_none
 from domain.events.events import MessageEvent
 from domain.events.recorded import RecordedEvent
 from projections.kit import received, shown_profile
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import IdentityPort, LedgerPort, SessionsPort
+from projections.runtime.projection import Query
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline
 
 _c = timeline.c
 _DETAIL_COLUMNS = listing.EVENT_COLUMNS.add_columns(cast(_c.page_view, Text).label("page_view"))
+
+
+class _Ports(IdentityPort, LedgerPort, SessionsPort, Protocol): ...
 
 
 class EventPath(BaseModel):
@@ -28,7 +32,7 @@ class EventPath(BaseModel):
     id: UUID = Field(description="Id of the event, as lists show it")
 
 
-def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
+def get_event(reader: _Ports, params: EventPath) -> dict[str, Any]:
     """Returns one event.  Raises NotFound if there is none, or if it has been erased."""
     row: listing.AnyRow | None = reader.tx.execute(
         _DETAIL_COLUMNS.where(_c.workspace == reader.workspace, _c.id == params.id)
@@ -51,7 +55,7 @@ def get_event(reader: Reader, params: EventPath) -> dict[str, Any]:
     }
 
 
-def _profile(reader: Reader, recorded: RecordedEvent) -> dict[str, Any] | None:
+def _profile(reader: LedgerPort, recorded: RecordedEvent) -> dict[str, Any] | None:
     """Returns the profile as of the event."""
     past = reader.profile_as_of(recorded.stream, recorded.position)
     return None if past is None else shown_profile.profile_json(past.profile, past.state)

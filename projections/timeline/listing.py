@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from projections.kit import cursors
-from projections.runtime.projection import Reader
+from projections.runtime.ports import IdentityPort
 from projections.timeline.tables import timeline
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -71,7 +71,7 @@ class PageRequest(Protocol):
 
 
 def list_page(
-    reader: Reader,
+    reader: IdentityPort,
     noun: str,
     conditions: Sequence[ColumnElement[bool]],
     params: PageRequest,
@@ -92,7 +92,7 @@ def list_page(
 
 
 def _newest(
-    reader: Reader,
+    reader: IdentityPort,
     conditions: Sequence[ColumnElement[bool]],
     params: PageRequest,
     streams: Sequence[UUID] | None,

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, select
 
 from domain.core.errors import NotFound
 from domain.events import payload
-from projections.kit import instants, references, where
-from projections.runtime.projection import Query, Reader
+from projections.kit import instants, where
+from projections.runtime.ports import IdentityPort
+from projections.runtime.projection import Query
 from projections.timeline import answers, listing
 from projections.timeline.tables import MESSAGE, timeline
 
@@ -91,11 +92,11 @@ def _conditions(params: EventFilterParams) -> list[ColumnElement[bool]]:
     return conditions + [where.sql_condition(_c.properties, text) for text in params.where]
 
 
-def _streams(reader: Reader, reference: str) -> Sequence[UUID]:
-    return reader.profile(references.resolve_stream(reference, reader.stream_of)).streams
+def _streams(reader: IdentityPort, reference: str) -> Sequence[UUID]:
+    return reader.find_profile(reference).streams
 
 
-def list_events(reader: Reader, params: EventListParams) -> dict[str, Any]:
+def list_events(reader: IdentityPort, params: EventListParams) -> dict[str, Any]:
     """Returns a page of the workspace's events."""
     conditions = _conditions(params)
     if params.derived is None and params.name is None:
@@ -110,7 +111,7 @@ def list_events(reader: Reader, params: EventListParams) -> dict[str, Any]:
     return listing.list_page(reader, "events", conditions, params, _streams(reader, params.profile))
 
 
-def list_profile_timeline(reader: Reader, params: ProfileTimelineQuery) -> dict[str, Any]:
+def list_profile_timeline(reader: IdentityPort, params: ProfileTimelineQuery) -> dict[str, Any]:
     """Returns a page of one profile's events.  Raises NotFound for an unknown profile."""
     streams = _streams(reader, params.ref)
     conditions = [_c.subject.is_not(None), *_conditions(params)]
@@ -120,7 +121,7 @@ def list_profile_timeline(reader: Reader, params: ProfileTimelineQuery) -> dict[
     return answer
 
 
-def _has_any(reader: Reader, streams: Sequence[UUID]) -> bool:
+def _has_any(reader: IdentityPort, streams: Sequence[UUID]) -> bool:
     conditions = (_c.workspace == reader.workspace, _c.stream.in_(streams), _c.subject.is_not(None))
     return reader.tx.execute(select(_c.position).where(*conditions).limit(1)).first() is not None
 

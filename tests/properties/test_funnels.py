@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import partial
 from itertools import count
 
 import pytest
@@ -14,14 +13,13 @@ from hypothesis import strategies as st
 from domain.funnels import funnel as funnels
 from domain.funnels import walks
 from domain.funnels.walks import StepMatcher, Walk
-from projections import identity, profile
+from interfaces.query_reader import QueryReader
 from projections.funnels.counts import count_funnel, list_profiles_at_step
 from projections.funnels.profile_walks import walk_profiles
-from projections.runtime.projection import Reader
 from tests import examples
 from tests.builders import NOON
 from tests.integration.projections.given import Given
-from tests.integration.projections.history import recorded, stream_of
+from tests.integration.projections.history import recorded
 from tests.oracles import conditions as oracle
 from tests.oracles.funnels import expected_counts, furthest_walk
 from tests.properties.models import unsynced
@@ -122,7 +120,7 @@ def test_any_delivery_of_the_same_messages_gives_the_same_funnel(
     with models.engine.connect() as tx:
         funnel = funnels.parse_funnel(document)
         clock = NOON + timedelta(days=1)
-        reader = make_reader(tx, workspace)
+        reader = QueryReader(models.feed, tx, workspace, projected_to=0)
         answer = count_funnel(reader, funnel, clock)
         walked = list(walk_profiles(reader, funnel, clock))
         listed = [
@@ -137,24 +135,6 @@ def test_any_delivery_of_the_same_messages_gives_the_same_funnel(
     assert counted == listed == expected_counts(events, step_documents, window, since)
     by_value = [[step["profiles"] for step in row["steps"]] for row in answer["breakdown"]]
     assert [sum(column) for column in zip(*by_value, strict=True)] in ([], listed)
-
-
-def make_reader(tx, workspace) -> Reader:
-    return Reader(
-        tx=tx,
-        workspace=workspace,
-        stream_of=stream_of,
-        profile=partial(identity.load_profile, tx, workspace),
-        profile_ids=partial(identity.load_profile_ids, tx, workspace),
-        identity_members=identity.member,
-        session=lambda *_: None,
-        profiles=partial(identity.load_profiles, tx, workspace),
-        identifiers=partial(profile.load_identifiers, tx, workspace),
-        computed_attributes=lambda _: {},
-        recorded_event=lambda _: None,
-        profile_as_of=lambda *_: None,
-        projected_to=0,
-    )
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from sqlalchemy import Row, select
 
 from domain.core.errors import NotFound
 from projections.kit import cursors
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import Reader
+from projections.runtime.projection import Query
 from projections.segments.queries import schemas
 from projections.segments.tables import computed_attribute
 

@@ -14,8 +14,9 @@ from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros
 from domain.evaluation.rule_runs import SUPPRESSION_REASONS, RunOutcome
 from domain.rules.rule import definition_warnings
-from projections.kit import cursors, references
-from projections.runtime.projection import Query, Reader
+from projections.kit import cursors
+from projections.runtime.ports import IdentityPort
+from projections.runtime.projection import Query
 from projections.segments.queries.schemas import CausedAt, DefinitionWarning, caused_at_json
 from projections.segments.tables import rule_run, rule_version
 
@@ -125,7 +126,7 @@ class RuleRunList(BaseModel):
     projected_to: int
 
 
-def list_rules(reader: Reader, params: RuleListParams) -> dict[str, Any]:
+def list_rules(reader: IdentityPort, params: RuleListParams) -> dict[str, Any]:
     """Returns a page of rules in the order of their ids."""
     query = select(rule_version).where(
         _v.workspace == reader.workspace, _v.replaced_at_position.is_(None)
@@ -143,29 +144,31 @@ def list_rules(reader: Reader, params: RuleListParams) -> dict[str, Any]:
     }
 
 
-def get_rule(reader: Reader, params: RuleParams) -> dict[str, Any]:
+def get_rule(reader: IdentityPort, params: RuleParams) -> dict[str, Any]:
     """Returns one rule.  Raises NotFound."""
     return {**_rule_json(_current_version(reader, params.id)), "projected_to": reader.projected_to}
 
 
-def list_rule_runs(reader: Reader, params: RuleRunListParams) -> dict[str, Any]:
+def list_rule_runs(reader: IdentityPort, params: RuleRunListParams) -> dict[str, Any]:
     """Returns a page of the runs of a rule.  Raises NotFound."""
     _current_version(reader, params.id)
     query = select(rule_run).where(_r.workspace == reader.workspace, _r.rule == params.id)
     if params.profile is not None:
-        profile = reader.profile(references.resolve_stream(params.profile, reader.stream_of))
+        profile = reader.find_profile(params.profile)
         query = query.where(_r.stream.in_(profile.streams))
     return _run_page(reader, query, params)
 
 
-def list_profile_runs(reader: Reader, params: ProfileRunListParams) -> dict[str, Any]:
+def list_profile_runs(reader: IdentityPort, params: ProfileRunListParams) -> dict[str, Any]:
     """Returns a page of the runs of a profile, of all rules."""
-    profile = reader.profile(references.resolve_stream(params.ref, reader.stream_of))
+    profile = reader.find_profile(params.ref)
     query = select(rule_run).where(_r.workspace == reader.workspace, _r.stream.in_(profile.streams))
     return _run_page(reader, query, params)
 
 
-def _run_page(reader: Reader, query: Select[Any], params: RuleRunPageParams) -> dict[str, Any]:
+def _run_page(
+    reader: IdentityPort, query: Select[Any], params: RuleRunPageParams
+) -> dict[str, Any]:
     if params.outcome is not None:
         query = query.where(_r.outcome == params.outcome)
     if params.cursor is not None:
@@ -182,7 +185,7 @@ def _run_page(reader: Reader, query: Select[Any], params: RuleRunPageParams) -> 
     }
 
 
-def _current_version(reader: Reader, id_: str) -> Row[Any]:
+def _current_version(reader: IdentityPort, id_: str) -> Row[Any]:
     query = select(rule_version).where(
         _v.workspace == reader.workspace, _v.rule == id_, _v.replaced_at_position.is_(None)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 from sqlalchemy import (
@@ -27,7 +27,8 @@ from domain.core.time import format_utc, from_micros, to_micros
 from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
 from projections.kit import cursors, instants, references
-from projections.runtime.projection import Query, Reader
+from projections.runtime.ports import IdentityPort, LedgerPort, ProfilePort, Reader
+from projections.runtime.projection import Query
 from projections.segments.definitions.index import load_segment_index
 from projections.segments.queries import schemas
 from projections.segments.state import reader as state_reader
@@ -36,6 +37,9 @@ from projections.segments.tables import member, membership_interval, segment_ver
 _v, _m, _i = segment_version.c, member.c, membership_interval.c
 _NOT_LEFT = [cast(null(), BigInteger).label(name) for name in ("left_at", "left_position")]
 """The last columns of ``membership_interval``, for rows of ``member``."""
+
+
+class _Ports(ProfilePort, LedgerPort, Protocol): ...
 
 
 class SegmentListParams(BaseModel):
@@ -106,7 +110,7 @@ def get_segment(reader: Reader, params: SegmentParams) -> dict[str, Any]:
     }
 
 
-def list_segment_members(reader: Reader, params: SegmentMemberListParams) -> dict[str, Any]:
+def list_segment_members(reader: _Ports, params: SegmentMemberListParams) -> dict[str, Any]:
     """Returns a page of members, the last to enter first.  Raises NotFound."""
     if params.as_of is None:
         version = _find_version(reader, params.id, _v.replaced_at_position.is_(None))
@@ -135,7 +139,7 @@ def list_segment_members(reader: Reader, params: SegmentMemberListParams) -> dic
 
 
 def iterate_member_pages(
-    reader: Reader, segment: str, as_of: str | None, size: int
+    reader: _Ports, segment: str, as_of: str | None, size: int
 ) -> Iterator[list[dict[str, Any]]]:
     """Yields all members in pages of a size, at least one page.  Raises NotFound."""
     params = SegmentMemberListParams(id=segment, as_of=as_of, cursor=None, limit=size)
@@ -147,9 +151,9 @@ def iterate_member_pages(
         params = params.model_copy(update={"cursor": page["next"]})
 
 
-def list_memberships(reader: Reader, params: MembershipListParams) -> dict[str, Any]:
+def list_memberships(reader: IdentityPort, params: MembershipListParams) -> dict[str, Any]:
     """Returns the segments of a profile; with its history, those that it has left as well."""
-    profile = reader.profile(references.resolve_stream(params.ref, reader.stream_of))
+    profile = reader.find_profile(params.ref)
     index = load_segment_index(reader.tx, reader.workspace)
     rows = state_reader.load_memberships(reader.tx, reader.workspace, index, profile.id)
     if params.history:
@@ -165,7 +169,7 @@ def list_memberships(reader: Reader, params: MembershipListParams) -> dict[str, 
     }
 
 
-def explain_membership(reader: Reader, params: MembershipExplanationParams) -> dict[str, Any]:
+def explain_membership(reader: LedgerPort, params: MembershipExplanationParams) -> dict[str, Any]:
     """Returns whether a profile is in a segment, and why.  Raises NotFound.
 
     Evaluates the same condition over the same accumulators as the fold, at the current time.
@@ -220,7 +224,7 @@ def _current_members(reader: Reader, segment: str, *conditions: ColumnElement[bo
     return select(member, *_NOT_LEFT).where(*of_segment, *conditions).subquery()
 
 
-def _members_as_of(reader: Reader, segment: str, as_of: int | datetime) -> Subquery:
+def _members_as_of(reader: LedgerPort, segment: str, as_of: int | datetime) -> Subquery:
     of_segment = (_i.workspace == reader.workspace, _i.segment == segment)
     entered = _happened_by(reader, as_of, _i.entered_at, _i.entered_position)
     left = _happened_by(reader, as_of, _i.left_at, _i.left_position)
@@ -233,7 +237,7 @@ def _members_as_of(reader: Reader, segment: str, as_of: int | datetime) -> Subqu
 
 
 def _happened_by(
-    reader: Reader, as_of: int | datetime, at: ColumnElement[Any], position: ColumnElement[Any]
+    reader: LedgerPort, as_of: int | datetime, at: ColumnElement[Any], position: ColumnElement[Any]
 ) -> ColumnElement[bool]:
     """Returns whether a change had happened at an instant, or when the ledger had a position."""
     if isinstance(as_of, datetime):

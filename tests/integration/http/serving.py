@@ -41,7 +41,8 @@ from interfaces.settings import Settings
 from projections import PROJECTIONS
 from projections.rebuild.erasure import begin_erasure
 from projections.runtime.batch import Batch
-from projections.runtime.projection import Projection, Query, Reader
+from projections.runtime.ports import Reader
+from projections.runtime.projection import Projection, Query
 from projections.runtime.projector import Projector
 
 seen = Table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,11 +11,12 @@ from sqlalchemy import Engine, text
 
 from domain.events.message import Message
 from domain.events.recorded import RecordedEvent
-from projections import PROJECTIONS, identity, profile, segments, sessions
+from interfaces.query_reader import QueryReader
+from projections import PROJECTIONS, identity
 from projections.runtime import checkpoint
-from projections.runtime.projection import Projection, Reader
+from projections.runtime.projection import Projection
 from projections.runtime.projector import Projector
-from tests.integration.projections.history import ListFeed, past, recorded, stream_of
+from tests.integration.projections.history import ListFeed, recorded
 
 
 class Given:
@@ -44,25 +44,11 @@ class Given:
             for query in it.queries
             if query.path == path
         ]
-        history = self.feed.workspaces.get(workspace, [])
         with self.engine.connect() as tx:
-            reader = Reader(
-                tx=tx,
-                workspace=workspace,
-                stream_of=stream_of,
-                profile=partial(identity.load_profile, tx, workspace),
-                profile_ids=partial(identity.load_profile_ids, tx, workspace),
-                identity_members=identity.member,
-                session=partial(sessions.load_session, tx, workspace),
-                profiles=partial(identity.load_profiles, tx, workspace),
-                identifiers=partial(profile.load_identifiers, tx, workspace),
-                computed_attributes=partial(segments.load_computed_values, tx, workspace),
-                recorded_event=lambda position: history[position - 1],
-                profile_as_of=lambda stream, when: past(history, stream, when),
-                projected_to=checkpoint.common_position(
-                    tx, workspace, projection, identity.projection
-                ),
+            projected_to = checkpoint.common_position(
+                tx, workspace, projection, identity.projection
             )
+            reader = QueryReader(self.feed, tx, workspace, projected_to)
             answer = query.handler(reader, query.params.model_validate(params))
         document = json.loads(msgspec.json.encode(answer))
         query.response_model.model_validate(document)

@@ -51,6 +51,12 @@ class ListFeed:
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         return stream_of(identifier)
 
+    def event_at(self, workspace: int, position: int) -> RecordedEvent:
+        return self.workspaces[workspace][position - 1]
+
+    def profile_as_of(self, workspace: int, stream: UUID, when: int | datetime):
+        return past(self.workspaces.get(workspace, []), stream, when)
+
     def identity_events_for(self, workspace: int, streams: Iterable[UUID]) -> Mapping[int, Event]:
         near, found = set(streams), {}
         facts_at = {

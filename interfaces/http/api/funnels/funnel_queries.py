@@ -28,10 +28,10 @@ from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
 from interfaces.http.query_routes import (
     ReadModelBehind,
-    query_reader,
     resolve_min_position,
     wait_for_position,
 )
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import timeline
 from projections.funnels import counts
@@ -39,7 +39,8 @@ from projections.funnels.profile_walks import ProfileWalk, walk_profiles
 from projections.identity import projection as identity
 from projections.kit import cursors
 from projections.runtime.checkpoint import common_position
-from projections.runtime.projection import Projection, Reader
+from projections.runtime.ports import ProfilePort
+from projections.runtime.projection import Projection
 
 PATH = "/v1/funnels/query"
 
@@ -83,7 +84,7 @@ def funnel_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
     async def _respond(
         request: Request,
         min_position: int | None,
-        answer: Callable[[Reader], dict[str, Any]],
+        answer: Callable[[ProfilePort], dict[str, Any]],
     ) -> Response:
         workspace = authenticated_key(request).workspace
         position = await resolve_min_position(service, workspace, min_position)
@@ -97,7 +98,7 @@ def answer_from_snapshot(
     service: Service,
     workspace: int,
     position: int,
-    answer: Callable[[Reader], dict[str, Any]],
+    answer: Callable[[ProfilePort], dict[str, Any]],
     read_models: Sequence[Projection] = (timeline.projection,),
 ) -> bytes | ReadModelBehind:
     """Answer from one snapshot of the read models and of identity.
@@ -110,18 +111,18 @@ def answer_from_snapshot(
         )
         if projected_to < position:
             return ReadModelBehind(position=projected_to)
-        result = answer(query_reader(service, tx, workspace, projected_to))
+        result = answer(QueryReader(service.ledger, tx, workspace, projected_to))
         return msgspec.json.encode(result | {"projected_to": projected_to})
 
 
-def count_funnel(funnel: Funnel, reader: Reader) -> dict[str, Any]:
+def count_funnel(funnel: Funnel, reader: ProfilePort) -> dict[str, Any]:
     """Compute a funnel's conversion as of now."""
     now = datetime.now(UTC)
     return counts.count_funnel(reader, funnel, now) | {"as_of": format_utc(now)}
 
 
 def list_funnel_profiles(
-    funnel: Funnel, params: FunnelStepParams, reader: Reader
+    funnel: Funnel, params: FunnelStepParams, reader: ProfilePort
 ) -> dict[str, Any]:
     """List a page of the profiles that reached a step, as of now."""
     walks = walk_profiles(reader, funnel, datetime.now(UTC), after=cursor_profile_id(params))
@@ -134,7 +135,7 @@ def cursor_profile_id(params: FunnelStepParams) -> UUID | None:
 
 
 def profile_page(
-    reader: Reader, walks: Iterator[ProfileWalk], steps: int, params: FunnelStepParams
+    reader: ProfilePort, walks: Iterator[ProfileWalk], steps: int, params: FunnelStepParams
 ) -> dict[str, Any]:
     """Build a page of the profiles that reached a step, from walks ordered by profile id."""
     profiles, last = counts.list_profiles_at_step(

@@ -33,7 +33,7 @@ from interfaces.http.query_routes import resolve_min_position, wait_for_position
 from interfaces.service import Service
 from projections import channel_funnels, timeline
 from projections.funnels import goals
-from projections.runtime.projection import Reader
+from projections.runtime.ports import ProfilePort
 
 PATH = "/v1/goals/query"
 
@@ -81,7 +81,7 @@ def goal_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
     async def _respond(
         request: Request,
         min_position: int | None,
-        answer: Callable[[Reader], dict[str, Any]],
+        answer: Callable[[ProfilePort], dict[str, Any]],
     ) -> Response:
         workspace = authenticated_key(request).workspace
         position = await resolve_min_position(service, workspace, min_position)
@@ -92,11 +92,13 @@ def goal_query_routes(service: Service, *, wait_seconds: float) -> APIRouter:
     return routes
 
 
-def _count_goal(goal: Goal, reader: Reader) -> dict[str, Any]:
+def _count_goal(goal: Goal, reader: ProfilePort) -> dict[str, Any]:
     now = datetime.now(UTC)
     return goals.count_goal(reader, goal, now) | {"as_of": format_utc(now)}
 
 
-def _list_goal_profiles(goal: Goal, params: FunnelStepParams, reader: Reader) -> dict[str, Any]:
+def _list_goal_profiles(
+    goal: Goal, params: FunnelStepParams, reader: ProfilePort
+) -> dict[str, Any]:
     walks = goals.exposed_profiles(reader, goal, datetime.now(UTC), after=cursor_profile_id(params))
     return profile_page(reader, walks, 2, params)

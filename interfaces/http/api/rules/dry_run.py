@@ -23,7 +23,7 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.query_routes import query_reader
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
@@ -108,7 +108,7 @@ def _dry_run(
         # An event recorded exactly at the start belongs to the period.
         period = DryRunPeriod(to_micros(after), to_micros(until), max(start - 1, 0), end)
         runs = segments.dry_run_rule(tx, workspace, definition, period, ledger)
-        reader = query_reader(service, tx, workspace, position)
+        reader = QueryReader(service.ledger, tx, workspace, position)
         sample = [run for run in runs.runs if run.outcome == "fired"][:SAMPLE_SIZE]
         profiles = reader.profiles({run.stream for run in sample})
         identifiers = reader.identifiers(profiles.values())

@@ -31,7 +31,7 @@ from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.definition_routes import Resource
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.query_routes import query_reader
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
@@ -105,7 +105,7 @@ def _preview_value(
     with service.engine.connect() as tx:
         position = common_position(tx, workspace, segments.projection, identity)
         preview = segments.preview_computed_value(tx, workspace, value, to_micros(clock), position)
-        reader = query_reader(service, tx, workspace, position)
+        reader = QueryReader(service.ledger, tx, workspace, position)
         identifiers = reader.identifiers(reader.profiles(preview.sample).values())
     return {
         "count": preview.profiles,

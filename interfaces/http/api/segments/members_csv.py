@@ -21,7 +21,7 @@ from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.csv_response import CSV_MEDIA_TYPE, encode_csv
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import openapi_parameters, params_reader
-from interfaces.http.query_routes import query_reader
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
@@ -92,7 +92,7 @@ def export_members(
     try:
         with service.engine.connect() as tx:
             position = common_position(tx, workspace, segments.projection, identity)
-            reader = query_reader(service, tx, workspace, position)
+            reader = QueryReader(service.ledger, tx, workspace, position)
             header = [CSV_COLUMNS]
             for page in segments.iterate_member_pages(reader, segment, as_of, PAGE_SIZE):
                 yield encode_csv([*header, *map(_csv_row, page)])

@@ -17,7 +17,7 @@ from interfaces.http.kit.auth import authenticated_key, require_key
 from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
 from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
-from interfaces.http.query_routes import query_reader
+from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import segments
 from projections.identity import projection as identity
@@ -64,7 +64,7 @@ def _preview_condition(
     with service.engine.connect() as tx:
         position = common_position(tx, workspace, segments.projection, identity)
         preview = segments.preview_condition(tx, workspace, condition, to_micros(clock), position)
-        reader = query_reader(service, tx, workspace, position)
+        reader = QueryReader(service.ledger, tx, workspace, position)
         identifiers = reader.identifiers(reader.profiles(preview.sample).values())
     answer = {
         "count": preview.profiles,
