@@ -8,10 +8,10 @@ from projections.channel_funnels.queries import channel_funnels, profiles
 from projections.runtime.projection import Projection
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     weight=2,
     queries=(channel_funnels, profiles),
     erase=erase,

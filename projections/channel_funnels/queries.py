@@ -254,17 +254,17 @@ def list_reached_profiles(
 
 
 channel_funnels = Query(
-    path="/channel-funnels",
-    params=ChannelFunnelListParams,
-    response_model=ChannelFunnelList,
-    handler=list_channel_funnels,
-    summary="Get message funnels by campaign, channel, template and day",
+    "/channel-funnels",
+    ChannelFunnelListParams,
+    ChannelFunnelList,
+    list_channel_funnels,
+    "Get message funnels by campaign, channel, template and day",
 )
 
 profiles = Query(
-    path="/channel-funnels/profiles",
-    params=ChannelFunnelProfileListParams,
-    response_model=ReachedProfileList,
-    handler=list_reached_profiles,
-    summary="List profiles that reached, or were lost after, a step of messages",
+    "/channel-funnels/profiles",
+    ChannelFunnelProfileListParams,
+    ReachedProfileList,
+    list_reached_profiles,
+    "List profiles that reached, or were lost after, a step of messages",
 )

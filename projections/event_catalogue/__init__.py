@@ -8,10 +8,5 @@ from projections.event_catalogue.queries import event_types
 from projections.runtime.projection import Projection
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
-    weight=2,
-    queries=(event_types,),
+    tables.NAME, tables.VERSION, tables.metadata, apply, weight=2, queries=(event_types,)
 )

@@ -126,9 +126,9 @@ def _properties(reader: Reader, names: Sequence[str]) -> dict[str, list[dict[str
 
 
 event_types = Query(
-    path="/event-types",
-    params=EventTypeListParams,
-    response_model=EventTypeList,
-    handler=list_event_types,
-    summary="List the event names seen, with their properties, types and sample values",
+    "/event-types",
+    EventTypeListParams,
+    EventTypeList,
+    list_event_types,
+    "List the event names seen, with their properties, types and sample values",
 )

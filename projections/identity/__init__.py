@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     weight=1,
     erase=erase,
     queries=(large_profiles,),

@@ -77,9 +77,9 @@ def _sample(reader: Reader, profile_id: UUID) -> list[dict[str, str]]:
 
 
 large_profiles = Query(
-    path="/profiles/large",
-    params=LargeProfileListParams,
-    response_model=LargeProfileList,
-    handler=list_large_profiles,
-    summary="List profiles with unusually many identifiers",
+    "/profiles/large",
+    LargeProfileListParams,
+    LargeProfileList,
+    list_large_profiles,
+    "List profiles with unusually many identifiers",
 )

@@ -12,10 +12,10 @@ from projections.runtime.projection import Projection
 __all__ = ["ProfileReads", "load_states", "projection"]
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     queries=(profiles, profile),
     erase=erasure.erase_by_stream(tables.state, tables.search),
 )

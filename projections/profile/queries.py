@@ -99,17 +99,11 @@ def _profile_as_of(reader: LedgerPort, stream: UUID, when: int | datetime) -> di
 
 
 profiles = Query(
-    path="/profiles",
-    params=ProfileListParams,
-    response_model=answers.ProfileList,
-    handler=list_profiles,
-    summary="List profiles, or search them by name, e-mail address, phone number or identifier",
+    "/profiles",
+    ProfileListParams,
+    answers.ProfileList,
+    list_profiles,
+    "List profiles, or search them by name, e-mail address, phone number or identifier",
 )
 
-profile = Query(
-    path="/profiles/{ref}",
-    params=ProfileParams,
-    response_model=answers.Profile,
-    handler=get_profile,
-    summary="Get a profile",
-)
+profile = Query("/profiles/{ref}", ProfileParams, answers.Profile, get_profile, "Get a profile")

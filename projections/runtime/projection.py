@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class LedgerFeed(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Query:
     """A query of a read model; the HTTP layer makes a route of it."""
 
@@ -79,7 +79,7 @@ class Timers:
     """Fires the timers of a workspace up to an instant before which no more events come."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Projection:
     """One read model.  Raise ``version`` whenever tables or fold change, so that it is rebuilt."""
 
@@ -89,6 +89,7 @@ class Projection:
     apply: Callable[[Connection, Batch], None]
     """Applies one batch of one workspace.  Its writes commit together with the checkpoint."""
 
+    _: KW_ONLY
     weight: int = 5
     """Relative cost of an event, by which read models are distributed over workers."""
 

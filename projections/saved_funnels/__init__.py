@@ -8,10 +8,10 @@ from projections.saved_funnels.fold import apply
 from projections.saved_funnels.queries import funnel, funnels
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     queries=(funnels, funnel),
     erase=lambda _tx, _scope: None,  # a funnel holds no profile's data
 )

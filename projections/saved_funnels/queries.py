@@ -101,17 +101,9 @@ def _funnel_json(row: Row[Any]) -> dict[str, Any]:
 
 
 funnels = Query(
-    path="/funnels",
-    params=SavedFunnelListParams,
-    response_model=SavedFunnelList,
-    handler=list_saved_funnels,
-    summary="List saved funnels",
+    "/funnels", SavedFunnelListParams, SavedFunnelList, list_saved_funnels, "List saved funnels"
 )
 
 funnel = Query(
-    path="/funnels/{id}",
-    params=SavedFunnelPath,
-    response_model=SavedFunnelDetail,
-    handler=get_saved_funnel,
-    summary="Get a saved funnel",
+    "/funnels/{id}", SavedFunnelPath, SavedFunnelDetail, get_saved_funnel, "Get a saved funnel"
 )

@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     queries=(*SEGMENT_QUERIES, *ATTRIBUTE_QUERIES, *RULE_QUERIES),
     timers=Timers(next_due=next_timers, advance_to=sweep),
 )

@@ -12,10 +12,10 @@ from projections.sessions.queries import profile_sessions, session, sessions
 __all__ = ["SessionReads", "projection"]
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     weight=4,
     queries=(sessions, session, profile_sessions),
     erase=erasure.erase_by_stream(tables.session),

@@ -183,25 +183,15 @@ def get_session(reader: IdentityPort, params: SessionParams) -> dict[str, Any]:
 
 
 sessions = Query(
-    path="/sessions",
-    params=SessionListParams,
-    response_model=SessionList,
-    handler=list_sessions,
-    summary="List sessions, newest first",
+    "/sessions", SessionListParams, SessionList, list_sessions, "List sessions, newest first"
 )
 
-session = Query(
-    path="/sessions/{id}",
-    params=SessionParams,
-    response_model=SessionDetail,
-    handler=get_session,
-    summary="Get a session",
-)
+session = Query("/sessions/{id}", SessionParams, SessionDetail, get_session, "Get a session")
 
 profile_sessions = Query(
-    path="/profiles/{ref}/sessions",
-    params=ProfileSessionListParams,
-    response_model=SessionList,
-    handler=list_profile_sessions,
-    summary="List the sessions of a profile, newest first",
+    "/profiles/{ref}/sessions",
+    ProfileSessionListParams,
+    SessionList,
+    list_profile_sessions,
+    "List the sessions of a profile, newest first",
 )

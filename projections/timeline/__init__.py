@@ -10,10 +10,10 @@ from projections.timeline.fold import apply
 from projections.timeline.lists import events, profile_timeline
 
 projection = Projection(
-    name=tables.NAME,
-    version=tables.VERSION,
-    metadata=tables.metadata,
-    apply=apply,
+    tables.NAME,
+    tables.VERSION,
+    tables.metadata,
+    apply,
     weight=6,
     queries=(events, event, profile_timeline),
     erase=erasure.erase_by_stream(tables.timeline, tables.first_message, tables.observation),

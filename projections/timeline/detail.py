@@ -62,9 +62,9 @@ def _profile(reader: LedgerPort, recorded: RecordedEvent) -> dict[str, Any] | No
 
 
 event = Query(
-    path="/events/{id}",
-    params=EventPath,
-    response_model=answers.EventDetail,
-    handler=get_event,
-    summary="Get an event with its payload exactly as received",
+    "/events/{id}",
+    EventPath,
+    answers.EventDetail,
+    get_event,
+    "Get an event with its payload exactly as received",
 )

@@ -127,17 +127,13 @@ def _has_any(reader: IdentityPort, streams: Sequence[UUID]) -> bool:
 
 
 events = Query(
-    path="/events",
-    params=EventListParams,
-    response_model=answers.EventList,
-    handler=list_events,
-    summary="List events, newest first",
+    "/events", EventListParams, answers.EventList, list_events, "List events, newest first"
 )
 
 profile_timeline = Query(
-    path="/profiles/{ref}/timeline",
-    params=ProfileTimelineQuery,
-    response_model=answers.ProfileTimeline,
-    handler=list_profile_timeline,
-    summary="List a profile's events, newest first",
+    "/profiles/{ref}/timeline",
+    ProfileTimelineQuery,
+    answers.ProfileTimeline,
+    list_profile_timeline,
+    "List a profile's events, newest first",
 )

@@ -105,17 +105,17 @@ def _attribute_json(row: Row[Any]) -> dict[str, Any]:
 
 QUERIES = (
     Query(
-        path="/computed-attributes",
-        params=ComputedAttributeListParams,
-        response_model=ComputedAttributeList,
-        handler=list_computed_attributes,
-        summary="List computed attributes",
+        "/computed-attributes",
+        ComputedAttributeListParams,
+        ComputedAttributeList,
+        list_computed_attributes,
+        "List computed attributes",
     ),
     Query(
-        path="/computed-attributes/{id}",
-        params=ComputedAttributeParams,
-        response_model=ComputedAttributeDetail,
-        handler=get_computed_attribute,
-        summary="Get a computed attribute",
+        "/computed-attributes/{id}",
+        ComputedAttributeParams,
+        ComputedAttributeDetail,
+        get_computed_attribute,
+        "Get a computed attribute",
     ),
 )

@@ -227,24 +227,21 @@ def _run_json(row: Row[Any], profile: UUID) -> dict[str, Any]:
     }
 
 
-QUERIES = tuple(
-    Query(path=path, params=params, response_model=response, handler=handler, summary=summary)
-    for path, params, response, handler, summary in (
-        ("/rules", RuleListParams, RuleList, list_rules, "List rules"),
-        ("/rules/{id}", RuleParams, RuleDetail, get_rule, "Get a rule"),
-        (
-            "/rules/{id}/triggers",
-            RuleRunListParams,
-            RuleRunList,
-            list_rule_runs,
-            "List the runs of a rule with outcome and reason",
-        ),
-        (
-            "/profiles/{ref}/triggers",
-            ProfileRunListParams,
-            RuleRunList,
-            list_profile_runs,
-            "List the rule runs of a profile",
-        ),
-    )
+QUERIES = (
+    Query("/rules", RuleListParams, RuleList, list_rules, "List rules"),
+    Query("/rules/{id}", RuleParams, RuleDetail, get_rule, "Get a rule"),
+    Query(
+        "/rules/{id}/triggers",
+        RuleRunListParams,
+        RuleRunList,
+        list_rule_runs,
+        "List the runs of a rule with outcome and reason",
+    ),
+    Query(
+        "/profiles/{ref}/triggers",
+        ProfileRunListParams,
+        RuleRunList,
+        list_profile_runs,
+        "List the rule runs of a profile",
+    ),
 )

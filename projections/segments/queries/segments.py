@@ -247,38 +247,30 @@ def _happened_by(
     return or_(and_(position > 0, position <= as_of), and_(position == 0, at <= clock))
 
 
-def _query(
-    path: str, params: type[BaseModel], response: type[BaseModel], handler: Any, summary: str
-) -> Query:
-    return Query(
-        path=path, params=params, response_model=response, handler=handler, summary=summary
-    )
-
-
 QUERIES = (
-    _query("/segments", SegmentListParams, schemas.SegmentList, list_segments, "List segments"),
-    _query(
+    Query("/segments", SegmentListParams, schemas.SegmentList, list_segments, "List segments"),
+    Query(
         "/segments/{id}",
         SegmentParams,
         schemas.SegmentDetail,
         get_segment,
         "Get a segment and its member count",
     ),
-    _query(
+    Query(
         "/segments/{id}/members",
         SegmentMemberListParams,
         schemas.SegmentMemberList,
         list_segment_members,
         "List the members of a segment, now or as of a point in time",
     ),
-    _query(
+    Query(
         "/profiles/{ref}/segments",
         MembershipListParams,
         schemas.MembershipList,
         list_memberships,
         "List the segments of a profile",
     ),
-    _query(
+    Query(
         "/segments/{id}/explain/{ref}",
         MembershipExplanationParams,
         schemas.MembershipExplanation,

@@ -97,15 +97,7 @@ SEEN = Projection(
     version=1,
     metadata=seen.metadata,
     apply=_take,
-    queries=(
-        Query(
-            path="/seen/{ref}/names",
-            params=SeenParams,
-            response_model=Names,
-            handler=_answer,
-            summary="Names in ledger order",
-        ),
-    ),
+    queries=(Query("/seen/{ref}/names", SeenParams, Names, _answer, "Names in ledger order"),),
 )
 """A read model for tests of query routes."""
 
