@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interfaces.cli.options import WRITE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.options import WRITE_SETTINGS, JsonOption, WorkspaceOption, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +15,27 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20
 """Rejected lines to print; all of them are stored."""
+
+
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        help="csv (a header row, one event per row) or ndjson (one Segment message per line);"
+        " default: from the file name.",
+    ),
+]
+
+NumberOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--number",
+        metavar="COLUMN",
+        help="csv: property column that holds numbers; may be repeated.",
+    ),
+]
 
 
 def _column(flag: str, content: str) -> Any:
@@ -26,19 +47,8 @@ def import_file(
     *,
     settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to import; may be gzipped.")],
-    file_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            help="csv (a header row, one event per row) or ndjson (one Segment message per line);"
-            " default: from the file name.",
-        ),
-    ] = None,
-    workspace: Annotated[
-        str, typer.Option("--workspace", "-w", metavar="NAME", help="Target workspace.")
-    ] = "default",
+    file_format: FormatOption = None,
+    workspace: WorkspaceOption = "default",
     name: Annotated[str | None, _column("--name", "the event's name")] = None,
     user: Annotated[str | None, _column("--user", "the user id")] = None,
     anonymous: Annotated[str | None, _column("--anonymous", "the anonymous id")] = None,
@@ -49,14 +59,7 @@ def import_file(
     session: Annotated[str | None, _column("--session", "the session id")] = None,
     channel: Annotated[str | None, _column("--channel", "the channel, such as web")] = None,
     message_id: Annotated[str | None, _column("--id", "the unique message id")] = None,
-    number: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--number",
-            metavar="COLUMN",
-            help="csv: property column that holds numbers; may be repeated.",
-        ),
-    ] = None,
+    number: NumberOption = None,
     no_project: Annotated[
         bool, typer.Option("--no-project", help="Do not update read models; a worker does.")
     ] = False,
@@ -71,7 +74,6 @@ def import_file(
 
     Exits 1 if no line was accepted or the file could not be read to the end.
     """
-    from domain.core.errors import FoldlineError
     from interfaces.bootstrap import create_first_keys
     from interfaces.cli import file_import
     from interfaces.cli.database_context import connected_service
@@ -97,6 +99,12 @@ def import_file(
         if not no_project:
             catch_up_with_progress(svc, target)
     _report(summary, as_json=as_json)
+    _fail_unless_imported(summary)
+
+
+def _fail_unless_imported(summary: ImportSummary) -> None:
+    from domain.core.errors import FoldlineError
+
     if summary.read_error is not None:
         raise FoldlineError(
             f"{summary.read_error}. Earlier lines are recorded; import the whole file again to add the rest"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
+from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, WorkspaceOption, with_settings
 from interfaces.cli.output import print_json, print_status, print_table
 from interfaces.settings import Settings
 
@@ -17,10 +17,6 @@ app = typer.Typer(
     " managing keys.",
     no_args_is_help=True,
 )
-
-WorkspaceOption = Annotated[
-    str, typer.Option("--workspace", "-w", metavar="NAME", help="Workspace name.")
-]
 
 
 @app.command()

@@ -25,6 +25,9 @@ DELIVERY_SETTINGS = (*DATABASE_SETTINGS, "secret_key", "webhook_allow")
 ALL_SETTINGS = tuple(setting.field for setting in SETTINGS)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WorkspaceOption = Annotated[
+    str, typer.Option("--workspace", "-w", metavar="NAME", help="Workspace name.")
+]
 
 
 def with_settings(*fields: str) -> Callable[[Command], Command]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interfaces.cli.options import DATABASE_SETTINGS, with_settings
+from interfaces.cli.options import DATABASE_SETTINGS, WorkspaceOption, with_settings
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ app = typer.Typer(
 
 ACTOR = "cli"
 """Actor recorded for commands, which run on the server without a key."""
-
-WorkspaceOption = Annotated[
-    str,
-    typer.Option("--workspace", "-w", metavar="NAME", help="Workspace name."),
-]
 
 
 @app.command()
