@@ -17,7 +17,7 @@ from domain.funnels.tally import ratio
 from projections.channel_funnels import sql
 from projections.channel_funnels.sql import GROUPINGS, MessageFilter
 from projections.channel_funnels.tables import BITS
-from projections.kit import cursors, instants
+from projections.kit import cursors, instants, pages
 from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.ports import ProfilePort
 from projections.runtime.projection import Query
@@ -68,15 +68,13 @@ class ChannelFunnelListParams(_MessageFilterParams):
     limit: int = Field(500, ge=1, le=1_000)
 
 
-class ChannelFunnelProfileListParams(_MessageFilterParams):
+class ChannelFunnelProfileListParams(_MessageFilterParams, pages.PageParams):
     """Filters of messages, a step, and a page of profiles."""
 
     step: Literal[(*CHANNEL_STEPS, *CHANNEL_OUTCOMES)] = Field(  # type: ignore[valid-type]
         description="Profiles with a message that took this step or a later one, or had this outcome"
     )
     lost: bool = Field(False, description="Only profiles with no message that took a later step")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class ChannelFunnelStep(BaseModel):

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from domain.core.time import format_utc
 from projections.event_catalogue.survey import decode_sample
 from projections.event_catalogue.tables import TYPES, day, event_type, property_
-from projections.kit import cursors
+from projections.kit import pages
 from projections.runtime.ports import Reader
 from projections.runtime.projection import Query
 
@@ -21,12 +21,10 @@ DAYS_SHOWN = 30
 """Days shown of an event: the latest days on which it occurred."""
 
 
-class EventTypeListParams(BaseModel):
+class EventTypeListParams(pages.PageParams):
     """A prefix, and a page of event names."""
 
     q: str | None = Field(None, description="Beginning of the name, in any case")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class EventProperty(BaseModel):
@@ -60,33 +58,29 @@ class EventTypeList(BaseModel):
 
 def list_event_types(reader: Reader, params: EventTypeListParams) -> dict[str, Any]:
     """Returns a page of the event names of the workspace."""
-    query = select(event_type).where(event_type.c.workspace == reader.workspace)
+    query = select(event_type, event_type.c.count.label("events")).where(
+        event_type.c.workspace == reader.workspace
+    )
     if params.q is not None:
         prefix = params.q.replace("\0", "\ufffd")
         query = query.where(func.starts_with(func.lower(event_type.c.name), func.lower(prefix)))
-    if params.cursor is not None:
-        query = query.where(event_type.c.name > cursors.decode_text(params.cursor))
-    rows = (
-        reader.tx.execute(query.order_by(event_type.c.name).limit(params.limit + 1))
-        .mappings()
-        .all()
-    )
-    names = [row["name"] for row in rows[: params.limit]]
+    page, next_cursor = pages.load_page(reader.tx, query, event_type.c.name, params)
+    names = [row.name for row in page]
     days, properties = _days(reader, names), _properties(reader, names)
     return {
         "event_types": [
             {
-                "name": row["name"],
-                "kind": row["kind"],
-                "count": row["count"],
-                "first_seen": format_utc(row["first_seen"]),
-                "last_seen": format_utc(row["last_seen"]),
-                "days": days[row["name"]],
-                "properties": properties[row["name"]],
+                "name": row.name,
+                "kind": row.kind,
+                "count": row.events,
+                "first_seen": format_utc(row.first_seen),
+                "last_seen": format_utc(row.last_seen),
+                "days": days[row.name],
+                "properties": properties[row.name],
             }
-            for row in rows[: params.limit]
+            for row in page
         ],
-        "next": cursors.encode_text(names[-1]) if len(rows) > params.limit else None,
+        "next": next_cursor,
         "projected_to": reader.projected_to,
     }
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from domain.core.errors import NotFound
 from domain.profiles import state as profile_state
-from projections.kit import cursors, instants, references, shown_profile
+from projections.kit import cursors, instants, pages, references, shown_profile
 from projections.profile import answers
 from projections.profile.listing import RowPosition, all_profiles, load_page, profiles_matching
 from projections.profile.search_terms import fold_text, search_pattern
@@ -22,7 +22,7 @@ from projections.runtime.projection import Query
 class _Ports(IdentityPort, LedgerPort, ComputedAttributesPort, Protocol): ...
 
 
-class ProfileListParams(BaseModel):
+class ProfileListParams(pages.PageParams):
     """A search text, and a page of profiles."""
 
     q: str | None = Field(
@@ -30,8 +30,6 @@ class ProfileListParams(BaseModel):
         description="Part of a name, e-mail address, phone number or identifier, in any case; one"
         " or two letters match the beginning of one",
     )
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class ProfileParams(BaseModel):

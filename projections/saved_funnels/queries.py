@@ -11,7 +11,7 @@ from sqlalchemy import Row, select
 
 from domain.core.errors import NotFound
 from domain.core.time import format_utc
-from projections.kit import cursors
+from projections.kit import pages
 from projections.runtime.ports import Reader
 from projections.runtime.projection import Query
 from projections.saved_funnels.tables import funnel as table
@@ -19,12 +19,10 @@ from projections.saved_funnels.tables import funnel as table
 _c = table.c
 
 
-class SavedFunnelListParams(BaseModel):
+class SavedFunnelListParams(pages.PageParams):
     """A page of funnels, by id."""
 
     archived: bool = Field(False, description="True: archived funnels instead of those in effect")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class SavedFunnelPath(BaseModel):
@@ -65,13 +63,10 @@ class SavedFunnelDetail(SavedFunnel):
 def list_saved_funnels(reader: Reader, params: SavedFunnelListParams) -> dict[str, Any]:
     """Returns a page of saved funnels."""
     query = select(table).where(_c.workspace == reader.workspace, _c.archived == params.archived)
-    if params.cursor is not None:
-        query = query.where(_c.id > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(query.order_by(_c.id).limit(params.limit + 1)).all()
-    page = rows[: params.limit]
+    page, next_cursor = pages.load_page(reader.tx, query, _c.id, params)
     return {
         "funnels": [_funnel_json(row) for row in page],
-        "next": cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
+        "next": next_cursor,
         "projected_to": reader.projected_to,
     }
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, literal, literal_column, tuple_
 
 from domain.core.errors import InvalidRequest, NotFound
 from domain.events import payload
-from projections.kit import answers, cursors, instants
+from projections.kit import answers, cursors, instants, pages
 from projections.runtime.ports import IdentityPort
 from projections.runtime.projection import Query
 from projections.sessions.merge import SESSION_ROWS, AnyRow, merge_rows
@@ -24,7 +24,7 @@ _c = table.c
 _PROFILE = "Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`"
 
 
-class _Params(BaseModel):
+class _Params(pages.PageParams):
     model_config = ConfigDict(populate_by_name=True)
 
     from_: str | None = Field(
@@ -32,8 +32,6 @@ class _Params(BaseModel):
     )
     to: str | None = Field(None, description="Began before: an instant, or a date or time in `tz`")
     tz: str = Field("UTC", description="IANA time zone of `from` and `to`, such as Europe/Berlin")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class SessionListParams(_Params):

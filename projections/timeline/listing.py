@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from msgspec import Raw
@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from projections.kit import cursors
+from projections.kit.pages import PageParams
 from projections.runtime.ports import IdentityPort
 from projections.timeline.tables import timeline
 
@@ -63,18 +64,11 @@ _STREAM = [column.key for column in EVENT_COLUMNS.selected_columns].index(_c.str
 _SORT_COLUMNS = (_c.occurred_at, _c.position, _c.ordinal)
 
 
-class PageRequest(Protocol):
-    """Cursor and size of a page."""
-
-    cursor: str | None
-    limit: int
-
-
 def list_page(
     reader: IdentityPort,
     noun: str,
     conditions: Sequence[ColumnElement[bool]],
-    params: PageRequest,
+    params: PageParams,
     streams: Sequence[UUID] | None = None,
 ) -> dict[str, Any]:
     """Returns a page of events that match the conditions, newest first.
@@ -94,7 +88,7 @@ def list_page(
 def _newest(
     reader: IdentityPort,
     conditions: Sequence[ColumnElement[bool]],
-    params: PageRequest,
+    params: PageParams,
     streams: Sequence[UUID] | None,
 ) -> Select[Any]:
     """Returns the query of the newest events, one more than the page shows."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import ColumnElement, select
 
 from domain.core.errors import NotFound
 from domain.events import payload
-from projections.kit import instants, where
+from projections.kit import instants, pages, where
 from projections.runtime.ports import IdentityPort
 from projections.runtime.projection import Query
 from projections.timeline import answers, listing
@@ -20,7 +20,7 @@ from projections.timeline.tables import MESSAGE, timeline
 _c = timeline.c
 
 
-class EventFilterParams(BaseModel):
+class EventFilterParams(pages.PageParams):
     """Filters, all of which an event must match, and a page."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -49,8 +49,6 @@ class EventFilterParams(BaseModel):
         description="True: only events that Foldline derived, such as `email_changed`; false: only"
         " received events. By default a timeline shows both, and so does a list by `name`",
     )
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class ProfileTimelineQuery(EventFilterParams):

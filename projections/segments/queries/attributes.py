@@ -8,21 +8,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Row, select
 
 from domain.core.errors import NotFound
-from projections.kit import cursors
+from projections.kit import pages
 from projections.runtime.ports import Reader
 from projections.runtime.projection import Query
 from projections.segments.queries import schemas
 from projections.segments.tables import computed_attribute
 
 _a = computed_attribute.c
-
-
-class ComputedAttributeListParams(BaseModel):
-    """A page of computed attributes."""
-
-    archived: bool = Field(False, description="Include archived ones")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class ComputedAttributeParams(BaseModel):
@@ -60,18 +52,15 @@ class ComputedAttributeList(BaseModel):
     projected_to: int
 
 
-def list_computed_attributes(reader: Reader, params: ComputedAttributeListParams) -> dict[str, Any]:
+def list_computed_attributes(reader: Reader, params: pages.DefinitionListParams) -> dict[str, Any]:
     """Returns a page of computed attributes in the order of their ids."""
     query = select(computed_attribute).where(_a.workspace == reader.workspace)
     if not params.archived:
         query = query.where(~_a.archived)
-    if params.cursor is not None:
-        query = query.where(_a.attribute > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(query.order_by(_a.attribute).limit(params.limit + 1)).all()
-    page = rows[: params.limit]
+    page, next_cursor = pages.load_page(reader.tx, query, _a.attribute, params)
     return {
         "computed_attributes": [_attribute_json(row) for row in page],
-        "next": cursors.encode_text(page[-1].attribute) if len(rows) > len(page) else None,
+        "next": next_cursor,
         "projected_to": reader.projected_to,
     }
 
@@ -106,7 +95,7 @@ def _attribute_json(row: Row[Any]) -> dict[str, Any]:
 QUERIES = (
     Query(
         "/computed-attributes",
-        ComputedAttributeListParams,
+        pages.DefinitionListParams,
         ComputedAttributeList,
         list_computed_attributes,
         "List computed attributes",

@@ -14,7 +14,7 @@ from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros
 from domain.evaluation.rule_runs import SUPPRESSION_REASONS, RunOutcome
 from domain.rules.rule import definition_warnings
-from projections.kit import cursors
+from projections.kit import cursors, pages
 from projections.runtime.ports import IdentityPort
 from projections.runtime.projection import Query
 from projections.segments.queries.schemas import CausedAt, DefinitionWarning, caused_at_json
@@ -24,26 +24,16 @@ _v, _r = rule_version.c, rule_run.c
 _ORDER = (_r.triggered_at, _r.triggered_position, _r.rule, _r.version, _r.cause)
 
 
-class RuleListParams(BaseModel):
-    """A page of rules."""
-
-    archived: bool = Field(False, description="Include archived ones")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
-
-
 class RuleParams(BaseModel):
     """One rule."""
 
     id: str = Field(description="Id of the rule")
 
 
-class RuleRunPageParams(BaseModel):
+class RuleRunPageParams(pages.PageParams):
     """A page of runs."""
 
     outcome: RunOutcome | None = Field(None, description="Only runs with this outcome")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class RuleRunListParams(RuleParams, RuleRunPageParams):
@@ -126,20 +116,17 @@ class RuleRunList(BaseModel):
     projected_to: int
 
 
-def list_rules(reader: IdentityPort, params: RuleListParams) -> dict[str, Any]:
+def list_rules(reader: IdentityPort, params: pages.DefinitionListParams) -> dict[str, Any]:
     """Returns a page of rules in the order of their ids."""
     query = select(rule_version).where(
         _v.workspace == reader.workspace, _v.replaced_at_position.is_(None)
     )
     if not params.archived:
         query = query.where(~_v.archived)
-    if params.cursor is not None:
-        query = query.where(_v.rule > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(query.order_by(_v.rule).limit(params.limit + 1)).all()
-    page = rows[: params.limit]
+    page, next_cursor = pages.load_page(reader.tx, query, _v.rule, params)
     return {
         "rules": [_rule_json(row) for row in page],
-        "next": cursors.encode_text(page[-1].rule) if len(rows) > len(page) else None,
+        "next": next_cursor,
         "projected_to": reader.projected_to,
     }
 
@@ -228,7 +215,7 @@ def _run_json(row: Row[Any], profile: UUID) -> dict[str, Any]:
 
 
 QUERIES = (
-    Query("/rules", RuleListParams, RuleList, list_rules, "List rules"),
+    Query("/rules", pages.DefinitionListParams, RuleList, list_rules, "List rules"),
     Query("/rules/{id}", RuleParams, RuleDetail, get_rule, "Get a rule"),
     Query(
         "/rules/{id}/triggers",

@@ -26,7 +26,7 @@ from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros, to_micros
 from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
-from projections.kit import cursors, instants, references
+from projections.kit import cursors, instants, pages, references
 from projections.runtime.ports import IdentityPort, LedgerPort, ProfilePort, Reader
 from projections.runtime.projection import Query
 from projections.segments.definitions.index import load_segment_index
@@ -40,14 +40,6 @@ _NOT_LEFT = [cast(null(), BigInteger).label(name) for name in ("left_at", "left_
 
 
 class _Ports(ProfilePort, LedgerPort, Protocol): ...
-
-
-class SegmentListParams(BaseModel):
-    """A page of segments."""
-
-    archived: bool = Field(False, description="Include archived ones")
-    cursor: str | None = Field(None, description="`next` of the previous page")
-    limit: int = Field(50, ge=1, le=500)
 
 
 class SegmentParams(BaseModel):
@@ -81,20 +73,17 @@ class MembershipExplanationParams(SegmentParams):
     ref: str = Field(description="Profile id, or `user_id:u-1`, `email:…`, `anonymous_id:…`")
 
 
-def list_segments(reader: Reader, params: SegmentListParams) -> dict[str, Any]:
+def list_segments(reader: Reader, params: pages.DefinitionListParams) -> dict[str, Any]:
     """Returns a page of segments in the order of their ids."""
     query = select(segment_version).where(
         _v.workspace == reader.workspace, _v.replaced_at_position.is_(None)
     )
     if not params.archived:
         query = query.where(~_v.archived)
-    if params.cursor is not None:
-        query = query.where(_v.segment > cursors.decode_text(params.cursor))
-    rows = reader.tx.execute(query.order_by(_v.segment).limit(params.limit + 1)).all()
-    page = rows[: params.limit]
+    page, next_cursor = pages.load_page(reader.tx, query, _v.segment, params)
     return {
         "segments": [schemas.segment_json(row) for row in page],
-        "next": cursors.encode_text(page[-1].segment) if len(rows) > len(page) else None,
+        "next": next_cursor,
         "projected_to": reader.projected_to,
     }
 
@@ -248,7 +237,9 @@ def _happened_by(
 
 
 QUERIES = (
-    Query("/segments", SegmentListParams, schemas.SegmentList, list_segments, "List segments"),
+    Query(
+        "/segments", pages.DefinitionListParams, schemas.SegmentList, list_segments, "List segments"
+    ),
     Query(
         "/segments/{id}",
         SegmentParams,
