@@ -11,8 +11,6 @@ from interfaces.http.api.definitions import DEFINITIONS
 from interfaces.http.api.deliveries.deliveries import delivery_routes
 from interfaces.http.api.deliveries.endpoints import endpoint_routes
 from interfaces.http.api.deliveries.subscriptions import subscription_routes
-from interfaces.http.api.funnels import goal_queries, saved_funnels
-from interfaces.http.api.funnels.funnel_queries import funnel_query_routes
 from interfaces.http.api.ops.keys import key_routes
 from interfaces.http.api.ops.projections import projection_routes
 from interfaces.http.api.ops.published_schemas import schema_routes
@@ -21,16 +19,15 @@ from interfaces.http.api.ops.status import status_routes
 from interfaces.http.api.profiles.erasure import erasure_routes
 from interfaces.http.api.profiles.history import profile_history_routes
 from interfaces.http.api.profiles.merge import merge_routes
-from interfaces.http.api.rules.dry_run import dry_run_routes
-from interfaces.http.api.segments.computed_attributes import computed_attribute_preview_routes
+from interfaces.http.api.questions import QUESTIONS
 from interfaces.http.api.segments.manual_lists import manual_list_routes
 from interfaces.http.api.segments.members_csv import members_csv_routes
-from interfaces.http.api.segments.preview import segment_preview_routes
 from interfaces.http.health import health_routes
 from interfaces.http.kit import errors
 from interfaces.http.kit.definition_routes import definition_routes
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.http.query_routes import add_query_routes
+from interfaces.http.questions import question_routes
 from interfaces.service import Service
 
 WAIT_SECONDS = 5.0
@@ -90,16 +87,11 @@ def build_api(service: Service, *, wait_seconds: float) -> FastAPI:
     add_query_routes(api, service, wait_seconds=wait_seconds)
     api.include_router(profile_history_routes(service))
     api.include_router(merge_routes(service))
-    api.include_router(segment_preview_routes(service))
-    api.include_router(funnel_query_routes(service, wait_seconds=wait_seconds))
-    api.include_router(goal_queries.goal_query_routes(service, wait_seconds=wait_seconds))
-    api.include_router(saved_funnels.saved_funnel_result_routes(service, wait_seconds=wait_seconds))
-    api.include_router(computed_attribute_preview_routes(service))
+    api.include_router(question_routes(service, QUESTIONS, wait_seconds=wait_seconds))
     for resource in DEFINITIONS:
         api.include_router(definition_routes(service, resource))
     api.include_router(manual_list_routes(service))
     api.include_router(members_csv_routes(service))
-    api.include_router(dry_run_routes(service))
     api.include_router(status_routes(service, monitor))
     api.include_router(rejected_routes(service))
     api.include_router(projection_routes(service, monitor))

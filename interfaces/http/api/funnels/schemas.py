@@ -16,7 +16,7 @@ from domain.funnels.goals import Goal, parse_goal
 from interfaces.http.kit.command import CommandReason, ExpectedVersion
 from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
 from interfaces.http.kit.json_response import Page
-from interfaces.http.query_routes import MinPosition
+from interfaces.http.questions import QuestionBody
 from projections.kit.shown_profile import ProfileIdentifier
 
 EXAMPLE_FUNNEL: dict[str, Any] = {
@@ -31,7 +31,7 @@ EXAMPLE_FUNNEL: dict[str, Any] = {
 }
 
 
-class FunnelQuery(BaseModel):
+class FunnelQuery(QuestionBody):
     """Definition of a funnel."""
 
     model_config = ConfigDict(
@@ -53,7 +53,6 @@ class FunnelQuery(BaseModel):
         description="Break down by this property of the first step, such as `properties.plan`; the"
         " values with the most profiles are returned.",
     )
-    min_position: MinPosition = None
 
     @property
     def funnel(self) -> Funnel:
@@ -126,7 +125,7 @@ class FunnelProfileList(BaseModel):
     projected_to: int
 
 
-class GoalQuery(BaseModel):
+class GoalQuery(QuestionBody):
     """Definition of a goal."""
 
     model_config = ConfigDict(
@@ -151,7 +150,6 @@ class GoalQuery(BaseModel):
     within: str = Field(description="Longest time from the exposure to the goal, such as `7d`.")
     from_: str | None = Field(None, alias="from", description="Exposed at or after this instant.")
     to: str | None = Field(None, description="Exposed before this instant.")
-    min_position: MinPosition = None
 
     @property
     def goal_definition(self) -> Goal:
@@ -183,10 +181,8 @@ class FunnelPath(BaseModel):
     id: str = Field(description="1 to 64 of a-z, 0-9, - and _, such as `checkout`")
 
 
-class SavedFunnelResultParams(FunnelPath):
+class SavedFunnelResultParams(FunnelPath, QuestionBody):
     """Parameters of a saved funnel's result."""
-
-    min_position: MinPosition = None
 
 
 class SavedFunnelBase(BaseModel):

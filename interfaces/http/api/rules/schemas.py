@@ -16,6 +16,7 @@ from domain.rules.definition import RULE_FIELDS
 from interfaces.http.kit.command import CommandReason, ExpectedVersion, ResourceId
 from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
 from interfaces.http.kit.json_response import Page
+from interfaces.http.questions import QuestionBody
 from projections.kit.shown_profile import ProfileIdentifier
 from projections.segments.queries.schemas import DefinitionWarning
 
@@ -136,7 +137,7 @@ class RuleRevisionList(Page):
     definitions: list[RuleRevision]
 
 
-class DryRunRequest(BaseModel):
+class DryRunRequest(QuestionBody):
     """Rule and period of a dry run."""
 
     model_config = ConfigDict(

@@ -14,6 +14,7 @@ from domain.definitions.definition import DefinitionVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion
 from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
 from interfaces.http.kit.json_response import Page
+from interfaces.http.questions import QuestionBody
 from projections.kit.shown_profile import ProfileIdentifier
 
 _EXAMPLE_COMPUTATION: dict[str, Any] = {
@@ -105,7 +106,7 @@ class ComputedAttributeRevisionList(Page):
     definitions: list[ComputedAttributeRevision]
 
 
-class ComputedAttributePreviewRequest(ComputationBase):
+class ComputedAttributePreviewRequest(ComputationBase, QuestionBody):
     """Computation and instant of a preview."""
 
     model_config = ConfigDict(

@@ -2,81 +2,58 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
 
-import msgspec
-from fastapi import APIRouter, Security
-from starlette.requests import Request
-from starlette.responses import Response
-
-from domain import conditions
-from domain.conditions import Condition
+from domain.conditions import parse_condition
 from domain.core.time import format_utc, to_micros
 from interfaces.http.api.segments.schemas import SegmentPreview, SegmentPreviewRequest
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.concurrency_limit import ConcurrencyLimit
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.params import NoParams, openapi_body, params_reader, parse_body
+from interfaces.http.questions import Answer, Question, clock_of
 from interfaces.query_reader import QueryReader
 from interfaces.service import Service
 from projections import segments
-from projections.identity import projection as identity
-from projections.kit import instants
-from projections.runtime.checkpoint import common_position
-
-PATH = "/v1/segments/preview"
 
 
-def segment_preview_routes(service: Service) -> APIRouter:
-    """Build the route of `/v1/segments/preview`."""
-    limit = ConcurrencyLimit()
-    read_nothing = params_reader(NoParams, PATH)
-    routes = APIRouter(
-        tags=["segments"], dependencies=[Security(require_key(service.keys, "read", "admin"))]
-    )
+def _prepare(_service: Service, _workspace: int, payload: SegmentPreviewRequest) -> Answer:
+    condition = parse_condition(payload.condition, allow_references=True)
+    clock_now = clock_of(payload.as_of)
 
-    @routes.post(
-        PATH,
-        summary="Preview a condition: count matching profiles, in total and per part",
-        operation_id="preview_segment",
-        response_model=SegmentPreview,
-        responses=error_responses(400, 401, 403, 413, 503),
-        openapi_extra=openapi_body(SegmentPreviewRequest),
-    )
-    async def preview_segment(request: Request) -> Response:
-        read_nothing(request)
-        payload = await parse_body(request, SegmentPreviewRequest)
-        condition = conditions.parse_condition(payload.condition, allow_references=True)
-        clock = datetime.now(UTC)
-        if payload.as_of is not None:
-            clock = instants.parse_instant(payload.as_of, UTC, "as_of")
-        body = await limit.run(
-            _preview_condition, service, authenticated_key(request).workspace, condition, clock
+    def answer(reader: QueryReader) -> dict[str, Any]:
+        clock = clock_now()
+        preview = segments.preview_condition(
+            reader.tx, reader.workspace, condition, to_micros(clock), reader.projected_to
         )
-        return Response(body, media_type="application/json")
+        return {
+            "count": preview.profiles,
+            "sample": sample_json(reader, preview.sample),
+            "conditions": [{"path": path, "count": n} for path, n in preview.by_path.items()],
+            "as_of": format_utc(clock),
+        }
 
-    return routes
+    return answer
 
 
-def _preview_condition(
-    service: Service, workspace: int, condition: Condition, clock: datetime
-) -> bytes:
-    with service.engine.connect() as tx:
-        position = common_position(tx, workspace, segments.projection, identity)
-        preview = segments.preview_condition(tx, workspace, condition, to_micros(clock), position)
-        reader = QueryReader(service.ledger, tx, workspace, position)
-        identifiers = reader.identifiers(reader.profiles(preview.sample).values())
-    answer = {
-        "count": preview.profiles,
-        "sample": [
-            {
-                "profile_id": profile_id,
-                "identifiers": [i._asdict() for i in identifiers.get(profile_id, ())],
-            }
-            for profile_id in preview.sample
-        ],
-        "conditions": [{"path": path, "count": count} for path, count in preview.by_path.items()],
-        "as_of": format_utc(clock),
-        "projected_to": position,
-    }
-    return msgspec.json.encode(answer)
+def sample_json(reader: QueryReader, sample: Iterable[UUID]) -> list[dict[str, Any]]:
+    """Return the ids and identifiers of a sample's profiles."""
+    profile_ids = list(sample)
+    identifiers = reader.identifiers(reader.profiles(profile_ids).values())
+    return [
+        {
+            "profile_id": profile_id,
+            "identifiers": [identifier._asdict() for identifier in identifiers.get(profile_id, ())],
+        }
+        for profile_id in profile_ids
+    ]
+
+
+SEGMENT_PREVIEW = Question(
+    path="/v1/segments/preview",
+    operation_id="preview_segment",
+    summary="Preview a condition: count matching profiles, in total and per part",
+    tag="segments",
+    payload=SegmentPreviewRequest,
+    answer=SegmentPreview,
+    read_models=(segments.projection,),
+    prepare=_prepare,
+)

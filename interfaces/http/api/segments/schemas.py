@@ -14,6 +14,7 @@ from domain.definitions.definition import DefinitionVersion
 from interfaces.http.kit.command import CommandReason, ExpectedVersion, ResourceId
 from interfaces.http.kit.definition_schemas import DefinitionAnswer, LedgerRevision
 from interfaces.http.kit.json_response import Page
+from interfaces.http.questions import QuestionBody
 from projections.kit.shown_profile import ProfileIdentifier
 
 EXAMPLE_CONDITION: dict[str, Any] = {
@@ -149,7 +150,7 @@ class MembersCsvParams(SegmentPath):
     )
 
 
-class SegmentPreviewRequest(BaseModel):
+class SegmentPreviewRequest(QuestionBody):
     """Condition and instant of a preview."""
 
     model_config = ConfigDict(
