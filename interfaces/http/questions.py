@@ -7,7 +7,7 @@ share one limit, so that they leave threads for queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -52,7 +52,7 @@ class QuestionBody(BaseModel):
     min_position: MinPosition = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Question:
     """A question over the events of a workspace."""
 
@@ -60,6 +60,7 @@ class Question:
     operation_id: str
     summary: str
     tag: str
+    _: KW_ONLY
     payload: type[QuestionBody]
     """Model of the body, or of path and query string if the method is GET."""
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from domain.events.channels import CHANNEL_OUTCOMES, CHANNEL_STEPS
+from projections.kit.columns import workspace_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "channel_funnels", 3
@@ -30,7 +31,7 @@ message = Table(
     "message",
     metadata,
     # Columns of fixed width come first: a query of thousands of rows reads them without the texts.
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("reached_bits", Integer, nullable=False),
     Column("first_at", BigInteger, nullable=False),
     Column("id", Uuid, primary_key=True),

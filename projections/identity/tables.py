@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
 
+from projections.kit.columns import stream_key, workspace_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "identity", 4
@@ -12,8 +13,7 @@ metadata = MetaData(schema=schema_name(NAME, VERSION))
 link = Table(
     "link",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("other", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("inactive", Boolean, nullable=False),
@@ -32,8 +32,7 @@ thousand users of one device need not be loaded whenever one of them does someth
 decision = Table(
     "decision",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("other", Uuid, primary_key=True),
     # The event of the decision: several may decide the same, and each can be erased.
     Column("event", Uuid, primary_key=True),
@@ -51,8 +50,7 @@ decision = Table(
 member = Table(
     "member",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("kind", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("profile_id", Uuid, nullable=False),
@@ -68,7 +66,7 @@ For ``guessed`` and ``demoted_at`` see `domain.identity.resolution.Component`.  
 large_profile = Table(
     "large_profile",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("profile_id", Uuid, primary_key=True),
     Column("identifiers", Integer, nullable=False),
 )

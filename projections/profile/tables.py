@@ -12,9 +12,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    Uuid,
 )
 
+from projections.kit.columns import stream_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "profile", 3
@@ -25,8 +25,7 @@ metadata = MetaData(schema=schema_name(NAME, VERSION))
 state = Table(
     "state",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("last_seen_at", DateTime(timezone=True)),
     Column("state", LargeBinary, nullable=False),
 )
@@ -38,8 +37,7 @@ state = Table(
 search = Table(
     "search",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("first_seen_at", DateTime(timezone=True), nullable=False),
     Column("terms", Text, nullable=False),
     Column("trigrams", ARRAY(Integer), nullable=False),

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
+from projections.kit.columns import workspace_key
 from projections.runtime.projection import schema_name
 
 NAME, VERSION = "funnels", 1
@@ -22,7 +23,7 @@ metadata = MetaData(schema=schema_name(NAME, VERSION))
 funnel = Table(
     "funnel",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("id", Text(collation="C"), primary_key=True),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Uuid,
 )
 
+from projections.kit.columns import definition_columns, stream_key, workspace_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "segments", 11
@@ -28,7 +29,7 @@ metadata = MetaData(schema=schema_name(NAME, VERSION))
 segment_version = Table(
     "segment_version",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("segment", Text(collation="C"), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("version", Integer, nullable=False),
@@ -36,11 +37,7 @@ segment_version = Table(
     Column("registered_since", BigInteger, nullable=False),
     Column("replaced_at_position", BigInteger),
     Column("archived", Boolean, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("condition", LargeBinary, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    *definition_columns("condition"),
 )
 """All versions of all segments.
 
@@ -51,7 +48,7 @@ segment_version = Table(
 accumulator_registration = Table(
     "accumulator",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("number", BigInteger, primary_key=True),
     Column("key", Text, nullable=False),
     Column("since_at", BigInteger, nullable=False),
@@ -65,25 +62,20 @@ accumulator_registration = Table(
 computed_attribute = Table(
     "computed_attribute",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("attribute", Text(collation="C"), primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("archived", Boolean, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("computation", LargeBinary, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    *definition_columns("computation"),
 )
 """The current version of each computed attribute; ``position`` is that of its definition."""
 
 stream = Table(
     "stream",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("profile", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
     Column("guessed", Boolean, nullable=False),
@@ -100,8 +92,7 @@ stream = Table(
 accumulator_state = Table(
     "accumulator_state",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("values", LargeBinary, nullable=False),
     Column("backfilled_to", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
@@ -118,7 +109,7 @@ more are dropped the next time that the row is written.
 membership_state = Table(
     "membership_state",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("profile", Uuid, primary_key=True),
     Column("member_of", LargeBinary, nullable=False),
     Column("next_timer", BigInteger),
@@ -164,7 +155,7 @@ membership_interval = Table(
 rule_version = Table(
     "rule_version",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("rule", Text(collation="C"), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("version", Integer, nullable=False),
@@ -174,11 +165,7 @@ rule_version = Table(
     Column("archived", Boolean, nullable=False),
     Column("definition_version", Integer, nullable=False),
     Column("has_waiting_runs", Boolean, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("definition", LargeBinary, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    *definition_columns("definition"),
 )
 """All versions of all rules: definitions, and changes of status.
 
@@ -273,8 +260,7 @@ Index(
 claim_limit = Table(
     "claim_limit",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("at", DateTime(timezone=True), nullable=False),
     *(
         Column(f"{side}_{part}", Text, nullable=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, Table, Text
 
+from projections.kit.columns import stream_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "sessions", 1
@@ -19,8 +20,7 @@ def _first(name: str) -> Column[Any]:
 session = Table(
     "session",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("id", Text(collation="C"), primary_key=True),
     Column("started_at", DateTime(timezone=True), nullable=False),

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from projections.kit.columns import stream_key, workspace_key
 from projections.runtime.projection import FOR_QUERIES, schema_name
 
 NAME, VERSION = "timeline", 4
@@ -28,7 +29,7 @@ MESSAGE, PROFILE_CREATED, IDENTITY_CHANGED, FIRST_OBSERVATION = 0, 1, 2, 3
 timeline = Table(
     "event",
     metadata,
-    Column("workspace", Integer, primary_key=True),
+    workspace_key(),
     Column("position", BigInteger, primary_key=True),
     # In the key only because a table that is distributed over several servers is distributed by it.
     Column("stream", Uuid, primary_key=True),
@@ -70,8 +71,7 @@ Index(
 first_message = Table(
     "first_message",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("id", Uuid, nullable=False),
     Column("position", BigInteger, nullable=False),
@@ -81,8 +81,7 @@ first_message = Table(
 observation = Table(
     "observation",
     metadata,
-    Column("workspace", Integer, primary_key=True),
-    Column("stream", Uuid, primary_key=True),
+    *stream_key(),
     # Compared byte by byte, as Python does, whatever the database's own order is.
     Column("field", Text(collation="C"), primary_key=True),
     Column("occurred_at", DateTime(timezone=True), primary_key=True),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Security
 from pydantic import BaseModel, create_model
@@ -41,7 +41,7 @@ Answer = Callable[[int, DefinitionResult[Any]], Mapping[str, Any]]
 """Returns what an answer may show, of the workspace and the result of a command."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Command:
     """A route that changes a definition."""
 
@@ -49,6 +49,7 @@ class Command:
     path: str
     operation_id: str
     summary: str
+    _: KW_ONLY
     body: type[BaseModel]
     answer: type[BaseModel] | None
     """Model of the answer; None: it has no body."""
@@ -61,7 +62,28 @@ class Command:
     """Executes it for a workspace, the id in the path, the body and its context."""
 
 
-@dataclass(frozen=True, kw_only=True)
+class Schemas(NamedTuple):
+    """Models of a kind of definitions."""
+
+    path: type[BaseModel]
+    create: type[BaseModel]
+    replace: type[BaseModel]
+    answer: type[BaseModel]
+    revision: type[Revision]
+    revisions: type[BaseModel] | None
+    """The list of changes; None: this path has none."""
+
+
+class Summaries(NamedTuple):
+    """What the routes of a kind of definitions do."""
+
+    create: str
+    replace: str
+    archive: str
+    history: str
+
+
+@dataclass(frozen=True)
 class Resource:
     """One kind of definitions as the API serves it: what differs from the other kinds."""
 
@@ -71,29 +93,20 @@ class Resource:
     noun: str
     """Noun of operation ids."""
 
+    tag: str
+    commands: Callable[[Service], DefinitionService[Any]]
+    _: KW_ONLY
+    schemas: Schemas
+    summaries: Summaries
     verbs: tuple[str, str, str] = ("create", "define", "archive")
     """Verbs of operation ids: to create, replace and archive."""
 
-    tag: str
-    commands: Callable[[Service], DefinitionService[Any]]
-    path_params: type[BaseModel]
-    create: type[BaseModel]
-    replace: type[BaseModel]
-    answer: type[BaseModel]
     created: type[BaseModel] | None = None
     """Model of the answer to a creation, if it differs."""
 
     archived: type[BaseModel] | None = None
     """Model of the answer to an archival; None: it has no body."""
 
-    revision: type[Revision]
-    revisions: type[BaseModel] | None
-    """Model of the list of changes; None: this path has none."""
-
-    create_summary: str
-    replace_summary: str
-    archive_summary: str
-    history_summary: str = ""
     definition_json: Callable[[DefinitionVersion], Mapping[str, Any]]
     answer_json: Callable[[Service], Answer] | None = None
     """Returns how answers are made, if not by `result_json`."""
@@ -141,7 +154,7 @@ def definition_routes(service: Service, resource: Resource) -> APIRouter:
     answer = resource.answer_json(service) if resource.answer_json else show_result
     for command in (*_common_commands(resource, commands), *resource.more_commands(commands)):
         _add_command(routes, service, resource, command, answer)
-    if resource.revisions is not None:
+    if resource.schemas.revisions is not None:
         _add_history(routes, service, resource, commands)
     return routes
 
@@ -152,12 +165,12 @@ def _common_commands(
     create, replace, archive = (f"{verb}_{resource.noun}" for verb in resource.verbs)
     return (
         Command(
-            method="POST",
-            path=resource.collection,
-            operation_id=create,
-            summary=resource.create_summary,
-            body=resource.create,
-            answer=resource.created or resource.answer,
+            "POST",
+            resource.collection,
+            create,
+            resource.summaries.create,
+            body=resource.schemas.create,
+            answer=resource.created or resource.schemas.answer,
             errors=(400, 401, 403, 409, 413, 503),
             status=201,
             run=lambda workspace, _, payload, context: commands.create(
@@ -169,22 +182,22 @@ def _common_commands(
             ),
         ),
         Command(
-            method="PUT",
-            path=resource.path,
-            operation_id=replace,
-            summary=resource.replace_summary,
-            body=resource.replace,
-            answer=resource.answer,
+            "PUT",
+            resource.path,
+            replace,
+            resource.summaries.replace,
+            body=resource.schemas.replace,
+            answer=resource.schemas.answer,
             errors=resource.replace_errors,
             run=lambda workspace, id_, payload, context: commands.define(
                 workspace, id_, payload.definition, context, version=payload.version
             ),
         ),
         Command(
-            method="DELETE",
-            path=resource.path,
-            operation_id=archive,
-            summary=resource.archive_summary,
+            "DELETE",
+            resource.path,
+            archive,
+            resource.summaries.archive,
             body=StatusRequest,
             answer=resource.archived,
             status=200 if resource.archived else 204,
@@ -198,7 +211,7 @@ def _common_commands(
 def _add_command(
     routes: APIRouter, service: Service, resource: Resource, command: Command, answer: Answer
 ) -> None:
-    params_model = resource.path_params if "{id}" in command.path else NoParams
+    params_model = resource.schemas.path if "{id}" in command.path else NoParams
     read_params = params_reader(params_model, command.path)
     parameters = openapi_parameters(params_model, command.path).get("parameters", ())
 
@@ -238,7 +251,7 @@ def _add_history(
     routes: APIRouter, service: Service, resource: Resource, commands: DefinitionService[Any]
 ) -> None:
     path = f"{resource.path}/definitions"
-    params_model = create_model("RevisionParams", __base__=(RevisionPage, resource.path_params))
+    params_model = create_model("RevisionParams", __base__=(RevisionPage, resource.schemas.path))
     read_params = params_reader(params_model, path)
 
     def list_revisions(workspace: int, params: Any) -> bytes:
@@ -266,9 +279,9 @@ def _add_history(
         path,
         list_definitions,
         methods=["GET"],
-        summary=resource.history_summary,
+        summary=resource.summaries.history,
         operation_id=f"list_{resource.noun}_definitions",
-        response_model=resource.revisions,
+        response_model=resource.schemas.revisions,
         responses=error_responses(400, 401, 403, 404, 503),
         openapi_extra=openapi_parameters(params_model, path),
         dependencies=[Security(require_key(service.keys, "read", "admin"))],
@@ -292,4 +305,4 @@ def _revision_json(
     }
     if isinstance(content, DefinitionVersion):
         fields |= resource.definition_json(content)
-    return {name: fields.get(name) for name in resource.revision.model_fields}
+    return {name: fields.get(name) for name in resource.schemas.revision.model_fields}

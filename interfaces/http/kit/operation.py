@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 from fastapi import APIRouter, Security
@@ -28,7 +28,7 @@ ADMIN: Sequence[KeyKind] = ("admin",)
 READERS: Sequence[KeyKind] = ("read", "admin")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Operation:
     """A route, and what it executes."""
 
@@ -36,6 +36,7 @@ class Operation:
     path: str
     operation_id: str
     summary: str
+    _: KW_ONLY
     keys: Sequence[KeyKind] = ADMIN
     """Kinds of keys that may call it."""
 

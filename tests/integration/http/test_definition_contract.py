@@ -179,8 +179,8 @@ def test_the_history_is_read_page_by_page(client: Client) -> None:
     client.archive()
     rows = client.history().json()["definitions"]
     assert [row["version"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
-    assert rows[0].keys() == rows[-1].keys() == client.resource.revision.model_fields.keys()
-    own = client.resource.revision.model_fields.keys() - {
+    assert rows[0].keys() == rows[-1].keys() == client.resource.schemas.revision.model_fields.keys()
+    own = client.resource.schemas.revision.model_fields.keys() - {
         *("version", "position", "change", "decided_at", "recorded_at", "actor", "reason")
     }
     assert {rows[-1][name] for name in own} == {None}
@@ -216,7 +216,7 @@ def replace_concurrently(client: Client) -> list[bool]:
     """Replace the same version in four threads; return which succeeded."""
     created = client.create(client.one, id="x").json()
     commands = client.resource.commands(client.served.service)
-    definition = client.resource.replace.model_validate(client.two).definition
+    definition = client.resource.schemas.replace.model_validate(client.two).definition
     start = Barrier(4)
 
     def replace(number: int) -> bool:

@@ -29,20 +29,20 @@ def delivery_routes(service: Service) -> APIRouter:
     """Build the routes of `/v1/deliveries`."""
     deliveries = service.deliveries
     list_deliveries = Operation(
-        method="GET",
-        path=COLLECTION,
-        summary="List deliveries with their attempts",
-        operation_id="list_deliveries",
+        "GET",
+        COLLECTION,
+        "list_deliveries",
+        "List deliveries with their attempts",
         keys=READERS,
         params=DeliveryListParams,
         answer=DeliveryList,
         run=lambda key, params, _: _list_deliveries(service, key.workspace, params),
     )
     get_delivery = Operation(
-        method="GET",
-        path=PATH,
-        summary="Get a delivery with its attempts",
-        operation_id="get_delivery",
+        "GET",
+        PATH,
+        "get_delivery",
+        "Get a delivery with its attempts",
         keys=READERS,
         params=DeliveryPath,
         answer=Delivery,
@@ -50,10 +50,10 @@ def delivery_routes(service: Service) -> APIRouter:
         run=lambda key, path, _: _to_delivery(*deliveries.get(key.workspace, path.id)),
     )
     replay_delivery = Operation(
-        method="POST",
-        path=f"{PATH}/replay",
-        summary="Redeliver",
-        operation_id="replay_delivery",
+        "POST",
+        f"{PATH}/replay",
+        "replay_delivery",
+        "Redeliver",
         params=DeliveryPath,
         answer=Delivery,
         errors=(400, 401, 403, 404, 409, 503),

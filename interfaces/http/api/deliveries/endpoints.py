@@ -22,7 +22,7 @@ from interfaces.http.api.deliveries.schemas import (
     EndpointWithSecret,
     PageParams,
 )
-from interfaces.http.kit.definition_routes import Answer, Resource
+from interfaces.http.kit.definition_routes import Answer, Resource, Schemas, Summaries
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
@@ -49,22 +49,26 @@ def _answer_json(service: Service) -> Answer:
 
 
 ENDPOINTS = Resource(
-    collection=COLLECTION,
-    noun="endpoint",
+    COLLECTION,
+    "endpoint",
+    "deliveries",
+    lambda service: service.deliveries.endpoints,
+    schemas=Schemas(
+        EndpointPath,
+        EndpointCreate,
+        EndpointUpdate,
+        Endpoint,
+        EndpointRevision,
+        EndpointRevisionList,
+    ),
+    summaries=Summaries(
+        "Create an endpoint; the signing secret is returned only once",
+        "Update an endpoint; the signing secret is kept",
+        "Delete an endpoint; its pending deliveries fail",
+        "List an endpoint's configurations with actor, time and reason",
+    ),
     verbs=("create", "update", "delete"),
-    tag="deliveries",
-    commands=lambda service: service.deliveries.endpoints,
-    path_params=EndpointPath,
-    create=EndpointCreate,
-    replace=EndpointUpdate,
-    answer=Endpoint,
     created=EndpointWithSecret,
-    revision=EndpointRevision,
-    revisions=EndpointRevisionList,
-    create_summary="Create an endpoint; the signing secret is returned only once",
-    replace_summary="Update an endpoint; the signing secret is kept",
-    archive_summary="Delete an endpoint; its pending deliveries fail",
-    history_summary="List an endpoint's configurations with actor, time and reason",
     definition_json=definition_json,
     answer_json=_answer_json,
     replace_errors=(400, 401, 403, 404, 409, 413, 503),
@@ -75,20 +79,20 @@ def endpoint_routes(service: Service) -> APIRouter:
     """Build the routes that read endpoints, rotate their secrets and enable them."""
     endpoints = service.deliveries.endpoints
     list_endpoints = Operation(
-        method="GET",
-        path=COLLECTION,
-        summary="List endpoints with their health",
-        operation_id="list_endpoints",
+        "GET",
+        COLLECTION,
+        "list_endpoints",
+        "List endpoints with their health",
         keys=READERS,
         params=PageParams,
         answer=EndpointList,
         run=lambda key, params, _: _list_endpoints(service, key.workspace, params),
     )
     get_endpoint = Operation(
-        method="GET",
-        path=PATH,
-        summary="Get an endpoint with its health",
-        operation_id="get_endpoint",
+        "GET",
+        PATH,
+        "get_endpoint",
+        "Get an endpoint with its health",
         keys=READERS,
         params=EndpointPath,
         answer=Endpoint,
@@ -96,20 +100,20 @@ def endpoint_routes(service: Service) -> APIRouter:
         run=lambda key, path, _: _to_endpoint(endpoints.get(key.workspace, path.id)),
     )
     rotate_endpoint = Operation(
-        method="POST",
-        path=f"{PATH}/rotate",
-        summary="Rotate the signing secret; the previous one stays valid for a day",
-        operation_id="rotate_endpoint",
+        "POST",
+        f"{PATH}/rotate",
+        "rotate_endpoint",
+        "Rotate the signing secret; the previous one stays valid for a day",
         params=EndpointPath,
         answer=EndpointWithSecret,
         errors=(400, 401, 403, 404, 409, 503),
         run=lambda key, path, _: _with_secret(*endpoints.rotate_secret(key.workspace, path.id)),
     )
     enable_endpoint = Operation(
-        method="POST",
-        path=f"{PATH}/enable",
-        summary="Enable an endpoint; pending deliveries are sent first",
-        operation_id="enable_endpoint",
+        "POST",
+        f"{PATH}/enable",
+        "enable_endpoint",
+        "Enable an endpoint; pending deliveries are sent first",
         params=EndpointPath,
         answer=Endpoint,
         errors=(400, 401, 403, 404, 503),

@@ -24,7 +24,7 @@ from interfaces.http.api.deliveries.schemas import (
     SubscriptionRevisionList,
     SubscriptionUpdate,
 )
-from interfaces.http.kit.definition_routes import Answer, Resource
+from interfaces.http.kit.definition_routes import Answer, Resource, Schemas, Summaries
 from interfaces.http.kit.json_response import Page
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
@@ -40,21 +40,25 @@ def _answer_json(service: Service) -> Answer:
 
 
 SUBSCRIPTIONS = Resource(
-    collection="/v1/subscriptions",
-    noun="subscription",
+    "/v1/subscriptions",
+    "subscription",
+    "deliveries",
+    lambda service: service.deliveries.subscriptions,
+    schemas=Schemas(
+        SubscriptionPath,
+        SubscriptionCreate,
+        SubscriptionUpdate,
+        Subscription,
+        SubscriptionRevision,
+        SubscriptionRevisionList,
+    ),
+    summaries=Summaries(
+        "Create a subscription: forwards recorded events as webhooks, in no guaranteed order",
+        "Update a subscription; it continues from its position",
+        "Delete a subscription; deliveries already queued are still sent",
+        "List a subscription's definitions with actor, time and reason",
+    ),
     verbs=("create", "update", "delete"),
-    tag="deliveries",
-    commands=lambda service: service.deliveries.subscriptions,
-    path_params=SubscriptionPath,
-    create=SubscriptionCreate,
-    replace=SubscriptionUpdate,
-    answer=Subscription,
-    revision=SubscriptionRevision,
-    revisions=SubscriptionRevisionList,
-    create_summary="Create a subscription: forwards recorded events as webhooks, in no guaranteed order",
-    replace_summary="Update a subscription; it continues from its position",
-    archive_summary="Delete a subscription; deliveries already queued are still sent",
-    history_summary="List a subscription's definitions with actor, time and reason",
     definition_json=definition_json,
     answer_json=_answer_json,
     replace_errors=(400, 401, 403, 404, 409, 413, 503),
@@ -65,7 +69,7 @@ STREAMS = replace(
     collection="/v1/streams",
     noun="stream",
     verbs=("create", "change", "delete"),
-    revisions=None,
+    schemas=SUBSCRIPTIONS.schemas._replace(revisions=None),
     deprecated=True,
 )
 """The former path, kept for one release: in an event-sourced system a stream is an event stream."""
@@ -91,10 +95,10 @@ def _read_operations(service: Service, resource: Resource) -> tuple[Operation, O
 
     return (
         Operation(
-            method="GET",
-            path=resource.collection,
-            summary="List subscriptions with their progress",
-            operation_id=f"list_{resource.noun}s",
+            "GET",
+            resource.collection,
+            f"list_{resource.noun}s",
+            "List subscriptions with their progress",
             keys=READERS,
             params=PageParams,
             answer=StreamList if resource.deprecated else SubscriptionList,
@@ -102,10 +106,10 @@ def _read_operations(service: Service, resource: Resource) -> tuple[Operation, O
             run=list_subscriptions,
         ),
         Operation(
-            method="GET",
-            path=resource.path,
-            summary="Get a subscription with its progress",
-            operation_id=f"get_{resource.noun}",
+            "GET",
+            resource.path,
+            f"get_{resource.noun}",
+            "Get a subscription with its progress",
             keys=READERS,
             params=SubscriptionPath,
             answer=Subscription,

@@ -43,20 +43,20 @@ def list_funnel_profiles(
 
 
 FUNNEL = Question(
-    path=PATH,
-    operation_id="query_funnel",
-    summary="Compute funnel conversion, each profile counted once",
-    tag="funnels",
+    PATH,
+    "query_funnel",
+    "Compute funnel conversion, each profile counted once",
+    "funnels",
     payload=FunnelQuery,
     answer=FunnelConversion,
     read_models=READ_MODELS,
     prepare=lambda _service, _workspace, payload: partial(count_funnel, payload.funnel),
 )
 FUNNEL_PROFILES = Question(
-    path=f"{PATH}/profiles",
-    operation_id="query_funnel_profiles",
-    summary="List profiles that reached a funnel step, or dropped off after it",
-    tag="funnels",
+    f"{PATH}/profiles",
+    "query_funnel_profiles",
+    "List profiles that reached a funnel step, or dropped off after it",
+    "funnels",
     payload=FunnelProfilesQuery,
     answer=FunnelProfileList,
     read_models=READ_MODELS,

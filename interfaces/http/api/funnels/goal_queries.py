@@ -38,20 +38,20 @@ def _list_goal_profiles(
 
 
 GOAL = Question(
-    path=PATH,
-    operation_id="query_goal",
-    summary="Compute goal conversion after an exposure, each profile counted once",
-    tag="funnels",
+    PATH,
+    "query_goal",
+    "Compute goal conversion after an exposure, each profile counted once",
+    "funnels",
     payload=GoalQuery,
     answer=GoalConversion,
     read_models=READ_MODELS,
     prepare=lambda _service, _workspace, payload: partial(_count_goal, payload.goal_definition),
 )
 GOAL_PROFILES = Question(
-    path=f"{PATH}/profiles",
-    operation_id="query_goal_profiles",
-    summary="List converted profiles (step 2) or exposed ones that did not convert (step 1, lost)",
-    tag="funnels",
+    f"{PATH}/profiles",
+    "query_goal_profiles",
+    "List converted profiles (step 2) or exposed ones that did not convert (step 1, lost)",
+    "funnels",
     payload=GoalProfilesQuery,
     answer=FunnelProfileList,
     read_models=READ_MODELS,

@@ -20,7 +20,7 @@ from interfaces.http.api.funnels.schemas import (
     SavedFunnelResultParams,
     SavedFunnelWriteResult,
 )
-from interfaces.http.kit.definition_routes import Resource
+from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
 from interfaces.http.questions import Answer, Question
 from interfaces.service import Service
 
@@ -34,21 +34,25 @@ def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:
 
 
 SAVED_FUNNELS = Resource(
-    collection="/v1/funnels",
-    noun="funnel",
-    tag="funnels",
-    commands=lambda service: SavedFunnelService(service.ledger),
-    path_params=FunnelPath,
-    create=SavedFunnelCreate,
-    replace=SavedFunnelReplace,
-    answer=SavedFunnelWriteResult,
+    "/v1/funnels",
+    "funnel",
+    "funnels",
+    lambda service: SavedFunnelService(service.ledger),
+    schemas=Schemas(
+        FunnelPath,
+        SavedFunnelCreate,
+        SavedFunnelReplace,
+        SavedFunnelWriteResult,
+        FunnelRevision,
+        FunnelRevisionList,
+    ),
+    summaries=Summaries(
+        "Create a saved funnel",
+        "Create or replace a saved funnel",
+        "Archive a saved funnel; its history is kept",
+        "List a saved funnel's definitions with actor, time and reason",
+    ),
     archived=SavedFunnelWriteResult,
-    revision=FunnelRevision,
-    revisions=FunnelRevisionList,
-    create_summary="Create a saved funnel",
-    replace_summary="Create or replace a saved funnel",
-    archive_summary="Archive a saved funnel; its history is kept",
-    history_summary="List a saved funnel's definitions with actor, time and reason",
     definition_json=_definition_json,
 )
 
@@ -59,11 +63,11 @@ def _prepare_result(service: Service, workspace: int, payload: SavedFunnelResult
 
 
 SAVED_FUNNEL_RESULT = Question(
+    f"{SAVED_FUNNELS.path}/result",
+    "get_funnel_result",
+    "Get the current result of a saved funnel",
+    "funnels",
     method="GET",
-    path=f"{SAVED_FUNNELS.path}/result",
-    operation_id="get_funnel_result",
-    summary="Get the current result of a saved funnel",
-    tag="funnels",
     payload=SavedFunnelResultParams,
     answer=FunnelConversion,
     read_models=READ_MODELS,

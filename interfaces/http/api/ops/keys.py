@@ -20,39 +20,39 @@ from interfaces.service import Service
 def key_routes(service: Service) -> APIRouter:
     """Build the routes of `/v1/keys` and `/v1/workspaces`."""
     list_keys = Operation(
-        method="GET",
-        path="/v1/keys",
-        summary="List keys, including revoked ones",
-        operation_id="list_keys",
+        "GET",
+        "/v1/keys",
+        "list_keys",
+        "List keys, including revoked ones",
         answer=KeyList,
         run=lambda key, _, __: _list_keys(service, key.workspace),
     )
     create_key = Operation(
-        method="POST",
-        path="/v1/keys",
+        "POST",
+        "/v1/keys",
+        "create_key",
+        "Create a key; the secret is returned only once",
         status=201,
-        summary="Create a key; the secret is returned only once",
-        operation_id="create_key",
         body=KeyCreate,
         answer=KeyWithSecret,
         errors=(400, 401, 403, 413, 503),
         run=lambda key, _, payload: _create_key(service, key.workspace, payload),
     )
     revoke_key = Operation(
-        method="DELETE",
-        path="/v1/keys/{id}",
+        "DELETE",
+        "/v1/keys/{id}",
+        "revoke_key",
+        "Revoke a key (takes up to 5 s)",
         status=204,
-        summary="Revoke a key (takes up to 5 s)",
-        operation_id="revoke_key",
         params=KeyPath,
         errors=(400, 401, 403, 404, 503),
         run=lambda key, params, _: service.keys.revoke(key.workspace, params.id),
     )
     list_workspaces = Operation(
-        method="GET",
-        path="/v1/workspaces",
-        summary="Get the key's workspace",
-        operation_id="list_workspaces",
+        "GET",
+        "/v1/workspaces",
+        "list_workspaces",
+        "Get the key's workspace",
         answer=WorkspaceList,
         run=lambda key, _, __: _list_workspaces(service, key.workspace),
     )

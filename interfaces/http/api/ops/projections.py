@@ -28,19 +28,19 @@ def projection_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter
     """Build the routes of `/v1/projections`."""
     read_models = _ReadModels(RebuildService(service.projector), monitor)
     list_projections = Operation(
-        method="GET",
-        path="/v1/projections",
-        summary="List read models with progress and last build",
-        operation_id="list_projections",
+        "GET",
+        "/v1/projections",
+        "list_projections",
+        "List read models with progress and last build",
         answer=ReadModelList,
         run=read_models.list,
     )
     rebuild_projection = Operation(
-        method="POST",
-        path=f"{PATH}/rebuild",
+        "POST",
+        f"{PATH}/rebuild",
+        "rebuild_projection",
+        "Rebuild a read model in a shadow schema and switch to it",
         status=202,
-        summary="Rebuild a read model in a shadow schema and switch to it",
-        operation_id="rebuild_projection",
         params=ProjectionPath,
         body=RebuildRequest,
         answer=ReadModelList,
@@ -48,11 +48,11 @@ def projection_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter
         run=read_models.rebuild,
     )
     verify_projection = Operation(
-        method="POST",
-        path=f"{PATH}/verify",
+        "POST",
+        f"{PATH}/verify",
+        "verify_projection",
+        "Verify a read model against a shadow rebuild, row by row",
         status=202,
-        summary="Verify a read model against a shadow rebuild, row by row",
-        operation_id="verify_projection",
         params=ProjectionPath,
         body=NoParams,
         answer=ReadModelList,
@@ -60,10 +60,10 @@ def projection_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter
         run=read_models.verify,
     )
     cancel_projection = Operation(
-        method="POST",
-        path=f"{PATH}/cancel",
-        summary="Cancel a build; a new request resumes it",
-        operation_id="cancel_projection",
+        "POST",
+        f"{PATH}/cancel",
+        "cancel_projection",
+        "Cancel a build; a new request resumes it",
         params=ProjectionPath,
         body=CancelBuildRequest,
         answer=ReadModelList,

@@ -33,10 +33,10 @@ Command = Callable[[int, ProfileReference, ErasureContext], ErasureResult]
 def erasure_routes(service: Service) -> APIRouter:
     """Build the routes that erase, suppress and unsuppress profiles."""
     list_suppressions = Operation(
-        method="GET",
-        path="/v1/suppressions",
-        summary="List suppressed profiles (ids only)",
-        operation_id="list_suppressions",
+        "GET",
+        "/v1/suppressions",
+        "list_suppressions",
+        "List suppressed profiles (ids only)",
         params=SuppressionListParams,
         answer=SuppressedProfileList,
         run=lambda key, params, _: _list_suppressions(service, key.workspace, params),
@@ -64,10 +64,10 @@ def _command_operations(service: Service) -> tuple[Operation, Operation, Operati
 
     return (
         Operation(
-            method="DELETE",
-            path="/v1/profiles/{ref}",
-            summary="Erase a profile from the ledger and all read models, irreversibly",
-            operation_id="erase_profile",
+            "DELETE",
+            "/v1/profiles/{ref}",
+            "erase_profile",
+            "Erase a profile from the ledger and all read models, irreversibly",
             params=ErasurePath,
             body=EraseRequest,
             answer=ProfileErasureResult,
@@ -75,21 +75,21 @@ def _command_operations(service: Service) -> tuple[Operation, Operation, Operati
             run=erase,
         ),
         Operation(
-            method="POST",
-            path="/v1/profiles/suppress",
-            summary="Suppress a profile: ignore future messages, and erase recorded data unless `erase`"
+            "POST",
+            "/v1/profiles/suppress",
+            "suppress_profile",
+            "Suppress a profile: ignore future messages, and erase recorded data unless `erase`"
             " is false",
-            operation_id="suppress_profile",
             body=SuppressRequest,
             answer=ProfileErasureResult,
             errors=errors,
             run=suppress,
         ),
         Operation(
-            method="POST",
-            path="/v1/profiles/unsuppress",
-            summary="Lift a suppression; erased data is not restored",
-            operation_id="unsuppress_profile",
+            "POST",
+            "/v1/profiles/unsuppress",
+            "unsuppress_profile",
+            "Lift a suppression; erased data is not restored",
             body=UnsuppressRequest,
             answer=ProfileErasureResult,
             errors=errors,

@@ -111,10 +111,10 @@ def _summary(runs: SimulatedRuns) -> dict[str, Any]:
 
 
 DRY_RUN = Question(
-    path="/v1/rules/dry-run",
-    operation_id="dry_run_rule",
-    summary="Dry-run a rule over past events",
-    tag="rules",
+    "/v1/rules/dry-run",
+    "dry_run_rule",
+    "Dry-run a rule over past events",
+    "rules",
     payload=DryRunRequest,
     answer=RuleDryRun,
     read_models=(segments.projection,),

@@ -21,7 +21,7 @@ from interfaces.http.api.rules.schemas import (
     RuleRevisionList,
 )
 from interfaces.http.kit.command import StatusRequest
-from interfaces.http.kit.definition_routes import Command, Resource
+from interfaces.http.kit.definition_routes import Command, Resource, Schemas, Summaries
 
 
 def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def _status_commands(commands: RuleService) -> Sequence[Command]:
 
     return [
         Command(
-            method="POST",
-            path=f"{RULES.path}/{verb}",
-            operation_id=f"{verb}_rule",
-            summary=summary,
+            "POST",
+            f"{RULES.path}/{verb}",
+            f"{verb}_rule",
+            summary,
             body=StatusRequest,
             answer=Rule,
             run=partial(set_enabled, enabled=verb == "enable"),
@@ -59,21 +59,18 @@ def _status_commands(commands: RuleService) -> Sequence[Command]:
 
 
 RULES = Resource(
-    collection="/v1/rules",
-    noun="rule",
-    tag="rules",
-    commands=lambda service: RuleService(service.ledger),
-    path_params=RulePath,
-    create=RuleCreate,
-    replace=RuleReplace,
-    answer=Rule,
+    "/v1/rules",
+    "rule",
+    "rules",
+    lambda service: RuleService(service.ledger),
+    schemas=Schemas(RulePath, RuleCreate, RuleReplace, Rule, RuleRevision, RuleRevisionList),
+    summaries=Summaries(
+        "Create a rule, disabled",
+        "Create or replace a rule; enabled rules stay enabled",
+        "Archive a rule; its history is kept",
+        "List a rule's definitions and status changes with actor, time and reason",
+    ),
     archived=Rule,
-    revision=RuleRevision,
-    revisions=RuleRevisionList,
-    create_summary="Create a rule, disabled",
-    replace_summary="Create or replace a rule; enabled rules stay enabled",
-    archive_summary="Archive a rule; its history is kept",
-    history_summary="List a rule's definitions and status changes with actor, time and reason",
     definition_json=_definition_json,
     state_json=lambda rule: {"enabled": rule.enabled},
     more_commands=_status_commands,

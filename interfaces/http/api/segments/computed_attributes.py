@@ -20,7 +20,7 @@ from interfaces.http.api.segments.computed_attribute_schemas import (
     ComputedAttributeRevisionList,
 )
 from interfaces.http.api.segments.preview import sample_json
-from interfaces.http.kit.definition_routes import Resource
+from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
 from interfaces.http.questions import Answer, Question, clock_of
 from interfaces.query_reader import QueryReader
 from interfaces.service import Service
@@ -36,21 +36,25 @@ def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:
 
 
 COMPUTED_ATTRIBUTES = Resource(
-    collection="/v1/computed-attributes",
-    noun="computed_attribute",
-    tag="computed attributes",
-    commands=lambda service: ComputedAttributeService(service.ledger),
-    path_params=ComputedAttributePath,
-    create=ComputedAttributeCreate,
-    replace=ComputedAttributeReplace,
-    answer=ComputedAttribute,
+    "/v1/computed-attributes",
+    "computed_attribute",
+    "computed attributes",
+    lambda service: ComputedAttributeService(service.ledger),
+    schemas=Schemas(
+        ComputedAttributePath,
+        ComputedAttributeCreate,
+        ComputedAttributeReplace,
+        ComputedAttribute,
+        ComputedAttributeRevision,
+        ComputedAttributeRevisionList,
+    ),
+    summaries=Summaries(
+        "Create a computed attribute: a value over events, or a score",
+        "Create or replace a computed attribute; dependent segments are recomputed",
+        "Archive a computed attribute that no segment uses",
+        "List a computed attribute's definitions with actor, time and reason",
+    ),
     archived=ComputedAttribute,
-    revision=ComputedAttributeRevision,
-    revisions=ComputedAttributeRevisionList,
-    create_summary="Create a computed attribute: a value over events, or a score",
-    replace_summary="Create or replace a computed attribute; dependent segments are recomputed",
-    archive_summary="Archive a computed attribute that no segment uses",
-    history_summary="List a computed attribute's definitions with actor, time and reason",
     definition_json=_definition_json,
 )
 
@@ -77,10 +81,10 @@ def _prepare_preview(
 
 
 COMPUTED_ATTRIBUTE_PREVIEW = Question(
-    path="/v1/computed-attributes/preview",
-    operation_id="preview_computed_attribute",
-    summary="Preview a computed attribute, now or as of an instant",
-    tag="computed attributes",
+    "/v1/computed-attributes/preview",
+    "preview_computed_attribute",
+    "Preview a computed attribute, now or as of an instant",
+    "computed attributes",
     payload=ComputedAttributePreviewRequest,
     answer=ComputedAttributePreview,
     read_models=(segments.projection,),

@@ -48,10 +48,10 @@ def sample_json(reader: QueryReader, sample: Iterable[UUID]) -> list[dict[str, A
 
 
 SEGMENT_PREVIEW = Question(
-    path="/v1/segments/preview",
-    operation_id="preview_segment",
-    summary="Preview a condition: count matching profiles, in total and per part",
-    tag="segments",
+    "/v1/segments/preview",
+    "preview_segment",
+    "Preview a condition: count matching profiles, in total and per part",
+    "segments",
     payload=SegmentPreviewRequest,
     answer=SegmentPreview,
     read_models=(segments.projection,),

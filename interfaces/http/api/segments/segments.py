@@ -16,7 +16,7 @@ from interfaces.http.api.segments.schemas import (
     SegmentRevision,
     SegmentRevisionList,
 )
-from interfaces.http.kit.definition_routes import Resource
+from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
 
 
 def definition_json(definition: DefinitionVersion) -> dict[str, Any]:
@@ -31,20 +31,19 @@ def definition_json(definition: DefinitionVersion) -> dict[str, Any]:
 
 
 SEGMENTS = Resource(
-    collection="/v1/segments",
-    noun="segment",
-    tag="segments",
-    commands=lambda service: SegmentService(service.ledger),
-    path_params=SegmentPath,
-    create=SegmentCreate,
-    replace=SegmentReplace,
-    answer=Segment,
+    "/v1/segments",
+    "segment",
+    "segments",
+    lambda service: SegmentService(service.ledger),
+    schemas=Schemas(
+        SegmentPath, SegmentCreate, SegmentReplace, Segment, SegmentRevision, SegmentRevisionList
+    ),
+    summaries=Summaries(
+        "Create a segment from a condition, or a manual list",
+        "Create or replace a segment; members are recomputed automatically",
+        "Archive a segment: all members leave; its history is kept",
+        "List a segment's definitions with actor, time and reason",
+    ),
     archived=Segment,
-    revision=SegmentRevision,
-    revisions=SegmentRevisionList,
-    create_summary="Create a segment from a condition, or a manual list",
-    replace_summary="Create or replace a segment; members are recomputed automatically",
-    archive_summary="Archive a segment: all members leave; its history is kept",
-    history_summary="List a segment's definitions with actor, time and reason",
     definition_json=definition_json,
 )
