@@ -103,17 +103,16 @@ def open_service(
     migrate(settings.dsn)
     with ExitStack() as stack:
         store = LedgerDatastore(settings.dsn)
-        stack.callback(store.close)
         query_store = LedgerDatastore(
             settings.dsn, connections=MAX_CONCURRENT_QUERIES, wait_seconds=2
         )
-        stack.callback(query_store.close)
         delivery_store = LedgerDatastore(settings.dsn, connections=3, wait_seconds=2)
-        stack.callback(delivery_store.close)
+        for datastore in (store, query_store, delivery_store):
+            stack.callback(datastore.close)
         query_engine = create_query_engine(settings.dsn)
         projection_engine = create_projection_engine(settings.dsn)
-        stack.callback(query_engine.dispose)
-        stack.callback(projection_engine.dispose)
+        for engine in (query_engine, projection_engine):
+            stack.callback(engine.dispose)
         workspaces = Workspaces(store)
         ledger = Ledger(
             store,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from domain.events.rule_events import RuleDefined
 from projections.segments import tables
 from tests.fix_segments import SegmentBench
 from tests.segment_history import START, Decision
@@ -14,6 +18,17 @@ TAG = [{"add_tag": {"tag": "x"}}]
 
 def rule_event(kind, version: int) -> Decision:
     return Decision(kind(id=UUID(int=0), rule=RULE, occurred_at=START), UUID(int=8))
+
+
+def rule_defined(definition: Any) -> Decision:
+    event = RuleDefined(
+        id=UUID(int=0),
+        rule=RULE,
+        name=RULE,
+        plan=msgspec.json.encode(definition),
+        occurred_at=START,
+    )
+    return Decision(event, UUID(int=8))
 
 
 def outcomes_by_cause(segment_bench: SegmentBench, workspace: int) -> dict[str, tuple[str, str]]:

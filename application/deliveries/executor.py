@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from types import TracebackType
 from typing import ClassVar, Self
 
 import structlog
@@ -50,12 +49,7 @@ class DeliveryExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._render_thread.shutdown(cancel_futures=True)
         self._command_threads.shutdown(cancel_futures=True)
         self._templates.close()

@@ -18,6 +18,7 @@ from projections.channel_funnels import sql
 from projections.channel_funnels.sql import GROUPINGS, MessageFilter
 from projections.channel_funnels.tables import BITS
 from projections.kit import cursors, instants, pages
+from projections.kit.pages import split_page
 from projections.kit.shown_profile import ProfileIdentifier
 from projections.runtime.ports import ProfilePort
 from projections.runtime.projection import Query
@@ -235,7 +236,9 @@ def list_reached_profiles(
         after=after,
         limit=params.limit,
     )
-    page = rows[: params.limit]
+    page, next_page = split_page(
+        rows, params.limit, lambda row: cursors.encode_text(str(row.profile_id))
+    )
     identifiers = reader.identifiers(reader.profiles(row.profile_id for row in page).values())
     return {
         "profiles": [
@@ -246,7 +249,7 @@ def list_reached_profiles(
             }
             for row in page
         ],
-        "next": cursors.encode_text(str(page[-1].profile_id)) if len(rows) > len(page) else None,
+        "next": next_page,
         "projected_to": reader.projected_to,
     }
 

@@ -10,6 +10,7 @@ from sqlalchemy import select, tuple_
 
 from projections.identity.tables import large_profile, member
 from projections.kit import cursors
+from projections.kit.pages import split_page
 from projections.runtime.ports import Reader
 from projections.runtime.projection import Query
 
@@ -57,12 +58,12 @@ def list_large_profiles(reader: Reader, params: LargeProfileListParams) -> dict[
         params.limit + 1
     )
     rows = reader.tx.execute(largest_first).all()
-    page = rows[: params.limit]
+    page, next_page = split_page(rows, params.limit, lambda row: cursors.encode_sized(*row))
     return {
         "profiles": [
             {"id": id_, "identifiers": count, "sample": _sample(reader, id_)} for count, id_ in page
         ],
-        "next": cursors.encode_sized(*page[-1]) if len(rows) > len(page) else None,
+        "next": next_page,
         "projected_to": reader.projected_to,
     }
 

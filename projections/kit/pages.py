@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, Row, Select
 
 from projections.kit import cursors
+
+Item = TypeVar("Item")
 
 
 class PageParams(BaseModel):
@@ -24,6 +26,14 @@ class DefinitionListParams(PageParams):
     archived: bool = Field(False, description="Include archived ones")
 
 
+def split_page(
+    rows: Sequence[Item], limit: int, cursor_of: Callable[[Item], str]
+) -> tuple[Sequence[Item], str | None]:
+    """Returns a page of ``limit + 1`` rows that were loaded, and the cursor of the next page."""
+    page = rows[:limit]
+    return page, cursor_of(page[-1]) if len(rows) > len(page) else None
+
+
 def load_page(
     tx: Connection, query: Select[Any], key: Column[str], params: PageParams
 ) -> tuple[Sequence[Row[Any]], str | None]:
@@ -31,7 +41,4 @@ def load_page(
     if params.cursor is not None:
         query = query.where(key > cursors.decode_text(params.cursor))
     rows = tx.execute(query.order_by(key).limit(params.limit + 1)).all()
-    if len(rows) <= params.limit:
-        return rows, None
-    page = rows[: params.limit]
-    return page, cursors.encode_text(getattr(page[-1], key.key))
+    return split_page(rows, params.limit, lambda row: cursors.encode_text(getattr(row, key.key)))

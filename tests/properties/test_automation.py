@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.core.time import to_micros
-from domain.events.rule_events import RuleDefined, RuleDisabled, RuleEnabled
+from domain.events.rule_events import RuleDisabled, RuleEnabled
 from tests import examples
 from tests.builders import tracked, user
 from tests.fix_segments import SegmentBench
 from tests.oracles import rules as rules_oracle
-from tests.rule_history import RULE, TAG, outcomes_by_cause, rule_event
+from tests.rule_history import TAG, outcomes_by_cause, rule_defined, rule_event
 from tests.segment_history import (
     LAST_MINUTE,
     LISTS,
     START,
-    Decision,
     HistoryEntry,
     at,
     defined,
@@ -59,11 +55,9 @@ def test_a_rule_does_what_the_oracle_says(
     segment_bench: SegmentBench, rule, document, history, system_events_sent, places, size
 ) -> None:
     history = sorted([*history, *system_events_sent], key=lambda entry: entry.minute)
-    defined_rule = RuleDefined(
-        id=UUID(int=0), rule=RULE, name=RULE, plan=msgspec.json.encode(rule), occurred_at=START
-    )
+    defined_rule = rule_defined(rule)
     decisions = [
-        Decision(defined_rule, UUID(int=8)),
+        defined_rule,
         rule_event(RuleEnabled, 2),
         rule_event(RuleDisabled, 3),
     ]

@@ -32,6 +32,7 @@ from interfaces.http.kit.params import (
 )
 from interfaces.service import Service
 from projections.kit import cursors
+from projections.kit.pages import split_page
 
 _CHANGES: dict[object, str] = {None: "archived", True: "enabled", False: "disabled"}
 """Name of a change by what it changed; everything else is a definition."""
@@ -261,11 +262,12 @@ def _add_history(
         if not (revisions or after):
             kind = commands.kind
             raise NotFound(f"{kind.KIND} {params.id!r} not found", **{kind.KEY: params.id})
-        page = revisions[: params.limit]
-        more = len(revisions) > len(page)
+        page, next_page = split_page(
+            revisions, params.limit, lambda event: cursors.encode_position(event.position)
+        )
         answer = {
             "definitions": [_revision_json(resource, commands.kind, event) for event in page],
-            "next": cursors.encode_position(page[-1].position) if more else None,
+            "next": next_page,
             "projected_to": head,
         }
         return event_json.encode_json(answer)

@@ -15,6 +15,7 @@ from domain.core.time import format_utc, from_micros
 from domain.evaluation.rule_runs import SUPPRESSION_REASONS, RunOutcome
 from domain.rules.rule import definition_warnings
 from projections.kit import cursors, pages
+from projections.kit.pages import split_page
 from projections.runtime.ports import IdentityPort
 from projections.runtime.projection import Query
 from projections.segments.queries.schemas import CausedAt, DefinitionWarning, caused_at_json
@@ -162,12 +163,15 @@ def _run_page(
         query = query.where(tuple_(*_ORDER) < tuple_(*cursors.decode_trigger(params.cursor)))
     newest = query.order_by(*(column.desc() for column in _ORDER)).limit(params.limit + 1)
     rows = reader.tx.execute(newest).all()
-    page = rows[: params.limit]
+    page, next_page = split_page(
+        rows,
+        params.limit,
+        lambda row: cursors.encode_trigger(tuple(getattr(row, c.name) for c in _ORDER)),
+    )
     profiles = reader.profile_ids({row.stream for row in page})
-    last = tuple(getattr(page[-1], column.name) for column in _ORDER) if page else ()
     return {
         "triggers": [_run_json(row, profiles[row.stream]) for row in page],
-        "next": cursors.encode_trigger(last) if len(rows) > len(page) else None,
+        "next": next_page,
         "projected_to": reader.projected_to,
     }
 

@@ -27,6 +27,7 @@ from domain.core.time import format_utc, from_micros, to_micros
 from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
 from projections.kit import cursors, instants, pages, references
+from projections.kit.pages import split_page
 from projections.runtime.ports import IdentityPort, LedgerPort, ProfilePort, Reader
 from projections.runtime.projection import Query
 from projections.segments.definitions.index import load_segment_index
@@ -114,15 +115,17 @@ def list_segment_members(reader: _Ports, params: SegmentMemberListParams) -> dic
         query = query.where(tuple_(*sort_key) < tuple_(to_micros(at), profile))
     newest = query.order_by(*(column.desc() for column in sort_key)).limit(params.limit + 1)
     rows = reader.tx.execute(newest).all()
-    page = rows[: params.limit]
+    page, next_page = split_page(
+        rows,
+        params.limit,
+        lambda row: cursors.encode_stream(from_micros(row.entered_at), row.profile),
+    )
     identifiers = reader.identifiers(reader.profiles({row.profile for row in page}).values())
     return {
         "segment": params.id,
         "version": version.version,
         "members": [schemas.member_json(row, identifiers.get(row.profile, ())) for row in page],
-        "next": cursors.encode_stream(from_micros(page[-1].entered_at), page[-1].profile)
-        if len(rows) > len(page)
-        else None,
+        "next": next_page,
         "projected_to": reader.projected_to,
     }
 

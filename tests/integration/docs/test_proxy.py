@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import pytest
 import trustme
 
+from tests.listening import listening
 from tests.pages import Page, Serve, Shell
 from tests.serving import free_port
 
 PAGE = Page("howto/tls-behind-a-proxy.md")
 HOST = "events.example.com"
-START_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -147,26 +145,7 @@ def _upstream(proxy: Proxy) -> str:
     return proxy.shell.environment["URL"].removeprefix("http://")
 
 
-@contextmanager
-def _running(command: list[str], proxy: Proxy) -> Iterator[None]:
-    log = proxy.shell.folder / "proxy.log"
-    with log.open("wb") as output:
-        environment = proxy.shell.environment | {"HOME": str(proxy.shell.folder)}
-        process = subprocess.Popen(
-            command, cwd=proxy.shell.folder, env=environment, stdout=output, stderr=output
-        )
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not all(map(_listens, (proxy.tls, proxy.plain))):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _running(command: list[str], proxy: Proxy) -> AbstractContextManager[None]:
+    folder = proxy.shell.folder
+    environment = proxy.shell.environment | {"HOME": str(folder)}
+    return listening(command, folder, environment, "proxy.log", proxy.tls, proxy.plain)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
-import msgspec
 import pytest
 
 from domain.events.recorded import RecordedEvent
-from domain.events.rule_events import RuleDefined, RuleEnabled
+from domain.events.rule_events import RuleEnabled
 from projections.segments.state import reader
 from tests.builders import tracked, user
 from tests.fix_segments import SegmentBench
-from tests.rule_history import RULE, TAG, rule_event
-from tests.segment_history import START, Decision, HistoryEntry, at, defined, ledger
+from tests.rule_history import TAG, rule_defined, rule_event
+from tests.segment_history import HistoryEntry, at, defined, ledger
 
 SEEN_LATELY = {"event": "seen", "within": {"last": "5m"}}
 CHUNK = 2
@@ -27,18 +25,12 @@ def _history() -> list[HistoryEntry]:
         "delay": "1m",
         "actions": TAG,
     }
-    rule = RuleDefined(
-        id=UUID(int=0),
-        rule=RULE,
-        name=RULE,
-        plan=msgspec.json.encode(definition),
-        occurred_at=START,
-    )
+    rule = rule_defined(definition)
     first = [HistoryEntry(1, tracked("seen", user(f"u-{n}"), occurred_at=at(1))) for n in range(9)]
     last = [HistoryEntry(20, tracked("seen", user(f"u-{n}"), occurred_at=at(20))) for n in (1, 2)]
     return [
         HistoryEntry(0, defined("lately", SEEN_LATELY)),
-        HistoryEntry(0, Decision(rule, UUID(int=8))),
+        HistoryEntry(0, rule),
         HistoryEntry(0, rule_event(RuleEnabled, 2)),
         *first,
         HistoryEntry(2, tracked("sale", identifiers=(), occurred_at=at(2))),

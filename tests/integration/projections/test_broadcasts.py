@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
-import msgspec
 import pytest
 
-from domain.events.rule_events import RuleDefined, RuleEnabled
+from domain.events.rule_events import RuleEnabled
 from tests.builders import tracked
 from tests.fix_segments import SegmentBench
-from tests.rule_history import RULE, TAG, outcomes_by_cause, rule_event
-from tests.segment_history import IDENTIFIERS, START, Decision, HistoryEntry, at, defined, ledger
+from tests.rule_history import TAG, outcomes_by_cause, rule_defined, rule_event
+from tests.segment_history import IDENTIFIERS, HistoryEntry, at, defined, ledger
 
 BOUGHT = {"event": "bought"}
 
@@ -27,19 +25,13 @@ def test_an_audience_includes_profiles_with_events_from_before_the_rule(
         "audience": audience,
         "actions": TAG,
     }
-    defined_rule = RuleDefined(
-        id=UUID(int=0),
-        rule=RULE,
-        name=RULE,
-        plan=msgspec.json.encode(definition),
-        occurred_at=START,
-    )
+    defined_rule = rule_defined(definition)
     buyer, other = IDENTIFIERS[:2]
     history = [
         HistoryEntry(0, tracked("bought", buyer, occurred_at=at(0))),
         HistoryEntry(0, tracked("looked", other, occurred_at=at(0))),
         HistoryEntry(1, defined("buyers", BOUGHT)),
-        HistoryEntry(1, Decision(defined_rule, UUID(int=8))),
+        HistoryEntry(1, defined_rule),
         HistoryEntry(1, rule_event(RuleEnabled, 2)),
         HistoryEntry(2, tracked("sale", identifiers=(), occurred_at=at(2))),
     ]

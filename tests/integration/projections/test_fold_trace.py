@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
-import msgspec
-
-from domain.events.rule_events import RuleDefined, RuleEnabled
+from domain.events.rule_events import RuleEnabled
 from projections import segments, timeline
 from projections.runtime.projector import Projector
 from tests.builders import anonymous, tracked, user
 from tests.call_trace import returns
 from tests.fix_segments import SegmentBench
-from tests.rule_history import RULE, TAG, rule_event
-from tests.segment_history import START, Decision, HistoryEntry, at, defined, ledger
+from tests.rule_history import TAG, rule_defined, rule_event
+from tests.segment_history import HistoryEntry, at, defined, ledger
 
 MAX_RETURNS = 25
 
@@ -26,13 +23,7 @@ CONDITIONS = (
     {"all": [{"segment": "s-0"}, {"identifier": "anonymous_id", "present": True}]},
 )
 DEFINITION = {"trigger": {"event": "paid"}, "audience": {"event": "seen"}, "actions": TAG}
-DEFINED_RULE = RuleDefined(
-    id=UUID(int=0),
-    rule=RULE,
-    name=RULE,
-    plan=msgspec.json.encode(DEFINITION),
-    occurred_at=START,
-)
+DEFINED_RULE = rule_defined(DEFINITION)
 
 
 def test_a_batch_returns_to_few_packages_that_it_had_left(segment_bench: SegmentBench) -> None:
@@ -41,7 +32,7 @@ def test_a_batch_returns_to_few_packages_that_it_had_left(segment_bench: Segment
             HistoryEntry(0, defined(f"s-{number}", condition))
             for number, condition in enumerate(CONDITIONS)
         ),
-        HistoryEntry(0, Decision(DEFINED_RULE, UUID(int=8))),
+        HistoryEntry(0, DEFINED_RULE),
         HistoryEntry(0, rule_event(RuleEnabled, 2)),
     ]
     events = [HistoryEntry(number, _event(number)) for number in range(1, 60)]

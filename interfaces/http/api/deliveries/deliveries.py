@@ -20,6 +20,7 @@ from interfaces.http.api.deliveries.schemas import (
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
+from projections.kit.pages import split_page
 
 COLLECTION = "/v1/deliveries"
 PATH = f"{COLLECTION}/{{id}}"
@@ -74,11 +75,12 @@ def _list_deliveries(service: Service, workspace: int, params: DeliveryListParam
         before=before,
         limit=params.limit + 1,
     )
-    page = rows[: params.limit]
-    more = len(rows) > len(page)
+    page, next_page = split_page(
+        rows, params.limit, lambda row: cursors.encode_stream(row.created_at, row.id)
+    )
     return DeliveryList(
         deliveries=[_to_delivery(row, attempts[row.id]) for row in page],
-        next=cursors.encode_stream(page[-1].created_at, page[-1].id) if more else None,
+        next=next_page,
         projected_to=head,
     )
 

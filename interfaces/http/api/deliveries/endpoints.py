@@ -26,6 +26,7 @@ from interfaces.http.kit.definition_routes import Answer, Resource, Schemas, Sum
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
+from projections.kit.pages import split_page
 
 COLLECTION = "/v1/endpoints"
 PATH = f"{COLLECTION}/{{id}}"
@@ -127,10 +128,10 @@ def _list_endpoints(service: Service, workspace: int, params: PageParams) -> End
     after = "" if params.cursor is None else cursors.decode_text(params.cursor)
     head = service.ledger.heads().get(workspace, 0)
     rows = service.deliveries.endpoints.list(workspace, after, params.limit + 1)
-    page = rows[: params.limit]
+    page, next_page = split_page(rows, params.limit, lambda row: cursors.encode_text(row.id))
     return EndpointList(
         endpoints=[_to_endpoint(row) for row in page],
-        next=cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
+        next=next_page,
         projected_to=head,
     )
 

@@ -29,6 +29,7 @@ from interfaces.http.kit.json_response import Page
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors
+from projections.kit.pages import split_page
 
 
 def _answer_json(service: Service) -> Answer:
@@ -125,10 +126,10 @@ def _list_subscriptions(service: Service, workspace: int, params: PageParams) ->
     # Read before the rows: a row may be newer than this position, never older.
     head = service.ledger.heads().get(workspace, 0)
     rows = service.deliveries.subscriptions.list(workspace, after, params.limit + 1)
-    page = rows[: params.limit]
+    page, next_page = split_page(rows, params.limit, lambda row: cursors.encode_text(row.id))
     return SubscriptionList(
         subscriptions=[_to_subscription(row) for row in page],
-        next=cursors.encode_text(page[-1].id) if len(rows) > len(page) else None,
+        next=next_page,
         projected_to=head,
     )
 

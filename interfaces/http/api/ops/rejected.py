@@ -6,10 +6,7 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter, Security
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
 from application.ledger.tables.rejected import RejectedRow
 from domain.core.errors import InvalidRequest
@@ -18,39 +15,24 @@ from interfaces.http.api.ops.schemas import (
     RejectedMessageList,
     RejectedMessageParams,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import openapi_parameters, params_reader
+from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
+from projections.kit.pages import split_page
 
 
 def rejected_routes(service: Service) -> APIRouter:
     """Build the route of `/v1/rejected`."""
-    routes = APIRouter(
-        tags=["operations"],
-        dependencies=[Security(require_key(service.keys, "read", "admin"))],
-        redirect_slashes=False,
-    )
-    read_rejected = params_reader(RejectedMessageParams, "/v1/rejected")
-
-    @routes.get(
+    list_rejected = Operation(
+        "GET",
         "/v1/rejected",
-        summary="List rejected messages, newest first",
-        operation_id="list_rejected_messages",
-        response_model=RejectedMessageList,
-        responses=error_responses(400, 401, 403, 503),
-        openapi_extra=openapi_parameters(RejectedMessageParams, "/v1/rejected"),
+        "list_rejected_messages",
+        "List rejected messages, newest first",
+        keys=READERS,
+        params=RejectedMessageParams,
+        answer=RejectedMessageList,
+        run=lambda key, params, _: _list_rejected(service, key.workspace, params),
     )
-    async def list_rejected_messages(request: Request) -> Response:
-        params = read_rejected(request)
-        return json_response(
-            await run_in_threadpool(
-                _list_rejected, service, authenticated_key(request).workspace, params
-            )
-        )
-
-    return routes
+    return operation_routes(service.keys, "operations", [list_rejected])
 
 
 def _list_rejected(
@@ -65,10 +47,10 @@ def _list_rejected(
         before=_decode_cursor(params.cursor) if params.cursor is not None else None,
         limit=params.limit + 1,
     )
-    page = rows[: params.limit]
+    page, next_page = split_page(rows, params.limit, _encode_cursor)
     return RejectedMessageList(
         rejected=[_to_rejected_message(row) for row in page],
-        next=_encode_cursor(page[-1]) if len(rows) > len(page) else None,
+        next=next_page,
         projected_to=head,
     )
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Security
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import APIRouter
 
 from interfaces.http.api.ops.schemas import (
     ReadModelStatus,
     WorkspaceStatus,
 )
-from interfaces.http.kit.auth import authenticated_key, require_key
-from interfaces.http.kit.errors import error_responses
-from interfaces.http.kit.json_response import json_response
-from interfaces.http.kit.params import NoParams, params_reader
+from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.http.projection_health import ProjectionMonitor
 from interfaces.service import Service
 from projections import identity
@@ -22,29 +16,16 @@ from projections import identity
 
 def status_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter:
     """Build the route of `/v1/status`."""
-    routes = APIRouter(
-        tags=["operations"],
-        dependencies=[Security(require_key(service.keys, "read", "admin"))],
-        redirect_slashes=False,
-    )
-    read_nothing = params_reader(NoParams, "/v1/status")
-
-    @routes.get(
+    get_status = Operation(
+        "GET",
         "/v1/status",
-        summary="Get ledger head and read-model progress",
-        operation_id="get_status",
-        response_model=WorkspaceStatus,
-        responses=error_responses(400, 401, 403, 503),
+        "get_status",
+        "Get ledger head and read-model progress",
+        keys=READERS,
+        answer=WorkspaceStatus,
+        run=lambda key, _params, _body: _workspace_status(service, monitor, key.workspace),
     )
-    async def get_status(request: Request) -> Response:
-        read_nothing(request)
-        return json_response(
-            await run_in_threadpool(
-                _workspace_status, service, monitor, authenticated_key(request).workspace
-            )
-        )
-
-    return routes
+    return operation_routes(service.keys, "operations", [get_status])
 
 
 def _workspace_status(

@@ -26,6 +26,7 @@ from interfaces.http.kit.operation import Operation, operation_routes
 from interfaces.http.kit.params import NoParams
 from interfaces.service import Service
 from projections.kit import references
+from projections.kit.pages import split_page
 
 Command = Callable[[int, ProfileReference, ErasureContext], ErasureResult]
 
@@ -115,15 +116,15 @@ def _list_suppressions(
     head = service.ledger.heads().get(workspace, 0)
     after = params.cursor or UUID(int=0)
     count, rows = service.ledger.list_suppressions(workspace, after, params.limit + 1)
-    page = [
-        SuppressedProfile(
-            profile_id=row.profile_id, suppressed_at=row.suppressed_at, streams=row.streams
-        )
-        for row in rows[: params.limit]
-    ]
+    page, next_page = split_page(rows, params.limit, lambda row: str(row.profile_id))
     return SuppressedProfileList(
-        suppressions=page,
+        suppressions=[
+            SuppressedProfile(
+                profile_id=row.profile_id, suppressed_at=row.suppressed_at, streams=row.streams
+            )
+            for row in page
+        ],
         count=count,
-        next=str(page[-1].profile_id) if len(rows) > len(page) else None,
+        next=next_page,
         projected_to=head,
     )

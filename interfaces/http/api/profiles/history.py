@@ -36,6 +36,7 @@ from interfaces.http.kit.errors import error_responses
 from interfaces.http.kit.params import openapi_parameters, params_reader
 from interfaces.service import Service
 from projections.kit import cursors, instants, received, references, shown_profile
+from projections.kit.pages import split_page
 
 NDJSON = "application/x-ndjson"
 
@@ -113,11 +114,13 @@ def _list_history(ledger: Ledger, workspace: int, params: ProfileHistoryParams) 
     )
     if not (events or after):
         _raise_unknown_profile(params)
-    page = events[: params.limit]
+    page, next_page = split_page(
+        events, params.limit, lambda event: cursors.encode_position(event.position)
+    )
     return _response(
         {
             "history": [_ledger_event(recorded) for recorded in page],
-            "next": cursors.encode_position(page[-1].position) if len(events) > len(page) else None,
+            "next": next_page,
             "projected_to": head.position,
         }
     )
