@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from projections.channel_funnels.tables import message
-from projections.identity import member
+from projections.identity.tables import member
 from projections.timeline.tables import timeline
 
 # Every profile has an anonymous id too; one click in ten has only that.
