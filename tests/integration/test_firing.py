@@ -159,18 +159,18 @@ def test_without_the_digests_rules_would_fire_twice(automated: Automated, monkey
     assert len(automated.fired()) == 2
 
 
-@pytest.mark.nightly
-def test_each_rule_fires_once_at_whatever_round_trip_a_worker_dies(automated: Automated) -> None:
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.nightly)])
+def test_each_rule_fires_once_at_whatever_round_trip_a_worker_dies(
+    automated: Automated, step: int
+) -> None:
     automated.rule(trigger={"event": "order"})
     command = [sys.executable, "-m", "tests.integration.crashing_firing_worker"]
     command += [automated.bench.dsn, f"{automated.bench.workspace}"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert None not in {process.stdin, process.stdout}
         number = 0
-        for round_trip in count(1):
+        for round_trip in count(1, step):
             exit_codes = []
             for when in ("before", "after"):
                 automated.record("order", "order")
