@@ -8,7 +8,7 @@ from interfaces.http.api.funnels.saved_funnels import SAVED_FUNNELS
 from interfaces.http.api.rules.rules import RULES
 from interfaces.http.api.segments.computed_attributes import COMPUTED_ATTRIBUTES
 from interfaces.http.api.segments.segments import SEGMENTS
-from interfaces.http.kit.definition_routes import Resource
+from interfaces.http.kit.definition_resource import Resource
 
 DEFINITIONS: tuple[Resource, ...] = (
     SEGMENTS,

@@ -14,7 +14,7 @@ from domain.core.errors import Conflict
 from domain.definitions.definition import Definition
 from domain.delivery.outbound import OutboundDefinition
 from interfaces.http.api.definitions import DEFINITIONS
-from interfaces.http.kit.definition_routes import Resource
+from interfaces.http.kit.definition_resource import Resource
 from tests.integration.http.serving import Served
 
 CURRENT = [resource for resource in DEFINITIONS if not resource.deprecated]

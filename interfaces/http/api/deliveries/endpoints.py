@@ -22,7 +22,7 @@ from interfaces.http.api.deliveries.schemas import (
     EndpointWithSecret,
     PageParams,
 )
-from interfaces.http.kit.definition_routes import Answer, Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Answer, Resource, Schemas, Summaries
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service
 from projections.kit import cursors

@@ -24,7 +24,7 @@ from interfaces.http.api.deliveries.schemas import (
     SubscriptionRevisionList,
     SubscriptionUpdate,
 )
-from interfaces.http.kit.definition_routes import Answer, Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Answer, Resource, Schemas, Summaries
 from interfaces.http.kit.json_response import Page
 from interfaces.http.kit.operation import READERS, Operation, operation_routes
 from interfaces.service import Service

@@ -20,7 +20,7 @@ from interfaces.http.api.funnels.schemas import (
     SavedFunnelResultParams,
     SavedFunnelWriteResult,
 )
-from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Resource, Schemas, Summaries
 from interfaces.http.questions import Answer, Question
 from interfaces.service import Service
 

@@ -21,7 +21,7 @@ from interfaces.http.api.rules.schemas import (
     RuleRevisionList,
 )
 from interfaces.http.kit.command import StatusRequest
-from interfaces.http.kit.definition_routes import Command, Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Command, Resource, Schemas, Summaries
 
 
 def _definition_json(definition: DefinitionVersion) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from interfaces.http.api.segments.computed_attribute_schemas import (
     ComputedAttributeRevisionList,
 )
 from interfaces.http.api.segments.preview import sample_json
-from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Resource, Schemas, Summaries
 from interfaces.http.questions import Answer, Question, clock_of
 from interfaces.query_reader import QueryReader
 from interfaces.service import Service

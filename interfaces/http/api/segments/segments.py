@@ -16,7 +16,7 @@ from interfaces.http.api.segments.schemas import (
     SegmentRevision,
     SegmentRevisionList,
 )
-from interfaces.http.kit.definition_routes import Resource, Schemas, Summaries
+from interfaces.http.kit.definition_resource import Resource, Schemas, Summaries
 
 
 def definition_json(definition: DefinitionVersion) -> dict[str, Any]:
