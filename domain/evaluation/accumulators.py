@@ -17,9 +17,8 @@ from domain.conditions import Condition, EventView, Leaf
 from domain.conditions.profile_facts import AttributeCondition, ManualListCondition, TagCondition
 from domain.core import lww_register
 from domain.core.lww_register import Register, Registers
+from domain.core.tags import TAG_EVENTS, TAGS_TRAIT, tags_in
 from domain.core.time import from_micros
-from domain.profiles.facts import TAG_EVENTS, tags_in
-from domain.profiles.view import TAGS_TRAIT
 
 AccumulatorValue = Any
 """The state of one accumulator and one stream; None if nothing was added."""

@@ -10,11 +10,11 @@ from uuid import UUID
 import msgspec
 
 from domain.conditions import EvaluationInput, ProfileFacts
+from domain.core.tags import TAGS_TRAIT
 from domain.evaluation.accumulators import AccumulatorState, AccumulatorValue, LazyDict, Partials
 from domain.evaluation.segment_index import SegmentIndex
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
-from domain.profiles.view import TAGS_TRAIT
 
 
 class StreamOwner(NamedTuple):

@@ -1,24 +1,23 @@
 """Facts about a profile in messages: devices, groups and tags.
 
-The names of the events that change a profile are those of Customer.io Data Pipelines; `Tag Added` and
-`Tag Removed` are Foldline's own.
+The names of the events that change a profile are those of Customer.io Data Pipelines, besides those of
+`domain.core.tags`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
 from domain.core import sanitise
 from domain.core.lww_register import JSON_NULL
+from domain.core.tags import TAG_EVENTS
 from domain.events.payload import MessageContext, ParsedMessage, json_members
 
 DEVICE_CHANGED, DEVICE_DELETED = "Device Created or Updated", "Device Deleted"
 GROUP_REMOVAL_EVENTS = frozenset(("Relationship Deleted", "Object Deleted"))
-TAG_EVENTS: Mapping[str, bytes] = MappingProxyType({"Tag Added": b"true", "Tag Removed": JSON_NULL})
 PROFILE_CHANGING_EVENTS = frozenset(
     (DEVICE_CHANGED, DEVICE_DELETED, *GROUP_REMOVAL_EVENTS, *TAG_EVENTS)
 )
@@ -97,14 +96,6 @@ def deleted_device_token(message: ParsedMessage) -> str | None:
     """Returns the token of the device that a `Device Deleted` names."""
     device = parse_device(message)
     return None if device is None else device[0]
-
-
-def tags_in(properties: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the tags that a `Tag Added` or `Tag Removed` names, in ``tag`` or in ``tags``."""
-    listed = properties.get("tags")
-    for tag in [properties.get("tag"), *(listed if isinstance(listed, list) else ())]:
-        if isinstance(tag, str) and tag.strip():
-            yield tag.strip()
 
 
 def _device(fields: dict[str, bytes]) -> DeviceFacts | None:

@@ -19,6 +19,7 @@ import msgspec
 from domain.core import lww_register
 from domain.core.identifiers import Identifier
 from domain.core.lww_register import Register, Registers
+from domain.core.tags import TAG_EVENTS, tags_in
 from domain.events.events import MessageEvent
 from domain.events.payload import ParsedMessage, json_members
 from domain.identity.resolved_profile import ResolvedProfile, strongest_first
@@ -164,9 +165,9 @@ def _apply_profile_event(
 ) -> None:
     """Applies a track call that changes the profile."""
     name = message.name
-    if name in profile_facts.TAG_EVENTS:
-        for tag in profile_facts.tags_in(message.properties):
-            lww_register.put(state.tags, tag, register_of(profile_facts.TAG_EVENTS[name]))
+    if name in TAG_EVENTS:
+        for tag in tags_in(message.properties):
+            lww_register.put(state.tags, tag, register_of(TAG_EVENTS[name]))
     elif name == profile_facts.DEVICE_CHANGED:
         device = profile_facts.parse_device(message)
         if device is not None:

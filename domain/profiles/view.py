@@ -10,11 +10,9 @@ import msgspec
 from msgspec import Raw
 
 from domain.core.lww_register import JSON_NULL, MAX_ENTRIES, Register, Registers
+from domain.core.tags import TAGS_TRAIT
 from domain.profiles.facts import split_group_key
 from domain.profiles.state import LwwElement, LwwElements, ProfileState
-
-TAGS_TRAIT = "tags"
-"""The trait whose list is the profile's tags."""
 
 CONTACT_TRAITS: Mapping[str, tuple[str, ...]] = {
     "email": ("email",),

@@ -18,10 +18,11 @@ import msgspec
 
 from domain.core import sanitise
 from domain.core.lww_register import JSON_NULL
+from domain.core.tags import TAG_EVENTS, TAGS_TRAIT, tags_in
 from domain.events.payload import ParsedMessage, json_members
 from domain.profiles import facts as profile_facts
 from domain.profiles import view as profile_view
-from domain.profiles.view import CONTACT_TRAITS, TAGS_TRAIT
+from domain.profiles.view import CONTACT_TRAITS
 from projections.runtime.batch import DecodedMessage
 from projections.timeline.tables import FIRST_OBSERVATION
 
@@ -93,11 +94,9 @@ def _field_facts(kind: str, document: ParsedMessage) -> Iterator[_FieldFact]:
         device = None if context is None else profile_facts.device_in_context(context)
         if device is not None:
             yield _push_fact(*device)
-    elif document.name in profile_facts.TAG_EVENTS:
-        fact_kind: ObservationKind = (
-            "minus" if profile_facts.TAG_EVENTS[document.name] == JSON_NULL else "plus"
-        )
-        tags = sorted(set(profile_facts.tags_in(document.properties)))
+    elif document.name in TAG_EVENTS:
+        fact_kind: ObservationKind = "minus" if TAG_EVENTS[document.name] == JSON_NULL else "plus"
+        tags = sorted(set(tags_in(document.properties)))
         if tags:
             yield _FieldFact(TRAIT_PREFIX + TAGS_TRAIT, fact_kind, sanitise.dump_json(tags))
     elif document.name == profile_facts.DEVICE_CHANGED:

@@ -10,6 +10,7 @@ import pytest
 
 from domain.core.identifiers import Identifier
 from domain.core.lww_register import MAX_ENTRIES, PRIORITY_KEYS
+from domain.core.tags import TAGS_TRAIT
 from domain.events.message import Message
 from domain.identity.resolved_profile import ResolvedProfile
 from domain.profiles import state as profile_state
@@ -212,7 +213,7 @@ def test_all_traits_with_a_special_meaning_have_priority():
     contact_traits = {trait for traits in profile_view.CONTACT_TRAITS.values() for trait in traits}
     assert {
         *contact_traits,
-        profile_view.TAGS_TRAIT,
+        TAGS_TRAIT,
         "name",
         *profile_view._FIRST_NAME,
         *profile_view._LAST_NAME,

@@ -18,8 +18,9 @@ from msgspec import Raw
 
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
+from domain.core.tags import TAGS_TRAIT
 from domain.events.events import MessageEvent, ProfilesMerged, ProfilesUnmerged
-from domain.profiles.view import CONTACT_TRAITS, TAGS_TRAIT
+from domain.profiles.view import CONTACT_TRAITS
 from projections.timeline.facts import PUSH_PREFIX, TRAIT_PREFIX, ObservationKind
 
 PROFILE_CREATED = "person_created"
