@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -12,27 +11,6 @@ from docs.reference_pages.json_schema import closure
 from docs.reference_pages.markdown import code, slug, table
 from domain.conditions import CONDITIONS, Condition, parse_condition, schema
 from domain.conditions.values import Operator
-
-EXAMPLES: tuple[Mapping[str, Any], ...] = (
-    *schema.EXAMPLES,
-    {"any": [{"tag": "vip"}, {"attribute": "lifetime_value", "op": "gte", "value": 1000}]},
-    {"none": [{"event": "Order Completed", "within": {"last": "90d"}}]},
-    {"tag": "vip"},
-    {"tag": "unsubscribed", "present": False},
-    {"identifier": "email"},
-    {"segment": "churned"},
-    {"attribute": "plan", "op": "in", "value": ["pro", "team"]},
-    {"attribute": "trial_ends_at", "op": "before", "value": {"ago": "7d"}},
-    {"event": "Order Completed", "count": {"between": [2, 5]}, "within": {"from": "2026-01-01"}},
-    {
-        "event": "Order Completed",
-        "where": [{"path": "properties.items[].sku", "op": "eq", "value": "A-1"}],
-    },
-    {"event": "login", "count": {"exactly": 0}, "within": {"last": "14d"}},
-    {"event": "login", "occurrence": "first", "newer_than": "24h"},
-    {"score": "engagement", "op": "gte", "value": 15},
-)
-"""At least one for every kind: the page is not made without."""
 
 OPERATORS: Mapping[str, tuple[Any, str]] = {
     "eq": ("pro", "equal, of the same JSON type; 1 and 1.0 are one number"),
@@ -64,7 +42,7 @@ _INTRODUCTION = """\
 A condition is a predicate on a profile at an instant. Segments, audiences of rules and the terms of a score are conditions, written as JSON.
 One member names the kind: a condition with the member `tag` asks for a tag. `GET /v1/schemas/condition` answers the JSON schema that this
 page is made from, and `POST /v1/segments/preview` counts the profiles a condition holds for. A condition that is not valid is answered
-with 400 and a JSON pointer in `details.path`. The examples on this page are read by the real reader when the page is made.
+with 400 and a JSON pointer in `details.path`.
 
 Durations are `90s`, `15m`, `24h`, `30d`; a day is 24 hours. Instants are RFC 3339 (`2026-01-31T12:00:00Z`) or a date, which is its first
 instant in UTC. Paths lead into an event's document (`properties.total`, `context.page.url`); `items[].sku` stands for the `sku` of any
@@ -75,7 +53,6 @@ element of a list.
 def page() -> str:
     """Return the page."""
     schemas = _with_linked_operators(schema.schema_components(CONDITIONS))
-    documents = _documents_by_class()
     kinds = [each.__name__ for each in CONDITIONS]
     shared = [
         name
@@ -93,7 +70,7 @@ def page() -> str:
                 kind.__name__,
                 schemas[kind.__name__],
                 link,
-                structs.examples(documents[kind]),
+                structs.examples([*kind.EXAMPLES]),
                 heading=f"## {_heading(kind)}",
             )
             for kind in CONDITIONS
@@ -125,16 +102,6 @@ def _with_linked_operators(schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _heading(kind: type[Condition]) -> str:
     return f"`{kind.KEY}`: {kind.__name__}"
-
-
-def _documents_by_class() -> Mapping[type[Condition], list[Mapping[str, Any]]]:
-    documents: dict[type[Condition], list[Mapping[str, Any]]] = defaultdict(list)
-    for example in EXAMPLES:
-        documents[type(parse_condition(example, allow_references=True))].append(example)
-    missing = [kind.__name__ for kind in CONDITIONS if kind not in documents]
-    if missing:
-        raise ValueError(f"add an example to {__name__}.EXAMPLES for {', '.join(missing)}")
-    return documents
 
 
 def _operators() -> str:

@@ -17,6 +17,7 @@ from domain.conditions.aggregation import (
 from domain.conditions.base import EITHER_RESULT, NO_RESULT, EvaluationResult, Leaf
 from domain.conditions.computation import Computation
 from domain.conditions.event_names import EventName
+from domain.conditions.schema_fragments import NUMBER_OPERAND
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison, ExactNumber
 from domain.conditions.windows import TimeWindow
@@ -26,6 +27,8 @@ from domain.core.errors import InvalidRequest
 
 class AggregateSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A function of the values at a path, and the number it is compared with."""
+
+    SCHEMA = NUMBER_OPERAND
 
     fn: Literal["sum", "avg", "min", "max", "distinct"]
     path: str
@@ -52,6 +55,13 @@ class AggregateCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_def
     """
 
     KEY: ClassVar[str] = "aggregate"
+    EXAMPLES = (
+        {
+            "event": "order",
+            "aggregate": {"fn": "sum", "path": "properties.total", "op": "gte", "value": 500},
+            "within": {"last": "90d"},
+        },
+    )
 
     event: EventName
     aggregate: AggregateSpec

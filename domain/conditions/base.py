@@ -7,13 +7,14 @@ kept for each stream and merges with those of the profile's other streams (`summ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
 
-from domain.conditions.summary import EventView, Summarised, Summary
+from domain.conditions.accumulators import Accumulator, EventAccumulator
+from domain.conditions.parsing import convert
+from domain.conditions.summary import Summarised, Summary
 from domain.core.time import format_utc
 
 MANY_EVENTS = 1_000_000
@@ -21,9 +22,6 @@ MANY_EVENTS = 1_000_000
 
 EITHER_RESULT, NO_RESULT = frozenset((True, False)), frozenset[bool]()
 """The two usual values of `Condition.flips_with_time`."""
-
-NAME_CACHE_SIZE, MAX_CACHED_NAME_LENGTH = 4_096, 256
-"""Event names, and characters of a name, for which `CompiledCondition` caches the matching leaves."""
 
 
 def earlier(left: int | None, right: int | None) -> int | None:
@@ -52,33 +50,111 @@ class EvaluationInput(NamedTuple):
     in_segment: Callable[[str], bool] = lambda _segment: False
 
 
+ParsePart = Callable[[Any, str], "Condition"]
+"""Parses a document that is part of a condition; the text is its JSON pointer."""
+
 EvaluationResult = tuple[bool, int | None]
 """Whether a condition holds, and when that may change through time alone (see `changes_at`)."""
 
 
+class Reference(NamedTuple):
+    """Another definition that a condition refers to."""
+
+    kind: str
+    """`SEGMENT`, `COMPUTED_ATTRIBUTE` or `SCORE`."""
+
+    name: str
+
+
+SEGMENT, COMPUTED_ATTRIBUTE, SCORE = "segment", "computed attribute", "score"
+
+
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A predicate on a profile at an instant."""
+    """A predicate on a profile at an instant.
+
+    This class is all that the rest of the code knows of a condition.  The fields of a subclass are its
+    JSON and its schema, and a `__post_init__` refuses values with InvalidRequest.  It implements:
+
+    - `KEY` and `EXAMPLES`;
+    - `accumulators`: what is accumulated for it of each stream;
+    - `holds`, `changes_at` and `evidence`.
+
+    It overrides what its default is not true of:
+
+    - `flips_with_time`, if its result can change without an event;
+    - `reads_identifiers`, if it looks at the kinds of a profile's identifiers;
+    - `reference`, if it refers to another definition;
+    - `SCHEMA`, for what it checks beyond the types of its fields;
+    - `compile` and `can_flip_to`, to evaluate faster, or less often.
+
+    `Leaf` (what a profile did) and `CompositeCondition` (conditions combined) implement most of it.
+    """
 
     KEY: ClassVar[str]
     """The member that identifies this condition in JSON."""
 
+    EXAMPLES: ClassVar[tuple[Mapping[str, Any], ...]]
+    """Valid documents: the schema and the reference show them, and a test evaluates each."""
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {}
+    """What its JSON schema says besides the types of its fields: see `schema_fragments`."""
+
+    @classmethod
+    def accepts(cls, document: Mapping[str, Any]) -> bool:
+        """Returns whether an object is to be parsed as this condition."""
+        return cls.KEY in document
+
+    @classmethod
+    def parse(cls, document: Any, pointer: str, parse_part: ParsePart) -> Self:  # noqa: ARG003 - most have no parts
+        """Parses an object that `accepts` it.  Raises InvalidRequest.
+
+        ``pointer`` is its JSON pointer; ``parse_part`` parses a part of it.
+        """
+        return convert(document, cls, pointer)
+
     @property
-    def parts(self) -> tuple[Condition, ...]:
-        """The conditions that this one combines; empty for a leaf."""
+    def parts(self) -> Sequence[Condition]:
+        """The conditions that this one combines."""
         return ()
 
-    def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
-        """Returns whether one more event in a leaf's summary can have changed the result to this.
+    def part_pointers(self, pointer: str = "") -> Sequence[str]:  # noqa: ARG002 - most have no parts
+        """Returns the JSON pointers of the parts; ``pointer`` is that of this condition."""
+        return ()
 
-        ``key`` is the leaf's.  ``size`` is the number of its events by now, `MANY_EVENTS` for an
+    @property
+    def reference(self) -> Reference | None:
+        """The definition that this condition itself, not a part of it, refers to."""
+        return None
+
+    def resolve(self, values: Mapping[str, Condition], pointer: str = "") -> Condition:  # noqa: ARG002 - most refer to none
+        """Returns the condition with each reference to a computed attribute or score replaced.
+
+        ``values`` are their definitions by name, free of references.  Raises InvalidRequest for a name
+        that is not defined, or is a score where a computed attribute is expected, or the reverse.
+        """
+        return self
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns what is accumulated for it; the same key may come more than once."""
+        raise NotImplementedError
+
+    @property
+    def reads_identifiers(self) -> bool:
+        """Whether its result depends on the kinds of a profile's identifiers."""
+        return False
+
+    def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:  # noqa: ARG002 - most values decide either way
+        """Returns whether one more event in an accumulator can have changed the result to this.
+
+        ``key`` is the accumulator's.  ``size`` is the number of its events by now, `MANY_EVENTS` for an
         unknown number above one; None: unknown.
         """
-        return any(part.can_flip_to(result, key, size) for part in self.parts)
+        return any(key == accumulator.key for accumulator in self.accumulators())
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
         """The results this can flip to through time alone (ignoring pending events)."""
-        return NO_RESULT.union(*(part.flips_with_time for part in self.parts))
+        return NO_RESULT
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
         """Returns whether it holds at the clock, in microseconds since 1970 UTC."""
@@ -116,7 +192,7 @@ class Leaf(Summarised, Condition, frozen=True, forbid_unknown_fields=True, omit_
 
     A subclass implements:
 
-    - `KEY`: the member that identifies it in JSON; and its name in `CONDITIONS`;
+    - `KEY` and `EXAMPLES`;
     - `events`: the names, or patterns of names, of the events that it reads;
     - `extractor`: the summary of a single event, or None;
     - `merge_settled`: the summary of two summaries' events, in any order;
@@ -132,6 +208,10 @@ class Leaf(Summarised, Condition, frozen=True, forbid_unknown_fields=True, omit_
     Summaries are None (no matching event) or what `extractor` and `merge_settled` return; no event
     in them is later than the clock.  Everything is a pure function of its arguments.
     """
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns the accumulator of its summary."""
+        return (EventAccumulator(self),)
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
         """Returns whether one more of the leaf's own events can have changed the result to this."""
@@ -196,49 +276,3 @@ class Leaf(Summarised, Condition, frozen=True, forbid_unknown_fields=True, omit_
 
     def _summary_as_of(self, inputs: EvaluationInput, clock: int) -> tuple[Summary, int | None]:
         return self.as_of(inputs.summaries.get(self.key), clock)
-
-
-class CompiledCondition:
-    """A condition prepared for many profiles: its distinct leaves, by key, and their functions."""
-
-    def __init__(self, condition: Condition) -> None:
-        self.condition = condition
-        self.leaves = {leaf.key: leaf for leaf in _leaves(condition)}
-
-    @cached_property
-    def add_functions(self) -> Mapping[str, Callable[[Summary, EventView], Summary]]:
-        """The functions that add an event to a leaf's summary, by the leaf's key."""
-        return {key: leaf.make_add() for key, leaf in self.leaves.items()}
-
-    def keys_watching(self, name: str) -> tuple[str, ...]:
-        """Returns the keys of the leaves that read events of this name."""
-        if self._keys_by_name is not None:
-            return self._keys_by_name.get(name, ())
-        return (
-            self._cached_keys_watching(name)
-            if len(name) <= MAX_CACHED_NAME_LENGTH
-            else self._find_keys_watching(name)
-        )
-
-    @cached_property
-    def _keys_by_name(self) -> Mapping[str, tuple[str, ...]] | None:
-        """The keys by event name; None if a leaf has a pattern and so can read any name."""
-        keys_by_name: dict[str, tuple[str, ...]] = {}
-        for key, leaf in self.leaves.items():
-            if leaf.names is None:
-                return None
-            for name in leaf.names:
-                keys_by_name[name] = (*keys_by_name.get(name, ()), key)
-        return keys_by_name
-
-    @cached_property
-    def _cached_keys_watching(self) -> Callable[[str], tuple[str, ...]]:
-        return lru_cache(maxsize=NAME_CACHE_SIZE)(self._find_keys_watching)
-
-    def _find_keys_watching(self, name: str) -> tuple[str, ...]:
-        return tuple(key for key, leaf in self.leaves.items() if leaf.watches(name))
-
-
-def _leaves(condition: Condition) -> list[Leaf]:
-    own = [condition] if isinstance(condition, Leaf) else []
-    return own + [leaf for part in condition.parts for leaf in _leaves(part)]

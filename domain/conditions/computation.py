@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from domain.conditions.aggregation import (
 )
 from domain.conditions.event_names import EventName
 from domain.conditions.events import compile_where
+from domain.conditions.schema_fragments import requires
 from domain.conditions.summary import EventView, Summarised, Summary
 from domain.conditions.values import Comparison, json_equal
 from domain.conditions.windows import TimeWindow
@@ -35,6 +36,12 @@ class Computation(Summarised, frozen=True, forbid_unknown_fields=True, omit_defa
     The summary of a moving window is its values with their times.  Any other summary is the smallest that
     merges: the sum and the number of values, the smallest, the largest, the first, or the set.
     """
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "if": {"properties": {"fn": {"const": "count"}}},
+        "then": {"not": requires("path")},
+        "else": requires("path"),
+    }
 
     fn: AggregateFunction
     event: EventName

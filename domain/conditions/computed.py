@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, get_args
 
 import msgspec
 
@@ -22,10 +22,14 @@ from domain.conditions.base import (
     Condition,
     EvaluationInput,
     Leaf,
+    ParsePart,
     earlier,
 )
+from domain.conditions.composite import CompositeCondition
 from domain.conditions.computation import Computation
 from domain.conditions.event_names import EventName
+from domain.conditions.parsing import convert, invalid_condition
+from domain.conditions.schema_fragments import INSTANT_OR_AGO, NUMBER_OPERAND, operand_rules
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import (
     EXACT_TYPES,
@@ -44,6 +48,14 @@ class ComputedCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defa
     """Compares a computed attribute; the negative operators hold if it has no value."""
 
     KEY: ClassVar[str] = "computed"
+    EXAMPLES = (
+        {
+            "computed": {"fn": "last", "event": "order", "path": "properties.shop"},
+            "op": "eq",
+            "value": "Split",
+        },
+    )
+    SCHEMA = operand_rules(get_args(Operator), INSTANT_OR_AGO)
 
     computed: Computation
     op: Operator
@@ -135,10 +147,15 @@ class ScoreTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InvalidRequest("`points` must be a number")
 
 
-class ScoreCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ScoreCondition(
+    CompositeCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Compares a score: the sum of the points of the conditions that hold."""
 
     KEY: ClassVar[str] = "score"
+    EXAMPLES = ({"score": [{"when": {"tag": "vip"}, "points": 10}], "op": "gte", "value": 10},)
+    SCHEMA = NUMBER_OPERAND
+    PART_SUFFIX: ClassVar[str] = "/when"
 
     score: tuple[ScoreTerm, ...]
     op: NumberOperator
@@ -150,10 +167,33 @@ class ScoreCondition(Condition, frozen=True, forbid_unknown_fields=True, omit_de
                 "the value of a score must be a number, or [low, high] for `between`"
             )
 
+    @classmethod
+    def parse(cls, document: Any, pointer: str, parse_part: ParsePart) -> Self:
+        """Parses the terms, and what their sum is compared with."""
+        terms, parts = [], document[cls.KEY]
+        for index, part in enumerate(parts if isinstance(parts, list) else [None]):
+            if not isinstance(part, dict) or part.keys() != {"when", "points"}:
+                raise invalid_condition(pointer, "`score` takes a list of {when, points}")
+            term = f"{pointer}/{cls.KEY}/{index}"
+            when = parse_part(part["when"], term + cls.PART_SUFFIX)
+            try:
+                terms.append(ScoreTerm(when, msgspec.convert(part["points"], int | float)))
+            except (msgspec.ValidationError, InvalidRequest):
+                raise invalid_condition(
+                    pointer, "`points` must be a number", f"{term}/points"
+                ) from None
+        comparison = convert(document | {cls.KEY: []}, cls, pointer)
+        return msgspec.structs.replace(comparison, score=tuple(terms))
+
     @property
     def parts(self) -> tuple[Condition, ...]:
         """The conditions that give points."""
         return tuple(term.when for term in self.score)
+
+    def with_parts(self, parts: Sequence[Condition]) -> Self:
+        """Returns the same points for other conditions."""
+        points = (term.points for term in self.score)
+        return msgspec.structs.replace(self, score=tuple(map(ScoreTerm, parts, points)))
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
         """Returns whether a condition can flip either way: points may be negative."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,10 @@ class EventNamePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A plain string instead of a pattern is one name, in which every character matches itself.
     """
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "properties": {"matching": {"minLength": 1, "maxLength": MAX_PATTERN_LENGTH}}
+    }
 
     matching: str
 

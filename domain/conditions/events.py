@@ -10,6 +10,7 @@ import msgspec
 
 from domain.conditions.base import NO_RESULT, EvaluationResult, Leaf
 from domain.conditions.event_names import EventName
+from domain.conditions.schema_fragments import OPTIONAL_DURATION, exactly_one
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison
 from domain.conditions.windows import AT_LEAST_ONCE, CountBounds, TimeWindow
@@ -39,6 +40,23 @@ class EventCountCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
     """
 
     KEY: ClassVar[str] = "event"
+    EXAMPLES = (
+        {"event": "page_view", "count": {"at_least": 5}, "within": {"last": "30d"}},
+        {
+            "event": {"matching": "Order*|*Test"},
+            "where": [{"path": "properties.total", "op": "gt", "value": 100}],
+        },
+        {
+            "event": "Order Completed",
+            "count": {"between": [2, 5]},
+            "within": {"from": "2026-01-01"},
+        },
+        {
+            "event": "Order Completed",
+            "where": [{"path": "properties.items[].sku", "op": "eq", "value": "A-1"}],
+        },
+        {"event": "login", "count": {"exactly": 0}, "within": {"last": "14d"}},
+    )
 
     event: EventName
     count: CountBounds = AT_LEAST_ONCE
@@ -164,6 +182,14 @@ class OccurrenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_de
     """
 
     KEY: ClassVar[str] = "occurrence"
+    EXAMPLES = (
+        {"event": "session_started", "occurrence": "last", "older_than": "45d"},
+        {"event": "login", "occurrence": "first", "newer_than": "24h"},
+    )
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "properties": dict.fromkeys(("older_than", "newer_than"), OPTIONAL_DURATION),
+        **exactly_one("older_than", "newer_than"),
+    }
 
     event: EventName
     occurrence: Literal["first", "last"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
-from domain.conditions.base import Condition, EvaluationInput, EvaluationResult
+from domain.conditions.base import Condition, EvaluationInput, EvaluationResult, ParsePart
+from domain.conditions.composite import CompositeCondition
+from domain.conditions.parsing import invalid_condition
 
 
-class ConditionGroup(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ConditionGroup(
+    CompositeCondition, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Several conditions combined into one result."""
 
     DECISIVE_RESULT: ClassVar[bool]
@@ -16,6 +20,30 @@ class ConditionGroup(Condition, frozen=True, forbid_unknown_fields=True, omit_de
 
     GROUP_RESULT: ClassVar[bool]
     """The result of a decided group; an undecided one has the opposite."""
+
+    @classmethod
+    def parse(cls, document: Any, pointer: str, parse_part: ParsePart) -> Self:
+        """Parses a list of conditions."""
+        parts = document[cls.KEY]
+        if not isinstance(parts, list) or len(document) > 1:
+            raise invalid_condition(
+                pointer, f"`{cls.KEY}` takes a list of conditions and no other member"
+            )
+        return cls(
+            tuple(
+                parse_part(part, f"{pointer}/{cls.KEY}/{index}") for index, part in enumerate(parts)
+            )
+        )
+
+    @property
+    def parts(self) -> tuple[Condition, ...]:
+        """The conditions of the group: its only field."""
+        parts: tuple[Condition, ...] = getattr(self, self.KEY)
+        return parts
+
+    def with_parts(self, parts: Sequence[Condition]) -> Self:
+        """Returns a group of other conditions."""
+        return type(self)(tuple(parts))
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:
         """Evaluates the parts until one decides."""
@@ -54,45 +82,42 @@ class AllOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaul
     """All of the conditions hold; true for an empty list."""
 
     KEY: ClassVar[str] = "all"
+    EXAMPLES = (
+        {
+            "all": [
+                {"attribute": "plan", "op": "eq", "value": "pro"},
+                {"none": [{"segment": "churned"}]},
+            ]
+        },
+    )
     DECISIVE_RESULT: ClassVar[bool] = False
     GROUP_RESULT: ClassVar[bool] = False
 
     all: tuple[Condition, ...]
-
-    @property
-    def parts(self) -> tuple[Condition, ...]:
-        """The conditions of the group."""
-        return self.all
 
 
 class AnyOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """At least one of the conditions holds."""
 
     KEY: ClassVar[str] = "any"
+    EXAMPLES = (
+        {"any": [{"tag": "vip"}, {"attribute": "lifetime_value", "op": "gte", "value": 1000}]},
+    )
     DECISIVE_RESULT: ClassVar[bool] = True
     GROUP_RESULT: ClassVar[bool] = True
 
     any: tuple[Condition, ...]
-
-    @property
-    def parts(self) -> tuple[Condition, ...]:
-        """The conditions of the group."""
-        return self.any
 
 
 class NoneOf(ConditionGroup, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """None of the conditions holds."""
 
     KEY: ClassVar[str] = "none"
+    EXAMPLES = ({"none": [{"event": "Order Completed", "within": {"last": "90d"}}]},)
     DECISIVE_RESULT: ClassVar[bool] = True
     GROUP_RESULT: ClassVar[bool] = False
 
     none: tuple[Condition, ...]
-
-    @property
-    def parts(self) -> tuple[Condition, ...]:
-        """The conditions of the group."""
-        return self.none
 
     def can_flip_to(self, result: bool, key: str, size: int | None) -> bool:
         """Returns whether a part can flip to the opposite of the result."""

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
-from domain.conditions.base import EITHER_RESULT, NO_RESULT, Condition, EvaluationInput
+from domain.conditions.accumulators import (
+    Accumulator,
+    AttributeAccumulator,
+    ListAccumulator,
+    TagAccumulator,
+)
+from domain.conditions.base import (
+    EITHER_RESULT,
+    NO_RESULT,
+    SEGMENT,
+    Condition,
+    EvaluationInput,
+    Reference,
+)
+from domain.conditions.schema_fragments import INSTANT_OR_AGO, operand_rules
 from domain.conditions.values import (
     OPPOSITES,
     Operator,
@@ -17,6 +31,7 @@ from domain.conditions.values import (
     next_flip_at,
 )
 from domain.core import paths
+from domain.core.tags import TAGS_TRAIT
 
 _ROOT = "attributes"
 
@@ -25,6 +40,11 @@ class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omi
     """Compares an attribute; dots and ``[]`` lead into nested values."""
 
     KEY: ClassVar[str] = "attribute"
+    EXAMPLES = (
+        {"attribute": "plan", "op": "in", "value": ["pro", "team"]},
+        {"attribute": "trial_ends_at", "op": "before", "value": {"ago": "7d"}},
+    )
+    SCHEMA = operand_rules(get_args(Operator), INSTANT_OR_AGO)
 
     attribute: str
     op: Operator
@@ -33,6 +53,10 @@ class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omi
     def __post_init__(self) -> None:
         check_operand(self.op, self.value)
         paths.parse(self._path)
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns those of the attributes that the path may lead into: its name may contain dots."""
+        return map(AttributeAccumulator, sorted({self.attribute, self._top_level_name}))
 
     @property
     def flips_with_time(self) -> frozenset[bool]:
@@ -60,7 +84,7 @@ class AttributeCondition(Condition, frozen=True, forbid_unknown_fields=True, omi
         return paths.find_values({_ROOT: attributes}, paths.parse(self._path))
 
     @property
-    def top_level_name(self) -> str:
+    def _top_level_name(self) -> str:
         """The attribute that contains the path, unless the whole path is an attribute's name."""
         return next(step for step in paths.parse(self._path)[1:] if step is not None)
 
@@ -83,9 +107,17 @@ class TagCondition(_TimelessCondition, frozen=True, forbid_unknown_fields=True, 
     """The profile has a tag, or lacks it."""
 
     KEY: ClassVar[str] = "tag"
+    EXAMPLES = (
+        {"tag": "vip"},
+        {"tag": "unsubscribed", "present": False},
+    )
 
     tag: str
     present: bool = True
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns the tags that events set, and the trait that sets all of them."""
+        return (TagAccumulator(), AttributeAccumulator(TAGS_TRAIT))
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
         """Compares the profile's tags."""
@@ -98,9 +130,19 @@ class IdentifierCondition(
     """The profile has an identifier of this kind, or lacks one."""
 
     KEY: ClassVar[str] = "identifier"
+    EXAMPLES = ({"identifier": "email"},)
 
     identifier: Literal["user_id", "email", "phone", "external_id", "anonymous_id"]
     present: bool = True
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns none: the owners of streams tell the identifiers."""
+        return ()
+
+    @property
+    def reads_identifiers(self) -> bool:
+        """Always."""
+        return True
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
         """Compares the kinds of the profile's identifiers."""
@@ -113,8 +155,18 @@ class SegmentCondition(
     """The profile is in another segment."""
 
     KEY: ClassVar[str] = "segment"
+    EXAMPLES = ({"segment": "churned"},)
 
     segment: str
+
+    @property
+    def reference(self) -> Reference:
+        """The segment."""
+        return Reference(SEGMENT, self.segment)
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns none: the other segment has its own."""
+        return ()
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
         """Returns whether the profile is in the segment."""
@@ -137,6 +189,10 @@ class ManualListCondition(
     def key(self) -> str:
         """The key of the summary: the position of the last change to the list, and its result."""
         return f"list:{self.segment}"
+
+    def accumulators(self) -> Iterable[Accumulator]:
+        """Returns that of the list."""
+        return (ListAccumulator(self.key),)
 
     def holds(self, inputs: EvaluationInput, clock: int) -> bool:  # noqa: ARG002
         """Returns the result of the last change."""

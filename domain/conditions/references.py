@@ -1,16 +1,15 @@
-"""References to computed attributes and scores by name, and their resolution."""
+"""References to computed attributes and scores by name, and to segments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
 from domain.conditions.aggregation import NumberOperator, is_number_comparison
-from domain.conditions.base import Condition
-from domain.conditions.computed import ComputedCondition, ScoreCondition, ScoreTerm
-from domain.conditions.groups import ConditionGroup
+from domain.conditions.base import COMPUTED_ATTRIBUTE, SCORE, SEGMENT, Condition, Reference
+from domain.conditions.computed import ComputedCondition, ScoreCondition
 from domain.conditions.values import Operator, check_operand
 from domain.core.errors import InvalidRequest
 
@@ -18,13 +17,46 @@ ReferencedValue = ComputedCondition | ScoreCondition
 """The definition that a name refers to; its comparison is ignored."""
 
 
-class ComputedReference(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Compares the computed attribute of a name, as defined at the time.
+class NamedReference(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Compares the value that a name stands for, as defined at the time.
 
-    Never evaluated itself: `resolve_references` replaces it.
+    Never evaluated itself: `resolve` replaces it by the condition with the same `KEY`, of which it has
+    the comparison.
     """
 
+    KIND: ClassVar[str]
+    """`COMPUTED_ATTRIBUTE` or `SCORE`."""
+
+    @classmethod
+    def accepts(cls, document: Mapping[str, Any]) -> bool:
+        """Returns whether the member is a name, not a definition."""
+        return isinstance(document.get(cls.KEY), str)
+
+    @property
+    def reference(self) -> Reference:
+        """The computed attribute or the score."""
+        return Reference(self.KIND, getattr(self, self.KEY))
+
+    def resolve(self, values: Mapping[str, Condition], pointer: str = "") -> Condition:
+        """Returns the same comparison of the definition."""
+        _, name = self.reference
+        value = values.get(name)
+        if value is None or value.KEY != self.KEY:
+            raise InvalidRequest(f"there is no {self.KIND} {name!r}", path=pointer, missing=name)
+        comparison = msgspec.structs.asdict(self)
+        del comparison[self.KEY]
+        return msgspec.structs.replace(value, **comparison)
+
+
+class ComputedReference(
+    NamedReference, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Compares the computed attribute of a name, as defined at the time."""
+
     KEY: ClassVar[str] = ComputedCondition.KEY
+    KIND: ClassVar[str] = COMPUTED_ATTRIBUTE
+    EXAMPLES = ({"computed": "orders_30d", "op": "gte", "value": 3},)
+    SCHEMA = ComputedCondition.SCHEMA
 
     computed: str
     op: Operator
@@ -33,25 +65,14 @@ class ComputedReference(Condition, frozen=True, forbid_unknown_fields=True, omit
     def __post_init__(self) -> None:
         check_operand(self.op, self.value)
 
-    @property
-    def name(self) -> str:
-        """The name of the computed attribute."""
-        return self.computed
 
-    def bind(self, value: ReferencedValue) -> Condition | None:
-        """Returns the same comparison of a computed attribute; None for a score."""
-        if not isinstance(value, ComputedCondition):
-            return None
-        return ComputedCondition(value.computed, self.op, self.value)
-
-
-class ScoreReference(Condition, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Compares the score of a name, as defined at the time.
-
-    Never evaluated itself: `resolve_references` replaces it.
-    """
+class ScoreReference(NamedReference, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Compares the score of a name, as defined at the time."""
 
     KEY: ClassVar[str] = ScoreCondition.KEY
+    KIND: ClassVar[str] = SCORE
+    EXAMPLES = ({"score": "engagement", "op": "gte", "value": 15},)
+    SCHEMA = ScoreCondition.SCHEMA
 
     score: str
     op: NumberOperator
@@ -63,67 +84,32 @@ class ScoreReference(Condition, frozen=True, forbid_unknown_fields=True, omit_de
                 "the value of a score must be a number, or [low, high] for `between`"
             )
 
-    @property
-    def name(self) -> str:
-        """The name of the score."""
-        return self.score
 
-    def bind(self, value: ReferencedValue) -> Condition | None:
-        """Returns the same comparison of a score; None for a computed attribute."""
-        return (
-            ScoreCondition(value.score, self.op, self.value)
-            if isinstance(value, ScoreCondition)
-            else None
-        )
+def located_references(condition: Condition, pointer: str = "") -> Iterator[tuple[str, Reference]]:
+    """Yields all references of a condition, each with the JSON pointer of what refers."""
+    if condition.reference is not None:
+        yield pointer, condition.reference
+    for part_pointer, part in zip(condition.part_pointers(pointer), condition.parts, strict=True):
+        yield from located_references(part, part_pointer)
 
 
-NamedReference = ComputedReference | ScoreReference
+def reference_pointers(condition: Condition, *kinds: str) -> dict[str, str]:
+    """Returns the names that a condition refers to, each with the pointer of one reference.
 
-
-def referenced_names(condition: Condition, pointer: str = "") -> dict[str, str]:
-    """Returns the names that a condition refers to, each with the JSON pointer of one reference."""
-    if isinstance(condition, NamedReference):
-        return {condition.name: pointer}
+    ``kinds`` are those of `Reference.kind` that count.
+    """
     pointers: dict[str, str] = {}
-    for part_pointer, part in located_parts(condition, pointer):
-        pointers = referenced_names(part, part_pointer) | pointers
+    for pointer, (kind, name) in located_references(condition):
+        if kind in kinds:
+            pointers.setdefault(name, pointer)
     return pointers
 
 
-def located_parts(condition: Condition, pointer: str = "") -> list[tuple[str, Condition]]:
-    """Returns the parts of a condition, each with its JSON pointer."""
-    suffix = "/when" if isinstance(condition, ScoreCondition) else ""
-    return [
-        (f"{pointer}/{condition.KEY}/{index}{suffix}", part)
-        for index, part in enumerate(condition.parts)
-    ]
+def referenced_names(condition: Condition) -> dict[str, str]:
+    """Returns the names of computed attributes and scores, each with one reference's pointer."""
+    return reference_pointers(condition, COMPUTED_ATTRIBUTE, SCORE)
 
 
-def resolve_references(
-    condition: Condition, values: Mapping[str, ReferencedValue], pointer: str = ""
-) -> Condition:
-    """Returns the condition with each reference replaced by its definition.
-
-    ``values`` are free of references.  Raises InvalidRequest for a name that is not defined, or is a
-    score where a computed attribute is expected, or the reverse.
-    """
-    if isinstance(condition, NamedReference):
-        value = values.get(condition.name)
-        resolved = None if value is None else condition.bind(value)
-        if resolved is None:
-            kind = "score" if isinstance(condition, ScoreReference) else "computed attribute"
-            raise InvalidRequest(
-                f"there is no {kind} {condition.name!r}", path=pointer, missing=condition.name
-            )
-        return resolved
-    if not condition.parts:
-        return condition
-    parts = tuple(
-        resolve_references(part, values, part_pointer)
-        for part_pointer, part in located_parts(condition, pointer)
-    )
-    if isinstance(condition, ScoreCondition):
-        points = (term.points for term in condition.score)
-        return ScoreCondition(tuple(map(ScoreTerm, parts, points)), condition.op, condition.value)
-    assert isinstance(condition, ConditionGroup)
-    return type(condition)(parts)
+def referenced_segments(condition: Condition) -> frozenset[str]:
+    """Returns the ids of the segments that a condition refers to."""
+    return frozenset(reference_pointers(condition, SEGMENT))

@@ -10,6 +10,7 @@ import msgspec
 from domain.conditions.base import Leaf
 from domain.conditions.event_names import EventName, compile_event_name
 from domain.conditions.events import compile_where
+from domain.conditions.schema_fragments import OPTIONAL_DURATION
 from domain.conditions.summary import EventView, Summary
 from domain.conditions.values import Comparison
 from domain.core.errors import InvalidRequest
@@ -43,6 +44,20 @@ class SequenceCondition(Leaf, frozen=True, forbid_unknown_fields=True, omit_defa
     """
 
     KEY: ClassVar[str] = "sequence"
+    EXAMPLES = (
+        {
+            "sequence": [{"event": "search"}, {"event": "select"}],
+            "within": "1h",
+            "without": [{"event": "checkout"}],
+        },
+    )
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "properties": {
+            "sequence": {"minItems": 2, "maxItems": MAX_STEPS},
+            "without": {"maxItems": MAX_STEPS},
+            "within": OPTIONAL_DURATION,
+        }
+    }
 
     sequence: tuple[EventStep, ...]
     within: str | None = None

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from operator import ge, gt, le, lt
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from domain.conditions.schema_fragments import INSTANT, operand_rules
 from domain.core import paths
 from domain.core.errors import InvalidRequest
 from domain.core.time import EARLIEST, LATEST, parse_duration, parse_instant
@@ -61,6 +62,8 @@ Predicate = Callable[[Any], bool]
 
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Compares the values at a path with a value; holds if any of them does."""
+
+    SCHEMA = operand_rules(get_args(Operator), INSTANT)
 
     path: str
     op: Operator

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import msgspec
 
+from domain.conditions.schema_fragments import NULL, OPTIONAL_DURATION, exactly_one, requires
 from domain.core.errors import InvalidRequest
 from domain.core.time import check_instant, parse_duration, parse_instant
+
+MAX_COUNT = 100_000
+"""Largest count that a condition can compare with."""
+
+_COUNT = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_COUNT}, NULL]}
 
 
 class TimeWindow(
@@ -16,6 +25,14 @@ class TimeWindow(
     rename={"from_": "from"},
 ):
     """A time window: the last such duration, or ``from`` ≤ t < ``to`` with either end open."""
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "properties": {"last": OPTIONAL_DURATION},
+        "oneOf": [
+            requires("last") | {"not": {"anyOf": [requires("from"), requires("to")]}},
+            {"anyOf": [requires("from"), requires("to")], "not": requires("last")},
+        ],
+    }
 
     last: str | None = None
     from_: str | None = None
@@ -45,6 +62,11 @@ class TimeWindow(
 
 class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How many times: exactly one of the members; ``between`` includes both bounds."""
+
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "properties": dict.fromkeys(("at_least", "at_most", "exactly"), _COUNT),
+        **exactly_one("at_least", "at_most", "exactly", "between"),
+    }
 
     at_least: int | None = None
     at_most: int | None = None
@@ -82,8 +104,5 @@ class CountBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         low, high = self.bounds
         return count >= low and (high is None or count <= high)
 
-
-MAX_COUNT = 100_000
-"""Largest count that a condition can compare with."""
 
 AT_LEAST_ONCE = CountBounds(at_least=1)

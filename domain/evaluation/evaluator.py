@@ -11,9 +11,9 @@ from bisect import insort
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
+from domain.conditions.accumulators import AccumulatorValue
 from domain.conditions.base import earlier
 from domain.core.ledger_time import Cause
-from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.changes import (
     Changes,
     CommandChanges,

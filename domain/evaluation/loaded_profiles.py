@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from uuid import UUID
 
+from domain.conditions.accumulators import AccumulatorValue
 from domain.core.ledger_time import Cause
-from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.inputs import EngineInput, IdentityChange
 from domain.evaluation.membership_state import EvaluatedProfile, MembershipState
 from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState

@@ -7,8 +7,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from domain.conditions.accumulators import AccumulatorValue
 from domain.conditions.base import MANY_EVENTS
-from domain.evaluation.accumulators import AccumulatorValue
 from domain.evaluation.profile_context import ProfileContext, StreamState
 from domain.evaluation.segment_index import SegmentIndex
 

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 
 from domain.conditions import EvaluationInput, ProfileFacts
+from domain.conditions.accumulators import AccumulatorValue
 from domain.core.tags import TAGS_TRAIT
-from domain.evaluation.accumulators import AccumulatorState, AccumulatorValue, LazyDict, Partials
+from domain.evaluation.accumulator_state import AccumulatorState, MergedAccumulators
 from domain.evaluation.segment_index import SegmentIndex
 from domain.profiles import view as profile_view
 from domain.profiles.state import ProfileState
@@ -118,13 +119,16 @@ class ProfileContext:
     ) -> None:
         self.exists = any(stream.first_event_at is not None for stream in streams)
         self._facts = _LazyProfileFacts(index, streams)
-        single = len(streams) == 1
-        summaries = streams[0].accumulators if single else _MergedAccumulators(index, streams)
+        summaries = (
+            streams[0].accumulators
+            if len(streams) == 1
+            else MergedAccumulators(index.accumulators, _accumulated(streams))
+        )
         self.evaluation_input = EvaluationInput(summaries, self._facts.read, in_segment)
 
     def invalidate(self, key: str) -> None:
         """Drops what was derived from an accumulator that has changed."""
-        if isinstance(self.evaluation_input.summaries, _MergedAccumulators):
+        if isinstance(self.evaluation_input.summaries, MergedAccumulators):
             self.evaluation_input.summaries.pop(key, None)
         self._facts.invalidate(key)
 
@@ -158,10 +162,8 @@ class _LazyProfileFacts:
         }
         if not keys:  # as for most profiles of one event
             return {}, frozenset()
-        accumulators = self._index.accumulators
-        merged = {
-            key: accumulators[key].merge(_partials(self._streams, key)) for key in sorted(keys)
-        }
+        values = MergedAccumulators(self._index.accumulators, _accumulated(self._streams))
+        merged = {key: values[key] for key in sorted(keys)}
         tags = merged.pop(TAGS_TRAIT, {})
         registers = {
             name: register
@@ -176,22 +178,5 @@ class _LazyProfileFacts:
         )
 
 
-class _MergedAccumulators(LazyDict):
-    """Accumulated values of a profile, merged from those of its streams."""
-
-    def __init__(self, index: SegmentIndex, streams: Sequence[StreamState]) -> None:
-        super().__init__()
-        self._index, self._streams = index, streams
-
-    def __missing__(self, key: str) -> AccumulatorValue:
-        partials = _partials(self._streams, key)
-        value = self[key] = self._index.accumulators[key].merge(partials) if partials else None
-        return value
-
-
-def _partials(streams: Sequence[StreamState], key: str) -> Partials:
-    return [
-        (value, stream.owner.demoted_at)
-        for stream in streams
-        if (value := stream.accumulators[key]) is not None
-    ]
+def _accumulated(streams: Sequence[StreamState]) -> list[tuple[AccumulatorState, datetime | None]]:
+    return [(stream.accumulators, stream.owner.demoted_at) for stream in streams]

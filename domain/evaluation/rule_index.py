@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from domain.conditions import EvaluationInput
-from domain.evaluation.accumulators import Accumulator, required_accumulators
+from domain.conditions.accumulators import Accumulator
 from domain.evaluation.rule_runs import RuleHistoryAccumulator
 from domain.rules.definition import RuleDefinition
 from domain.rules.triggers import AttributeChangedTrigger
@@ -67,7 +67,7 @@ class RuleIndex:
         """The accumulators that the rules need; the same key may come more than once."""
         for rule in self._accepting:
             for condition in rule.definition.conditions:
-                yield from required_accumulators(condition)
+                yield from condition.accumulators()
         yield from map(RuleHistoryAccumulator, self._known_rules)
 
     def listens_to(self, name: str) -> bool:

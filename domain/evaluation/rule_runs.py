@@ -8,13 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from domain.conditions.accumulators import Accumulator, AccumulatorValue, Partials
 from domain.core.time import format_utc
 from domain.rules.definition import MAX_CAP_TIMES
 
 if TYPE_CHECKING:
-    from domain.conditions import EventView
     from domain.core.ledger_time import Cause
-    from domain.evaluation.accumulators import AccumulatorValue, AddFunction, Partials
 
 RunOutcome = Literal["waiting", "fired", "suppressed"]
 
@@ -151,26 +150,11 @@ class RuleHistory(NamedTuple):
     fired_at: tuple[int, ...] = ()
 
 
-class RuleHistoryAccumulator:
+class RuleHistoryAccumulator(Accumulator):
     """The history of one rule, stored like other accumulators but written by its runs."""
-
-    kind = None
-    names: frozenset[str] = frozenset()
 
     def __init__(self, rule: str) -> None:
         self.key = history_key(rule)
-
-    def watches(self, name: str) -> bool:  # noqa: ARG002 - as in every accumulator
-        """Returns False: it reads no messages."""
-        return False
-
-    def make_add(self) -> AddFunction:
-        """Returns a function that changes nothing."""
-
-        def add(value: AccumulatorValue, event: EventView) -> AccumulatorValue:  # noqa: ARG001
-            return value
-
-        return add
 
     def merge(self, partials: Partials) -> AccumulatorValue:
         """Keeps the latest entry, and the newest firings of all streams."""
@@ -186,11 +170,7 @@ class RuleHistoryAccumulator:
         fired_at = sorted((at for history in histories for at in history.fired_at), reverse=True)
         return RuleHistory(last_entered_at, tuple(fired_at[:MAX_CAP_TIMES]))
 
-    def to_stored(self, value: AccumulatorValue, _clock: int) -> AccumulatorValue:
-        """Keeps everything: the number of firings is limited already."""
-        return value
-
-    def decode(self, stored: bytes) -> AccumulatorValue:
+    def decode(self, stored: bytes | msgspec.Raw) -> AccumulatorValue:
         """Decodes a stored value."""
         last_entered_at, fired_at = msgspec.msgpack.decode(stored)
         return RuleHistory(last_entered_at, tuple(fired_at))

@@ -7,20 +7,11 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from domain.conditions import Condition, EvaluationInput, ReferencedValue
-from domain.conditions.profile_facts import IdentifierCondition
+from domain.conditions import Condition, EvaluationInput, ReferencedValue, referenced_segments
+from domain.conditions.accumulators import Accumulator, AddFunction
 from domain.core.ledger_time import Cause
-from domain.evaluation.accumulators import (
-    Accumulator,
-    AccumulatorCodec,
-    AddFunction,
-    AttributeAccumulator,
-    EventAccumulator,
-    TagAccumulator,
-    required_accumulators,
-)
+from domain.evaluation.accumulator_state import AccumulatorCodec
 from domain.evaluation.rule_index import NO_RULES, RuleIndex
-from domain.segments.segment import referenced_segments
 
 
 class CompiledSegment(NamedTuple):
@@ -88,9 +79,9 @@ class SegmentIndex:
             stored_id: ordinal for ordinal, stored_id in enumerate(self.stored_ids)
         }
 
-        required = [list(required_accumulators(segment.condition)) for segment in self.segments]
+        required = [list(segment.condition.accumulators()) for segment in self.segments]
         of_computed_attributes = chain.from_iterable(
-            required_accumulators(value) for value in computed_attributes.values()
+            value.accumulators() for value in computed_attributes.values()
         )
         all_required = chain(
             chain.from_iterable(required), of_computed_attributes, rule_index.accumulators
@@ -103,9 +94,7 @@ class SegmentIndex:
         }
         self.registrations = registrations
         self.profile_fact_keys = frozenset(
-            key
-            for key, accumulator in self.accumulators.items()
-            if isinstance(accumulator, (AttributeAccumulator, TagAccumulator))
+            key for key, accumulator in self.accumulators.items() if accumulator.is_profile_fact
         )
         """Keys of the accumulators of attributes and tags."""
 
@@ -196,8 +185,6 @@ class SegmentIndex:
 
     def _affected_by_change(self, key: str, size: int | None) -> AffectedSegments:
         readers = self.readers[key]
-        if not isinstance(self.accumulators[key], EventAccumulator):
-            return AffectedSegments(readers, readers)
         may_enter, may_leave = (
             frozenset(
                 ordinal
@@ -228,7 +215,7 @@ class SegmentIndex:
             if (
                 changes_at is not None
                 or referenced & undecided
-                or _reads_identifiers(segment.condition)
+                or segment.condition.reads_identifiers
             ):
                 undecided.add(segment.id)
             elif holds:
@@ -278,9 +265,3 @@ def _inverted(keys_by_ordinal: Sequence[Iterable[str]]) -> dict[str, frozenset[i
         for key in keys:
             ordinals_by_key.setdefault(key, set()).add(ordinal)
     return {key: frozenset(ordinals) for key, ordinals in ordinals_by_key.items()}
-
-
-def _reads_identifiers(condition: Condition) -> bool:
-    return isinstance(condition, IdentifierCondition) or any(
-        map(_reads_identifiers, condition.parts)
-    )

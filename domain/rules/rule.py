@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from domain.conditions import referenced_segments
 from domain.core.actor import Actor
 from domain.core.errors import InvalidRequest
 from domain.core.naming import decode_json
@@ -12,7 +13,6 @@ from domain.definitions.definition import Definition, DefinitionVersion, Referen
 from domain.events.events import DefinitionEvent, Event
 from domain.events.rule_events import RuleArchived, RuleDefined, RuleDisabled, RuleEnabled
 from domain.rules.definition import RuleDefinition, parse_definition, parse_recorded_definition
-from domain.segments.segment import referenced_segments
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from domain import conditions
-from domain.conditions import Condition, ReferencedValue
+from domain.conditions import ReferencedValue
+from domain.conditions.base import COMPUTED_ATTRIBUTE
 from domain.conditions.computed import ComputedCondition, ScoreCondition
-from domain.conditions.profile_facts import SegmentCondition
-from domain.conditions.references import ScoreReference
+from domain.conditions.references import located_references
 from domain.core.errors import Conflict, InvalidRequest
 from domain.core.naming import decode_json
 from domain.definitions.definition import Definition, DefinitionVersion, References
@@ -84,7 +84,12 @@ def parse_computation(computation: bytes) -> ReferencedValue:
         {**document, **_PLACEHOLDER_COMPARISON[key]}, allow_references=True
     )
     assert isinstance(value, ReferencedValue)
-    _refuse_cycles(value, "")
+    for pointer, reference in located_references(value):
+        if reference.kind != COMPUTED_ATTRIBUTE:  # it could lead back to this attribute
+            raise InvalidRequest(
+                "a named score cannot refer to segments or to other scores; write their conditions here",
+                path=pointer,
+            )
     return value
 
 
@@ -98,18 +103,5 @@ def resolve_all(values: Mapping[str, ReferencedValue]) -> Mapping[str, Reference
     }
     for name, value in values.items():
         if isinstance(value, ScoreCondition):
-            score = conditions.resolve_references(value, resolved_values)
-            assert isinstance(score, ScoreCondition)
-            resolved_values[name] = score
+            resolved_values[name] = value.resolve(resolved_values)
     return resolved_values
-
-
-def _refuse_cycles(condition: Condition, pointer: str) -> None:
-    """Raises InvalidRequest for a reference that could lead a score back to itself."""
-    if isinstance(condition, SegmentCondition | ScoreReference):
-        raise InvalidRequest(
-            "a named score cannot refer to segments or to other scores; write their conditions here",
-            path=pointer,
-        )
-    for part_pointer, part in conditions.located_parts(condition, pointer):
-        _refuse_cycles(part, part_pointer)

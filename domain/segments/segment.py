@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from domain import conditions
 from domain.conditions import Condition
-from domain.conditions.profile_facts import SegmentCondition
+from domain.conditions.base import SEGMENT
+from domain.conditions.references import reference_pointers
 from domain.core.errors import Conflict, InvalidRequest
 from domain.core.naming import decode_json
 from domain.definitions.definition import Definition, DefinitionVersion, References
@@ -38,7 +39,7 @@ class Segment(Definition):
     def referenced_segments(self) -> frozenset[str]:
         """Ids of the segments that the condition refers to."""
         condition = self._condition
-        return frozenset() if condition is None else referenced_segments(condition)
+        return frozenset() if condition is None else conditions.referenced_segments(condition)
 
     @property
     def referenced_attributes(self) -> frozenset[str]:
@@ -58,7 +59,7 @@ class Segment(Definition):
             )
         if definition.document:
             condition = _parse_condition(definition)
-            conditions.resolve_references(condition, references.computed_attributes)
+            condition.resolve(references.computed_attributes)
             _check_references(self.id, condition, references.segment)
 
     @property
@@ -73,27 +74,12 @@ def _parse_condition(definition: DefinitionVersion) -> Condition:
     return conditions.parse_condition(document, allow_references=True)
 
 
-def referenced_segments(condition: Condition) -> frozenset[str]:
-    """Returns the ids of the segments that a condition refers to."""
-    return frozenset(_reference_pointers(condition))
-
-
-def _reference_pointers(condition: Condition, pointer: str = "") -> dict[str, str]:
-    """Return, by segment id, the JSON pointer of the condition's first reference to it."""
-    if isinstance(condition, SegmentCondition):
-        return {condition.segment: pointer}
-    pointers: dict[str, str] = {}
-    for index, part in enumerate(condition.parts):
-        pointers = _reference_pointers(part, f"{pointer}/{condition.KEY}/{index}") | pointers
-    return pointers
-
-
 def _check_references(
     segment: str, condition: Condition, find_segment: Callable[[str], Definition]
 ) -> None:
     """Raises InvalidRequest if a referenced segment does not exist, or leads back to this one."""
-    pointers = _reference_pointers(condition)
-    pending: list[tuple[str, ...]] = [(segment, other) for other in pointers]
+    pointers = reference_pointers(condition, SEGMENT)
+    pending: list[tuple[str, ...]] = [(segment, other) for other in reversed(pointers)]
     seen: set[str] = set()
     while pending:
         chain = pending.pop()

@@ -7,13 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.conditions import Condition
+from domain.conditions import Condition, referenced_segments
 from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
 from domain.evaluation.rule_index import ActiveRule
 from domain.evaluation.rule_runs import TriggerEvent
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
-from domain.segments.segment import referenced_segments
 from projections.runtime.batch import DecodedMessage
 from projections.segments.state import reader, writer
 from projections.segments.state.writer import EMPTY_ACCUMULATORS

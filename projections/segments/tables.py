@@ -97,7 +97,7 @@ accumulator_state = Table(
     Column("backfilled_to", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 70},
 )
-"""Accumulators of each stream by their numbers, as MessagePack: see `domain.evaluation.accumulators`.
+"""Accumulators of each stream by their numbers, as MessagePack: see `domain.evaluation.accumulator_state`.
 
 An accumulator registered after the position ``backfilled_to`` is not in it yet: see
 `projections.segments.backfill.lazy`.

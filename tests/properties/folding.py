@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from domain.conditions import CompiledCondition, EvaluationInput, EventView, ProfileFacts
+from domain.conditions import EvaluationInput, EventView, ProfileFacts
+from tests.leaves import Leaves
 from tests.oracles import conditions as oracle
 from tests.strategies.conditions import MINUTE
 
 
 def merged_input(
-    program: CompiledCondition,
+    program: Leaves,
     history: oracle.History,
     streams: list[int],
     order: list[int],
@@ -34,23 +35,21 @@ def merged_input(
             {"properties": event.properties},
             event.at - minutes_ahead[number] * MINUTE,
         )
-        for key in program.keys_watching(event.name):
+        for key in program.watching(event.name):
             stream_key = (streams[number], key)
             summaries[stream_key] = program.add_functions[key](summaries.get(stream_key), view)
     merged: dict[str, Any] = {}
     for (_, key), summary in summaries.items():
-        merged[key] = program.leaves[key].merge(merged.get(key), summary)
+        merged[key] = program.by_key[key].merge(merged.get(key), summary)
     facts = ProfileFacts(history.attributes, history.tags, history.kinds)
     return EvaluationInput(merged, lambda: facts, lambda segment: segment in history.segments)
 
 
-def stored(
-    program: CompiledCondition, summaries: Mapping[str, Any], clock: int
-) -> Mapping[str, Any]:
+def stored(program: Leaves, summaries: Mapping[str, Any], clock: int) -> Mapping[str, Any]:
     """Returns the summaries as they are read back from a table, pruned."""
     return {
         key: msgspec.msgpack.decode(
-            msgspec.msgpack.encode(program.leaves[key].prune(summary, clock))
+            msgspec.msgpack.encode(program.by_key[key].prune(summary, clock))
         )
         for key, summary in summaries.items()
     }

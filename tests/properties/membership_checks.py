@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from domain.conditions import parse_condition
+from domain.conditions.accumulators import Accumulator
 from domain.core.time import to_micros
-from domain.evaluation.accumulators import Accumulator
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 from domain.events.recorded import RecordedEvent
 from projections.segments.backfill import sql

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conditions import CompiledCondition, parse_condition
+from domain.conditions import parse_condition
 from domain.core.errors import InvalidRequest
 from tests import examples
+from tests.leaves import Leaves
 from tests.oracles import conditions as oracle
 from tests.properties.folding import merged_input, stored
 from tests.strategies.condition_kinds import KINDS, likely
@@ -39,11 +40,9 @@ def test_a_pattern_matches_the_names_that_the_oracle_matches_or_is_refused(patte
         with pytest.raises(InvalidRequest):
             parse_condition({"event": {"matching": pattern}})
         return
-    compiled = CompiledCondition(parse_condition({"event": {"matching": pattern}}))
+    leaves = Leaves(parse_condition({"event": {"matching": pattern}}))
     for name in names:
-        assert bool(compiled.keys_watching(name)) == oracle.matches_name(
-            name, {"matching": pattern}
-        )
+        assert bool(leaves.watching(name)) == oracle.matches_name(name, {"matching": pattern})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,9 +60,9 @@ def assert_equal_at_every_instant(document, history, data) -> None:
     indexes = list(range(len(history.events)))
     order = data.draw(st.permutations(indexes))
     streams = [data.draw(st.integers(0, 2)) for _ in indexes]
-    compiled = CompiledCondition(parse_condition(document))
+    leaves = Leaves(parse_condition(document))
     minutes_ahead = [data.draw(st.sampled_from([0, 0, 0, 1, 7, 13])) for _ in indexes]
-    inputs = merged_input(compiled, history, streams, order, minutes_ahead)
+    inputs = merged_input(leaves, history, streams, order, minutes_ahead)
     # Every instant that can matter (a time, a time plus a window), and one microsecond on either side.
     spans = (0, MINUTE, 2 * MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE)
     times = {START + minute * MINUTE + span for minute in range(13) for span in spans}
@@ -81,16 +80,16 @@ def assert_equal_at_every_instant(document, history, data) -> None:
     is_stored = data.draw(st.booleans())
     for clock in clocks:
         if is_stored:
-            inputs = inputs._replace(summaries=stored(compiled, inputs.summaries, clock))
-        result = compiled.condition.holds(inputs, clock)
+            inputs = inputs._replace(summaries=stored(leaves, inputs.summaries, clock))
+        result = leaves.condition.holds(inputs, clock)
         assert result == oracle.holds(document, history, clock)
         if last_result is not None and result != last_result:
             assert changes_at is not None
             assert changes_at <= clock
-            assert result in compiled.condition.flips_with_time or any(
+            assert result in leaves.condition.flips_with_time or any(
                 last_clock < at for at in event_times
             )
         if changes_at is None or changes_at <= clock:
-            changes_at = compiled.condition.changes_at(inputs, clock)
+            changes_at = leaves.condition.changes_at(inputs, clock)
             assert changes_at is None or changes_at > clock
         last_result, last_clock = result, clock

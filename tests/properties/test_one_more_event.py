@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conditions import CompiledCondition, EvaluationInput, parse_condition
+from domain.conditions import EvaluationInput, parse_condition
 from domain.conditions.base import MANY_EVENTS
 from tests import examples
+from tests.leaves import Leaves
 from tests.oracles import conditions as oracle
 from tests.properties.folding import merged_input
 from tests.strategies.conditions import MINUTE, START, conditions, histories, names, properties
@@ -33,7 +34,7 @@ def test_the_same_is_true_of_every_condition(
 
 
 def check_one_more(document: Any, history: oracle.History, more: oracle.Event) -> None:
-    program = CompiledCondition(parse_condition(document))
+    program = Leaves(parse_condition(document))
     longer = history._replace(events=[*history.events, more])
     inputs = [input_of(program, history), input_of(program, longer)]
     before, after = (evaluation_input.summaries for evaluation_input in inputs)
@@ -49,7 +50,7 @@ def check_one_more(document: Any, history: oracle.History, more: oracle.Event) -
             )
 
 
-def input_of(program: CompiledCondition, history: oracle.History) -> EvaluationInput:
+def input_of(program: Leaves, history: oracle.History) -> EvaluationInput:
     number = len(history.events)
     return merged_input(program, history, [0] * number, list(range(number)), [0] * number)
 

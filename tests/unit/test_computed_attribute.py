@@ -90,9 +90,7 @@ def test_a_reference_resolves_to_the_current_definition() -> None:
             {"score": [ENGAGED["score"][0], {"when": KEEN | ORDERS, "points": 10}], "op": "gte", "value": 15},
         ]
     }  # fmt: skip
-    resolved = conditions.resolve_references(
-        conditions.parse_condition(condition, allow_references=True), values
-    )
+    resolved = conditions.parse_condition(condition, allow_references=True).resolve(values)
     assert resolved == conditions.parse_condition(expected)
 
 

@@ -14,7 +14,7 @@ from domain.core.actor import Actor
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 from domain.definitions.definition import DefinitionVersion
 from domain.events.events import SegmentDefined
-from domain.segments.segment import Segment, referenced_segments
+from domain.segments.segment import Segment
 
 ACTOR = Actor("key-1", datetime(2026, 1, 1, tzinfo=UTC), "a test")
 BUYERS = DefinitionVersion("Buyers", "", b'{"event": "purchase"}')
@@ -140,7 +140,7 @@ def test_nested_references_are_found() -> None:
     condition = conditions.parse_condition(
         {"any": [{"segment": "a"}, {"none": [{"all": [{"segment": "b"}]}]}]}
     )
-    assert referenced_segments(condition) == {"a", "b"}
+    assert conditions.referenced_segments(condition) == {"a", "b"}
 
 
 @pytest.mark.parametrize("digits", ["1e400", "9" * 400, "-" + "9" * 400])

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.evaluation.accumulators import AccumulatorValue
+from domain.conditions.accumulators import AccumulatorValue
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import Registration, SegmentIndex
 from projections.segments.backfill import sql

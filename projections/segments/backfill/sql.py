@@ -17,13 +17,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from domain.conditions import EventView
+from domain.conditions.accumulators import Accumulator, AccumulatorValue, EventAccumulator
 from domain.conditions.events import EventCountCondition, OccurrenceCondition
 from domain.conditions.summary import Summarised
 from domain.core import sanitise
 from domain.core.errors import NotProjectedYet
 from domain.core.ledger_time import Cause
 from domain.core.time import from_micros
-from domain.evaluation.accumulators import Accumulator, AccumulatorValue, EventAccumulator
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
 from projections.runtime import checkpoint
@@ -195,9 +195,9 @@ class AccumulatorRun:
         return {stream: value for stream, value in merged.items() if value is not None}
 
     def _prune(self, value: AccumulatorValue) -> AccumulatorValue:
-        if self._registered_at is None or not isinstance(self.accumulator, EventAccumulator):
+        if value is None or self._registered_at is None:
             return value
-        return self.accumulator.leaf.prune(value, self._registered_at)
+        return self.accumulator.to_stored(value, self._registered_at)
 
 
 def _event_names(accumulators: Iterable[Accumulator]) -> Sequence[str] | None:

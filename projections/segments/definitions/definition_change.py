@@ -9,12 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.conditions import EvaluationInput
+from domain.conditions import EvaluationInput, referenced_segments
 from domain.core.ledger_time import Cause
 from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.profile_context import StreamState
 from domain.evaluation.segment_index import SegmentIndex
-from domain.segments.segment import referenced_segments
 from projections.segments.backfill import bulk, sql
 from projections.segments.backfill.sql import BackfilledValues
 from projections.segments.state import reader, writer

@@ -110,11 +110,7 @@ def _decode_condition(
     segment: str, stored: bytes, attributes: Mapping[str, ReferencedValue]
 ) -> Condition:
     """Returns the condition of a segment; one without a condition is a manual list."""
-    return (
-        conditions.resolve_references(_parse_condition(stored), attributes)
-        if stored
-        else ManualListCondition(segment)
-    )
+    return _parse_condition(stored).resolve(attributes) if stored else ManualListCondition(segment)
 
 
 @lru_cache(maxsize=4_096)

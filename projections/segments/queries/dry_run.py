@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
+from domain.conditions import referenced_segments
 from domain.core import sanitise
 from domain.core.identifiers import Identifier
 from domain.core.ledger_time import Cause
@@ -28,7 +29,6 @@ from domain.events.recorded import RecordedEvent
 from domain.identity.union_find import UnionFind
 from domain.profiles.state import COMMAND_KINDS
 from domain.rules.definition import RuleDefinition
-from domain.segments.segment import referenced_segments
 from projections.kit.driver import binary_cursor
 from projections.runtime.batch import Batch
 from projections.segments.backfill import sql

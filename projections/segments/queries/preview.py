@@ -9,14 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain import conditions
-from domain.conditions import Condition, ReferencedValue
-from domain.conditions.groups import ConditionGroup
-from domain.evaluation.accumulators import AccumulatorState
+from domain.conditions import Condition, ReferencedValue, referenced_segments
+from domain.evaluation.accumulator_state import AccumulatorState
 from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
 from domain.segments.computed_attribute import resolve_all
-from domain.segments.segment import referenced_segments
 from projections.kit.driver import binary_cursor
 from projections.segments.backfill import sql
 from projections.segments.definitions.index import load_segment_index
@@ -57,9 +54,7 @@ def preview_condition(
     Considers the events up to a position of the ledger that occurred by the clock, and the profiles that had
     one.  Raises TimelineBehind, and InvalidRequest for a reference to nothing.
     """
-    condition = conditions.resolve_references(
-        condition, load_segment_index(tx, workspace).computed_attributes
-    )
+    condition = condition.resolve(load_segment_index(tx, workspace).computed_attributes)
     index = SegmentIndex([CompiledSegment("", condition)])
     sql.require_timeline_at(tx, workspace, position)
     values = sql.aggregate_history(
@@ -117,12 +112,7 @@ def preview_computed_value(
 
 
 def _walk_parts(condition: Condition, path: str) -> Iterator[tuple[str, Condition]]:
-    for number, part in enumerate(condition.parts):
-        part_path = (
-            f"{path}/{condition.KEY}/{number}"
-            if isinstance(condition, ConditionGroup)
-            else f"{path}/{number}"
-        )
+    for part_path, part in zip(condition.part_pointers(path), condition.parts, strict=True):
         yield part_path, part
         yield from _walk_parts(part, part_path)
 

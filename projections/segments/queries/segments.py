@@ -24,7 +24,6 @@ from sqlalchemy import (
 
 from domain.core.errors import NotFound
 from domain.core.time import format_utc, from_micros, to_micros
-from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
 from projections.kit import cursors, instants, pages, references
 from projections.kit.pages import split_page
@@ -173,7 +172,7 @@ def explain_membership(reader: LedgerPort, params: MembershipExplanationParams) 
     if all(state.first_event_at is None for state in streams.values()):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
     condition = index.segments[index.ordinal_of[params.id]].condition
-    keys = {accumulator.key for accumulator in required_accumulators(condition)}
+    keys = {accumulator.key for accumulator in condition.accumulators()}
     state_reader.load_state(reader.tx, reader.workspace, index, streams, only_keys=keys)
     profile = streams[stream].owner.profile_id
     memberships = {

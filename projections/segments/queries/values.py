@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from domain.core.time import to_micros
-from domain.evaluation.accumulators import required_accumulators
 from domain.evaluation.profile_context import ProfileContext
 from projections.runtime.ports import Reader
 from projections.segments.definitions.index import load_segment_index
@@ -28,7 +27,7 @@ class ComputedAttributeReads:
         keys = {
             accumulator.key
             for attribute in index.computed_attributes.values()
-            for accumulator in required_accumulators(attribute)
+            for accumulator in attribute.accumulators()
         }
         state = reader.load_state(self.tx, self.workspace, index, streams_by_id, only_keys=keys)
         streams = [state.streams[id_] for id_ in sorted(state.streams)]

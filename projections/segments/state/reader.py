@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from domain.evaluation.accumulators import AccumulatorState
+from domain.evaluation.accumulator_state import AccumulatorState
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamOwner, StreamState
 from domain.evaluation.rule_runs import RuleRun

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection
 
-from domain.evaluation.accumulators import AccumulatorValue
+from domain.conditions.accumulators import AccumulatorValue
 from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.membership_state import MembershipState
 from domain.evaluation.profile_context import StreamState

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from domain.conditions import (
-    CompiledCondition,
     EvaluationInput,
     EventView,
     ProfileFacts,
     parse_condition,
 )
 from domain.core.time import MICROSECOND, format_utc, from_micros, to_micros
+from tests.leaves import Leaves
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 """When most events of these tests happen."""
@@ -67,18 +67,18 @@ class Profile:
         return before, then, after
 
     def _prepared(self, document: Any) -> Any:
-        compiled = CompiledCondition(parse_condition(document))
+        leaves = Leaves(parse_condition(document))
         summaries: dict[tuple[int, str], Any] = {}
         for number, past in enumerate(self.history):
             event = EventView(
                 to_micros(past.at), number.to_bytes(2), past.name, {"properties": past.properties}
             )
-            for key in compiled.keys_watching(past.name):
+            for key in leaves.watching(past.name):
                 place = past.stream, key
-                summaries[place] = compiled.add_functions[key](summaries.get(place), event)
+                summaries[place] = leaves.add_functions[key](summaries.get(place), event)
         merged: dict[str, Any] = {}
         for (_, key), summary in summaries.items():
-            merged[key] = compiled.leaves[key].merge(merged.get(key), summary)
-        return compiled.condition, EvaluationInput(
+            merged[key] = leaves.by_key[key].merge(merged.get(key), summary)
+        return leaves.condition, EvaluationInput(
             merged, lambda: self.facts, self.segments.__contains__
         )

@@ -7,13 +7,13 @@ from fractions import Fraction
 import pytest
 
 from domain.conditions import (
-    CompiledCondition,
     EvaluationInput,
     EventView,
     ProfileFacts,
     parse_condition,
 )
 from domain.core.errors import InvalidRequest
+from tests.leaves import Leaves
 from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 
 ORDERS = Profile(
@@ -73,23 +73,23 @@ def test_a_last_value_that_is_a_time_changes_as_the_clock_passes_it() -> None:
 
 
 def test_of_two_events_at_one_instant_the_id_decides_in_any_order() -> None:
-    compiled = CompiledCondition(
+    leaves = Leaves(
         parse_condition({"computed": computed("last", "shop"), "op": "eq", "value": "b"})
     )
-    [(key, add)] = compiled.add_functions.items()
+    [(key, add)] = leaves.add_functions.items()
     first = EventView(1, b"1", "order", {"properties": {"shop": "a"}})
     second = EventView(1, b"2", "order", {"properties": {"shop": "b"}})
     for order in ((first, second), (second, first)):
         summary = None
         for event in order:
             summary = add(summary, event)
-        assert compiled.condition.holds(EvaluationInput({key: summary}), 1)
+        assert leaves.condition.holds(EvaluationInput({key: summary}), 1)
 
 
 def test_all_comparisons_of_a_computed_attribute_share_one_summary() -> None:
     definition = computed("count")
     document = {"any": [{"computed": definition, "op": "eq", "value": value} for value in range(5)]}
-    assert len(CompiledCondition(parse_condition(document)).leaves) == 1
+    assert len(Leaves(parse_condition(document)).by_key) == 1
 
 
 SCORE = [

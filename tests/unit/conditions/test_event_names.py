@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.conditions import CompiledCondition, parse_condition
+from domain.conditions import parse_condition
 from domain.conditions.event_names import MAX_PATTERN_LENGTH, EventNamePattern
 from domain.core.errors import InvalidRequest
+from tests.leaves import Leaves
 from tests.unit.conditions.profile_histories import NOON, Profile, days, did
 
 PATTERNS = [
@@ -53,9 +54,9 @@ def test_an_invalid_pattern_is_refused_with_a_hint(pattern) -> None:
 
 
 def test_a_plain_name_is_not_a_pattern() -> None:
-    compiled = CompiledCondition(parse_condition({"event": "Order*"}))
-    assert compiled.keys_watching("Order*")
-    assert not compiled.keys_watching("Order Placed")
+    leaves = Leaves(parse_condition({"event": "Order*"}))
+    assert leaves.watching("Order*")
+    assert not leaves.watching("Order Placed")
 
 
 def test_every_leaf_and_step_takes_a_pattern() -> None:
@@ -74,17 +75,15 @@ def test_a_leaf_knows_its_names_unless_it_has_a_pattern() -> None:
     condition = parse_condition(
         {"sequence": [{"event": "a"}, {"event": "b"}], "without": [{"event": "c"}]}
     )
-    [leaf] = CompiledCondition(condition).leaves.values()
+    [leaf] = Leaves(condition).by_key.values()
     assert leaf.names == {"a", "b", "c"}
-    both = CompiledCondition(
-        parse_condition({"all": [{"event": "a"}, {"event": {"matching": "a*"}}]})
-    )
-    assert [leaf.names for leaf in both.leaves.values()] == [{"a"}, None]
-    assert [len(both.keys_watching(name)) for name in ("a", "ab", "b")] == [2, 1, 0]
+    both = Leaves(parse_condition({"all": [{"event": "a"}, {"event": {"matching": "a*"}}]}))
+    assert [leaf.names for leaf in both.by_key.values()] == [{"a"}, None]
+    assert [len(both.watching(name)) for name in ("a", "ab", "b")] == [2, 1, 0]
 
 
 def test_a_long_name_and_many_stars_are_matched_quickly() -> None:
     document = {"event": {"matching": "*a" * (MAX_PATTERN_LENGTH // 2)}}
-    compiled = CompiledCondition(parse_condition(document))
-    assert compiled.keys_watching("a" * 30_000)
-    assert not compiled.keys_watching("a" * 30_000 + "b")
+    leaves = Leaves(parse_condition(document))
+    assert leaves.watching("a" * 30_000)
+    assert not leaves.watching("a" * 30_000 + "b")

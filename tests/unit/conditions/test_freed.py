@@ -8,8 +8,9 @@ from weakref import ref
 
 import pytest
 
-from domain.conditions import CompiledCondition, EvaluationInput, parse_condition
+from domain.conditions import EvaluationInput, parse_condition
 from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from tests.leaves import Leaves
 
 COUNT = {"event": "a", "count": {"at_least": 2}, "within": {"last": "7d"}}
 LATEST = {"event": "a", "occurrence": "last", "newer_than": "1d"}
@@ -40,7 +41,7 @@ def test_conditions_are_freed_with_the_index_that_evaluated_them(document: dict[
     assert index.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(EvaluationInput({}), 0)
     condition.explain(EvaluationInput({}), 0)
     witnesses = []
-    for leaf in CompiledCondition(condition).leaves.values():
+    for leaf in Leaves(condition).by_key.values():
         leaf.__dict__["witness"] = witness = Witness()
         witnesses.append(ref(witness))
         del leaf, witness

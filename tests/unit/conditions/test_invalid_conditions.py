@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from domain.conditions import (
-    CompiledCondition,
     EvaluationInput,
     EventView,
     ProfileFacts,
     parse_condition,
 )
 from domain.core.errors import InvalidRequest
+from tests.leaves import Leaves
 
 HUGE = 10**400
 EVENT = {"event": "a"}
@@ -52,11 +52,9 @@ def test_a_time_out_of_range_is_explained_as_never_changing(op, at) -> None:
 
 def test_numbers_too_large_for_a_double_do_not_stop_an_explanation() -> None:
     aggregate = {"fn": "sum", "path": "properties.n", "op": "gt", "value": 1}
-    compiled = CompiledCondition(parse_condition(EVENT | {"aggregate": aggregate}))
-    [(key, add)] = compiled.add_functions.items()
+    leaves = Leaves(parse_condition(EVENT | {"aggregate": aggregate}))
+    [(key, add)] = leaves.add_functions.items()
     summary = None
     for number in (1.7e308, 1.7e308, HUGE):
         summary = add(summary, EventView(1, b"1", "a", {"properties": {"n": number}}))
-    assert (
-        compiled.condition.explain(EvaluationInput({key: summary}), 2)["result"] == "3.400000e+308"
-    )
+    assert leaves.condition.explain(EvaluationInput({key: summary}), 2)["result"] == "3.400000e+308"
