@@ -48,9 +48,12 @@ def check_backfill(
     position, now = records[-1].position, to_micros(records[-1].recorded_at)
     index = SegmentIndex([CompiledSegment("tested", parse_condition(document))])
     with segment_bench.engine.begin() as tx:
-        for accumulator in filter(sql.can_aggregate_in_sql, index.accumulators.values()):
+        for accumulator in index.accumulators.values():
+            from_times = sql.times_summary(accumulator)
+            if from_times is None:
+                continue
             in_sql = sql.aggregate_in_sql(
-                tx, workspace, accumulator, position=position, now=now, until=None
+                tx, workspace, from_times, position=position, now=now, until=None
             )
             runs = [sql.AccumulatorRun(accumulator)]
             in_python = sql.aggregate_in_python(tx, workspace, runs, position)[accumulator.key]

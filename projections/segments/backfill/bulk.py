@@ -1,7 +1,7 @@
 """Finds the members of a new segment in one SQL statement.
 
-Possible for conditions on events, and groups of them.  Profiles for which SQL may be wrong are returned,
-to be evaluated one by one: see `condition_sql`.
+Possible for the conditions in `SQL_COMPILERS`.  Profiles for which SQL may be wrong are returned, to be
+evaluated one by one: see `condition_sql`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from domain.conditions import Condition, EvaluationInput
-from domain.conditions.groups import AllOf, ConditionGroup, NoneOf
+from domain.conditions import Condition
 from domain.core.ledger_time import Cause
 from domain.core.time import from_micros
 from domain.evaluation.segment_index import CompiledSegment
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
-from projections.segments.backfill.condition_sql import BindParams, compile_leaf
+from projections.segments.backfill.compilation import EMPTY_PROFILE, Compilation
+from projections.segments.backfill.sql_compilers import SQL_COMPILERS
 from projections.segments.tables import member, membership_state, stream
 
 MAX_LEAVES = 8
@@ -94,56 +94,23 @@ def compile_members_query(condition: Condition, clock: int) -> MembersQuery | No
 
     None if SQL cannot evaluate the condition.
     """
-    compiler = _ConditionCompiler(clock)
-    holds = compiler.compile(condition)
-    if holds is None or not 0 < len(compiler.leaves) <= MAX_LEAVES:
+    compilation = Compilation(clock, SQL_COMPILERS)
+    holds = compilation.compile(condition)
+    if holds is None or not 0 < len(compilation.leaves) <= MAX_LEAVES:
         return None
-    names = list(compiler.leaves)
+    names = list(compilation.leaves)
     next_timer = f"least({', '.join(f'{name}.next_timer' for name in names)})"
     if True not in condition.flips_with_time:
         next_timer = f"CASE WHEN {holds} THEN {next_timer} END"
-    if condition.holds(_EMPTY_PROFILE, clock):
+    if condition.holds(EMPTY_PROFILE, clock):
         profiles = [_ALL_PROFILES, *(f"LEFT JOIN {name} USING (profile)" for name in names)]
     else:
         profiles = [names[0], *(f"FULL JOIN {name} USING (profile)" for name in names[1:])]
     statement = _INSERT_MEMBERS.format(
-        leaves=", ".join(f"{name} AS ({sql})" for name, sql in compiler.leaves.items()),
+        leaves=", ".join(f"{name} AS ({sql})" for name, sql in compilation.leaves.items()),
         needs_recheck=" OR ".join(f"coalesce({name}.needs_recheck, FALSE)" for name in names),
         holds=holds,
         next_timer=next_timer,
         profiles=" ".join(profiles),
     )
-    return MembersQuery(statement, compiler.params.values)
-
-
-_EMPTY_PROFILE = EvaluationInput({})
-"""A profile without events and attributes."""
-
-
-class _ConditionCompiler:
-    """Compiles a condition to SQL over subqueries, one for each of its leaves."""
-
-    def __init__(self, clock: int) -> None:
-        self._clock = clock
-        self.leaves: dict[str, str] = {}
-        self.params = BindParams()
-
-    def compile(self, condition: Condition) -> str | None:
-        """Returns a boolean SQL expression, or None if SQL cannot evaluate the condition."""
-        if isinstance(condition, ConditionGroup):
-            return self._compile_group(condition)
-        sql = compile_leaf(condition, self._clock, self.params)
-        if sql is None:
-            return None
-        name = f"leaf_{len(self.leaves)}"
-        self.leaves[name] = sql
-        return f"coalesce({name}.holds, {condition.holds(_EMPTY_PROFILE, self._clock)})"
-
-    def _compile_group(self, group: ConditionGroup) -> str | None:
-        compiled = [self.compile(part) for part in group.parts]
-        parts = [sql for sql in compiled if sql is not None]
-        if len(parts) < len(compiled):
-            return None
-        if isinstance(group, AllOf):
-            return f"({' AND '.join(['TRUE', *parts])})"
-        return f"({'NOT ' * isinstance(group, NoneOf)}({' OR '.join(['FALSE', *parts])}))"
+    return MembersQuery(statement, compilation.params)

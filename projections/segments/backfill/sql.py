@@ -10,15 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 from sqlalchemy import Connection
 
 from domain.conditions import EventView
-from domain.conditions.accumulators import Accumulator, AccumulatorValue, EventAccumulator
-from domain.conditions.events import EventCountCondition, OccurrenceCondition
+from domain.conditions.accumulators import Accumulator, AccumulatorValue
 from domain.conditions.summary import Summarised
 from domain.core import sanitise
 from domain.core.errors import NotProjectedYet
@@ -27,6 +25,8 @@ from domain.core.time import from_micros
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
 from projections.runtime import checkpoint
+from projections.segments.backfill.compilation import TimesSummary
+from projections.segments.backfill.sql_compilers import SQL_COMPILERS
 from projections.timeline.tables import MESSAGE, NAME, VERSION, timeline
 
 FETCH_SIZE = 10_000
@@ -116,10 +116,10 @@ def aggregate_history(
     """
     values: dict[str, Mapping[UUID, AccumulatorValue]] = {
         accumulator.key: aggregate_in_sql(
-            tx, workspace, accumulator, position=position, now=now, until=until
+            tx, workspace, from_times, position=position, now=now, until=until
         )
         for accumulator in accumulators
-        if can_aggregate_in_sql(accumulator)
+        if (from_times := times_summary(accumulator)) is not None
     }
     others = [accumulator for accumulator in accumulators if accumulator.key not in values]
     if not others:
@@ -240,20 +240,16 @@ def _read_events(
             yield stream, kind, EventView(occurred_at, id_, name, document, until or recorded_at)
 
 
-def can_aggregate_in_sql(accumulator: Accumulator) -> bool:
-    """Returns whether SQL can compute it: one event name and no filter on properties."""
-    if not isinstance(accumulator, EventAccumulator):
-        return False
-    leaf = accumulator.leaf
-    if not isinstance(leaf, EventCountCondition | OccurrenceCondition) or leaf.where:
-        return False
-    return isinstance(leaf.event, str) and sanitise.is_storable_text(leaf.event)
+def times_summary(accumulator: Accumulator) -> TimesSummary | None:
+    """Returns how SQL can compute an accumulator from the times of events; None if it cannot."""
+    compiler = SQL_COMPILERS.get(type(accumulator.leaf))
+    return None if compiler is None else compiler.times_summary(accumulator.leaf)
 
 
 def aggregate_in_sql(
     tx: Connection,
     workspace: int,
-    accumulator: Accumulator,
+    from_times: TimesSummary,
     *,
     position: int,
     now: int,
@@ -263,30 +259,22 @@ def aggregate_in_sql(
 
     Parameters are as in `aggregate_history`.
     """
-    assert isinstance(accumulator, EventAccumulator)
-    leaf = accumulator.leaf
-    assert isinstance(leaf, EventCountCondition | OccurrenceCondition)
-    count = leaf if isinstance(leaf, EventCountCondition) else leaf.equivalent_count
-
-    def summary(aggregated: Any) -> AccumulatorValue:
-        return aggregated if count is None else count.summary_of_times(aggregated)
-
     params = {
         "workspace": workspace,
-        "name": leaf.event,
+        "name": from_times.name,
         "position": position,
         "now": now,
         "until": _END_OF_TIME if until is None else from_micros(until),
         "command_kinds": sorted(COMMAND_KINDS),
     }
-    statement = _TIMES.format(function="min" if count is None else "array_agg")
+    statement = _TIMES.format(function=from_times.function)
     values = {}
     with binary_cursor(tx) as cursor:
         for stream, aggregated, future_times in cursor.execute(statement, params):
-            value = None if aggregated is None else summary(aggregated)
+            value = None if aggregated is None else from_times.of_aggregate(aggregated)
             if future_times is not None:
-                single = ((at, summary(at if count is None else [at])) for at in future_times)
-                pending = [(at, summarised) for at, summarised in single if summarised is not None]
+                single = ((at, from_times.of_time(at)) for at in future_times)
+                pending = [(at, summary) for at, summary in single if summary is not None]
                 value = Summarised.with_pending(value, pending)
             if value is not None:
                 values[stream] = value

@@ -12,7 +12,7 @@ from tests.pages import Page, Serve, checkout
 @pytest.mark.parametrize(
     ("name", "compared"),
     [
-        ("add-a-condition", 3),
+        ("add-a-condition", 4),
         ("add-a-read-model", 1),
         ("add-a-wire-format", 4),
         ("add-an-action", 4),

@@ -54,6 +54,9 @@ def test_each_part_is_counted_alone(shop) -> None:
     assert counts["/all/1/none/0"] == 328
     assert counts["/all/1"] == 600 - 328
     assert counts["/all/0"] > 194
+    score = {"score": [{"when": condition, "points": 1}], "op": "eq", "value": 1}
+    counts = {item["path"]: item["count"] for item in preview(shop, score)["conditions"]}
+    assert counts["/score/0/when/all/1"] == 600 - 328
 
 
 def test_no_profile_matches_before_the_first_event(shop) -> None:
