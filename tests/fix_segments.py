@@ -67,7 +67,7 @@ class SegmentBench:
             index = load_segment_index(tx, workspace)
         # The members of each segment and the segments of each profile agree.
         assert sorted((row.segment, row.profile, row.entered_at) for row in current) == sorted(
-            (index.segments[ordinal].id, row.profile, entered_at)
+            (index.order.segments[ordinal].id, row.profile, entered_at)
             for row in states
             for ordinal, entered_at in reader.decode_memberships(index, row.member_of).items()
         )

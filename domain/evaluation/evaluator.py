@@ -23,13 +23,14 @@ from domain.evaluation.changes import (
     MergeChanges,
     TimerChanges,
 )
+from domain.evaluation.impact import AccumulatorChange
 from domain.evaluation.inputs import EngineInput, EventInput, IdentityChange, ListChange
 from domain.evaluation.loaded_profiles import LoadedProfiles
 from domain.evaluation.membership_state import EvaluatedProfile, MembershipInterval
 from domain.evaluation.profile_context import StreamOwner, StreamState
 from domain.evaluation.rule_index import AttributeValues
 from domain.evaluation.rule_triggers import IDENTIFY
-from domain.evaluation.segment_index import AccumulatorChange, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
 
 NO_SEGMENTS = frozenset[int]()
 NO_VALUES: AttributeValues = {}
@@ -122,7 +123,7 @@ class Evaluator:
         accumulators, event = stream.accumulators, event_input.event
         is_only_stream = len(profile.streams) == 1
         values, changes = dict[str, AccumulatorValue](), list[AccumulatorChange]()
-        for key, add in self._index.add_functions_for(event_input.kind, event.name):
+        for key, add in self._index.message_readers.add_functions_for(event_input.kind, event.name):
             before = accumulators[key]
             after = add(before, event)
             if after is not before and after != before:
@@ -196,7 +197,7 @@ class Evaluator:
     ) -> list[int]:
         """Returns the segments whose result can differ for a profile after an event."""
         member_of = profile.membership.member_of
-        may_enter, may_leave = self._index.affected_by(*changes)
+        may_enter, may_leave = self._index.impact.affected_by(*changes)
         return [
             *may_enter.difference(member_of),
             *(ordinal for ordinal in may_leave if ordinal in member_of),
@@ -210,7 +211,7 @@ class Evaluator:
         Segments that match every new profile are entered without evaluation.
         """
         membership = profile.membership
-        member_of, ordinals = self._index.for_new_profile(*changes)
+        member_of, ordinals = self._index.impact.for_new_profile(*changes)
         membership.enter_all(member_of, cause)
         membership.next_timer = self._evaluate(profile, ordinals, cause)
 
@@ -253,7 +254,7 @@ class Evaluator:
         """Evaluates segments; returns when the first of the results may change by time alone."""
         if not ordinals:
             return None
-        predicates, dependents = self._index.predicates, self._index.dependents
+        predicates, dependents = self._index.order.predicates, self._index.order.dependents
         member_of, context = profile.membership.member_of, profile.context(self._index)
         evaluation_input, exists = context.evaluation_input, context.exists
         clock, next_timer, pending = cause.at, None, sorted(ordinals)
@@ -270,7 +271,7 @@ class Evaluator:
     def _change_membership(
         self, profile: EvaluatedProfile, ordinal: int, cause: Cause, *, holds: bool
     ) -> None:
-        membership, segment = profile.membership, self._index.segments[ordinal].id
+        membership, segment = profile.membership, self._index.order.segments[ordinal].id
         if holds:
             membership.enter(ordinal, cause)
         else:

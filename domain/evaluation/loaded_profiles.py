@@ -89,7 +89,7 @@ class LoadedProfiles:
     def segments_of(self, profile_id: UUID) -> frozenset[str]:
         """Returns the ids of the segments that a profile is in."""
         member_of = self.get_or_create(profile_id).membership.member_of
-        return frozenset(self._index.segments[ordinal].id for ordinal in member_of)
+        return frozenset(self._index.order.segments[ordinal].id for ordinal in member_of)
 
     def streams_of(self, profile_id: UUID) -> Collection[UUID]:
         """Returns the ids of a profile's streams."""

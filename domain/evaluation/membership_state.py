@@ -125,7 +125,7 @@ class EvaluatedProfile:
         if self.cached_context is None:
             # By the number: comparing two UUID objects takes ten times as long.
             streams = [self.streams[id_] for id_ in sorted(self.streams, key=_number_of)]
-            ordinal_of, member_of = index.ordinal_of, self.membership.member_of
+            ordinal_of, member_of = index.order.ordinal_of, self.membership.member_of
             self.cached_context = ProfileContext(
                 index, streams, lambda segment: ordinal_of.get(segment) in member_of
             )

@@ -12,7 +12,8 @@ from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
 from domain.evaluation.rule_index import ActiveRule
 from domain.evaluation.rule_runs import TriggerEvent
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from projections.runtime.batch import DecodedMessage
 from projections.segments.state import reader, writer
 from projections.segments.state.writer import EMPTY_ACCUMULATORS
@@ -71,7 +72,7 @@ def _candidate_profiles(
     """Returns a superset of the profiles that meet one of the audience conditions."""
     if not audiences:
         return ()
-    audience_index = SegmentIndex(
+    audience_index = SegmentIndex.build(
         [
             CompiledSegment(f"?{number}", condition)  # cannot be a segment's id
             for number, condition in enumerate(audiences)
@@ -79,10 +80,11 @@ def _candidate_profiles(
     )
     if audience_index.always_evaluate:
         return reader.all_profiles(tx, workspace)
+    registrations = index.registrations.by_key
     registered_at = [
-        index.registrations[key].since.position
+        registrations[key].since.position
         for key in audience_index.accumulators
-        if key in index.registrations
+        if key in registrations
     ]
     params = {
         "workspace": workspace,

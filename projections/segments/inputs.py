@@ -109,7 +109,7 @@ def derive_inputs(
             occurred_at, stream = to_micros(event.occurred_at), known_streams.get(recorded.stream)
             if (
                 _has_event_by(stream, occurred_at)
-                and not index.keys_for(event.kind, document.name)
+                and not index.message_readers.keys_for(event.kind, document.name)
                 and not index.rule_index.listens_to(document.name)
             ):
                 continue

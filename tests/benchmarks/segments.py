@@ -18,7 +18,8 @@ from application.definitions.store import CommandContext
 from application.ledger.ledger import Ledger
 from domain.conditions import parse_condition
 from domain.definitions.definition import DefinitionVersion
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from tests.benchmarks.messages import KINDS_OF_GOODS, NAMES, WEIGHTS
 
 Document = dict[str, Any]
@@ -82,12 +83,18 @@ def define_and_archive(ledger: Ledger, workspace: int, conditions: Sequence[Docu
 
 def mean_readers(conditions: Sequence[Document]) -> float:
     """Returns how many of the segments read an event, on average over the benchmark's events."""
-    index = SegmentIndex(
+    index = SegmentIndex.build(
         CompiledSegment(f"s-{n}", parse_condition(condition))
         for n, condition in enumerate(conditions)
     )
     readers = [
-        len({segment for key in index.keys_for("track", name) for segment in index.readers[key]})
+        len(
+            {
+                segment
+                for key in index.message_readers.keys_for("track", name)
+                for segment in index.readers[key]
+            }
+        )
         for name in NAMES
     ]
     return sum(n * weight for n, weight in zip(readers, WEIGHTS, strict=True)) / sum(WEIGHTS)

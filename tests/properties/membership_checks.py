@@ -9,7 +9,8 @@ from uuid import UUID
 from domain.conditions import parse_condition
 from domain.conditions.accumulators import Accumulator
 from domain.core.time import to_micros
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from domain.events.recorded import RecordedEvent
 from projections.segments.backfill import sql
 from tests.fix_segments import SegmentBench
@@ -46,7 +47,7 @@ def check_backfill(
 ) -> None:
     """Checks that backfill in SQL and backfill event by event return the same values."""
     position, now = records[-1].position, to_micros(records[-1].recorded_at)
-    index = SegmentIndex([CompiledSegment("tested", parse_condition(document))])
+    index = SegmentIndex.build([CompiledSegment("tested", parse_condition(document))])
     with segment_bench.engine.begin() as tx:
         for accumulator in index.accumulators.values():
             from_times = sql.times_summary(accumulator)

@@ -10,7 +10,8 @@ from domain.conditions import EventView, parse_condition
 from domain.core.ledger_time import Cause
 from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EventInput
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 
 
 def test_an_engine_is_freed_with_its_last_reference() -> None:
@@ -20,7 +21,8 @@ def test_an_engine_is_freed_with_its_last_reference() -> None:
     gc.disable()
     try:
         engine = EvaluationEngine(
-            SegmentIndex([CompiledSegment("buyers", parse_condition({"event": "bought"}))]), {}
+            SegmentIndex.build([CompiledSegment("buyers", parse_condition({"event": "bought"}))]),
+            {},
         )
         engine.evaluate([purchase], 2)
         assert engine.segments_of(UUID(int=1)) == {"buyers"}

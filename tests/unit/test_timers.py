@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from domain.conditions import EventView, parse_condition
 from domain.core.ledger_time import Cause
 from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EventInput
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 
 ANN = UUID(int=1)
 MINUTE = 60_000_000
@@ -32,7 +34,7 @@ def evaluated() -> list[str]:
 
 @pytest.fixture
 def engine(evaluated: list[str]) -> EvaluationEngine:
-    index = SegmentIndex(
+    index = SegmentIndex.build(
         CompiledSegment(name, parse_condition(document)) for name, document in SEGMENTS.items()
     )
 
@@ -43,11 +45,13 @@ def engine(evaluated: list[str]) -> EvaluationEngine:
 
         return evaluate
 
-    index.predicates = [
+    order = index.order
+    predicates = [
         recording(segment.id, predicate)
-        for segment, predicate in zip(index.segments, index.predicates, strict=True)
+        for segment, predicate in zip(order.segments, order.predicates, strict=True)
     ]
-    return EvaluationEngine(index, {})
+    recorded = replace(index, order=replace(order, predicates=predicates))
+    return EvaluationEngine(recorded, {})
 
 
 def bought(position: int, at: int, recorded: int) -> EventInput:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from domain.conditions import Condition
 from domain.core.ledger_time import Cause
 from domain.core.time import from_micros
-from domain.evaluation.segment_index import CompiledSegment
+from domain.evaluation.segment_order import CompiledSegment
 from domain.profiles.state import COMMAND_KINDS
 from projections.kit.driver import binary_cursor
 from projections.segments.backfill.compilation import EMPTY_PROFILE, Compilation

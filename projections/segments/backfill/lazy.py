@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from domain.conditions.accumulators import AccumulatorValue
 from domain.evaluation.profile_context import StreamState
-from domain.evaluation.segment_index import Registration, SegmentIndex
+from domain.evaluation.registrations import Registration
+from domain.evaluation.segment_index import SegmentIndex
 from projections.segments.backfill import sql
 from projections.segments.backfill.sql import AccumulatorRun, BackfilledValues
 
@@ -39,12 +40,12 @@ def backfill_streams(
     lagging = {
         id_: stream
         for id_, stream in streams.items()
-        if stream.backfilled_to < index.newest_registration
+        if stream.backfilled_to < index.registrations.newest
     }
     if not lagging:
         return
     oldest = min(stream.backfilled_to for stream in lagging.values())
-    registrations = index.registered_after(oldest)
+    registrations = index.registrations.after(oldest)
     missing = {
         key: registration
         for key, registration in registrations.items()
@@ -67,7 +68,7 @@ def backfill_streams(
             stream.backfilled_to < registration.since.position for registration in missing.values()
         )
         stream.apply_backfill(
-            values_of[id_], index.newest_registration, save_watermark=save_watermark
+            values_of[id_], index.registrations.newest, save_watermark=save_watermark
         )
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from domain.events.events import (
     ComputedAttributeArchived,
     ComputedAttributeDefined,
@@ -64,16 +65,18 @@ def apply_definition_event(
     if isinstance(event, SegmentArchived):
         _end_memberships(tx, workspace, event.segment, change.cause)
     elif isinstance(event, SegmentDefined):
-        ordinal = index.ordinal_of[event.segment]
-        if event.segment in before.ordinal_of:
+        ordinal = index.order.ordinal_of[event.segment]
+        if event.segment in before.order.ordinal_of:
             reevaluate(tx, workspace, change, {ordinal})
         else:
             populate(tx, workspace, change, ordinal)
     else:
-        conditions_before = {segment.id: _condition_json(segment) for segment in before.segments}
+        conditions_before = {
+            segment.id: _condition_json(segment) for segment in before.order.segments
+        }
         changed = {
             ordinal
-            for ordinal, segment in enumerate(index.segments)
+            for ordinal, segment in enumerate(index.order.segments)
             if _condition_json(segment) != conditions_before[segment.id]
         }
         reevaluate(tx, workspace, change, changed)

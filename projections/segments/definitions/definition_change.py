@@ -38,8 +38,8 @@ class DefinitionChange(NamedTuple):
 def populate(tx: Connection, workspace: int, change: DefinitionChange, ordinal: int) -> None:
     """Finds the members of a new segment: most of them with one SQL statement."""
     index = change.segment_index
-    segment = index.segments[ordinal]
-    has_dependents = ordinal in index.dependents or any(
+    segment = index.order.segments[ordinal]
+    has_dependents = ordinal in index.order.dependents or any(
         index.rule_index.triggered_by(kind, segment.id) for kind in ("entered", "left")
     )
     query = (
@@ -71,7 +71,7 @@ def reevaluate(
     index = change.segment_index
     new = [index.accumulators[key] for key in change.new_accumulators]
     backfilled = sql.backfill_values(tx, workspace, new, change.cause)
-    segments = [index.segments[ordinal].id for ordinal in sorted(ordinals)]
+    segments = [index.order.segments[ordinal].id for ordinal in sorted(ordinals)]
     affects_all = _may_affect_all_profiles(change, ordinals)
     if affects_all:
         members, profiles = frozenset[UUID](), frozenset(reader.all_profiles(tx, workspace))
@@ -107,7 +107,7 @@ def _confirmed_non_members(
 
     Most profiles are such; their backfilled values are loaded again with their next event.
     """
-    predicates = [change.segment_index.predicates[ordinal] for ordinal in ordinals]
+    predicates = [change.segment_index.order.predicates[ordinal] for ordinal in ordinals]
     clock, non_members = change.cause.at, set[UUID]()
     stream_counts = Counter(stream.owner.profile_id for stream in streams.values())
     for id_, state in streams.items():
@@ -128,6 +128,6 @@ def _may_affect_all_profiles(change: DefinitionChange, ordinals: Collection[int]
     # Which profiles have a value of an older accumulator is known only by loading all of them.
     return bool(
         not index.always_evaluate.isdisjoint(ordinals)
-        or any(referenced_segments(index.segments[ordinal].condition) for ordinal in ordinals)
+        or any(referenced_segments(index.order.segments[ordinal].condition) for ordinal in ordinals)
         or keys.difference(change.new_accumulators)
     )

@@ -15,7 +15,9 @@ from domain.conditions import Condition, ReferencedValue
 from domain.conditions.profile_facts import ManualListCondition
 from domain.core.ledger_time import Cause
 from domain.core.time import to_micros
-from domain.evaluation.segment_index import CompiledSegment, Registration, SegmentIndex
+from domain.evaluation.registrations import Registration
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from domain.events.recorded import RecordedEvent
 from projections.segments.definitions.active_rules import load_active_rules
 from projections.segments.definitions.attributes import load_active_attributes
@@ -88,8 +90,8 @@ def refresh_segment_index(
     ``before`` is the index before it, ``recorded`` its event.
     """
     cause = Cause(to_micros(recorded.recorded_at), recorded.position)
-    after = _build_index(tx, workspace)
-    after.registrations = _register_accumulators(tx, workspace, before, after, cause)
+    built = _build_index(tx, workspace)
+    after = built.with_registrations(_register_accumulators(tx, workspace, before, built, cause))
     _index_cache[tx.engine][workspace] = _CachedIndex(recorded.position, after)
     return DefinitionChange(after, cause, _new_accumulators(before, after))
 
@@ -103,7 +105,7 @@ def _build_index(
         CompiledSegment(segment, _decode_condition(segment, stored, attributes), since)
         for segment, stored, since in rows
     )
-    return SegmentIndex(segments, registrations, attributes, load_active_rules(tx, workspace))
+    return SegmentIndex.build(segments, registrations, attributes, load_active_rules(tx, workspace))
 
 
 def _decode_condition(
@@ -132,7 +134,7 @@ def _register_accumulators(
         for offset, key in enumerate(_new_accumulators(before, after))
     }
     if removed:
-        numbers = sorted(before.codec.stored_ids[key] for key in removed)
+        numbers = sorted(before.registrations.by_key[key].stored_id for key in removed)
         tx.execute(_UNREGISTER, {"workspace": workspace, "numbers": numbers})
     if added:
         rows = [
@@ -146,5 +148,5 @@ def _register_accumulators(
             for key, registration in added.items()
         ]
         tx.execute(_REGISTER, rows)
-    kept = {key: entry for key, entry in before.registrations.items() if key not in removed}
+    kept = {key: entry for key, entry in before.registrations.by_key.items() if key not in removed}
     return kept | added

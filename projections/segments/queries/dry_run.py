@@ -23,7 +23,8 @@ from domain.evaluation.engine import EvaluationEngine
 from domain.evaluation.inputs import EngineInput
 from domain.evaluation.rule_index import ActiveRule, RuleIndex
 from domain.evaluation.rule_runs import RuleRun, TriggerEvent
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from domain.events.events import Event
 from domain.events.recorded import RecordedEvent
 from domain.identity.union_find import UnionFind
@@ -139,7 +140,7 @@ def dry_run_rule(
 
 def _build_index(tx: Connection, workspace: int, plan: RuleDefinition) -> SegmentIndex:
     """Returns an index of the rule and of all segments it refers to, directly or indirectly."""
-    active = {segment.id: segment for segment in load_segment_index(tx, workspace).segments}
+    active = {segment.id: segment for segment in load_segment_index(tx, workspace).order.segments}
     needed: dict[str, CompiledSegment] = {}
     pending = set(chain.from_iterable(map(referenced_segments, plan.conditions)))
     if plan.trigger.segment is not None:
@@ -149,7 +150,9 @@ def _build_index(tx: Connection, workspace: int, plan: RuleDefinition) -> Segmen
         if segment in active and segment not in needed:
             needed[segment] = active[segment]
             pending |= referenced_segments(active[segment].condition)
-    return SegmentIndex(needed.values(), rule_index=RuleIndex([ActiveRule(_DRY_RUN_RULE, 0, plan)]))
+    return SegmentIndex.build(
+        needed.values(), rule_index=RuleIndex([ActiveRule(_DRY_RUN_RULE, 0, plan)])
+    )
 
 
 def _query_params(workspace: int, plan: RuleDefinition, period: DryRunPeriod) -> dict[str, Any]:

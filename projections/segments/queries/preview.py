@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from domain.conditions import Condition, ReferencedValue, referenced_segments
 from domain.evaluation.accumulator_state import AccumulatorState
 from domain.evaluation.profile_context import ProfileContext, StreamOwner, StreamState
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from domain.segments.computed_attribute import resolve_all
 from projections.kit.driver import binary_cursor
 from projections.segments.backfill import sql
@@ -55,7 +56,7 @@ def preview_condition(
     one.  Raises TimelineBehind, and InvalidRequest for a reference to nothing.
     """
     condition = condition.resolve(load_segment_index(tx, workspace).computed_attributes)
-    index = SegmentIndex([CompiledSegment("", condition)])
+    index = SegmentIndex.build([CompiledSegment("", condition)])
     sql.require_timeline_at(tx, workspace, position)
     values = sql.aggregate_history(
         tx, workspace, list(index.accumulators.values()), position=position, now=clock, until=clock
@@ -96,7 +97,7 @@ def preview_computed_value(
     """
     attributes = load_segment_index(tx, workspace).computed_attributes
     resolved = resolve_all({**attributes, "": value})[""]
-    index = SegmentIndex((), computed_attributes={"": resolved})
+    index = SegmentIndex.build((), computed_attributes={"": resolved})
     sql.require_timeline_at(tx, workspace, position)
     values = sql.aggregate_history(
         tx, workspace, list(index.accumulators.values()), position=position, now=clock, until=clock

@@ -171,7 +171,7 @@ def explain_membership(reader: LedgerPort, params: MembershipExplanationParams) 
     streams = state_reader.load_streams(reader.tx, reader.workspace, [stream], ())
     if all(state.first_event_at is None for state in streams.values()):
         raise NotFound(f"no profile {params.ref!r} is known in this workspace", profile=params.ref)
-    condition = index.segments[index.ordinal_of[params.id]].condition
+    condition = index.order.segments[index.order.ordinal_of[params.id]].condition
     keys = {accumulator.key for accumulator in condition.accumulators()}
     state_reader.load_state(reader.tx, reader.workspace, index, streams, only_keys=keys)
     profile = streams[stream].owner.profile_id

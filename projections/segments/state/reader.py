@@ -178,10 +178,10 @@ def load_state(
 
 def decode_accumulators(index: SegmentIndex, values: bytes) -> AccumulatorState:
     """Returns the accumulators of a stream, without those that no definition requires any more."""
-    keys, stored = index.codec.keys, _decode_values(values)
+    keys, stored = index.registrations.codec.keys, _decode_values(values)
     if not stored.keys() <= keys.keys():
         stored = {number: value for number, value in stored.items() if number in keys}
-    return AccumulatorState(stored=stored, codec=index.codec)
+    return AccumulatorState(stored=stored, codec=index.registrations.codec)
 
 
 def decode_memberships(index: SegmentIndex, stored: bytes) -> dict[int, int]:
@@ -190,7 +190,7 @@ def decode_memberships(index: SegmentIndex, stored: bytes) -> dict[int, int]:
     ``stored`` is ``membership_state.member_of``; segments that no longer exist are left out.
     """
     numbers = struct.unpack(f">{len(stored) // 8}q", stored)
-    ordinals = map(index.ordinal_of_stored_id.get, numbers[::2])
+    ordinals = map(index.order.ordinal_of_stored_id.get, numbers[::2])
     member_of: dict[Any, int] = dict(zip(ordinals, numbers[1::2], strict=True))
     member_of.pop(None, None)
     return member_of
@@ -209,7 +209,7 @@ def load_memberships(
     params = {
         "workspace": workspace,
         "profile": profile,
-        "segments": [index.segments[ordinal].id for ordinal in member_of],
+        "segments": [index.order.segments[ordinal].id for ordinal in member_of],
         "entered_at": list(member_of.values()),
     }
     return tx.exec_driver_sql(_MEMBERSHIPS, params).all()

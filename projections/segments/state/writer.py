@@ -152,7 +152,7 @@ def _save_accumulators(
 
 def encode_accumulators(index: SegmentIndex, stream: StreamState) -> bytes:
     """Returns ``accumulator_state.values`` of a stream."""
-    (accumulators, numbers, _), state = index.codec, stream.accumulators
+    (accumulators, numbers, _), state = index.registrations.codec, stream.accumulators
     values, in_order = dict[int, AccumulatorValue](state.stored), True
     for key, clock in stream.dirty.items():
         number, value = numbers[key], accumulators[key].to_stored(state[key], clock)
@@ -182,7 +182,7 @@ def _save_intervals(
 def _insert_memberships(
     tx: Connection, workspace: int, index: SegmentIndex, after: EvaluationEngine
 ) -> None:
-    segments = [segment.id for segment in index.segments]
+    segments = [segment.id for segment in index.order.segments]
     entries, entered, entry_numbers = list[tuple[UUID, int, int]](), list[str](), list[int]()
     for id_, state in _changed_states(after):
         last_cause = None
@@ -226,7 +226,7 @@ def _save_membership_states(
 
 
 def _encode_memberships(index: SegmentIndex, state: MembershipState) -> bytes:
-    numbers = map(index.stored_ids.__getitem__, state.member_of)
+    numbers = map(index.order.stored_ids.__getitem__, state.member_of)
     pairs = chain.from_iterable(zip(numbers, state.member_of.values(), strict=True))
     return struct.pack(f">{2 * len(state.member_of)}q", *pairs)
 

@@ -26,7 +26,7 @@ TAG = [{"add_tag": {"tag": "x"}}]
 def engine_with_rule(**fields) -> EvaluationEngine:
     definition = parse_definition({"trigger": {"event": "a"}, "actions": TAG} | fields)
     return EvaluationEngine(
-        SegmentIndex([], rule_index=RuleIndex([ActiveRule("r", 1, definition)])), {}
+        SegmentIndex.build([], rule_index=RuleIndex([ActiveRule("r", 1, definition)])), {}
     )
 
 

@@ -9,7 +9,8 @@ from weakref import ref
 import pytest
 
 from domain.conditions import EvaluationInput, parse_condition
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 from tests.leaves import Leaves
 
 COUNT = {"event": "a", "count": {"at_least": 2}, "within": {"last": "7d"}}
@@ -36,9 +37,11 @@ class Witness:
     ids="-".join,
 )
 def test_conditions_are_freed_with_the_index_that_evaluated_them(document: dict[str, Any]) -> None:
-    index = SegmentIndex([CompiledSegment("s", parse_condition(document))])
-    condition = index.segments[0].condition
-    assert index.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(EvaluationInput({}), 0)
+    index = SegmentIndex.build([CompiledSegment("s", parse_condition(document))])
+    condition = index.order.segments[0].condition
+    assert index.order.predicates[0](EvaluationInput({}), 0)[0] == condition.holds(
+        EvaluationInput({}), 0
+    )
     condition.explain(EvaluationInput({}), 0)
     witnesses = []
     for leaf in Leaves(condition).by_key.values():

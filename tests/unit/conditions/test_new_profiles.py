@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from domain.conditions import parse_condition
-from domain.evaluation.segment_index import CompiledSegment, SegmentIndex
+from domain.evaluation.segment_index import SegmentIndex
+from domain.evaluation.segment_order import CompiledSegment
 
 EMPTY_SUM_IS_LONG_AGO = {
     "computed": {"event": "a", "fn": "sum", "path": "properties.n"},
@@ -27,5 +28,5 @@ def test_a_new_profile_is_evaluated_for_segments_that_an_empty_profile_can_match
     condition, is_evaluated: bool
 ) -> None:
     other = CompiledSegment("other", parse_condition(EMPTY_SUM_IS_LONG_AGO))
-    index = SegmentIndex([CompiledSegment("this", parse_condition(condition)), other])
-    assert (index.ordinal_of["this"] in index.always_evaluate) == is_evaluated
+    index = SegmentIndex.build([CompiledSegment("this", parse_condition(condition)), other])
+    assert (index.order.ordinal_of["this"] in index.always_evaluate) == is_evaluated
