@@ -1,14 +1,18 @@
-"""Worker loop: keeps read models up to date while the service runs."""
+"""Worker loops: keep read models up to date while the service runs.
+
+Workspaces with few new events and workspaces with a backlog are served by two threads, so that no
+workspace waits until another one has caught up.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 
 import structlog
@@ -30,9 +34,6 @@ TIMER_POLL_SECONDS = 0.05
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.5, 2.0
 """Seconds to wait after a failure: doubled each time, from the minimum to the maximum."""
 
-ACTIVE_SECONDS = 10.0
-"""Seconds for which a workspace counts as active after it had new events."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -53,7 +54,11 @@ class Backoff:
 
 @dataclass
 class Follower:
-    """State of the worker loop between two polls.  Nothing here is needed for correctness."""
+    """State of the worker loops between two polls.  Nothing here is needed for correctness.
+
+    `poll` and `poll_backlogs` may run at the same time, each in one thread.  They never apply events of the
+    same workspace: which of them does follows from the number of events left, and `poll` decides.
+    """
 
     projector: Projector
     caught_up_to: dict[int, int] = field(default_factory=dict)
@@ -66,36 +71,56 @@ class Follower:
     )
     """Of each workspace: one of which events take long must not hold up the others."""
 
-    active_at: dict[int, float] = field(default_factory=dict)
-    """Monotonic time when each workspace last had new events."""
+    backlogs: dict[int, int] = field(default_factory=dict)
+    """Head of each workspace that has more events left than are applied at once, as of the last `poll`."""
+
+    has_backlogs: Event = field(default_factory=Event)
 
     timers_checked_at: float = -inf
     """Monotonic time of the last check of due timers."""
 
     def poll(self) -> float | None:
-        """Applies a batch in every workspace that has new events.
+        """Applies the new events of every workspace that has few, and notes those that have many.
 
         Returns the seconds until the next poll, or None if there were no new events.
         """
         started_at, heads = monotonic(), self.projector.feed.heads()
-        behind = [w for w, head in heads.items() if head > self._position_of(w)]
-        shared = self._is_shared(behind, started_at)
-        applied = [self._apply_next(w, heads[w], shared=shared) for w in behind]
+        behind = {w: head for w, head in heads.items() if head > self._position_of(w)}
+        self.backlogs = {w: head for w, head in behind.items() if self._has_backlog(w, head)}
+        if self.backlogs:
+            self.has_backlogs.set()
+        else:
+            self.has_backlogs.clear()
+        few = {w: head for w, head in behind.items() if w not in self.backlogs}
+        applied = [self._apply_next(w, head) for w, head in few.items()]
         self._advance_time([w for w, head in heads.items() if head == self._position_of(w)])
-        if not any(applied):
+        if not (any(applied) or self.backlogs):
             return None
-        is_behind = any(head > self._position_of(w) for w, head in heads.items())
+        is_behind = any(applied) and any(head > self._position_of(w) for w, head in few.items())
         return 0.0 if is_behind else max(0.0, started_at + BUSY_POLL_SECONDS - monotonic())
+
+    def poll_backlogs(self) -> float:
+        """Applies a batch in every workspace that has a backlog, or waits a moment for one.
+
+        Returns the seconds until the next poll.
+        """
+        if not self.has_backlogs.wait(IDLE_POLL_SECONDS):
+            return 0.0
+        backlogs = self.backlogs
+        applied = [
+            self._apply_next(w, head, shared=len(backlogs) > 1)
+            for w, head in backlogs.items()
+            if self._has_backlog(w, head)
+        ]
+        return 0.0 if any(applied) else BUSY_POLL_SECONDS
 
     def _position_of(self, workspace: int) -> int:
         return self.caught_up_to.get(workspace, 0)
 
-    def _is_shared(self, behind: Sequence[int], now: float) -> bool:
-        """Returns whether several workspaces are active: those behind, and those that were lately."""
-        self.active_at.update(dict.fromkeys(behind, now))
-        return sum(now - at < ACTIVE_SECONDS for at in self.active_at.values()) > 1
+    def _has_backlog(self, workspace: int, head: int) -> bool:
+        return not self.batch_sizes[workspace].is_short(head - self._position_of(workspace))
 
-    def _apply_next(self, workspace: int, head: int, *, shared: bool) -> bool:
+    def _apply_next(self, workspace: int, head: int, *, shared: bool = False) -> bool:
         """Applies one batch; returns whether any events were applied or a checkpoint conflicted."""
         now = monotonic()
         ready = [
@@ -143,10 +168,20 @@ class Follower:
 
 def work(projector: Projector, stop: Event) -> None:
     """Applies new events of the ledger until ``stop`` is set."""
-    follower, backoff, pause = Follower(projector), Backoff(), IDLE_POLL_SECONDS
+    follower = Follower(projector)
+    backlogs = Thread(
+        target=_repeat, args=(follower.poll_backlogs, stop), name="backlogs", daemon=True
+    )
+    backlogs.start()
+    _repeat(follower.poll, stop)
+    backlogs.join()
+
+
+def _repeat(poll: Callable[[], float | None], stop: Event) -> None:
+    backoff, pause = Backoff(), IDLE_POLL_SECONDS
     while not stop.is_set():
         try:
-            due = follower.poll()
+            due = poll()
             pause = (
                 min(max(pause, BUSY_POLL_SECONDS) * 1.5, IDLE_POLL_SECONDS) if due is None else due
             )

@@ -10,7 +10,8 @@ from projections.runtime.batch_size import (
     BATCH_SIZE,
     MAX_BATCH_SIZE,
     MIN_SHARED_SIZE,
-    SHARED_SECONDS,
+    MIN_SHORT_SIZE,
+    SHORT_SECONDS,
     TARGET_SECONDS,
     AdaptiveBatchSize,
 )
@@ -20,9 +21,14 @@ SLOW = 2 * TARGET_SECONDS
 
 
 @pytest.fixture
-def take(monkeypatch):
+def tempo() -> AdaptiveBatchSize:
+    return AdaptiveBatchSize()
+
+
+@pytest.fixture
+def take(monkeypatch, tempo):
     """Take a batch: events left and seconds taken in, the batch limit out."""
-    clock, tempo = [0.0], AdaptiveBatchSize()
+    clock = [0.0]
     monkeypatch.setattr(batch_size, "monotonic", lambda: clock[0])
 
     def taken(left: int, seconds: float = 0.0, *, shared: bool = False) -> int:
@@ -67,14 +73,34 @@ def test_a_batch_that_is_not_whole_tells_nothing(take):
 
 
 def test_batches_are_short_while_other_workspaces_wait(take):
-    slow = 2 * SHARED_SECONDS
+    slow = 2 * SHORT_SECONDS
+    assert take(MUCH, shared=True) == MIN_SHARED_SIZE
+    sizes = [take(MUCH, shared=True) for _ in range(4)]
+    assert sizes == [2 * MIN_SHARED_SIZE, 4 * MIN_SHARED_SIZE, BATCH_SIZE, BATCH_SIZE]
     sizes = [take(MUCH, slow, shared=True) for _ in range(5)]
     assert sizes == [BATCH_SIZE, BATCH_SIZE // 2, BATCH_SIZE // 4, MIN_SHARED_SIZE, MIN_SHARED_SIZE]
     assert take(MUCH, slow) >= BATCH_SIZE, "no other one waits now"
-    assert take(MUCH, shared=True) == MIN_SHARED_SIZE
-    assert take(MUCH, shared=True) == 2 * MIN_SHARED_SIZE, "they are quick again"
 
 
-def test_a_few_slow_events_are_no_reason_for_fewer_than_those(take):
-    assert take(10, 2 * SHARED_SECONDS, shared=True) == BATCH_SIZE
+def longest(tempo: AdaptiveBatchSize) -> int:
+    return max(filter(tempo.is_short, range(BATCH_SIZE + 1)))
+
+
+def test_as_many_events_are_short_as_take_a_moment(take, tempo):
+    assert longest(tempo) == MIN_SHARED_SIZE, "nothing is known yet"
+    take(MIN_SHARED_SIZE, 2 * SHORT_SECONDS)
+    assert longest(tempo) == MIN_SHARED_SIZE // 2
+    take(MUCH, 2 * SHORT_SECONDS)
+    assert longest(tempo) == MIN_SHARED_SIZE // 2, "so many took long, too, but fewer are no news"
+    take(100, SHORT_SECONDS)
+    assert longest(tempo) == MIN_SHARED_SIZE // 2, "about as many as that"
+    take(200)
+    assert longest(tempo) == 400, "they are quick again"
+    take(1)
+    assert longest(tempo) == 400
+
+
+def test_a_few_slow_events_are_short_nevertheless(take, tempo):
+    take(1, 2 * SHORT_SECONDS)
+    assert longest(tempo) == MIN_SHORT_SIZE
     assert take(MUCH, shared=True) == MIN_SHARED_SIZE

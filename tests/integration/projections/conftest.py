@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from projections.runtime.projector import Projector
+from projections.runtime.worker import work
 from tests.fix_postgres import Template
 from tests.integration.projections.given import Given
 
@@ -27,3 +30,19 @@ def engine(database: str) -> Iterator[Engine]:
 @pytest.fixture
 def given(engine: Engine) -> Given:
     return Given(engine)
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[Projector], None]]:
+    """Run projectors until the test ends."""
+    stop, threads = Event(), list[Thread]()
+
+    def run(projector: Projector) -> None:
+        threads.append(Thread(target=work, args=(projector, stop)))
+        threads[-1].start()
+
+    yield run
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -83,3 +85,11 @@ def rows_of(
                 )
                 rows[str(table)] = sorted(found.scalars())
     return rows
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds."""
+    deadline = monotonic() + 10
+    while not condition():
+        assert monotonic() < deadline, "it did not happen within ten seconds"
+        Event().wait(0.01)

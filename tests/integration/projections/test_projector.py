@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-from threading import Barrier, Event, Thread
-from time import monotonic
+from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import text
@@ -11,8 +10,8 @@ from domain.core.errors import LedgerGap
 from projections import PROJECTIONS, event_catalogue, timeline
 from projections.runtime import batch_size
 from projections.runtime.projector import Projector
-from projections.runtime.worker import work
 from tests.builders import anonymous, tracked, user
+from tests.integration.projections.given import until
 from tests.integration.projections.history import recorded
 
 ALL = len(PROJECTIONS)
@@ -146,29 +145,6 @@ def test_a_read_model_that_fails_keeps_nothing_and_holds_up_no_other(given):
 
     assert given.projector.catch_up(1) == 1, "once it is mended, it goes on where it stopped"
     assert given.ask("/event-types")["event_types"][0]["count"] == 1
-
-
-def until(condition) -> None:
-    deadline = monotonic() + 10
-    while not condition():
-        assert monotonic() < deadline, "it did not happen within ten seconds"
-        Event().wait(0.01)
-
-
-@pytest.fixture
-def running():
-    """Run projectors until the test ends."""
-    stop, threads = Event(), []
-
-    def run(projector: Projector) -> None:
-        threads.append(Thread(target=work, args=(projector, stop)))
-        threads[-1].start()
-
-    yield run
-    stop.set()
-    for it in threads:
-        it.join(10)
-        assert not it.is_alive()
 
 
 def test_a_running_worker_follows_the_ledger(given, running):
