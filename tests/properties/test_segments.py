@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.conditions import parse_condition
 from domain.core.time import to_micros
+from domain.identity import claims
 from projections.segments.backfill import bulk
 from tests import examples
 from tests.oracles.membership import expected_members, members
@@ -30,7 +32,12 @@ from tests.strategies.conditions import (
     conditions,
 )
 from tests.strategies.segment_conditions import on_events, sql_groups, without_references
-from tests.strategies.segment_histories import histories, irregular_histories, matching_histories
+from tests.strategies.segment_histories import (
+    histories,
+    irregular_histories,
+    linked_histories,
+    matching_histories,
+)
 
 
 @examples.on_one_database(1)
@@ -44,6 +51,25 @@ def test_members_equal_the_oracles_at_every_instant(
     segment_bench, document, history, place, size
 ) -> None:
     check_members(segment_bench, document, history, round(place * len(history)), size)
+
+
+@pytest.fixture
+def only_one_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 1)
+
+
+@pytest.mark.usefixtures("only_one_claim")
+@examples.on_one_database()
+@given(
+    document=on_events,
+    history=linked_histories(),
+    later=st.integers(0, 4),
+    size=st.integers(1, 6),
+)
+def test_members_equal_the_oracles_where_links_are_capped(
+    segment_bench, document, history, later, size
+) -> None:
+    check_members(segment_bench, document, history, len(history) - later, size)
 
 
 @examples.on_one_database(0.5)

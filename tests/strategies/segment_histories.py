@@ -98,6 +98,23 @@ def matching_histories(draw: st.DrawFn) -> list[HistoryEntry]:
     ]
 
 
+@st.composite
+def linked_histories(draw: st.DrawFn) -> list[HistoryEntry]:
+    """Histories in which most events link two identifiers, many of them late."""
+    minutes = sorted(draw(st.lists(st.integers(0, 14), min_size=5, max_size=9)))
+
+    def linking_event(minute: int) -> Message:
+        shown = draw(st.lists(identifiers, min_size=2, max_size=2, unique=True))
+        occurred_at = at(draw(st.integers(0, minute)))
+        return tracked(draw(st.sampled_from("ab")), *shown, occurred_at=occurred_at)
+
+    usually = st.sampled_from([True, True, True, False])
+    return [
+        HistoryEntry(minute, linking_event(minute) if draw(usually) else draw(messages(minute)))
+        for minute in minutes
+    ]
+
+
 numbers = st.sampled_from([-3, -1, 0, 1, 1, 2, 2.5, 0.1]) | st.sampled_from(
     [-1, 0, 1, 2, 3, 0.12345, 10**12]
 )

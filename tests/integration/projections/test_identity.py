@@ -146,6 +146,21 @@ def test_a_late_earlier_link_evicts_the_last_which_joins_who_else_claims_it(give
     assert names(given, BOB) == {"bob", "a-3"}
 
 
+def test_no_facts_are_loaded_for_links_that_are_capped(given, three_claims):
+    given.messages(*(shown(ANN, anonymous(f"a-{n}"), minutes=n) for n in range(1, 4)))
+    loads, load = [], given.feed.identity_events_for
+
+    def noted(workspace, streams):
+        loads.append(set(streams))
+        return load(workspace, streams)
+
+    given.feed.identity_events_for = noted
+    given.messages(*(shown(ANN, anonymous(f"b-{n}"), minutes=9) for n in range(3)))
+    assert loads == []
+    given.messages(shown(ANN, anonymous("a-0"), minutes=0))
+    assert len(loads) == 1, "this one counts"
+
+
 def test_users_of_one_device_are_no_claims_of_it(given, three_claims):
     given.messages(*(shown(user(f"u-{n}"), KIOSK, minutes=n) for n in range(9)))
     assert not profile_of(given, KIOSK).is_capped
