@@ -83,7 +83,7 @@ class Ledger:
         self._store, self._query_store, self._workspaces = store, query_store or store, workspaces
         self._preparers: dict[int, MessagePreparer] = {}
         self._preparer_lock, self._definition_lock = Lock(), Lock()
-        self._commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
+        self.commits = GroupCommit(self._append, limits=limits, writers=writers, on_flush=on_flush)
 
     def record(
         self,
@@ -97,8 +97,8 @@ class Ledger:
         the queue is full.  If the future raises LedgerUnavailable, it is unknown whether the messages
         were recorded; sending them again is safe.
         """
-        entries = self._preparer(workspace).prepare(messages)
-        return self._commits.submit(workspace, entries, rejections)
+        entries = self.preparer(workspace).prepare(messages)
+        return self.commits.submit(workspace, entries, rejections)
 
     def read(self, workspace: int, after: int, limit: int) -> Sequence[RecordedEvent]:
         """Returns at most ``limit`` events after a position, in order."""
@@ -132,27 +132,27 @@ class Ledger:
 
     def stream_of(self, workspace: int, identifier: Identifier) -> UUID:
         """Returns the id of an identifier's stream, which need not have events."""
-        return UUID(bytes=self._preparer(workspace).stream_of(identifier))
+        return UUID(bytes=self.preparer(workspace).stream_of(identifier))
 
     def segment_stream(self, workspace: int, segment: str) -> UUID:
         """Returns the id of the stream of a segment's definition events."""
-        return UUID(bytes=segment_stream(self._preparer(workspace).secret, segment))
+        return UUID(bytes=segment_stream(self.preparer(workspace).secret, segment))
 
     def funnel_stream(self, workspace: int, funnel: str) -> UUID:
         """Returns the id of the stream of a saved funnel's definition events."""
-        return UUID(bytes=funnel_stream(self._preparer(workspace).secret, funnel))
+        return UUID(bytes=funnel_stream(self.preparer(workspace).secret, funnel))
 
     def attributes_stream(self, workspace: int) -> UUID:
         """Returns the id of the stream of the definition events of all computed attributes."""
-        return UUID(bytes=attributes_stream(self._preparer(workspace).secret))
+        return UUID(bytes=attributes_stream(self.preparer(workspace).secret))
 
     def rule_stream(self, workspace: int, rule: str) -> UUID:
         """Returns the id of the stream of an automation rule's definition events."""
-        return UUID(bytes=rule_stream(self._preparer(workspace).secret, rule))
+        return UUID(bytes=rule_stream(self.preparer(workspace).secret, rule))
 
     def trigger_digest(self, workspace: int, rule: str, version: int, cause: str) -> bytes:
         """Returns the 16 bytes that record for ever that a rule fired for a cause."""
-        return trigger_digest(self._preparer(workspace).secret, rule, version, cause)
+        return trigger_digest(self.preparer(workspace).secret, rule, version, cause)
 
     @contextmanager
     def firing_transaction(self) -> Iterator[Connection[Any]]:
@@ -182,7 +182,7 @@ class Ledger:
         self, connection: Connection[Any], workspace: int, stream: UUID
     ) -> ProfileTrace:
         """Returns, in the caller's transaction, everything that identifies the profile of a stream."""
-        secret = self._preparer(workspace).secret
+        secret = self.preparer(workspace).secret
         return trace_profile(
             connection, workspace, stream, secret, partial(self.stream_of, workspace)
         )
@@ -251,16 +251,12 @@ class Ledger:
         with self._store.connection() as connection:
             return list_suppressions(connection, workspace, after, limit)
 
-    @property
-    def queued_messages(self) -> int:
-        """Number of messages that wait for a flush."""
-        return self._commits.queued_messages
-
     def close(self) -> None:
         """Writes what is queued, then stops the writers."""
-        self._commits.close()
+        self.commits.close()
 
-    def _preparer(self, workspace: int) -> MessagePreparer:
+    def preparer(self, workspace: int) -> MessagePreparer:
+        """Returns what prepares messages of a workspace for `commits`."""
         preparer = self._preparers.get(workspace)
         if preparer is None:
             with self._preparer_lock:
@@ -274,7 +270,7 @@ class Ledger:
         """Writes a flush; prepares it again if an erasure or suppression happened in the meantime."""
         with self._store.raw_connection() as connection:
             while True:
-                preparer = self._preparer(workspace)
+                preparer = self.preparer(workspace)
                 filtered = Filtered(preparer.prepare_again_if_stale(entries), frozenset(), ())
                 if preparer.has_suppressions:
                     filtered = filter_suppressed(

@@ -87,7 +87,7 @@ def health_routes(service: Service, monitor: ProjectionMonitor) -> APIRouter:
     async def get_metrics() -> Response:
         up = await with_timeout(lambda: _update_metrics(service, monitor), default=False)
         metrics.DATABASE_UP.set(up)
-        metrics.MESSAGES_WAITING.set(service.ledger.queued_messages)
+        metrics.MESSAGES_WAITING.set(service.ledger.commits.queued_messages)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return routes

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from application.ledger.append.prepared import Receipt
+from application.ledger.append.prepared import PreparedMessage, Receipt
 from application.ledger.tables.keys import ApiKey, CacheMiss
 from application.ledger.tables.rejected import Rejection
 from domain.core.errors import FoldlineError, InvalidRequest
@@ -38,6 +38,12 @@ from interfaces.wire.contract import (
     WireRequest,
 )
 from interfaces.wire.routing import Match, RouteTable
+
+MESSAGES_PER_TURN = 100
+"""Messages that are prepared at once: other requests wait meanwhile.
+
+Of 1,000 it took up to 0.2 s beside a busy worker thread.
+"""
 
 _RETRY_AFTER = (b"retry-after", b"1")
 
@@ -174,7 +180,13 @@ class Ingest:
     async def _record(
         self, key: ApiKey, messages: Sequence[Message], rejections: list[Rejection]
     ) -> Receipt:
-        future = self._service.ledger.record(key.workspace, messages, rejections)
+        ledger, entries = self._service.ledger, list[PreparedMessage]()
+        for start in range(0, len(messages), MESSAGES_PER_TURN):
+            if len(messages) > MESSAGES_PER_TURN:
+                await asyncio.sleep(0)  # lets other requests go on
+            some = messages[start : start + MESSAGES_PER_TURN]
+            entries += ledger.preparer(key.workspace).prepare(some)
+        future = ledger.commits.submit(key.workspace, entries, rejections)
         return await self._receipts.wait(future)
 
     async def _authenticate(self, key_text: str | None) -> ApiKey | None:

@@ -108,7 +108,7 @@ def _record(ledger: Ledger, workspace: int, batch: list[Message]) -> None:
 
 def _roll_back(ledger: Ledger, store: LedgerDatastore, workspace: int, batch) -> None:
     """Append messages in a transaction that is rolled back after everything was written."""
-    preparer = ledger._preparer(workspace)
+    preparer = ledger.preparer(workspace)
     entries = preparer.prepare(batch)
     with store.raw_connection() as connection, connection.transaction(force_rollback=True):
         appending.append(connection, workspace, preparer.secret, entries, ())
