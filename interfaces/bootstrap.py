@@ -31,7 +31,11 @@ from application.profiles.erasing import ErasureService
 from domain.core.errors import LedgerUnavailable
 from interfaces.embedded.account import EmbeddedUnavailable
 from interfaces.embedded.postgres import EmbeddedPostgres
-from interfaces.query_connections import MAX_CONCURRENT_QUERIES, create_query_engine
+from interfaces.query_connections import (
+    MAX_CONCURRENT_QUERIES,
+    create_query_engine,
+    replace_disconnected,
+)
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections import PROJECTIONS
@@ -184,13 +188,14 @@ def check_server(dsn: str) -> None:
 
 def create_projection_engine(dsn: str) -> Engine:
     """Returns the engine that read models are written with."""
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(dsn, application_name="foldline projector"),
         pool_size=2,
         max_overflow=4,
-        pool_pre_ping=True,
     )
+    replace_disconnected(engine)
+    return engine
 
 
 def create_first_keys(service: Service) -> list[CreatedKey]:

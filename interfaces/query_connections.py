@@ -47,9 +47,17 @@ def create_query_engine(dsn: str, *, timeout_seconds: float = QUERY_TIMEOUT_SECO
     def use_dsn(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
         arguments[:] = [dsn]  # unchanged: libpq accepts forms that SQLAlchemy's URLs do not
 
+    replace_disconnected(engine)
+    return engine
+
+
+def replace_disconnected(engine: Engine) -> None:
+    """Makes the engine replace connections that the server has closed, without asking the server.
+
+    So the first statement after a restart does not fail.
+    """
+
     @event.listens_for(engine, "checkout")
     def require_alive(connection: Any, _record: Any, _proxy: Any) -> None:
-        if is_disconnected(connection):  # so that the first query after a restart does not fail
+        if is_disconnected(connection):
             raise exc.DisconnectionError
-
-    return engine

@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     func,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -100,22 +99,26 @@ def block_projectors(tx: Connection, workspace: int) -> None:
     tx.execute(select(func.pg_advisory_xact_lock(ERASURE_LOCK, workspace)))
 
 
+_CUSTOM_PLANS = "SET LOCAL plan_cache_mode = force_custom_plan"
+_ASYNCHRONOUS_COMMIT = "SET LOCAL synchronous_commit = off"
+
+
 def force_custom_plans(tx: Connection) -> None:
     """Makes PostgreSQL plan each statement for the tables as they are, until commit.
 
     The driver prepares statements that it runs often.  A plan from when a table was small reads all of it once
     the table is large, and a rebuild starts with empty tables.
     """
-    tx.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+    tx.exec_driver_sql(_CUSTOM_PLANS)
 
 
-def commit_asynchronously(tx: Connection) -> None:
-    """Lets the commit return before it is on disk.
+def prepare_for_batch(tx: Connection) -> None:
+    """Forces custom plans, and lets the commit return before it is on disk.
 
     Batches lost in a crash of the server are applied again, because their checkpoint is lost with them and the
     ledger has the events.  A later synchronous commit, as all of the ledger's are, writes this one to disk, too.
     """
-    tx.execute(text("SET LOCAL synchronous_commit = off"))
+    tx.exec_driver_sql(f"{_CUSTOM_PLANS}; {_ASYNCHRONOUS_COMMIT}")
 
 
 def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:

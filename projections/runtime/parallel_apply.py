@@ -39,8 +39,7 @@ def apply(tasks: Sequence[ApplyTask], batch: Batch) -> None:
 
 
 def _apply(tx: Connection, projections: Sequence[Projection], batch: Batch) -> None:
-    checkpoint.force_custom_plans(tx)
-    checkpoint.commit_asynchronously(tx)
+    checkpoint.prepare_for_batch(tx)
     for projection in projections:
         projection.apply(tx, batch)
     for projection in projections if analyze.should_analyze(batch) else ():

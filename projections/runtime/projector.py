@@ -93,6 +93,9 @@ class Projector:
         self.feed = feed
         self.projections = tuple(projections)
         self._engine, self._parallelism = engine, parallelism
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        """The same connections, for single statements: without a round trip to begin, and one to end."""
+
         self._with_timers = [(it, it.timers) for it in self.projections if it.timers is not None]
 
     @property
@@ -161,7 +164,7 @@ class Projector:
     def due_workspaces(self, workspaces: Sequence[int]) -> Sequence[int]:
         """Returns those of the workspaces in which a timer is due."""
         now, due = datetime.now(UTC).timestamp() * 1e6, set[int]()
-        with self._engine.connect() as tx:
+        with self._autocommit.connect() as tx:
             for _, timers in self._with_timers:
                 instants = timers.next_due(tx, workspaces)
                 due |= {
@@ -204,7 +207,7 @@ class Projector:
     def _group_by_position(
         self, workspace: int, projections: Sequence[Projection]
     ) -> dict[int, list[Projection]]:
-        with self._engine.begin() as tx:
+        with self._autocommit.connect() as tx:
             positions = checkpoint.positions(tx, workspace, projections)
             new = [p for p, position in positions.items() if position is None]
             if new:
