@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import gc
-import logging
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 
 import psycopg
 import structlog
 from sqlalchemy import Engine, create_engine
 
-from application.deliveries.addresses import Network, parse_networks
-from application.deliveries.encryption import generate_secret_key, parse_secret_key
+from application.deliveries.networks import Network, parse_networks
+from application.deliveries.secret_key import parse_secret_key
 from application.deliveries.service import DeliveryService
-from application.ledger import server_requirements
 from application.ledger.append.group_commit import FlushLimits
 from application.ledger.ledger import Ledger
-from application.ledger.migrate import migrate
+from application.ledger.server_requirements import check_server
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.keys import KEY_KINDS, ApiKeys, CreatedKey
 from application.ledger.tables.workspaces import Workspaces
 from application.profiles.erasing import ErasureService
-from domain.core.errors import LedgerUnavailable
+from interfaces.database import (
+    DEFAULT_WORKSPACE,
+    open_database,
+    prepare_database,
+    workspace_id,
+)
 from interfaces.embedded.account import EmbeddedUnavailable
 from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.query_connections import (
@@ -44,22 +43,13 @@ from projections.runtime.projector import Projector
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_WORKSPACE = "default"
-
 SUPERVISION_INTERVAL_SECONDS = 1.0
 """Time between two checks that the embedded database is running."""
 
 
-@contextmanager
-def open_database(settings: Settings) -> Iterator[Settings]:
-    """Yields settings with ``dsn``: of the configured server, or of the embedded one while open."""
-    if settings.dsn is not None:
-        yield settings
-    else:
-        postgres = EmbeddedPostgres(settings.home)
-        with postgres as dsn, _supervised(postgres):
-            key = settings.secret_key or embedded_secret_key(settings.home)
-            yield replace(settings, dsn=dsn, secret_key=key)
+def open_supervised_database(settings: Settings) -> AbstractContextManager[Settings]:
+    """Opens the database of a process that runs on: an embedded server that dies is restarted."""
+    return open_database(settings, _supervised)
 
 
 @contextmanager
@@ -102,9 +92,7 @@ def open_service(
     Raises UnsafeServer for a server that could lose events, LedgerUnavailable for one that does not answer.
     """
     assert settings.dsn is not None
-    check = partial(check_server, settings.dsn)
-    check()
-    migrate(settings.dsn)
+    prepare_database(settings.dsn)
     with ExitStack() as stack:
         store = LedgerDatastore(settings.dsn)
         query_store = LedgerDatastore(
@@ -144,26 +132,8 @@ def open_service(
                 key=parse_secret_key(settings.secret_key),
                 allowed=allowed_networks(settings),
             ),
-            check_database=check,
+            check_database=partial(check_server, settings.dsn),
         )
-
-
-def embedded_secret_key(home: Path) -> str:
-    """Returns the encryption key of an embedded installation.
-
-    It is generated at the first start, in a file that only this user can read.
-    """
-    path = home / "secret.key"
-    if not path.exists():
-        new_path = home / f"secret.key.{os.getpid()}"
-        with os.fdopen(
-            os.open(new_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-        ) as file:
-            file.write(generate_secret_key())
-        with suppress(FileExistsError):  # another process was first; its key counts
-            os.link(new_path, path)
-        new_path.unlink()
-    return path.read_text().strip()
 
 
 def allowed_networks(settings: Settings) -> Sequence[Network]:
@@ -172,18 +142,6 @@ def allowed_networks(settings: Settings) -> Sequence[Network]:
     if networks:
         log.warning("webhooks_allowed_to_private_networks", networks=settings.webhook_allow)
     return networks
-
-
-def check_server(dsn: str) -> None:
-    """Raises UnsafeServer or LedgerUnavailable, with what to do, unless the server is usable."""
-    try:
-        with psycopg.connect(dsn, connect_timeout=3, autocommit=True) as connection:
-            server_requirements.require_safe_server(connection)
-    except psycopg.Error as error:
-        raise LedgerUnavailable(
-            f"the database does not answer: {str(error).strip()}. Check that the server of FOLDLINE_DSN"
-            " is running"
-        ) from error
 
 
 def create_projection_engine(dsn: str) -> Engine:
@@ -203,34 +161,10 @@ def create_first_keys(service: Service) -> list[CreatedKey]:
 
     Returns the created keys.
     """
-    workspaces = {workspace.name: workspace for workspace in service.workspaces.list()}
-    workspace = workspaces.get(DEFAULT_WORKSPACE) or service.workspaces.create(DEFAULT_WORKSPACE)
-    if service.keys.list(workspace.id):
+    workspace = workspace_id(service.workspaces, DEFAULT_WORKSPACE)
+    if service.keys.list(workspace):
         return []
-    return [service.keys.create(workspace.id, kind) for kind in KEY_KINDS]
-
-
-def configure_logging(level: str) -> None:
-    """Logs to standard error: facts, never payloads, keys or local variables."""
-    numeric = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=max(numeric, logging.WARNING), stream=sys.stderr)
-    console = sys.stderr.isatty()
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(numeric),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(
-                colors=True, exception_formatter=structlog.dev.plain_traceback
-            )
-            if console
-            else structlog.processors.LogfmtRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    return [service.keys.create(workspace, kind) for kind in KEY_KINDS]
 
 
 def tune_garbage_collector() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, exc
 
-from application.ledger.store import is_disconnected
+from application.ledger.session import is_disconnected
 from projections.rebuild.switch import QUERY_APPLICATION_NAME
 
 MAX_CONCURRENT_QUERIES = 8

@@ -11,8 +11,8 @@ from typing import Any
 
 import platformdirs
 
-from application.deliveries.addresses import parse_networks
-from application.deliveries.encryption import parse_secret_key
+from application.deliveries.networks import parse_networks
+from application.deliveries.secret_key import parse_secret_key
 from domain.core.errors import InvalidRequest
 
 

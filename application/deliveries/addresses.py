@@ -12,43 +12,20 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from httpcore2 import ConnectError
 
+from application.deliveries.networks import Network, in_any_network, is_address, is_public
 from domain.core.errors import InvalidRequest
 
-Network = IPv4Network | IPv6Network
 NameResolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolves a host name and port to addresses; raises OSError."""
 
 ALLOWED_PORTS = (443, 8443)
 MAX_URL_LENGTH = 2_000
 """Maximum length of an endpoint's URL, in characters."""
-
-DENIED_NETWORKS: tuple[Network, ...] = tuple(
-    map(
-        ip_network,
-        (
-            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-            *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24"),
-            *("192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
-            *("224.0.0.0/4", "240.0.0.0/4"),
-            *("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64"),
-            *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16"),
-            *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
-        ),
-    )
-)
-"""Networks that are never public.
-
-``is_global`` alone lets NAT64, 6to4, site-local and multicast pass (measured).
-"""
-
-_UNICAST = ip_network("2000::/3")
-"""The allocated part of IPv6; nothing outside of it is sent to."""
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 _NUMERIC_HOST = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?")
@@ -95,7 +72,7 @@ class AddressGuard:
 
     def is_allowed(self, address: str) -> bool:
         """Returns whether the address is in an allowed network."""
-        return _in_any_network(address, self.allowed)
+        return in_any_network(address, self.allowed)
 
     def permits(self, address: str, target: Target) -> bool:
         """Returns whether a connection to this address may serve the target."""
@@ -106,7 +83,7 @@ class AddressGuard:
     def check_url(self, url: str) -> Target:
         """Parses and checks a URL.  Raises InvalidRequest, with what to write instead."""
         target = parse_target(url)
-        literal = _is_address(target.host)
+        literal = is_address(target.host)
         if literal and not self.permits(target.host, target):
             raise InvalidRequest(
                 f"webhooks cannot be sent to {target.authority}: use https to a public address on port"
@@ -146,55 +123,27 @@ def parse_target(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        is_address = _is_address(host)
-        if not is_address:
+        literal = is_address(host)
+        if not literal:
             host = host.encode("idna").decode()
     except (ValueError, UnicodeError):
         raise InvalidRequest(f"{url[:200]!r} is not a URL") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise InvalidRequest("the URL is not complete; write it as https://example.com/hooks")
-    if "[" in parts.netloc and not is_address:
+    if "[" in parts.netloc and not literal:
         raise InvalidRequest(f"{host[:200]!r} is not an IPv6 address")
     if "@" in parts.netloc or parts.fragment:
         raise InvalidRequest("an endpoint's URL must not contain a user, a password or a #fragment")
-    if not is_address and _NUMERIC_HOST.fullmatch(host):
+    if not literal and _NUMERIC_HOST.fullmatch(host):
         raise InvalidRequest(
             "write the host as a name or as an address in dotted form, such as 93.184.215.14"
         )
-    if not (is_address or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
+    if not (literal or (_HOST.fullmatch(host) and len(host) <= 253)) or "%" in host:
         raise InvalidRequest(f"{host[:200]!r} is not a host name")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not path.isascii():
         raise InvalidRequest("the path of a URL has to be ASCII; write other characters as %XX")
     return Target(parts.scheme, host, port or {"https": 443, "http": 80}[parts.scheme], path)
-
-
-def is_public(address: str) -> bool:
-    """Returns whether a literal address belongs to the public internet."""
-    if not _is_address(address):
-        return False
-    ip = ip_address(address)
-    if getattr(ip, "scope_id", None) is not None or _in_any_network(address, DENIED_NETWORKS):
-        return False
-    return ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _UNICAST)
-
-
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Parses a list of networks such as ``10.1.0.0/16, ::1/128``.  Raises ValueError."""
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _in_any_network(address: str, networks: Iterable[Network]) -> bool:
-    ip = ip_address(address)
-    return any(ip.version == net.version and ip in net for net in networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 async def _resolve(host: str, port: int) -> Sequence[str]:

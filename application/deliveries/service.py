@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from application.deliveries.addresses import AddressGuard, Network
+from application.deliveries.addresses import AddressGuard
 from application.deliveries.commands import CommandRecorder
 from application.deliveries.encryption import SecretCipher
 from application.deliveries.endpoints import EndpointService
+from application.deliveries.networks import Network
 from application.deliveries.subscriptions import SubscriptionService
 from application.deliveries.worker import DeliveryWorker
 from application.ledger.ledger import Ledger

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from application.ledger import server_requirements
 from application.ledger.migrate import pending_revisions
-from application.ledger.store import SERVICE_ROLE
+from application.ledger.session import SERVICE_ROLE
 from domain.core.errors import LedgerUnavailable
 
 GUARD_TRIGGERS = ("append_only", "never_truncated")

@@ -59,7 +59,6 @@ SELECT position, originator_id, originator_version, recorded_at, topic, state
 FROM ledger.event WHERE workspace = %s AND position > %s ORDER BY position LIMIT %s
 """
 
-_HEADS = "SELECT workspace, last_position FROM ledger.ledger_head"
 _HEAD = "SELECT last_position FROM ledger.ledger_head WHERE workspace = %s"
 
 
@@ -113,8 +112,7 @@ class Ledger:
 
     def heads(self) -> Mapping[int, int]:
         """Returns the last position of each workspace."""
-        with self._store.connection() as connection:
-            return dict(connection.execute(_HEADS).fetchall())
+        return self._workspaces.heads()
 
     def head(self, workspace: int) -> int:
         """Returns the last position of a workspace; 0 if it has no events."""

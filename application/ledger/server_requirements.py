@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg import Connection
 
-from domain.core.errors import UnsafeServer
+from domain.core.errors import LedgerUnavailable, UnsafeServer
 
 MIN_SERVER_VERSION = 150_000
 """PostgreSQL 15, in the form of ``server_version_num``."""
@@ -85,6 +86,18 @@ def require_safe_server(connection: Connection[Any]) -> None:
             " Correct these settings in postgresql.conf and restart the server.",
             settings={setting.name: setting.value for setting in unmet},
         )
+
+
+def check_server(dsn: str) -> None:
+    """Raises UnsafeServer or LedgerUnavailable, with what to do, unless the server is usable."""
+    try:
+        with psycopg.connect(dsn, connect_timeout=3, autocommit=True) as connection:
+            require_safe_server(connection)
+    except psycopg.Error as error:
+        raise LedgerUnavailable(
+            f"the database does not answer: {str(error).strip()}. Check that the server of FOLDLINE_DSN"
+            " is running"
+        ) from error
 
 
 def _values(row: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Connections of the write side: checked server, time limits, and the service's role."""
+"""Pool of the write side's connections."""
 
 from __future__ import annotations
 
@@ -9,25 +9,13 @@ from typing import Any
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import ConnStatus
 
-from application.ledger import binary_arrays, server_requirements
-from domain.core.errors import LedgerUnavailable
-
-SERVICE_ROLE = "foldline_service"
-
-_SESSION = """
-SET lock_timeout = '2s';
-SET statement_timeout = '5s';
-SET idle_in_transaction_session_timeout = '10s';
-SET TimeZone = 'UTC';
-SET search_path = ledger, pg_temp;
-"""
-
-_HAS_SERVICE_ROLE = """
-SELECT count(*) FROM pg_roles
-WHERE rolname = %s AND pg_has_role(current_user, rolname, 'MEMBER')
-"""
+from application.ledger.session import (
+    is_disconnected,
+    lost_as_unavailable,
+    prepare_session,
+    to_unavailable,
+)
 
 
 class LedgerDatastore(PostgresDatastore):
@@ -65,11 +53,8 @@ class LedgerDatastore(PostgresDatastore):
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[Any]]:
         """Yields a connection; raises LedgerUnavailable if it is lost or none is available."""
-        try:
-            with self.raw_connection() as connection:
-                yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise _unavailable(error) from error
+        with lost_as_unavailable(), self.raw_connection() as connection:
+            yield connection
 
     @contextmanager
     def raw_connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -94,32 +79,4 @@ class LedgerDatastore(PostgresDatastore):
                 connection.close()
                 self.pool.putconn(connection)
         except psycopg.OperationalError as error:
-            raise _unavailable(error) from error
-
-
-def is_disconnected(connection: psycopg.Connection[Any]) -> bool:
-    """Returns whether the server has closed an idle connection.  Sends no query."""
-    try:
-        connection.pgconn.consume_input()  # reads the server's last message, if there is one
-        connection.pgconn.consume_input()  # then fails if the server has closed the socket
-    except psycopg.OperationalError:
-        return True
-    return connection.pgconn.status != ConnStatus.OK
-
-
-def _unavailable(error: psycopg.Error) -> LedgerUnavailable:
-    return LedgerUnavailable(
-        "the database is unreachable and nothing was recorded; retry shortly",
-        reason=str(error),
-    )
-
-
-def prepare_session(connection: psycopg.Connection[Any]) -> None:
-    """Checks the server of a new connection and switches to the service's role, if it has it."""
-    connection.autocommit = True
-    server_requirements.require_safe_server(connection)
-    connection.execute(_SESSION)
-    row = connection.execute(_HAS_SERVICE_ROLE, (SERVICE_ROLE,)).fetchone()
-    if row and row[0]:
-        connection.execute(f"SET ROLE {SERVICE_ROLE}")
-    binary_arrays.register_dumpers(connection)
+            raise to_unavailable(error) from error

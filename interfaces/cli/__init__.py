@@ -1,4 +1,4 @@
-"""The `foldline` command: one module per sub-command, which imports dependencies lazily."""
+"""The `foldline` command: one module per sub-command, which is imported when it is used."""
 
 import gc
 

@@ -46,7 +46,7 @@ def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
     The database is the embedded one under --home unless --dsn names another. Ctrl-C stops it.
     """
     from application.ledger.tables.keys import KEY_KINDS
-    from interfaces.bootstrap import open_database, open_service
+    from interfaces.bootstrap import open_service, open_supervised_database
     from interfaces.cli import server
     from interfaces.cli.signals import exit_on_signals
     from interfaces.cli.worker_threads import catch_up_with_progress
@@ -56,7 +56,7 @@ def demo(*, settings: Settings, no_serve: NoServeOption = False) -> None:
     print_status("Opening the database; the first start takes a few seconds.")
     with (
         listening as listener,
-        open_database(settings) as reachable,
+        open_supervised_database(settings) as reachable,
         open_service(reachable, on_flush=observe_flush) as svc,
     ):
         workspace = _demo_workspace(svc)

@@ -9,7 +9,7 @@ from interfaces.cli.output import print_json
 from interfaces.settings import Settings
 
 
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def doctor(*, settings: Settings, as_json: JsonOption = False) -> None:
     """Check the installation and suggest fixes.
 

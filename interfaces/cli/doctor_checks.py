@@ -6,7 +6,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,9 +19,14 @@ from application.ledger.inspection import (
     inspect_database,
 )
 from application.ledger.server_requirements import UnmetRequirement
+from application.ledger.session import OneConnection
+from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import FoldlineError
-from interfaces.bootstrap import open_database, open_service
+from interfaces.database import open_database
+from interfaces.query_connections import create_query_engine
 from interfaces.settings import Settings
+from projections import PROJECTIONS
+from projections.runtime.status import read_status
 
 _GIB = 1 << 30
 
@@ -56,7 +61,7 @@ def run_checks(settings: Settings) -> list[Check]:
         checks += _check_database(inspection)
         healthy = all(check.status != "fail" for check in checks)
         if healthy and not inspection.pending_revisions:
-            checks += _check_projections(settings)
+            checks += _check_projections(settings.dsn)
     return checks
 
 
@@ -202,10 +207,14 @@ def _check_clock(inspection: Inspection) -> Check:
     return Check("clocks", "ok", offset)
 
 
-def _check_projections(settings: Settings) -> Iterator[Check]:
-    with open_service(settings) as svc:
-        names = {workspace.id: workspace.name for workspace in svc.workspaces.list()}
-        statuses = svc.projector.status()
+def _check_projections(dsn: str) -> Iterator[Check]:
+    with closing(OneConnection(dsn)) as connection:
+        workspaces = Workspaces(connection)
+        names = {workspace.id: workspace.name for workspace in workspaces.list()}
+        heads = workspaces.heads()
+    engine = create_query_engine(dsn)
+    statuses = read_status(engine, heads, PROJECTIONS)
+    engine.dispose()
     for status in statuses:
         name = f"{status.name} of workspace {names.get(status.workspace, status.workspace)}"
         if status.failure:

@@ -8,6 +8,7 @@ import typer
 
 from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, WorkspaceOption, with_settings
 from interfaces.cli.output import print_json, print_status, print_table
+from interfaces.database import open_tenants, workspace_id
 from interfaces.settings import Settings
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
 
 
 @app.command()
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def create(
     *,
     settings: Settings,
@@ -35,10 +36,8 @@ def create(
     Only a hash of it is stored. Standard output contains only the key, so
     `KEY=$(foldline keys create --kind write)` works.
     """
-    from interfaces.cli.database_context import connected_service, workspace_id
-
-    with connected_service(settings) as svc:
-        key = svc.keys.create(workspace_id(svc, workspace), kind)
+    with open_tenants(settings) as tenants:
+        key = tenants.keys.create(workspace_id(tenants.workspaces, workspace), kind)
     if as_json:
         print_json({"id": key.id, "workspace": workspace, "kind": key.kind, "key": key.text})
         return
@@ -50,15 +49,13 @@ def create(
 
 
 @app.command("list")
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def list_keys(
     *, settings: Settings, workspace: WorkspaceOption = "default", as_json: JsonOption = False
 ) -> None:
     """List a workspace's keys, oldest first, including revoked ones."""
-    from interfaces.cli.database_context import connected_service, workspace_id
-
-    with connected_service(settings) as svc:
-        rows = svc.keys.list(workspace_id(svc, workspace))
+    with open_tenants(settings) as tenants:
+        rows = tenants.keys.list(workspace_id(tenants.workspaces, workspace))
     names = ("id", "kind", "created_at", "expires_at", "revoked_at")
     cells = [[getattr(row, name) for name in names] for row in rows]
     if as_json:
@@ -68,7 +65,7 @@ def list_keys(
 
 
 @app.command()
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def revoke(
     *,
     settings: Settings,
@@ -76,8 +73,6 @@ def revoke(
     workspace: WorkspaceOption = "default",
 ) -> None:
     """Revoke a key; takes up to 5 seconds in running processes."""
-    from interfaces.cli.database_context import connected_service, workspace_id
-
-    with connected_service(settings) as svc:
-        svc.keys.revoke(workspace_id(svc, workspace), key_id)
+    with open_tenants(settings) as tenants:
+        tenants.keys.revoke(workspace_id(tenants.workspaces, workspace), key_id)
     print_status(f"Key {key_id} is revoked.")

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from domain.core.errors import FoldlineError, LedgerUnavailable
-from interfaces.cli import (
-    demo,
-    doctor,
-    import_file,
-    keys,
-    migrate,
-    projections,
-    segments,
-    serve,
-    worker,
-    workspaces,
-)
+from interfaces.cli.lazy_group import LazyCommand, lazy_group
 from interfaces.cli.output import print_error
+
+COMMANDS = {
+    "serve": LazyCommand(
+        "interfaces.cli.serve:serve",
+        "Run the API, and the worker unless --no-worker is given.",
+    ),
+    "worker": LazyCommand(
+        "interfaces.cli.worker:worker",
+        "Maintain read models and send deliveries, without the API.",
+    ),
+    "demo": LazyCommand(
+        "interfaces.cli.demo:demo",
+        "Serve sample data: a shop with 300 customers, segments, a funnel and rules.",
+    ),
+    "import": LazyCommand("interfaces.cli.import_file:import_file", "Record the events of a file."),
+    "keys": LazyCommand("interfaces.cli.keys:app", "Create, list and revoke keys."),
+    "workspaces": LazyCommand("interfaces.cli.workspaces:app", "Create and list workspaces."),
+    "segments": LazyCommand(
+        "interfaces.cli.segments:app",
+        "Define and archive segments, as the API does for an admin key.",
+    ),
+    "projections": LazyCommand(
+        "interfaces.cli.projections:app", "List, rebuild and verify read models."
+    ),
+    "migrate": LazyCommand("interfaces.cli.migrate:migrate", "Apply database migrations."),
+    "doctor": LazyCommand(
+        "interfaces.cli.doctor:doctor", "Check the installation and suggest fixes."
+    ),
+}
+"""Every command, with the module that is imported when it is used."""
 
 _DATABASE_LIBRARIES = {"psycopg", "psycopg_pool", "sqlalchemy", "alembic", "eventsourcing"}
 """Libraries whose exceptions mean a database error."""
 
 app = typer.Typer(
     name="foldline",
+    cls=lazy_group(COMMANDS),
     help="Foldline records customer events exactly once and serves profiles, segments and funnels from them.\n\n"
     "Start with `foldline demo` to explore sample data, or with `foldline serve` to receive events."
     " No database is needed: unless --dsn names a PostgreSQL server, Foldline runs its own.",
@@ -41,6 +60,8 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
+        from importlib.metadata import version
+
         typer.echo(f"foldline {version('foldline')}")
         raise typer.Exit
 
@@ -56,18 +77,6 @@ def _foldline(
     ] = False,
 ) -> None:
     """Options of `foldline` itself, before any command."""
-
-
-app.command()(serve.serve)
-app.command()(worker.worker)
-app.command()(demo.demo)
-app.command("import")(import_file.import_file)
-app.add_typer(keys.app, name="keys")
-app.add_typer(workspaces.app, name="workspaces")
-app.add_typer(segments.app, name="segments")
-app.add_typer(projections.app, name="projections")
-app.command()(migrate.migrate)
-app.command()(doctor.doctor)
 
 
 def main() -> None:

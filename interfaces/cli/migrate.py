@@ -6,10 +6,11 @@ import typer
 
 from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
 from interfaces.cli.output import print_json
+from interfaces.database import open_database, prepare_database
 from interfaces.settings import Settings
 
 
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def migrate(*, settings: Settings, as_json: JsonOption = False) -> None:
     """Apply database migrations.
 
@@ -17,13 +18,9 @@ def migrate(*, settings: Settings, as_json: JsonOption = False) -> None:
     step may change tables: the role in --dsn must then be allowed to create schemas. Safe to run concurrently: one
     process applies the migrations, the others wait.
     """
-    from application.ledger.migrate import migrate as apply_migrations
-    from interfaces.bootstrap import check_server, open_database
-
     with open_database(settings) as reachable:
         assert reachable.dsn is not None
-        check_server(reachable.dsn)
-        applied = apply_migrations(reachable.dsn)
+        applied = prepare_database(reachable.dsn)
     if as_json:
         print_json({"applied": applied})
         return

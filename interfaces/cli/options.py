@@ -30,10 +30,11 @@ WorkspaceOption = Annotated[
 ]
 
 
-def with_settings(*fields: str) -> Callable[[Command], Command]:
+def with_settings(*fields: str, logs: bool = True) -> Callable[[Command], Command]:
     """Add the flags of these settings to a command, which receives validated ``settings``.
 
-    Settings without a flag on the command are still read from the environment.
+    Settings without a flag on the command are still read from the environment.  Without ``logs`` the command
+    logs nothing, and so does not load what formats log lines.
     """
 
     def decorate(command: Command) -> Command:
@@ -41,9 +42,10 @@ def with_settings(*fields: str) -> Callable[[Command], Command]:
         def read_and_run(**arguments: Any) -> None:
             flags = {field: arguments.pop(field) for field in fields}
             settings = Settings.from_environment(**flags)
-            from interfaces.bootstrap import configure_logging
+            if logs:
+                from interfaces.logs import configure_logging
 
-            configure_logging(settings.log_level)
+                configure_logging(settings.log_level)
             command(settings=settings, **arguments)
 
         command_parameters = inspect.signature(command, eval_str=True).parameters.values()

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 
-from interfaces.bootstrap import configure_logging, open_service, tune_garbage_collector
+from interfaces.bootstrap import open_service, tune_garbage_collector
 from interfaces.cli.signals import exit_on_signals, exit_with_parent
+from interfaces.logs import configure_logging
 from interfaces.service import Service
 from interfaces.settings import Settings
 from projections.rebuild.service import RebuildService

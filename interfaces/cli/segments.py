@@ -42,14 +42,15 @@ def define(
     """
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
-    from interfaces.cli.database_context import connected_service, workspace_id
+    from interfaces.cli.database_context import connected_service
+    from interfaces.database import workspace_id
     from interfaces.http.api.segments.schemas import SegmentCreate
     from interfaces.http.kit.params import parse_json
 
     payload = parse_json(file.read(), SegmentCreate)
     with connected_service(settings) as svc:
         segments, context = SegmentService(svc.ledger), CommandContext(ACTOR, payload.reason)
-        target, definition = workspace_id(svc, workspace), payload.definition
+        target, definition = workspace_id(svc.workspaces, workspace), payload.definition
         if payload.id is None:
             _print_segment(segments.create(target, None, definition, context))
         else:
@@ -73,12 +74,15 @@ def archive(
     """Archive a segment and print it; its history is kept."""
     from application.definitions.segments import SegmentService
     from application.definitions.store import CommandContext
-    from interfaces.cli.database_context import connected_service, workspace_id
+    from interfaces.cli.database_context import connected_service
+    from interfaces.database import workspace_id
 
     with connected_service(settings) as svc:
         context = CommandContext(ACTOR, reason)
         _print_segment(
-            SegmentService(svc.ledger).archive(workspace_id(svc, workspace), segment, context)
+            SegmentService(svc.ledger).archive(
+                workspace_id(svc.workspaces, workspace), segment, context
+            )
         )
 
 
@@ -95,11 +99,12 @@ def members(
     ] = None,
 ) -> None:
     """Export a segment's members as CSV."""
-    from interfaces.cli.database_context import connected_service, workspace_id
+    from interfaces.cli.database_context import connected_service
+    from interfaces.database import workspace_id
     from interfaces.http.api.segments.members_csv import export_members
 
     with connected_service(settings) as svc:
-        for lines in export_members(svc, workspace_id(svc, workspace), segment, as_of):
+        for lines in export_members(svc, workspace_id(svc.workspaces, workspace), segment, as_of):
             sys.stdout.buffer.write(lines)
 
 

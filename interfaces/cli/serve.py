@@ -26,7 +26,7 @@ def serve(*, settings: Settings, no_worker: NoWorkerOption = False) -> None:
     creates the workspace `default` and its keys at the first start (they are printed once), and prints the address
     once requests are accepted. On a stop, running requests are completed; acknowledged events are on disk.
     """
-    from interfaces.bootstrap import create_first_keys, open_database, open_service
+    from interfaces.bootstrap import create_first_keys, open_service, open_supervised_database
     from interfaces.cli import server
     from interfaces.cli.signals import exit_on_signals
     from interfaces.cli.welcome import print_first_keys
@@ -35,7 +35,7 @@ def serve(*, settings: Settings, no_worker: NoWorkerOption = False) -> None:
     with (
         exit_on_signals(),
         server.bind_socket(settings.host, settings.port) as listener,
-        open_database(settings) as reachable,
+        open_supervised_database(settings) as reachable,
         open_service(reachable, on_flush=observe_flush) as svc,
     ):
         print_first_keys(create_first_keys(svc), server.listener_url(listener))

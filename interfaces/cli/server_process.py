@@ -9,13 +9,14 @@ from typing import Any
 from uvicorn.config import STARTUP_FAILURE
 
 from domain.core.errors import FoldlineError
-from interfaces.bootstrap import configure_logging, open_service
+from interfaces.bootstrap import open_service
 from interfaces.cli.output import print_error
 from interfaces.cli.server import tune_interpreter
 from interfaces.cli.signals import exit_with_parent
 from interfaces.http.app import create_app
 from interfaces.http.ingest import Ingest
 from interfaces.http.metrics import observe_flush
+from interfaces.logs import configure_logging
 from interfaces.settings import Settings
 
 

@@ -8,6 +8,7 @@ import typer
 
 from interfaces.cli.options import DATABASE_SETTINGS, JsonOption, with_settings
 from interfaces.cli.output import print_json, print_status, print_table
+from interfaces.database import open_tenants
 from interfaces.settings import Settings
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 
 @app.command()
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def create(
     *,
     settings: Settings,
@@ -26,10 +27,8 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a workspace with an empty ledger. It has no keys yet: see `foldline keys create`."""
-    from interfaces.cli.database_context import connected_service
-
-    with connected_service(settings) as svc:
-        workspace = svc.workspaces.create(name)
+    with open_tenants(settings) as tenants:
+        workspace = tenants.workspaces.create(name)
     if as_json:
         print_json(workspace._asdict())
     else:
@@ -40,16 +39,14 @@ def create(
 
 
 @app.command("list")
-@with_settings(*DATABASE_SETTINGS)
+@with_settings(*DATABASE_SETTINGS, logs=False)
 def list_workspaces(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List all workspaces, oldest first, with the number of events in their ledgers."""
-    from interfaces.cli.database_context import connected_service
-
-    with connected_service(settings) as svc:
-        heads = svc.ledger.heads()
+    with open_tenants(settings) as tenants:
+        heads = tenants.workspaces.heads()
         rows = [
             workspace._asdict() | {"head": heads.get(workspace.id, 0)}
-            for workspace in svc.workspaces.list()
+            for workspace in tenants.workspaces.list()
         ]
     if as_json:
         print_json({"workspaces": rows})

@@ -49,18 +49,23 @@ def pgserver_utils() -> ModuleType:
     return utils
 
 
+def check_owner(data: Path) -> None:
+    """Raise ``EmbeddedUnavailable`` if the data belongs to a user that this one cannot act for."""
+    owner = _owner(data)
+    if os.geteuid() != 0 and owner not in (None, os.geteuid()):
+        raise EmbeddedUnavailable(
+            f"{data} belongs to another user (id {owner}). Run as that user, or set FOLDLINE_HOME to another folder"
+        )
+
+
 def server_account(data: Path) -> dict[str, Any]:
     """Return the ``subprocess`` arguments that run a server on ``data`` as its user.
 
     As root, makes the parent folders of the data and the programs traversable for that user, but not readable.
     """
-    owner = data.stat().st_uid if (data / "PG_VERSION").exists() else None
     if os.geteuid() != 0:
-        if owner not in (None, os.geteuid()):
-            raise EmbeddedUnavailable(
-                f"{data} belongs to another user (id {owner}). Run as that user, or set FOLDLINE_HOME to another folder"
-            )
         return {}
+    owner = _owner(data)
     try:
         entry = (
             pwd.getpwuid(owner)
@@ -78,6 +83,10 @@ def server_account(data: Path) -> dict[str, Any]:
     if (binaries_folder() / "postgres").stat().st_mode & read_and_execute != read_and_execute:
         pgserver_utils().ensure_folder_permissions(binaries_folder().parent, read_and_execute)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _owner(data: Path) -> int | None:
+    return data.stat().st_uid if (data / "PG_VERSION").exists() else None
 
 
 def _allow_traversal(folder: Path) -> None:

@@ -18,11 +18,14 @@ from typing import Any
 from urllib.parse import quote
 
 import psutil  # type: ignore[import-untyped]
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 
 from interfaces.embedded.account import (
     MAJOR,
     EmbeddedUnavailable,
     binaries_folder,
+    check_owner,
     pgserver_utils,
     server_account,
 )
@@ -40,7 +43,6 @@ class Cluster:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.log = data / "server.log"
-        self._binaries = binaries_folder()
         self._account: dict[str, Any] = {}
 
     def ensure_running(self) -> str:
@@ -50,9 +52,10 @@ class Cluster:
         """
         self._check_path()
         self._check_data_version()
-        self._account = server_account(self.data)
+        check_owner(self.data)
         folder = self._socket_of_running_server()
         if folder is None:
+            self._account = server_account(self.data)
             if not (self.data / "PG_VERSION").exists():
                 self._create()
             folder = self._choose_socket_folder()
@@ -115,7 +118,7 @@ class Cluster:
         deadline = time.monotonic() + START_SECONDS
         while self.postmaster() is not None:
             folder = "".join(self._pid_file()[4:5])
-            if folder and self._is_ready(folder):
+            if folder and _is_ready(folder):
                 return Path(folder)
             # A killed process left the server starting or stopping.
             if time.monotonic() > deadline:
@@ -124,19 +127,6 @@ class Cluster:
                 )
             time.sleep(0.05)
         return None
-
-    def _is_ready(self, folder: str) -> bool:
-        command = [
-            str(self._binaries / "pg_isready"),
-            "-q",
-            "-t",
-            "3",
-            "-h",
-            folder,
-            "-p",
-            str(PORT),
-        ]
-        return subprocess.run(command, env=_ENVIRONMENT, check=False).returncode == 0  # noqa: S603 - a bundled program
 
     def _choose_socket_folder(self) -> Path:
         """Return the data directory, or a folder under /tmp if its path is too long for a socket."""
@@ -229,7 +219,7 @@ class Cluster:
         with tempfile.TemporaryFile() as output:
             try:
                 subprocess.run(  # noqa: S603 - a bundled program
-                    [self._binaries / command, *map(str, arguments)],
+                    [binaries_folder() / command, *map(str, arguments)],
                     check=True,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -249,6 +239,12 @@ class Cluster:
 
 # Not this process's environment: PGPORT and similar would override settings, and secrets must not reach the server.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
+
+
+def _is_ready(folder: str) -> bool:
+    """Whether the server at this socket accepts connections; asks as ``pg_isready`` does."""
+    address = make_conninfo(host=folder, port=PORT, connect_timeout=3)
+    return PGconn.ping(address.encode()) == Ping.OK
 
 
 def _serves_data(process: psutil.Process, data: Path) -> bool:

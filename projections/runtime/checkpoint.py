@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -130,6 +131,13 @@ def create_tables(tx: Connection, projections: Sequence[Projection]) -> None:
         tx.execute(CreateSchema(str(metadata.schema), if_not_exists=True))
         missing = [table for table in metadata.sorted_tables if table.fullname not in existing]
         metadata.create_all(tx, tables=missing, checkfirst=False)
+
+
+def read_all(tx: Connection) -> Sequence[Mapping[str, Any]]:
+    """Returns all checkpoints; none before the first start of a service creates the table."""
+    if tx.execute(select(func.to_regclass(checkpoint.fullname))).scalar() is None:
+        return []
+    return tx.execute(select(checkpoint)).mappings().all()  # type: ignore[return-value]  # rows are mappings by name
 
 
 def initialise(tx: Connection, workspace: int, projections: Sequence[Projection]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from domain.core.errors import FoldlineError, LedgerGap
 from domain.core.time import to_micros
@@ -19,6 +19,7 @@ from projections.runtime.batch import Batch
 from projections.runtime.batch_size import BATCH_SIZE, AdaptiveBatchSize
 from projections.runtime.parallel_apply import ApplyTask
 from projections.runtime.projection import LedgerFeed, Projection
+from projections.runtime.status import ProjectionStatus, read_status
 
 
 class CheckpointConflict(FoldlineError):
@@ -47,32 +48,6 @@ class BatchResult:
 
     conflict: bool = False
     failures: tuple[ProjectionFailure, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProjectionStatus:
-    """Status of one read model in one workspace."""
-
-    workspace: int
-    name: str
-    version: int
-    head: int
-    position: int = 0
-    recorded_at: datetime | None = None
-    """When the last event that the read model has applied was recorded."""
-
-    updated_at: datetime | None = None
-    """When the read model last advanced; None if it has no checkpoint in the workspace."""
-
-    failure: str | None = None
-    """Error of the next batch, if applying it failed."""
-
-    failed_at: datetime | None = None
-
-    @property
-    def lag(self) -> int:
-        """Number of events that the read model has not applied yet."""
-        return max(0, self.head - self.position)
 
 
 class Projector:
@@ -129,17 +104,7 @@ class Projector:
 
     def status(self) -> list[ProjectionStatus]:
         """Returns the status of every read model of this registry in every workspace."""
-        heads = self.feed.heads()
-        with self._engine.connect() as tx:
-            rows = tx.execute(select(checkpoint.checkpoint)).mappings().all()
-        stored = {(row["workspace"], row["name"], row["version"]): row for row in rows}
-        statuses = []
-        for workspace, head in sorted(heads.items()):
-            for model in self.projections:
-                key = {"workspace": workspace, "name": model.name, "version": model.version}
-                row = stored.get((workspace, model.name, model.version), key)
-                statuses.append(ProjectionStatus(**row, head=head))
-        return statuses
+        return read_status(self._engine, self.feed.heads(), self.projections)
 
     def apply_batch(
         self, workspace: int, projections: Sequence[Projection], limit: int = BATCH_SIZE

@@ -12,9 +12,10 @@ from subprocess import PIPE, Popen
 import msgspec
 
 from application.definitions.store import CommandContext
-from application.deliveries.addresses import AddressGuard, parse_networks
+from application.deliveries.addresses import AddressGuard
 from application.deliveries.encryption import SecretCipher
 from application.deliveries.endpoints import EndpointService
+from application.deliveries.networks import parse_networks
 from application.ledger.store import LedgerDatastore
 from domain.delivery.outbound import EndpointDefinition, outbound_version
 from tests.benchmarks.database import Database

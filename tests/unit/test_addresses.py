@@ -13,13 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.deliveries import transport
-from application.deliveries.addresses import (
-    DENIED_NETWORKS,
-    AddressGuard,
-    is_public,
-    parse_networks,
-    parse_target,
-)
+from application.deliveries.addresses import AddressGuard, parse_target
+from application.deliveries.networks import DENIED_NETWORKS, is_public, parse_networks
 from application.deliveries.webhooks import EndpointClient
 from domain.core.errors import InvalidRequest
 

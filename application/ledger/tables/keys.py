@@ -18,7 +18,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Literal, NamedTuple, get_args
 
-from application.ledger.store import LedgerDatastore
+from application.ledger.session import Connections
 from domain.core.errors import InvalidRequest, NotFound
 
 KeyKind = Literal["write", "read", "admin"]
@@ -83,7 +83,7 @@ class CacheMiss(Enum):
 class ApiKeys:
     """Creates, lists, revokes and authenticates keys."""
 
-    def __init__(self, store: LedgerDatastore) -> None:
+    def __init__(self, store: Connections) -> None:
         self._store = store
         self._cache: dict[bytes, tuple[float, ApiKey | None]] = {}
         self._lock = threading.Lock()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 import psycopg
 
-from application.ledger.store import LedgerDatastore
+from application.ledger.session import Connections
 from domain.core.errors import Conflict, InvalidRequest, NotFound
 
 _CREATE = """
@@ -24,6 +25,7 @@ SELECT id, name, created_at FROM created
 
 _LIST = "SELECT id, name, created_at FROM ledger.workspace ORDER BY id"
 _BY_NAME = "SELECT id, name, created_at FROM ledger.workspace WHERE name = %s"
+_HEADS = "SELECT workspace, last_position FROM ledger.ledger_head"
 _SECRET = "SELECT secret FROM ledger.workspace WHERE id = %s"  # noqa: S105 - a query, not a secret
 
 
@@ -38,7 +40,7 @@ class Workspace(NamedTuple):
 class Workspaces:
     """Creates and finds workspaces."""
 
-    def __init__(self, store: LedgerDatastore) -> None:
+    def __init__(self, store: Connections) -> None:
         self._store = store
         self.secret = lru_cache(maxsize=4096)(self._secret)
 
@@ -61,6 +63,11 @@ class Workspaces:
         """Returns all workspaces, oldest first."""
         with self._store.connection() as connection:
             return [Workspace(*row) for row in connection.execute(_LIST).fetchall()]
+
+    def heads(self) -> Mapping[int, int]:
+        """Returns the last position of each workspace's ledger, by the workspace's id."""
+        with self._store.connection() as connection:
+            return dict(connection.execute(_HEADS).fetchall())
 
     def by_name(self, name: str) -> Workspace:
         """Returns the workspace of a name.  Raises NotFound with the existing names."""

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from tests.fix_postgres import database_dsn
+from tests.loading import DELIVERIES, HEAVY, SERVER, loaded
 
 pytestmark = pytest.mark.storage
 
@@ -64,6 +65,21 @@ def test_a_workspace_is_created_once_and_listed(foldline: Foldline, database: st
     [listed] = json.loads(foldline("workspaces", "list", "--json").stdout)["workspaces"]
     assert listed == created | {"head": 0}
     assert foldline("keys", "create", "-w", "shop", "-k", "admin").returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [("keys", "list"), ("workspaces", "list")], ids=" ".join)
+def test_a_listing_loads_the_driver_and_its_tables_only(
+    database: str, arguments: tuple[str, ...]
+) -> None:
+    packages = loaded(*arguments, "--dsn", database)
+    assert "psycopg" in packages
+    assert packages & HEAVY == set()
+
+
+def test_the_doctor_loads_read_models_but_neither_server_nor_deliveries(database: str) -> None:
+    packages = loaded("doctor", "--dsn", database)
+    assert "projections" in packages
+    assert packages & (SERVER | DELIVERIES) == set()
 
 
 def test_migrate_prints_the_applied_migrations(foldline: Foldline, postgres_dsn: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from application.deliveries.addresses import parse_networks
+from application.deliveries.networks import parse_networks
 from application.deliveries.service import DeliveryService
 from application.ledger.ledger import Ledger
 from application.ledger.store import LedgerDatastore

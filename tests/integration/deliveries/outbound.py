@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from application.definitions.store import CommandContext
-from application.deliveries.addresses import parse_networks
+from application.deliveries.networks import parse_networks
 from application.deliveries.service import DeliveryService
 from application.ledger.tables.outbox import NewDelivery, enqueue
 from domain.delivery.outbound import EndpointDefinition, outbound_version

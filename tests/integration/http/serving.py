@@ -23,17 +23,17 @@ from sqlalchemy import (
 )
 from starlette.testclient import TestClient
 
-from application.deliveries.addresses import parse_networks
+from application.deliveries.networks import parse_networks
 from application.deliveries.service import DeliveryService
 from application.ledger.append.prepared import Receipt
 from application.ledger.ledger import Ledger
+from application.ledger.server_requirements import check_server
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.keys import KEY_KINDS, ApiKeys
 from application.ledger.tables.rejected import Rejection
 from application.ledger.tables.workspaces import Workspaces
 from application.profiles.erasing import ErasureService
 from domain.events.message import Message
-from interfaces.bootstrap import check_server
 from interfaces.http.app import Application, create_app
 from interfaces.query_connections import create_query_engine
 from interfaces.service import Service
