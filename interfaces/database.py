@@ -15,6 +15,7 @@ from application.ledger.server_requirements import check_server
 from application.ledger.session import OneConnection
 from application.ledger.tables.keys import ApiKeys
 from application.ledger.tables.workspaces import Workspaces
+from interfaces.embedded.account import EmbeddedUnavailable
 from interfaces.embedded.postgres import EmbeddedPostgres
 from interfaces.settings import Settings
 
@@ -43,7 +44,13 @@ def open_database(
         return
     postgres = EmbeddedPostgres(settings.home)
     with postgres as dsn, supervise(postgres):
-        key = settings.secret_key or embedded_secret_key(settings.home)
+        try:
+            key = settings.secret_key or embedded_secret_key(settings.home)
+        except OSError as error:
+            raise EmbeddedUnavailable(
+                f"{error.filename}: {error.strerror}. It holds the key that encrypts endpoint secrets; make"
+                " it readable for this user, or set FOLDLINE_SECRET_KEY"
+            ) from error
         yield replace(settings, dsn=dsn, secret_key=key)
 
 

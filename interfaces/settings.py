@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import platformdirs
 from application.deliveries.networks import parse_networks
 from application.deliveries.secret_key import parse_secret_key
 from domain.core.errors import InvalidRequest
+from interfaces.dsn import public_address
 
 
 class InvalidSetting(InvalidRequest):
@@ -51,10 +53,7 @@ def _parse_integer(text: str, *, minimum: int, maximum: int) -> int:
 def _parse_dsn(text: str) -> str | None:
     if not text:
         return None
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError(
-            "a PostgreSQL address such as postgresql://user:password@host:5432/database"
-        )
+    public_address(text)  # raises ValueError
     return text
 
 
@@ -62,9 +61,11 @@ def _parse_folder(text: str) -> Path:
     if not text:
         return platformdirs.user_data_path("foldline", appauthor=False)
     try:
-        return Path(text).expanduser().absolute()
+        return Path(text).expanduser().resolve()
     except RuntimeError:
-        raise ValueError("a folder; the user named in the path has no home folder") from None
+        raise ValueError(
+            "a folder; the user named in the path has no home folder, or its links form a loop"
+        ) from None
 
 
 def _parse_host(text: str) -> str:
@@ -188,6 +189,10 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
+_NO_SETTINGS = ("FOLDLINE_DB_PASSWORD", "FOLDLINE_TEST_", "FOLDLINE_BENCH_")
+"""Beginnings of other variables: those of docker-compose.yml and of the tests."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Values of all settings, read once at the start.
@@ -227,6 +232,23 @@ class Settings:
         _check_not_larger(settings, "max_message_bytes", "max_batch_bytes")
         _check_not_larger(settings, "flush_events", "queue_events")
         return settings
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Sequence[str]:
+    """Returns a warning for each variable that looks like a setting and is none."""
+    known = {setting.env for setting in SETTINGS}
+    warnings = []
+    for name in sorted(environ):
+        if not name.startswith("FOLDLINE_") or name in known or name.startswith(_NO_SETTINGS):
+            continue
+        [guess] = get_close_matches(name, known, n=1, cutoff=0.8) or [""]
+        hint = (
+            f"did you mean {guess}?"
+            if guess
+            else "the settings are those of `foldline serve --help`"
+        )
+        warnings.append(f"{name} is not a setting, and is ignored; {hint}")
+    return warnings
 
 
 def _read_value(setting: Setting, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Any:

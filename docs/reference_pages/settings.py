@@ -11,7 +11,8 @@ _INTRODUCTION = """\
 
 Every setting has an environment variable and a flag. A flag wins over the environment, and the environment over the default; an empty
 variable counts as not set. The [command line](cli.md) says which command takes which flag; a setting without a flag of the command is read
-from the environment all the same. A value that cannot be used stops the start, with a message that names the setting.
+from the environment all the same. A value that cannot be used stops the start, with a message that names the setting. A variable that
+begins with `FOLDLINE_` and is no setting is warned about.
 """
 
 

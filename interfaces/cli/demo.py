@@ -105,7 +105,10 @@ def _load(svc: Service, workspace: int) -> None:
     late = sample_profiles.late_messages(now)
     recorded += _record(svc, workspace, late, now)
     known = len(messages) + len(late) - recorded
-    print_status(f"{recorded:,} sample events recorded, {known:,} were there already.")
+    print_status(f"{recorded:,} sample messages recorded, {known:,} were there already.")
+    print_status(
+        f"The ledger has {svc.ledger.head(workspace):,} events: messages, links of identifiers, a merge and definitions."
+    )
 
 
 def _record(svc: Service, workspace: int, messages: Sequence[Message], now: datetime) -> int:

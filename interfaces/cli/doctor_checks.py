@@ -8,9 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from application.ledger.inspection import (
     ALLOWED_PRIVILEGES,
@@ -23,6 +21,7 @@ from application.ledger.session import OneConnection
 from application.ledger.tables.workspaces import Workspaces
 from domain.core.errors import FoldlineError
 from interfaces.database import open_database
+from interfaces.dsn import public_address
 from interfaces.query_connections import create_query_engine
 from interfaces.settings import Settings
 from projections import PROJECTIONS
@@ -76,9 +75,7 @@ def _check_python() -> Check:
 
 def _check_settings(settings: Settings) -> Check:
     database = (
-        "embedded"
-        if settings.dsn is None
-        else f"the server at {_address_without_password(settings.dsn)}"
+        "embedded" if settings.dsn is None else f"the server at {public_address(settings.dsn)}"
     )
     return Check(
         "settings",
@@ -87,15 +84,13 @@ def _check_settings(settings: Settings) -> Check:
     )
 
 
-def _address_without_password(dsn: str) -> str:
-    """Return a database address without user and password."""
-    parts = urlsplit(dsn)
-    return f"{parts.netloc.rpartition('@')[2] or 'a local socket'}{parts.path}"
-
-
 def _check_disk(settings: Settings) -> Check:
-    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
-    free = shutil.disk_usage(Path(folder)).free
+    try:
+        folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        advice = "set FOLDLINE_HOME to a folder of your own"
+        return Check("disk", "fail", f"{settings.home}: {error.strerror}", advice)
     status: Literal["ok", "warn", "fail"] = (
         "fail" if free < MIN_DISK_BYTES else "warn" if free < LOW_DISK_BYTES else "ok"
     )

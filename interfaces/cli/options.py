@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
-from interfaces.settings import SETTINGS, Setting, Settings
+from interfaces.cli.output import print_status
+from interfaces.settings import SETTINGS, Setting, Settings, unknown_variables
 
 Command = Callable[..., None]
 
@@ -41,6 +43,8 @@ def with_settings(*fields: str, logs: bool = True) -> Callable[[Command], Comman
         @wraps(command)
         def read_and_run(**arguments: Any) -> None:
             flags = {field: arguments.pop(field) for field in fields}
+            for warning in unknown_variables(os.environ):
+                print_status(f"warning: {warning}")
             settings = Settings.from_environment(**flags)
             if logs:
                 from interfaces.logs import configure_logging

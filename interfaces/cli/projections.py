@@ -15,10 +15,10 @@ from interfaces.cli.output import print_json, print_status, print_table, progres
 from interfaces.settings import Settings
 
 if TYPE_CHECKING:
-    from interfaces.service import Service
     from projections.rebuild.progress import BuildProgress
     from projections.rebuild.service import RebuildService
     from projections.runtime.build_tables import BuildKind
+    from projections.runtime.status import ProjectionStatus
 
 app = typer.Typer(
     name="projections",
@@ -37,20 +37,21 @@ NamesArgument = Annotated[
 @app.command("list")
 @with_settings(*DATABASE_SETTINGS)
 def list_projections(*, settings: Settings, as_json: JsonOption = False) -> None:
-    """List read models with their lag and last build."""
+    """List the read models of each workspace, with their position, lag and last build."""
     from interfaces.cli.database_context import connected_service
     from projections.rebuild.service import RebuildService
 
     with connected_service(settings) as svc:
         builds = RebuildService(svc.projector).status()
+        names = {workspace.id: workspace.name for workspace in svc.workspaces.list()}
         rows = [
-            _projection_row(svc, projection.name, projection.version, builds)
-            for projection in svc.projector.projections
+            _projection_row(names[status.workspace], status, builds.get(status.name))
+            for status in svc.projector.status()
         ]
     if as_json:
         print_json({"projections": rows})
         return
-    columns = ("name", "version", "position", "lag", "failure", "build")
+    columns = ("workspace", "name", "version", "position", "lag", "failure", "build")
     print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
@@ -177,16 +178,16 @@ def _throttle(callback: Callable[[], None], seconds: float = 0.25) -> Callable[[
 
 
 def _projection_row(
-    svc: Service, name: str, version: int, builds: dict[str, BuildProgress]
+    workspace: str, status: ProjectionStatus, build: BuildProgress | None
 ) -> dict[str, Any]:
-    statuses = [status for status in svc.projector.status() if status.name == name]
-    build = builds.get(name)
+    """Return a row; a build is of all workspaces, a position of one."""
     return {
-        "name": name,
-        "version": version,
-        "position": sum(status.position for status in statuses),
-        "lag": sum(status.lag for status in statuses),
-        "failure": next((status.failure for status in statuses if status.failure), None),
+        "workspace": workspace,
+        "name": status.name,
+        "version": status.version,
+        "position": status.position,
+        "lag": status.lag,
+        "failure": status.failure,
         "build": None
         if build is None
         else f"{build.kind} {build.state}, {build.events:,} of {build.total:,}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def create(
     else:
         print_status(
             f"Created workspace {workspace.name}."
-            f" Next: foldline keys create --workspace {workspace.name} --kind write"
+            f" Next: foldline keys create --workspace {shlex.quote(workspace.name)} --kind write"
         )
 
 

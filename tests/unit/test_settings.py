@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interfaces.settings import SETTINGS, InvalidSetting, Settings
+from interfaces.settings import SETTINGS, InvalidSetting, Settings, unknown_variables
 
 
 def test_without_settings_the_documented_defaults_apply():
@@ -85,6 +85,25 @@ def test_a_home_may_start_with_a_tilde_and_is_made_absolute(monkeypatch, tmp_pat
     assert Settings.from_environment({"FOLDLINE_HOME": "~/data"}).home == tmp_path / "data"
     assert Settings.from_environment({"FOLDLINE_HOME": "data"}).home == tmp_path / "data"
     assert Settings.from_environment({}, home=Path("data")).home == tmp_path / "data"
+
+
+def test_a_home_that_is_a_loop_of_links_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(
+        InvalidSetting, match=r"FOLDLINE_HOME must be a folder; .* links form a loop"
+    ):
+        Settings.from_environment({"FOLDLINE_HOME": str(tmp_path / "loop" / "home")})
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_was_meant():
+    assert unknown_variables({setting.env: "" for setting in SETTINGS} | {"PATH": "/bin"}) == []
+    assert unknown_variables({"FOLDLINE_TEST_DSN": "", "FOLDLINE_DB_PASSWORD": ""}) == []
+    near, far = unknown_variables({"FOLDLINE_PROT": "81", "FOLDLINE_COLOUR_SCHEME_OF_X": "red"})
+    assert near.startswith(
+        "FOLDLINE_COLOUR_SCHEME_OF_X is not a setting, and is ignored; the settings"
+    )
+    assert far == "FOLDLINE_PROT is not a setting, and is ignored; did you mean FOLDLINE_PORT?"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from subprocess import CompletedProcess
 from uuid import uuid4
@@ -65,6 +66,17 @@ def test_a_workspace_is_created_once_and_listed(foldline: Foldline, database: st
     [listed] = json.loads(foldline("workspaces", "list", "--json").stdout)["workspaces"]
     assert listed == created | {"head": 0}
     assert foldline("keys", "create", "-w", "shop", "-k", "admin").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["Has Space & ü", "it's", "$(id)", "-w", "a;b"])
+def test_the_next_command_can_be_pasted_into_a_shell(
+    foldline: Foldline, database: str, name: str
+) -> None:
+    done = foldline("workspaces", "create", "--", name)
+    assert done.returncode == 0, done.stderr
+    script = 'foldline() { printf "%s\\n" "$@"; }; ' + done.stderr.partition(" Next: ")[2]
+    pasted = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert foldline(*pasted.stdout.splitlines()).stdout.startswith("cdp_live_write_")
 
 
 @pytest.mark.parametrize("arguments", [("keys", "list"), ("workspaces", "list")], ids=" ".join)

@@ -23,9 +23,14 @@ def test_the_demo_loads_once_and_its_keys_and_commands_work(
     first = foldline("demo", "--no-serve", "--home", str(home), dsn="")
     assert first.returncode == 0, first.stderr
     loaded = int(
-        re.search(r"([\d,]+) sample events recorded, 0 were", first.stderr)[1].replace(",", "")
+        re.search(r"([\d,]+) sample messages recorded, 0 were", first.stderr)[1].replace(",", "")
     )
     assert 7_000 < loaded < 9_000
+    events = re.search(r"The ledger has ([\d,]+) events", first.stderr)[1].replace(",", "")
+    listed = json.loads(
+        foldline("workspaces", "list", "--json", "--home", str(home), dsn="").stdout
+    )
+    assert [row["head"] for row in listed["workspaces"] if row["name"] == "demo"] == [int(events)]
     assert not (home / "postgres" / "postmaster.pid").exists()
 
     demo = start("demo", "--port", "0", "--home", str(home))

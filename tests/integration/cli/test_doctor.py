@@ -136,6 +136,26 @@ def test_a_lagging_or_failed_read_model_is_reported(
     assert "it broke" in failed["found"]
 
 
+@pytest.mark.parametrize("command", ["doctor", "keys list"])
+def test_an_unusable_home_is_reported_without_a_traceback(
+    foldline: Foldline, home: Path, command: str
+) -> None:
+    (home / "secret.key").mkdir()
+    for folder, reason in ((home, "Is a directory"), (home / ("x" * 300), "File name too long")):
+        done = foldline(*command.split(), "--home", str(folder), dsn="")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert reason in done.stdout + done.stderr
+        assert "FOLDLINE_" in done.stdout + done.stderr, "it says what to do"
+
+
+def test_a_doctor_changes_nothing(foldline: Foldline, database: str) -> None:
+    run(database, "DROP SCHEMA projections CASCADE")
+    assert foldline("doctor").returncode == 0
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT to_regnamespace('projections')").fetchone() == (None,)
+
+
 def test_an_unreachable_database_is_reported_with_advice(foldline: Foldline) -> None:
     done = foldline("doctor", "--json", dsn="postgresql://user:hidden@127.0.0.1:1/nothing")
     checks: dict[str, Any] = parse_checks(done)

@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 
+from projections import PROJECTIONS
 from projections.runtime.checkpoint import ERASURE_LOCK
 from tests.fix_embedded import eventually
 from tests.integration.cli.running import PATIENCE, ROOT, command, environment
@@ -48,6 +49,22 @@ def test_read_models_are_listed_rebuilt_and_verified(shop: Foldline) -> None:
     same = shop("projections", "verify", "timeline", "--json")
     assert (same.returncode, json.loads(same.stdout)["timeline"]["same"]) == (0, True)
     assert "verify done, 50 of 50" in shop("projections", "list").stdout
+
+
+def test_a_position_is_that_of_one_workspace(shop: Foldline, tmp_path: Path) -> None:
+    assert shop("workspaces", "create", "other").returncode == 0
+    file = tmp_path / "other.ndjson"
+    file.write_text(json.dumps({"type": "track", "event": "e", "userId": "u", "messageId": "m"}))
+    assert shop("import", str(file), "--workspace", "other").returncode == 0
+    listed = json.loads(shop("projections", "list", "--json").stdout)["projections"]
+    heads = json.loads(shop("workspaces", "list", "--json").stdout)["workspaces"]
+    positions = {(row["workspace"], row["position"]) for row in listed}
+    assert (
+        positions
+        == {(row["name"], row["head"]) for row in heads}
+        == {("default", 50), ("other", 1)}
+    )
+    assert len(listed) == 2 * len(PROJECTIONS)
 
 
 def test_a_damaged_read_model_is_detected_and_repaired(shop: Foldline, database: str) -> None:

@@ -50,6 +50,18 @@ def test_a_setting_without_a_flag_on_the_command_is_read_from_the_environment() 
     assert called_with(env={"FOLDLINE_WORKERS": "3"}).workers == 3
 
 
+def test_a_mistyped_variable_is_warned_about_and_changes_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOLDLINE_PROT", "81")
+    app = typer.Typer()
+    app.command()(with_settings("port")(lambda *, settings: print(settings.port)))
+    app([], standalone_mode=False)
+    output = capsys.readouterr()
+    assert output.out == "8080\n"
+    assert output.err.startswith("warning: FOLDLINE_PROT is not a setting, and is ignored; did you")
+
+
 def test_an_invalid_value_is_reported_by_the_name_of_its_source() -> None:
     with pytest.raises(InvalidRequest, match=r"^--port must be"):
         called_with("--port", "x")
