@@ -15,7 +15,7 @@ from application.ledger.migrate import migrate
 from application.ledger.store import LedgerDatastore
 from application.ledger.tables.keys import ApiKeys
 from application.ledger.tables.workspaces import Workspaces
-from interfaces.bootstrap import DEFAULT_WORKSPACE
+from interfaces.database import DEFAULT_WORKSPACE
 from tests.fix_postgres import database_dsn
 
 
