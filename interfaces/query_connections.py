@@ -52,7 +52,7 @@ def create_query_engine(dsn: str, *, timeout_seconds: float = QUERY_TIMEOUT_SECO
 
 
 def replace_disconnected(engine: Engine) -> None:
-    """Makes the engine replace connections that the server has closed, without asking the server.
+    """Makes the engine replace connections that the server closed, without asking the server.
 
     So the first statement after a restart does not fail.
     """
