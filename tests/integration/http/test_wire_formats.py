@@ -172,7 +172,7 @@ def test_whatever_can_pass_asks_clients_to_send_again(sender, monkeypatch, error
     def fail(*_):
         raise error("not now")
 
-    monkeypatch.setattr(sender.served.service.ledger, "record", fail)
+    monkeypatch.setattr(sender.served.service.ledger.commits, "submit", fail)
     sender.assert_refused(sender.send(), ProblemKind.UNAVAILABLE, error.code, "not now")
 
 
