@@ -84,11 +84,13 @@ def test_an_older_database_is_brought_up_to_date(serve: Serve, tmp_path: Path, p
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            applied = Shell(tmp_path / "before", code=older, FOLDLINE_DSN=dsn).run(
-                "foldline migrate --json"
-            )
+            before = Shell(tmp_path / "before", code=older, FOLDLINE_DSN=dsn)
+            applied = before.run("foldline migrate --json")
+            # By the older version too: a command of the newer one would migrate.
+            before.run("foldline workspaces create shop")
             assert len(json.loads(applied)["applied"]) == len(revisions) - 1
-            assert Shell(tmp_path / "after", FOLDLINE_DSN=dsn).follow(page) == 2
+            after = Shell(tmp_path / "after", FOLDLINE_DSN=dsn)
+            assert after.follow(page) == 2
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
